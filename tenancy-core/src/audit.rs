@@ -1,0 +1,13 @@
+//! The audit trail: who did, or was refused, what.
+
+mod entry;
+mod memory;
+mod sampler;
+mod sink;
+mod tracing_sink;
+
+pub use entry::{AuditEntry, Outcome};
+pub use memory::MemoryAuditSink;
+pub(crate) use sampler::Sampler;
+pub use sink::{AuditError, AuditSink, NoAudit};
+pub use tracing_sink::TracingAuditSink;

@@ -1,0 +1,125 @@
+//! One entry of the audit trail.
+
+use std::{borrow::Cow, net::IpAddr};
+
+use serde::{Serialize, Serializer};
+use uuid::Uuid;
+
+use crate::{Actor, TenantId, Timestamp};
+
+/// How an audited action ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Outcome {
+    /// It was done, or begun where the entry is written first.
+    Allowed,
+    /// It was refused.
+    Refused,
+    /// It was tried and failed.
+    Failed,
+}
+
+impl Outcome {
+    /// The name under which the outcome is stored.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Allowed => "allowed",
+            Self::Refused => "refused",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// One entry of the audit trail. Never holds a credential.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct AuditEntry {
+    /// Unique; later entries sort later.
+    pub id: Uuid,
+    /// When it happened.
+    #[serde(serialize_with = "as_text")]
+    pub at: Timestamp,
+    /// The tenant it concerns, where one is known.
+    pub tenant: Option<TenantId>,
+    /// Who did it, where that is known.
+    #[serde(serialize_with = "as_optional_text")]
+    pub actor: Option<Actor>,
+    /// What was done, such as `request.admit` or `tenant.suspend`.
+    pub action: Cow<'static, str>,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Why, as a fixed name or as the reason somebody gave.
+    pub reason: Option<Cow<'static, str>>,
+    /// What it was done to, such as `host:acme`.
+    pub target: Option<String>,
+    /// The caller's address.
+    pub ip: Option<IpAddr>,
+    /// The caller's user agent, cut to 256 bytes.
+    pub user_agent: Option<String>,
+    /// How many like it were counted and not recorded one by one since the last entry of the kind.
+    pub suppressed: u64,
+}
+
+impl AuditEntry {
+    /// An entry about an action of now.
+    #[must_use]
+    pub fn new(at: Timestamp, action: impl Into<Cow<'static, str>>, outcome: Outcome) -> Self {
+        Self {
+            id: Uuid::now_v7(),
+            at,
+            tenant: None,
+            actor: None,
+            action: action.into(),
+            outcome,
+            reason: None,
+            target: None,
+            ip: None,
+            user_agent: None,
+            suppressed: 0,
+        }
+    }
+
+    /// The same entry about this tenant.
+    #[must_use]
+    pub fn tenant(mut self, tenant: TenantId) -> Self {
+        self.tenant = Some(tenant);
+        self
+    }
+
+    /// The same entry with its actor.
+    #[must_use]
+    pub fn actor(mut self, actor: Actor) -> Self {
+        self.actor = Some(actor);
+        self
+    }
+
+    /// The same entry with a reason.
+    #[must_use]
+    pub fn reason(mut self, reason: impl Into<Cow<'static, str>>) -> Self {
+        self.reason = Some(reason.into());
+        self
+    }
+
+    /// The same entry with what it was done to.
+    #[must_use]
+    pub fn target(mut self, target: impl Into<String>) -> Self {
+        self.target = Some(target.into());
+        self
+    }
+}
+
+fn as_text<T: ToString, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&value.to_string())
+}
+
+fn as_optional_text<T: ToString, S: Serializer>(
+    value: &Option<T>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    match value {
+        Some(value) => serializer.serialize_some(&value.to_string()),
+        None => serializer.serialize_none(),
+    }
+}

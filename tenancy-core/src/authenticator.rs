@@ -1,0 +1,107 @@
+//! Authenticators: what turns the credential of a request into a principal.
+
+use std::{fmt, sync::Arc};
+
+use async_trait::async_trait;
+
+use crate::{Principal, Timestamp};
+
+/// The longest credential that is looked at, in bytes; a longer one is refused unread.
+pub const MAX_CREDENTIAL_LEN: usize = 8 * 1024;
+
+/// A credential as it arrived: untrusted, and secret. `Debug` shows its length only.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Credential<'a>(&'a str);
+
+impl<'a> Credential<'a> {
+    /// Wraps the text after `Bearer `.
+    #[must_use]
+    pub const fn new(text: &'a str) -> Self {
+        Self(text)
+    }
+
+    /// The secret text.
+    ///
+    /// # Security
+    /// Never log it, never put it in an error.
+    #[must_use]
+    pub const fn expose(&self) -> &'a str {
+        self.0
+    }
+}
+
+impl fmt::Debug for Credential<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Credential({} bytes)", self.0.len())
+    }
+}
+
+/// What an authenticator can say about a credential without waiting.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Verdict {
+    /// Verified: it speaks for this principal.
+    Verified(Arc<Principal>),
+    /// Not valid. The reason is for the audit trail; the caller learns only that it is not.
+    Rejected(Rejection),
+    /// Not a credential of this kind; another authenticator may know it.
+    NotMine,
+    /// Only [`Authenticator::verify`] can tell.
+    NeedsLookup,
+}
+
+/// Why a credential was not accepted. Recorded, never sent to the caller.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub struct Rejection {
+    reason: &'static str,
+}
+
+impl Rejection {
+    /// A rejection for a fixed reason, such as `token-expired`; never holds a part of the credential.
+    #[must_use]
+    pub const fn new(reason: &'static str) -> Self {
+        Self { reason }
+    }
+
+    /// The reason's name.
+    #[must_use]
+    pub const fn reason(&self) -> &'static str {
+        self.reason
+    }
+}
+
+/// A look-up that could not be finished: the store or the key server did not answer.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("the credential could not be looked up: {source}")]
+pub struct LookupError {
+    source: Arc<dyn std::error::Error + Send + Sync>,
+}
+
+impl LookupError {
+    /// Wraps the cause, which is logged and never sent to the caller.
+    #[must_use]
+    pub fn new(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self { source: Arc::from(source.into()) }
+    }
+}
+
+/// Verifies one kind of credential.
+///
+/// # Security
+/// An implementation decides from the credential alone. It must compare secrets in constant time,
+/// cache no rejection longer than a lookup costs, and evaluate expiry at `now` on every call, also
+/// for what it has in its cache. The engine checks [`Principal::holds_at`] again.
+#[async_trait]
+pub trait Authenticator: Send + Sync + fmt::Debug {
+    /// Answers from memory.
+    fn probe(&self, credential: Credential<'_>, now: Timestamp) -> Verdict;
+
+    /// Answers after I/O; called only where [`probe`](Self::probe) said
+    /// [`Verdict::NeedsLookup`], and must not say that again.
+    async fn verify(
+        &self,
+        credential: Credential<'_>,
+        now: Timestamp,
+    ) -> Result<Verdict, LookupError>;
+}

@@ -1,0 +1,8 @@
+//! Caches of what directories say: bounded, one load at a time per key, and dropped by tenant.
+
+mod flights;
+mod lookup;
+mod stamps;
+
+pub(crate) use lookup::{Lookup, Probe};
+pub(crate) use stamps::{Stamp, Stamps};

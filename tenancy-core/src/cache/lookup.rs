@@ -1,0 +1,246 @@
+//! One cache: positive entries, separate negative entries, loads under way.
+
+use std::{fmt, future::Future, hash::Hash, time::Duration};
+
+use quick_cache::{Equivalent, sync::Cache};
+
+use super::{Stamp, flights::Flights};
+use crate::{DirectoryError, Timestamp};
+
+/// How long "there is none" is believed at most; the key may come to exist without a change
+/// that this process hears of in time. Default of [`TenancyBuilder`](crate::TenancyBuilder): 5 s.
+pub(crate) type NegativeTtl = Duration;
+
+/// What a cache can say at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Probe<V> {
+    Found(V),
+    Absent,
+    Unknown,
+}
+
+#[derive(Debug, Clone)]
+struct Entry<V> {
+    stamp: Stamp,
+    value: V,
+}
+
+/// A bounded cache of look-ups in a directory.
+///
+/// Negative entries live in a smaller cache of their own, because a caller chooses the keys:
+/// random keys can't push out what is known to exist. An error is never kept.
+pub(crate) struct Lookup<K, V: Clone> {
+    found: Cache<K, Entry<V>>,
+    absent: Cache<K, Entry<Timestamp>>,
+    flights: Flights<K, V>,
+    negative_ttl: NegativeTtl,
+}
+
+impl<K: Eq + Hash + Clone, V: Clone + Send + Sync + 'static> Lookup<K, V> {
+    pub(crate) fn new(capacity: usize, negative_ttl: NegativeTtl) -> Self {
+        Self {
+            found: Cache::new(capacity),
+            absent: Cache::new((capacity / 8).clamp(16, 4096)),
+            flights: Flights::new(),
+            negative_ttl,
+        }
+    }
+
+    /// Looks a key up; `stamp` tells the stamp under which a found value would have to stand.
+    pub(crate) fn probe<Q>(
+        &self,
+        key: &Q,
+        stamp: impl FnOnce(&V) -> Stamp,
+        absent_stamp: impl FnOnce() -> Stamp,
+        now: Timestamp,
+    ) -> Probe<V>
+    where
+        Q: Hash + Equivalent<K> + ?Sized,
+    {
+        if let Some(entry) = self.found.get(key)
+            && entry.stamp == stamp(&entry.value)
+        {
+            return Probe::Found(entry.value);
+        }
+        if let Some(entry) = self.absent.get(key)
+            && entry.stamp == absent_stamp()
+            && now.since(entry.value) < self.negative_ttl
+        {
+            return Probe::Absent;
+        }
+        Probe::Unknown
+    }
+
+    /// Loads a key, or waits for the load under way, and keeps the answer if it is still current.
+    ///
+    /// `before` is the stamp read before the load begins; `keep` tells under which stamp to keep a
+    /// found value, or `None` if it may have changed since.
+    pub(crate) async fn load<L>(
+        &self,
+        key: K,
+        before: Stamp,
+        keep: impl FnOnce(&V) -> Option<Stamp>,
+        now: Timestamp,
+        load: impl FnOnce() -> L,
+    ) -> Result<Option<V>, DirectoryError>
+    where
+        L: Future<Output = Result<Option<V>, DirectoryError>> + Send + 'static,
+    {
+        let answer = self.flights.join(&key, before, || Box::pin(load())).await;
+        self.flights.land(&key, before);
+        match &answer {
+            Ok(Some(value)) => {
+                if let Some(stamp) = keep(value) {
+                    self.absent.remove(&key);
+                    self.found.insert(key, Entry { stamp, value: value.clone() });
+                }
+            }
+            Ok(None) => {
+                self.found.remove(&key);
+                self.absent.insert(key, Entry { stamp: before, value: now });
+            }
+            Err(_) => {}
+        }
+        answer
+    }
+}
+
+impl<K, V: Clone> fmt::Debug for Lookup<K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lookup").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    };
+
+    use super::*;
+    use crate::{TenantId, cache::Stamps};
+
+    const TTL: Duration = Duration::from_secs(5);
+
+    struct Fixture {
+        cache: Arc<Lookup<TenantId, u32>>,
+        stamps: Arc<Stamps>,
+        loads: Arc<AtomicUsize>,
+        now: Timestamp,
+    }
+
+    impl Fixture {
+        fn new() -> Self {
+            Self {
+                cache: Arc::new(Lookup::new(100, TTL)),
+                stamps: Arc::new(Stamps::new()),
+                loads: Arc::default(),
+                now: Timestamp::from_unix_seconds(1_000),
+            }
+        }
+
+        fn probe(&self, key: TenantId) -> Probe<u32> {
+            let stamp = || self.stamps.of(key);
+            self.cache.probe(&key, |_| stamp(), stamp, self.now)
+        }
+
+        async fn load(
+            &self,
+            key: TenantId,
+            answer: impl Future<Output = Result<Option<u32>, DirectoryError>> + Send + 'static,
+        ) -> Result<Option<u32>, DirectoryError> {
+            let before = self.stamps.of(key);
+            let loads = Arc::clone(&self.loads);
+            let keep = |_: &u32| Some(before);
+            self.cache
+                .load(key, before, keep, self.now, || async move {
+                    loads.fetch_add(1, Ordering::SeqCst);
+                    answer.await
+                })
+                .await
+        }
+    }
+
+    #[tokio::test]
+    async fn an_error_is_never_not_found() {
+        let f = Fixture::new();
+        let key = TenantId::new();
+        assert!(f.load(key, async { Err(DirectoryError::new("down")) }).await.is_err());
+        assert_eq!(f.probe(key), Probe::Unknown);
+        assert_eq!(f.load(key, async { Ok(None) }).await.unwrap(), None);
+        assert_eq!(f.probe(key), Probe::Absent);
+    }
+
+    #[tokio::test]
+    async fn absence_is_believed_for_a_while() {
+        let mut f = Fixture::new();
+        let key = TenantId::new();
+        f.load(key, async { Ok(None) }).await.unwrap();
+        f.now = f.now + TTL;
+        assert_eq!(f.probe(key), Probe::Unknown);
+    }
+
+    #[tokio::test]
+    async fn a_value_loaded_while_its_tenant_changed_is_not_believed() {
+        let f = Fixture::new();
+        let key = TenantId::new();
+        let (go, gate) = tokio::sync::oneshot::channel::<()>();
+        let loading = f.load(key, async move {
+            let _ = gate.await;
+            Ok(Some(1))
+        });
+        let revoke = async {
+            f.stamps.drop_tenant(key);
+            let _ = go.send(());
+        };
+        let (loaded, ()) = futures_util::join!(loading, revoke);
+        assert_eq!(loaded.unwrap(), Some(1));
+        assert_eq!(f.probe(key), Probe::Unknown, "what was read before the change must not stay");
+    }
+
+    #[tokio::test]
+    async fn many_callers_wait_for_one_load() {
+        let f = Fixture::new();
+        let key = TenantId::new();
+        let callers = (0..50).map(|_| {
+            f.load(key, async {
+                tokio::task::yield_now().await;
+                Ok(Some(7))
+            })
+        });
+        let answers = futures_util::future::join_all(callers).await;
+        assert!(answers.into_iter().all(|a| a.unwrap() == Some(7)));
+        assert_eq!(f.loads.load(Ordering::SeqCst), 1);
+        assert_eq!(f.probe(key), Probe::Found(7));
+    }
+
+    #[tokio::test]
+    async fn a_caller_that_gives_up_does_not_stop_the_others() {
+        let f = Fixture::new();
+        let key = TenantId::new();
+        let (go, gate) = tokio::sync::oneshot::channel::<()>();
+        let mut first = Box::pin(f.load(key, async move {
+            let _ = gate.await;
+            Ok(Some(3))
+        }));
+        assert!(futures_util::poll!(&mut first).is_pending());
+        let mut second = Box::pin(f.load(key, async { Ok(Some(4)) }));
+        assert!(futures_util::poll!(&mut second).is_pending());
+        drop(first);
+        let _ = go.send(());
+        assert_eq!(second.await.unwrap(), Some(3));
+    }
+
+    #[tokio::test]
+    async fn random_keys_do_not_push_out_what_exists() {
+        let f = Fixture::new();
+        let known = TenantId::new();
+        f.load(known, async { Ok(Some(1)) }).await.unwrap();
+        for _ in 0..10_000 {
+            f.load(TenantId::new(), async { Ok(None) }).await.unwrap();
+        }
+        assert_eq!(f.probe(known), Probe::Found(1));
+        assert!(f.cache.absent.len() <= 64, "{}", f.cache.absent.len());
+    }
+}

@@ -1,0 +1,16 @@
+//! Errors of configuration, raised when something is built, never while a request waits.
+
+/// A configuration that can't work. The message says what is wrong and what to do.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct ConfigError {
+    message: String,
+}
+
+impl ConfigError {
+    /// An error with a message that says what is wrong and what to do.
+    #[must_use]
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into() }
+    }
+}

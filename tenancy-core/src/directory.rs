@@ -1,0 +1,170 @@
+//! Directories: where tenants, memberships, projects and roles are kept.
+//!
+//! Reading is split into one trait per capability; [`Directory`] is all of them, and what the
+//! engine is built over. [`DirectoryStore`] adds writing. Everything here is a contract that
+//! [`conformance`] checks for any implementation.
+
+#[cfg(any(test, feature = "testing"))]
+pub mod conformance;
+mod error;
+mod memory;
+
+use std::fmt;
+
+use async_trait::async_trait;
+
+pub use error::{DirectoryError, StoreError, StoreErrorKind};
+pub use memory::MemoryDirectory;
+
+use crate::{
+    DomainName, Generation, Membership, Project, ProjectId, ProjectMembership, RoleDefinition,
+    RoleName, Settings, Tenant, TenantId, TenantKey, TenantStatus, UserId,
+};
+
+/// Finds tenants.
+#[async_trait]
+pub trait TenantDirectory: Send + Sync {
+    /// The tenant a key stands for; `None` if there is none.
+    ///
+    /// Returns the record whatever its status, and only a record the key really names.
+    async fn find_tenant(&self, key: &TenantKey) -> Result<Option<Tenant>, DirectoryError>;
+}
+
+/// Finds memberships.
+#[async_trait]
+pub trait MembershipDirectory: Send + Sync {
+    /// The user's membership of the tenant, whatever its status.
+    async fn find_membership(
+        &self,
+        tenant: TenantId,
+        user: UserId,
+    ) -> Result<Option<Membership>, DirectoryError>;
+}
+
+/// Finds projects.
+#[async_trait]
+pub trait ProjectDirectory: Send + Sync {
+    /// A project of this tenant; a project of another tenant is not found.
+    async fn find_project(
+        &self,
+        tenant: TenantId,
+        project: ProjectId,
+    ) -> Result<Option<Project>, DirectoryError>;
+
+    /// The user's role in a project of this tenant.
+    async fn find_project_role(
+        &self,
+        tenant: TenantId,
+        project: ProjectId,
+        user: UserId,
+    ) -> Result<Option<RoleName>, DirectoryError>;
+}
+
+/// Finds the roles a tenant defined for itself.
+#[async_trait]
+pub trait RoleDirectory: Send + Sync {
+    /// All of the tenant's own roles.
+    async fn find_roles(&self, tenant: TenantId) -> Result<Vec<RoleDefinition>, DirectoryError>;
+}
+
+/// A place in a directory's stream of changes. Only the directory knows what the number means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FeedCursor(pub u64);
+
+/// What changed since a cursor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FeedPage {
+    /// Where to go on.
+    pub cursor: FeedCursor,
+    /// The tenants that changed, each with its newest generation. May repeat earlier news.
+    pub changed: Vec<(TenantId, Generation)>,
+}
+
+impl FeedPage {
+    /// A page of changes.
+    #[must_use]
+    pub const fn new(cursor: FeedCursor, changed: Vec<(TenantId, Generation)>) -> Self {
+        Self { cursor, changed }
+    }
+}
+
+/// Tells which tenants changed, so that what is cached about them is dropped.
+#[async_trait]
+pub trait GenerationFeed: Send + Sync {
+    /// The changes since a cursor, or only the newest cursor if there is none yet.
+    ///
+    /// # Security
+    /// No change may be lost: one that becomes visible after this call must be reported by a call
+    /// with the returned cursor, however long its transaction had been open. Reporting a change
+    /// again is allowed.
+    async fn changes_since(&self, cursor: Option<FeedCursor>) -> Result<FeedPage, DirectoryError>;
+}
+
+/// Everything the engine reads.
+pub trait Directory:
+    TenantDirectory
+    + MembershipDirectory
+    + ProjectDirectory
+    + RoleDirectory
+    + GenerationFeed
+    + fmt::Debug
+    + 'static
+{
+}
+
+impl<D> Directory for D where
+    D: TenantDirectory
+        + MembershipDirectory
+        + ProjectDirectory
+        + RoleDirectory
+        + GenerationFeed
+        + fmt::Debug
+        + 'static
+{
+}
+
+/// Writes a directory. Each call is one transaction, and advances the tenant's generation in it.
+#[async_trait]
+pub trait DirectoryStore: Send + Sync {
+    /// Adds a tenant; a taken id or slug is a [`StoreErrorKind::Conflict`].
+    async fn create_tenant(&self, tenant: &Tenant) -> Result<(), StoreError>;
+
+    /// Moves a tenant to another status, if that step is legal from where it stands now.
+    async fn set_status(&self, tenant: TenantId, to: TenantStatus) -> Result<Tenant, StoreError>;
+
+    /// Replaces a tenant's settings.
+    async fn set_settings(&self, tenant: TenantId, settings: &Settings) -> Result<(), StoreError>;
+
+    /// Makes a custom domain name this tenant; a taken domain is a conflict.
+    ///
+    /// # Security
+    /// The caller has made sure that the tenant owns the domain.
+    async fn bind_domain(&self, tenant: TenantId, domain: &DomainName) -> Result<(), StoreError>;
+
+    /// Makes another system's id name this tenant; a taken id is a conflict.
+    async fn bind_external(
+        &self,
+        tenant: TenantId,
+        provider: &str,
+        id: &str,
+    ) -> Result<(), StoreError>;
+
+    /// Adds or replaces a membership.
+    async fn put_membership(&self, membership: &Membership) -> Result<(), StoreError>;
+
+    /// Removes a membership; removing none is no error.
+    async fn remove_membership(&self, tenant: TenantId, user: UserId) -> Result<(), StoreError>;
+
+    /// Adds or replaces a project; its tenant never changes.
+    async fn put_project(&self, project: &Project) -> Result<(), StoreError>;
+
+    /// Adds or replaces a user's role in a project.
+    async fn put_project_membership(
+        &self,
+        membership: &ProjectMembership,
+    ) -> Result<(), StoreError>;
+
+    /// Adds or replaces a role of the tenant's own.
+    async fn put_role(&self, tenant: TenantId, role: &RoleDefinition) -> Result<(), StoreError>;
+}

@@ -1,0 +1,274 @@
+//! The conformance suite of directories: what [`Directory`] and [`DirectoryStore`] promise,
+//! checked against any implementation.
+//!
+//! ```
+//! use tenancy_core::{MemoryDirectory, conformance};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() {
+//! conformance::directory(&MemoryDirectory::new()).await;
+//! # }
+//! ```
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::missing_panics_doc,
+    reason = "a conformance suite fails by panicking, like any test"
+)]
+
+use super::{Directory, DirectoryStore, FeedCursor, StoreErrorKind};
+use crate::{
+    DomainName, Membership, MembershipStatus, Project, ProjectMembership, RoleDefinition, RoleName,
+    Settings, Slug, Tenant, TenantId, TenantKey, TenantStatus, UserId,
+};
+
+/// Runs the whole suite. The directory may hold other tenants; the suite makes its own.
+pub async fn directory<D: Directory + DirectoryStore>(directory: &D) {
+    tenants_are_found_by_every_key(directory).await;
+    names_are_unique(directory).await;
+    status_follows_the_machine(directory).await;
+    memberships_belong_to_one_tenant(directory).await;
+    projects_belong_to_one_tenant(directory).await;
+    roles_belong_to_one_tenant(directory).await;
+    unknown_tenants_can_not_be_written(directory).await;
+    every_change_is_told_once_it_is_visible(directory).await;
+}
+
+fn slug(prefix: &str) -> Slug {
+    let id = TenantId::new().as_uuid().simple().to_string();
+    format!("{prefix}-{id}").parse().expect("a slug")
+}
+
+async fn new_tenant<D: DirectoryStore>(directory: &D) -> Tenant {
+    let tenant = Tenant::new(slug("t"), "A tenant").with_status(TenantStatus::Active);
+    directory.create_tenant(&tenant).await.expect("a new tenant is stored");
+    tenant
+}
+
+fn role(name: &str) -> RoleName {
+    name.parse().expect("a role name")
+}
+
+/// A tenant is found by id, slug, domain and external id, with what was stored.
+pub async fn tenants_are_found_by_every_key<D: Directory + DirectoryStore>(directory: &D) {
+    let settings = Settings::new(serde_json::json!({ "seats": 5, "theme": { "dark": true } }));
+    let mut tenant = Tenant::new(slug("found"), "Fände & Söhne '\"; --").with_settings(settings);
+    tenant.plan = Some("pro".into());
+    directory.create_tenant(&tenant).await.unwrap();
+    let domain: DomainName = format!("{}.example.org", tenant.slug).parse().unwrap();
+    directory.bind_domain(tenant.id, &domain).await.unwrap();
+    directory.bind_external(tenant.id, "github", tenant.slug.as_str()).await.unwrap();
+
+    let external =
+        TenantKey::External { provider: "github".into(), id: tenant.slug.as_str().into() };
+    for key in [tenant.id.into(), tenant.slug.clone().into(), domain.into(), external] {
+        let found = directory.find_tenant(&key).await.unwrap();
+        let found = found.unwrap_or_else(|| panic!("{key} is found"));
+        assert_eq!(found.id, tenant.id);
+        assert_eq!(found.slug, tenant.slug);
+        assert_eq!(found.name, tenant.name);
+        assert_eq!(found.plan, tenant.plan);
+        assert_eq!(found.status, TenantStatus::Provisioning);
+        assert_eq!(found.settings, tenant.settings);
+    }
+    let wrong = TenantKey::External { provider: "gitlab".into(), id: tenant.slug.as_str().into() };
+    for key in [TenantId::new().into(), slug("nobody").into(), wrong] {
+        assert!(directory.find_tenant(&key).await.unwrap().is_none(), "{key} is not found");
+    }
+}
+
+/// Slugs, domains and external ids name one tenant each.
+pub async fn names_are_unique<D: Directory + DirectoryStore>(directory: &D) {
+    let (one, other) = (new_tenant(directory).await, new_tenant(directory).await);
+    let same_slug = Tenant::new(one.slug.clone(), "Usurper");
+    let conflict = directory.create_tenant(&same_slug).await.unwrap_err();
+    assert_eq!(conflict.kind(), StoreErrorKind::Conflict);
+    let again = directory.create_tenant(&one).await.unwrap_err();
+    assert_eq!(again.kind(), StoreErrorKind::Conflict);
+
+    let domain: DomainName = format!("{}.example.net", one.slug).parse().unwrap();
+    directory.bind_domain(one.id, &domain).await.unwrap();
+    directory.bind_domain(one.id, &domain).await.expect("binding again changes nothing");
+    let taken = directory.bind_domain(other.id, &domain).await.unwrap_err();
+    assert_eq!(taken.kind(), StoreErrorKind::Conflict);
+    let found = directory.find_tenant(&domain.into()).await.unwrap().unwrap();
+    assert_eq!(found.id, one.id);
+
+    directory.bind_external(one.id, "crm", one.slug.as_str()).await.unwrap();
+    let taken = directory.bind_external(other.id, "crm", one.slug.as_str()).await.unwrap_err();
+    assert_eq!(taken.kind(), StoreErrorKind::Conflict);
+}
+
+/// Only legal steps are taken, and each advances the generation.
+pub async fn status_follows_the_machine<D: Directory + DirectoryStore>(directory: &D) {
+    let tenant = new_tenant(directory).await;
+    let before = directory.find_tenant(&tenant.id.into()).await.unwrap().unwrap();
+    let suspended = directory.set_status(tenant.id, TenantStatus::Suspended).await.unwrap();
+    assert_eq!(suspended.status, TenantStatus::Suspended);
+    assert!(suspended.generation > before.generation);
+    let illegal = directory.set_status(tenant.id, TenantStatus::Deleted).await.unwrap_err();
+    assert_eq!(illegal.kind(), StoreErrorKind::IllegalTransition);
+    let after = directory.find_tenant(&tenant.id.into()).await.unwrap().unwrap();
+    assert_eq!(after.status, TenantStatus::Suspended);
+    assert_eq!(after.generation, suspended.generation, "a refused step changes nothing");
+}
+
+/// A membership is of one user in one tenant.
+pub async fn memberships_belong_to_one_tenant<D: Directory + DirectoryStore>(directory: &D) {
+    let (one, other) = (new_tenant(directory).await, new_tenant(directory).await);
+    let user = UserId::new();
+    let membership = Membership::new(one.id, user, role("admin"));
+    directory.put_membership(&membership).await.unwrap();
+    assert_eq!(directory.find_membership(one.id, user).await.unwrap(), Some(membership.clone()));
+    assert_eq!(directory.find_membership(other.id, user).await.unwrap(), None);
+    assert_eq!(directory.find_membership(one.id, UserId::new()).await.unwrap(), None);
+
+    let invited = Membership::new(one.id, user, role("viewer"))
+        .with_status(MembershipStatus::Invited);
+    directory.put_membership(&invited).await.unwrap();
+    assert_eq!(directory.find_membership(one.id, user).await.unwrap(), Some(invited));
+
+    directory.remove_membership(other.id, user).await.unwrap();
+    assert!(directory.find_membership(one.id, user).await.unwrap().is_some());
+    directory.remove_membership(one.id, user).await.unwrap();
+    assert_eq!(directory.find_membership(one.id, user).await.unwrap(), None);
+}
+
+/// A project is found in its own tenant only, and never moves.
+pub async fn projects_belong_to_one_tenant<D: Directory + DirectoryStore>(directory: &D) {
+    let (one, other) = (new_tenant(directory).await, new_tenant(directory).await);
+    let mut project = Project::new(one.id, slug("p"), "A project");
+    directory.put_project(&project).await.unwrap();
+    assert_eq!(directory.find_project(one.id, project.id).await.unwrap(), Some(project.clone()));
+    assert_eq!(directory.find_project(other.id, project.id).await.unwrap(), None);
+
+    let same_slug = Project::new(one.id, project.slug.clone(), "Twin");
+    let conflict = directory.put_project(&same_slug).await.unwrap_err();
+    assert_eq!(conflict.kind(), StoreErrorKind::Conflict);
+    let elsewhere = Project::new(other.id, project.slug.clone(), "Namesake");
+    directory.put_project(&elsewhere).await.expect("another tenant may use the slug");
+
+    project.archived = true;
+    directory.put_project(&project).await.unwrap();
+    assert!(directory.find_project(one.id, project.id).await.unwrap().unwrap().archived);
+    let mut moved = project.clone();
+    moved.tenant = other.id;
+    moved.slug = slug("moved");
+    let conflict = directory.put_project(&moved).await.unwrap_err();
+    assert_eq!(conflict.kind(), StoreErrorKind::Conflict);
+
+    let user = UserId::new();
+    let member = ProjectMembership::new(one.id, project.id, user, role("member"));
+    directory.put_project_membership(&member).await.unwrap();
+    let found = directory.find_project_role(one.id, project.id, user).await.unwrap();
+    assert_eq!(found, Some(role("member")));
+    assert_eq!(directory.find_project_role(other.id, project.id, user).await.unwrap(), None);
+    let astray = ProjectMembership::new(other.id, project.id, user, role("owner"));
+    let unknown = directory.put_project_membership(&astray).await.unwrap_err();
+    assert_eq!(unknown.kind(), StoreErrorKind::NotFound);
+}
+
+/// A tenant's own roles are that tenant's only.
+pub async fn roles_belong_to_one_tenant<D: Directory + DirectoryStore>(directory: &D) {
+    let (one, other) = (new_tenant(directory).await, new_tenant(directory).await);
+    let auditor = RoleDefinition::new(role("auditor")).allow("notes:read").deny("notes:write");
+    directory.put_role(one.id, &auditor).await.unwrap();
+    assert_eq!(directory.find_roles(one.id).await.unwrap(), vec![auditor.clone()]);
+    assert_eq!(directory.find_roles(other.id).await.unwrap(), Vec::new());
+
+    let replaced = RoleDefinition::new(role("auditor")).allow("notes:*");
+    directory.put_role(one.id, &replaced).await.unwrap();
+    assert_eq!(directory.find_roles(one.id).await.unwrap(), vec![replaced]);
+}
+
+/// Nothing can be attached to a tenant that does not exist.
+pub async fn unknown_tenants_can_not_be_written<D: Directory + DirectoryStore>(directory: &D) {
+    let nobody = TenantId::new();
+    let not_found = |error: Option<crate::StoreError>, what: &str| {
+        let kind = error.unwrap_or_else(|| panic!("{what} is refused")).kind();
+        assert_eq!(kind, StoreErrorKind::NotFound, "{what}");
+    };
+    let user = UserId::new();
+    let status = directory.set_status(nobody, TenantStatus::Active).await;
+    not_found(status.err(), "a status");
+    not_found(directory.set_settings(nobody, &Settings::default()).await.err(), "settings");
+    let membership = Membership::new(nobody, user, role("owner"));
+    not_found(directory.put_membership(&membership).await.err(), "a membership");
+    let project = Project::new(nobody, slug("p"), "A project");
+    not_found(directory.put_project(&project).await.err(), "a project");
+    let auditor = RoleDefinition::new(role("auditor"));
+    not_found(directory.put_role(nobody, &auditor).await.err(), "a role");
+    let domain = "nobody.example.com".parse().unwrap();
+    not_found(directory.bind_domain(nobody, &domain).await.err(), "a domain");
+    not_found(directory.bind_external(nobody, "crm", "nobody").await.err(), "an external id");
+}
+
+/// Each kind of change moves the generation on and is told by the feed.
+pub async fn every_change_is_told_once_it_is_visible<D: Directory + DirectoryStore>(
+    directory: &D,
+) {
+    let tenant = new_tenant(directory).await;
+    let id = tenant.id;
+    let quiet = new_tenant(directory).await.id;
+    let user = UserId::new();
+    let project = Project::new(id, slug("p"), "A project");
+    // The cursor may lag behind what is visible; let it settle on the tenants just made.
+    let mut cursor = directory.changes_since(None).await.unwrap().cursor;
+    let mut generation = directory.find_tenant(&id.into()).await.unwrap().unwrap().generation;
+
+    for change in 0..8 {
+        match change {
+            0 => drop(directory.set_status(id, TenantStatus::Suspended).await.unwrap()),
+            1 => drop(directory.set_status(id, TenantStatus::Active).await.unwrap()),
+            2 => directory.set_settings(id, &Settings::default()).await.unwrap(),
+            3 => {
+                let owner = Membership::new(id, user, role("owner"));
+                directory.put_membership(&owner).await.unwrap();
+            }
+            4 => directory.remove_membership(id, user).await.unwrap(),
+            5 => directory.put_project(&project).await.unwrap(),
+            6 => {
+                let member = ProjectMembership::new(id, project.id, user, role("member"));
+                directory.put_project_membership(&member).await.unwrap();
+            }
+            _ => {
+                let auditor = RoleDefinition::new(role("auditor"));
+                directory.put_role(id, &auditor).await.unwrap();
+            }
+        }
+        let record = directory.find_tenant(&id.into()).await.unwrap().unwrap();
+        assert!(record.generation > generation, "change {change} moves the generation on");
+        generation = record.generation;
+        cursor = told(directory, cursor, &record, quiet, change).await;
+    }
+}
+
+async fn told<D: Directory>(
+    directory: &D,
+    cursor: FeedCursor,
+    tenant: &Tenant,
+    quiet: TenantId,
+    change: i32,
+) -> FeedCursor {
+    let page = directory.changes_since(Some(cursor)).await.unwrap();
+    let news = page.changed.iter().find(|(changed, _)| *changed == tenant.id);
+    let told = news.map(|(_, generation)| *generation);
+    assert_eq!(told, Some(tenant.generation), "change {change} is told");
+    // Only what was made before the first cursor may not be told again without end.
+    if change > 0 {
+        let repeated = page.changed.iter().any(|(changed, _)| *changed == quiet);
+        assert!(!repeated, "a tenant that did not change is not told for ever");
+    }
+    page.cursor
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::MemoryDirectory;
+
+    #[tokio::test]
+    async fn memory_conforms() {
+        super::directory(&MemoryDirectory::new()).await;
+    }
+}

@@ -1,0 +1,78 @@
+//! Errors of directories.
+
+use std::sync::Arc;
+
+use crate::IllegalTransition;
+
+/// A directory that could not answer. Never means "not found".
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("the directory did not answer: {source}")]
+pub struct DirectoryError {
+    source: Arc<dyn std::error::Error + Send + Sync>,
+}
+
+impl DirectoryError {
+    /// Wraps the cause, which is logged and never sent to a caller.
+    #[must_use]
+    pub fn new(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self { source: Arc::from(source.into()) }
+    }
+}
+
+/// Why a write was not done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StoreErrorKind {
+    /// No such tenant, or no such project in it.
+    NotFound,
+    /// An id, slug, domain or external id is taken.
+    Conflict,
+    /// The status can't go where it was asked to.
+    IllegalTransition,
+    /// This directory can't be written through this connection.
+    ReadOnly,
+    /// The value can't be stored.
+    Invalid,
+    /// The store did not answer.
+    Unavailable,
+}
+
+/// A write that was not done; nothing was changed.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{message}")]
+pub struct StoreError {
+    kind: StoreErrorKind,
+    message: String,
+    source: Option<Arc<dyn std::error::Error + Send + Sync>>,
+}
+
+impl StoreError {
+    /// An error with a message that names what is wrong.
+    #[must_use]
+    pub fn new(kind: StoreErrorKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), source: None }
+    }
+
+    /// The store did not answer.
+    #[must_use]
+    pub fn unavailable(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        let source: Arc<dyn std::error::Error + Send + Sync> = Arc::from(source.into());
+        Self {
+            kind: StoreErrorKind::Unavailable,
+            message: format!("the directory did not answer: {source}"),
+            source: Some(source),
+        }
+    }
+
+    /// Why the write was not done.
+    #[must_use]
+    pub const fn kind(&self) -> StoreErrorKind {
+        self.kind
+    }
+}
+
+impl From<IllegalTransition> for StoreError {
+    fn from(error: IllegalTransition) -> Self {
+        Self::new(StoreErrorKind::IllegalTransition, error.to_string())
+    }
+}

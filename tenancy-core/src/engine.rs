@@ -1,0 +1,245 @@
+//! The engine: one value that a service builds once and clones everywhere.
+
+mod admin;
+mod admission;
+mod builder;
+mod decide;
+mod facts;
+mod feed;
+mod fill;
+mod refused;
+
+use std::{fmt, sync::Arc, time::Duration};
+
+pub use admin::Admin;
+pub use admission::{Admission, Admitted, PendingAdmission};
+pub use builder::TenancyBuilder;
+
+use crate::{
+    Actor, AuditEntry, AuditSink, Authenticator, Clock, Directory, DirectoryStore, Identification,
+    Membership, Outcome, PermissionRegistry, Principal, ProjectId, Reach, Refusal, RefusalKind,
+    RequestView, RoleTable, RouteNeeds, Tenant, TenantContext, TenantId, TenantKey, UserId,
+    audit::Sampler,
+    cache::{Lookup, Stamps},
+};
+use facts::{Caller, Facts, Presented};
+use feed::Feed;
+use fill::ProjectAccess;
+use refused::RefusalCounts;
+
+/// Multi-tenancy of one service: directory, identification, authenticators, permissions, audit
+/// trail, caches.
+///
+/// Built once at start by [`Tenancy::builder`]; clones share everything. Contexts remember the
+/// engine that made them, and a pool built for another engine refuses them.
+///
+/// ```
+/// use tenancy_core::{
+///     Identification, MemoryDirectory, PermissionRegistry, SystemRole, Tenancy,
+///     jwt::{Algorithm, JwtAuthenticator, VerificationKey},
+/// };
+///
+/// let key = VerificationKey::hmac(Algorithm::HS256, b"0123456789abcdef0123456789abcdef")?;
+/// let tenancy = Tenancy::builder(MemoryDirectory::new())
+///     .identification(Identification::new().header("x-organization-id"))
+///     .authenticator(JwtAuthenticator::builder("https://login.example", "notes").key(key).build()?)
+///     .permissions(
+///         PermissionRegistry::builder().permission("notes:read", SystemRole::Viewer).build()?,
+///     )
+///     .build()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct Tenancy {
+    inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    directory: Arc<dyn Directory>,
+    store: Arc<dyn DirectoryStore>,
+    identification: Identification,
+    authenticators: Vec<Box<dyn Authenticator>>,
+    permissions: PermissionRegistry,
+    /// The roles every tenant has; shared by all tenants that define none of their own.
+    base_roles: Arc<RoleTable>,
+    audit: Arc<dyn AuditSink>,
+    clock: Arc<dyn Clock>,
+    feed: Feed,
+    stamps: Stamps,
+    tenants: Lookup<TenantKey, Arc<Tenant>>,
+    memberships: Lookup<(TenantId, UserId), Arc<Membership>>,
+    roles: Lookup<TenantId, Arc<RoleTable>>,
+    projects: Lookup<(TenantId, ProjectId, Option<UserId>), Arc<ProjectAccess>>,
+    sampler: Sampler,
+    refusals: RefusalCounts,
+}
+
+impl Tenancy {
+    /// Starts building an engine over a directory.
+    #[must_use]
+    pub fn builder<D: Directory + DirectoryStore>(directory: D) -> TenancyBuilder {
+        TenancyBuilder::new(Arc::new(directory))
+    }
+
+    /// Decides about a request: at once where caches suffice, else by a future.
+    ///
+    /// Adapters call this; applications use an adapter's layer.
+    pub fn admit(&self, request: &dyn RequestView, needs: RouteNeeds) -> Admission {
+        let now = self.inner.clock.now();
+        self.poll_if_due(now);
+        let facts = Facts::read(&self.inner.identification, request, needs);
+        match self.decide(&facts, &fill::Fills::default(), now) {
+            Ok(admitted) => Admission::Ready(Ok(admitted)),
+            Err(decide::Stop::Refused(refused)) => {
+                let caller = Caller::of(&self.inner.identification, request);
+                Admission::Ready(Err(self.record_refusal(refused, &caller)))
+            }
+            Err(decide::Stop::Miss(miss)) => Admission::Pending(PendingAdmission::new(
+                self.clone(),
+                facts.into_owned(),
+                Caller::of(&self.inner.identification, request),
+                miss,
+            )),
+        }
+    }
+
+    /// Opens a context outside a request: for a scheduled job, a start-up task, a migration.
+    ///
+    /// The context acts as [`Actor::System`] with every permission, and its opening is audited
+    /// with the reason.
+    ///
+    /// # Errors
+    /// A [`Refusal`] if the tenant does not exist or is not served, or the directory does not
+    /// answer; [`RefusalKind::Misconfigured`] if the reason is blank.
+    ///
+    /// # Security
+    /// Never pass a tenant that a request named: a request's tenant comes from its own context.
+    pub async fn enter(
+        &self,
+        tenant: TenantId,
+        reason: &str,
+    ) -> Result<TenantContext, Refusal> {
+        if reason.trim().is_empty() {
+            tracing::error!("entering a tenant needs a reason for the audit trail");
+            return Err(Refusal::new(RefusalKind::Misconfigured, "no-reason-given"));
+        }
+        let principal = Principal::new(Actor::System, Reach::Bound(tenant.into()), "system");
+        let context = self.readmit(Arc::new(principal), tenant, None).await?;
+        self.inner.audit.record(
+            AuditEntry::new(self.inner.clock.now(), "tenant.enter", Outcome::Allowed)
+                .tenant(tenant)
+                .actor(Actor::System)
+                .reason(reason.to_owned()),
+        );
+        Ok(context)
+    }
+
+    /// Decides again about a context that is held for long: a stream, a socket, a job.
+    ///
+    /// Returns a context with today's record, role and permissions.
+    ///
+    /// # Errors
+    /// The [`Refusal`] that a new request would get: a suspended tenant, a revoked membership, an
+    /// expired credential, a directory that does not answer.
+    pub async fn revalidate(&self, context: &TenantContext) -> Result<TenantContext, Refusal> {
+        if !self.is(context.tenancy()) {
+            return Err(Refusal::new(RefusalKind::Misconfigured, "context-of-another-engine"));
+        }
+        let principal = Arc::clone(context.principal_arc());
+        self.readmit(principal, context.tenant_id(), context.project_id()).await
+    }
+
+    async fn readmit(
+        &self,
+        principal: Arc<Principal>,
+        tenant: TenantId,
+        project: Option<ProjectId>,
+    ) -> Result<TenantContext, Refusal> {
+        let facts = Facts::of_verified(Presented::Verified(principal), tenant, project);
+        let pending = PendingAdmission::begin(self.clone(), facts);
+        match pending.resolve().await? {
+            Admitted::Tenant(context) => Ok(context),
+            Admitted::NoTenant(_) => Err(Refusal::new(RefusalKind::Internal, "no-tenant")),
+        }
+    }
+
+    /// Manages tenants through the directory, so that this process sees each change at once.
+    #[must_use]
+    pub fn admin(&self) -> Admin {
+        Admin::new(self.clone())
+    }
+
+    /// Drops everything cached about a tenant: for a change made past [`Tenancy::admin`].
+    ///
+    /// Other processes learn of a change by polling, within [`Tenancy::max_staleness`].
+    pub fn invalidate(&self, tenant: TenantId) {
+        self.inner.stamps.drop_tenant(tenant);
+    }
+
+    /// The longest time for which this process may act on what another process has changed.
+    #[must_use]
+    pub fn max_staleness(&self) -> Duration {
+        self.inner.feed.max_staleness()
+    }
+
+    /// The application's permissions.
+    #[must_use]
+    pub fn permissions(&self) -> &PermissionRegistry {
+        &self.inner.permissions
+    }
+
+    /// The roles that every tenant has.
+    #[must_use]
+    pub fn base_roles(&self) -> &RoleTable {
+        &self.inner.base_roles
+    }
+
+    /// The audit trail.
+    #[must_use]
+    pub fn audit(&self) -> &dyn AuditSink {
+        &*self.inner.audit
+    }
+
+    /// The clock.
+    #[must_use]
+    pub fn clock(&self) -> &dyn Clock {
+        &*self.inner.clock
+    }
+
+    /// How many requests have been refused with this answer since the engine was built.
+    #[must_use]
+    pub fn refused(&self, kind: RefusalKind) -> u64 {
+        self.inner.refusals.get(kind)
+    }
+
+    /// Whether the directory answers; for a readiness check. Reads past the caches.
+    ///
+    /// # Errors
+    /// A [`Refusal`] of the kind `Unavailable` if it does not.
+    pub async fn ready(&self) -> Result<(), Refusal> {
+        self.poll_now().await.map_err(|error| {
+            tracing::warn!(%error, "the tenant directory is not ready");
+            Refusal::new(RefusalKind::Unavailable, "directory-unavailable")
+        })
+    }
+
+    /// Whether both are the same engine, and not merely built alike.
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.inner, &other.inner)
+    }
+
+    pub(crate) fn inner(&self) -> &Inner {
+        &self.inner
+    }
+}
+
+impl fmt::Debug for Tenancy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tenancy")
+            .field("directory", &self.inner.directory)
+            .field("identification", &self.inner.identification)
+            .field("authenticators", &self.inner.authenticators)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,109 @@
+//! Admission: the answer to a request, at once or after I/O.
+
+use std::{fmt, sync::Arc};
+
+use super::{
+    Tenancy,
+    decide::Stop,
+    facts::{Caller, Facts, Presented},
+    fill::{FillError, Fills, Miss},
+};
+use crate::{Credential, Principal, Refusal, RefusalKind, TenantContext};
+
+/// The answer to [`Tenancy::admit`].
+#[derive(Debug)]
+#[must_use]
+#[allow(clippy::exhaustive_enums, reason = "an answer is there or is not; adapters match on both")]
+pub enum Admission {
+    /// Decided from memory.
+    Ready(Result<Admitted, Refusal>),
+    /// Something must be loaded first.
+    Pending(PendingAdmission),
+}
+
+/// An admitted request.
+#[derive(Debug, Clone)]
+#[allow(clippy::exhaustive_enums, reason = "a request has a tenant or has none")]
+pub enum Admitted {
+    /// The request is one tenant's.
+    Tenant(TenantContext),
+    /// The request has no tenant, as its route allows; there may be a verified credential.
+    NoTenant(Option<Arc<Principal>>),
+}
+
+/// A decision that waits for a store.
+#[must_use]
+pub struct PendingAdmission {
+    engine: Tenancy,
+    facts: Facts<'static>,
+    caller: Caller,
+    miss: Option<Miss>,
+}
+
+/// Every kind of thing is loaded at most once, so that a decision ends long before this.
+const MAX_LOADS: usize = 64;
+
+impl PendingAdmission {
+    pub(super) fn new(
+        engine: Tenancy,
+        facts: Facts<'static>,
+        caller: Caller,
+        miss: Miss,
+    ) -> Self {
+        Self { engine, facts, caller, miss: Some(miss) }
+    }
+
+    pub(super) fn begin(engine: Tenancy, facts: Facts<'static>) -> Self {
+        Self { engine, facts, caller: Caller::default(), miss: None }
+    }
+
+    /// Loads what is missing and decides.
+    ///
+    /// Safe to drop at any point: nothing is left half done.
+    ///
+    /// # Errors
+    /// The [`Refusal`] to answer with.
+    pub async fn resolve(self) -> Result<Admitted, Refusal> {
+        let Self { engine, facts, caller, miss } = self;
+        let mut fills = Fills::default();
+        let mut miss = miss;
+        for _ in 0..MAX_LOADS {
+            let now = engine.inner().clock.now();
+            if let Some(miss) = miss.take() {
+                let credential = match &facts.presented {
+                    Presented::OwnedText(text) => Some(Credential::new(text)),
+                    _ => None,
+                };
+                if let Err(error) = engine.fill(miss, credential, &mut fills, now).await {
+                    return Err(engine.unavailable(&error));
+                }
+            }
+            match engine.decide(&facts, &fills, engine.inner().clock.now()) {
+                Ok(admitted) => return Ok(admitted),
+                Err(Stop::Refused(refused)) => {
+                    return Err(engine.record_refusal(refused, &caller));
+                }
+                Err(Stop::Miss(next)) => miss = Some(next),
+            }
+        }
+        tracing::error!("a decision did not end; please report this");
+        Err(engine.count_failure(Refusal::new(RefusalKind::Internal, "decision-did-not-end")))
+    }
+}
+
+impl Tenancy {
+    fn unavailable(&self, error: &FillError) -> Refusal {
+        tracing::warn!(%error, "a request could not be decided");
+        let reason = match error {
+            FillError::Directory(_) => "directory-unavailable",
+            FillError::Credential(_) => "credential-lookup-unavailable",
+        };
+        self.count_failure(Refusal::new(RefusalKind::Unavailable, reason))
+    }
+}
+
+impl fmt::Debug for PendingAdmission {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PendingAdmission").field("miss", &self.miss).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,169 @@
+//! Building an engine: what is wrong shows here, not in a request.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{Inner, Tenancy, feed::Feed, refused::RefusalCounts};
+use crate::{
+    AuditSink, Authenticator, Clock, ConfigError, Directory, DirectoryStore, Identification,
+    PermissionRegistry, RoleTable, SystemClock, TracingAuditSink,
+    audit::Sampler,
+    cache::{Lookup, Stamps},
+};
+
+/// Builds a [`Tenancy`].
+#[must_use]
+pub struct TenancyBuilder {
+    directory: Arc<dyn Directory>,
+    store: Arc<dyn DirectoryStore>,
+    identification: Identification,
+    authenticators: Vec<Box<dyn Authenticator>>,
+    permissions: Option<PermissionRegistry>,
+    audit: Arc<dyn AuditSink>,
+    clock: Arc<dyn Clock>,
+    cache_capacity: usize,
+    negative_ttl: Duration,
+    poll_interval: Duration,
+    max_staleness: Duration,
+}
+
+impl TenancyBuilder {
+    pub(super) fn new<D: Directory + DirectoryStore>(directory: Arc<D>) -> Self {
+        Self {
+            directory: Arc::clone(&directory) as Arc<dyn Directory>,
+            store: directory,
+            identification: Identification::new(),
+            authenticators: Vec::new(),
+            permissions: None,
+            audit: Arc::new(TracingAuditSink),
+            clock: Arc::new(SystemClock),
+            cache_capacity: 250_000,
+            negative_ttl: Duration::from_secs(5),
+            poll_interval: Duration::from_secs(1),
+            max_staleness: Duration::from_secs(5),
+        }
+    }
+
+    /// How requests name tenants. Default: only credentials do.
+    pub fn identification(mut self, rules: Identification) -> Self {
+        self.identification = rules;
+        self
+    }
+
+    /// Adds an authenticator; the first that recognizes a credential decides about it.
+    pub fn authenticator(mut self, authenticator: impl Authenticator + 'static) -> Self {
+        self.authenticators.push(Box::new(authenticator));
+        self
+    }
+
+    /// The application's permissions and roles. Default: none, and the four system roles.
+    pub fn permissions(mut self, permissions: PermissionRegistry) -> Self {
+        self.permissions = Some(permissions);
+        self
+    }
+
+    /// Where audit entries go. Default: [`TracingAuditSink`].
+    pub fn audit(mut self, sink: impl AuditSink + 'static) -> Self {
+        self.audit = Arc::new(sink);
+        self
+    }
+
+    /// Where audit entries go, shared with the application.
+    pub fn shared_audit(mut self, sink: Arc<dyn AuditSink>) -> Self {
+        self.audit = sink;
+        self
+    }
+
+    /// The clock. Default: the machine's.
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// How many tenants, memberships, roles and projects are kept in memory, each. Default: 250,000.
+    ///
+    /// Room is taken as it is used, about half a kilobyte for a tenant.
+    pub fn cache_capacity(mut self, entries: usize) -> Self {
+        self.cache_capacity = entries;
+        self
+    }
+
+    /// How long "there is no such tenant" is believed. Default: 5 s.
+    pub fn negative_ttl(mut self, ttl: Duration) -> Self {
+        self.negative_ttl = ttl;
+        self
+    }
+
+    /// How often, under traffic, the directory is asked what has changed. Default: 1 s.
+    pub fn poll_interval(mut self, interval: Duration) -> Self {
+        self.poll_interval = interval;
+        self
+    }
+
+    /// The longest time for which another process's change may go unnoticed. Default: 5 s.
+    ///
+    /// When the directory has not been heard of for this long, what is cached is not used: each
+    /// request asks the directory, and is refused only if it does not answer.
+    pub fn max_staleness(mut self, bound: Duration) -> Self {
+        self.max_staleness = bound;
+        self
+    }
+
+    /// Builds the engine.
+    ///
+    /// # Errors
+    /// A [`ConfigError`] that says what is wrong and what to do: no authenticator, a rule of
+    /// identification that can't apply, a staleness bound shorter than two polls.
+    pub fn build(self) -> Result<Tenancy, ConfigError> {
+        if self.authenticators.is_empty() {
+            return Err(ConfigError::new(
+                "no authenticator: every request would be refused; add one with `authenticator`",
+            ));
+        }
+        if self.poll_interval.is_zero() || self.max_staleness < 2 * self.poll_interval {
+            return Err(ConfigError::new(format!(
+                "a staleness bound of {:?} can't be held by polling every {:?}; poll at least \
+                 twice within the bound",
+                self.max_staleness, self.poll_interval
+            )));
+        }
+        if self.cache_capacity == 0 {
+            return Err(ConfigError::new("the cache capacity must be at least 1"));
+        }
+        let permissions = match self.permissions {
+            Some(permissions) => permissions,
+            None => PermissionRegistry::builder()
+                .build()
+                .map_err(|error| ConfigError::new(error.to_string()))?,
+        };
+        let base_roles = RoleTable::compile(&permissions, &[])
+            .map_err(|error| ConfigError::new(error.to_string()))?;
+        let inner = Inner {
+            directory: self.directory,
+            store: self.store,
+            identification: self.identification.checked()?,
+            authenticators: self.authenticators,
+            permissions,
+            base_roles: Arc::new(base_roles),
+            audit: self.audit,
+            clock: self.clock,
+            feed: Feed::new(self.poll_interval, self.max_staleness),
+            stamps: Stamps::new(),
+            tenants: Lookup::new(self.cache_capacity, self.negative_ttl),
+            memberships: Lookup::new(self.cache_capacity, self.negative_ttl),
+            roles: Lookup::new(self.cache_capacity, self.negative_ttl),
+            projects: Lookup::new(self.cache_capacity, self.negative_ttl),
+            sampler: Sampler::new(),
+            refusals: RefusalCounts::default(),
+        };
+        Ok(Tenancy { inner: Arc::new(inner) })
+    }
+}
+
+impl std::fmt::Debug for TenancyBuilder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TenancyBuilder")
+            .field("identification", &self.identification)
+            .field("authenticators", &self.authenticators)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,122 @@
+//! What a request says, read once: its credential, its hints, its project.
+
+use std::{net::IpAddr, sync::Arc};
+
+use zeroize::Zeroizing;
+
+use crate::{
+    Credential, Identification, Principal, ProjectId, Rejection, RequestView, RouteNeeds, TenantId,
+    authenticator::MAX_CREDENTIAL_LEN,
+    identification::{Hint, HintFault, HintSource, KeyRef},
+    request::Field,
+};
+
+/// The credential of a request, before or after verification.
+pub(super) enum Presented<'a> {
+    Nothing,
+    Fault(Rejection),
+    Text(Credential<'a>),
+    OwnedText(Zeroizing<String>),
+    Verified(Arc<Principal>),
+}
+
+/// What a request says. Untrusted, apart from a credential that is already verified.
+pub(super) struct Facts<'a> {
+    pub(super) presented: Presented<'a>,
+    pub(super) hints: Result<Vec<Hint<'a>>, HintFault>,
+    pub(super) project: Result<Option<ProjectId>, HintFault>,
+    pub(super) needs: RouteNeeds,
+    pub(super) ip: Option<IpAddr>,
+}
+
+impl<'a> Facts<'a> {
+    pub(super) fn read(
+        rules: &Identification,
+        request: &'a dyn RequestView,
+        needs: RouteNeeds,
+    ) -> Self {
+        Self {
+            presented: read_bearer(request),
+            hints: rules.hints(request),
+            project: rules.project(request),
+            needs,
+            ip: rules.proxies().client_ip(request),
+        }
+    }
+
+    /// The facts about somebody who has been admitted before.
+    pub(super) fn of_verified(
+        presented: Presented<'a>,
+        tenant: TenantId,
+        project: Option<ProjectId>,
+    ) -> Self {
+        let hint = Hint { source: HintSource::Application, key: KeyRef::Id(tenant) };
+        Self {
+            presented,
+            hints: Ok(vec![hint]),
+            project: Ok(project),
+            needs: RouteNeeds::tenant().or_anonymous(),
+            ip: None,
+        }
+    }
+
+    pub(super) fn into_owned(self) -> Facts<'static> {
+        let presented = match self.presented {
+            Presented::Nothing => Presented::Nothing,
+            Presented::Fault(fault) => Presented::Fault(fault),
+            Presented::Text(text) => {
+                Presented::OwnedText(Zeroizing::new(text.expose().to_owned()))
+            }
+            Presented::OwnedText(text) => Presented::OwnedText(text),
+            Presented::Verified(principal) => Presented::Verified(principal),
+        };
+        Facts {
+            presented,
+            hints: self.hints.map(|hints| hints.into_iter().map(Hint::into_owned).collect()),
+            project: self.project,
+            needs: self.needs,
+            ip: self.ip,
+        }
+    }
+}
+
+/// Reads `Authorization: Bearer …` (RFC 6750 §2.1), the only place a credential is looked for.
+fn read_bearer(request: &dyn RequestView) -> Presented<'_> {
+    let value = match request.header("authorization") {
+        Field::Absent => return Presented::Nothing,
+        Field::Repeated => return Presented::Fault(Rejection::new("credential-repeated")),
+        Field::NotText => return Presented::Fault(Rejection::new("credential-not-text")),
+        Field::One(value) => value,
+    };
+    let Some((scheme, token)) = value.split_once(' ') else {
+        return Presented::Fault(Rejection::new("credential-malformed"));
+    };
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return Presented::Fault(Rejection::new("credential-scheme-unknown"));
+    }
+    if token.len() > MAX_CREDENTIAL_LEN {
+        return Presented::Fault(Rejection::new("credential-oversized"));
+    }
+    if token.is_empty() || token.contains([' ', ',']) {
+        return Presented::Fault(Rejection::new("credential-malformed"));
+    }
+    Presented::Text(Credential::new(token))
+}
+
+/// Who sent a request, for the audit trail.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Caller {
+    pub(super) ip: Option<IpAddr>,
+    pub(super) user_agent: Option<String>,
+}
+
+impl Caller {
+    pub(super) fn of(rules: &Identification, request: &dyn RequestView) -> Self {
+        let user_agent = match request.header("user-agent") {
+            // Only visible ASCII arrives as text, so that any byte is a boundary.
+            Field::One(agent) => agent.get(..agent.len().min(256)).map(str::to_owned),
+            _ => None,
+        };
+        Self { ip: rules.proxies().client_ip(request), user_agent }
+    }
+}

@@ -1,0 +1,151 @@
+//! The feed: asking the directory, under traffic, what has changed.
+//!
+//! There is no background task to start or to forget: a request that finds a poll due spawns one
+//! and goes on; a request that finds the news too old waits for one.
+
+use std::{
+    collections::HashMap,
+    sync::atomic::{AtomicI64, Ordering},
+    time::Duration,
+};
+
+use tokio::sync::Mutex;
+
+use super::Tenancy;
+use crate::{DirectoryError, FeedCursor, Generation, TenantId, Timestamp};
+
+/// How long a poll may take, in real time.
+const POLL_TIMEOUT: Duration = Duration::from_secs(2);
+
+#[derive(Debug)]
+pub(super) struct Feed {
+    interval: Duration,
+    max_staleness: Duration,
+    /// Everything before this moment (microseconds) is known; `i64::MIN` before the first answer.
+    heard_until: AtomicI64,
+    /// When the next poll is due (microseconds).
+    due_at: AtomicI64,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    cursor: Option<FeedCursor>,
+    /// What the last page told, so that news told again does not drop caches again.
+    told: HashMap<TenantId, Generation>,
+    failed_at: Option<Timestamp>,
+}
+
+impl Feed {
+    pub(super) fn new(interval: Duration, max_staleness: Duration) -> Self {
+        Self {
+            interval,
+            max_staleness,
+            heard_until: AtomicI64::new(i64::MIN),
+            due_at: AtomicI64::new(i64::MIN),
+            state: Mutex::default(),
+        }
+    }
+
+    pub(super) fn max_staleness(&self) -> Duration {
+        self.max_staleness
+    }
+
+    fn heard_until(&self) -> Timestamp {
+        Timestamp::from_unix_micros(self.heard_until.load(Ordering::Acquire))
+    }
+
+    pub(super) fn is_stale(&self, now: Timestamp) -> bool {
+        now.since(self.heard_until()) > self.max_staleness
+    }
+
+    /// Claims a poll that is due; only one caller gets it.
+    fn claim(&self, now: Timestamp) -> bool {
+        let due_at = self.due_at.load(Ordering::Relaxed);
+        now.as_unix_micros() >= due_at
+            && self
+                .due_at
+                .compare_exchange(
+                    due_at,
+                    (now + self.interval).as_unix_micros(),
+                    Ordering::Relaxed,
+                    Ordering::Relaxed,
+                )
+                .is_ok()
+    }
+}
+
+impl Tenancy {
+    /// Spawns a poll if one is due. Costs one load of an atomic otherwise.
+    pub(super) fn poll_if_due(&self, now: Timestamp) {
+        let feed = &self.inner().feed;
+        if now.as_unix_micros() < feed.due_at.load(Ordering::Relaxed) || !feed.claim(now) {
+            return;
+        }
+        // Outside a runtime nothing can be spawned; the next stale request then polls itself.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            let engine = self.clone();
+            runtime.spawn(async move {
+                if let Err(error) = engine.poll_now().await {
+                    tracing::warn!(%error, "could not ask what has changed");
+                }
+            });
+        }
+    }
+
+    /// Waits for news not older than the staleness bound.
+    ///
+    /// Callers that come together share one poll; after a failed one, the next is tried when the
+    /// interval has passed, and until then the failure is shared too.
+    pub(super) async fn poll_if_stale(&self, now: Timestamp) -> Result<(), DirectoryError> {
+        let feed = &self.inner().feed;
+        let mut state = feed.state.lock().await;
+        if !feed.is_stale(now) {
+            return Ok(());
+        }
+        let now = self.inner().clock.now();
+        if state.failed_at.is_some_and(|failed| now.since(failed) < feed.interval) {
+            return Err(DirectoryError::new("it did not answer a moment ago"));
+        }
+        self.poll(&mut state).await
+    }
+
+    /// Polls at once.
+    pub(super) async fn poll_now(&self) -> Result<(), DirectoryError> {
+        let mut state = self.inner().feed.state.lock().await;
+        self.poll(&mut state).await
+    }
+
+    async fn poll(&self, state: &mut State) -> Result<(), DirectoryError> {
+        let inner = self.inner();
+        let began = inner.clock.now();
+        let asked = inner.directory.changes_since(state.cursor);
+        let page = match tokio::time::timeout(POLL_TIMEOUT, asked).await {
+            Ok(Ok(page)) => page,
+            Ok(Err(error)) => {
+                state.failed_at = Some(began);
+                return Err(error);
+            }
+            Err(_) => {
+                state.failed_at = Some(began);
+                return Err(DirectoryError::new("it did not answer in time"));
+            }
+        };
+        if state.cursor.is_none() {
+            // What was loaded before the first answer may have changed unnoticed.
+            inner.stamps.drop_all();
+        }
+        let told: HashMap<_, _> = page.changed.into_iter().collect();
+        for (tenant, generation) in &told {
+            if state.told.get(tenant) != Some(generation) {
+                inner.stamps.drop_tenant(*tenant);
+            }
+        }
+        state.told = told;
+        state.cursor = Some(page.cursor);
+        state.failed_at = None;
+        // Stored after the drops: whoever sees the new moment also sees the new stamps.
+        inner.feed.heard_until.store(began.as_unix_micros(), Ordering::Release);
+        Ok(())
+    }
+}

@@ -1,0 +1,259 @@
+//! Loading what a decision missed.
+
+use std::sync::{Arc, LazyLock};
+
+use super::Tenancy;
+use crate::{
+    Actor, Credential, DirectoryError, LookupError, Membership, Principal, Project, ProjectId,
+    Reach, RoleName, RoleTable, Tenant, TenantId, TenantKey, Timestamp, UserId, Verdict,
+    identification::KeyRef,
+};
+
+/// Something a decision needs and the caches do not have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Miss {
+    /// The directory has not been heard of recently.
+    Feed,
+    /// An authenticator, by position, needs to look the credential up.
+    Credential(usize),
+    Tenant(TenantKey),
+    Membership(TenantId, UserId),
+    Roles(TenantId),
+    Project(TenantId, ProjectId, Option<UserId>),
+}
+
+/// A project as one user sees it.
+#[derive(Debug)]
+pub(crate) struct ProjectAccess {
+    pub(crate) project: Project,
+    pub(crate) role: Option<RoleName>,
+}
+
+/// What was loaded for one request.
+#[derive(Debug, Default)]
+pub(super) struct Fills {
+    feed_answered: Option<bool>,
+    verdicts: Vec<(usize, Arc<Principal>)>,
+    rejected: Option<(usize, crate::Rejection)>,
+    not_mine: Vec<usize>,
+    tenants: Vec<(TenantKey, Option<Arc<Tenant>>)>,
+    membership: Option<(TenantId, UserId, Option<Arc<Membership>>)>,
+    roles: Option<(TenantId, Arc<RoleTable>)>,
+    project: Option<((TenantId, ProjectId, Option<UserId>), Option<Arc<ProjectAccess>>)>,
+}
+
+static ANONYMOUS: LazyLock<Arc<Principal>> = LazyLock::new(|| {
+    let mut principal = Principal::new(Actor::Anonymous, Reach::Memberships, "anonymous");
+    principal.scope = crate::PermissionSet::EMPTY;
+    Arc::new(principal)
+});
+
+/// The principal of a caller without a credential: nobody, with no permission.
+pub(super) fn anonymous() -> Arc<Principal> {
+    Arc::clone(&ANONYMOUS)
+}
+
+impl Fills {
+    /// Whether the directory told its news when asked for this request; `None` if it was not asked.
+    ///
+    /// If it did not, nothing cached is used, and everything is asked for.
+    pub(super) fn feed_answered(&self) -> Option<bool> {
+        self.feed_answered
+    }
+
+    pub(super) fn verdict(&self, index: usize) -> Option<Verdict> {
+        if let Some((_, principal)) = self.verdicts.iter().find(|(at, _)| *at == index) {
+            return Some(Verdict::Verified(Arc::clone(principal)));
+        }
+        match &self.rejected {
+            Some((at, rejection)) if *at == index => Some(Verdict::Rejected(rejection.clone())),
+            _ => self.not_mine.contains(&index).then_some(Verdict::NotMine),
+        }
+    }
+
+    pub(super) fn tenant(&self, key: &KeyRef<'_>) -> Option<Option<Arc<Tenant>>> {
+        use quick_cache::Equivalent as _;
+        self.tenants.iter().find(|(at, _)| key.equivalent(at)).map(|(_, tenant)| tenant.clone())
+    }
+
+    pub(super) fn membership(
+        &self,
+        tenant: TenantId,
+        user: UserId,
+    ) -> Option<Option<Arc<Membership>>> {
+        match &self.membership {
+            Some((t, u, found)) if *t == tenant && *u == user => Some(found.clone()),
+            _ => None,
+        }
+    }
+
+    pub(super) fn roles(&self, tenant: TenantId) -> Option<Arc<RoleTable>> {
+        match &self.roles {
+            Some((at, table)) if *at == tenant => Some(Arc::clone(table)),
+            _ => None,
+        }
+    }
+
+    pub(super) fn project(
+        &self,
+        key: &(TenantId, ProjectId, Option<UserId>),
+    ) -> Option<Option<Arc<ProjectAccess>>> {
+        match &self.project {
+            Some((at, found)) if at == key => Some(found.clone()),
+            _ => None,
+        }
+    }
+}
+
+/// A store that did not answer.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum FillError {
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
+    #[error(transparent)]
+    Credential(#[from] LookupError),
+}
+
+impl Tenancy {
+    /// Loads what is missing into `fills` and, where it may be kept, into the caches.
+    pub(super) async fn fill(
+        &self,
+        miss: Miss,
+        credential: Option<Credential<'_>>,
+        fills: &mut Fills,
+        now: Timestamp,
+    ) -> Result<(), FillError> {
+        match miss {
+            Miss::Feed => {
+                let polled = self.poll_if_stale(now).await;
+                if let Err(error) = &polled {
+                    tracing::warn!(%error, "no news of tenants; asking the directory each time");
+                }
+                fills.feed_answered = Some(polled.is_ok());
+            }
+            Miss::Credential(index) => {
+                self.fill_credential(index, credential, fills, now).await?;
+            }
+            Miss::Tenant(key) => {
+                let found = self.load_tenant(key.clone(), now).await?;
+                fills.tenants.push((key, found));
+            }
+            Miss::Membership(tenant, user) => {
+                let found = self.load_membership(tenant, user, now).await?;
+                fills.membership = Some((tenant, user, found));
+            }
+            Miss::Roles(tenant) => fills.roles = Some((tenant, self.load_roles(tenant, now).await?)),
+            Miss::Project(tenant, project, user) => {
+                let key = (tenant, project, user);
+                fills.project = Some((key, self.load_project(key, now).await?));
+            }
+        }
+        Ok(())
+    }
+
+    async fn fill_credential(
+        &self,
+        index: usize,
+        credential: Option<Credential<'_>>,
+        fills: &mut Fills,
+        now: Timestamp,
+    ) -> Result<(), FillError> {
+        let (Some(credential), Some(authenticator)) =
+            (credential, self.inner().authenticators.get(index))
+        else {
+            fills.not_mine.push(index);
+            return Ok(());
+        };
+        match authenticator.verify(credential, now).await? {
+            Verdict::Verified(principal) => fills.verdicts.push((index, principal)),
+            Verdict::Rejected(rejection) => fills.rejected = Some((index, rejection)),
+            // An authenticator that still can't tell is one that does not recognize it.
+            Verdict::NotMine | Verdict::NeedsLookup => fills.not_mine.push(index),
+        }
+        Ok(())
+    }
+
+    async fn load_tenant(
+        &self,
+        key: TenantKey,
+        now: Timestamp,
+    ) -> Result<Option<Arc<Tenant>>, DirectoryError> {
+        let inner = self.inner();
+        let before = inner.stamps.of_any();
+        // Which tenant a name stands for is known only afterwards; a change of any tenant in the
+        // meantime may have been this one's.
+        let keep = |tenant: &Arc<Tenant>| {
+            let stamp = inner.stamps.of(tenant.id);
+            (inner.stamps.of_any() == before).then_some(stamp)
+        };
+        let directory = Arc::clone(&inner.directory);
+        let wanted = key.clone();
+        let load = || async move { Ok(directory.find_tenant(&wanted).await?.map(Arc::new)) };
+        let found = inner.tenants.load(key.clone(), before, keep, now, load).await?;
+        Ok(found.filter(|tenant| match &key {
+            TenantKey::Id(id) => tenant.id == *id,
+            TenantKey::Slug(slug) => tenant.slug == *slug,
+            TenantKey::Domain(_) | TenantKey::External { .. } => true,
+        }))
+    }
+
+    async fn load_membership(
+        &self,
+        tenant: TenantId,
+        user: UserId,
+        now: Timestamp,
+    ) -> Result<Option<Arc<Membership>>, DirectoryError> {
+        let inner = self.inner();
+        let before = inner.stamps.of(tenant);
+        let directory = Arc::clone(&inner.directory);
+        let load =
+            || async move { Ok(directory.find_membership(tenant, user).await?.map(Arc::new)) };
+        inner.memberships.load((tenant, user), before, |_| Some(before), now, load).await
+    }
+
+    async fn load_roles(
+        &self,
+        tenant: TenantId,
+        now: Timestamp,
+    ) -> Result<Arc<RoleTable>, DirectoryError> {
+        let inner = self.inner();
+        let before = inner.stamps.of(tenant);
+        let engine = self.clone();
+        let load = || async move {
+            let inner = engine.inner();
+            let own = inner.directory.find_roles(tenant).await?;
+            if own.is_empty() {
+                return Ok(Some(Arc::clone(&inner.base_roles)));
+            }
+            let table = RoleTable::compile(&inner.permissions, &own).map_err(DirectoryError::new)?;
+            for problem in table.problems() {
+                tracing::warn!(tenant.id = %tenant, %problem, "a tenant's role definition has a fault");
+            }
+            Ok(Some(Arc::new(table)))
+        };
+        let table = inner.roles.load(tenant, before, |_| Some(before), now, load).await?;
+        Ok(table.unwrap_or_else(|| Arc::clone(&inner.base_roles)))
+    }
+
+    async fn load_project(
+        &self,
+        key: (TenantId, ProjectId, Option<UserId>),
+        now: Timestamp,
+    ) -> Result<Option<Arc<ProjectAccess>>, DirectoryError> {
+        let inner = self.inner();
+        let (tenant, project, user) = key;
+        let before = inner.stamps.of(tenant);
+        let directory = Arc::clone(&inner.directory);
+        let load = || async move {
+            let Some(record) = directory.find_project(tenant, project).await? else {
+                return Ok(None);
+            };
+            let role = match user {
+                Some(user) => directory.find_project_role(tenant, project, user).await?,
+                None => None,
+            };
+            Ok(Some(Arc::new(ProjectAccess { project: record, role })))
+        };
+        inner.projects.load(key, before, |_| Some(before), now, load).await
+    }
+}

@@ -1,0 +1,103 @@
+//! Recording refusals: counted always, audited without waiting, sampled before authentication.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::{Tenancy, facts::Caller};
+use crate::{Actor, AuditEntry, Outcome, Refusal, RefusalKind, TenantId};
+
+/// A refusal with what the audit trail wants to know of it.
+#[derive(Debug)]
+pub(super) struct Refused {
+    refusal: Refusal,
+    pub(super) actor: Option<Actor>,
+    pub(super) tenant: Option<TenantId>,
+    target: Option<String>,
+}
+
+impl Refused {
+    pub(super) fn new(kind: RefusalKind, reason: &'static str) -> Self {
+        Self { refusal: Refusal::new(kind, reason), actor: None, tenant: None, target: None }
+    }
+
+    pub(super) fn target(mut self, target: String) -> Self {
+        self.target = Some(target);
+        self
+    }
+}
+
+/// How many requests were refused, by answer.
+#[derive(Debug, Default)]
+pub(super) struct RefusalCounts([AtomicU64; RefusalKind::ALL.len()]);
+
+impl RefusalCounts {
+    fn slot(&self, kind: RefusalKind) -> Option<&AtomicU64> {
+        self.0.get(RefusalKind::ALL.iter().position(|k| *k == kind)?)
+    }
+
+    pub(super) fn get(&self, kind: RefusalKind) -> u64 {
+        self.slot(kind).map_or(0, |count| count.load(Ordering::Relaxed))
+    }
+
+    fn add(&self, kind: RefusalKind) {
+        if let Some(count) = self.slot(kind) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Tenancy {
+    /// Counts and records a refused request, and returns what to answer.
+    pub(super) fn record_refusal(&self, refused: Refused, caller: &Caller) -> Refusal {
+        let inner = self.inner();
+        let Refused { refusal, actor, tenant, target } = refused;
+        inner.refusals.add(refusal.kind());
+        let now = inner.clock.now();
+        // Somebody without a valid credential chooses how often this happens; somebody with one
+        // can be held to account.
+        let suppressed = if actor.is_some() {
+            Some(0)
+        } else {
+            inner.sampler.admit(caller.ip, refusal.reason(), now)
+        };
+        if let Some(suppressed) = suppressed {
+            let mut entry = AuditEntry::new(now, "request.admit", Outcome::Refused)
+                .reason(refusal.reason());
+            entry.actor = actor;
+            entry.tenant = tenant;
+            entry.target = target;
+            entry.ip = caller.ip;
+            entry.user_agent.clone_from(&caller.user_agent);
+            entry.suppressed = suppressed;
+            inner.audit.record(entry);
+        }
+        refusal
+    }
+
+    /// Counts a request that failed because a store did not answer; no business of the audit trail.
+    pub(super) fn count_failure(&self, refusal: Refusal) -> Refusal {
+        self.inner().refusals.add(refusal.kind());
+        refusal
+    }
+
+    /// Records that an admitted caller lacked a permission.
+    pub(crate) fn record_denied(
+        &self,
+        refusal: Refusal,
+        tenant: TenantId,
+        actor: Actor,
+        ip: Option<std::net::IpAddr>,
+        permission: &str,
+    ) -> Refusal {
+        let inner = self.inner();
+        inner.refusals.add(refusal.kind());
+        let mut entry =
+            AuditEntry::new(inner.clock.now(), "permission.check", Outcome::Refused)
+                .tenant(tenant)
+                .actor(actor)
+                .reason(refusal.reason())
+                .target(permission);
+        entry.ip = ip;
+        inner.audit.record(entry);
+        refusal
+    }
+}

@@ -1,0 +1,29 @@
+//! Strict validation of JSON Web Tokens with keys that are known at start.
+
+mod algorithm;
+mod builder;
+mod cache;
+mod claims;
+mod compact;
+mod error;
+mod header;
+mod json;
+mod key;
+mod keyset;
+mod mapping;
+mod reason;
+mod roca;
+mod spki;
+mod validator;
+
+#[cfg(test)]
+mod tests;
+
+pub use algorithm::JwtAlgorithm;
+pub use builder::JwtAuthenticatorBuilder;
+pub use error::{
+    JwtConfigError, JwtConfigErrorKind, VerificationKeyError, VerificationKeyErrorKind,
+};
+pub use key::VerificationKey;
+pub use mapping::SubjectMapping;
+pub use validator::JwtAuthenticator;

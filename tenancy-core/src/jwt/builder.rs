@@ -1,0 +1,180 @@
+//! Configuration of a `JwtAuthenticator`.
+
+use std::time::Duration;
+
+use super::{
+    cache::TokenCache,
+    claims::ClaimRules,
+    error::{JwtConfigError, JwtConfigErrorKind as Kind},
+    header::TypeRule,
+    key::VerificationKey,
+    keyset::KeySet,
+    mapping::{SubjectMapping, TenantClaims},
+    validator::JwtAuthenticator,
+};
+
+const DEFAULT_LEEWAY: Duration = Duration::from_secs(30);
+const MAX_LEEWAY: Duration = Duration::from_secs(300);
+const DEFAULT_CACHE_CAPACITY: usize = 10_000;
+
+/// Builds a [`JwtAuthenticator`]; made by [`JwtAuthenticator::builder`].
+///
+/// Nothing here switches a check off: signature, `iss`, `aud` and `exp` are always required.
+#[derive(Debug)]
+#[must_use]
+pub struct JwtAuthenticatorBuilder {
+    issuer: String,
+    audience: String,
+    keys: Vec<VerificationKey>,
+    token_types: Vec<String>,
+    leeway: Duration,
+    max_lifetime: Option<Duration>,
+    cache_capacity: usize,
+    subject: SubjectMapping,
+    tenants: TenantClaims,
+}
+
+impl JwtAuthenticatorBuilder {
+    pub(super) fn new(issuer: String, audience: String) -> Self {
+        Self {
+            issuer,
+            audience,
+            keys: Vec::new(),
+            token_types: Vec::new(),
+            leeway: DEFAULT_LEEWAY,
+            max_lifetime: None,
+            cache_capacity: DEFAULT_CACHE_CAPACITY,
+            subject: SubjectMapping::default(),
+            tenants: TenantClaims::default(),
+        }
+    }
+
+    /// Adds a key of the issuer.
+    ///
+    /// With several keys each needs an [id](VerificationKey::with_id); a token that names none is
+    /// then accepted only if its algorithm leaves a single choice. A single key without an id
+    /// verifies whatever id a token names.
+    pub fn key(mut self, key: VerificationKey) -> Self {
+        self.keys.push(key);
+        self
+    }
+
+    /// Accepts only tokens of this type, such as `at+jwt`; call it again for a further type.
+    ///
+    /// By default a token may have no type, `JWT` or `at+jwt`. Types are compared without regard
+    /// to case and to a leading `application/`.
+    ///
+    /// # Security
+    /// Set it if the issuer types its tokens: it keeps an ID token from being used as an access
+    /// token (RFC 8725 §3.11).
+    pub fn token_type(mut self, media_type: impl Into<String>) -> Self {
+        self.token_types.push(media_type.into());
+        self
+    }
+
+    /// How far the issuer's clock and ours may differ, applied to `exp`, `nbf` and `iat`.
+    ///
+    /// Default 30 seconds, at most 5 minutes.
+    pub fn leeway(mut self, leeway: Duration) -> Self {
+        self.leeway = leeway;
+        self
+    }
+
+    /// The longest time from `iat` to `exp`; tokens without `iat` are then rejected.
+    ///
+    /// By default the issuer decides.
+    pub fn max_lifetime(mut self, longest: Duration) -> Self {
+        self.max_lifetime = Some(longest);
+        self
+    }
+
+    /// How many verified tokens are remembered; 0 for none. Default 10,000.
+    ///
+    /// An entry holds the claims, never the token. Whether it has expired is decided anew for
+    /// each request.
+    pub fn cache_capacity(mut self, tokens: usize) -> Self {
+        self.cache_capacity = tokens;
+        self
+    }
+
+    /// How `sub` names a user; [`SubjectMapping::Uuid`] by default.
+    pub fn subject(mut self, mapping: SubjectMapping) -> Self {
+        self.subject = mapping;
+        self
+    }
+
+    /// Binds each token to the one tenant that this claim names, by id or slug.
+    ///
+    /// The principal gets [`Reach::Bound`](crate::Reach::Bound); a token without the claim is
+    /// rejected. The name is that of a claim on the top level.
+    pub fn tenant_claim(mut self, name: impl Into<String>) -> Self {
+        self.tenants.bound = Some(name.into());
+        self
+    }
+
+    /// Limits each token to the tenants that this claim lists: an array of 1 to 256 ids or slugs.
+    ///
+    /// The principal gets [`Reach::Set`](crate::Reach::Set); a token without the claim is
+    /// rejected, unless it has the [default](Self::default_tenant_claim).
+    pub fn tenant_set_claim(mut self, name: impl Into<String>) -> Self {
+        self.tenants.set = Some(name.into());
+        self
+    }
+
+    /// The claim that names the tenant a token means when the request names none.
+    ///
+    /// It must be one of the listed tenants, in the same form (id or slug). Where there is no
+    /// list, it is the only tenant of the set.
+    pub fn default_tenant_claim(mut self, name: impl Into<String>) -> Self {
+        self.tenants.default = Some(name.into());
+        self
+    }
+
+    /// Builds the authenticator.
+    ///
+    /// # Errors
+    /// [`JwtConfigError`] if the issuer or the audience is empty, if there is no key, if keys lack
+    /// ids, share one, have one that no token can name, or mix secrets with public keys, or if
+    /// another option is out of its bounds.
+    pub fn build(self) -> Result<JwtAuthenticator, JwtConfigError> {
+        for (name, value) in [("issuer", &self.issuer), ("audience", &self.audience)] {
+            if value.is_empty() {
+                let message = format!("the {name} is empty; name the one your tokens carry");
+                return Err(JwtConfigError::new(Kind::EmptyName, message));
+            }
+        }
+        if self.leeway > MAX_LEEWAY {
+            let message = format!(
+                "a leeway of {:?} is too long; the most is {MAX_LEEWAY:?}, mend the clocks instead",
+                self.leeway,
+            );
+            return Err(JwtConfigError::new(Kind::LeewayTooLong, message));
+        }
+        if self.max_lifetime.is_some_and(|longest| longest.is_zero()) {
+            let message = "a longest lifetime of zero rejects every token";
+            return Err(JwtConfigError::new(Kind::LifetimeZero, message));
+        }
+        let mut types = TypeRule::default();
+        for name in &self.token_types {
+            if !types.admit(name) {
+                let message = "a token type is a media type such as `at+jwt`";
+                return Err(JwtConfigError::new(Kind::TokenType, message));
+            }
+        }
+        self.tenants.check()?;
+        let rules = ClaimRules {
+            issuer: self.issuer.into(),
+            audience: self.audience.into(),
+            leeway: self.leeway,
+            max_lifetime: self.max_lifetime,
+        };
+        Ok(JwtAuthenticator {
+            keys: KeySet::new(self.keys)?,
+            types,
+            rules,
+            subject: self.subject,
+            tenants: self.tenants,
+            cache: TokenCache::new(self.cache_capacity),
+        })
+    }
+}

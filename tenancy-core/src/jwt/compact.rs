@@ -1,0 +1,70 @@
+//! The compact serialization: three parts of canonical base64url, and nothing else.
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+
+use super::reason;
+use crate::{MAX_CREDENTIAL_LEN, Rejection};
+
+/// A token cut into its parts, which are still encoded and not believed.
+pub(super) struct Compact<'a> {
+    /// What the signature is over: header, dot, payload.
+    pub(super) signing_input: &'a [u8],
+    pub(super) header: &'a [u8],
+    pub(super) payload: &'a [u8],
+    pub(super) signature: &'a [u8],
+}
+
+/// Whether a credential is meant to be a token: its first part is the encoding of a text that
+/// starts with `{`, and there is a second part.
+pub(super) fn looks_like_one(credential: &str) -> bool {
+    // `{` is 011110 11: the sextet of `e`, then one of the last quarter of the alphabet.
+    let brace = matches!(
+        credential.as_bytes(),
+        [b'e', b'w'..=b'z' | b'0'..=b'9' | b'-' | b'_', ..]
+    );
+    brace && credential.contains('.')
+}
+
+/// Cuts a token at its dots (RFC 7515 §7.1).
+///
+/// The alphabet is checked for the whole text first, so that padding, blanks and line breaks are
+/// refused wherever they stand (RFC 8725bis §3.14).
+pub(super) fn split(token: &str) -> Result<Compact<'_>, Rejection> {
+    if token.len() > MAX_CREDENTIAL_LEN {
+        return Err(reason::TOO_LONG);
+    }
+    let bytes = token.as_bytes();
+    let mut dots = [0; 2];
+    let mut count = 0_usize;
+    for (at, byte) in bytes.iter().enumerate() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' => {}
+            b'.' => {
+                if let Some(slot) = dots.get_mut(count) {
+                    *slot = at;
+                }
+                count += 1;
+            }
+            _ => return Err(reason::MALFORMED),
+        }
+    }
+    match count {
+        2 => {}
+        // Five parts are an encrypted token (RFC 7516 §3.1), which nobody here can read.
+        4 => return Err(reason::ENCRYPTED),
+        _ => return Err(reason::MALFORMED),
+    }
+    let [first, second] = dots;
+    let part = |range: Option<_>| range.ok_or(reason::MALFORMED);
+    Ok(Compact {
+        signing_input: part(bytes.get(..second))?,
+        header: part(bytes.get(..first))?,
+        payload: part(bytes.get(first + 1..second))?,
+        signature: part(bytes.get(second + 1..))?,
+    })
+}
+
+/// Decodes one part; refuses padding and an ending whose unused bits are not zero.
+pub(super) fn decode(part: &[u8]) -> Result<Vec<u8>, Rejection> {
+    URL_SAFE_NO_PAD.decode(part).map_err(|_| reason::MALFORMED)
+}

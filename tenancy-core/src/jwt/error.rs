@@ -1,0 +1,95 @@
+//! What can be wrong with a key or a configuration, told when it is built.
+
+/// A key that must not verify tokens. The message says what is wrong and how to mend it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct VerificationKeyError {
+    kind: VerificationKeyErrorKind,
+    message: String,
+}
+
+/// The ways in which a key can be wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum VerificationKeyErrorKind {
+    /// The secret is empty or shorter than the hash it is used with (RFC 7518 §3.2).
+    SecretTooShort,
+    /// The secret is the text of a PEM file: a public key, which everybody knows.
+    SecretIsPem,
+    /// The PEM text holds a private key; verification takes the public one.
+    PrivateKey,
+    /// The PEM text holds something else than a public key, such as a certificate.
+    NotPublicKey,
+    /// The text is not PEM, or what it encodes can't be read.
+    Malformed,
+    /// The key is of another kind, or on another curve, than the algorithm takes.
+    WrongKind,
+    /// The RSA modulus has fewer than 2048 or more than 8192 bits.
+    RsaSize,
+    /// The RSA modulus was made by a generator whose keys can be factored (CVE-2017-15361).
+    RsaWeak,
+}
+
+impl VerificationKeyError {
+    pub(super) fn new(kind: VerificationKeyErrorKind, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            message: message.into(),
+        }
+    }
+
+    /// What is wrong.
+    #[must_use]
+    pub const fn kind(&self) -> VerificationKeyErrorKind {
+        self.kind
+    }
+}
+
+/// A configuration that can't work. The message says what is wrong and how to mend it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct JwtConfigError {
+    kind: JwtConfigErrorKind,
+    message: String,
+}
+
+/// The ways in which a configuration can be wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum JwtConfigErrorKind {
+    /// The issuer or the audience is empty.
+    EmptyName,
+    /// There is no key.
+    NoKey,
+    /// There are several keys, and one of them has no id.
+    KeyIdMissing,
+    /// Two keys have the same id.
+    KeyIdDuplicate,
+    /// A key's id is one that no token can name.
+    KeyIdInvalid,
+    /// Shared secrets and public keys are mixed.
+    MixedKeys,
+    /// The leeway is longer than five minutes.
+    LeewayTooLong,
+    /// The longest lifetime is zero.
+    LifetimeZero,
+    /// A token type is not a media type.
+    TokenType,
+    /// A tenant claim has no name, a registered name, or a name that is used twice.
+    ClaimName,
+}
+
+impl JwtConfigError {
+    pub(super) fn new(kind: JwtConfigErrorKind, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            message: message.into(),
+        }
+    }
+
+    /// What is wrong.
+    #[must_use]
+    pub const fn kind(&self) -> JwtConfigErrorKind {
+        self.kind
+    }
+}

@@ -1,0 +1,210 @@
+//! A key that verifies the signatures of exactly one algorithm.
+
+use std::fmt;
+
+use jsonwebtoken::{DecodingKey, crypto::aws_lc};
+
+use super::{
+    algorithm::{JwtAlgorithm, KeyKind},
+    error::{VerificationKeyError, VerificationKeyErrorKind as Kind},
+    roca, spki,
+};
+
+/// A key that verifies tokens of one algorithm.
+///
+/// A token's `alg` never chooses how it is verified: it has to equal the key's algorithm
+/// (RFC 8725 §3.1). Weak and misfit keys are refused when the key is made.
+///
+/// ```
+/// use tenancy_core::{JwtAlgorithm, VerificationKey, VerificationKeyErrorKind};
+///
+/// let secret = [0x5c; 32]; // from your secret store
+/// let key = VerificationKey::hmac(JwtAlgorithm::Hs256, secret)?.with_id("2026-11");
+/// assert_eq!(key.id(), Some("2026-11"));
+///
+/// let weak = VerificationKey::hmac(JwtAlgorithm::Hs256, "password").unwrap_err();
+/// assert_eq!(weak.kind(), VerificationKeyErrorKind::SecretTooShort);
+/// # Ok::<(), tenancy_core::VerificationKeyError>(())
+/// ```
+///
+/// # Security
+/// `Debug` shows algorithm and id only; the memory of the key is overwritten when it is dropped.
+/// Verification runs on AWS-LC whatever other backends of `jsonwebtoken` the program compiles in.
+#[derive(Clone)]
+pub struct VerificationKey {
+    algorithm: JwtAlgorithm,
+    id: Option<Box<str>>,
+    key: DecodingKey,
+}
+
+impl VerificationKey {
+    /// A shared secret, for one of [`Hs256`](JwtAlgorithm::Hs256), [`Hs384`](JwtAlgorithm::Hs384)
+    /// and [`Hs512`](JwtAlgorithm::Hs512).
+    ///
+    /// The bytes are used as they are: decode a secret that is stored as base64 first.
+    ///
+    /// # Errors
+    /// [`VerificationKeyError`] if the algorithm takes no secret, or if the secret is shorter than
+    /// its hash (RFC 7518 §3.2) or the text of a PEM file.
+    ///
+    /// # Security
+    /// Generate the secret, for example with `openssl rand 32`; length does not make a sentence
+    /// strong.
+    pub fn hmac(
+        algorithm: JwtAlgorithm,
+        secret: impl AsRef<[u8]>,
+    ) -> Result<Self, VerificationKeyError> {
+        let secret = secret.as_ref();
+        let KeyKind::Secret { shortest } = algorithm.key_kind() else {
+            return Err(wrong_kind(algorithm, KeyKind::Secret { shortest: 0 }));
+        };
+        if secret.len() < shortest {
+            return Err(VerificationKeyError::new(
+                Kind::SecretTooShort,
+                format!(
+                    "{algorithm} needs a secret of at least {shortest} bytes, this one has {}; \
+                     generate one with `openssl rand {shortest}`",
+                    secret.len(),
+                ),
+            ));
+        }
+        if secret.trim_ascii_start().starts_with(b"-----BEGIN ") {
+            return Err(VerificationKeyError::new(
+                Kind::SecretIsPem,
+                format!("the secret for {algorithm} is a PEM text; read it with `pem` instead"),
+            ));
+        }
+        Ok(Self {
+            algorithm,
+            id: None,
+            key: DecodingKey::from_secret(secret),
+        })
+    }
+
+    /// A public key in PEM form, for any of the other algorithms.
+    ///
+    /// The text is one block `PUBLIC KEY` (RFC 7468 §13) or, for RSA, `RSA PUBLIC KEY`.
+    ///
+    /// ```
+    /// use tenancy_core::{JwtAlgorithm, VerificationKey};
+    ///
+    /// let key = VerificationKey::pem(
+    ///     JwtAlgorithm::EdDsa,
+    ///     "-----BEGIN PUBLIC KEY-----
+    ///      MCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=
+    ///      -----END PUBLIC KEY-----",
+    /// )?;
+    /// assert_eq!(key.algorithm(), JwtAlgorithm::EdDsa);
+    /// # Ok::<(), tenancy_core::VerificationKeyError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`VerificationKeyError`] if the text holds no such key, a private key or a certificate; if
+    /// the key is of another kind or on another curve than the algorithm takes; if an RSA key has
+    /// fewer than 2048 or more than 8192 bits, an exponent below 3, or comes from a generator
+    /// known to be broken.
+    pub fn pem(
+        algorithm: JwtAlgorithm,
+        pem: impl AsRef<[u8]>,
+    ) -> Result<Self, VerificationKeyError> {
+        if algorithm.is_symmetric() {
+            return Err(VerificationKeyError::new(
+                Kind::WrongKind,
+                format!("{algorithm} takes a shared secret; use `hmac`"),
+            ));
+        }
+        let public = spki::from_pem(pem.as_ref())?;
+        if public.kind != algorithm.key_kind() {
+            return Err(wrong_kind(algorithm, public.kind));
+        }
+        let key = match public.kind {
+            KeyKind::Rsa => rsa(&public.bytes)?,
+            KeyKind::Ed25519 => DecodingKey::from_ed_der(&public.bytes),
+            KeyKind::P256 | KeyKind::P384 | KeyKind::Secret { .. } => {
+                DecodingKey::from_ec_der(&public.bytes)
+            }
+        };
+        Ok(Self {
+            algorithm,
+            id: None,
+            key,
+        })
+    }
+
+    /// The same key under an id, which tokens name in their `kid`.
+    #[must_use]
+    pub fn with_id(mut self, id: impl Into<String>) -> Self {
+        self.id = Some(id.into().into());
+        self
+    }
+
+    /// The algorithm.
+    #[must_use]
+    pub const fn algorithm(&self) -> JwtAlgorithm {
+        self.algorithm
+    }
+
+    /// The id, if it has one.
+    #[must_use]
+    pub fn id(&self) -> Option<&str> {
+        self.id.as_deref()
+    }
+
+    /// Whether `signature` is this key's over `message`.
+    pub(super) fn verifies(&self, message: &[u8], signature: Vec<u8>) -> bool {
+        // The provider is named because the process default panics when a program compiles both
+        // backends. A verifier is not `Send`, so it is made anew for each token.
+        let factory = aws_lc::DEFAULT_PROVIDER.verifier_factory;
+        factory(&self.algorithm.backend(), &self.key)
+            .is_ok_and(|verifier| verifier.verify(message, &signature).is_ok())
+    }
+}
+
+fn rsa(der: &[u8]) -> Result<DecodingKey, VerificationKeyError> {
+    let read = aws_lc::DEFAULT_PROVIDER
+        .key_utils
+        .rsa_pub_components_from_public_key;
+    let (modulus, exponent) = read(der).map_err(|_| {
+        VerificationKeyError::new(
+            Kind::Malformed,
+            "the RSA key can't be used: its encoding is broken, its modulus is even, \
+             or its exponent is even or smaller than 3",
+        )
+    })?;
+    let leading_zeros = modulus.iter().take_while(|byte| **byte == 0).count();
+    let significant = modulus.get(leading_zeros..).unwrap_or_default();
+    let bits = significant.first().map_or(0, |first| {
+        significant.len() * 8 - usize::try_from(first.leading_zeros()).unwrap_or(0)
+    });
+    if !(2048..=8192).contains(&bits) {
+        return Err(VerificationKeyError::new(
+            Kind::RsaSize,
+            format!("the RSA key has {bits} bits; use one of 2048 to 8192"),
+        ));
+    }
+    if roca::has_fingerprint(significant) {
+        return Err(VerificationKeyError::new(
+            Kind::RsaWeak,
+            "the RSA key comes from a generator whose keys can be factored (CVE-2017-15361); \
+             make a new one elsewhere",
+        ));
+    }
+    Ok(DecodingKey::from_rsa_raw_components(&modulus, &exponent))
+}
+
+fn wrong_kind(algorithm: JwtAlgorithm, got: KeyKind) -> VerificationKeyError {
+    let wanted = algorithm.key_kind();
+    VerificationKeyError::new(
+        Kind::WrongKind,
+        format!("{algorithm} takes {wanted}, this is {got}; name the key's own algorithm"),
+    )
+}
+
+impl fmt::Debug for VerificationKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VerificationKey")
+            .field("algorithm", &self.algorithm)
+            .field("id", &self.id)
+            .finish_non_exhaustive()
+    }
+}

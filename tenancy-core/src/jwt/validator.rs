@@ -1,0 +1,193 @@
+//! The authenticator for tokens: shape, header, key, signature and only then the claims.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde_json::Value;
+
+use super::{
+    builder::JwtAuthenticatorBuilder,
+    cache::{TokenCache, Verified},
+    claims::{self, ClaimRules},
+    compact,
+    header::{self, TypeRule},
+    json,
+    keyset::KeySet,
+    mapping::{SubjectMapping, TenantClaims},
+    reason,
+};
+use crate::{
+    Actor, Authenticator, Credential, LookupError, Principal, Rejection, Timestamp, Verdict,
+};
+
+/// Verifies signed JSON Web Tokens (RFC 7519, RFC 8725) of one issuer, with keys known at start.
+///
+/// A token has to be at most [`MAX_CREDENTIAL_LEN`](crate::MAX_CREDENTIAL_LEN) bytes long, signed
+/// by a configured key with that key's algorithm, and carry `iss`, `aud`, `exp` and `sub`. It
+/// answers from memory, so [`verify`](Authenticator::verify) never has more to say than
+/// [`probe`](Authenticator::probe). A credential that does not look like a token at all is
+/// [`Verdict::NotMine`].
+///
+/// ```
+/// use tenancy_core::{
+///     Authenticator, Credential, JwtAlgorithm, JwtAuthenticator, Reach, Timestamp, Verdict,
+///     VerificationKey,
+/// };
+///
+/// let key = VerificationKey::hmac(JwtAlgorithm::Hs256, [0x5c; 32])?;
+/// let tokens = JwtAuthenticator::builder("https://login.example.com", "https://api.example.com")
+///     .key(key)
+///     .tenant_claim("tenant")
+///     .build()?;
+///
+/// let token = "eyJhbGciOiJIUzI1NiIsInR5cCI6ImF0K2p3dCJ9.eyJpc3MiOiJodHRwczovL2xvZ2luLmV4YW1\
+///     wbGUuY29tIiwiYXVkIjoiaHR0cHM6Ly9hcGkuZXhhbXBsZS5jb20iLCJzdWIiOiIwMTkyZDNhNC0\
+///     3YjAwLTdjM2QtOGU0Zi01YTZiN2M4ZDllMGYiLCJleHAiOjE4MDAwMDA2MDAsInRlbmFudCI6ImF\
+///     jbWUifQ.oW3OBbD8HltprQWVXUZc-fzNXqmJF80AZLfcTdrUMyo";
+/// let now = Timestamp::from_unix_seconds(1_800_000_000);
+/// let Verdict::Verified(principal) = tokens.probe(Credential::new(token), now) else {
+///     panic!("a good token is verified");
+/// };
+/// assert_eq!(principal.reach, Reach::Bound("acme".parse::<tenancy_core::Slug>()?.into()));
+///
+/// let later = Timestamp::from_unix_seconds(1_800_001_000);
+/// let Verdict::Rejected(rejection) = tokens.probe(Credential::new(token), later) else {
+///     panic!("an expired token is rejected");
+/// };
+/// assert_eq!(rejection.reason(), "token-expired");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # What the principal says
+/// [`expires_at`](Principal::expires_at) is `exp` plus the leeway and
+/// [`not_before`](Principal::not_before) is `nbf` minus the leeway, so that
+/// [`Principal::holds_at`] agrees with this authenticator; [`issued_at`](Principal::issued_at) is
+/// `iat` as it stands. The actor is a user, the scope is full, and the claims are the payload.
+///
+/// # Why a token is rejected
+/// | reason | cause |
+/// |---|---|
+/// | `token-too-long` | longer than [`MAX_CREDENTIAL_LEN`](crate::MAX_CREDENTIAL_LEN) |
+/// | `token-encrypted` | five parts, or an `enc` header: JWE is not supported |
+/// | `token-malformed` | not three parts of canonical base64url without padding |
+/// | `token-header` | the header is not a UTF-8 JSON object without repeated names |
+/// | `token-critical` | `crit` or `b64` in the header: no extension is supported |
+/// | `token-compressed` | `zip` in the header |
+/// | `token-nested` | `cty` says that the payload is a token itself |
+/// | `token-algorithm` | `alg` is missing, unsupported (`none` is), or not that of the key |
+/// | `token-type` | `typ` is not an accepted token type |
+/// | `token-key-id` | `kid` is not 1 to 256 printable ASCII characters |
+/// | `token-key-unknown` | no key has this `kid` |
+/// | `token-key-ambiguous` | no `kid`, and several keys fit the algorithm |
+/// | `token-signature` | the signature is not the key's over this token |
+/// | `token-payload` | the payload is not a UTF-8 JSON object without repeated names |
+/// | `token-issuer` | `iss` is missing, not a string, or not the configured one |
+/// | `token-audience` | `aud` is missing, holds a non-string, or lacks the configured one |
+/// | `token-expiry` | `exp` is missing or not a date |
+/// | `token-not-before` | `nbf` is not a date |
+/// | `token-issued-at` | `iat` is not a date, or missing although a longest lifetime is set |
+/// | `token-lifetime` | longer from `iat` to `exp` than the longest lifetime |
+/// | `token-expired` | `exp` is past, beyond the leeway |
+/// | `token-not-yet-valid` | `nbf` is to come, beyond the leeway |
+/// | `token-issued-in-future` | `iat` is to come, beyond the leeway |
+/// | `token-subject` | `sub` is missing, not a string of 1 to 255 bytes, or not a user id |
+/// | `token-tenant-missing` | a configured tenant claim is absent |
+/// | `token-tenant-malformed` | a tenant claim can't be read, or the default is not listed |
+///
+/// A date is a number of seconds from 0 up to the year 9999.
+///
+/// # Security
+/// - A token proves who its user is. Revocation before `exp` is not its business; membership and
+///   tenant state are looked up for each request.
+/// - Keys are looked for in the configuration only. `jku`, `x5u`, `x5c` and `jwk` are ignored.
+/// - The cache is keyed by the SHA-256 of the token and holds verified tokens only; time is
+///   compared on every hit.
+#[derive(Debug)]
+pub struct JwtAuthenticator {
+    pub(super) keys: KeySet,
+    pub(super) types: TypeRule,
+    pub(super) rules: ClaimRules,
+    pub(super) subject: SubjectMapping,
+    pub(super) tenants: TenantClaims,
+    pub(super) cache: Option<TokenCache>,
+}
+
+impl JwtAuthenticator {
+    /// Starts from what is always required: the exact `iss`, and one of the token's `aud`.
+    pub fn builder(
+        issuer: impl Into<String>,
+        audience: impl Into<String>,
+    ) -> JwtAuthenticatorBuilder {
+        JwtAuthenticatorBuilder::new(issuer.into(), audience.into())
+    }
+
+    fn authenticate(&self, token: &str, now: Timestamp) -> Result<Arc<Principal>, Rejection> {
+        let parts = compact::split(token)?;
+        let Some(cache) = &self.cache else {
+            return self
+                .verify_token(&parts, now)
+                .map(|verified| verified.principal);
+        };
+        let fingerprint = TokenCache::fingerprint(token);
+        if let Some(known) = cache.get(&fingerprint) {
+            self.rules.check_time(known.validity, now)?;
+            return Ok(known.principal);
+        }
+        let verified = self.verify_token(&parts, now)?;
+        cache.insert(fingerprint, verified.clone());
+        Ok(verified.principal)
+    }
+
+    fn verify_token(
+        &self,
+        parts: &compact::Compact<'_>,
+        now: Timestamp,
+    ) -> Result<Verified, Rejection> {
+        let header = header::read(parts.header, &self.types)?;
+        let key = self.keys.choose(&header)?;
+        let signature = compact::decode(parts.signature)?;
+        if !key.verifies(parts.signing_input, signature) {
+            return Err(reason::SIGNATURE);
+        }
+
+        let claims = json::object(&compact::decode(parts.payload)?).ok_or(reason::PAYLOAD)?;
+        self.rules.check_parties(&claims)?;
+        let validity = self.rules.validity(&claims)?;
+        self.rules.check_time(validity, now)?;
+        let issuer = &self.rules.issuer;
+        let user = self.subject.user(issuer, claims::subject(&claims)?)?;
+        let reach = self.tenants.reach(&claims)?;
+
+        let mut principal = Principal::new(Actor::User(user), reach, Arc::clone(issuer));
+        principal.issued_at = validity.issued_at;
+        principal.expires_at = Some(validity.expires_at);
+        principal.not_before = validity.not_before;
+        principal.claims = Arc::new(Value::Object(claims));
+        Ok(Verified {
+            principal: Arc::new(principal),
+            validity,
+        })
+    }
+}
+
+#[async_trait]
+impl Authenticator for JwtAuthenticator {
+    fn probe(&self, credential: Credential<'_>, now: Timestamp) -> Verdict {
+        let token = credential.expose();
+        if !compact::looks_like_one(token) {
+            return Verdict::NotMine;
+        }
+        match self.authenticate(token, now) {
+            Ok(principal) => Verdict::Verified(principal),
+            Err(rejection) => Verdict::Rejected(rejection),
+        }
+    }
+
+    async fn verify(
+        &self,
+        credential: Credential<'_>,
+        now: Timestamp,
+    ) -> Result<Verdict, LookupError> {
+        Ok(self.probe(credential, now))
+    }
+}

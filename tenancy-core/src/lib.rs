@@ -1,0 +1,87 @@
+//! The core of `tenancy`: what a multi-tenant service knows about a request, independent of web
+//! framework and database.
+//!
+//! A request passes one way, and each step is a type that only the step before can make:
+//!
+//! ```text
+//! request head ─hints──────▶ untrusted text: host, header, path, the application's own rule
+//!              ─credential─▶ Principal: who, vouched for by whom, for which tenants at most
+//! hints × principal ─agree─▶ Tenant ─membership─▶ role ─status─▶ TenantContext
+//! ```
+//!
+//! * [`Tenancy`] is the engine: build one at start, clone it everywhere.
+//! * [`TenantContext`] is what a handler works with, and the only key to a tenant's data.
+//! * [`Directory`] is where tenants and memberships are kept; [`MemoryDirectory`] is one, and
+//!   `tenancy-sqlx` has one in PostgreSQL.
+//! * [`jwt`] validates tokens, strictly; [`PermissionRegistry`] and [`RoleTable`] say who may what.
+//!
+//! # Features
+//! * `testing`: contexts built by hand, a clock that stands still, and the conformance suites.
+//!   For `[dev-dependencies]` only.
+
+mod audit;
+mod authenticator;
+mod cache;
+mod clock;
+mod config;
+mod context;
+mod directory;
+mod engine;
+mod generation;
+mod id;
+mod identification;
+pub mod jwt;
+mod membership;
+mod permission;
+mod principal;
+mod problem;
+mod project;
+mod proxy;
+mod refusal;
+mod request;
+mod route;
+mod tenant;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+
+/// For implementations of this crate's traits.
+pub use async_trait::async_trait;
+pub use audit::{
+    AuditEntry, AuditError, AuditSink, MemoryAuditSink, NoAudit, Outcome, TracingAuditSink,
+};
+pub use authenticator::{
+    Authenticator, Credential, LookupError, MAX_CREDENTIAL_LEN, Rejection, Verdict,
+};
+#[cfg(any(test, feature = "testing"))]
+pub use clock::ManualClock;
+pub use clock::{Clock, SystemClock, Timestamp};
+pub use config::ConfigError;
+pub use context::TenantContext;
+#[cfg(any(test, feature = "testing"))]
+pub use directory::conformance;
+pub use directory::{
+    Directory, DirectoryError, DirectoryStore, FeedCursor, FeedPage, GenerationFeed,
+    MemoryDirectory, MembershipDirectory, ProjectDirectory, RoleDirectory, StoreError,
+    StoreErrorKind, TenantDirectory,
+};
+pub use engine::{Admin, Admission, Admitted, PendingAdmission, Tenancy, TenancyBuilder};
+pub use generation::Generation;
+pub use id::{ParseIdError, ProjectId, ServiceId, TenantId, UserId};
+pub use identification::{ApplicationHint, HintSource, Identification};
+pub use membership::{InvalidRoleName, Membership, MembershipStatus, RoleName};
+pub use permission::{
+    Decision, Explanation, Grant, InvalidGrant, InvalidPermission, PermissionId,
+    PermissionRegistry, PermissionRegistryBuilder, PermissionSet, RegistryError, RoleDefinition,
+    RoleMask, RoleProblem, RoleProblemKind, RoleTable, RoleTableError, SystemRole,
+};
+pub use principal::{Actor, Principal, Reach};
+pub use problem::{PROBLEM_MEDIA_TYPE, PROBLEM_TYPE_PREFIX, Problem};
+pub use project::{Project, ProjectMembership};
+pub use proxy::TrustedProxies;
+pub use refusal::{Refusal, RefusalKind};
+pub use request::{Field, RequestView};
+pub use route::{RouteNeeds, TenantNeed};
+pub use tenant::{
+    DomainName, IllegalTransition, InvalidDomain, InvalidSlug, Settings, SettingsError, Slug,
+    Tenant, TenantKey, TenantStatus, UnknownStatus,
+};

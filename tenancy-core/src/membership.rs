@@ -1,0 +1,126 @@
+//! Membership: which user belongs to which tenant, in which role.
+
+use std::{fmt, str::FromStr, sync::Arc};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{TenantId, UserId};
+
+/// The name of a role, such as `admin` or one that a tenant defined for itself.
+///
+/// 1 to 64 of `a-z`, `0-9`, `-` and `_`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct RoleName(Arc<str>);
+
+/// A text that is not a [`RoleName`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a role name; use 1 to 64 lowercase letters, digits, hyphens and underscores")]
+pub struct InvalidRoleName(String);
+
+impl RoleName {
+    /// A name that stands in this crate's own source; a test holds that it is valid.
+    pub(crate) fn known(name: &'static str) -> Self {
+        Self(name.into())
+    }
+
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for RoleName {
+    type Err = InvalidRoleName;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let valid = (1..=64).contains(&text.len())
+            && text.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_'));
+        if valid {
+            Ok(Self(text.into()))
+        } else {
+            Err(InvalidRoleName(text.chars().take(64).collect()))
+        }
+    }
+}
+
+impl TryFrom<String> for RoleName {
+    type Error = InvalidRoleName;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<RoleName> for String {
+    fn from(name: RoleName) -> Self {
+        name.0.as_ref().into()
+    }
+}
+
+impl fmt::Display for RoleName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Whether a membership counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum MembershipStatus {
+    /// Invited and not yet accepted; gives no access.
+    Invited,
+    /// Gives the access of its role.
+    Active,
+    /// Withdrawn for a while; gives no access.
+    Suspended,
+}
+
+impl MembershipStatus {
+    /// The name under which the state is stored.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Invited => "invited",
+            Self::Active => "active",
+            Self::Suspended => "suspended",
+        }
+    }
+
+    /// Reads a stored name.
+    #[must_use]
+    pub fn from_stored(text: &str) -> Option<Self> {
+        [Self::Invited, Self::Active, Self::Suspended].into_iter().find(|s| s.as_str() == text)
+    }
+}
+
+/// A user's place in a tenant: one role, one state.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Membership {
+    /// The tenant.
+    pub tenant: TenantId,
+    /// The user.
+    pub user: UserId,
+    /// What the user may do there.
+    pub role: RoleName,
+    /// Whether it counts.
+    pub status: MembershipStatus,
+}
+
+impl Membership {
+    /// An active membership.
+    #[must_use]
+    pub fn new(tenant: TenantId, user: UserId, role: RoleName) -> Self {
+        Self { tenant, user, role, status: MembershipStatus::Active }
+    }
+
+    /// The same membership in another state.
+    #[must_use]
+    pub fn with_status(mut self, status: MembershipStatus) -> Self {
+        self.status = status;
+        self
+    }
+}

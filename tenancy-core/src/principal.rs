@@ -1,0 +1,130 @@
+//! The principal: who a verified credential speaks for, and which tenants it may name.
+
+use std::{fmt, sync::Arc};
+
+use serde_json::Value;
+
+use crate::{PermissionSet, ServiceId, TenantKey, Timestamp, UserId};
+
+/// What kind of actor a principal is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Actor {
+    /// A person, whose rights come from a membership.
+    User(UserId),
+    /// A machine that acts in its own name, whose rights come from its credential.
+    Service(ServiceId),
+    /// Nobody in particular: a visitor of a route that admits anonymous visitors.
+    Anonymous,
+    /// The service itself, outside a request; see [`Tenancy::enter`](crate::Tenancy::enter).
+    System,
+}
+
+impl Actor {
+    /// The kind as recorded in spans and audit entries.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::User(_) => "user",
+            Self::Service(_) => "service",
+            Self::Anonymous => "anonymous",
+            Self::System => "system",
+        }
+    }
+}
+
+impl fmt::Display for Actor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::User(id) => write!(f, "user:{id}"),
+            Self::Service(id) => write!(f, "service:{id}"),
+            Self::Anonymous | Self::System => f.write_str(self.kind()),
+        }
+    }
+}
+
+/// Which tenants a verified credential may name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Reach {
+    /// Exactly this tenant; every hint must agree with it.
+    Bound(TenantKey),
+    /// One of these tenants; a hint chooses, and membership decides.
+    Set {
+        /// The tenants the credential lists; never empty.
+        tenants: Vec<TenantKey>,
+        /// The one it means when no hint chooses; must be one of `tenants`.
+        default: Option<TenantKey>,
+    },
+    /// Any tenant the actor is a member of; a hint chooses, and membership decides.
+    Memberships,
+}
+
+/// A verified credential: who it speaks for and how far it reaches.
+///
+/// Only an [`Authenticator`](crate::Authenticator) makes one, after verification. `Debug` leaves
+/// out the claims, which may be personal.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct Principal {
+    /// Who it speaks for.
+    pub actor: Actor,
+    /// Which tenants it may name.
+    pub reach: Reach,
+    /// Who vouched for it: the issuer of a token, or the name of the authenticator.
+    pub issuer: Arc<str>,
+    /// When the credential was issued, if it says so.
+    pub issued_at: Option<Timestamp>,
+    /// The moment from which the credential no longer holds.
+    pub expires_at: Option<Timestamp>,
+    /// The moment from which the credential holds.
+    pub not_before: Option<Timestamp>,
+    /// What the credential may be used for at most: narrows the actor's rights, never widens them.
+    pub scope: PermissionSet,
+    /// The verified claims, for the application's own reading.
+    pub claims: Arc<Value>,
+}
+
+impl Principal {
+    /// A principal as an authenticator makes it: full scope, no expiry, no claims.
+    #[must_use]
+    pub fn new(actor: Actor, reach: Reach, issuer: impl Into<Arc<str>>) -> Self {
+        Self {
+            actor,
+            reach,
+            issuer: issuer.into(),
+            issued_at: None,
+            expires_at: None,
+            not_before: None,
+            scope: PermissionSet::ALL,
+            claims: Arc::new(Value::Null),
+        }
+    }
+
+    /// The user it speaks for, if it is one.
+    #[must_use]
+    pub const fn user(&self) -> Option<UserId> {
+        match self.actor {
+            Actor::User(id) => Some(id),
+            _ => None,
+        }
+    }
+
+    /// Whether the credential holds at `now`.
+    #[must_use]
+    pub fn holds_at(&self, now: Timestamp) -> bool {
+        self.expires_at.is_none_or(|end| now < end)
+            && self.not_before.is_none_or(|start| now >= start)
+    }
+}
+
+impl fmt::Debug for Principal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Principal")
+            .field("actor", &self.actor)
+            .field("reach", &self.reach)
+            .field("issuer", &self.issuer)
+            .field("expires_at", &self.expires_at)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,144 @@
+//! Problem details (RFC 9457): the bytes a refused caller receives, the same in every framework.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::RefusalKind;
+
+/// The media type of a problem.
+pub const PROBLEM_MEDIA_TYPE: &str = "application/problem+json";
+
+/// What stands before the name of a refusal in a problem's `type`.
+///
+/// A problem type is an identifier, not an address (RFC 9457 §3.1.1); these stay as they are.
+pub const PROBLEM_TYPE_PREFIX: &str = "urn:tenancy:problem:";
+
+/// A refusal as it is sent: status, header fields, body.
+///
+/// ```
+/// use tenancy_core::{Refusal, RefusalKind};
+///
+/// let problem = Refusal::new(RefusalKind::TenantNotFound, "not-a-member").problem();
+/// assert_eq!(problem.status(), 404);
+/// assert!(!problem.to_json().contains("not-a-member"));
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Problem {
+    #[serde(rename = "type")]
+    type_uri: String,
+    title: &'static str,
+    status: u16,
+    detail: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    permission: Option<String>,
+    #[serde(skip)]
+    challenge: bool,
+    #[serde(skip)]
+    retry_after: Option<Duration>,
+}
+
+impl Problem {
+    pub(crate) fn new(
+        kind: RefusalKind,
+        permission: Option<&str>,
+        retry_after: Option<Duration>,
+    ) -> Self {
+        let (title, detail) = match kind {
+            RefusalKind::Unauthenticated => {
+                ("Authentication required", "Send a valid credential.".to_owned())
+            }
+            RefusalKind::TenantRequired => {
+                ("Tenant required", "The request must name the tenant it is for.".to_owned())
+            }
+            RefusalKind::TenantNotFound => (
+                "Tenant not found",
+                "There is no such tenant, or it is not open to this credential.".to_owned(),
+            ),
+            RefusalKind::TenantSuspended => {
+                ("Tenant suspended", "This tenant is suspended.".to_owned())
+            }
+            RefusalKind::TenantInactive => {
+                ("Tenant inactive", "This tenant is not in use.".to_owned())
+            }
+            RefusalKind::PermissionDenied => (
+                "Permission denied",
+                match permission {
+                    Some(name) => format!("This needs the permission `{name}`."),
+                    None => "This needs a permission that the caller does not hold.".to_owned(),
+                },
+            ),
+            RefusalKind::Unavailable => {
+                ("Service unavailable", "Try again in a moment.".to_owned())
+            }
+            RefusalKind::Misconfigured | RefusalKind::Internal => {
+                ("Internal error", "The request could not be served.".to_owned())
+            }
+        };
+        Self {
+            type_uri: format!("{PROBLEM_TYPE_PREFIX}{}", kind.as_str()),
+            title,
+            status: kind.status(),
+            detail,
+            permission: permission.map(str::to_owned),
+            challenge: matches!(kind, RefusalKind::Unauthenticated),
+            retry_after,
+        }
+    }
+
+    /// The HTTP status.
+    #[must_use]
+    pub const fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// The problem's `type`.
+    #[must_use]
+    pub fn type_uri(&self) -> &str {
+        &self.type_uri
+    }
+
+    /// The value of `WWW-Authenticate`, present with status 401 (RFC 9110 §11.6.1).
+    #[must_use]
+    pub const fn www_authenticate(&self) -> Option<&'static str> {
+        if self.challenge { Some("Bearer") } else { None }
+    }
+
+    /// The value of `Retry-After` in whole seconds, rounded up.
+    #[must_use]
+    pub fn retry_after_seconds(&self) -> Option<u64> {
+        self.retry_after.map(|wait| wait.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX))
+    }
+
+    /// The body.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Refusal, RefusalKind};
+
+    #[test]
+    fn every_kind_has_a_complete_problem_and_keeps_its_reason() {
+        for kind in RefusalKind::ALL {
+            let problem = Refusal::new(kind, "the-inner-reason").problem();
+            let json: serde_json::Value = serde_json::from_str(&problem.to_json()).unwrap();
+            assert_eq!(json["status"], kind.status());
+            assert!(json["type"].as_str().unwrap().starts_with("urn:tenancy:problem:"));
+            assert!(json["title"].is_string() && json["detail"].is_string());
+            assert!(!problem.to_json().contains("the-inner-reason"));
+            assert_eq!(problem.www_authenticate().is_some(), kind.status() == 401);
+            assert_eq!(problem.retry_after_seconds().is_some(), kind.status() == 503);
+        }
+    }
+
+    #[test]
+    fn a_denied_permission_is_named() {
+        let problem = Refusal::permission_denied("notes:write").problem();
+        let json: serde_json::Value = serde_json::from_str(&problem.to_json()).unwrap();
+        assert_eq!(json["permission"], "notes:write");
+    }
+}

@@ -1,0 +1,38 @@
+//! How the engine sees a request, whichever web framework received it.
+
+use std::net::IpAddr;
+
+/// One header field of a request.
+///
+/// A field that is repeated, or that is not text, is seen as such: taking "the first" would let a
+/// caller show one value to a proxy and another to the service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Field<'a> {
+    /// Not sent.
+    Absent,
+    /// Sent once, as visible ASCII text.
+    One(&'a str),
+    /// Sent more than once.
+    Repeated,
+    /// Sent once, with bytes that are not visible ASCII text.
+    NotText,
+}
+
+/// A request head as the engine reads it.
+///
+/// Web frameworks disagree on the version of the `http` crate, so that each adapter implements
+/// this trait for its own request type. Everything it returns is untrusted.
+pub trait RequestView {
+    /// The header field of this lower-case name.
+    fn header(&self, name: &str) -> Field<'_>;
+
+    /// The authority of the request target: `:authority` in HTTP/2, the absolute form in HTTP/1.1.
+    fn authority(&self) -> Option<&str>;
+
+    /// The path of the request target, without the query, as sent.
+    fn path(&self) -> &str;
+
+    /// The address at the other end of the connection: the caller's or a proxy's.
+    fn peer(&self) -> Option<IpAddr>;
+}

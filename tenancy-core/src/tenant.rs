@@ -1,0 +1,12 @@
+//! The tenant record: name, address and state of one customer.
+
+mod key;
+mod record;
+mod settings;
+mod status;
+
+pub use key::{DomainName, InvalidDomain, InvalidSlug, Slug, TenantKey};
+pub(crate) use key::normalize_domain;
+pub use record::Tenant;
+pub use settings::{Settings, SettingsError};
+pub use status::{IllegalTransition, TenantStatus, UnknownStatus};

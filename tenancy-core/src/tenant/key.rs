@@ -1,0 +1,296 @@
+//! What a tenant can be looked up by: id, slug, custom domain, external id.
+
+use std::{
+    borrow::Cow,
+    fmt,
+    hash::{Hash, Hasher},
+    str::FromStr,
+};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{TenantId, id::parse_uuid};
+
+/// A tenant's short name, as it stands in a subdomain or a path.
+///
+/// One DNS label (RFC 1035 §2.3.1): 1 to 63 of `a-z`, `0-9` and `-`, no hyphen at either end.
+/// A text in the form of a UUID is refused, because a header that takes ids and slugs must be
+/// able to tell them apart, and so is a label that starts with `xn--`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Slug(Box<str>);
+
+/// A text that is not a [`Slug`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{0}` is not a slug; use 1 to 63 lowercase letters, digits and hyphens, \
+     no hyphen at either end, not starting with `xn--`, not a UUID"
+)]
+pub struct InvalidSlug(String);
+
+impl Slug {
+    /// Whether `text` is a slug as it stands.
+    pub(crate) fn is_valid(text: &str) -> bool {
+        let bytes = text.as_bytes();
+        let label = (1..=63).contains(&bytes.len())
+            && bytes.iter().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'))
+            && !text.starts_with('-')
+            && !text.ends_with('-')
+            && !text.starts_with("xn--");
+        label && uuid::Uuid::try_parse(text).is_err()
+    }
+
+    /// The slug as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Slug {
+    type Err = InvalidSlug;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if Self::is_valid(text) {
+            Ok(Self(text.into()))
+        } else {
+            Err(InvalidSlug(text.chars().take(64).collect()))
+        }
+    }
+}
+
+impl TryFrom<String> for Slug {
+    type Error = InvalidSlug;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<Slug> for String {
+    fn from(slug: Slug) -> Self {
+        slug.0.into()
+    }
+}
+
+impl fmt::Display for Slug {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A tenant's own domain, in lower-case ASCII form without port or trailing dot.
+///
+/// International names are kept in their `xn--` form (UTS #46, strict ASCII rules).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct DomainName(Box<str>);
+
+/// A text that is not a [`DomainName`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a domain name; expected at least two labels, such as `app.example.com`")]
+pub struct InvalidDomain(String);
+
+impl DomainName {
+    /// The domain as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Brings a host name into the one form in which domains are compared, or refuses it.
+pub(crate) fn normalize_domain(host: &str) -> Option<Cow<'_, str>> {
+    let host = host.strip_suffix('.').unwrap_or(host);
+    let plain = !host.is_empty()
+        && host.len() <= 253
+        && host.split('.').all(is_plain_label)
+        && !host.split('.').any(|label| label.starts_with("xn--"));
+    let name = if plain {
+        Cow::Borrowed(host)
+    } else {
+        Cow::Owned(idna::domain_to_ascii_strict(host).ok()?)
+    };
+    let last = name.rsplit('.').next()?;
+    let is_domain = name.len() <= 253
+        && name.contains('.')
+        && name.split('.').all(is_plain_label)
+        // A numeric last label is an IPv4 address in the making (WHATWG URL, "ends in a number").
+        && !last.bytes().all(|b| b.is_ascii_digit());
+    is_domain.then_some(name)
+}
+
+fn is_plain_label(label: &str) -> bool {
+    (1..=63).contains(&label.len())
+        && label.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'))
+        && !label.starts_with('-')
+        && !label.ends_with('-')
+}
+
+impl FromStr for DomainName {
+    type Err = InvalidDomain;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        normalize_domain(text)
+            .map(|name| Self(name.into()))
+            .ok_or_else(|| InvalidDomain(text.chars().take(64).collect()))
+    }
+}
+
+impl TryFrom<String> for DomainName {
+    type Error = InvalidDomain;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<DomainName> for String {
+    fn from(name: DomainName) -> Self {
+        name.0.into()
+    }
+}
+
+impl fmt::Display for DomainName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A handle by which a directory finds a tenant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum TenantKey {
+    /// The tenant's id.
+    Id(TenantId),
+    /// The tenant's slug.
+    Slug(Slug),
+    /// A custom domain that the directory has bound to the tenant.
+    Domain(DomainName),
+    /// The id under which another system knows the tenant, such as an installation id.
+    External {
+        /// The other system, such as `github`.
+        provider: Box<str>,
+        /// The tenant's id there.
+        id: Box<str>,
+    },
+}
+
+impl TenantKey {
+    /// Reads an id or, where the text is none, a slug.
+    ///
+    /// # Errors
+    /// [`InvalidSlug`] if the text is neither.
+    pub fn id_or_slug(text: &str) -> Result<Self, InvalidSlug> {
+        match parse_uuid(text) {
+            Some(id) => Ok(Self::Id(TenantId::from_uuid(id))),
+            None => text.parse().map(Self::Slug),
+        }
+    }
+}
+
+/// Written out so that a key that still borrows from a request hashes alike.
+impl Hash for TenantKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        match self {
+            Self::Id(id) => {
+                state.write_u8(0);
+                id.hash(state);
+            }
+            Self::Slug(slug) => Self::hash_text(1, &slug.0, state),
+            Self::Domain(domain) => Self::hash_text(2, &domain.0, state),
+            Self::External { provider, id } => {
+                Self::hash_text(3, provider, state);
+                id.hash(state);
+            }
+        }
+    }
+}
+
+impl TenantKey {
+    /// Hashes a key of the kind `tag` that consists of one text.
+    pub(crate) fn hash_text<H: Hasher>(tag: u8, text: &str, state: &mut H) {
+        state.write_u8(tag);
+        text.hash(state);
+    }
+}
+
+impl fmt::Display for TenantKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Id(id) => write!(f, "id:{id}"),
+            Self::Slug(slug) => write!(f, "slug:{slug}"),
+            Self::Domain(domain) => write!(f, "domain:{domain}"),
+            Self::External { provider, id } => write!(f, "{provider}:{id}"),
+        }
+    }
+}
+
+impl From<TenantId> for TenantKey {
+    fn from(id: TenantId) -> Self {
+        Self::Id(id)
+    }
+}
+
+impl From<Slug> for TenantKey {
+    fn from(slug: Slug) -> Self {
+        Self::Slug(slug)
+    }
+}
+
+impl From<DomainName> for TenantKey {
+    fn from(domain: DomainName) -> Self {
+        Self::Domain(domain)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn slugs_are_dns_labels_and_nothing_else() {
+        for good in ["a", "acme", "acme-2", "0x", &"a".repeat(63)] {
+            assert!(good.parse::<Slug>().is_ok(), "{good}");
+        }
+        let id = TenantId::new();
+        for bad in [
+            "", "-a", "a-", "Acme", "a.b", "a_b", "xn--mnchen-3ya", "ä", " a", "a\n",
+            &"a".repeat(64), &id.to_string(), &id.as_uuid().simple().to_string(),
+        ] {
+            assert!(bad.parse::<Slug>().is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn domains_are_compared_in_one_form() {
+        let form = |text: &str| text.parse::<DomainName>().map(|d| d.to_string());
+        assert_eq!(form("App.Example.COM."), Ok("app.example.com".into()));
+        assert_eq!(form("bücher.example"), Ok("xn--bcher-kva.example".into()));
+        assert_eq!(form("xn--bcher-kva.example"), Ok("xn--bcher-kva.example".into()));
+        for bad in [
+            "", ".", "localhost", "a..b", "a b.c", "-a.b", "127.0.0.1", "[::1]", "a.b:80",
+            "a.example.1", "a_b.example", "xn--a.example", "a\0.example", "a/b.example",
+        ] {
+            assert!(bad.parse::<DomainName>().is_err(), "{bad:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_domain_is_a_fixed_point(text in ".{0,40}") {
+            if let Ok(domain) = text.parse::<DomainName>() {
+                prop_assert_eq!(domain.as_str().parse::<DomainName>().unwrap(), domain);
+            }
+        }
+
+        #[test]
+        fn an_id_is_never_read_as_a_slug(bytes in any::<[u8; 16]>()) {
+            let id = uuid::Uuid::from_bytes(bytes).to_string();
+            let is_slug = matches!(TenantKey::id_or_slug(&id), Ok(TenantKey::Slug(_)));
+            prop_assert!(!is_slug);
+        }
+    }
+}
