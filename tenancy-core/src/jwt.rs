@@ -19,11 +19,9 @@ mod validator;
 #[cfg(test)]
 mod tests;
 
-pub use algorithm::JwtAlgorithm;
+pub use algorithm::Algorithm;
 pub use builder::JwtAuthenticatorBuilder;
-pub use error::{
-    JwtConfigError, JwtConfigErrorKind, VerificationKeyError, VerificationKeyErrorKind,
-};
+pub use error::{JwtConfigError, JwtConfigErrorKind, KeyError, KeyErrorKind};
 pub use key::VerificationKey;
 pub use mapping::SubjectMapping;
 pub use validator::JwtAuthenticator;

@@ -2,42 +2,42 @@
 
 use std::fmt;
 
-use jsonwebtoken::Algorithm;
+use jsonwebtoken::Algorithm as Backend;
 
 /// A signature algorithm of a token (RFC 7518 §3.1, RFC 8037 §3.1).
 ///
 /// There is no `none`, and no list of acceptable algorithms to get wrong: a
-/// [`VerificationKey`](crate::VerificationKey) has exactly one.
+/// [`VerificationKey`](super::VerificationKey) has exactly one.
 ///
-/// Where you can choose, choose [`EdDsa`](Self::EdDsa), [`Es256`](Self::Es256) or
-/// [`Rs256`](Self::Rs256); with HMAC everyone who can verify a token can also make one.
+/// Where you can choose, choose [`EdDSA`](Self::EdDSA), [`ES256`](Self::ES256) or
+/// [`RS256`](Self::RS256); with HMAC everyone who can verify a token can also make one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum JwtAlgorithm {
+pub enum Algorithm {
     /// HMAC with SHA-256; the secret has at least 32 bytes.
-    Hs256,
+    HS256,
     /// HMAC with SHA-384; the secret has at least 48 bytes.
-    Hs384,
+    HS384,
     /// HMAC with SHA-512; the secret has at least 64 bytes.
-    Hs512,
+    HS512,
     /// RSASSA-PKCS1-v1_5 with SHA-256.
-    Rs256,
+    RS256,
     /// RSASSA-PKCS1-v1_5 with SHA-384.
-    Rs384,
+    RS384,
     /// RSASSA-PKCS1-v1_5 with SHA-512.
-    Rs512,
+    RS512,
     /// RSASSA-PSS with SHA-256.
-    Ps256,
+    PS256,
     /// RSASSA-PSS with SHA-384.
-    Ps384,
+    PS384,
     /// RSASSA-PSS with SHA-512.
-    Ps512,
+    PS512,
     /// ECDSA over P-256 with SHA-256.
-    Es256,
+    ES256,
     /// ECDSA over P-384 with SHA-384.
-    Es384,
+    ES384,
     /// Ed25519.
-    EdDsa,
+    EdDSA,
 }
 
 /// What a key has to be for an algorithm to take it.
@@ -65,38 +65,38 @@ impl fmt::Display for KeyKind {
     }
 }
 
-impl JwtAlgorithm {
+impl Algorithm {
     const ALL: [Self; 12] = [
-        Self::Hs256,
-        Self::Hs384,
-        Self::Hs512,
-        Self::Rs256,
-        Self::Rs384,
-        Self::Rs512,
-        Self::Ps256,
-        Self::Ps384,
-        Self::Ps512,
-        Self::Es256,
-        Self::Es384,
-        Self::EdDsa,
+        Self::HS256,
+        Self::HS384,
+        Self::HS512,
+        Self::RS256,
+        Self::RS384,
+        Self::RS512,
+        Self::PS256,
+        Self::PS384,
+        Self::PS512,
+        Self::ES256,
+        Self::ES384,
+        Self::EdDSA,
     ];
 
     /// The name as it stands in a token's `alg`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
-            Self::Hs256 => "HS256",
-            Self::Hs384 => "HS384",
-            Self::Hs512 => "HS512",
-            Self::Rs256 => "RS256",
-            Self::Rs384 => "RS384",
-            Self::Rs512 => "RS512",
-            Self::Ps256 => "PS256",
-            Self::Ps384 => "PS384",
-            Self::Ps512 => "PS512",
-            Self::Es256 => "ES256",
-            Self::Es384 => "ES384",
-            Self::EdDsa => "EdDSA",
+            Self::HS256 => "HS256",
+            Self::HS384 => "HS384",
+            Self::HS512 => "HS512",
+            Self::RS256 => "RS256",
+            Self::RS384 => "RS384",
+            Self::RS512 => "RS512",
+            Self::PS256 => "PS256",
+            Self::PS384 => "PS384",
+            Self::PS512 => "PS512",
+            Self::ES256 => "ES256",
+            Self::ES384 => "ES384",
+            Self::EdDSA => "EdDSA",
         }
     }
 
@@ -109,14 +109,14 @@ impl JwtAlgorithm {
 
     pub(super) const fn key_kind(self) -> KeyKind {
         match self {
-            Self::Hs256 => KeyKind::Secret { shortest: 32 },
-            Self::Hs384 => KeyKind::Secret { shortest: 48 },
-            Self::Hs512 => KeyKind::Secret { shortest: 64 },
-            Self::Rs256 | Self::Rs384 | Self::Rs512 => KeyKind::Rsa,
-            Self::Ps256 | Self::Ps384 | Self::Ps512 => KeyKind::Rsa,
-            Self::Es256 => KeyKind::P256,
-            Self::Es384 => KeyKind::P384,
-            Self::EdDsa => KeyKind::Ed25519,
+            Self::HS256 => KeyKind::Secret { shortest: 32 },
+            Self::HS384 => KeyKind::Secret { shortest: 48 },
+            Self::HS512 => KeyKind::Secret { shortest: 64 },
+            Self::RS256 | Self::RS384 | Self::RS512 => KeyKind::Rsa,
+            Self::PS256 | Self::PS384 | Self::PS512 => KeyKind::Rsa,
+            Self::ES256 => KeyKind::P256,
+            Self::ES384 => KeyKind::P384,
+            Self::EdDSA => KeyKind::Ed25519,
         }
     }
 
@@ -125,25 +125,25 @@ impl JwtAlgorithm {
         matches!(self.key_kind(), KeyKind::Secret { .. })
     }
 
-    pub(super) const fn backend(self) -> Algorithm {
+    pub(super) const fn backend(self) -> Backend {
         match self {
-            Self::Hs256 => Algorithm::HS256,
-            Self::Hs384 => Algorithm::HS384,
-            Self::Hs512 => Algorithm::HS512,
-            Self::Rs256 => Algorithm::RS256,
-            Self::Rs384 => Algorithm::RS384,
-            Self::Rs512 => Algorithm::RS512,
-            Self::Ps256 => Algorithm::PS256,
-            Self::Ps384 => Algorithm::PS384,
-            Self::Ps512 => Algorithm::PS512,
-            Self::Es256 => Algorithm::ES256,
-            Self::Es384 => Algorithm::ES384,
-            Self::EdDsa => Algorithm::EdDSA,
+            Self::HS256 => Backend::HS256,
+            Self::HS384 => Backend::HS384,
+            Self::HS512 => Backend::HS512,
+            Self::RS256 => Backend::RS256,
+            Self::RS384 => Backend::RS384,
+            Self::RS512 => Backend::RS512,
+            Self::PS256 => Backend::PS256,
+            Self::PS384 => Backend::PS384,
+            Self::PS512 => Backend::PS512,
+            Self::ES256 => Backend::ES256,
+            Self::ES384 => Backend::ES384,
+            Self::EdDSA => Backend::EdDSA,
         }
     }
 }
 
-impl fmt::Display for JwtAlgorithm {
+impl fmt::Display for Algorithm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }

@@ -3,15 +3,15 @@
 /// A key that must not verify tokens. The message says what is wrong and how to mend it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
-pub struct VerificationKeyError {
-    kind: VerificationKeyErrorKind,
+pub struct KeyError {
+    kind: KeyErrorKind,
     message: String,
 }
 
 /// The ways in which a key can be wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum VerificationKeyErrorKind {
+pub enum KeyErrorKind {
     /// The secret is empty or shorter than the hash it is used with (RFC 7518 §3.2).
     SecretTooShort,
     /// The secret is the text of a PEM file: a public key, which everybody knows.
@@ -30,8 +30,8 @@ pub enum VerificationKeyErrorKind {
     RsaWeak,
 }
 
-impl VerificationKeyError {
-    pub(super) fn new(kind: VerificationKeyErrorKind, message: impl Into<String>) -> Self {
+impl KeyError {
+    pub(super) fn new(kind: KeyErrorKind, message: impl Into<String>) -> Self {
         Self {
             kind,
             message: message.into(),
@@ -40,7 +40,7 @@ impl VerificationKeyError {
 
     /// What is wrong.
     #[must_use]
-    pub const fn kind(&self) -> VerificationKeyErrorKind {
+    pub const fn kind(&self) -> KeyErrorKind {
         self.kind
     }
 }

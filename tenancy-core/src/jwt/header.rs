@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{algorithm::JwtAlgorithm, compact, json, reason};
+use super::{algorithm::Algorithm, compact, json, reason};
 use crate::Rejection;
 
 /// The longest key id, in bytes.
@@ -10,7 +10,7 @@ pub(super) const MAX_KEY_ID_LEN: usize = 256;
 
 /// What the choice of a key needs to know.
 pub(super) struct Header {
-    pub(super) algorithm: JwtAlgorithm,
+    pub(super) algorithm: Algorithm,
     pub(super) key_id: Option<String>,
 }
 
@@ -39,7 +39,7 @@ pub(super) fn read(encoded: &[u8], types: &TypeRule) -> Result<Header, Rejection
     let algorithm = members
         .get("alg")
         .and_then(Value::as_str)
-        .and_then(JwtAlgorithm::from_name);
+        .and_then(Algorithm::from_name);
     let algorithm = algorithm.ok_or(reason::ALGORITHM)?;
     if !types.admits(members.get("typ")) {
         return Err(reason::TYPE);

@@ -28,6 +28,11 @@ pub(super) fn object(bytes: &[u8]) -> Option<Map<String, Value>> {
     }
 }
 
+/// Whether the number is one in every build: without that feature an `f64` has to hold it.
+fn is_finite(number: &Number) -> bool {
+    number.as_f64().is_some_and(f64::is_finite)
+}
+
 struct Unique;
 
 impl<'de> DeserializeSeed<'de> for Unique {
@@ -89,7 +94,11 @@ impl<'de> Visitor<'de> for Unique {
             if name == NUMBER {
                 let digits = source.next_value::<String>()?;
                 let alone = members.is_empty() && source.next_key::<String>()?.is_none();
-                let number = digits.parse::<Number>().ok().filter(|_| alone);
+                let number = digits
+                    .parse::<Number>()
+                    .ok()
+                    .filter(is_finite)
+                    .filter(|_| alone);
                 return number
                     .map(Value::Number)
                     .ok_or_else(|| A::Error::custom("reserved name"));

@@ -5,8 +5,8 @@ use std::fmt;
 use jsonwebtoken::{DecodingKey, crypto::aws_lc};
 
 use super::{
-    algorithm::{JwtAlgorithm, KeyKind},
-    error::{VerificationKeyError, VerificationKeyErrorKind as Kind},
+    algorithm::{Algorithm, KeyKind},
+    error::{KeyError, KeyErrorKind as Kind},
     roca, spki,
 };
 
@@ -16,15 +16,15 @@ use super::{
 /// (RFC 8725 §3.1). Weak and misfit keys are refused when the key is made.
 ///
 /// ```
-/// use tenancy_core::{JwtAlgorithm, VerificationKey, VerificationKeyErrorKind};
+/// use tenancy_core::jwt::{Algorithm, KeyErrorKind, VerificationKey};
 ///
 /// let secret = [0x5c; 32]; // from your secret store
-/// let key = VerificationKey::hmac(JwtAlgorithm::Hs256, secret)?.with_id("2026-11");
+/// let key = VerificationKey::hmac(Algorithm::HS256, secret)?.with_id("2026-11");
 /// assert_eq!(key.id(), Some("2026-11"));
 ///
-/// let weak = VerificationKey::hmac(JwtAlgorithm::Hs256, "password").unwrap_err();
-/// assert_eq!(weak.kind(), VerificationKeyErrorKind::SecretTooShort);
-/// # Ok::<(), tenancy_core::VerificationKeyError>(())
+/// let weak = VerificationKey::hmac(Algorithm::HS256, "password").unwrap_err();
+/// assert_eq!(weak.kind(), KeyErrorKind::SecretTooShort);
+/// # Ok::<(), tenancy_core::jwt::KeyError>(())
 /// ```
 ///
 /// # Security
@@ -32,34 +32,31 @@ use super::{
 /// Verification runs on AWS-LC whatever other backends of `jsonwebtoken` the program compiles in.
 #[derive(Clone)]
 pub struct VerificationKey {
-    algorithm: JwtAlgorithm,
+    algorithm: Algorithm,
     id: Option<Box<str>>,
     key: DecodingKey,
 }
 
 impl VerificationKey {
-    /// A shared secret, for one of [`Hs256`](JwtAlgorithm::Hs256), [`Hs384`](JwtAlgorithm::Hs384)
-    /// and [`Hs512`](JwtAlgorithm::Hs512).
+    /// A shared secret, for one of [`HS256`](Algorithm::HS256), [`HS384`](Algorithm::HS384)
+    /// and [`HS512`](Algorithm::HS512).
     ///
     /// The bytes are used as they are: decode a secret that is stored as base64 first.
     ///
     /// # Errors
-    /// [`VerificationKeyError`] if the algorithm takes no secret, or if the secret is shorter than
+    /// [`KeyError`] if the algorithm takes no secret, or if the secret is shorter than
     /// its hash (RFC 7518 §3.2) or the text of a PEM file.
     ///
     /// # Security
     /// Generate the secret, for example with `openssl rand 32`; length does not make a sentence
     /// strong.
-    pub fn hmac(
-        algorithm: JwtAlgorithm,
-        secret: impl AsRef<[u8]>,
-    ) -> Result<Self, VerificationKeyError> {
+    pub fn hmac(algorithm: Algorithm, secret: impl AsRef<[u8]>) -> Result<Self, KeyError> {
         let secret = secret.as_ref();
         let KeyKind::Secret { shortest } = algorithm.key_kind() else {
             return Err(wrong_kind(algorithm, KeyKind::Secret { shortest: 0 }));
         };
         if secret.len() < shortest {
-            return Err(VerificationKeyError::new(
+            return Err(KeyError::new(
                 Kind::SecretTooShort,
                 format!(
                     "{algorithm} needs a secret of at least {shortest} bytes, this one has {}; \
@@ -69,7 +66,7 @@ impl VerificationKey {
             ));
         }
         if secret.trim_ascii_start().starts_with(b"-----BEGIN ") {
-            return Err(VerificationKeyError::new(
+            return Err(KeyError::new(
                 Kind::SecretIsPem,
                 format!("the secret for {algorithm} is a PEM text; read it with `pem` instead"),
             ));
@@ -86,29 +83,27 @@ impl VerificationKey {
     /// The text is one block `PUBLIC KEY` (RFC 7468 §13) or, for RSA, `RSA PUBLIC KEY`.
     ///
     /// ```
-    /// use tenancy_core::{JwtAlgorithm, VerificationKey};
+    /// use tenancy_core::jwt::{Algorithm, VerificationKey};
     ///
     /// let key = VerificationKey::pem(
-    ///     JwtAlgorithm::EdDsa,
+    ///     Algorithm::EdDSA,
     ///     "-----BEGIN PUBLIC KEY-----
     ///      MCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=
     ///      -----END PUBLIC KEY-----",
     /// )?;
-    /// assert_eq!(key.algorithm(), JwtAlgorithm::EdDsa);
-    /// # Ok::<(), tenancy_core::VerificationKeyError>(())
+    /// assert_eq!(key.algorithm(), Algorithm::EdDSA);
+    /// # Ok::<(), tenancy_core::jwt::KeyError>(())
     /// ```
     ///
     /// # Errors
-    /// [`VerificationKeyError`] if the text holds no such key, a private key or a certificate; if
+    /// [`KeyError`] if the text holds no such key, a private key or a certificate; if
     /// the key is of another kind or on another curve than the algorithm takes; if an RSA key has
     /// fewer than 2048 or more than 8192 bits, an exponent below 3, or comes from a generator
-    /// known to be broken.
-    pub fn pem(
-        algorithm: JwtAlgorithm,
-        pem: impl AsRef<[u8]>,
-    ) -> Result<Self, VerificationKeyError> {
+    /// known to be broken. A point that is not on its curve is not noticed here; such a key
+    /// verifies nothing.
+    pub fn pem(algorithm: Algorithm, pem: impl AsRef<[u8]>) -> Result<Self, KeyError> {
         if algorithm.is_symmetric() {
-            return Err(VerificationKeyError::new(
+            return Err(KeyError::new(
                 Kind::WrongKind,
                 format!("{algorithm} takes a shared secret; use `hmac`"),
             ));
@@ -140,7 +135,7 @@ impl VerificationKey {
 
     /// The algorithm.
     #[must_use]
-    pub const fn algorithm(&self) -> JwtAlgorithm {
+    pub const fn algorithm(&self) -> Algorithm {
         self.algorithm
     }
 
@@ -160,12 +155,12 @@ impl VerificationKey {
     }
 }
 
-fn rsa(der: &[u8]) -> Result<DecodingKey, VerificationKeyError> {
+fn rsa(der: &[u8]) -> Result<DecodingKey, KeyError> {
     let read = aws_lc::DEFAULT_PROVIDER
         .key_utils
         .rsa_pub_components_from_public_key;
     let (modulus, exponent) = read(der).map_err(|_| {
-        VerificationKeyError::new(
+        KeyError::new(
             Kind::Malformed,
             "the RSA key can't be used: its encoding is broken, its modulus is even, \
              or its exponent is even or smaller than 3",
@@ -177,13 +172,13 @@ fn rsa(der: &[u8]) -> Result<DecodingKey, VerificationKeyError> {
         significant.len() * 8 - usize::try_from(first.leading_zeros()).unwrap_or(0)
     });
     if !(2048..=8192).contains(&bits) {
-        return Err(VerificationKeyError::new(
+        return Err(KeyError::new(
             Kind::RsaSize,
             format!("the RSA key has {bits} bits; use one of 2048 to 8192"),
         ));
     }
     if roca::has_fingerprint(significant) {
-        return Err(VerificationKeyError::new(
+        return Err(KeyError::new(
             Kind::RsaWeak,
             "the RSA key comes from a generator whose keys can be factored (CVE-2017-15361); \
              make a new one elsewhere",
@@ -192,9 +187,9 @@ fn rsa(der: &[u8]) -> Result<DecodingKey, VerificationKeyError> {
     Ok(DecodingKey::from_rsa_raw_components(&modulus, &exponent))
 }
 
-fn wrong_kind(algorithm: JwtAlgorithm, got: KeyKind) -> VerificationKeyError {
+fn wrong_kind(algorithm: Algorithm, got: KeyKind) -> KeyError {
     let wanted = algorithm.key_kind();
-    VerificationKeyError::new(
+    KeyError::new(
         Kind::WrongKind,
         format!("{algorithm} takes {wanted}, this is {got}; name the key's own algorithm"),
     )

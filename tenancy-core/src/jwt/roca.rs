@@ -33,7 +33,7 @@ mod tests {
     use base64::{Engine, engine::general_purpose::STANDARD};
 
     use super::*;
-    use crate::{JwtAlgorithm, VerificationKey, VerificationKeyErrorKind};
+    use crate::jwt::{Algorithm, KeyErrorKind, VerificationKey};
 
     /// Multiplies a big-endian number by 65537 = 2^16 + 1.
     fn times_generator(number: &[u8]) -> Vec<u8> {
@@ -75,7 +75,7 @@ mod tests {
         let der = [head, &power_of_generator(128)[..], b"\x02\x01\x03"].concat();
         let body = STANDARD.encode(der);
         let pem = format!("-----BEGIN RSA PUBLIC KEY-----\n{body}\n-----END RSA PUBLIC KEY-----");
-        let refused = VerificationKey::pem(JwtAlgorithm::Rs256, pem).unwrap_err();
-        assert_eq!(refused.kind(), VerificationKeyErrorKind::RsaWeak);
+        let refused = VerificationKey::pem(Algorithm::RS256, pem).unwrap_err();
+        assert_eq!(refused.kind(), KeyErrorKind::RsaWeak);
     }
 }

@@ -4,7 +4,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 
 use super::{
     algorithm::KeyKind,
-    error::{VerificationKeyError, VerificationKeyErrorKind as Kind},
+    error::{KeyError, KeyErrorKind as Kind},
 };
 
 /// `SubjectPublicKeyInfo` of an uncompressed point on P-256, up to the point (RFC 5480 §2).
@@ -26,10 +26,10 @@ pub(super) struct PublicKey {
 }
 
 /// Reads one `PUBLIC KEY` or `RSA PUBLIC KEY` block.
-pub(super) fn from_pem(pem: &[u8]) -> Result<PublicKey, VerificationKeyError> {
+pub(super) fn from_pem(pem: &[u8]) -> Result<PublicKey, KeyError> {
     let text = std::str::from_utf8(pem).map_err(|_| malformed())?.trim();
     if text.contains("PRIVATE KEY-----") {
-        return Err(VerificationKeyError::new(
+        return Err(KeyError::new(
             Kind::PrivateKey,
             "the PEM text holds a private key, which a verifier must not have; \
              extract the public key with `openssl pkey -in key.pem -pubout`",
@@ -41,7 +41,7 @@ pub(super) fn from_pem(pem: &[u8]) -> Result<PublicKey, VerificationKeyError> {
         .ok_or_else(malformed)?;
     if !matches!(label, "PUBLIC KEY" | "RSA PUBLIC KEY") {
         let label: String = label.chars().take(64).collect();
-        return Err(VerificationKeyError::new(
+        return Err(KeyError::new(
             Kind::NotPublicKey,
             format!(
                 "the PEM text holds a `{label}`, not a `PUBLIC KEY`; from a certificate, extract \
@@ -65,7 +65,7 @@ pub(super) fn from_pem(pem: &[u8]) -> Result<PublicKey, VerificationKeyError> {
     from_der(der)
 }
 
-fn from_der(der: Vec<u8>) -> Result<PublicKey, VerificationKeyError> {
+fn from_der(der: Vec<u8>) -> Result<PublicKey, KeyError> {
     let curves = [
         (KeyKind::P256, P256.as_slice(), 65),
         (KeyKind::P384, P384.as_slice(), 97),
@@ -95,14 +95,14 @@ fn from_der(der: Vec<u8>) -> Result<PublicKey, VerificationKeyError> {
             bytes: der,
         });
     }
-    Err(VerificationKeyError::new(
+    Err(KeyError::new(
         Kind::WrongKind,
         "the key is none of RSA, P-256, P-384 (both with an uncompressed point) and Ed25519",
     ))
 }
 
-fn malformed() -> VerificationKeyError {
-    VerificationKeyError::new(
+fn malformed() -> KeyError {
+    KeyError::new(
         Kind::Malformed,
         "the key can't be read; expected one block from `-----BEGIN PUBLIC KEY-----` \
          to `-----END PUBLIC KEY-----`",

@@ -12,14 +12,14 @@ mod time;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
-use super::{JwtAlgorithm, JwtAuthenticator, JwtAuthenticatorBuilder};
+use super::{Algorithm, JwtAuthenticator, JwtAuthenticatorBuilder};
 use crate::{Authenticator, Credential, Timestamp, Verdict};
 
 const ISSUER: &str = "https://login.example.com";
 const AUDIENCE: &str = "https://api.example.com";
 const USER: &str = "0192d3a4-7b00-7c3d-8e4f-5a6b7c8d9e0f";
 const NOW: i64 = 1_800_000_000;
-const HS256: &str = r#"{"alg":"HS256"}"#;
+const HEADER: &str = r#"{"alg":"HS256"}"#;
 
 fn now() -> Timestamp {
     Timestamp::from_unix_seconds(NOW)
@@ -30,14 +30,14 @@ fn base64(part: impl AsRef<[u8]>) -> String {
 }
 
 /// A token over any header and payload, well signed.
-fn signed(algorithm: JwtAlgorithm, header: &str, payload: impl AsRef<[u8]>) -> String {
+fn signed(algorithm: Algorithm, header: &str, payload: impl AsRef<[u8]>) -> String {
     let message = format!("{}.{}", base64(header), base64(payload));
     let signature = keys::sign(algorithm, &message);
     format!("{message}.{}", base64(signature))
 }
 
 fn hs256(header: &str, payload: impl AsRef<[u8]>) -> String {
-    signed(JwtAlgorithm::Hs256, header, payload)
+    signed(Algorithm::HS256, header, payload)
 }
 
 /// Claims that every authenticator of these tests accepts at [`now`].
@@ -56,12 +56,12 @@ fn claims_with(name: &str, value: Value) -> String {
     claims.to_string()
 }
 
-fn builder(algorithm: JwtAlgorithm) -> JwtAuthenticatorBuilder {
+fn builder(algorithm: Algorithm) -> JwtAuthenticatorBuilder {
     JwtAuthenticator::builder(ISSUER, AUDIENCE).key(keys::verifier(algorithm))
 }
 
 fn authenticator() -> JwtAuthenticator {
-    builder(JwtAlgorithm::Hs256).build().unwrap()
+    builder(Algorithm::HS256).build().unwrap()
 }
 
 /// What an authenticator says about a token: `accepted`, `not-mine` or the reason against it.

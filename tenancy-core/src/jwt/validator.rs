@@ -30,11 +30,11 @@ use crate::{
 ///
 /// ```
 /// use tenancy_core::{
-///     Authenticator, Credential, JwtAlgorithm, JwtAuthenticator, Reach, Timestamp, Verdict,
-///     VerificationKey,
+///     Authenticator, Credential, Reach, Slug, Timestamp, Verdict,
+///     jwt::{Algorithm, JwtAuthenticator, VerificationKey},
 /// };
 ///
-/// let key = VerificationKey::hmac(JwtAlgorithm::Hs256, [0x5c; 32])?;
+/// let key = VerificationKey::hmac(Algorithm::HS256, [0x5c; 32])?;
 /// let tokens = JwtAuthenticator::builder("https://login.example.com", "https://api.example.com")
 ///     .key(key)
 ///     .tenant_claim("tenant")
@@ -48,7 +48,7 @@ use crate::{
 /// let Verdict::Verified(principal) = tokens.probe(Credential::new(token), now) else {
 ///     panic!("a good token is verified");
 /// };
-/// assert_eq!(principal.reach, Reach::Bound("acme".parse::<tenancy_core::Slug>()?.into()));
+/// assert_eq!(principal.reach, Reach::Bound("acme".parse::<Slug>()?.into()));
 ///
 /// let later = Timestamp::from_unix_seconds(1_800_001_000);
 /// let Verdict::Rejected(rejection) = tokens.probe(Credential::new(token), later) else {

@@ -2,15 +2,17 @@
 
 use std::time::Duration;
 
-use super::*;
-use crate::{
-    JwtConfigErrorKind as Config, VerificationKey, VerificationKeyErrorKind as Key,
-    jwt::JwtAlgorithm::{EdDsa, Es256, Es384, Hs256, Hs384, Hs512, Ps256, Rs256},
+use super::{
+    super::{
+        Algorithm::{ES256, ES384, EdDSA, HS256, HS384, HS512, PS256, RS256},
+        JwtConfigErrorKind as Config, KeyErrorKind as Key, VerificationKey,
+    },
+    *,
 };
 
 #[test]
 fn weak_and_misfit_secrets_are_refused() {
-    for (algorithm, len) in [(Hs256, 32), (Hs384, 48), (Hs512, 64)] {
+    for (algorithm, len) in [(HS256, 32), (HS384, 48), (HS512, 64)] {
         for short in [0, 1, len - 1] {
             let refused = VerificationKey::hmac(algorithm, vec![7; short]).unwrap_err();
             assert_eq!(refused.kind(), Key::SecretTooShort, "{algorithm} {short}");
@@ -21,8 +23,8 @@ fn weak_and_misfit_secrets_are_refused() {
         );
     }
     let kind = |algorithm, secret| VerificationKey::hmac(algorithm, secret).unwrap_err().kind();
-    assert_eq!(kind(Hs256, keys::RSA), Key::SecretIsPem);
-    assert_eq!(kind(Rs256, keys::RSA), Key::WrongKind);
+    assert_eq!(kind(HS256, keys::RSA), Key::SecretIsPem);
+    assert_eq!(kind(RS256, keys::RSA), Key::WrongKind);
 }
 
 #[test]
@@ -33,34 +35,34 @@ fn a_pem_text_holds_one_public_key_of_the_right_kind() {
     let before = format!("key:\n{}", keys::P256);
     let relabelled = keys::P256.replace("PUBLIC", "RSA PUBLIC");
     for (algorithm, pem, kind) in [
-        (Es384, keys::P256, Key::WrongKind),
-        (Es256, keys::P384, Key::WrongKind),
-        (Es256, keys::SECP256K1, Key::WrongKind),
-        (Es256, keys::P521, Key::WrongKind),
-        (Es256, keys::RSA, Key::WrongKind),
-        (Es256, keys::ED25519, Key::WrongKind),
-        (EdDsa, keys::P256, Key::WrongKind),
-        (Rs256, keys::ED25519, Key::WrongKind),
-        (Hs256, keys::RSA, Key::WrongKind),
-        (Rs256, keys::RSA_1024, Key::RsaSize),
-        (Rs256, &private("PRIVATE KEY"), Key::PrivateKey),
-        (Rs256, &private("RSA PRIVATE KEY"), Key::PrivateKey),
-        (Es256, &private("EC PRIVATE KEY"), Key::PrivateKey),
-        (EdDsa, &private("ENCRYPTED PRIVATE KEY"), Key::PrivateKey),
-        (Es256, keys::CERTIFICATE, Key::NotPublicKey),
-        (Rs256, "", Key::Malformed),
-        (Rs256, "MIIB", Key::Malformed),
-        (Rs256, "-----BEGIN PUBLIC KEY-----", Key::Malformed),
-        (Rs256, &cut, Key::Malformed),
-        (Es256, &twice, Key::Malformed),
-        (Es256, &before, Key::Malformed),
-        (Rs256, &relabelled, Key::Malformed),
+        (ES384, keys::P256, Key::WrongKind),
+        (ES256, keys::P384, Key::WrongKind),
+        (ES256, keys::SECP256K1, Key::WrongKind),
+        (ES256, keys::P521, Key::WrongKind),
+        (ES256, keys::RSA, Key::WrongKind),
+        (ES256, keys::ED25519, Key::WrongKind),
+        (EdDSA, keys::P256, Key::WrongKind),
+        (RS256, keys::ED25519, Key::WrongKind),
+        (HS256, keys::RSA, Key::WrongKind),
+        (RS256, keys::RSA_1024, Key::RsaSize),
+        (RS256, &private("PRIVATE KEY"), Key::PrivateKey),
+        (RS256, &private("RSA PRIVATE KEY"), Key::PrivateKey),
+        (ES256, &private("EC PRIVATE KEY"), Key::PrivateKey),
+        (EdDSA, &private("ENCRYPTED PRIVATE KEY"), Key::PrivateKey),
+        (ES256, keys::CERTIFICATE, Key::NotPublicKey),
+        (RS256, "", Key::Malformed),
+        (RS256, "MIIB", Key::Malformed),
+        (RS256, "-----BEGIN PUBLIC KEY-----", Key::Malformed),
+        (RS256, &cut, Key::Malformed),
+        (ES256, &twice, Key::Malformed),
+        (ES256, &before, Key::Malformed),
+        (RS256, &relabelled, Key::Malformed),
     ] {
         let refused = VerificationKey::pem(algorithm, pem).unwrap_err();
         assert_eq!(refused.kind(), kind, "{algorithm} {pem}");
     }
     for pem in [keys::RSA, keys::RSA_PKCS1, &keys::RSA.replace('\n', "\r\n")] {
-        assert!(VerificationKey::pem(Ps256, pem).is_ok(), "{pem}");
+        assert!(VerificationKey::pem(PS256, pem).is_ok(), "{pem}");
     }
 }
 
@@ -75,7 +77,7 @@ fn a_point_is_whole_and_uncompressed() {
     let read = |der: &[u8]| {
         let body = standard.encode(der);
         let pem = format!("-----BEGIN PUBLIC KEY-----\n{body}\n-----END PUBLIC KEY-----");
-        VerificationKey::pem(Es256, pem).map_err(|refused| refused.kind())
+        VerificationKey::pem(ES256, pem).map_err(|refused| refused.kind())
     };
     let mut compressed = der.clone();
     compressed[26] = 2;
@@ -100,19 +102,19 @@ fn rsa_pem(modulus: &[u8], exponent: u8) -> String {
 #[test]
 fn rsa_keys_that_sign_nothing_are_refused() {
     let modulus = [0xc5; 256];
-    assert!(VerificationKey::pem(Rs256, rsa_pem(&modulus, 3)).is_ok());
+    assert!(VerificationKey::pem(RS256, rsa_pem(&modulus, 3)).is_ok());
     for exponent in [0, 1, 2] {
-        let refused = VerificationKey::pem(Rs256, rsa_pem(&modulus, exponent)).unwrap_err();
+        let refused = VerificationKey::pem(RS256, rsa_pem(&modulus, exponent)).unwrap_err();
         assert_eq!(refused.kind(), Key::Malformed, "{exponent}");
     }
-    let refused = VerificationKey::pem(Rs256, rsa_pem(&[0xc4; 256], 3)).unwrap_err();
+    let refused = VerificationKey::pem(RS256, rsa_pem(&[0xc4; 256], 3)).unwrap_err();
     assert_eq!(refused.kind(), Key::Malformed);
 }
 
 #[test]
 fn nothing_shows_a_secret() {
     let secret = String::from_utf8(keys::SECRET.to_vec()).unwrap();
-    let key = VerificationKey::hmac(Hs256, &secret)
+    let key = VerificationKey::hmac(HS256, &secret)
         .unwrap()
         .with_id("seen");
     let tokens = JwtAuthenticator::builder(ISSUER, AUDIENCE).key(key.clone());
@@ -129,42 +131,42 @@ fn nothing_shows_a_secret() {
             "{shown}"
         );
     }
-    let short = VerificationKey::hmac(Hs256, "hush").unwrap_err();
+    let short = VerificationKey::hmac(HS256, "hush").unwrap_err();
     assert!(!format!("{short} {short:?}").contains("hush"));
 }
 
 #[test]
 fn a_configuration_that_cannot_work_is_refused() {
-    let start = || builder(Hs256);
+    let start = || builder(HS256);
     let named = |algorithm, id: &str| keys::verifier(algorithm).with_id(id);
     let empty = || JwtAuthenticator::builder(ISSUER, AUDIENCE);
     for (configuration, kind) in [
         (empty(), Config::NoKey),
         (
-            JwtAuthenticator::builder("", AUDIENCE).key(named(Hs256, "a")),
+            JwtAuthenticator::builder("", AUDIENCE).key(named(HS256, "a")),
             Config::EmptyName,
         ),
         (
-            JwtAuthenticator::builder(ISSUER, "").key(named(Hs256, "a")),
+            JwtAuthenticator::builder(ISSUER, "").key(named(HS256, "a")),
             Config::EmptyName,
         ),
         (
-            empty().key(named(Hs256, "a")).key(named(Hs384, "a")),
+            empty().key(named(HS256, "a")).key(named(HS384, "a")),
             Config::KeyIdDuplicate,
         ),
-        (start().key(named(Hs384, "a")), Config::KeyIdMissing),
+        (start().key(named(HS384, "a")), Config::KeyIdMissing),
         (
-            empty().key(named(Hs384, "a")).key(keys::verifier(Hs256)),
+            empty().key(named(HS384, "a")).key(keys::verifier(HS256)),
             Config::KeyIdMissing,
         ),
         (
-            empty().key(named(Hs256, "a")).key(named(Rs256, "b")),
+            empty().key(named(HS256, "a")).key(named(RS256, "b")),
             Config::MixedKeys,
         ),
-        (empty().key(named(Hs256, "")), Config::KeyIdInvalid),
-        (empty().key(named(Hs256, "schlüssel")), Config::KeyIdInvalid),
+        (empty().key(named(HS256, "")), Config::KeyIdInvalid),
+        (empty().key(named(HS256, "schlüssel")), Config::KeyIdInvalid),
         (
-            empty().key(named(Hs256, &"k".repeat(257))),
+            empty().key(named(HS256, &"k".repeat(257))),
             Config::KeyIdInvalid,
         ),
         (
@@ -200,28 +202,28 @@ fn a_configuration_that_cannot_work_is_refused() {
 fn the_key_id_chooses_and_its_absence_leaves_no_choice() {
     let key = |algorithm, id: &str| keys::verifier(algorithm).with_id(id);
     let tokens = JwtAuthenticator::builder(ISSUER, AUDIENCE)
-        .key(key(Rs256, "old"))
-        .key(key(Rs256, "new"))
-        .key(key(Es256, "ec"))
+        .key(key(RS256, "old"))
+        .key(key(RS256, "new"))
+        .key(key(ES256, "ec"))
         .build()
         .unwrap();
     for (algorithm, header, reason) in [
-        (Rs256, r#"{"alg":"RS256","kid":"old"}"#, "accepted"),
-        (Rs256, r#"{"alg":"RS256","kid":"new"}"#, "accepted"),
-        (Rs256, r#"{"alg":"RS256"}"#, "token-key-ambiguous"),
-        (Es256, r#"{"alg":"ES256"}"#, "accepted"),
-        (Rs256, r#"{"alg":"RS256","kid":"ec"}"#, "token-algorithm"),
-        (Ps256, r#"{"alg":"PS256","kid":"old"}"#, "token-algorithm"),
-        (Rs256, r#"{"alg":"RS256","kid":"OLD"}"#, "token-key-unknown"),
-        (Rs256, r#"{"alg":"RS256","kid":"ol"}"#, "token-key-unknown"),
-        (EdDsa, r#"{"alg":"EdDSA"}"#, "token-algorithm"),
+        (RS256, r#"{"alg":"RS256","kid":"old"}"#, "accepted"),
+        (RS256, r#"{"alg":"RS256","kid":"new"}"#, "accepted"),
+        (RS256, r#"{"alg":"RS256"}"#, "token-key-ambiguous"),
+        (ES256, r#"{"alg":"ES256"}"#, "accepted"),
+        (RS256, r#"{"alg":"RS256","kid":"ec"}"#, "token-algorithm"),
+        (PS256, r#"{"alg":"PS256","kid":"old"}"#, "token-algorithm"),
+        (RS256, r#"{"alg":"RS256","kid":"OLD"}"#, "token-key-unknown"),
+        (RS256, r#"{"alg":"RS256","kid":"ol"}"#, "token-key-unknown"),
+        (EdDSA, r#"{"alg":"EdDSA"}"#, "token-algorithm"),
     ] {
         let token = signed(algorithm, header, claims().to_string());
         assert_eq!(outcome_at(&tokens, &token, now()), reason, "{header}");
     }
 
     let single = JwtAuthenticator::builder(ISSUER, AUDIENCE)
-        .key(key(Hs256, "a"))
+        .key(key(HS256, "a"))
         .build()
         .unwrap();
     let token = hs256(r#"{"alg":"HS256","kid":"b"}"#, claims().to_string());

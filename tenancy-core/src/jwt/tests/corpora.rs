@@ -5,8 +5,10 @@
 
 use base64::engine::general_purpose::STANDARD;
 
-use super::{super::compact, *};
-use crate::VerificationKey;
+use super::{
+    super::{VerificationKey, compact},
+    *,
+};
 
 /// When the tokens of RFC 7515 were good: a little before their `exp`.
 const IN_2011: i64 = 1_300_819_000;
@@ -32,7 +34,7 @@ fn hs256_example() -> (VerificationKey, String) {
          dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
     );
     (
-        VerificationKey::hmac(JwtAlgorithm::Hs256, bytes(secret)).unwrap(),
+        VerificationKey::hmac(Algorithm::HS256, bytes(secret)).unwrap(),
         token,
     )
 }
@@ -55,10 +57,7 @@ fn rs256_example() -> (VerificationKey, String) {
          QBMHlb1L07Qe7K0GarZRmB_eSN9383LcOLn6_dO--xi12jzDwusC-eOkHWEsqtFZESc6BfI7noOPqvhJ1phCnvWh6\
          IeYI2w9QOYEUipUTI8np6LbgGY9Fs98rqVt5AXLIhWkWywlVmtVrBp0igcN_IoypGlUPQGe77Rw"
     );
-    (
-        VerificationKey::pem(JwtAlgorithm::Rs256, pem).unwrap(),
-        token,
-    )
+    (VerificationKey::pem(Algorithm::RS256, pem).unwrap(), token)
 }
 
 /// RFC 7515 appendix A.3.
@@ -72,10 +71,7 @@ fn es256_example() -> (VerificationKey, String) {
          DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-Kg6NU1Q"
     );
     let pem = pem("PUBLIC KEY", &[head, &x, &y]);
-    (
-        VerificationKey::pem(JwtAlgorithm::Es256, pem).unwrap(),
-        token,
-    )
+    (VerificationKey::pem(Algorithm::ES256, pem).unwrap(), token)
 }
 
 /// RFC 8037 appendix A.4, whose payload is a sentence.
@@ -86,7 +82,7 @@ fn eddsa_example() -> (VerificationKey, String) {
         hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4iylGjg5BhVsPt9g7sVvpAr_MuM0KAg";
     let pem = pem("PUBLIC KEY", &[head, &x]);
     (
-        VerificationKey::pem(JwtAlgorithm::EdDsa, pem).unwrap(),
+        VerificationKey::pem(Algorithm::EdDSA, pem).unwrap(),
         token.into(),
     )
 }
@@ -167,7 +163,7 @@ fn what_the_rfcs_print_as_invalid_or_foreign_is_refused() {
             "RFC 7519 §5.2: a nested token",
             hs256(
                 r#"{"alg":"HS256","cty":"JWT"}"#,
-                hs256(HS256, claims().to_string()),
+                hs256(HEADER, claims().to_string()),
             ),
             "token-nested",
         ),

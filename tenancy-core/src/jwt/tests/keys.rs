@@ -3,29 +3,29 @@
 use base64::{Engine, engine::general_purpose::STANDARD};
 use jsonwebtoken::{EncodingKey, crypto::aws_lc};
 
-use super::super::{JwtAlgorithm, VerificationKey};
+use super::super::{Algorithm, VerificationKey};
 
 /// Every algorithm.
-pub(super) const ALGORITHMS: [JwtAlgorithm; 12] = [
-    JwtAlgorithm::Hs256,
-    JwtAlgorithm::Hs384,
-    JwtAlgorithm::Hs512,
-    JwtAlgorithm::Rs256,
-    JwtAlgorithm::Rs384,
-    JwtAlgorithm::Rs512,
-    JwtAlgorithm::Ps256,
-    JwtAlgorithm::Ps384,
-    JwtAlgorithm::Ps512,
-    JwtAlgorithm::Es256,
-    JwtAlgorithm::Es384,
-    JwtAlgorithm::EdDsa,
+pub(super) const ALGORITHMS: [Algorithm; 12] = [
+    Algorithm::HS256,
+    Algorithm::HS384,
+    Algorithm::HS512,
+    Algorithm::RS256,
+    Algorithm::RS384,
+    Algorithm::RS512,
+    Algorithm::PS256,
+    Algorithm::PS384,
+    Algorithm::PS512,
+    Algorithm::ES256,
+    Algorithm::ES384,
+    Algorithm::EdDSA,
 ];
 
 pub(super) const SECRET: [u8; 64] =
     *b"64 bytes that are secret to this test and to everyone reading it";
 
 /// Signs a message the way an issuer would.
-pub(super) fn sign(algorithm: JwtAlgorithm, message: &str) -> Vec<u8> {
+pub(super) fn sign(algorithm: Algorithm, message: &str) -> Vec<u8> {
     let der = |base64: &str| STANDARD.decode(base64).unwrap();
     let key = match algorithm.as_str().as_bytes() {
         [b'H', ..] => EncodingKey::from_secret(&SECRET),
@@ -42,7 +42,7 @@ pub(super) fn sign(algorithm: JwtAlgorithm, message: &str) -> Vec<u8> {
 }
 
 /// The key that verifies what [`sign`] signs.
-pub(super) fn verifier(algorithm: JwtAlgorithm) -> VerificationKey {
+pub(super) fn verifier(algorithm: Algorithm) -> VerificationKey {
     let pem = match algorithm.as_str().as_bytes() {
         [b'H', ..] => return VerificationKey::hmac(algorithm, SECRET).unwrap(),
         [b'R' | b'P', ..] => RSA,

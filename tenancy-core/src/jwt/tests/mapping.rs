@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::*;
-use crate::{Actor, Principal, Reach, SubjectMapping, TenantKey, UserId};
+use super::{super::SubjectMapping, *};
+use crate::{Actor, Principal, Reach, TenantKey, UserId};
 
 const TENANT: &str = "0192d3a4-7b00-7c3d-8e4f-000000000001";
 
@@ -12,7 +12,7 @@ fn key(text: &str) -> TenantKey {
 }
 
 fn principal(tokens: &JwtAuthenticator, claims: &Value) -> Result<Principal, &'static str> {
-    let token = hs256(HS256, claims.to_string());
+    let token = hs256(HEADER, claims.to_string());
     match tokens.probe(Credential::new(&token), now()) {
         Verdict::Verified(principal) => Ok((*principal).clone()),
         Verdict::Rejected(rejection) => Err(rejection.reason()),
@@ -51,7 +51,7 @@ fn the_principal_says_what_the_token_says() {
 #[test]
 fn a_subject_is_a_user_id_or_a_name_of_the_issuer() {
     let ours = authenticator();
-    let theirs = builder(JwtAlgorithm::Hs256)
+    let theirs = builder(Algorithm::HS256)
         .subject(SubjectMapping::PerIssuer)
         .build()
         .unwrap();
@@ -83,7 +83,7 @@ fn a_subject_is_a_user_id_or_a_name_of_the_issuer() {
 
 #[test]
 fn a_subject_has_a_bounded_length() {
-    let theirs = builder(JwtAlgorithm::Hs256)
+    let theirs = builder(Algorithm::HS256)
         .subject(SubjectMapping::PerIssuer)
         .build()
         .unwrap();
@@ -92,14 +92,14 @@ fn a_subject_has_a_bounded_length() {
         (255, "accepted"),
         (256, "token-subject"),
     ] {
-        let token = hs256(HS256, claims_with("sub", json!("a".repeat(len))));
+        let token = hs256(HEADER, claims_with("sub", json!("a".repeat(len))));
         assert_eq!(outcome_at(&theirs, &token, now()), outcome, "{len}");
     }
 }
 
 #[test]
 fn a_bound_token_reaches_one_tenant() {
-    let tokens = builder(JwtAlgorithm::Hs256)
+    let tokens = builder(Algorithm::HS256)
         .tenant_claim("org")
         .build()
         .unwrap();
@@ -131,7 +131,7 @@ fn a_bound_token_reaches_one_tenant() {
 
 #[test]
 fn a_listing_token_reaches_what_it_lists() {
-    let tokens = builder(JwtAlgorithm::Hs256)
+    let tokens = builder(Algorithm::HS256)
         .tenant_set_claim("orgs")
         .default_tenant_claim("org")
         .build()
@@ -178,7 +178,7 @@ fn a_listing_token_reaches_what_it_lists() {
 
 #[test]
 fn a_default_without_a_list_is_a_list_of_one() {
-    let tokens = builder(JwtAlgorithm::Hs256)
+    let tokens = builder(Algorithm::HS256)
         .default_tenant_claim("org")
         .build()
         .unwrap();

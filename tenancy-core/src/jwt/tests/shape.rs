@@ -17,7 +17,7 @@ fn repeated_names_are_refused_on_every_level() {
         r#""deep":{"a":[{"b":1,"b":2}]}"#.into(),
     ] {
         assert_eq!(
-            outcome(&hs256(HS256, more(&member))),
+            outcome(&hs256(HEADER, more(&member))),
             "token-payload",
             "{member}"
         );
@@ -54,16 +54,16 @@ fn a_payload_is_one_json_object_in_utf_8() {
         (nested(2_500), "token-payload"),
         (format!(" {good}\n"), "accepted"),
     ] {
-        assert_eq!(outcome(&hs256(HS256, &payload)), reason, "{payload}");
+        assert_eq!(outcome(&hs256(HEADER, &payload)), reason, "{payload}");
     }
     let mut latin = good.replacen('{', r#"{"x":"?","#, 1).into_bytes();
     *latin.iter_mut().find(|byte| **byte == b'?').unwrap() = 0xe4;
-    assert_eq!(outcome(&hs256(HS256, latin)), "token-payload");
+    assert_eq!(outcome(&hs256(HEADER, latin)), "token-payload");
 }
 
 #[test]
 fn the_text_of_a_token_has_one_spelling() {
-    let token = hs256(HS256, claims().to_string());
+    let token = hs256(HEADER, claims().to_string());
     let [header, payload, signature] = *token.split('.').collect::<Vec<_>>() else {
         panic!("a token has three parts");
     };
@@ -141,7 +141,7 @@ fn the_text_of_a_token_has_one_spelling() {
 
 #[test]
 fn a_long_token_is_refused_unread() {
-    let pad = |len: usize| hs256(HS256, claims_with("pad", json!("x".repeat(len))));
+    let pad = |len: usize| hs256(HEADER, claims_with("pad", json!("x".repeat(len))));
     let (mut fits, mut len) = (pad(1), 1);
     while pad(len + 1).len() <= MAX_CREDENTIAL_LEN {
         len += 1;
@@ -163,7 +163,7 @@ fn an_object_that_poses_as_a_number_is_read_alike_in_every_build() {
             .replacen('{', &format!("{{{member},"), 1)
     };
     let number = r#""x":{"$serde_json::private::Number":"1"}"#;
-    assert_eq!(outcome(&hs256(HS256, posing(number))), "accepted");
+    assert_eq!(outcome(&hs256(HEADER, posing(number))), "accepted");
     for refused in [
         r#""x":{"$serde_json::private::Number":"1","y":2}"#,
         r#""x":{"y":2,"$serde_json::private::Number":"1"}"#,
@@ -172,7 +172,7 @@ fn an_object_that_poses_as_a_number_is_read_alike_in_every_build() {
         r#""$serde_json::private::Number":"1""#,
     ] {
         assert_eq!(
-            outcome(&hs256(HS256, posing(refused))),
+            outcome(&hs256(HEADER, posing(refused))),
             "token-payload",
             "{refused}"
         );

@@ -27,7 +27,7 @@ fn dates_are_compared_with_a_leeway_of_thirty_seconds() {
         ("nbf", json!(0), "accepted"),
     ] {
         assert_eq!(
-            outcome(&hs256(HS256, claims_with(claim, value.clone()))),
+            outcome(&hs256(HEADER, claims_with(claim, value.clone()))),
             reason,
             "{claim} {value}"
         );
@@ -53,17 +53,17 @@ fn a_date_is_a_number_in_a_sane_range() {
         ("iat", "token-issued-at"),
     ] {
         for value in &malformed {
-            let token = hs256(HS256, claims_with(claim, value.clone()));
+            let token = hs256(HEADER, claims_with(claim, value.clone()));
             assert_eq!(outcome(&token), reason, "{claim} {value}");
         }
     }
     assert_eq!(
-        outcome(&hs256(HS256, claims_with("exp", Value::Null))),
+        outcome(&hs256(HEADER, claims_with("exp", Value::Null))),
         "token-expiry"
     );
     assert_eq!(
         outcome(&hs256(
-            HS256,
+            HEADER,
             claims_with("exp", json!(253_402_300_799_u64))
         )),
         "accepted"
@@ -72,7 +72,7 @@ fn a_date_is_a_number_in_a_sane_range() {
 
 #[test]
 fn a_longest_lifetime_needs_a_beginning() {
-    let hour = builder(JwtAlgorithm::Hs256)
+    let hour = builder(Algorithm::HS256)
         .max_lifetime(Duration::from_secs(3_600))
         .build()
         .unwrap();
@@ -82,7 +82,7 @@ fn a_longest_lifetime_needs_a_beginning() {
         (json!(NOW + 600 - 3_601), "token-lifetime"),
         (Value::Null, "token-issued-at"),
     ] {
-        let token = hs256(HS256, claims_with("iat", issued.clone()));
+        let token = hs256(HEADER, claims_with("iat", issued.clone()));
         assert_eq!(outcome_at(&hour, &token, now()), reason, "{issued}");
     }
 }
@@ -93,9 +93,9 @@ fn a_remembered_token_expires_like_any_other() {
     let mut claims = claims();
     claims["nbf"] = json!(NOW - 100);
     claims["iat"] = json!(NOW - 50);
-    let token = hs256(HS256, claims.to_string());
+    let token = hs256(HEADER, claims.to_string());
     for capacity in [0, 1, 10_000] {
-        let tokens = builder(JwtAlgorithm::Hs256)
+        let tokens = builder(Algorithm::HS256)
             .cache_capacity(capacity)
             .build()
             .unwrap();
@@ -121,23 +121,20 @@ fn a_remembered_token_expires_like_any_other() {
 
 #[test]
 fn the_cache_is_bounded_and_holds_verified_tokens_only() {
-    let tokens = builder(JwtAlgorithm::Hs256)
-        .cache_capacity(8)
-        .build()
-        .unwrap();
+    let tokens = builder(Algorithm::HS256).cache_capacity(8).build().unwrap();
     let held = || tokens.cache.as_ref().unwrap().len();
 
     for refused in [
-        hs256(HS256, claims_with("exp", json!(1))),
-        hs256(HS256, claims_with("aud", json!("other"))),
-        format!("{}A", hs256(HS256, claims().to_string())),
+        hs256(HEADER, claims_with("exp", json!(1))),
+        hs256(HEADER, claims_with("aud", json!("other"))),
+        format!("{}A", hs256(HEADER, claims().to_string())),
     ] {
         assert_ne!(outcome_at(&tokens, &refused, now()), "accepted");
     }
     assert_eq!(held(), 0);
 
     for number in 0..100 {
-        let token = hs256(HS256, claims_with("jti", json!(number)));
+        let token = hs256(HEADER, claims_with("jti", json!(number)));
         assert_eq!(outcome_at(&tokens, &token, now()), "accepted");
     }
     assert!((1..=8).contains(&held()), "{}", held());
@@ -146,7 +143,7 @@ fn the_cache_is_bounded_and_holds_verified_tokens_only() {
 #[test]
 fn a_remembered_token_is_one_principal() {
     let tokens = authenticator();
-    let token = hs256(HS256, claims().to_string());
+    let token = hs256(HEADER, claims().to_string());
     let principal = || match tokens.probe(Credential::new(&token), now()) {
         Verdict::Verified(principal) => principal,
         other => panic!("{other:?}"),
@@ -157,7 +154,7 @@ fn a_remembered_token_is_one_principal() {
 #[tokio::test]
 async fn a_look_up_says_what_the_probe_said() {
     let tokens = authenticator();
-    let token = hs256(HS256, claims().to_string());
+    let token = hs256(HEADER, claims().to_string());
     let verdict = tokens.verify(Credential::new(&token), now()).await.unwrap();
     assert!(matches!(verdict, Verdict::Verified(_)));
 }

@@ -1,0 +1,175 @@
+//! What crosses tenant boundaries, or steps around a check. Everything here takes a reason.
+//!
+//! # Security
+//! Search a code base for `danger::` to find every place where it could see more than one tenant.
+
+use std::fmt;
+
+use sqlx::{
+    ConnectOptions as _, PgConnection, PgPool, Postgres, Transaction,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+use tenancy_core::{AuditEntry, Outcome, Tenancy, UserId};
+
+use crate::{Error, StartError, TenantPoolOptions, self_check};
+
+/// Connections of the system role: they see the rows of every tenant.
+///
+/// For operators, and for jobs that span tenants; a service that serves tenants has no need of it
+/// besides its directory and its audit trail. Reached only through [`across_tenants`].
+#[derive(Clone)]
+pub struct SystemPool {
+    pool: PgPool,
+}
+
+impl SystemPool {
+    /// Connects with the system login (by default `tenancy_system`).
+    ///
+    /// # Errors
+    /// A [`StartError`] if the database is out of reach or the schema is not installed.
+    pub async fn connect(url: &str) -> Result<Self, StartError> {
+        Self::connect_with(url.parse().map_err(StartError::bad_url)?).await
+    }
+
+    /// Connects with the system login; 5 connections at most.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect).
+    pub async fn connect_with(options: PgConnectOptions) -> Result<Self, StartError> {
+        let pool = PgPoolOptions::new()
+            .max_connections(5)
+            .acquire_timeout(std::time::Duration::from_secs(5))
+            .connect_with(options.disable_statement_logging())
+            .await
+            .map_err(StartError::unreachable)?;
+        self_check::login(&pool).await?;
+        Ok(Self { pool })
+    }
+
+    /// Waits for all connections to come back, and closes them.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+
+    pub(crate) fn raw(&self) -> &PgPool {
+        &self.pool
+    }
+}
+
+impl fmt::Debug for SystemPool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SystemPool").field("size", &self.pool.size()).finish_non_exhaustive()
+    }
+}
+
+/// A transaction that sees every tenant's rows.
+///
+/// Derefs to the connection, commits explicitly, rolls back when dropped.
+#[must_use = "a transaction that is dropped rolls back"]
+pub struct AcrossTenants {
+    tx: Transaction<'static, Postgres>,
+}
+
+/// Begins a transaction that sees every tenant's rows, for an operator and a reason.
+///
+/// The entry in the audit trail is durable before the transaction begins; if it can't be written,
+/// nothing is read.
+///
+/// # Errors
+/// An [`AcrossError`] if the reason is blank, the trail can't be written, or the database does not
+/// answer.
+///
+/// # Security
+/// Nothing here checks that `operator` is one: guard whatever leads here.
+///
+/// ```no_run
+/// # use tenancy_core::{Tenancy, UserId};
+/// # use tenancy_sqlx::danger;
+/// # async fn example(tenancy: &Tenancy, system: &danger::SystemPool, me: UserId) -> Result<(), Box<dyn std::error::Error>> {
+/// let mut all = danger::across_tenants(tenancy, system, me, "ticket 4711: count notes").await?;
+/// let count: i64 = sqlx::query_scalar("SELECT count(*) FROM notes").fetch_one(&mut *all).await?;
+/// # Ok(())
+/// # }
+/// ```
+pub async fn across_tenants(
+    tenancy: &Tenancy,
+    system: &SystemPool,
+    operator: UserId,
+    reason: &str,
+) -> Result<AcrossTenants, AcrossError> {
+    if reason.trim().is_empty() {
+        return Err(AcrossError::NoReason);
+    }
+    let entry =
+        AuditEntry::new(tenancy.clock().now(), "danger.across-tenants", Outcome::Allowed)
+            .actor(tenancy_core::Actor::User(operator))
+            .reason(reason.to_owned());
+    tenancy.audit().record_durably(entry).await.map_err(AcrossError::Audit)?;
+    let tx = system.pool.begin().await.map_err(|error| AcrossError::Database(error.into()))?;
+    Ok(AcrossTenants { tx })
+}
+
+/// Why a transaction across tenants was not begun.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AcrossError {
+    /// No reason was given.
+    #[error("reading across tenants needs a reason for the audit trail")]
+    NoReason,
+    /// The audit trail could not be written.
+    #[error("nothing was read: {0}")]
+    Audit(#[source] tenancy_core::AuditError),
+    /// The database did not answer.
+    #[error(transparent)]
+    Database(Error),
+}
+
+impl AcrossTenants {
+    /// Commits.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn commit(self) -> Result<(), Error> {
+        Ok(self.tx.commit().await?)
+    }
+}
+
+impl std::ops::Deref for AcrossTenants {
+    type Target = PgConnection;
+
+    fn deref(&self) -> &PgConnection {
+        &self.tx
+    }
+}
+
+impl std::ops::DerefMut for AcrossTenants {
+    fn deref_mut(&mut self) -> &mut PgConnection {
+        &mut self.tx
+    }
+}
+
+impl fmt::Debug for AcrossTenants {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AcrossTenants").finish_non_exhaustive()
+    }
+}
+
+/// Lets a pool log in as somebody else and take on the app role: for development and tests with
+/// one login, such as `#[sqlx::test]`, whose login is usually a superuser.
+///
+/// # Security
+/// Row security then protects from mistakes and no more: SQL that says `SET ROLE NONE` is a
+/// superuser again. Says so in the log, with the reason.
+pub fn assume_app_role(
+    mut options: TenantPoolOptions,
+    role: &str,
+    reason: &str,
+) -> TenantPoolOptions {
+    tracing::warn!(
+        role,
+        reason,
+        "the login of the tenant pool is not checked: isolation holds against mistakes only"
+    );
+    options.assumed_role = Some(role.to_owned());
+    options
+}

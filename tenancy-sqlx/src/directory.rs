@@ -1,0 +1,89 @@
+//! Tenants, memberships, projects and roles in PostgreSQL.
+
+mod read;
+mod rows;
+mod write;
+
+use std::fmt;
+
+use sqlx::{
+    ConnectOptions as _, PgPool,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+
+use crate::{StartError, danger::SystemPool, self_check};
+
+/// A directory in the schema `tenancy`.
+///
+/// Reads through the login of the service, under row security: finding a tenant by name yields its
+/// id, and everything else is read as that tenant. Writes go through the system login, where
+/// there is one.
+///
+/// It has connections of its own (4 at most by default), so that admission never waits for
+/// handlers that hold all of a [`TenantPool`](crate::TenantPool)'s.
+///
+/// ```no_run
+/// use tenancy_sqlx::{PgDirectory, danger::SystemPool};
+///
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let directory = PgDirectory::connect("postgres://tenancy_app@localhost/notes").await?;
+/// // In a process that manages tenants:
+/// let system = SystemPool::connect("postgres://tenancy_system@localhost/notes").await?;
+/// let directory = directory.with_system(&system);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct PgDirectory {
+    app: PgPool,
+    system: Option<PgPool>,
+}
+
+impl PgDirectory {
+    /// Connects with the login of the service, and checks it.
+    ///
+    /// # Errors
+    /// A [`StartError`], as for [`TenantPoolOptions::connect_with`](crate::TenantPoolOptions::connect_with).
+    pub async fn connect(url: &str) -> Result<Self, StartError> {
+        Self::connect_with(url.parse().map_err(StartError::bad_url)?, 4).await
+    }
+
+    /// Connects with the login of the service and at most so many connections.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect).
+    pub async fn connect_with(
+        options: PgConnectOptions,
+        max_connections: u32,
+    ) -> Result<Self, StartError> {
+        let app = PgPoolOptions::new()
+            .max_connections(max_connections)
+            .acquire_timeout(std::time::Duration::from_secs(5))
+            .test_before_acquire(false)
+            .connect_with(options.disable_statement_logging())
+            .await
+            .map_err(StartError::unreachable)?;
+        self_check::login(&app).await?.refuse_bypass()?;
+        Ok(Self { app, system: None })
+    }
+
+    /// Also writes, through the system login.
+    #[must_use]
+    pub fn with_system(mut self, system: &SystemPool) -> Self {
+        self.system = Some(system.raw().clone());
+        self
+    }
+
+    /// Waits for all connections to come back, and closes them; not those of the system login.
+    pub async fn close(&self) {
+        self.app.close().await;
+    }
+}
+
+impl fmt::Debug for PgDirectory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PgDirectory")
+            .field("writes", &self.system.is_some())
+            .finish_non_exhaustive()
+    }
+}

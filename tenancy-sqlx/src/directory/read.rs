@@ -1,0 +1,205 @@
+//! Reading the registry: each look-up is one read-only transaction, as the tenant it concerns.
+
+use async_trait::async_trait;
+use sqlx::{AssertSqlSafe, Executor as _, PgConnection, Postgres, Row as _, pool::PoolConnection};
+use tenancy_core::{
+    DirectoryError, FeedCursor, FeedPage, Generation, GenerationFeed, Membership,
+    MembershipDirectory, Project, ProjectDirectory, ProjectId, RoleDefinition, RoleDirectory,
+    RoleName, Tenant, TenantDirectory, TenantId, TenantKey, UserId,
+};
+
+use super::{PgDirectory, rows};
+use crate::{
+    options::{Timeouts, TxOptions},
+    session::{self, Scope},
+};
+
+impl PgDirectory {
+    /// Begins a read-only transaction as a tenant.
+    async fn read_as(
+        &self,
+        tenant: TenantId,
+    ) -> Result<PoolConnection<Postgres>, DirectoryError> {
+        let options = TxOptions::new().read_only();
+        session::begin(&self.app, scope(tenant), &options, &Timeouts::default())
+            .await
+            .map_err(DirectoryError::new)
+    }
+
+    /// Begins a read-only transaction as nobody: only functions that look names up answer.
+    async fn read_as_nobody(&self) -> Result<PoolConnection<Postgres>, DirectoryError> {
+        let begin = "BEGIN READ ONLY; SELECT set_config('tenancy.tenant_id', '', true), \
+             set_config('statement_timeout', '5000', true)";
+        session::begin_batch(&self.app, begin.to_owned()).await.map_err(DirectoryError::new)
+    }
+}
+
+fn scope(tenant: TenantId) -> Scope {
+    Scope { tenant, project: None, generation: None }
+}
+
+/// Ends a read whether it succeeded or not, and sorts its error.
+fn ended<T>(
+    connection: PoolConnection<Postgres>,
+    read: Result<T, sqlx::Error>,
+) -> Result<T, DirectoryError> {
+    session::end_read(connection);
+    read.map_err(DirectoryError::new)
+}
+
+#[async_trait]
+impl TenantDirectory for PgDirectory {
+    async fn find_tenant(&self, key: &TenantKey) -> Result<Option<Tenant>, DirectoryError> {
+        let mut reading;
+        let read = match key {
+            TenantKey::Id(id) => {
+                reading = self.read_as(*id).await?;
+                own_record(&mut reading).await
+            }
+            named => {
+                reading = self.read_as_nobody().await?;
+                named_record(&mut reading, named).await
+            }
+        };
+        ended(reading, read)?.as_ref().map(rows::tenant).transpose()
+    }
+}
+
+async fn own_record(
+    connection: &mut PgConnection,
+) -> Result<Option<sqlx::postgres::PgRow>, sqlx::Error> {
+    let own = format!(
+        "SELECT {} FROM tenancy.tenants AS t WHERE t.id = tenancy.current_tenant()",
+        rows::TENANT
+    );
+    sqlx::query(AssertSqlSafe(own)).fetch_optional(connection).await
+}
+
+/// Finds the id, then reads the record as that tenant.
+async fn named_record(
+    connection: &mut PgConnection,
+    key: &TenantKey,
+) -> Result<Option<sqlx::postgres::PgRow>, sqlx::Error> {
+    let (kind, provider, name) = match key {
+        TenantKey::Slug(slug) => ("slug", "", slug.as_str()),
+        TenantKey::Domain(domain) => ("domain", "", domain.as_str()),
+        TenantKey::External { provider, id } => ("external", &**provider, &**id),
+        _ => return Ok(None),
+    };
+    let found: Option<sqlx::types::Uuid> =
+        sqlx::query_scalar("SELECT tenancy.resolve_tenant($1, $2, $3)")
+            .bind(kind)
+            .bind(provider)
+            .bind(name)
+            .fetch_one(&mut *connection)
+            .await?;
+    let Some(id) = found else { return Ok(None) };
+    let as_tenant = scope(TenantId::from_uuid(id)).settings_sql();
+    connection.execute(AssertSqlSafe(as_tenant)).await?;
+    own_record(connection).await
+}
+
+#[async_trait]
+impl MembershipDirectory for PgDirectory {
+    async fn find_membership(
+        &self,
+        tenant: TenantId,
+        user: UserId,
+    ) -> Result<Option<Membership>, DirectoryError> {
+        let mut reading = self.read_as(tenant).await?;
+        let read = sqlx::query(
+            "SELECT tenant_id, user_id, role, status FROM tenancy.memberships \
+             WHERE tenant_id = $1 AND user_id = $2",
+        )
+        .bind(tenant.as_uuid())
+        .bind(user.as_uuid())
+        .fetch_optional(&mut *reading)
+        .await;
+        ended(reading, read)?.as_ref().map(rows::membership).transpose()
+    }
+}
+
+#[async_trait]
+impl ProjectDirectory for PgDirectory {
+    async fn find_project(
+        &self,
+        tenant: TenantId,
+        project: ProjectId,
+    ) -> Result<Option<Project>, DirectoryError> {
+        let mut reading = self.read_as(tenant).await?;
+        let read = sqlx::query(
+            "SELECT tenant_id, id, slug, name, archived FROM tenancy.projects \
+             WHERE tenant_id = $1 AND id = $2",
+        )
+        .bind(tenant.as_uuid())
+        .bind(project.as_uuid())
+        .fetch_optional(&mut *reading)
+        .await;
+        ended(reading, read)?.as_ref().map(rows::project).transpose()
+    }
+
+    async fn find_project_role(
+        &self,
+        tenant: TenantId,
+        project: ProjectId,
+        user: UserId,
+    ) -> Result<Option<RoleName>, DirectoryError> {
+        let mut reading = self.read_as(tenant).await?;
+        let read = sqlx::query(
+            "SELECT role FROM tenancy.project_memberships \
+             WHERE tenant_id = $1 AND project_id = $2 AND user_id = $3",
+        )
+        .bind(tenant.as_uuid())
+        .bind(project.as_uuid())
+        .bind(user.as_uuid())
+        .fetch_optional(&mut *reading)
+        .await;
+        ended(reading, read)?.as_ref().map(rows::role).transpose()
+    }
+}
+
+#[async_trait]
+impl RoleDirectory for PgDirectory {
+    async fn find_roles(&self, tenant: TenantId) -> Result<Vec<RoleDefinition>, DirectoryError> {
+        let mut reading = self.read_as(tenant).await?;
+        let read = sqlx::query(
+            "SELECT definition FROM tenancy.roles WHERE tenant_id = $1 ORDER BY name",
+        )
+        .bind(tenant.as_uuid())
+        .fetch_all(&mut *reading)
+        .await;
+        let definition = |row: &sqlx::postgres::PgRow| {
+            let json: serde_json::Value = rows::column(row, "definition")?;
+            serde_json::from_value(json).map_err(DirectoryError::new)
+        };
+        ended(reading, read)?.iter().map(definition).collect()
+    }
+}
+
+#[async_trait]
+impl GenerationFeed for PgDirectory {
+    async fn changes_since(&self, cursor: Option<FeedCursor>) -> Result<FeedPage, DirectoryError> {
+        let since = cursor.and_then(|FeedCursor(number)| i64::try_from(number).ok());
+        let mut reading = self.read_as_nobody().await?;
+        let read = sqlx::query("SELECT cursor, tenant_id, generation FROM tenancy.changes_since($1)")
+            .bind(since)
+            .fetch_all(&mut *reading)
+            .await;
+        let told = ended(reading, read)?;
+        let next: i64 = match told.first() {
+            Some(row) => rows::column(row, "cursor")?,
+            None => return Err(DirectoryError::new("the feed told nothing, not even its cursor")),
+        };
+        let mut changed = Vec::with_capacity(told.len());
+        for row in &told {
+            let tenant: Option<sqlx::types::Uuid> =
+                row.try_get("tenant_id").map_err(DirectoryError::new)?;
+            if let Some(tenant) = tenant {
+                let generation = Generation::from_i64(rows::column(row, "generation")?);
+                changed.push((TenantId::from_uuid(tenant), generation));
+            }
+        }
+        let next = u64::try_from(next).map_err(DirectoryError::new)?;
+        Ok(FeedPage::new(FeedCursor(next), changed))
+    }
+}

@@ -1,0 +1,60 @@
+//! Rows of the registry as the core's types.
+
+use sqlx::{Row as _, postgres::PgRow, types::Uuid};
+use tenancy_core::{
+    DirectoryError, Generation, Membership, MembershipStatus, Project, ProjectId, RoleName,
+    Settings, Slug, Tenant, TenantId, Timestamp, UserId,
+};
+
+/// The columns that [`tenant`] reads; `tenants` is called `t`.
+pub(super) const TENANT: &str = "t.id, t.slug, t.name, t.status, t.plan, t.settings, \
+    (extract(epoch FROM t.created_at) * 1000000)::bigint AS created_at, \
+    (SELECT g.generation FROM tenancy.generations AS g WHERE g.tenant_id = t.id) AS generation";
+
+/// Reads a tenant. A row that this version can't read is an error, never "not found".
+pub(super) fn tenant(row: &PgRow) -> Result<Tenant, DirectoryError> {
+    let slug: Slug = text(row, "slug")?.parse().map_err(DirectoryError::new)?;
+    let mut tenant = Tenant::new(slug, text(row, "name")?);
+    tenant.id = TenantId::from_uuid(column(row, "id")?);
+    tenant.status = text(row, "status")?.parse().map_err(DirectoryError::new)?;
+    tenant.plan = column(row, "plan")?;
+    tenant.settings = Settings::new(column(row, "settings")?);
+    tenant.created_at = Timestamp::from_unix_micros(column(row, "created_at")?);
+    let generation: Option<i64> = column(row, "generation")?;
+    tenant.generation = generation.map_or(Generation::FIRST, Generation::from_i64);
+    Ok(tenant)
+}
+
+pub(super) fn membership(row: &PgRow) -> Result<Membership, DirectoryError> {
+    let status = text(row, "status")?;
+    let known = MembershipStatus::from_stored(&status).ok_or_else(|| {
+        DirectoryError::new(format!("`{status}` is not the status of a membership"))
+    })?;
+    let tenant = TenantId::from_uuid(column(row, "tenant_id")?);
+    let user = UserId::from_uuid(column(row, "user_id")?);
+    Ok(Membership::new(tenant, user, role(row)?).with_status(known))
+}
+
+pub(super) fn project(row: &PgRow) -> Result<Project, DirectoryError> {
+    let slug = text(row, "slug")?.parse().map_err(DirectoryError::new)?;
+    let tenant = TenantId::from_uuid(column::<Uuid>(row, "tenant_id")?);
+    let mut project = Project::new(tenant, slug, text(row, "name")?);
+    project.id = ProjectId::from_uuid(column(row, "id")?);
+    project.archived = column(row, "archived")?;
+    Ok(project)
+}
+
+pub(super) fn role(row: &PgRow) -> Result<RoleName, DirectoryError> {
+    text(row, "role")?.parse().map_err(DirectoryError::new)
+}
+
+pub(super) fn column<'r, T>(row: &'r PgRow, name: &str) -> Result<T, DirectoryError>
+where
+    T: sqlx::Decode<'r, sqlx::Postgres> + sqlx::Type<sqlx::Postgres>,
+{
+    row.try_get(name).map_err(DirectoryError::new)
+}
+
+fn text(row: &PgRow, name: &str) -> Result<String, DirectoryError> {
+    column(row, name)
+}

@@ -1,0 +1,243 @@
+//! Writing the registry: each call is one transaction of the system login. Triggers advance the
+//! tenant's generation in it.
+
+use async_trait::async_trait;
+use sqlx::{AssertSqlSafe, PgConnection, Postgres, Transaction};
+use tenancy_core::{
+    DirectoryStore, DomainName, Membership, Project, ProjectMembership, RoleDefinition, Settings,
+    StoreError, StoreErrorKind, Tenant, TenantId, TenantStatus, UserId,
+};
+
+use super::{PgDirectory, rows};
+
+impl PgDirectory {
+    async fn write(&self) -> Result<Transaction<'static, Postgres>, StoreError> {
+        let Some(system) = &self.system else {
+            return Err(StoreError::new(
+                StoreErrorKind::ReadOnly,
+                "this directory reads only: the login of the service can't change tenants; give it \
+                 the system login with `PgDirectory::with_system`",
+            ));
+        };
+        system.begin().await.map_err(refused)
+    }
+}
+
+/// Sorts what the database says. Values may be a tenant's own, so that the message names none.
+fn refused(error: sqlx::Error) -> StoreError {
+    let error = match error {
+        sqlx::Error::Database(said) => said,
+        other => return StoreError::unavailable(other),
+    };
+    let (kind, message) = match error.code().as_deref() {
+        Some("23505") => (StoreErrorKind::Conflict, "an id or a name is taken"),
+        Some("23503") => (StoreErrorKind::NotFound, "there is no such tenant or project"),
+        Some("42501") => (StoreErrorKind::ReadOnly, "the login may not change tenants"),
+        Some("22P02" | "22001" | "22021" | "22P05" | "23514" | "23502") => {
+            (StoreErrorKind::Invalid, "the value can't be stored")
+        }
+        _ => return StoreError::unavailable(sqlx::Error::Database(error)),
+    };
+    StoreError::new(kind, format!("{message}: {}", error.message()))
+}
+
+async fn commit(tx: Transaction<'static, Postgres>) -> Result<(), StoreError> {
+    tx.commit().await.map_err(refused)
+}
+
+fn unknown(tenant: TenantId) -> StoreError {
+    StoreError::new(StoreErrorKind::NotFound, format!("there is no tenant `{tenant}`"))
+}
+
+async fn record(connection: &mut PgConnection, id: TenantId) -> Result<Tenant, StoreError> {
+    let one = format!("SELECT {} FROM tenancy.tenants AS t WHERE t.id = $1 FOR UPDATE", rows::TENANT);
+    let row = sqlx::query(AssertSqlSafe(one))
+        .bind(id.as_uuid())
+        .fetch_optional(connection)
+        .await
+        .map_err(refused)?;
+    let row = row.ok_or_else(|| unknown(id))?;
+    rows::tenant(&row).map_err(StoreError::unavailable)
+}
+
+#[async_trait]
+impl DirectoryStore for PgDirectory {
+    async fn create_tenant(&self, tenant: &Tenant) -> Result<(), StoreError> {
+        let mut tx = self.write().await?;
+        sqlx::query(
+            "INSERT INTO tenancy.tenants (id, slug, name, status, plan, settings, created_at)
+             VALUES ($1, $2, $3, $4, $5, $6, to_timestamp($7::float8 / 1000000))",
+        )
+        .bind(tenant.id.as_uuid())
+        .bind(tenant.slug.as_str())
+        .bind(&tenant.name)
+        .bind(tenant.status.as_str())
+        .bind(&tenant.plan)
+        .bind(tenant.settings.as_json())
+        .bind(tenant.created_at.as_unix_micros())
+        .execute(&mut *tx)
+        .await
+        .map_err(refused)?;
+        commit(tx).await
+    }
+
+    async fn set_status(&self, tenant: TenantId, to: TenantStatus) -> Result<Tenant, StoreError> {
+        let mut tx = self.write().await?;
+        let next = record(&mut tx, tenant).await?.status.transition_to(to)?;
+        sqlx::query(
+            "UPDATE tenancy.tenants SET status = $2, status_changed_at = now() WHERE id = $1",
+        )
+        .bind(tenant.as_uuid())
+        .bind(next.as_str())
+        .execute(&mut *tx)
+        .await
+        .map_err(refused)?;
+        let changed = record(&mut tx, tenant).await?;
+        commit(tx).await?;
+        Ok(changed)
+    }
+
+    async fn set_settings(&self, tenant: TenantId, settings: &Settings) -> Result<(), StoreError> {
+        let mut tx = self.write().await?;
+        let done = sqlx::query("UPDATE tenancy.tenants SET settings = $2 WHERE id = $1")
+            .bind(tenant.as_uuid())
+            .bind(settings.as_json())
+            .execute(&mut *tx)
+            .await
+            .map_err(refused)?;
+        if done.rows_affected() == 0 {
+            return Err(unknown(tenant));
+        }
+        commit(tx).await
+    }
+
+    async fn bind_domain(&self, tenant: TenantId, domain: &DomainName) -> Result<(), StoreError> {
+        let mut tx = self.write().await?;
+        // Updating nothing but the row's own tenant: a name that is another's stays untouched.
+        let done = sqlx::query(
+            "INSERT INTO tenancy.domains AS d (domain, tenant_id) VALUES ($1, $2)
+             ON CONFLICT (domain) DO UPDATE SET bound_at = d.bound_at WHERE d.tenant_id = $2",
+        )
+        .bind(domain.as_str())
+        .bind(tenant.as_uuid())
+        .execute(&mut *tx)
+        .await
+        .map_err(refused)?;
+        if done.rows_affected() == 0 {
+            let taken = format!("the domain `{domain}` is taken");
+            return Err(StoreError::new(StoreErrorKind::Conflict, taken));
+        }
+        commit(tx).await
+    }
+
+    async fn bind_external(
+        &self,
+        tenant: TenantId,
+        provider: &str,
+        id: &str,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.write().await?;
+        let done = sqlx::query(
+            "INSERT INTO tenancy.external_ids AS e (provider, external_id, tenant_id)
+             VALUES ($1, $2, $3)
+             ON CONFLICT (provider, external_id) DO UPDATE SET tenant_id = e.tenant_id
+             WHERE e.tenant_id = $3",
+        )
+        .bind(provider)
+        .bind(id)
+        .bind(tenant.as_uuid())
+        .execute(&mut *tx)
+        .await
+        .map_err(refused)?;
+        if done.rows_affected() == 0 {
+            let taken = format!("the id `{provider}:{id}` is taken");
+            return Err(StoreError::new(StoreErrorKind::Conflict, taken));
+        }
+        commit(tx).await
+    }
+
+    async fn put_membership(&self, membership: &Membership) -> Result<(), StoreError> {
+        let mut tx = self.write().await?;
+        sqlx::query(
+            "INSERT INTO tenancy.memberships (tenant_id, user_id, role, status)
+             VALUES ($1, $2, $3, $4)
+             ON CONFLICT (tenant_id, user_id)
+                 DO UPDATE SET role = EXCLUDED.role, status = EXCLUDED.status",
+        )
+        .bind(membership.tenant.as_uuid())
+        .bind(membership.user.as_uuid())
+        .bind(membership.role.as_str())
+        .bind(membership.status.as_str())
+        .execute(&mut *tx)
+        .await
+        .map_err(refused)?;
+        commit(tx).await
+    }
+
+    async fn remove_membership(&self, tenant: TenantId, user: UserId) -> Result<(), StoreError> {
+        let mut tx = self.write().await?;
+        sqlx::query("DELETE FROM tenancy.memberships WHERE tenant_id = $1 AND user_id = $2")
+            .bind(tenant.as_uuid())
+            .bind(user.as_uuid())
+            .execute(&mut *tx)
+            .await
+            .map_err(refused)?;
+        commit(tx).await
+    }
+
+    async fn put_project(&self, project: &Project) -> Result<(), StoreError> {
+        let mut tx = self.write().await?;
+        sqlx::query(
+            "INSERT INTO tenancy.projects (tenant_id, id, slug, name, archived)
+             VALUES ($1, $2, $3, $4, $5)
+             ON CONFLICT (tenant_id, id) DO UPDATE
+                 SET slug = EXCLUDED.slug, name = EXCLUDED.name, archived = EXCLUDED.archived",
+        )
+        .bind(project.tenant.as_uuid())
+        .bind(project.id.as_uuid())
+        .bind(project.slug.as_str())
+        .bind(&project.name)
+        .bind(project.archived)
+        .execute(&mut *tx)
+        .await
+        .map_err(refused)?;
+        commit(tx).await
+    }
+
+    async fn put_project_membership(
+        &self,
+        membership: &ProjectMembership,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.write().await?;
+        sqlx::query(
+            "INSERT INTO tenancy.project_memberships (tenant_id, project_id, user_id, role)
+             VALUES ($1, $2, $3, $4)
+             ON CONFLICT (tenant_id, project_id, user_id) DO UPDATE SET role = EXCLUDED.role",
+        )
+        .bind(membership.tenant.as_uuid())
+        .bind(membership.project.as_uuid())
+        .bind(membership.user.as_uuid())
+        .bind(membership.role.as_str())
+        .execute(&mut *tx)
+        .await
+        .map_err(refused)?;
+        commit(tx).await
+    }
+
+    async fn put_role(&self, tenant: TenantId, role: &RoleDefinition) -> Result<(), StoreError> {
+        let definition = serde_json::to_value(role)
+            .map_err(|error| StoreError::new(StoreErrorKind::Invalid, error.to_string()))?;
+        let mut tx = self.write().await?;
+        sqlx::query(
+            "INSERT INTO tenancy.roles (tenant_id, name, definition) VALUES ($1, $2, $3)
+             ON CONFLICT (tenant_id, name) DO UPDATE SET definition = EXCLUDED.definition",
+        )
+        .bind(tenant.as_uuid())
+        .bind(role.name.as_str())
+        .bind(definition)
+        .execute(&mut *tx)
+        .await
+        .map_err(refused)?;
+        commit(tx).await
+    }
+}

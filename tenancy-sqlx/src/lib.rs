@@ -1,0 +1,39 @@
+//! PostgreSQL for `tenancy`: connections that show one tenant's rows and no others.
+//!
+//! * [`TenantPool`] takes the place of `PgPool`; [`TenantDb`] is the database as one tenant sees it,
+//!   and [`TenantTx`] a transaction in it. Isolation is PostgreSQL's own row security: a query that
+//!   forgot its `WHERE` still returns the tenant's rows only.
+//! * [`schema`] installs what this needs – roles, tables, functions, policies – and runs the
+//!   application's migrations after it. `SELECT tenancy.protect('notes')` in a migration protects
+//!   a table.
+//! * [`PgDirectory`] keeps tenants and memberships in the same database, and [`PgAuditSink`] the
+//!   audit trail.
+//! * [`danger`] is the one way across tenants: by operators, with a reason, recorded first.
+//!
+//! # What a tenant transaction costs
+//! `BEGIN` and naming the tenant are one round trip, so that a transaction has as many as without
+//! this crate. A read-only one need not be committed and has one less.
+
+mod audit;
+mod bulk;
+pub mod danger;
+mod db;
+mod directory;
+mod error;
+mod executor;
+mod options;
+mod pool;
+pub mod schema;
+mod self_check;
+mod session;
+mod tx;
+
+pub use audit::PgAuditSink;
+pub use bulk::BulkInsert;
+pub use db::{TenantDb, TenantReader};
+pub use directory::PgDirectory;
+pub use error::{Error, ErrorKind, Retryable};
+pub use options::{Isolation, TxOptions};
+pub use pool::{RetryPolicy, TenantPool, TenantPoolOptions};
+pub use self_check::{StartError, StartErrorKind};
+pub use tx::{Savepoint, TenantTx};

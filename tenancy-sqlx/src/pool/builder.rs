@@ -1,0 +1,171 @@
+//! Connecting a pool: what is wrong shows here, not in a request.
+
+use std::{fmt, time::Duration};
+
+use sqlx::{
+    ConnectOptions as _, Executor as _,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+use tenancy_core::Tenancy;
+
+use super::{Inner, TenantPool};
+use crate::{StartError, options::Timeouts, self_check};
+
+/// What a connection is freed of when it comes back, where transactions can't: cursors held open,
+/// roles, settings, channels, advisory locks and temporary tables of the session. Prepared
+/// statements stay (`DISCARD ALL` would break sqlx's cache of them).
+const RESET_SESSION: &str = "CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET ALL; UNLISTEN *; \
+     SELECT pg_advisory_unlock_all(); DISCARD TEMP; DISCARD SEQUENCES";
+
+/// Options of a [`TenantPool`].
+#[must_use]
+pub struct TenantPoolOptions {
+    pool: PgPoolOptions,
+    timeouts: Timeouts,
+    strict: bool,
+    check_at_commit: bool,
+    reset_session: bool,
+    pub(crate) assumed_role: Option<String>,
+}
+
+impl Default for TenantPoolOptions {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl TenantPoolOptions {
+    /// 10 connections, 5 s to get one, statements of at most 30 s, lock waits of at most 10 s.
+    pub fn new() -> Self {
+        Self {
+            pool: PgPoolOptions::new()
+                .max_connections(10)
+                .acquire_timeout(Duration::from_secs(5))
+                // A hidden round trip before every transaction; BEGIN finds a dead connection too.
+                .test_before_acquire(false),
+            timeouts: Timeouts::default(),
+            strict: false,
+            check_at_commit: false,
+            reset_session: true,
+            assumed_role: None,
+        }
+    }
+
+    /// The most connections that are open at a time. Default: 10.
+    pub fn max_connections(mut self, most: u32) -> Self {
+        self.pool = self.pool.max_connections(most);
+        self
+    }
+
+    /// How many connections are kept open. Default: 0.
+    pub fn min_connections(mut self, least: u32) -> Self {
+        self.pool = self.pool.min_connections(least);
+        self
+    }
+
+    /// How long to wait for a connection before the request is answered 503. Default: 5 s.
+    pub fn acquire_timeout(mut self, limit: Duration) -> Self {
+        self.pool = self.pool.acquire_timeout(limit);
+        self
+    }
+
+    /// The longest a statement may run; `None` leaves the server's limit. Default: 30 s.
+    pub fn statement_timeout(mut self, limit: Option<Duration>) -> Self {
+        self.timeouts.statement = limit;
+        self
+    }
+
+    /// The longest a statement may wait for a lock; `None` leaves the server's limit. Default: 10 s.
+    pub fn lock_timeout(mut self, limit: Option<Duration>) -> Self {
+        self.timeouts.lock = limit;
+        self
+    }
+
+    /// The longest a transaction may do nothing; `None` leaves the server's limit. Default: 60 s.
+    pub fn idle_in_transaction_timeout(mut self, limit: Option<Duration>) -> Self {
+        self.timeouts.idle_in_transaction = limit;
+        self
+    }
+
+    /// Whether BEGIN fails if the tenant has changed since its context was made, in the same round
+    /// trip. Default: no; a change then holds within [`Tenancy::max_staleness`].
+    pub fn strict(mut self, strict: bool) -> Self {
+        self.strict = strict;
+        self
+    }
+
+    /// Whether each commit first makes sure that the transaction still carries its tenant, for one
+    /// more round trip. Default: no.
+    pub fn check_tenant_at_commit(mut self, check: bool) -> Self {
+        self.check_at_commit = check;
+        self
+    }
+
+    /// Whether a connection that comes back is freed of what a session keeps: temporary tables,
+    /// cursors, settings, advisory locks. Default: yes.
+    ///
+    /// Costs a round trip after the caller has its answer.
+    ///
+    /// # Security
+    /// Without it, a temporary table that one tenant's request made is there for the next tenant's.
+    pub fn reset_session(mut self, reset: bool) -> Self {
+        self.reset_session = reset;
+        self
+    }
+
+    /// Connects to a `postgres://` URL with the login of the service.
+    ///
+    /// # Errors
+    /// As [`connect_with`](Self::connect_with), and [`StartError`] if the URL can't be read.
+    pub async fn connect(self, url: &str, tenancy: &Tenancy) -> Result<TenantPool, StartError> {
+        let options = url.parse::<PgConnectOptions>().map_err(StartError::bad_url)?;
+        self.connect_with(options, tenancy).await
+    }
+
+    /// Connects with the login of the service, and checks it.
+    ///
+    /// # Errors
+    /// A [`StartError`] that says what to do, if the database is out of reach, the schema of this
+    /// crate is not installed or too old, or the login could get past row security: a superuser,
+    /// a login with BYPASSRLS, one that owns tables or may become another role that can.
+    pub async fn connect_with(
+        self,
+        options: PgConnectOptions,
+        tenancy: &Tenancy,
+    ) -> Result<TenantPool, StartError> {
+        let mut options = options.disable_statement_logging();
+        if let Some(role) = &self.assumed_role {
+            options = options.options([("role", role.as_str())]);
+        }
+        let mut settings = self.pool;
+        if self.reset_session {
+            settings = settings.after_release(|connection, _| {
+                Box::pin(async move { connection.execute(RESET_SESSION).await.map(|_| true) })
+            });
+        }
+        let pool = settings.connect_with(options).await.map_err(StartError::unreachable)?;
+        let login = self_check::login(&pool).await?;
+        if self.assumed_role.is_none() {
+            login.refuse_bypass()?;
+        }
+        Ok(TenantPool::new(Inner {
+            pool,
+            engine: tenancy.clone(),
+            timeouts: self.timeouts,
+            strict: self.strict,
+            check_at_commit: self.check_at_commit,
+        }))
+    }
+}
+
+impl fmt::Debug for TenantPoolOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TenantPoolOptions")
+            .field("pool", &self.pool)
+            .field("timeouts", &self.timeouts)
+            .field("strict", &self.strict)
+            .field("check_at_commit", &self.check_at_commit)
+            .field("reset_session", &self.reset_session)
+            .finish_non_exhaustive()
+    }
+}

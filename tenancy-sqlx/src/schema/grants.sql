@@ -1,0 +1,52 @@
+-- What each role may do in the schema `tenancy`. Run after the migrations, and again at will.
+DO $grants$
+DECLARE
+    registry text;
+    app name := tenancy.role_name('app');
+    system name := tenancy.role_name('system');
+    own text;
+BEGIN
+    EXECUTE format('GRANT USAGE ON SCHEMA tenancy TO %I, %I', app, system);
+
+    -- The app role reads its own tenant's part of the registry, and finds ids by name.
+    FOREACH registry IN ARRAY ARRAY['tenants', 'domains', 'external_ids', 'memberships', 'roles',
+                                    'projects', 'project_memberships', 'generations',
+                                    'audit_log']
+    LOOP
+        own := format('%I = (SELECT tenancy.current_tenant())',
+            CASE registry WHEN 'tenants' THEN 'id' ELSE 'tenant_id' END);
+        PERFORM tenancy.ensure_policy(format('tenancy.%I', registry)::regclass,
+            'tenancy_allow', true, app, own);
+        PERFORM tenancy.ensure_policy(format('tenancy.%I', registry)::regclass,
+            'tenancy_guard', false, app, own);
+        PERFORM tenancy.ensure_policy(format('tenancy.%I', registry)::regclass,
+            'tenancy_system', true, system, 'true');
+        IF NOT (SELECT c.relrowsecurity FROM pg_class AS c
+                WHERE c.oid = format('tenancy.%I', registry)::regclass)
+        THEN
+            EXECUTE format('ALTER TABLE tenancy.%I ENABLE ROW LEVEL SECURITY', registry);
+        END IF;
+        CONTINUE WHEN registry = 'audit_log';
+        EXECUTE format('GRANT SELECT ON tenancy.%I TO %I, %I', registry, app, system);
+        -- Only triggers move generations on.
+        CONTINUE WHEN registry = 'generations';
+        EXECUTE format('GRANT INSERT, UPDATE, DELETE ON tenancy.%I TO %I', registry, system);
+    END LOOP;
+    -- The trail is added to, and read by those who may; nobody rewrites it.
+    EXECUTE format('GRANT INSERT ON tenancy.audit_log TO %I', app);
+    EXECUTE format('GRANT SELECT, INSERT ON tenancy.audit_log TO %I', system);
+    EXECUTE format('GRANT SELECT ON tenancy.role_names TO %I', system);
+
+    EXECUTE format(
+        'GRANT EXECUTE ON FUNCTION tenancy.current_tenant(), tenancy.current_project(), '
+        'tenancy.schema_version(), tenancy.changes_since(bigint), '
+        'tenancy.require_generation(uuid, bigint), tenancy.resolve_tenant(text, text, text) '
+        'TO %I, %I', app, system);
+
+    -- Tables that the application creates later.
+    EXECUTE format('ALTER DEFAULT PRIVILEGES GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO %I, %I',
+        app, system);
+    EXECUTE format('ALTER DEFAULT PRIVILEGES GRANT USAGE ON SEQUENCES TO %I, %I', app, system);
+    EXECUTE format('GRANT USAGE ON SCHEMA public TO %I, %I', app, system);
+END
+$grants$;

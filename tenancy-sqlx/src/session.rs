@@ -1,0 +1,157 @@
+//! Beginning a tenant's transaction: one round trip that begins it and names the tenant, on a
+//! connection that can't come back to the pool half begun.
+
+use std::{fmt::Write as _, time::Duration};
+
+use sqlx::{
+    AssertSqlSafe, Executor as _, PgPool, Postgres, SqlSafeStr as _,
+    pool::PoolConnection,
+};
+use sqlx::postgres::PgTransactionManager;
+use sqlx_core::transaction::TransactionManager as _;
+use tenancy_core::{Generation, ProjectId, TenantId};
+
+use crate::{
+    Error,
+    error::is_dead_connection,
+    options::{Isolation, Timeouts, TxOptions},
+};
+
+/// What a transaction is begun for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Scope {
+    pub(crate) tenant: TenantId,
+    pub(crate) project: Option<ProjectId>,
+    /// The generation the database must still be at; `None` does not ask.
+    pub(crate) generation: Option<Generation>,
+}
+
+impl Scope {
+    /// The batch that is sent instead of a plain `BEGIN`.
+    ///
+    /// # Security
+    /// The text is put together from typed ids and numbers only: a UUID in its hyphenated form
+    /// needs no quoting. `set_config(…, true)` lasts until the end of the transaction, and is what
+    /// transaction poolers and `pg_stat_statements` bear well.
+    fn begin_batch(self, options: &TxOptions, timeouts: &Timeouts) -> String {
+        let mut sql = String::with_capacity(384);
+        sql.push_str("BEGIN");
+        match options.isolation {
+            Isolation::ReadCommitted => {}
+            Isolation::RepeatableRead => sql.push_str(" ISOLATION LEVEL REPEATABLE READ"),
+            Isolation::Serializable => sql.push_str(" ISOLATION LEVEL SERIALIZABLE"),
+        }
+        if options.read_only {
+            sql.push_str(" READ ONLY");
+        }
+        sql.push_str("; ");
+        self.push_settings(&mut sql);
+        for (name, limit) in [
+            ("statement_timeout", options.statement_timeout.or(timeouts.statement)),
+            ("lock_timeout", timeouts.lock),
+            ("idle_in_transaction_session_timeout", timeouts.idle_in_transaction),
+        ] {
+            if let Some(limit) = limit {
+                let _ = write!(sql, ", set_config('{name}', '{}', true)", millis(limit));
+            }
+        }
+        if let Some(generation) = self.generation {
+            let _ = write!(
+                sql,
+                "; SELECT tenancy.require_generation('{}', {})",
+                self.tenant,
+                generation.as_i64()
+            );
+        }
+        sql
+    }
+
+    /// Appends the statement that names the tenant; more settings may follow it.
+    fn push_settings(self, sql: &mut String) {
+        let _ = write!(sql, "SELECT set_config('tenancy.tenant_id', '{}', true)", self.tenant);
+        let _ = match self.project {
+            Some(project) => write!(sql, ", set_config('tenancy.project_id', '{project}', true)"),
+            None => write!(sql, ", set_config('tenancy.project_id', '', true)"),
+        };
+    }
+
+    /// The statement that names the tenant again, after a savepoint's work may have changed it.
+    pub(crate) fn settings_sql(self) -> String {
+        let mut sql = String::with_capacity(160);
+        self.push_settings(&mut sql);
+        sql
+    }
+}
+
+/// Whole milliseconds, at least one: zero would switch a limit off.
+fn millis(limit: Duration) -> u128 {
+    limit.as_millis().clamp(1, i32::MAX as u128)
+}
+
+/// Takes a connection from the pool and begins a transaction for `scope` on it.
+pub(crate) async fn begin(
+    pool: &PgPool,
+    scope: Scope,
+    options: &TxOptions,
+    timeouts: &Timeouts,
+) -> Result<PoolConnection<Postgres>, Error> {
+    begin_batch(pool, scope.begin_batch(options, timeouts)).await
+}
+
+/// As [`begin`], for a batch of the crate's own making.
+///
+/// The pool does not ping before it hands a connection out, so that a dead one shows here: BEGIN
+/// is safe to repeat. After a restart every idle connection is dead, hence one try for each.
+pub(crate) async fn begin_batch(
+    pool: &PgPool,
+    batch: String,
+) -> Result<PoolConnection<Postgres>, Error> {
+    let batch = AssertSqlSafe(batch).into_sql_str();
+    let mut tries = pool.options().get_max_connections().saturating_add(1);
+    loop {
+        tries = tries.saturating_sub(1);
+        let mut beginning = Beginning(Some(pool.acquire().await?));
+        let Some(connection) = &mut beginning.0 else { continue };
+        let error = match PgTransactionManager::begin(connection, Some(batch.clone())).await {
+            Ok(()) => match beginning.0.take() {
+                Some(begun) => return Ok(begun),
+                None => continue,
+            },
+            Err(error) => error,
+        };
+        if is_dead_connection(&error) {
+            if tries == 0 {
+                return Err(error.into());
+            }
+            tracing::debug!(%error, "a pooled connection was dead; taking another");
+            continue;
+        }
+        // The server may have begun the transaction and then refused the rest of the batch. A
+        // rolled-back connection is as good as new, and cheaper than another.
+        if connection.execute("ROLLBACK").await.is_ok() {
+            drop(beginning.0.take());
+        }
+        return Err(error.into());
+    }
+}
+
+/// A connection on which a transaction is being begun.
+///
+/// sqlx (up to 0.9.0) takes a connection whose BEGIN was cancelled, or failed half-way, back into
+/// its pool, where the next borrower finds itself inside another tenant's transaction. So the
+/// connection is closed when this is dropped before the outcome is known.
+struct Beginning(Option<PoolConnection<Postgres>>);
+
+impl Drop for Beginning {
+    fn drop(&mut self) {
+        if let Some(connection) = &mut self.0 {
+            connection.close_on_drop();
+        }
+    }
+}
+
+/// Gives a connection back whose transaction only read: the rollback goes out with the pool's own
+/// round trip.
+pub(crate) fn end_read(mut connection: PoolConnection<Postgres>) {
+    PgTransactionManager::start_rollback(&mut connection);
+}

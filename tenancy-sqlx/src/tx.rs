@@ -1,0 +1,202 @@
+//! A tenant's transaction, and savepoints in it.
+
+use std::{
+    fmt,
+    ops::{Deref, DerefMut},
+};
+
+use sqlx::{
+    AssertSqlSafe, Executor as _, PgConnection, Postgres, Row as _, pool::PoolConnection,
+    postgres::PgTransactionManager,
+};
+use sqlx_core::transaction::TransactionManager;
+use tenancy_core::TenantContext;
+
+use crate::{Error, ErrorKind, session::Scope};
+
+/// A transaction in which PostgreSQL shows one tenant's rows and no others.
+///
+/// Use it as sqlx's own `Transaction`: `query.fetch_all(&mut *tx)`. It owns its connection, is
+/// `Send + 'static`, and rolls back when dropped.
+///
+/// # Security
+/// It derefs to the connection, and SQL can do what SQL can: a statement that commits, or that
+/// sets `tenancy.tenant_id`, ends or changes the scope. See SECURITY.md, and
+/// [`check_tenant_at_commit`](crate::TenantPoolOptions::check_tenant_at_commit).
+#[must_use = "a transaction that is dropped rolls back"]
+pub struct TenantTx {
+    connection: PoolConnection<Postgres>,
+    context: TenantContext,
+    scope: Scope,
+    check_at_commit: bool,
+}
+
+impl TenantTx {
+    pub(crate) fn new(
+        connection: PoolConnection<Postgres>,
+        context: TenantContext,
+        scope: Scope,
+        check_at_commit: bool,
+    ) -> Self {
+        Self { connection, context, scope, check_at_commit }
+    }
+
+    /// The context it was begun for.
+    #[must_use]
+    pub fn context(&self) -> &TenantContext {
+        &self.context
+    }
+
+    /// Commits.
+    ///
+    /// # Errors
+    /// [`ErrorKind::SavepointOpen`] or [`ErrorKind::TenantLost`], both after a rollback, or what
+    /// the database says, such as a serialization failure.
+    pub async fn commit(mut self) -> Result<(), Error> {
+        if PgTransactionManager::get_transaction_depth(&self.connection) > 1 {
+            return Err(Error::new(ErrorKind::SavepointOpen));
+        }
+        if self.check_at_commit {
+            self.check_tenant().await?;
+        }
+        PgTransactionManager::commit(&mut self.connection).await?;
+        Ok(())
+    }
+
+    /// Rolls back, and returns when that is done. Dropping does the same without waiting.
+    ///
+    /// # Errors
+    /// What the database says; the transaction is gone all the same.
+    pub async fn rollback(mut self) -> Result<(), Error> {
+        while PgTransactionManager::get_transaction_depth(&self.connection) > 0 {
+            PgTransactionManager::rollback(&mut self.connection).await?;
+        }
+        Ok(())
+    }
+
+    /// Makes sure that the connection still carries the tenant this transaction was begun for.
+    ///
+    /// One round trip. Finds a statement that committed, a changed setting, swapped connections.
+    ///
+    /// # Errors
+    /// [`ErrorKind::TenantLost`] if it does not.
+    pub async fn check_tenant(&mut self) -> Result<(), Error> {
+        let row = self
+            .connection
+            .fetch_one("SELECT current_setting('tenancy.tenant_id', true) AS tenant")
+            .await?;
+        let carried: Option<String> = row.try_get(0)?;
+        let own = self.scope.tenant.to_string();
+        if carried.as_deref() == Some(own.as_str()) {
+            Ok(())
+        } else {
+            Err(Error::new(ErrorKind::TenantLost))
+        }
+    }
+
+    /// Begins a savepoint: work that can be undone without undoing what came before.
+    ///
+    /// Whatever the work does to the tenant's setting, afterwards it is as it was before: PostgreSQL
+    /// itself would keep an inner change when a savepoint is released.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn savepoint(&mut self) -> Result<Savepoint<'_>, Error> {
+        PgTransactionManager::begin(&mut self.connection, None).await?;
+        let depth = PgTransactionManager::get_transaction_depth(&self.connection);
+        Ok(Savepoint { connection: &mut self.connection, scope: self.scope, depth })
+    }
+}
+
+impl Deref for TenantTx {
+    type Target = PgConnection;
+
+    fn deref(&self) -> &PgConnection {
+        &self.connection
+    }
+}
+
+impl DerefMut for TenantTx {
+    fn deref_mut(&mut self) -> &mut PgConnection {
+        &mut self.connection
+    }
+}
+
+/// Queues the rollback; it goes out with the pool's own round trip when the connection returns.
+impl Drop for TenantTx {
+    fn drop(&mut self) {
+        while PgTransactionManager::get_transaction_depth(&self.connection) > 0 {
+            PgTransactionManager::start_rollback(&mut self.connection);
+        }
+    }
+}
+
+impl fmt::Debug for TenantTx {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TenantTx").field("tenant", &self.scope.tenant).finish_non_exhaustive()
+    }
+}
+
+/// A savepoint in a tenant's transaction. Rolls back to where it began when dropped.
+#[must_use = "a savepoint that is dropped rolls back to where it began"]
+pub struct Savepoint<'tx> {
+    connection: &'tx mut PgConnection,
+    scope: Scope,
+    depth: usize,
+}
+
+impl Savepoint<'_> {
+    /// Keeps the work, and names the tenant again.
+    ///
+    /// # Errors
+    /// What the database says; the work is then undone.
+    pub async fn release(mut self) -> Result<(), Error> {
+        if PgTransactionManager::get_transaction_depth(self.connection) > self.depth {
+            return Err(Error::new(ErrorKind::SavepointOpen));
+        }
+        self.connection.execute(AssertSqlSafe(self.scope.settings_sql())).await?;
+        PgTransactionManager::commit(self.connection).await?;
+        self.depth = usize::MAX;
+        Ok(())
+    }
+
+    /// Undoes the work. Dropping does the same without waiting.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn rollback(mut self) -> Result<(), Error> {
+        while PgTransactionManager::get_transaction_depth(self.connection) >= self.depth {
+            PgTransactionManager::rollback(self.connection).await?;
+        }
+        self.depth = usize::MAX;
+        Ok(())
+    }
+}
+
+impl Deref for Savepoint<'_> {
+    type Target = PgConnection;
+
+    fn deref(&self) -> &PgConnection {
+        self.connection
+    }
+}
+
+impl DerefMut for Savepoint<'_> {
+    fn deref_mut(&mut self) -> &mut PgConnection {
+        self.connection
+    }
+}
+
+impl Drop for Savepoint<'_> {
+    fn drop(&mut self) {
+        while PgTransactionManager::get_transaction_depth(self.connection) >= self.depth {
+            PgTransactionManager::start_rollback(self.connection);
+        }
+    }
+}
+
+impl fmt::Debug for Savepoint<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Savepoint").field("tenant", &self.scope.tenant).finish_non_exhaustive()
+    }
+}

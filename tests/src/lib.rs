@@ -1,0 +1,55 @@
+//! Test harness of the workspace: real PostgreSQL servers, a database per test, and a network
+//! that can be slowed down and broken on purpose.
+//!
+//! ```no_run
+//! use tenancy_tests::{Server, Template, Version};
+//!
+//! static NOTES: Template = Template::new("notes", |options| {
+//!     Box::pin(async move {
+//!         use sqlx::{Connection, Executor};
+//!         let mut admin = sqlx::PgConnection::connect_with(&options).await?;
+//!         admin.execute("CREATE TABLE note (id bigint PRIMARY KEY)").await?;
+//!         admin.close().await?;
+//!         Ok(())
+//!     })
+//! });
+//!
+//! # async fn test() -> anyhow::Result<()> {
+//! let server = Server::start(Version::Default).await?;
+//! let database = server.database(&NOTES).await?;
+//! let pool = sqlx::PgPool::connect_with(database.options_as("app", None)).await?;
+//! # drop(pool);
+//! database.close().await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Which server
+//!
+//! [`Version::Default`] is the server at `DATABASE_URL` when that variable is set. Otherwise it is a
+//! throw-away cluster made from the PostgreSQL binaries of this machine (`TENANCY_PG_BIN` names
+//! their directory when it is an unusual one). The throw-away cluster is shared by every test
+//! binary of one `cargo test`, and goes away with it. It listens on loopback only and **trusts every
+//! local user**; nothing but test data belongs in it.
+//!
+//! A server at `DATABASE_URL` is left as it was found, except for the templates of the last run:
+//! those go when the next one starts.
+//!
+//! | variable | meaning |
+//! |---|---|
+//! | `DATABASE_URL` | use this server, as a role that may create databases and roles |
+//! | `TENANCY_PG_BIN` | directory with `initdb` and `postgres` |
+//! | `TENANCY_PG_DATA` | where throw-away clusters keep their data; else `/dev/shm` if 2 GiB are free there, else the directory for temporary files |
+//! | `TENANCY_PG18_BIN` | the same for [`Version::V18`]; else what `scripts/postgres-18` fetched |
+//! | `TENANCY_REQUIRE_PG18` | `1`: a missing PostgreSQL 18 is a failure (the default when `CI` is set); `0`: it is a skip |
+//! | `TENANCY_TEST_LAUNCHER` | process id that the throw-away cluster lives as long as; else the parent of the test binary |
+
+pub mod notes;
+mod postgres;
+mod proxy;
+
+pub use postgres::{
+    Binaries, BuildFuture, ClusterRegistry, Error, Launcher, RunningCluster, Server, Template,
+    TestDatabase, Version,
+};
+pub use proxy::DelayProxy;

@@ -1,0 +1,194 @@
+//! The application that the suites test with: tenants that keep notes.
+//!
+//! A template database with the schema `tenancy` and a few protected tables, and an engine, a
+//! directory and pools over a copy of it.
+
+use std::sync::Arc;
+
+use sqlx::{AssertSqlSafe, Executor as _, PgConnection, migrate::Migrator};
+use tenancy_core::{
+    Clock, DirectoryStore as _, Identification, Membership, MemoryAuditSink, PermissionRegistry,
+    SystemClock, SystemRole, Tenancy, TenancyBuilder, Tenant, TenantContext, TenantStatus, UserId,
+    jwt::{Algorithm, JwtAuthenticator, VerificationKey},
+    testing::ContextBuilder,
+};
+use tenancy_sqlx::{
+    PgDirectory, TenantPool, TenantPoolOptions, danger::SystemPool, schema::Installer,
+};
+
+use crate::{Server, Template, TestDatabase};
+
+/// The issuer of the tokens that the engine takes.
+pub const ISSUER: &str = "https://login.example.com";
+/// The audience of the tokens that the engine takes.
+pub const AUDIENCE: &str = "notes";
+/// The secret under which the tokens are signed (HS256).
+pub const SECRET: &[u8] = b"an HS256 secret that only the tests know";
+
+/// The password of the app and the system login, where the server asks for one.
+pub const PASSWORD: &str = "only for tests";
+
+/// The application's migrations.
+pub static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
+
+/// A database with the schema `tenancy` and the application's tables.
+pub const TEMPLATE: Template = Template::new("notes", |options| {
+    Box::pin(async move {
+        let mut admin: PgConnection = sqlx::ConnectOptions::connect(&options).await?;
+        Installer::new().passwords(PASSWORD, PASSWORD).run_on(&mut admin, &MIGRATIONS).await?;
+        sqlx::Connection::close(admin).await?;
+        Ok(())
+    })
+});
+
+/// An engine over a copy of the template, two tenants with an owner each, and the logins.
+#[derive(Debug)]
+pub struct Notes {
+    /// The database.
+    pub database: TestDatabase,
+    /// The engine.
+    pub tenancy: Tenancy,
+    /// The engine's audit trail.
+    pub audit: Arc<MemoryAuditSink>,
+    /// The directory behind the engine.
+    pub directory: PgDirectory,
+    /// The operators' login.
+    pub system: SystemPool,
+    /// A tenant, active.
+    pub acme: Tenant,
+    /// Another tenant, active.
+    pub globex: Tenant,
+    /// The owner of `acme`.
+    pub alice: UserId,
+    /// The owner of `globex`.
+    pub bob: UserId,
+}
+
+impl Notes {
+    /// Starts on a server.
+    ///
+    /// # Errors
+    /// What the server, the installation or the directory says.
+    pub async fn start(server: &Server) -> anyhow::Result<Self> {
+        Self::start_with(server, Arc::new(SystemClock), |builder| builder).await
+    }
+
+    /// Starts on a server, with a clock and further options of the engine.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub async fn start_with(
+        server: &Server,
+        clock: Arc<dyn Clock>,
+        options: impl FnOnce(TenancyBuilder) -> TenancyBuilder,
+    ) -> anyhow::Result<Self> {
+        let database = server.database(&TEMPLATE).await?;
+        let system = SystemPool::connect_with(database.options_as("tenancy_system", Some(PASSWORD))).await?;
+        let app = database.options_as("tenancy_app", Some(PASSWORD));
+        let directory = PgDirectory::connect_with(app, 4).await?.with_system(&system);
+        let audit = Arc::new(MemoryAuditSink::new(10_000));
+        let builder = Tenancy::builder(directory.clone())
+            .identification(identification())
+            .authenticator(authenticator()?)
+            .permissions(permissions()?)
+            .shared_audit(audit.clone())
+            .clock(clock);
+        let tenancy = options(builder).build()?;
+
+        let (alice, bob) = (UserId::new(), UserId::new());
+        let acme = provision(&directory, "acme", "Acme Ltd", alice).await?;
+        let globex = provision(&directory, "globex", "Globex Inc", bob).await?;
+        Ok(Self { database, tenancy, audit, directory, system, acme, globex, alice, bob })
+    }
+
+    /// A pool of the service's login.
+    ///
+    /// # Errors
+    /// What the pool's check says.
+    pub async fn pool(&self, options: TenantPoolOptions) -> anyhow::Result<TenantPool> {
+        let app = self.database.options_as("tenancy_app", Some(PASSWORD));
+        Ok(options.connect_with(app, &self.tenancy).await?)
+    }
+
+    /// A context of a tenant's owner, made without a request.
+    #[must_use]
+    pub fn context(&self, tenant: &Tenant) -> TenantContext {
+        ContextBuilder::new(&self.tenancy, tenant.clone()).build()
+    }
+
+    /// Counts the rows of a table that a tenant really has, past row security.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn count(&self, table: &str, tenant: &Tenant) -> anyhow::Result<i64> {
+        let mut admin = self.database.admin().await?;
+        let sql = format!("SELECT count(*) FROM {table} WHERE tenant_id = $1");
+        Ok(sqlx::query_scalar(AssertSqlSafe(sql))
+            .bind(tenant.id.as_uuid())
+            .fetch_one(&mut admin)
+            .await?)
+    }
+
+    /// Gives a tenant so many notes, past row security, and makes sure they are there.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn seed(&self, tenant: &Tenant, notes: i32) -> anyhow::Result<()> {
+        let before = self.count("notes", tenant).await?;
+        let mut admin = self.database.admin().await?;
+        let seed = sqlx::query(
+            "INSERT INTO notes (tenant_id, body) SELECT $1, 'note ' || n FROM generate_series(1, $2) n",
+        );
+        admin.execute(seed.bind(tenant.id.as_uuid()).bind(notes)).await?;
+        let after = self.count("notes", tenant).await?;
+        anyhow::ensure!(after == before + i64::from(notes), "{after} notes after seeding");
+        Ok(())
+    }
+}
+
+async fn provision(
+    directory: &PgDirectory,
+    slug: &str,
+    name: &str,
+    owner: UserId,
+) -> anyhow::Result<Tenant> {
+    let tenant = Tenant::new(slug.parse()?, name).with_status(TenantStatus::Active);
+    directory.create_tenant(&tenant).await?;
+    directory
+        .put_membership(&Membership::new(tenant.id, owner, SystemRole::Owner.name()))
+        .await?;
+    let stored = tenancy_core::TenantDirectory::find_tenant(directory, &tenant.id.into()).await?;
+    stored.ok_or_else(|| anyhow::anyhow!("the tenant that was just stored is not found"))
+}
+
+/// The rules of identification that the suites use.
+#[must_use]
+pub fn identification() -> Identification {
+    Identification::new()
+        .header("x-organization-id")
+        .subdomains_of("notes.example")
+        .custom_domains()
+        .path_prefix("/t")
+        .project_header("x-project-id")
+}
+
+/// The permissions that the suites use.
+///
+/// # Errors
+/// None: they are valid.
+pub fn permissions() -> anyhow::Result<PermissionRegistry> {
+    Ok(PermissionRegistry::builder()
+        .permission("notes:read", SystemRole::Viewer)
+        .permission("notes:write", SystemRole::Member)
+        .permission("tenant:manage", SystemRole::Owner)
+        .build()?)
+}
+
+/// Takes tokens of [`ISSUER`] for [`AUDIENCE`].
+///
+/// # Errors
+/// None: the configuration is valid.
+pub fn authenticator() -> anyhow::Result<JwtAuthenticator> {
+    let key = VerificationKey::hmac(Algorithm::HS256, SECRET)?;
+    Ok(JwtAuthenticator::builder(ISSUER, AUDIENCE).key(key).build()?)
+}

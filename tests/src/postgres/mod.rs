@@ -1,0 +1,23 @@
+//! Real PostgreSQL for tests: find it, run it, hand out databases, leave nothing behind.
+
+mod account;
+mod background;
+mod binaries;
+mod cleanup;
+mod cluster;
+mod database;
+mod error;
+mod launcher;
+mod leftovers;
+mod place;
+mod registry;
+mod server;
+mod template;
+
+pub use binaries::Binaries;
+pub use database::TestDatabase;
+pub use error::Error;
+pub use launcher::Launcher;
+pub use registry::{ClusterRegistry, RunningCluster};
+pub use server::{Server, Version};
+pub use template::{BuildFuture, Template};

@@ -1,0 +1,229 @@
+//! A PostgreSQL server that tests can have databases in.
+
+use std::{
+    env,
+    io::{self, Write},
+    str::FromStr,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use sqlx::{
+    Connection, Executor, PgConnection,
+    postgres::{PgConnectOptions, PgSslMode},
+};
+use tokio::sync::OnceCell;
+
+use super::{Binaries, ClusterRegistry, Error, Launcher, Template, TestDatabase, leftovers};
+
+/// Which PostgreSQL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Version {
+    /// The server at `DATABASE_URL`, else the PostgreSQL of this machine.
+    Default,
+    /// PostgreSQL 18, from `TENANCY_PG18_BIN` or as `scripts/postgres-18` fetched it.
+    V18,
+}
+
+/// A running server. Cheap to clone, and good in every async runtime: it holds no connection.
+#[derive(Clone, Debug)]
+pub struct Server {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    version: Version,
+    admin: PgConnectOptions,
+    launcher: Launcher,
+    outlives_tests: bool,
+}
+
+static GIVEN: OnceCell<Server> = OnceCell::const_new();
+static STARTED: Mutex<Vec<Server>> = Mutex::new(Vec::new());
+
+impl Server {
+    /// The server of this version, started if need be. Later calls get the same one.
+    ///
+    /// Wants to be awaited on a tokio runtime, any one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`] when this machine has no such PostgreSQL, with the command that mends
+    /// it; others when it does not start or, for `DATABASE_URL`, does not answer.
+    pub async fn start(version: Version) -> Result<Self, Error> {
+        let given = env::var("DATABASE_URL").ok().filter(|url| !url.is_empty());
+        match (version, given) {
+            (Version::Default, Some(url)) => {
+                GIVEN.get_or_try_init(|| Self::given(url)).await.cloned()
+            }
+            _ => tokio::task::spawn_blocking(move || Self::local(version))
+                .await
+                .map_err(io::Error::other)
+                .map_err(Error::io("starting PostgreSQL was interrupted"))?,
+        }
+    }
+
+    /// Like [`start`](Self::start), but `None`, and a line on stderr, where PostgreSQL is missing
+    /// and may be.
+    ///
+    /// [`Version::Default`] may never be missing. [`Version::V18`] may, unless
+    /// `TENANCY_REQUIRE_PG18=1` or, with that variable unset, `CI` is set.
+    ///
+    /// # Errors
+    ///
+    /// As [`start`](Self::start).
+    pub async fn start_or_skip(version: Version) -> Result<Option<Self>, Error> {
+        match Self::start(version).await {
+            Err(error) if error.is_unavailable() && version == Version::V18 && !v18_required() => {
+                // Not `eprintln!`, which the test runner hides for tests that pass.
+                let _ = writeln!(io::stderr(), "SKIPPED: {error}");
+                Ok(None)
+            }
+            other => other.map(Some),
+        }
+    }
+
+    /// The servers that a suite of SQL should pass on: the default one, and PostgreSQL 18 unless
+    /// [skipped](Self::start_or_skip).
+    ///
+    /// # Errors
+    ///
+    /// As [`start`](Self::start).
+    pub async fn all() -> Result<Vec<Self>, Error> {
+        let mut servers = vec![Self::start(Version::Default).await?];
+        servers.extend(Self::start_or_skip(Version::V18).await?);
+        Ok(servers)
+    }
+
+    /// Which one this is.
+    #[must_use]
+    pub fn version(&self) -> Version {
+        self.inner.version
+    }
+
+    /// What `SHOW server_version_num` says, such as 150018.
+    ///
+    /// # Errors
+    ///
+    /// When the server does not answer.
+    pub async fn version_num(&self) -> Result<i32, Error> {
+        let mut admin = self.connect().await?;
+        let number = sqlx::query_scalar("SELECT current_setting('server_version_num')::int")
+            .fetch_one(&mut admin)
+            .await
+            .map_err(Error::sql("cannot ask for the server's version"))?;
+        let _ = admin.close().await;
+        Ok(number)
+    }
+
+    /// Options of a superuser (with `DATABASE_URL`: of its user) for the maintenance database.
+    #[must_use]
+    pub fn admin_options(&self) -> PgConnectOptions {
+        self.inner.admin.clone()
+    }
+
+    /// A new database, copied from the template.
+    ///
+    /// # Errors
+    ///
+    /// When the template's build function fails, or the server does.
+    pub async fn database(&self, template: &Template) -> Result<TestDatabase, Error> {
+        TestDatabase::create(self, template).await
+    }
+
+    /// `host:port`, for messages and as an identity.
+    #[must_use]
+    pub fn address(&self) -> String {
+        let admin = &self.inner.admin;
+        let socket = admin.get_socket().map(|path| path.display().to_string());
+        format!(
+            "{}:{}",
+            socket.as_deref().unwrap_or(admin.get_host()),
+            admin.get_port()
+        )
+    }
+
+    /// Whether the server stays when the tests end, so that they have to tidy up.
+    pub(super) fn outlives_tests(&self) -> bool {
+        self.inner.outlives_tests
+    }
+
+    pub(super) fn launcher(&self) -> &Launcher {
+        &self.inner.launcher
+    }
+
+    pub(super) async fn connect(&self) -> Result<PgConnection, Error> {
+        PgConnection::connect_with(&self.inner.admin)
+            .await
+            .map_err(Error::sql(format!(
+                "cannot connect to PostgreSQL at {}",
+                self.address()
+            )))
+    }
+
+    async fn given(url: String) -> Result<Self, Error> {
+        let admin = PgConnectOptions::from_str(&url)
+            .map_err(Error::sql("DATABASE_URL is not a PostgreSQL URL"))?;
+        let launcher = Launcher::current()?;
+        let server = Self::new(Version::Default, admin, launcher, true);
+        let mut connection = server.connect().await?;
+        leftovers::reap(&mut connection).await?;
+        let _ = connection.close().await;
+        Ok(server)
+    }
+
+    fn local(version: Version) -> Result<Self, Error> {
+        // Held throughout: the second test of a binary waits for the first one's cluster.
+        let mut started = STARTED.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(server) = started.iter().find(|server| server.version() == version) {
+            return Ok(server.clone());
+        }
+        let binaries = match version {
+            Version::Default => Binaries::installed()?,
+            Version::V18 => Binaries::v18()?,
+        };
+        let cluster = ClusterRegistry::new()?.acquire(&binaries)?;
+        let admin = PgConnectOptions::new_without_pgpass()
+            .host("127.0.0.1")
+            .port(cluster.port)
+            .username("postgres")
+            .database("postgres")
+            .ssl_mode(PgSslMode::Disable);
+        let server = Self::new(version, admin, Launcher::current()?, false);
+        started.push(server.clone());
+        Ok(server)
+    }
+
+    fn new(
+        version: Version,
+        admin: PgConnectOptions,
+        launcher: Launcher,
+        outlives_tests: bool,
+    ) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                version,
+                admin,
+                launcher,
+                outlives_tests,
+            }),
+        }
+    }
+}
+
+/// Runs one statement that takes no parameters. Callers build it from names this crate made.
+pub(super) async fn execute(connection: &mut PgConnection, sql: String) -> Result<(), sqlx::Error> {
+    connection
+        .execute(sqlx::raw_sql(sqlx::AssertSqlSafe(sql)))
+        .await
+        .map(drop)
+}
+
+fn v18_required() -> bool {
+    let on = |value: String| !matches!(value.as_str(), "" | "0" | "false");
+    match env::var("TENANCY_REQUIRE_PG18") {
+        Ok(value) => on(value),
+        Err(_) => env::var("CI").is_ok_and(on),
+    }
+}
