@@ -82,7 +82,9 @@ impl LookupError {
     /// Wraps the cause, which is logged and never sent to the caller.
     #[must_use]
     pub fn new(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        Self { source: Arc::from(source.into()) }
+        Self {
+            source: Arc::from(source.into()),
+        }
     }
 }
 

@@ -11,6 +11,8 @@ impl ConfigError {
     /// An error with a message that says what is wrong and what to do.
     #[must_use]
     pub fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into() }
+        Self {
+            message: message.into(),
+        }
     }
 }

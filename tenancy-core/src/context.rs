@@ -40,7 +40,9 @@ pub(crate) struct Parts {
 
 impl TenantContext {
     pub(crate) fn new(engine: Tenancy, parts: Parts) -> Self {
-        Self { inner: Arc::new(Inner { engine, parts }) }
+        Self {
+            inner: Arc::new(Inner { engine, parts }),
+        }
     }
 
     /// The tenant's record as it was when the request was admitted.
@@ -124,7 +126,10 @@ impl TenantContext {
                     "a handler requires a permission that was never declared; \
                      add it to the `PermissionRegistry`"
                 );
-                Err(Refusal::new(RefusalKind::Misconfigured, "permission-not-declared"))
+                Err(Refusal::new(
+                    RefusalKind::Misconfigured,
+                    "permission-not-declared",
+                ))
             }
         }
     }
@@ -137,7 +142,13 @@ impl TenantContext {
         if self.allows(permission) {
             return Ok(());
         }
-        Err(self.denied(self.inner.engine.permissions().name(permission).unwrap_or("unknown")))
+        Err(self.denied(
+            self.inner
+                .engine
+                .permissions()
+                .name(permission)
+                .unwrap_or("unknown"),
+        ))
     }
 
     fn denied(&self, permission: &str) -> Refusal {

@@ -24,7 +24,7 @@ use crate::{
 };
 use facts::{Caller, Facts, Presented};
 use feed::Feed;
-use fill::ProjectAccess;
+use fill::{ProjectAccess, ProjectKey};
 use refused::RefusalCounts;
 
 /// Multi-tenancy of one service: directory, identification, authenticators, permissions, audit
@@ -69,14 +69,13 @@ pub(crate) struct Inner {
     tenants: Lookup<TenantKey, Arc<Tenant>>,
     memberships: Lookup<(TenantId, UserId), Arc<Membership>>,
     roles: Lookup<TenantId, Arc<RoleTable>>,
-    projects: Lookup<(TenantId, ProjectId, Option<UserId>), Arc<ProjectAccess>>,
+    projects: Lookup<ProjectKey, Arc<ProjectAccess>>,
     sampler: Sampler,
     refusals: RefusalCounts,
 }
 
 impl Tenancy {
     /// Starts building an engine over a directory.
-    #[must_use]
     pub fn builder<D: Directory + DirectoryStore>(directory: D) -> TenancyBuilder {
         TenancyBuilder::new(Arc::new(directory))
     }
@@ -114,11 +113,7 @@ impl Tenancy {
     ///
     /// # Security
     /// Never pass a tenant that a request named: a request's tenant comes from its own context.
-    pub async fn enter(
-        &self,
-        tenant: TenantId,
-        reason: &str,
-    ) -> Result<TenantContext, Refusal> {
+    pub async fn enter(&self, tenant: TenantId, reason: &str) -> Result<TenantContext, Refusal> {
         if reason.trim().is_empty() {
             tracing::error!("entering a tenant needs a reason for the audit trail");
             return Err(Refusal::new(RefusalKind::Misconfigured, "no-reason-given"));
@@ -143,10 +138,14 @@ impl Tenancy {
     /// expired credential, a directory that does not answer.
     pub async fn revalidate(&self, context: &TenantContext) -> Result<TenantContext, Refusal> {
         if !self.is(context.tenancy()) {
-            return Err(Refusal::new(RefusalKind::Misconfigured, "context-of-another-engine"));
+            return Err(Refusal::new(
+                RefusalKind::Misconfigured,
+                "context-of-another-engine",
+            ));
         }
         let principal = Arc::clone(context.principal_arc());
-        self.readmit(principal, context.tenant_id(), context.project_id()).await
+        self.readmit(principal, context.tenant_id(), context.project_id())
+            .await
     }
 
     async fn readmit(

@@ -100,7 +100,8 @@ impl Identification {
 
     /// Takes a tenant's id or slug from a header field, such as `x-organization-id`.
     pub fn header(mut self, name: &str) -> Self {
-        self.rules.push(Rule::Header(name.to_ascii_lowercase().into()));
+        self.rules
+            .push(Rule::Header(name.to_ascii_lowercase().into()));
         self
     }
 
@@ -162,7 +163,9 @@ impl Identification {
     pub(crate) fn checked(mut self) -> Result<Self, ConfigError> {
         let is_token = |name: &str| {
             !name.is_empty()
-                && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
+                && name
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
         };
         for rule in &mut self.rules {
             match rule {
@@ -230,12 +233,20 @@ impl Identification {
     }
 
     fn host_hint<'a>(&self, request: &'a dyn RequestView) -> Result<Option<Hint<'a>>, HintFault> {
-        let fault = |reason| HintFault { source: HintSource::Subdomain, reason };
+        let fault = |reason| HintFault {
+            source: HintSource::Subdomain,
+            reason,
+        };
         let host = match self.proxies.host(request).map_err(|f| fault(f.0))? {
             Host::Absent | Host::Local => return Ok(None),
             Host::Domain(host) => host,
         };
-        if self.central_hosts.iter().chain(&self.base_domains).any(|central| *central == host) {
+        if self
+            .central_hosts
+            .iter()
+            .chain(&self.base_domains)
+            .any(|central| *central == host)
+        {
             return Ok(None);
         }
         for base in &self.base_domains {
@@ -251,7 +262,10 @@ impl Identification {
                         Cow::Owned(host)
                     }
                 };
-                return Ok(Some(Hint { source: HintSource::Subdomain, key: KeyRef::Slug(text) }));
+                return Ok(Some(Hint {
+                    source: HintSource::Subdomain,
+                    key: KeyRef::Slug(text),
+                }));
             }
         }
         Ok(self.custom_domains.then_some(Hint {
@@ -265,8 +279,13 @@ impl Identification {
         &self,
         request: &dyn RequestView,
     ) -> Result<Option<ProjectId>, HintFault> {
-        let Some(name) = &self.project_header else { return Ok(None) };
-        let fault = |reason| HintFault { source: HintSource::Header, reason };
+        let Some(name) = &self.project_header else {
+            return Ok(None);
+        };
+        let fault = |reason| HintFault {
+            source: HintSource::Header,
+            reason,
+        };
         match request.header(name) {
             Field::Absent => Ok(None),
             Field::One(text) => match parse_uuid(text) {
@@ -282,7 +301,11 @@ impl Identification {
 /// The length of the label in front of `.base`, if `host` ends so; `Err` if there is more than one.
 fn subdomain_label(host: &str, base: &str) -> Option<Result<usize, ()>> {
     let label = host.strip_suffix(base)?.strip_suffix('.')?;
-    Some(if label.contains('.') { Err(()) } else { Ok(label.len()) })
+    Some(if label.contains('.') {
+        Err(())
+    } else {
+        Ok(label.len())
+    })
 }
 
 fn header_hint<'a>(
@@ -294,30 +317,51 @@ fn header_hint<'a>(
         Field::Absent => Ok(None),
         Field::One(text) => id_or_slug(text)
             .map(|key| Some(Hint { source, key }))
-            .ok_or(HintFault { source, reason: "header-malformed" }),
-        Field::Repeated => Err(HintFault { source, reason: "header-repeated" }),
-        Field::NotText => Err(HintFault { source, reason: "header-not-text" }),
+            .ok_or(HintFault {
+                source,
+                reason: "header-malformed",
+            }),
+        Field::Repeated => Err(HintFault {
+            source,
+            reason: "header-repeated",
+        }),
+        Field::NotText => Err(HintFault {
+            source,
+            reason: "header-not-text",
+        }),
     }
 }
 
 fn path_hint<'a>(path: &'a str, prefix: &str) -> Result<Option<Hint<'a>>, HintFault> {
     let source = HintSource::Path;
-    let Some(rest) = path.strip_prefix(prefix).and_then(|rest| rest.strip_prefix('/')) else {
+    let Some(rest) = path
+        .strip_prefix(prefix)
+        .and_then(|rest| rest.strip_prefix('/'))
+    else {
         return Ok(None);
     };
     // The router matches decoded segments; one that needs decoding is no id and no slug.
     let segment = rest.split('/').next().unwrap_or(rest);
     id_or_slug(segment)
         .map(|key| Some(Hint { source, key }))
-        .ok_or(HintFault { source, reason: "path-malformed" })
+        .ok_or(HintFault {
+            source,
+            reason: "path-malformed",
+        })
 }
 
 fn application_hint<'a>(found: ApplicationHint) -> Result<Option<Hint<'a>>, HintFault> {
     let source = HintSource::Application;
     match found {
         ApplicationHint::None => Ok(None),
-        ApplicationHint::Tenant(key) => Ok(Some(Hint { source, key: KeyRef::Owned(key) })),
-        ApplicationHint::Malformed => Err(HintFault { source, reason: "application-malformed" }),
+        ApplicationHint::Tenant(key) => Ok(Some(Hint {
+            source,
+            key: KeyRef::Owned(key),
+        })),
+        ApplicationHint::Malformed => Err(HintFault {
+            source,
+            reason: "application-malformed",
+        }),
     }
 }
 
@@ -349,7 +393,10 @@ pub(crate) struct Hint<'a> {
 
 impl Hint<'_> {
     pub(crate) fn into_owned(self) -> Hint<'static> {
-        Hint { source: self.source, key: KeyRef::Owned(self.key.to_key()) }
+        Hint {
+            source: self.source,
+            key: KeyRef::Owned(self.key.to_key()),
+        }
     }
 }
 

@@ -61,7 +61,7 @@ pub use context::TenantContext;
 pub use directory::conformance;
 pub use directory::{
     Directory, DirectoryError, DirectoryStore, FeedCursor, FeedPage, GenerationFeed,
-    MemoryDirectory, MembershipDirectory, ProjectDirectory, RoleDirectory, StoreError,
+    MembershipDirectory, MemoryDirectory, ProjectDirectory, RoleDirectory, StoreError,
     StoreErrorKind, TenantDirectory,
 };
 pub use engine::{Admin, Admission, Admitted, PendingAdmission, Tenancy, TenancyBuilder};

@@ -36,7 +36,9 @@ impl FromStr for RoleName {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let valid = (1..=64).contains(&text.len())
-            && text.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_'));
+            && text
+                .bytes()
+                .all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_'));
         if valid {
             Ok(Self(text.into()))
         } else {
@@ -92,7 +94,9 @@ impl MembershipStatus {
     /// Reads a stored name.
     #[must_use]
     pub fn from_stored(text: &str) -> Option<Self> {
-        [Self::Invited, Self::Active, Self::Suspended].into_iter().find(|s| s.as_str() == text)
+        [Self::Invited, Self::Active, Self::Suspended]
+            .into_iter()
+            .find(|s| s.as_str() == text)
     }
 }
 
@@ -114,7 +118,12 @@ impl Membership {
     /// An active membership.
     #[must_use]
     pub fn new(tenant: TenantId, user: UserId, role: RoleName) -> Self {
-        Self { tenant, user, role, status: MembershipStatus::Active }
+        Self {
+            tenant,
+            user,
+            role,
+            status: MembershipStatus::Active,
+        }
     }
 
     /// The same membership in another state.

@@ -45,12 +45,14 @@ impl Problem {
         retry_after: Option<Duration>,
     ) -> Self {
         let (title, detail) = match kind {
-            RefusalKind::Unauthenticated => {
-                ("Authentication required", "Send a valid credential.".to_owned())
-            }
-            RefusalKind::TenantRequired => {
-                ("Tenant required", "The request must name the tenant it is for.".to_owned())
-            }
+            RefusalKind::Unauthenticated => (
+                "Authentication required",
+                "Send a valid credential.".to_owned(),
+            ),
+            RefusalKind::TenantRequired => (
+                "Tenant required",
+                "The request must name the tenant it is for.".to_owned(),
+            ),
             RefusalKind::TenantNotFound => (
                 "Tenant not found",
                 "There is no such tenant, or it is not open to this credential.".to_owned(),
@@ -71,9 +73,10 @@ impl Problem {
             RefusalKind::Unavailable => {
                 ("Service unavailable", "Try again in a moment.".to_owned())
             }
-            RefusalKind::Misconfigured | RefusalKind::Internal => {
-                ("Internal error", "The request could not be served.".to_owned())
-            }
+            RefusalKind::Misconfigured | RefusalKind::Internal => (
+                "Internal error",
+                "The request could not be served.".to_owned(),
+            ),
         };
         Self {
             type_uri: format!("{PROBLEM_TYPE_PREFIX}{}", kind.as_str()),
@@ -107,7 +110,12 @@ impl Problem {
     /// The value of `Retry-After` in whole seconds, rounded up.
     #[must_use]
     pub fn retry_after_seconds(&self) -> Option<u64> {
-        self.retry_after.map(|wait| wait.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX))
+        self.retry_after.map(|wait| {
+            wait.as_millis()
+                .div_ceil(1000)
+                .try_into()
+                .unwrap_or(u64::MAX)
+        })
     }
 
     /// The body.
@@ -127,11 +135,19 @@ mod tests {
             let problem = Refusal::new(kind, "the-inner-reason").problem();
             let json: serde_json::Value = serde_json::from_str(&problem.to_json()).unwrap();
             assert_eq!(json["status"], kind.status());
-            assert!(json["type"].as_str().unwrap().starts_with("urn:tenancy:problem:"));
+            assert!(
+                json["type"]
+                    .as_str()
+                    .unwrap()
+                    .starts_with("urn:tenancy:problem:")
+            );
             assert!(json["title"].is_string() && json["detail"].is_string());
             assert!(!problem.to_json().contains("the-inner-reason"));
             assert_eq!(problem.www_authenticate().is_some(), kind.status() == 401);
-            assert_eq!(problem.retry_after_seconds().is_some(), kind.status() == 503);
+            assert_eq!(
+                problem.retry_after_seconds().is_some(),
+                kind.status() == 503
+            );
         }
     }
 

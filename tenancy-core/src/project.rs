@@ -24,7 +24,13 @@ impl Project {
     /// A new project with a new id.
     #[must_use]
     pub fn new(tenant: TenantId, slug: Slug, name: impl Into<String>) -> Self {
-        Self { id: ProjectId::new(), tenant, slug, name: name.into(), archived: false }
+        Self {
+            id: ProjectId::new(),
+            tenant,
+            slug,
+            name: name.into(),
+            archived: false,
+        }
     }
 }
 
@@ -46,6 +52,11 @@ impl ProjectMembership {
     /// A user's role in a project.
     #[must_use]
     pub fn new(tenant: TenantId, project: ProjectId, user: UserId, role: RoleName) -> Self {
-        Self { tenant, project, user, role }
+        Self {
+            tenant,
+            project,
+            user,
+            role,
+        }
     }
 }

@@ -35,7 +35,9 @@ pub struct TrustedProxies {
 
 impl FromIterator<IpNet> for TrustedProxies {
     fn from_iter<I: IntoIterator<Item = IpNet>>(networks: I) -> Self {
-        Self { networks: networks.into_iter().collect() }
+        Self {
+            networks: networks.into_iter().collect(),
+        }
     }
 }
 
@@ -104,7 +106,11 @@ impl TrustedProxies {
             (Field::One(host), None) => read_host(host),
             (Field::One(field), Some(target)) => {
                 let (field, target) = (read_host(field)?, read_host(target)?);
-                if field == target { Ok(target) } else { Err(HostFault("host-contradicts-target")) }
+                if field == target {
+                    Ok(target)
+                } else {
+                    Err(HostFault("host-contradicts-target"))
+                }
             }
             (Field::Repeated, _) => Err(HostFault("host-repeated")),
             (Field::NotText, _) => Err(HostFault("host-not-text")),
@@ -156,7 +162,9 @@ mod tests {
     }
 
     fn proxies() -> TrustedProxies {
-        [IpNet::from(IpAddr::from([10, 0, 0, 1]))].into_iter().collect()
+        [IpNet::from(IpAddr::from([10, 0, 0, 1]))]
+            .into_iter()
+            .collect()
     }
 
     #[test]
@@ -171,9 +179,20 @@ mod tests {
         ] {
             assert_eq!(read_host(text), want, "{text}");
         }
-        for text in ["", ":80", "a.example:", "a.example:x", "a.example:99999", "a@b.example",
-            "[::1", "[x]", "a.example:80:80", "a b.example", "a.example/x", "[::1]x"]
-        {
+        for text in [
+            "",
+            ":80",
+            "a.example:",
+            "a.example:x",
+            "a.example:99999",
+            "a@b.example",
+            "[::1",
+            "[x]",
+            "a.example:80:80",
+            "a b.example",
+            "a.example/x",
+            "[::1]x",
+        ] {
             assert!(read_host(text).is_err(), "{text}");
         }
     }
@@ -184,18 +203,31 @@ mod tests {
             .header("host", "inner.example.com")
             .header("x-forwarded-host", "acme.example.com");
         let from = |ip: [u8; 4]| request.clone().peer(IpAddr::from(ip));
-        assert_eq!(proxies().host(&from([10, 0, 0, 1])), domain("acme.example.com"));
-        assert_eq!(proxies().host(&from([10, 0, 0, 2])), domain("inner.example.com"));
+        assert_eq!(
+            proxies().host(&from([10, 0, 0, 1])),
+            domain("acme.example.com")
+        );
+        assert_eq!(
+            proxies().host(&from([10, 0, 0, 2])),
+            domain("inner.example.com")
+        );
         assert_eq!(proxies().host(&request), domain("inner.example.com"));
         let nobody = TrustedProxies::default();
-        assert_eq!(nobody.host(&from([10, 0, 0, 1])), domain("inner.example.com"));
+        assert_eq!(
+            nobody.host(&from([10, 0, 0, 1])),
+            domain("inner.example.com")
+        );
     }
 
     #[test]
     fn two_hosts_are_none() {
-        let twice = FakeRequest::new("/").header("host", "a.example").header("host", "b.example");
+        let twice = FakeRequest::new("/")
+            .header("host", "a.example")
+            .header("host", "b.example");
         assert!(TrustedProxies::default().host(&twice).is_err());
-        let differs = FakeRequest::new("/").header("host", "a.example").authority("b.example");
+        let differs = FakeRequest::new("/")
+            .header("host", "a.example")
+            .authority("b.example");
         assert!(TrustedProxies::default().host(&differs).is_err());
         let list = FakeRequest::new("/")
             .peer(IpAddr::from([10, 0, 0, 1]))
@@ -206,7 +238,9 @@ mod tests {
     #[test]
     fn the_client_is_the_last_address_no_trusted_proxy_added() {
         let request = |chain: &str| {
-            FakeRequest::new("/").peer(IpAddr::from([10, 0, 0, 1])).header("x-forwarded-for", chain)
+            FakeRequest::new("/")
+                .peer(IpAddr::from([10, 0, 0, 1]))
+                .header("x-forwarded-for", chain)
         };
         for (chain, want) in [
             ("192.0.2.7", "192.0.2.7"),
@@ -219,7 +253,10 @@ mod tests {
             assert_eq!(client, Some(want.parse().unwrap()), "{chain}");
         }
         let untrusted = request("192.0.2.7").peer(IpAddr::from([192, 0, 2, 99]));
-        assert_eq!(proxies().client_ip(&untrusted), Some(IpAddr::from([192, 0, 2, 99])));
+        assert_eq!(
+            proxies().client_ip(&untrusted),
+            Some(IpAddr::from([192, 0, 2, 99]))
+        );
     }
 
     proptest! {

@@ -94,7 +94,12 @@ impl Refusal {
             RefusalKind::Unavailable => Some(RETRY_AFTER),
             _ => None,
         };
-        Self { kind, reason, permission: None, retry_after }
+        Self {
+            kind,
+            reason,
+            permission: None,
+            retry_after,
+        }
     }
 
     /// A refusal because the caller's role lacks this permission.

@@ -33,18 +33,27 @@ pub enum TenantNeed {
 impl RouteNeeds {
     /// The route serves one tenant, for an authenticated caller. The default of every layer.
     pub const fn tenant() -> Self {
-        Self { tenant: TenantNeed::Required, anonymous: false }
+        Self {
+            tenant: TenantNeed::Required,
+            anonymous: false,
+        }
     }
 
     /// The route serves a tenant if the request names one; a credential may be absent, and then
     /// there is no tenant.
     pub const fn optional() -> Self {
-        Self { tenant: TenantNeed::Optional, anonymous: false }
+        Self {
+            tenant: TenantNeed::Optional,
+            anonymous: false,
+        }
     }
 
     /// The route has no tenant. A credential may be absent; one that is sent must be valid.
     pub const fn central() -> Self {
-        Self { tenant: TenantNeed::Central, anonymous: false }
+        Self {
+            tenant: TenantNeed::Central,
+            anonymous: false,
+        }
     }
 
     /// Also admits callers without a credential, as [`Actor::Anonymous`](crate::Actor::Anonymous)

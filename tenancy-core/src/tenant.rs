@@ -5,8 +5,8 @@ mod record;
 mod settings;
 mod status;
 
-pub use key::{DomainName, InvalidDomain, InvalidSlug, Slug, TenantKey};
 pub(crate) use key::normalize_domain;
+pub use key::{DomainName, InvalidDomain, InvalidSlug, Slug, TenantKey};
 pub use record::Tenant;
 pub use settings::{Settings, SettingsError};
 pub use status::{IllegalTransition, TenantStatus, UnknownStatus};

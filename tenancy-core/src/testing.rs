@@ -41,7 +41,13 @@ impl ContextBuilder {
     /// Never: `owner` is a role name.
     pub fn new(engine: &Tenancy, tenant: Tenant) -> Self {
         let role = crate::SystemRole::Owner.name();
-        Self { engine: engine.clone(), tenant, user: UserId::new(), role, project: None }
+        Self {
+            engine: engine.clone(),
+            tenant,
+            user: UserId::new(),
+            role,
+            project: None,
+        }
     }
 
     /// Acts as this user.
@@ -65,10 +71,18 @@ impl ContextBuilder {
     /// Builds the context. A role the engine does not know grants nothing.
     #[must_use]
     pub fn build(self) -> TenantContext {
-        let mask = self.engine.base_roles().mask(&self.role).unwrap_or_default();
+        let mask = self
+            .engine
+            .base_roles()
+            .mask(&self.role)
+            .unwrap_or_default();
         let actor = Actor::User(self.user);
         let parts = Parts {
-            principal: Arc::new(Principal::new(actor, Reach::Bound(self.tenant.id.into()), "test")),
+            principal: Arc::new(Principal::new(
+                actor,
+                Reach::Bound(self.tenant.id.into()),
+                "test",
+            )),
             tenant: Arc::new(self.tenant),
             role: Some(self.role),
             project: self.project,
@@ -92,12 +106,16 @@ pub struct FakeRequest {
 impl FakeRequest {
     /// A request to a path.
     pub fn new(path: &str) -> Self {
-        Self { path: path.to_owned(), ..Self::default() }
+        Self {
+            path: path.to_owned(),
+            ..Self::default()
+        }
     }
 
     /// Adds a header field; a second one of the same name makes it repeated.
     pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
-        self.headers.push((name.to_ascii_lowercase(), value.as_ref().to_vec()));
+        self.headers
+            .push((name.to_ascii_lowercase(), value.as_ref().to_vec()));
         self
     }
 
@@ -121,7 +139,11 @@ impl FakeRequest {
 
 impl RequestView for FakeRequest {
     fn header(&self, name: &str) -> Field<'_> {
-        let mut values = self.headers.iter().filter(|(n, _)| n == name).map(|(_, v)| v);
+        let mut values = self
+            .headers
+            .iter()
+            .filter(|(n, _)| n == name)
+            .map(|(_, v)| v);
         match (values.next(), values.next()) {
             (None, _) => Field::Absent,
             (Some(_), Some(_)) => Field::Repeated,

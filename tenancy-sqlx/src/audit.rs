@@ -30,7 +30,11 @@ impl PgAuditSink {
         let (queue, entries) = mpsc::channel(QUEUE);
         let pool = system.raw().clone();
         tokio::spawn(write_queued(pool.clone(), entries));
-        Self { pool, queue, dropped: std::sync::atomic::AtomicU64::new(0) }
+        Self {
+            pool,
+            queue,
+            dropped: std::sync::atomic::AtomicU64::new(0),
+        }
     }
 
     /// How many entries were dropped because the database could not keep up.
@@ -44,7 +48,10 @@ impl PgAuditSink {
 impl AuditSink for PgAuditSink {
     fn record(&self, entry: AuditEntry) {
         if let Err(error) = self.queue.try_send(entry) {
-            let lost = self.dropped.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1;
+            let lost = self
+                .dropped
+                .fetch_add(1, std::sync::atomic::Ordering::Relaxed)
+                + 1;
             tracing::error!(%error, lost, "an audit entry was dropped");
         }
     }

@@ -53,7 +53,8 @@ impl BulkInsert {
         Vec<T>: for<'q> Encode<'q, Postgres> + Type<Postgres>,
     {
         let array = <Vec<T> as Type<Postgres>>::type_info();
-        self.columns.push((name.to_owned(), array.name().to_owned(), values.len()));
+        self.columns
+            .push((name.to_owned(), array.name().to_owned(), values.len()));
         if let Err(error) = self.arguments.add(values) {
             self.failed = Some(format!("the column `{name}` can't be encoded: {error}"));
         }
@@ -74,10 +75,14 @@ impl BulkInsert {
             return bad("there are no columns".to_owned());
         };
         if let Some((other, _, length)) = self.columns.iter().find(|(_, _, n)| n != rows) {
-            return bad(format!("`{first}` has {rows} values and `{other}` has {length}"));
+            return bad(format!(
+                "`{first}` has {rows} values and `{other}` has {length}"
+            ));
         }
         let sql = self.sql();
-        let done = sqlx::query_with(AssertSqlSafe(sql), self.arguments).execute(&mut **tx).await?;
+        let done = sqlx::query_with(AssertSqlSafe(sql), self.arguments)
+            .execute(&mut **tx)
+            .await?;
         Ok(done.rows_affected())
     }
 
@@ -85,9 +90,16 @@ impl BulkInsert {
     /// Names are quoted; types come from the driver.
     fn sql(&self) -> String {
         let table: Vec<_> = self.table.split('.').map(quoted).collect();
-        let names: Vec<_> = self.columns.iter().map(|(name, _, _)| quoted(name)).collect();
-        let mut sql =
-            format!("INSERT INTO {} ({}) SELECT * FROM unnest(", table.join("."), names.join(", "));
+        let names: Vec<_> = self
+            .columns
+            .iter()
+            .map(|(name, _, _)| quoted(name))
+            .collect();
+        let mut sql = format!(
+            "INSERT INTO {} ({}) SELECT * FROM unnest(",
+            table.join("."),
+            names.join(", ")
+        );
         for (index, (_, array, _)) in self.columns.iter().enumerate() {
             let comma = if index == 0 { "" } else { ", " };
             let _ = write!(sql, "{comma}${}::{array}", index + 1);

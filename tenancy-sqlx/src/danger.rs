@@ -58,7 +58,9 @@ impl SystemPool {
 
 impl fmt::Debug for SystemPool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SystemPool").field("size", &self.pool.size()).finish_non_exhaustive()
+        f.debug_struct("SystemPool")
+            .field("size", &self.pool.size())
+            .finish_non_exhaustive()
     }
 }
 
@@ -100,12 +102,23 @@ pub async fn across_tenants(
     if reason.trim().is_empty() {
         return Err(AcrossError::NoReason);
     }
-    let entry =
-        AuditEntry::new(tenancy.clock().now(), "danger.across-tenants", Outcome::Allowed)
-            .actor(tenancy_core::Actor::User(operator))
-            .reason(reason.to_owned());
-    tenancy.audit().record_durably(entry).await.map_err(AcrossError::Audit)?;
-    let tx = system.pool.begin().await.map_err(|error| AcrossError::Database(error.into()))?;
+    let entry = AuditEntry::new(
+        tenancy.clock().now(),
+        "danger.across-tenants",
+        Outcome::Allowed,
+    )
+    .actor(tenancy_core::Actor::User(operator))
+    .reason(reason.to_owned());
+    tenancy
+        .audit()
+        .record_durably(entry)
+        .await
+        .map_err(AcrossError::Audit)?;
+    let tx = system
+        .pool
+        .begin()
+        .await
+        .map_err(|error| AcrossError::Database(error.into()))?;
     Ok(AcrossTenants { tx })
 }
 

@@ -38,11 +38,19 @@ pub struct Error {
 
 impl Error {
     pub(crate) const fn new(kind: ErrorKind) -> Self {
-        Self { kind, detail: None, source: None }
+        Self {
+            kind,
+            detail: None,
+            source: None,
+        }
     }
 
     pub(crate) fn with_detail(kind: ErrorKind, detail: String) -> Self {
-        Self { kind, detail: Some(detail), source: None }
+        Self {
+            kind,
+            detail: Some(detail),
+            source: None,
+        }
     }
 
     /// What kind of error it is.
@@ -145,14 +153,21 @@ impl From<sqlx::Error> for Error {
             | sqlx::Error::WorkerCrashed => ErrorKind::Unavailable,
             _ => ErrorKind::Database,
         };
-        Self { kind, detail: None, source: Some(source) }
+        Self {
+            kind,
+            detail: None,
+            source: Some(source),
+        }
     }
 }
 
 impl From<Error> for sqlx::Error {
     fn from(error: Error) -> Self {
         match error {
-            Error { source: Some(source), .. } => source,
+            Error {
+                source: Some(source),
+                ..
+            } => source,
             own => Self::Configuration(Box::new(own)),
         }
     }

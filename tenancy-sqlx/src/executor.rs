@@ -70,10 +70,7 @@ macro_rules! executor {
                 })
             }
 
-            fn describe<'e>(
-                self,
-                sql: SqlStr,
-            ) -> BoxFuture<'e, Result<Describe<Postgres>, Error>>
+            fn describe<'e>(self, sql: SqlStr) -> BoxFuture<'e, Result<Describe<Postgres>, Error>>
             where
                 'c: 'e,
             {

@@ -62,7 +62,9 @@ pub(crate) struct Inner {
 
 impl TenantPool {
     pub(crate) fn new(inner: Inner) -> Self {
-        Self { inner: Arc::new(inner) }
+        Self {
+            inner: Arc::new(inner),
+        }
     }
 
     /// Connects with default options; see [`TenantPoolOptions`].

@@ -35,18 +35,28 @@ pub struct StartError {
 
 impl StartError {
     fn new(kind: StartErrorKind, message: String) -> Self {
-        Self { kind, message, source: None }
+        Self {
+            kind,
+            message,
+            source: None,
+        }
     }
 
     pub(crate) fn bad_url(source: sqlx::Error) -> Self {
         let message = "the database URL can't be read; expected \
             `postgres://login:password@host:port/database`";
-        Self { source: Some(source), ..Self::new(StartErrorKind::BadUrl, message.into()) }
+        Self {
+            source: Some(source),
+            ..Self::new(StartErrorKind::BadUrl, message.into())
+        }
     }
 
     pub(crate) fn unreachable(source: sqlx::Error) -> Self {
         let message = format!("the database did not answer: {source}");
-        Self { source: Some(source), ..Self::new(StartErrorKind::Unreachable, message) }
+        Self {
+            source: Some(source),
+            ..Self::new(StartErrorKind::Unreachable, message)
+        }
     }
 
     /// What is wrong.
@@ -109,8 +119,10 @@ pub(crate) struct Login {
 
 /// Looks at the login of a pool, and at the schema it finds.
 pub(crate) async fn login(pool: &PgPool) -> Result<Login, StartError> {
-    let row =
-        sqlx::query(AssertSqlSafe(LOGIN)).fetch_one(pool).await.map_err(StartError::unreachable)?;
+    let row = sqlx::query(AssertSqlSafe(LOGIN))
+        .fetch_one(pool)
+        .await
+        .map_err(StartError::unreachable)?;
     let read = || -> Result<_, sqlx::Error> {
         let login = Login {
             name: row.try_get("login")?,
@@ -121,7 +133,12 @@ pub(crate) async fn login(pool: &PgPool) -> Result<Login, StartError> {
         };
         let tenant: String = row.try_get("tenant")?;
         let row_security: String = row.try_get("row_security")?;
-        Ok((login, tenant, row_security, row.try_get::<bool, _>("installed")?))
+        Ok((
+            login,
+            tenant,
+            row_security,
+            row.try_get::<bool, _>("installed")?,
+        ))
     };
     let (login, tenant, row_security, installed) = read().map_err(StartError::unreachable)?;
     if !installed {
@@ -177,7 +194,10 @@ impl Login {
         } else if !self.reaches.is_empty() {
             format!("`{name}` is a member of {}", self.reaches.join(", "))
         } else if !self.owned.is_empty() {
-            format!("`{name}` owns tables, or is a member of their owner: {}", self.owned.join(", "))
+            format!(
+                "`{name}` owns tables, or is a member of their owner: {}",
+                self.owned.join(", ")
+            )
         } else {
             return Ok(());
         };

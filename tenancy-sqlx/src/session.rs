@@ -3,11 +3,8 @@
 
 use std::{fmt::Write as _, time::Duration};
 
-use sqlx::{
-    AssertSqlSafe, Executor as _, PgPool, Postgres, SqlSafeStr as _,
-    pool::PoolConnection,
-};
 use sqlx::postgres::PgTransactionManager;
+use sqlx::{AssertSqlSafe, Executor as _, PgPool, Postgres, SqlSafeStr as _, pool::PoolConnection};
 use sqlx_core::transaction::TransactionManager as _;
 use tenancy_core::{Generation, ProjectId, TenantId};
 
@@ -47,9 +44,15 @@ impl Scope {
         sql.push_str("; ");
         self.push_settings(&mut sql);
         for (name, limit) in [
-            ("statement_timeout", options.statement_timeout.or(timeouts.statement)),
+            (
+                "statement_timeout",
+                options.statement_timeout.or(timeouts.statement),
+            ),
             ("lock_timeout", timeouts.lock),
-            ("idle_in_transaction_session_timeout", timeouts.idle_in_transaction),
+            (
+                "idle_in_transaction_session_timeout",
+                timeouts.idle_in_transaction,
+            ),
         ] {
             if let Some(limit) = limit {
                 let _ = write!(sql, ", set_config('{name}', '{}', true)", millis(limit));
@@ -68,7 +71,11 @@ impl Scope {
 
     /// Appends the statement that names the tenant; more settings may follow it.
     fn push_settings(self, sql: &mut String) {
-        let _ = write!(sql, "SELECT set_config('tenancy.tenant_id', '{}', true)", self.tenant);
+        let _ = write!(
+            sql,
+            "SELECT set_config('tenancy.tenant_id', '{}', true)",
+            self.tenant
+        );
         let _ = match self.project {
             Some(project) => write!(sql, ", set_config('tenancy.project_id', '{project}', true)"),
             None => write!(sql, ", set_config('tenancy.project_id', '', true)"),
@@ -111,7 +118,9 @@ pub(crate) async fn begin_batch(
     loop {
         tries = tries.saturating_sub(1);
         let mut beginning = Beginning(Some(pool.acquire().await?));
-        let Some(connection) = &mut beginning.0 else { continue };
+        let Some(connection) = &mut beginning.0 else {
+            continue;
+        };
         let error = match PgTransactionManager::begin(connection, Some(batch.clone())).await {
             Ok(()) => match beginning.0.take() {
                 Some(begun) => return Ok(begun),

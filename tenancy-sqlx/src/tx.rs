@@ -38,7 +38,12 @@ impl TenantTx {
         scope: Scope,
         check_at_commit: bool,
     ) -> Self {
-        Self { connection, context, scope, check_at_commit }
+        Self {
+            connection,
+            context,
+            scope,
+            check_at_commit,
+        }
     }
 
     /// The context it was begun for.
@@ -104,7 +109,11 @@ impl TenantTx {
     pub async fn savepoint(&mut self) -> Result<Savepoint<'_>, Error> {
         PgTransactionManager::begin(&mut self.connection, None).await?;
         let depth = PgTransactionManager::get_transaction_depth(&self.connection);
-        Ok(Savepoint { connection: &mut self.connection, scope: self.scope, depth })
+        Ok(Savepoint {
+            connection: &mut self.connection,
+            scope: self.scope,
+            depth,
+        })
     }
 }
 
@@ -133,7 +142,9 @@ impl Drop for TenantTx {
 
 impl fmt::Debug for TenantTx {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TenantTx").field("tenant", &self.scope.tenant).finish_non_exhaustive()
+        f.debug_struct("TenantTx")
+            .field("tenant", &self.scope.tenant)
+            .finish_non_exhaustive()
     }
 }
 
@@ -154,7 +165,9 @@ impl Savepoint<'_> {
         if PgTransactionManager::get_transaction_depth(self.connection) > self.depth {
             return Err(Error::new(ErrorKind::SavepointOpen));
         }
-        self.connection.execute(AssertSqlSafe(self.scope.settings_sql())).await?;
+        self.connection
+            .execute(AssertSqlSafe(self.scope.settings_sql()))
+            .await?;
         PgTransactionManager::commit(self.connection).await?;
         self.depth = usize::MAX;
         Ok(())
@@ -197,6 +210,8 @@ impl Drop for Savepoint<'_> {
 
 impl fmt::Debug for Savepoint<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Savepoint").field("tenant", &self.scope.tenant).finish_non_exhaustive()
+        f.debug_struct("Savepoint")
+            .field("tenant", &self.scope.tenant)
+            .finish_non_exhaustive()
     }
 }

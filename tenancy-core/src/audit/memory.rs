@@ -17,13 +17,21 @@ impl MemoryAuditSink {
     /// Keeps at most so many entries; the oldest go first.
     #[must_use]
     pub fn new(capacity: usize) -> Self {
-        Self { capacity: capacity.max(1), entries: Mutex::default() }
+        Self {
+            capacity: capacity.max(1),
+            entries: Mutex::default(),
+        }
     }
 
     /// The entries, oldest first.
     #[must_use]
     pub fn entries(&self) -> Vec<AuditEntry> {
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+        self.entries
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .iter()
+            .cloned()
+            .collect()
     }
 }
 

@@ -69,7 +69,10 @@ impl Sampler {
         now: Timestamp,
     ) -> Option<u64> {
         let key = (Source::from(ip), reason);
-        let fresh = self.seen.get(&key).is_none_or(|last| now.since(last) >= WINDOW);
+        let fresh = self
+            .seen
+            .get(&key)
+            .is_none_or(|last| now.since(last) >= WINDOW);
         if fresh && self.within_burst(now) {
             self.seen.insert(key, now);
             return Some(self.suppressed.swap(0, Ordering::Relaxed));
@@ -86,7 +89,9 @@ impl Sampler {
             let used = if at == number { used } else { 0 };
             (used < BURST).then_some((number << 16) | (used + 1))
         };
-        self.window.fetch_update(Ordering::Relaxed, Ordering::Relaxed, step).is_ok()
+        self.window
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, step)
+            .is_ok()
     }
 }
 
@@ -112,10 +117,18 @@ mod tests {
         let sampler = Sampler::new();
         let now = Timestamp::from_unix_seconds(1_000_000);
         let recorded = (0..10_000_u32)
-            .filter(|n| sampler.admit(Some(IpAddr::from(n.to_be_bytes())), "x", now).is_some())
+            .filter(|n| {
+                sampler
+                    .admit(Some(IpAddr::from(n.to_be_bytes())), "x", now)
+                    .is_some()
+            })
             .count();
         assert_eq!(recorded as u64, BURST);
-        assert!(sampler.admit(None, "x", now + WINDOW).is_some_and(|left_out| left_out > 9_000));
+        assert!(
+            sampler
+                .admit(None, "x", now + WINDOW)
+                .is_some_and(|left_out| left_out > 9_000)
+        );
     }
 
     #[test]

@@ -17,7 +17,9 @@ impl AuditError {
     /// Wraps the cause.
     #[must_use]
     pub fn new(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        Self { source: Arc::from(source.into()) }
+        Self {
+            source: Arc::from(source.into()),
+        }
     }
 }
 
@@ -48,6 +50,8 @@ impl AuditSink for NoAudit {
     fn record(&self, _entry: AuditEntry) {}
 
     async fn record_durably(&self, _entry: AuditEntry) -> Result<(), AuditError> {
-        Err(AuditError::new("no audit sink is configured; give the builder one"))
+        Err(AuditError::new(
+            "no audit sink is configured; give the builder one",
+        ))
     }
 }

@@ -45,6 +45,8 @@ impl AuditSink for TracingAuditSink {
 
     async fn record_durably(&self, entry: AuditEntry) -> Result<(), AuditError> {
         self.record(entry);
-        Err(AuditError::new("log events are not durable; use an audit sink that stores entries"))
+        Err(AuditError::new(
+            "log events are not durable; use an audit sink that stores entries",
+        ))
     }
 }

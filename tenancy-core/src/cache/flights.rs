@@ -9,7 +9,10 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use futures_util::{FutureExt as _, future::{Shared, WeakShared}};
+use futures_util::{
+    FutureExt as _,
+    future::{Shared, WeakShared},
+};
 
 use super::Stamp;
 use crate::DirectoryError;
@@ -17,14 +20,19 @@ use crate::DirectoryError;
 type Loaded<V> = Result<Option<V>, DirectoryError>;
 type Load<V> = Pin<Box<dyn Future<Output = Loaded<V>> + Send>>;
 
+/// A load with the stamp under which it began.
+type Flight<V> = (Stamp, WeakShared<Load<V>>);
+
 /// The loads under way. A load lives as long as somebody waits for it.
 pub(super) struct Flights<K, V: Clone> {
-    under_way: Mutex<HashMap<K, (Stamp, WeakShared<Load<V>>)>>,
+    under_way: Mutex<HashMap<K, Flight<V>>>,
 }
 
 impl<K: Eq + Hash + Clone, V: Clone> Flights<K, V> {
     pub(super) fn new() -> Self {
-        Self { under_way: Mutex::default() }
+        Self {
+            under_way: Mutex::default(),
+        }
     }
 
     /// Joins the load of `key` that began under `stamp`, or begins one.
@@ -34,7 +42,10 @@ impl<K: Eq + Hash + Clone, V: Clone> Flights<K, V> {
     where
         F: FnOnce() -> Load<V>,
     {
-        let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut under_way = self
+            .under_way
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if let Some((began, load)) = under_way.get(key)
             && *began == stamp
             && let Some(load) = load.upgrade()
@@ -55,7 +66,10 @@ impl<K: Eq + Hash + Clone, V: Clone> Flights<K, V> {
 
     /// Forgets a finished load.
     pub(super) fn land(&self, key: &K, stamp: Stamp) {
-        let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut under_way = self
+            .under_way
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if under_way.get(key).is_some_and(|(began, _)| *began == stamp) {
             under_way.remove(key);
         }

@@ -92,12 +92,24 @@ impl<K: Eq + Hash + Clone, V: Clone + Send + Sync + 'static> Lookup<K, V> {
             Ok(Some(value)) => {
                 if let Some(stamp) = keep(value) {
                     self.absent.remove(&key);
-                    self.found.insert(key, Entry { stamp, value: value.clone() });
+                    self.found.insert(
+                        key,
+                        Entry {
+                            stamp,
+                            value: value.clone(),
+                        },
+                    );
                 }
             }
             Ok(None) => {
                 self.found.remove(&key);
-                self.absent.insert(key, Entry { stamp: before, value: now });
+                self.absent.insert(
+                    key,
+                    Entry {
+                        stamp: before,
+                        value: now,
+                    },
+                );
             }
             Err(_) => {}
         }
@@ -166,7 +178,11 @@ mod tests {
     async fn an_error_is_never_not_found() {
         let f = Fixture::new();
         let key = TenantId::new();
-        assert!(f.load(key, async { Err(DirectoryError::new("down")) }).await.is_err());
+        assert!(
+            f.load(key, async { Err(DirectoryError::new("down")) })
+                .await
+                .is_err()
+        );
         assert_eq!(f.probe(key), Probe::Unknown);
         assert_eq!(f.load(key, async { Ok(None) }).await.unwrap(), None);
         assert_eq!(f.probe(key), Probe::Absent);
@@ -196,20 +212,31 @@ mod tests {
         };
         let (loaded, ()) = futures_util::join!(loading, revoke);
         assert_eq!(loaded.unwrap(), Some(1));
-        assert_eq!(f.probe(key), Probe::Unknown, "what was read before the change must not stay");
+        assert_eq!(
+            f.probe(key),
+            Probe::Unknown,
+            "what was read before the change must not stay"
+        );
     }
 
     #[tokio::test]
     async fn many_callers_wait_for_one_load() {
         let f = Fixture::new();
         let key = TenantId::new();
+        let gate = Arc::new(tokio::sync::Semaphore::new(0));
         let callers = (0..50).map(|_| {
-            f.load(key, async {
-                tokio::task::yield_now().await;
+            let gate = Arc::clone(&gate);
+            f.load(key, async move {
+                let _open = gate.acquire().await;
                 Ok(Some(7))
             })
         });
-        let answers = futures_util::future::join_all(callers).await;
+        let mut callers = Box::pin(futures_util::future::join_all(callers));
+        for _ in 0..10 {
+            assert!(futures_util::poll!(&mut callers).is_pending());
+        }
+        gate.add_permits(50);
+        let answers = callers.await;
         assert!(answers.into_iter().all(|a| a.unwrap() == Some(7)));
         assert_eq!(f.loads.load(Ordering::SeqCst), 1);
         assert_eq!(f.probe(key), Probe::Found(7));

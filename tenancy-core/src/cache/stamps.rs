@@ -41,12 +41,15 @@ impl Stamps {
 
     fn stripe(&self, tenant: TenantId) -> Option<&AtomicU64> {
         let hash = self.hasher.hash_one(tenant);
-        self.stripes.get(usize::try_from(hash % STRIPES as u64).unwrap_or(0))
+        self.stripes
+            .get(usize::try_from(hash % STRIPES as u64).unwrap_or(0))
     }
 
     /// The stamp of what belongs to one tenant.
     pub(crate) fn of(&self, tenant: TenantId) -> Stamp {
-        let own = self.stripe(tenant).map_or(0, |stripe| stripe.load(Ordering::Acquire));
+        let own = self
+            .stripe(tenant)
+            .map_or(0, |stripe| stripe.load(Ordering::Acquire));
         // Both only grow, so that the sum changes whenever either does.
         Stamp(own.wrapping_add(self.all.load(Ordering::Acquire)))
     }
@@ -54,7 +57,9 @@ impl Stamps {
     /// The stamp of what may belong to any tenant, or to none.
     pub(crate) fn of_any(&self) -> Stamp {
         Stamp(
-            self.any.load(Ordering::Acquire).wrapping_add(self.all.load(Ordering::Acquire)),
+            self.any
+                .load(Ordering::Acquire)
+                .wrapping_add(self.all.load(Ordering::Acquire)),
         )
     }
 
@@ -79,14 +84,17 @@ mod tests {
     #[test]
     fn a_drop_changes_the_stamps_it_should() {
         let stamps = Stamps::new();
-        let (one, other) = (TenantId::new(), loop {
-            let other = TenantId::new();
-            let apart = stamps.stripe(other).map(std::ptr::from_ref)
-                != stamps.stripe(TenantId::new()).map(std::ptr::from_ref);
-            if apart {
-                break other;
-            }
-        });
+        let (one, other) = (
+            TenantId::new(),
+            loop {
+                let other = TenantId::new();
+                let apart = stamps.stripe(other).map(std::ptr::from_ref)
+                    != stamps.stripe(TenantId::new()).map(std::ptr::from_ref);
+                if apart {
+                    break other;
+                }
+            },
+        );
         let before = (stamps.of(one), stamps.of_any());
         stamps.drop_tenant(one);
         assert_ne!(stamps.of(one), before.0);

@@ -42,7 +42,10 @@ fn slug(prefix: &str) -> Slug {
 
 async fn new_tenant<D: DirectoryStore>(directory: &D) -> Tenant {
     let tenant = Tenant::new(slug("t"), "A tenant").with_status(TenantStatus::Active);
-    directory.create_tenant(&tenant).await.expect("a new tenant is stored");
+    directory
+        .create_tenant(&tenant)
+        .await
+        .expect("a new tenant is stored");
     tenant
 }
 
@@ -58,11 +61,21 @@ pub async fn tenants_are_found_by_every_key<D: Directory + DirectoryStore>(direc
     directory.create_tenant(&tenant).await.unwrap();
     let domain: DomainName = format!("{}.example.org", tenant.slug).parse().unwrap();
     directory.bind_domain(tenant.id, &domain).await.unwrap();
-    directory.bind_external(tenant.id, "github", tenant.slug.as_str()).await.unwrap();
+    directory
+        .bind_external(tenant.id, "github", tenant.slug.as_str())
+        .await
+        .unwrap();
 
-    let external =
-        TenantKey::External { provider: "github".into(), id: tenant.slug.as_str().into() };
-    for key in [tenant.id.into(), tenant.slug.clone().into(), domain.into(), external] {
+    let external = TenantKey::External {
+        provider: "github".into(),
+        id: tenant.slug.as_str().into(),
+    };
+    for key in [
+        tenant.id.into(),
+        tenant.slug.clone().into(),
+        domain.into(),
+        external,
+    ] {
         let found = directory.find_tenant(&key).await.unwrap();
         let found = found.unwrap_or_else(|| panic!("{key} is found"));
         assert_eq!(found.id, tenant.id);
@@ -72,9 +85,15 @@ pub async fn tenants_are_found_by_every_key<D: Directory + DirectoryStore>(direc
         assert_eq!(found.status, TenantStatus::Provisioning);
         assert_eq!(found.settings, tenant.settings);
     }
-    let wrong = TenantKey::External { provider: "gitlab".into(), id: tenant.slug.as_str().into() };
+    let wrong = TenantKey::External {
+        provider: "gitlab".into(),
+        id: tenant.slug.as_str().into(),
+    };
     for key in [TenantId::new().into(), slug("nobody").into(), wrong] {
-        assert!(directory.find_tenant(&key).await.unwrap().is_none(), "{key} is not found");
+        assert!(
+            directory.find_tenant(&key).await.unwrap().is_none(),
+            "{key} is not found"
+        );
     }
 }
 
@@ -89,29 +108,59 @@ pub async fn names_are_unique<D: Directory + DirectoryStore>(directory: &D) {
 
     let domain: DomainName = format!("{}.example.net", one.slug).parse().unwrap();
     directory.bind_domain(one.id, &domain).await.unwrap();
-    directory.bind_domain(one.id, &domain).await.expect("binding again changes nothing");
+    directory
+        .bind_domain(one.id, &domain)
+        .await
+        .expect("binding again changes nothing");
     let taken = directory.bind_domain(other.id, &domain).await.unwrap_err();
     assert_eq!(taken.kind(), StoreErrorKind::Conflict);
-    let found = directory.find_tenant(&domain.into()).await.unwrap().unwrap();
+    let found = directory
+        .find_tenant(&domain.into())
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(found.id, one.id);
 
-    directory.bind_external(one.id, "crm", one.slug.as_str()).await.unwrap();
-    let taken = directory.bind_external(other.id, "crm", one.slug.as_str()).await.unwrap_err();
+    directory
+        .bind_external(one.id, "crm", one.slug.as_str())
+        .await
+        .unwrap();
+    let taken = directory
+        .bind_external(other.id, "crm", one.slug.as_str())
+        .await
+        .unwrap_err();
     assert_eq!(taken.kind(), StoreErrorKind::Conflict);
 }
 
 /// Only legal steps are taken, and each advances the generation.
 pub async fn status_follows_the_machine<D: Directory + DirectoryStore>(directory: &D) {
     let tenant = new_tenant(directory).await;
-    let before = directory.find_tenant(&tenant.id.into()).await.unwrap().unwrap();
-    let suspended = directory.set_status(tenant.id, TenantStatus::Suspended).await.unwrap();
+    let before = directory
+        .find_tenant(&tenant.id.into())
+        .await
+        .unwrap()
+        .unwrap();
+    let suspended = directory
+        .set_status(tenant.id, TenantStatus::Suspended)
+        .await
+        .unwrap();
     assert_eq!(suspended.status, TenantStatus::Suspended);
     assert!(suspended.generation > before.generation);
-    let illegal = directory.set_status(tenant.id, TenantStatus::Deleted).await.unwrap_err();
+    let illegal = directory
+        .set_status(tenant.id, TenantStatus::Deleted)
+        .await
+        .unwrap_err();
     assert_eq!(illegal.kind(), StoreErrorKind::IllegalTransition);
-    let after = directory.find_tenant(&tenant.id.into()).await.unwrap().unwrap();
+    let after = directory
+        .find_tenant(&tenant.id.into())
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(after.status, TenantStatus::Suspended);
-    assert_eq!(after.generation, suspended.generation, "a refused step changes nothing");
+    assert_eq!(
+        after.generation, suspended.generation,
+        "a refused step changes nothing"
+    );
 }
 
 /// A membership is of one user in one tenant.
@@ -120,17 +169,38 @@ pub async fn memberships_belong_to_one_tenant<D: Directory + DirectoryStore>(dir
     let user = UserId::new();
     let membership = Membership::new(one.id, user, role("admin"));
     directory.put_membership(&membership).await.unwrap();
-    assert_eq!(directory.find_membership(one.id, user).await.unwrap(), Some(membership.clone()));
-    assert_eq!(directory.find_membership(other.id, user).await.unwrap(), None);
-    assert_eq!(directory.find_membership(one.id, UserId::new()).await.unwrap(), None);
+    assert_eq!(
+        directory.find_membership(one.id, user).await.unwrap(),
+        Some(membership.clone())
+    );
+    assert_eq!(
+        directory.find_membership(other.id, user).await.unwrap(),
+        None
+    );
+    assert_eq!(
+        directory
+            .find_membership(one.id, UserId::new())
+            .await
+            .unwrap(),
+        None
+    );
 
-    let invited = Membership::new(one.id, user, role("viewer"))
-        .with_status(MembershipStatus::Invited);
+    let invited =
+        Membership::new(one.id, user, role("viewer")).with_status(MembershipStatus::Invited);
     directory.put_membership(&invited).await.unwrap();
-    assert_eq!(directory.find_membership(one.id, user).await.unwrap(), Some(invited));
+    assert_eq!(
+        directory.find_membership(one.id, user).await.unwrap(),
+        Some(invited)
+    );
 
     directory.remove_membership(other.id, user).await.unwrap();
-    assert!(directory.find_membership(one.id, user).await.unwrap().is_some());
+    assert!(
+        directory
+            .find_membership(one.id, user)
+            .await
+            .unwrap()
+            .is_some()
+    );
     directory.remove_membership(one.id, user).await.unwrap();
     assert_eq!(directory.find_membership(one.id, user).await.unwrap(), None);
 }
@@ -140,18 +210,34 @@ pub async fn projects_belong_to_one_tenant<D: Directory + DirectoryStore>(direct
     let (one, other) = (new_tenant(directory).await, new_tenant(directory).await);
     let mut project = Project::new(one.id, slug("p"), "A project");
     directory.put_project(&project).await.unwrap();
-    assert_eq!(directory.find_project(one.id, project.id).await.unwrap(), Some(project.clone()));
-    assert_eq!(directory.find_project(other.id, project.id).await.unwrap(), None);
+    assert_eq!(
+        directory.find_project(one.id, project.id).await.unwrap(),
+        Some(project.clone())
+    );
+    assert_eq!(
+        directory.find_project(other.id, project.id).await.unwrap(),
+        None
+    );
 
     let same_slug = Project::new(one.id, project.slug.clone(), "Twin");
     let conflict = directory.put_project(&same_slug).await.unwrap_err();
     assert_eq!(conflict.kind(), StoreErrorKind::Conflict);
     let elsewhere = Project::new(other.id, project.slug.clone(), "Namesake");
-    directory.put_project(&elsewhere).await.expect("another tenant may use the slug");
+    directory
+        .put_project(&elsewhere)
+        .await
+        .expect("another tenant may use the slug");
 
     project.archived = true;
     directory.put_project(&project).await.unwrap();
-    assert!(directory.find_project(one.id, project.id).await.unwrap().unwrap().archived);
+    assert!(
+        directory
+            .find_project(one.id, project.id)
+            .await
+            .unwrap()
+            .unwrap()
+            .archived
+    );
     let mut moved = project.clone();
     moved.tenant = other.id;
     moved.slug = slug("moved");
@@ -161,9 +247,18 @@ pub async fn projects_belong_to_one_tenant<D: Directory + DirectoryStore>(direct
     let user = UserId::new();
     let member = ProjectMembership::new(one.id, project.id, user, role("member"));
     directory.put_project_membership(&member).await.unwrap();
-    let found = directory.find_project_role(one.id, project.id, user).await.unwrap();
+    let found = directory
+        .find_project_role(one.id, project.id, user)
+        .await
+        .unwrap();
     assert_eq!(found, Some(role("member")));
-    assert_eq!(directory.find_project_role(other.id, project.id, user).await.unwrap(), None);
+    assert_eq!(
+        directory
+            .find_project_role(other.id, project.id, user)
+            .await
+            .unwrap(),
+        None
+    );
     let astray = ProjectMembership::new(other.id, project.id, user, role("owner"));
     let unknown = directory.put_project_membership(&astray).await.unwrap_err();
     assert_eq!(unknown.kind(), StoreErrorKind::NotFound);
@@ -172,9 +267,14 @@ pub async fn projects_belong_to_one_tenant<D: Directory + DirectoryStore>(direct
 /// A tenant's own roles are that tenant's only.
 pub async fn roles_belong_to_one_tenant<D: Directory + DirectoryStore>(directory: &D) {
     let (one, other) = (new_tenant(directory).await, new_tenant(directory).await);
-    let auditor = RoleDefinition::new(role("auditor")).allow("notes:read").deny("notes:write");
+    let auditor = RoleDefinition::new(role("auditor"))
+        .allow("notes:read")
+        .deny("notes:write");
     directory.put_role(one.id, &auditor).await.unwrap();
-    assert_eq!(directory.find_roles(one.id).await.unwrap(), vec![auditor.clone()]);
+    assert_eq!(
+        directory.find_roles(one.id).await.unwrap(),
+        vec![auditor.clone()]
+    );
     assert_eq!(directory.find_roles(other.id).await.unwrap(), Vec::new());
 
     let replaced = RoleDefinition::new(role("auditor")).allow("notes:*");
@@ -192,34 +292,65 @@ pub async fn unknown_tenants_can_not_be_written<D: Directory + DirectoryStore>(d
     let user = UserId::new();
     let status = directory.set_status(nobody, TenantStatus::Active).await;
     not_found(status.err(), "a status");
-    not_found(directory.set_settings(nobody, &Settings::default()).await.err(), "settings");
+    not_found(
+        directory
+            .set_settings(nobody, &Settings::default())
+            .await
+            .err(),
+        "settings",
+    );
     let membership = Membership::new(nobody, user, role("owner"));
-    not_found(directory.put_membership(&membership).await.err(), "a membership");
+    not_found(
+        directory.put_membership(&membership).await.err(),
+        "a membership",
+    );
     let project = Project::new(nobody, slug("p"), "A project");
     not_found(directory.put_project(&project).await.err(), "a project");
     let auditor = RoleDefinition::new(role("auditor"));
     not_found(directory.put_role(nobody, &auditor).await.err(), "a role");
     let domain = "nobody.example.com".parse().unwrap();
-    not_found(directory.bind_domain(nobody, &domain).await.err(), "a domain");
-    not_found(directory.bind_external(nobody, "crm", "nobody").await.err(), "an external id");
+    not_found(
+        directory.bind_domain(nobody, &domain).await.err(),
+        "a domain",
+    );
+    not_found(
+        directory.bind_external(nobody, "crm", "nobody").await.err(),
+        "an external id",
+    );
 }
 
 /// Each kind of change moves the generation on and is told by the feed.
-pub async fn every_change_is_told_once_it_is_visible<D: Directory + DirectoryStore>(
-    directory: &D,
-) {
+pub async fn every_change_is_told_once_it_is_visible<D: Directory + DirectoryStore>(directory: &D) {
     let tenant = new_tenant(directory).await;
     let id = tenant.id;
     let user = UserId::new();
     let project = Project::new(id, slug("p"), "A project");
     let mut cursor = directory.changes_since(None).await.unwrap().cursor;
-    let mut generation = directory.find_tenant(&id.into()).await.unwrap().unwrap().generation;
+    let mut generation = directory
+        .find_tenant(&id.into())
+        .await
+        .unwrap()
+        .unwrap()
+        .generation;
 
     for change in 0..8 {
         match change {
-            0 => drop(directory.set_status(id, TenantStatus::Suspended).await.unwrap()),
-            1 => drop(directory.set_status(id, TenantStatus::Active).await.unwrap()),
-            2 => directory.set_settings(id, &Settings::default()).await.unwrap(),
+            0 => drop(
+                directory
+                    .set_status(id, TenantStatus::Suspended)
+                    .await
+                    .unwrap(),
+            ),
+            1 => drop(
+                directory
+                    .set_status(id, TenantStatus::Active)
+                    .await
+                    .unwrap(),
+            ),
+            2 => directory
+                .set_settings(id, &Settings::default())
+                .await
+                .unwrap(),
             3 => {
                 let owner = Membership::new(id, user, role("owner"));
                 directory.put_membership(&owner).await.unwrap();
@@ -236,7 +367,10 @@ pub async fn every_change_is_told_once_it_is_visible<D: Directory + DirectorySto
             }
         }
         let record = directory.find_tenant(&id.into()).await.unwrap().unwrap();
-        assert!(record.generation > generation, "change {change} moves the generation on");
+        assert!(
+            record.generation > generation,
+            "change {change} moves the generation on"
+        );
         generation = record.generation;
         cursor = told(directory, cursor, &record, change).await;
     }
@@ -249,7 +383,10 @@ async fn told<D: Directory>(
     change: i32,
 ) -> FeedCursor {
     let page = directory.changes_since(Some(cursor)).await.unwrap();
-    let news = page.changed.iter().find(|(changed, _)| *changed == tenant.id);
+    let news = page
+        .changed
+        .iter()
+        .find(|(changed, _)| *changed == tenant.id);
     let told = news.map(|(_, generation)| *generation);
     assert_eq!(told, Some(tenant.generation), "change {change} is told");
     page.cursor

@@ -15,7 +15,9 @@ impl DirectoryError {
     /// Wraps the cause, which is logged and never sent to a caller.
     #[must_use]
     pub fn new(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        Self { source: Arc::from(source.into()) }
+        Self {
+            source: Arc::from(source.into()),
+        }
     }
 }
 
@@ -50,7 +52,11 @@ impl StoreError {
     /// An error with a message that names what is wrong.
     #[must_use]
     pub fn new(kind: StoreErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), source: None }
+        Self {
+            kind,
+            message: message.into(),
+            source: None,
+        }
     }
 
     /// The store did not answer.

@@ -13,8 +13,8 @@ use super::{
     ProjectDirectory, RoleDirectory, StoreError, StoreErrorKind, TenantDirectory,
 };
 use crate::{
-    DomainName, Membership, Project, ProjectId, ProjectMembership, RoleDefinition,
-    RoleName, Settings, Tenant, TenantId, TenantKey, TenantStatus, UserId,
+    DomainName, Membership, Project, ProjectId, ProjectMembership, RoleDefinition, RoleName,
+    Settings, Tenant, TenantId, TenantKey, TenantStatus, UserId,
 };
 
 /// Tenants, memberships, projects and roles in memory.
@@ -91,9 +91,10 @@ impl State {
     fn bind(&mut self, key: TenantKey, tenant: TenantId) -> Result<(), StoreError> {
         self.tenant(tenant)?;
         match self.names.get(&key) {
-            Some(owner) if *owner != tenant => {
-                Err(StoreError::new(StoreErrorKind::Conflict, format!("`{key}` is taken")))
-            }
+            Some(owner) if *owner != tenant => Err(StoreError::new(
+                StoreErrorKind::Conflict,
+                format!("`{key}` is taken"),
+            )),
             _ => {
                 self.names.insert(key, tenant);
                 self.touch(tenant)
@@ -103,7 +104,10 @@ impl State {
 }
 
 fn unknown_tenant(id: TenantId) -> StoreError {
-    StoreError::new(StoreErrorKind::NotFound, format!("there is no tenant `{id}`"))
+    StoreError::new(
+        StoreErrorKind::NotFound,
+        format!("there is no tenant `{id}`"),
+    )
 }
 
 #[async_trait]
@@ -145,7 +149,11 @@ impl ProjectDirectory for MemoryDirectory {
         project: ProjectId,
         user: UserId,
     ) -> Result<Option<RoleName>, DirectoryError> {
-        Ok(self.read().project_roles.get(&(tenant, project, user)).cloned())
+        Ok(self
+            .read()
+            .project_roles
+            .get(&(tenant, project, user))
+            .cloned())
     }
 }
 
@@ -153,7 +161,11 @@ impl ProjectDirectory for MemoryDirectory {
 impl RoleDirectory for MemoryDirectory {
     async fn find_roles(&self, tenant: TenantId) -> Result<Vec<RoleDefinition>, DirectoryError> {
         let state = self.read();
-        Ok(state.roles.get(&tenant).map(|r| r.values().cloned().collect()).unwrap_or_default())
+        Ok(state
+            .roles
+            .get(&tenant)
+            .map(|r| r.values().cloned().collect())
+            .unwrap_or_default())
     }
 }
 
@@ -180,7 +192,10 @@ impl DirectoryStore for MemoryDirectory {
         let mut state = self.write();
         let slug = TenantKey::Slug(tenant.slug.clone());
         if state.tenants.contains_key(&tenant.id) || state.names.contains_key(&slug) {
-            let taken = format!("the id `{}` or the slug `{}` is taken", tenant.id, tenant.slug);
+            let taken = format!(
+                "the id `{}` or the slug `{}` is taken",
+                tenant.id, tenant.slug
+            );
             return Err(StoreError::new(StoreErrorKind::Conflict, taken));
         }
         state.names.insert(slug, tenant.id);
@@ -213,13 +228,21 @@ impl DirectoryStore for MemoryDirectory {
         provider: &str,
         id: &str,
     ) -> Result<(), StoreError> {
-        self.write().bind(TenantKey::External { provider: provider.into(), id: id.into() }, tenant)
+        self.write().bind(
+            TenantKey::External {
+                provider: provider.into(),
+                id: id.into(),
+            },
+            tenant,
+        )
     }
 
     async fn put_membership(&self, membership: &Membership) -> Result<(), StoreError> {
         let mut state = self.write();
         state.touch(membership.tenant)?;
-        state.memberships.insert((membership.tenant, membership.user), membership.clone());
+        state
+            .memberships
+            .insert((membership.tenant, membership.user), membership.clone());
         Ok(())
     }
 
@@ -239,11 +262,16 @@ impl DirectoryStore for MemoryDirectory {
                     && other.id != project.id)
         });
         if clash {
-            let taken = format!("the id `{}` or the slug `{}` is taken", project.id, project.slug);
+            let taken = format!(
+                "the id `{}` or the slug `{}` is taken",
+                project.id, project.slug
+            );
             return Err(StoreError::new(StoreErrorKind::Conflict, taken));
         }
         state.touch(project.tenant)?;
-        state.projects.insert((project.tenant, project.id), project.clone());
+        state
+            .projects
+            .insert((project.tenant, project.id), project.clone());
         Ok(())
     }
 
@@ -252,20 +280,31 @@ impl DirectoryStore for MemoryDirectory {
         membership: &ProjectMembership,
     ) -> Result<(), StoreError> {
         let mut state = self.write();
-        let ProjectMembership { tenant, project, user, role } = membership;
+        let ProjectMembership {
+            tenant,
+            project,
+            user,
+            role,
+        } = membership;
         if !state.projects.contains_key(&(*tenant, *project)) {
             let unknown = format!("there is no project `{project}` in tenant `{tenant}`");
             return Err(StoreError::new(StoreErrorKind::NotFound, unknown));
         }
         state.touch(*tenant)?;
-        state.project_roles.insert((*tenant, *project, *user), role.clone());
+        state
+            .project_roles
+            .insert((*tenant, *project, *user), role.clone());
         Ok(())
     }
 
     async fn put_role(&self, tenant: TenantId, role: &RoleDefinition) -> Result<(), StoreError> {
         let mut state = self.write();
         state.touch(tenant)?;
-        state.roles.entry(tenant).or_default().insert(role.name.clone(), role.clone());
+        state
+            .roles
+            .entry(tenant)
+            .or_default()
+            .insert(role.name.clone(), role.clone());
         Ok(())
     }
 }

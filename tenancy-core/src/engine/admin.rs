@@ -88,8 +88,18 @@ impl Admin {
         provider: &str,
         id: &str,
     ) -> Result<(), StoreError> {
-        let done = self.engine.inner().store.bind_external(tenant, provider, id).await;
-        self.note("tenant.bind-external", tenant, format!("{provider}:{id}"), done)
+        let done = self
+            .engine
+            .inner()
+            .store
+            .bind_external(tenant, provider, id)
+            .await;
+        self.note(
+            "tenant.bind-external",
+            tenant,
+            format!("{provider}:{id}"),
+            done,
+        )
     }
 
     /// Adds or replaces a membership.
@@ -111,7 +121,12 @@ impl Admin {
         tenant: TenantId,
         user: UserId,
     ) -> Result<(), StoreError> {
-        let done = self.engine.inner().store.remove_membership(tenant, user).await;
+        let done = self
+            .engine
+            .inner()
+            .store
+            .remove_membership(tenant, user)
+            .await;
         self.note("membership.remove", tenant, format!("user:{user}"), done)
     }
 
@@ -121,7 +136,12 @@ impl Admin {
     /// A [`StoreError`] if there is no such tenant, or the slug is taken in it.
     pub async fn put_project(&self, project: &Project) -> Result<(), StoreError> {
         let done = self.engine.inner().store.put_project(project).await;
-        self.note("project.put", project.tenant, format!("project:{}", project.id), done)
+        self.note(
+            "project.put",
+            project.tenant,
+            format!("project:{}", project.id),
+            done,
+        )
     }
 
     /// Adds or replaces a user's role in a project.
@@ -132,7 +152,12 @@ impl Admin {
         &self,
         membership: &ProjectMembership,
     ) -> Result<(), StoreError> {
-        let done = self.engine.inner().store.put_project_membership(membership).await;
+        let done = self
+            .engine
+            .inner()
+            .store
+            .put_project_membership(membership)
+            .await;
         let target = format!("project:{} user:{}", membership.project, membership.user);
         self.note("project-membership.put", membership.tenant, target, done)
     }
@@ -156,9 +181,17 @@ impl Admin {
     ) -> Result<T, StoreError> {
         let inner = self.engine.inner();
         inner.stamps.drop_tenant(tenant);
-        let outcome = if done.is_ok() { Outcome::Allowed } else { Outcome::Failed };
+        let outcome = if done.is_ok() {
+            Outcome::Allowed
+        } else {
+            Outcome::Failed
+        };
         let entry = AuditEntry::new(inner.clock.now(), action, outcome).tenant(tenant);
-        inner.audit.record(if target.is_empty() { entry } else { entry.target(target) });
+        inner.audit.record(if target.is_empty() {
+            entry
+        } else {
+            entry.target(target)
+        });
         done
     }
 }

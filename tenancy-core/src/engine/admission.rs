@@ -13,7 +13,10 @@ use crate::{Credential, Principal, Refusal, RefusalKind, TenantContext};
 /// The answer to [`Tenancy::admit`].
 #[derive(Debug)]
 #[must_use]
-#[allow(clippy::exhaustive_enums, reason = "an answer is there or is not; adapters match on both")]
+#[allow(
+    clippy::exhaustive_enums,
+    reason = "an answer is there or is not; adapters match on both"
+)]
 pub enum Admission {
     /// Decided from memory.
     Ready(Result<Admitted, Refusal>),
@@ -23,7 +26,10 @@ pub enum Admission {
 
 /// An admitted request.
 #[derive(Debug, Clone)]
-#[allow(clippy::exhaustive_enums, reason = "a request has a tenant or has none")]
+#[allow(
+    clippy::exhaustive_enums,
+    reason = "a request has a tenant or has none"
+)]
 pub enum Admitted {
     /// The request is one tenant's.
     Tenant(TenantContext),
@@ -44,17 +50,22 @@ pub struct PendingAdmission {
 const MAX_LOADS: usize = 64;
 
 impl PendingAdmission {
-    pub(super) fn new(
-        engine: Tenancy,
-        facts: Facts<'static>,
-        caller: Caller,
-        miss: Miss,
-    ) -> Self {
-        Self { engine, facts, caller, miss: Some(miss) }
+    pub(super) fn new(engine: Tenancy, facts: Facts<'static>, caller: Caller, miss: Miss) -> Self {
+        Self {
+            engine,
+            facts,
+            caller,
+            miss: Some(miss),
+        }
     }
 
     pub(super) fn begin(engine: Tenancy, facts: Facts<'static>) -> Self {
-        Self { engine, facts, caller: Caller::default(), miss: None }
+        Self {
+            engine,
+            facts,
+            caller: Caller::default(),
+            miss: None,
+        }
     }
 
     /// Loads what is missing and decides.
@@ -64,7 +75,12 @@ impl PendingAdmission {
     /// # Errors
     /// The [`Refusal`] to answer with.
     pub async fn resolve(self) -> Result<Admitted, Refusal> {
-        let Self { engine, facts, caller, miss } = self;
+        let Self {
+            engine,
+            facts,
+            caller,
+            miss,
+        } = self;
         let mut fills = Fills::default();
         let mut miss = miss;
         for _ in 0..MAX_LOADS {
@@ -104,6 +120,8 @@ impl Tenancy {
 
 impl fmt::Debug for PendingAdmission {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PendingAdmission").field("miss", &self.miss).finish_non_exhaustive()
+        f.debug_struct("PendingAdmission")
+            .field("miss", &self.miss)
+            .finish_non_exhaustive()
     }
 }

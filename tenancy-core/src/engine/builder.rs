@@ -155,7 +155,9 @@ impl TenancyBuilder {
             sampler: Sampler::new(),
             refusals: RefusalCounts::default(),
         };
-        Ok(Tenancy { inner: Arc::new(inner) })
+        Ok(Tenancy {
+            inner: Arc::new(inner),
+        })
     }
 }
 

@@ -15,9 +15,7 @@ use super::{
 use crate::{
     Actor, Credential, Membership, MembershipStatus, PermissionSet, Principal, ProjectId, Reach,
     RefusalKind, RoleMask, RoleName, RoleTable, Tenant, TenantContext, TenantId, TenantKey,
-    TenantNeed, TenantStatus, Timestamp, UserId, Verdict,
-    cache::Probe,
-    context::Parts,
+    TenantNeed, TenantStatus, Timestamp, UserId, Verdict, cache::Probe, context::Parts,
     identification::KeyRef,
 };
 
@@ -35,8 +33,18 @@ fn refuse<T>(kind: RefusalKind, reason: &'static str) -> Step<T> {
 
 impl Tenancy {
     /// Decides about a request, or says what has to be loaded first.
-    pub(super) fn decide(&self, facts: &Facts<'_>, fills: &Fills, now: Timestamp) -> Step<Admitted> {
-        let decision = Decision { engine: self.inner(), facts, fills, now };
+    pub(super) fn decide(
+        &self,
+        facts: &Facts<'_>,
+        fills: &Fills,
+        now: Timestamp,
+    ) -> Step<Admitted> {
+        let decision = Decision {
+            engine: self.inner(),
+            facts,
+            fills,
+            now,
+        };
         let principal = decision.principal()?;
         let with_actor = |mut stop: Stop| {
             if let (Stop::Refused(refused), Some(principal)) = (&mut stop, &principal) {
@@ -44,7 +52,10 @@ impl Tenancy {
             }
             stop
         };
-        match decision.context_parts(principal.as_ref()).map_err(with_actor)? {
+        match decision
+            .context_parts(principal.as_ref())
+            .map_err(with_actor)?
+        {
             Some(parts) => Ok(Admitted::Tenant(TenantContext::new(self.clone(), parts))),
             None => Ok(Admitted::NoTenant(principal)),
         }
@@ -118,12 +129,14 @@ impl Decision<'_> {
             };
         };
         let id = tenant.id;
-        self.parts_of(principal, tenant).map(Some).map_err(|mut stop| {
-            if let Stop::Refused(refused) = &mut stop {
-                refused.tenant = Some(id);
-            }
-            stop
-        })
+        self.parts_of(principal, tenant)
+            .map(Some)
+            .map_err(|mut stop| {
+                if let Stop::Refused(refused) = &mut stop {
+                    refused.tenant = Some(id);
+                }
+                stop
+            })
     }
 
     fn parts_of(&self, principal: Option<&Arc<Principal>>, tenant: Arc<Tenant>) -> Step<Parts> {
@@ -151,7 +164,8 @@ impl Decision<'_> {
             _ => return refuse(RefusalKind::TenantInactive, "tenant-inactive"),
         }
         let project = self.project(tenant.id, principal.user())?;
-        let permissions = self.permissions(&principal, tenant.id, role.as_ref(), project.as_deref())?;
+        let permissions =
+            self.permissions(&principal, tenant.id, role.as_ref(), project.as_deref())?;
         Ok(Parts {
             tenant,
             principal,
@@ -197,7 +211,9 @@ impl Decision<'_> {
         principal: Option<&Arc<Principal>>,
         hinted: Option<Arc<Tenant>>,
     ) -> Step<Option<Arc<Tenant>>> {
-        let Some(principal) = principal else { return Ok(hinted) };
+        let Some(principal) = principal else {
+            return Ok(hinted);
+        };
         match (&principal.reach, hinted) {
             (Reach::Bound(key), hinted) => {
                 let Some(own) = self.tenant(&KeyRef::Owned(key.clone()))? else {
@@ -205,9 +221,11 @@ impl Decision<'_> {
                 };
                 match hinted {
                     Some(hinted) if hinted.id != own.id => {
-                        let refused =
-                            Refused::new(RefusalKind::TenantNotFound, "credential-of-another-tenant")
-                                .target(format!("tenant={}", hinted.id));
+                        let refused = Refused::new(
+                            RefusalKind::TenantNotFound,
+                            "credential-of-another-tenant",
+                        )
+                        .target(format!("tenant={}", hinted.id));
                         Err(Stop::Refused(refused))
                     }
                     _ => Ok(Some(own)),
@@ -222,8 +240,9 @@ impl Decision<'_> {
                 if tenants.iter().any(|key| names(key, &hinted)) {
                     Ok(Some(hinted))
                 } else {
-                    let refused = Refused::new(RefusalKind::TenantNotFound, "tenant-not-in-credential")
-                        .target(format!("tenant={}", hinted.id));
+                    let refused =
+                        Refused::new(RefusalKind::TenantNotFound, "tenant-not-in-credential")
+                            .target(format!("tenant={}", hinted.id));
                     Err(Stop::Refused(refused))
                 }
             }
@@ -298,11 +317,7 @@ impl Decision<'_> {
         Ok(combined.effective().intersection(principal.scope))
     }
 
-    fn project(
-        &self,
-        tenant: TenantId,
-        user: Option<UserId>,
-    ) -> Step<Option<Arc<ProjectAccess>>> {
+    fn project(&self, tenant: TenantId, user: Option<UserId>) -> Step<Option<Arc<ProjectAccess>>> {
         let project: ProjectId = match &self.facts.project {
             Ok(Some(project)) => *project,
             Ok(None) => return Ok(None),

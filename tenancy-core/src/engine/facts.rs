@@ -50,7 +50,10 @@ impl<'a> Facts<'a> {
         tenant: TenantId,
         project: Option<ProjectId>,
     ) -> Self {
-        let hint = Hint { source: HintSource::Application, key: KeyRef::Id(tenant) };
+        let hint = Hint {
+            source: HintSource::Application,
+            key: KeyRef::Id(tenant),
+        };
         Self {
             presented,
             hints: Ok(vec![hint]),
@@ -64,15 +67,15 @@ impl<'a> Facts<'a> {
         let presented = match self.presented {
             Presented::Nothing => Presented::Nothing,
             Presented::Fault(fault) => Presented::Fault(fault),
-            Presented::Text(text) => {
-                Presented::OwnedText(Zeroizing::new(text.expose().to_owned()))
-            }
+            Presented::Text(text) => Presented::OwnedText(Zeroizing::new(text.expose().to_owned())),
             Presented::OwnedText(text) => Presented::OwnedText(text),
             Presented::Verified(principal) => Presented::Verified(principal),
         };
         Facts {
             presented,
-            hints: self.hints.map(|hints| hints.into_iter().map(Hint::into_owned).collect()),
+            hints: self
+                .hints
+                .map(|hints| hints.into_iter().map(Hint::into_owned).collect()),
             project: self.project,
             needs: self.needs,
             ip: self.ip,
@@ -117,6 +120,9 @@ impl Caller {
             Field::One(agent) => agent.get(..agent.len().min(256)).map(str::to_owned),
             _ => None,
         };
-        Self { ip: rules.proxies().client_ip(request), user_agent }
+        Self {
+            ip: rules.proxies().client_ip(request),
+            user_agent,
+        }
     }
 }

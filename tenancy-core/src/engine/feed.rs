@@ -104,7 +104,10 @@ impl Tenancy {
             return Ok(());
         }
         let now = self.inner().clock.now();
-        if state.failed_at.is_some_and(|failed| now.since(failed) < feed.interval) {
+        if state
+            .failed_at
+            .is_some_and(|failed| now.since(failed) < feed.interval)
+        {
             return Err(DirectoryError::new("it did not answer a moment ago"));
         }
         self.poll(&mut state).await
@@ -145,7 +148,10 @@ impl Tenancy {
         state.cursor = Some(page.cursor);
         state.failed_at = None;
         // Stored after the drops: whoever sees the new moment also sees the new stamps.
-        inner.feed.heard_until.store(began.as_unix_micros(), Ordering::Release);
+        inner
+            .feed
+            .heard_until
+            .store(began.as_unix_micros(), Ordering::Release);
         Ok(())
     }
 }

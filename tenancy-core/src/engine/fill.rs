@@ -9,6 +9,9 @@ use crate::{
     identification::KeyRef,
 };
 
+/// A project as asked for by one user, or by nobody who is a user.
+pub(super) type ProjectKey = (TenantId, ProjectId, Option<UserId>);
+
 /// Something a decision needs and the caches do not have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Miss {
@@ -39,7 +42,7 @@ pub(super) struct Fills {
     tenants: Vec<(TenantKey, Option<Arc<Tenant>>)>,
     membership: Option<(TenantId, UserId, Option<Arc<Membership>>)>,
     roles: Option<(TenantId, Arc<RoleTable>)>,
-    project: Option<((TenantId, ProjectId, Option<UserId>), Option<Arc<ProjectAccess>>)>,
+    project: Option<(ProjectKey, Option<Arc<ProjectAccess>>)>,
 }
 
 static ANONYMOUS: LazyLock<Arc<Principal>> = LazyLock::new(|| {
@@ -73,7 +76,10 @@ impl Fills {
 
     pub(super) fn tenant(&self, key: &KeyRef<'_>) -> Option<Option<Arc<Tenant>>> {
         use quick_cache::Equivalent as _;
-        self.tenants.iter().find(|(at, _)| key.equivalent(at)).map(|(_, tenant)| tenant.clone())
+        self.tenants
+            .iter()
+            .find(|(at, _)| key.equivalent(at))
+            .map(|(_, tenant)| tenant.clone())
     }
 
     pub(super) fn membership(
@@ -94,10 +100,7 @@ impl Fills {
         }
     }
 
-    pub(super) fn project(
-        &self,
-        key: &(TenantId, ProjectId, Option<UserId>),
-    ) -> Option<Option<Arc<ProjectAccess>>> {
+    pub(super) fn project(&self, key: &ProjectKey) -> Option<Option<Arc<ProjectAccess>>> {
         match &self.project {
             Some((at, found)) if at == key => Some(found.clone()),
             _ => None,
@@ -142,7 +145,9 @@ impl Tenancy {
                 let found = self.load_membership(tenant, user, now).await?;
                 fills.membership = Some((tenant, user, found));
             }
-            Miss::Roles(tenant) => fills.roles = Some((tenant, self.load_roles(tenant, now).await?)),
+            Miss::Roles(tenant) => {
+                fills.roles = Some((tenant, self.load_roles(tenant, now).await?))
+            }
             Miss::Project(tenant, project, user) => {
                 let key = (tenant, project, user);
                 fills.project = Some((key, self.load_project(key, now).await?));
@@ -189,7 +194,10 @@ impl Tenancy {
         let directory = Arc::clone(&inner.directory);
         let wanted = key.clone();
         let load = || async move { Ok(directory.find_tenant(&wanted).await?.map(Arc::new)) };
-        let found = inner.tenants.load(key.clone(), before, keep, now, load).await?;
+        let found = inner
+            .tenants
+            .load(key.clone(), before, keep, now, load)
+            .await?;
         Ok(found.filter(|tenant| match &key {
             TenantKey::Id(id) => tenant.id == *id,
             TenantKey::Slug(slug) => tenant.slug == *slug,
@@ -208,7 +216,10 @@ impl Tenancy {
         let directory = Arc::clone(&inner.directory);
         let load =
             || async move { Ok(directory.find_membership(tenant, user).await?.map(Arc::new)) };
-        inner.memberships.load((tenant, user), before, |_| Some(before), now, load).await
+        inner
+            .memberships
+            .load((tenant, user), before, |_| Some(before), now, load)
+            .await
     }
 
     async fn load_roles(
@@ -225,19 +236,23 @@ impl Tenancy {
             if own.is_empty() {
                 return Ok(Some(Arc::clone(&inner.base_roles)));
             }
-            let table = RoleTable::compile(&inner.permissions, &own).map_err(DirectoryError::new)?;
+            let table =
+                RoleTable::compile(&inner.permissions, &own).map_err(DirectoryError::new)?;
             for problem in table.problems() {
                 tracing::warn!(tenant.id = %tenant, %problem, "a tenant's role definition has a fault");
             }
             Ok(Some(Arc::new(table)))
         };
-        let table = inner.roles.load(tenant, before, |_| Some(before), now, load).await?;
+        let table = inner
+            .roles
+            .load(tenant, before, |_| Some(before), now, load)
+            .await?;
         Ok(table.unwrap_or_else(|| Arc::clone(&inner.base_roles)))
     }
 
     async fn load_project(
         &self,
-        key: (TenantId, ProjectId, Option<UserId>),
+        key: ProjectKey,
         now: Timestamp,
     ) -> Result<Option<Arc<ProjectAccess>>, DirectoryError> {
         let inner = self.inner();
@@ -252,8 +267,14 @@ impl Tenancy {
                 Some(user) => directory.find_project_role(tenant, project, user).await?,
                 None => None,
             };
-            Ok(Some(Arc::new(ProjectAccess { project: record, role })))
+            Ok(Some(Arc::new(ProjectAccess {
+                project: record,
+                role,
+            })))
         };
-        inner.projects.load(key, before, |_| Some(before), now, load).await
+        inner
+            .projects
+            .load(key, before, |_| Some(before), now, load)
+            .await
     }
 }

@@ -16,7 +16,12 @@ pub(super) struct Refused {
 
 impl Refused {
     pub(super) fn new(kind: RefusalKind, reason: &'static str) -> Self {
-        Self { refusal: Refusal::new(kind, reason), actor: None, tenant: None, target: None }
+        Self {
+            refusal: Refusal::new(kind, reason),
+            actor: None,
+            tenant: None,
+            target: None,
+        }
     }
 
     pub(super) fn target(mut self, target: String) -> Self {
@@ -31,11 +36,13 @@ pub(super) struct RefusalCounts([AtomicU64; RefusalKind::ALL.len()]);
 
 impl RefusalCounts {
     fn slot(&self, kind: RefusalKind) -> Option<&AtomicU64> {
-        self.0.get(RefusalKind::ALL.iter().position(|k| *k == kind)?)
+        self.0
+            .get(RefusalKind::ALL.iter().position(|k| *k == kind)?)
     }
 
     pub(super) fn get(&self, kind: RefusalKind) -> u64 {
-        self.slot(kind).map_or(0, |count| count.load(Ordering::Relaxed))
+        self.slot(kind)
+            .map_or(0, |count| count.load(Ordering::Relaxed))
     }
 
     fn add(&self, kind: RefusalKind) {
@@ -49,7 +56,12 @@ impl Tenancy {
     /// Counts and records a refused request, and returns what to answer.
     pub(super) fn record_refusal(&self, refused: Refused, caller: &Caller) -> Refusal {
         let inner = self.inner();
-        let Refused { refusal, actor, tenant, target } = refused;
+        let Refused {
+            refusal,
+            actor,
+            tenant,
+            target,
+        } = refused;
         inner.refusals.add(refusal.kind());
         let now = inner.clock.now();
         // Somebody without a valid credential chooses how often this happens; somebody with one
@@ -60,8 +72,8 @@ impl Tenancy {
             inner.sampler.admit(caller.ip, refusal.reason(), now)
         };
         if let Some(suppressed) = suppressed {
-            let mut entry = AuditEntry::new(now, "request.admit", Outcome::Refused)
-                .reason(refusal.reason());
+            let mut entry =
+                AuditEntry::new(now, "request.admit", Outcome::Refused).reason(refusal.reason());
             entry.actor = actor;
             entry.tenant = tenant;
             entry.target = target;
@@ -90,12 +102,11 @@ impl Tenancy {
     ) -> Refusal {
         let inner = self.inner();
         inner.refusals.add(refusal.kind());
-        let mut entry =
-            AuditEntry::new(inner.clock.now(), "permission.check", Outcome::Refused)
-                .tenant(tenant)
-                .actor(actor)
-                .reason(refusal.reason())
-                .target(permission);
+        let mut entry = AuditEntry::new(inner.clock.now(), "permission.check", Outcome::Refused)
+            .tenant(tenant)
+            .actor(actor)
+            .reason(refusal.reason())
+            .target(permission);
         entry.ip = ip;
         inner.audit.record(entry);
         refusal

@@ -33,7 +33,9 @@ impl Slug {
     pub(crate) fn is_valid(text: &str) -> bool {
         let bytes = text.as_bytes();
         let label = (1..=63).contains(&bytes.len())
-            && bytes.iter().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'))
+            && bytes
+                .iter()
+                .all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'))
             && !text.starts_with('-')
             && !text.ends_with('-')
             && !text.starts_with("xn--");
@@ -122,7 +124,9 @@ pub(crate) fn normalize_domain(host: &str) -> Option<Cow<'_, str>> {
 
 fn is_plain_label(label: &str) -> bool {
     (1..=63).contains(&label.len())
-        && label.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'))
+        && label
+            .bytes()
+            .all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'))
         && !label.starts_with('-')
         && !label.ends_with('-')
 }
@@ -257,8 +261,19 @@ mod tests {
         }
         let id = TenantId::new();
         for bad in [
-            "", "-a", "a-", "Acme", "a.b", "a_b", "xn--mnchen-3ya", "ä", " a", "a\n",
-            &"a".repeat(64), &id.to_string(), &id.as_uuid().simple().to_string(),
+            "",
+            "-a",
+            "a-",
+            "Acme",
+            "a.b",
+            "a_b",
+            "xn--mnchen-3ya",
+            "ä",
+            " a",
+            "a\n",
+            &"a".repeat(64),
+            &id.to_string(),
+            &id.as_uuid().simple().to_string(),
         ] {
             assert!(bad.parse::<Slug>().is_err(), "{bad:?}");
         }
@@ -269,10 +284,25 @@ mod tests {
         let form = |text: &str| text.parse::<DomainName>().map(|d| d.to_string());
         assert_eq!(form("App.Example.COM."), Ok("app.example.com".into()));
         assert_eq!(form("bücher.example"), Ok("xn--bcher-kva.example".into()));
-        assert_eq!(form("xn--bcher-kva.example"), Ok("xn--bcher-kva.example".into()));
+        assert_eq!(
+            form("xn--bcher-kva.example"),
+            Ok("xn--bcher-kva.example".into())
+        );
         for bad in [
-            "", ".", "localhost", "a..b", "a b.c", "-a.b", "127.0.0.1", "[::1]", "a.b:80",
-            "a.example.1", "a_b.example", "xn--a.example", "a\0.example", "a/b.example",
+            "",
+            ".",
+            "localhost",
+            "a..b",
+            "a b.c",
+            "-a.b",
+            "127.0.0.1",
+            "[::1]",
+            "a.b:80",
+            "a.example.1",
+            "a_b.example",
+            "xn--a.example",
+            "a\0.example",
+            "a/b.example",
         ] {
             assert!(bad.parse::<DomainName>().is_err(), "{bad:?}");
         }

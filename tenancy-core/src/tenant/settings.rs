@@ -31,7 +31,10 @@ impl Settings {
     /// Settings from a JSON value.
     #[must_use]
     pub fn new(raw: Value) -> Self {
-        Self { raw: Arc::new(raw), typed: Arc::default() }
+        Self {
+            raw: Arc::new(raw),
+            typed: Arc::default(),
+        }
     }
 
     /// Settings from the application's own type.
@@ -39,8 +42,10 @@ impl Settings {
     /// # Errors
     /// [`SettingsError`] if the type can't be written as JSON.
     pub fn from_typed<T: Serialize>(value: &T) -> Result<Self, SettingsError> {
-        let raw = serde_json::to_value(value)
-            .map_err(|source| SettingsError { wanted: std::any::type_name::<T>(), source })?;
+        let raw = serde_json::to_value(value).map_err(|source| SettingsError {
+            wanted: std::any::type_name::<T>(),
+            source,
+        })?;
         Ok(Self::new(raw))
     }
 
@@ -74,12 +79,14 @@ impl Settings {
         {
             return Ok(value);
         }
-        let value = Arc::new(
-            T::deserialize(&*self.raw)
-                .map_err(|source| SettingsError { wanted: std::any::type_name::<T>(), source })?,
-        );
+        let value = Arc::new(T::deserialize(&*self.raw).map_err(|source| SettingsError {
+            wanted: std::any::type_name::<T>(),
+            source,
+        })?);
         // An application reads its settings as one type; a second type is read anew each time.
-        let _ = self.typed.set(Arc::clone(&value) as Arc<dyn Any + Send + Sync>);
+        let _ = self
+            .typed
+            .set(Arc::clone(&value) as Arc<dyn Any + Send + Sync>);
         Ok(value)
     }
 }
@@ -122,8 +129,12 @@ mod tests {
     #[test]
     fn a_typed_read_is_kept_and_a_misfit_names_the_type() {
         let settings = Settings::new(serde_json::json!({ "seats": 3 }));
-        let first = settings.typed::<std::collections::BTreeMap<String, u32>>().unwrap();
-        let again = settings.typed::<std::collections::BTreeMap<String, u32>>().unwrap();
+        let first = settings
+            .typed::<std::collections::BTreeMap<String, u32>>()
+            .unwrap();
+        let again = settings
+            .typed::<std::collections::BTreeMap<String, u32>>()
+            .unwrap();
         assert!(Arc::ptr_eq(&first, &again));
 
         let misfit = settings.typed::<Vec<u8>>().unwrap_err().to_string();

@@ -71,7 +71,14 @@ impl TenantStatus {
             PendingDeletion => matches!(next, Active | Suspended | Deleted),
             Deleted => false,
         };
-        if legal { Ok(next) } else { Err(IllegalTransition { from: self, to: next }) }
+        if legal {
+            Ok(next)
+        } else {
+            Err(IllegalTransition {
+                from: self,
+                to: next,
+            })
+        }
     }
 
     /// The name under which the state is stored and shown.

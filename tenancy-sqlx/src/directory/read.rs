@@ -16,10 +16,7 @@ use crate::{
 
 impl PgDirectory {
     /// Begins a read-only transaction as a tenant.
-    async fn read_as(
-        &self,
-        tenant: TenantId,
-    ) -> Result<PoolConnection<Postgres>, DirectoryError> {
+    async fn read_as(&self, tenant: TenantId) -> Result<PoolConnection<Postgres>, DirectoryError> {
         let options = TxOptions::new().read_only();
         session::begin(&self.app, scope(tenant), &options, &Timeouts::default())
             .await
@@ -30,12 +27,18 @@ impl PgDirectory {
     async fn read_as_nobody(&self) -> Result<PoolConnection<Postgres>, DirectoryError> {
         let begin = "BEGIN READ ONLY; SELECT set_config('tenancy.tenant_id', '', true), \
              set_config('statement_timeout', '5000', true)";
-        session::begin_batch(&self.app, begin.to_owned()).await.map_err(DirectoryError::new)
+        session::begin_batch(&self.app, begin.to_owned())
+            .await
+            .map_err(DirectoryError::new)
     }
 }
 
 fn scope(tenant: TenantId) -> Scope {
-    Scope { tenant, project: None, generation: None }
+    Scope {
+        tenant,
+        project: None,
+        generation: None,
+    }
 }
 
 /// Ends a read whether it succeeded or not, and sorts its error.
@@ -72,7 +75,9 @@ async fn own_record(
         "SELECT {} FROM tenancy.tenants AS t WHERE t.id = tenancy.current_tenant()",
         rows::TENANT
     );
-    sqlx::query(AssertSqlSafe(own)).fetch_optional(connection).await
+    sqlx::query(AssertSqlSafe(own))
+        .fetch_optional(connection)
+        .await
 }
 
 /// Finds the id, then reads the record as that tenant.
@@ -115,7 +120,10 @@ impl MembershipDirectory for PgDirectory {
         .bind(user.as_uuid())
         .fetch_optional(&mut *reading)
         .await;
-        ended(reading, read)?.as_ref().map(rows::membership).transpose()
+        ended(reading, read)?
+            .as_ref()
+            .map(rows::membership)
+            .transpose()
     }
 }
 
@@ -135,7 +143,10 @@ impl ProjectDirectory for PgDirectory {
         .bind(project.as_uuid())
         .fetch_optional(&mut *reading)
         .await;
-        ended(reading, read)?.as_ref().map(rows::project).transpose()
+        ended(reading, read)?
+            .as_ref()
+            .map(rows::project)
+            .transpose()
     }
 
     async fn find_project_role(
@@ -162,12 +173,11 @@ impl ProjectDirectory for PgDirectory {
 impl RoleDirectory for PgDirectory {
     async fn find_roles(&self, tenant: TenantId) -> Result<Vec<RoleDefinition>, DirectoryError> {
         let mut reading = self.read_as(tenant).await?;
-        let read = sqlx::query(
-            "SELECT definition FROM tenancy.roles WHERE tenant_id = $1 ORDER BY name",
-        )
-        .bind(tenant.as_uuid())
-        .fetch_all(&mut *reading)
-        .await;
+        let read =
+            sqlx::query("SELECT definition FROM tenancy.roles WHERE tenant_id = $1 ORDER BY name")
+                .bind(tenant.as_uuid())
+                .fetch_all(&mut *reading)
+                .await;
         let definition = |row: &sqlx::postgres::PgRow| {
             let json: serde_json::Value = rows::column(row, "definition")?;
             serde_json::from_value(json).map_err(DirectoryError::new)
@@ -181,14 +191,19 @@ impl GenerationFeed for PgDirectory {
     async fn changes_since(&self, cursor: Option<FeedCursor>) -> Result<FeedPage, DirectoryError> {
         let since = cursor.and_then(|FeedCursor(number)| i64::try_from(number).ok());
         let mut reading = self.read_as_nobody().await?;
-        let read = sqlx::query("SELECT cursor, tenant_id, generation FROM tenancy.changes_since($1)")
-            .bind(since)
-            .fetch_all(&mut *reading)
-            .await;
+        let read =
+            sqlx::query("SELECT cursor, tenant_id, generation FROM tenancy.changes_since($1)")
+                .bind(since)
+                .fetch_all(&mut *reading)
+                .await;
         let told = ended(reading, read)?;
         let next: i64 = match told.first() {
             Some(row) => rows::column(row, "cursor")?,
-            None => return Err(DirectoryError::new("the feed told nothing, not even its cursor")),
+            None => {
+                return Err(DirectoryError::new(
+                    "the feed told nothing, not even its cursor",
+                ));
+            }
         };
         let mut changed = Vec::with_capacity(told.len());
         for row in &told {

@@ -31,7 +31,10 @@ fn refused(error: sqlx::Error) -> StoreError {
     };
     let (kind, message) = match error.code().as_deref() {
         Some("23505") => (StoreErrorKind::Conflict, "an id or a name is taken"),
-        Some("23503") => (StoreErrorKind::NotFound, "there is no such tenant or project"),
+        Some("23503") => (
+            StoreErrorKind::NotFound,
+            "there is no such tenant or project",
+        ),
         Some("42501") => (StoreErrorKind::ReadOnly, "the login may not change tenants"),
         Some("22P02" | "22001" | "22021" | "22P05" | "23514" | "23502") => {
             (StoreErrorKind::Invalid, "the value can't be stored")
@@ -46,11 +49,17 @@ async fn commit(tx: Transaction<'static, Postgres>) -> Result<(), StoreError> {
 }
 
 fn unknown(tenant: TenantId) -> StoreError {
-    StoreError::new(StoreErrorKind::NotFound, format!("there is no tenant `{tenant}`"))
+    StoreError::new(
+        StoreErrorKind::NotFound,
+        format!("there is no tenant `{tenant}`"),
+    )
 }
 
 async fn record(connection: &mut PgConnection, id: TenantId) -> Result<Tenant, StoreError> {
-    let one = format!("SELECT {} FROM tenancy.tenants AS t WHERE t.id = $1 FOR UPDATE", rows::TENANT);
+    let one = format!(
+        "SELECT {} FROM tenancy.tenants AS t WHERE t.id = $1 FOR UPDATE",
+        rows::TENANT
+    );
     let row = sqlx::query(AssertSqlSafe(one))
         .bind(id.as_uuid())
         .fetch_optional(connection)

@@ -118,7 +118,9 @@ impl TenantPoolOptions {
     /// # Errors
     /// As [`connect_with`](Self::connect_with), and [`StartError`] if the URL can't be read.
     pub async fn connect(self, url: &str, tenancy: &Tenancy) -> Result<TenantPool, StartError> {
-        let options = url.parse::<PgConnectOptions>().map_err(StartError::bad_url)?;
+        let options = url
+            .parse::<PgConnectOptions>()
+            .map_err(StartError::bad_url)?;
         self.connect_with(options, tenancy).await
     }
 
@@ -143,7 +145,10 @@ impl TenantPoolOptions {
                 Box::pin(async move { connection.execute(RESET_SESSION).await.map(|_| true) })
             });
         }
-        let pool = settings.connect_with(options).await.map_err(StartError::unreachable)?;
+        let pool = settings
+            .connect_with(options)
+            .await
+            .map_err(StartError::unreachable)?;
         let login = self_check::login(&pool).await?;
         if self.assumed_role.is_none() {
             login.refuse_bypass()?;

@@ -51,7 +51,10 @@ impl RetryPolicy {
     }
 
     pub(super) fn start(&self) -> Retries {
-        Retries { left: self.tries.saturating_sub(1), pause: self.first_pause }
+        Retries {
+            left: self.tries.saturating_sub(1),
+            pause: self.first_pause,
+        }
     }
 }
 

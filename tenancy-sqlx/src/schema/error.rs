@@ -35,7 +35,11 @@ impl InstallError {
 }
 
 fn hint(error: &sqlx::Error) -> &'static str {
-    match error.as_database_error().and_then(|said| said.code()).as_deref() {
+    match error
+        .as_database_error()
+        .and_then(|said| said.code())
+        .as_deref()
+    {
         Some("42501") => {
             " (the login of the installation must be a superuser, or have CREATEROLE and own the \
              database; with roles that exist already, it must be a member of the owner role)"

@@ -57,15 +57,19 @@ impl Installer {
     /// # Errors
     /// An [`InstallError`] that says at which step it stopped and what to do.
     pub async fn run(&self, url: &str, application: &Migrator) -> Result<(), InstallError> {
-        let options: PgConnectOptions =
-            url.parse().map_err(InstallError::database("reading the database URL"))?;
+        let options: PgConnectOptions = url
+            .parse()
+            .map_err(InstallError::database("reading the database URL"))?;
         let mut connection = options
             .disable_statement_logging()
             .connect()
             .await
             .map_err(InstallError::database("connecting"))?;
         self.run_on(&mut connection, application).await?;
-        connection.close().await.map_err(InstallError::database("closing the connection"))
+        connection
+            .close()
+            .await
+            .map_err(InstallError::database("closing the connection"))
     }
 
     /// Installs through a connection; see [`run`](Self::run).
@@ -80,7 +84,10 @@ impl Installer {
         self.install(connection).await?;
         let done = application.run_direct(None, connection, false).await;
         reset_role(connection).await?;
-        done.map_err(|source| InstallError::Migration { whose: "the application's", source })
+        done.map_err(|source| InstallError::Migration {
+            whose: "the application's",
+            source,
+        })
     }
 
     /// Installs the schema `tenancy` alone. The connection then acts as the owner role.
@@ -97,7 +104,10 @@ impl Installer {
         let migrated = ours.run_direct(None, connection, false).await;
         if let Err(source) = migrated {
             reset_role(connection).await?;
-            return Err(InstallError::Migration { whose: "this crate's", source });
+            return Err(InstallError::Migration {
+                whose: "this crate's",
+                source,
+            });
         }
         let finish = format!("BEGIN; {LOCK} {}{GRANTS} COMMIT", self.roles.record_sql());
         connection
@@ -120,11 +130,20 @@ impl Installer {
         );
         let mut tries = 10;
         while let Err(error) = connection.execute(AssertSqlSafe(sql.clone())).await {
-            connection.execute("ROLLBACK").await.map_err(InstallError::database(step))?;
+            connection
+                .execute("ROLLBACK")
+                .await
+                .map_err(InstallError::database(step))?;
             tries -= 1;
-            let code = error.as_database_error().and_then(|said| said.code().map(Cow::into_owned));
-            if tries == 0 || !matches!(code.as_deref(), Some("XX000" | "40001" | "40P01" | "23505")) {
-                return Err(InstallError::Database { step, source: error });
+            let code = error
+                .as_database_error()
+                .and_then(|said| said.code().map(Cow::into_owned));
+            if tries == 0 || !matches!(code.as_deref(), Some("XX000" | "40001" | "40P01" | "23505"))
+            {
+                return Err(InstallError::Database {
+                    step,
+                    source: error,
+                });
             }
             tokio::time::sleep(std::time::Duration::from_millis(50)).await;
         }
@@ -141,7 +160,11 @@ impl Installer {
     }
 
     pub(super) fn roles_sql(&self) -> String {
-        format!("{}{}", self.roles.create_sql(&self.passwords), self.roles.schema_sql())
+        format!(
+            "{}{}",
+            self.roles.create_sql(&self.passwords),
+            self.roles.schema_sql()
+        )
     }
 }
 
@@ -149,6 +172,9 @@ impl Installer {
 const LOCK: &str = "SELECT pg_advisory_xact_lock(7236830212054017381);";
 
 async fn reset_role(connection: &mut PgConnection) -> Result<(), InstallError> {
-    connection.execute("RESET ROLE").await.map_err(InstallError::database("resetting the role"))?;
+    connection
+        .execute("RESET ROLE")
+        .await
+        .map_err(InstallError::database("resetting the role"))?;
     Ok(())
 }

@@ -84,7 +84,10 @@ impl Roles {
                 ident = quoted(name),
             ));
         }
-        for (name, password) in [(&self.app, &passwords.app), (&self.system, &passwords.system)] {
+        for (name, password) in [
+            (&self.app, &passwords.app),
+            (&self.system, &passwords.system),
+        ] {
             if let Some(password) = password {
                 sql.push_str(&format!(
                     "    ALTER ROLE {} PASSWORD {};\n",
@@ -156,13 +159,22 @@ mod tests {
         let mut roles = Roles::default();
         assert!(roles.check().is_ok());
         roles.app = roles.owner.clone();
-        assert!(roles.check().unwrap_err().to_string().contains("three roles"));
+        assert!(
+            roles
+                .check()
+                .unwrap_err()
+                .to_string()
+                .contains("three roles")
+        );
     }
 
     #[test]
     fn a_password_can_not_leave_its_quotes_and_is_not_shown() {
         assert_eq!(literal("a'b\\c"), "E'a''b\\\\c'");
-        let passwords = Passwords { app: Some(Zeroizing::new("hush".into())), system: None };
+        let passwords = Passwords {
+            app: Some(Zeroizing::new("hush".into())),
+            system: None,
+        };
         assert!(!format!("{passwords:?}").contains("hush"));
     }
 }

@@ -1,0 +1,13 @@
+//! What the engine answers to a request: one public answer to each question, audited.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests fail as tests do"
+)]
+
+mod caches;
+mod contexts;
+mod credentials;
+mod hints;
+mod support;

@@ -1,0 +1,281 @@
+//! An engine over memory with two tenants, and tokens for it.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicUsize, Ordering},
+};
+
+use serde_json::json;
+use tenancy_core::{
+    Admission, Admitted, AuditEntry, Clock as _, DirectoryError, DirectoryStore, DomainName,
+    FeedCursor, FeedPage, GenerationFeed, Identification, ManualClock, Membership,
+    MembershipDirectory, MemoryAuditSink, MemoryDirectory, PermissionRegistry, Project,
+    ProjectDirectory, ProjectId, ProjectMembership, Refusal, RequestView, RoleDefinition,
+    RoleDirectory, RoleName, RouteNeeds, Settings, StoreError, SystemRole, Tenancy, TenancyBuilder,
+    Tenant, TenantContext, TenantDirectory, TenantId, TenantKey, TenantStatus, UserId, async_trait,
+    jwt::{Algorithm, JwtAuthenticator, VerificationKey},
+    testing::FakeRequest,
+};
+
+pub(crate) const ISSUER: &str = "https://login.example.com";
+const SECRET: &[u8] = b"an HS256 secret that only the tests know";
+
+/// A directory that counts how often it is asked, and can stop answering.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Watched {
+    pub(crate) inner: Arc<MemoryDirectory>,
+    pub(crate) down: Arc<AtomicBool>,
+    pub(crate) feed_down: Arc<AtomicBool>,
+    pub(crate) asked: Arc<AtomicUsize>,
+}
+
+impl Watched {
+    fn ask(&self) -> Result<(), DirectoryError> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        if self.down.load(Ordering::SeqCst) {
+            Err(DirectoryError::new(
+                "connection refused by host db-7.internal",
+            ))
+        } else {
+            Ok(())
+        }
+    }
+}
+
+#[async_trait]
+impl TenantDirectory for Watched {
+    async fn find_tenant(&self, key: &TenantKey) -> Result<Option<Tenant>, DirectoryError> {
+        self.ask()?;
+        self.inner.find_tenant(key).await
+    }
+}
+
+#[async_trait]
+impl MembershipDirectory for Watched {
+    async fn find_membership(
+        &self,
+        tenant: TenantId,
+        user: UserId,
+    ) -> Result<Option<Membership>, DirectoryError> {
+        self.ask()?;
+        self.inner.find_membership(tenant, user).await
+    }
+}
+
+#[async_trait]
+impl ProjectDirectory for Watched {
+    async fn find_project(
+        &self,
+        tenant: TenantId,
+        project: ProjectId,
+    ) -> Result<Option<Project>, DirectoryError> {
+        self.ask()?;
+        self.inner.find_project(tenant, project).await
+    }
+
+    async fn find_project_role(
+        &self,
+        tenant: TenantId,
+        project: ProjectId,
+        user: UserId,
+    ) -> Result<Option<RoleName>, DirectoryError> {
+        self.ask()?;
+        self.inner.find_project_role(tenant, project, user).await
+    }
+}
+
+#[async_trait]
+impl RoleDirectory for Watched {
+    async fn find_roles(&self, tenant: TenantId) -> Result<Vec<RoleDefinition>, DirectoryError> {
+        self.ask()?;
+        self.inner.find_roles(tenant).await
+    }
+}
+
+#[async_trait]
+impl GenerationFeed for Watched {
+    async fn changes_since(&self, cursor: Option<FeedCursor>) -> Result<FeedPage, DirectoryError> {
+        if self.down.load(Ordering::SeqCst) || self.feed_down.load(Ordering::SeqCst) {
+            return Err(DirectoryError::new("no news"));
+        }
+        self.inner.changes_since(cursor).await
+    }
+}
+
+#[async_trait]
+impl DirectoryStore for Watched {
+    async fn create_tenant(&self, tenant: &Tenant) -> Result<(), StoreError> {
+        self.inner.create_tenant(tenant).await
+    }
+    async fn set_status(&self, id: TenantId, to: TenantStatus) -> Result<Tenant, StoreError> {
+        self.inner.set_status(id, to).await
+    }
+    async fn set_settings(&self, id: TenantId, settings: &Settings) -> Result<(), StoreError> {
+        self.inner.set_settings(id, settings).await
+    }
+    async fn bind_domain(&self, id: TenantId, domain: &DomainName) -> Result<(), StoreError> {
+        self.inner.bind_domain(id, domain).await
+    }
+    async fn bind_external(&self, id: TenantId, by: &str, name: &str) -> Result<(), StoreError> {
+        self.inner.bind_external(id, by, name).await
+    }
+    async fn put_membership(&self, membership: &Membership) -> Result<(), StoreError> {
+        self.inner.put_membership(membership).await
+    }
+    async fn remove_membership(&self, id: TenantId, user: UserId) -> Result<(), StoreError> {
+        self.inner.remove_membership(id, user).await
+    }
+    async fn put_project(&self, project: &Project) -> Result<(), StoreError> {
+        self.inner.put_project(project).await
+    }
+    async fn put_project_membership(&self, member: &ProjectMembership) -> Result<(), StoreError> {
+        self.inner.put_project_membership(member).await
+    }
+    async fn put_role(&self, id: TenantId, role: &RoleDefinition) -> Result<(), StoreError> {
+        self.inner.put_role(id, role).await
+    }
+}
+
+/// Two tenants, `acme` of alice and `globex` of bob, both active.
+pub(crate) struct World {
+    pub(crate) directory: Watched,
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) audit: Arc<MemoryAuditSink>,
+    pub(crate) tenancy: Tenancy,
+    pub(crate) acme: Tenant,
+    pub(crate) globex: Tenant,
+    pub(crate) alice: UserId,
+    pub(crate) bob: UserId,
+}
+
+pub(crate) fn key() -> VerificationKey {
+    VerificationKey::hmac(Algorithm::HS256, SECRET).unwrap()
+}
+
+impl World {
+    pub(crate) async fn new() -> Self {
+        let plain = JwtAuthenticator::builder(ISSUER, "notes")
+            .key(key())
+            .build()
+            .unwrap();
+        Self::with(|builder| builder.authenticator(plain)).await
+    }
+
+    pub(crate) async fn with(options: impl FnOnce(TenancyBuilder) -> TenancyBuilder) -> Self {
+        let directory = Watched::default();
+        let clock = Arc::new(ManualClock::now_frozen());
+        let audit = Arc::new(MemoryAuditSink::new(1_000));
+        let rules = Identification::new()
+            .header("x-organization-id")
+            .subdomains_of("notes.example")
+            .custom_domains()
+            .central_host("www.notes.example")
+            .path_prefix("/t")
+            .project_header("x-project-id");
+        let permissions = PermissionRegistry::builder()
+            .permission("notes:read", SystemRole::Viewer)
+            .permission("notes:write", SystemRole::Member)
+            .build()
+            .unwrap();
+        let builder = Tenancy::builder(directory.clone())
+            .identification(rules)
+            .permissions(permissions)
+            .shared_audit(audit.clone())
+            .clock(clock.clone());
+        let tenancy = options(builder).build().unwrap();
+        let (alice, bob) = (UserId::new(), UserId::new());
+        let acme = provision(&directory, "acme", alice).await;
+        let globex = provision(&directory, "globex", bob).await;
+        Self {
+            directory,
+            clock,
+            audit,
+            tenancy,
+            acme,
+            globex,
+            alice,
+            bob,
+        }
+    }
+
+    /// A token of a user, good for an hour, with further claims.
+    pub(crate) fn token(&self, user: UserId, more: serde_json::Value) -> String {
+        let now = self.clock.now().as_unix_seconds();
+        let mut claims = json!({
+            "iss": ISSUER, "aud": "notes", "sub": user.to_string(), "exp": now + 3600, "iat": now,
+        });
+        if let (Some(claims), Some(more)) = (claims.as_object_mut(), more.as_object()) {
+            claims.extend(more.clone());
+        }
+        sign(&claims)
+    }
+
+    pub(crate) fn alice_at(&self, host: &str) -> FakeRequest {
+        FakeRequest::new("/notes")
+            .header("host", host)
+            .bearer(&self.token(self.alice, json!({})))
+    }
+
+    /// Decides, with I/O where it is needed.
+    pub(crate) async fn admit_as(
+        &self,
+        request: &dyn RequestView,
+        needs: RouteNeeds,
+    ) -> Result<Admitted, Refusal> {
+        match self.tenancy.admit(request, needs) {
+            Admission::Ready(answer) => answer,
+            Admission::Pending(pending) => pending.resolve().await,
+        }
+    }
+
+    pub(crate) async fn admit(&self, request: &dyn RequestView) -> Result<TenantContext, Refusal> {
+        match self.admit_as(request, RouteNeeds::tenant()).await? {
+            Admitted::Tenant(context) => Ok(context),
+            Admitted::NoTenant(_) => panic!("a route that needs a tenant got none"),
+        }
+    }
+
+    /// The status and the audited reason of a refusal.
+    pub(crate) async fn refused(&self, request: &dyn RequestView) -> (u16, &'static str) {
+        answer(self.admit(request).await)
+    }
+
+    pub(crate) fn last_audit(&self) -> AuditEntry {
+        self.audit.entries().pop().expect("an audit entry")
+    }
+}
+
+pub(crate) fn answer<T: std::fmt::Debug>(result: Result<T, Refusal>) -> (u16, &'static str) {
+    let refusal = result.expect_err("a refusal");
+    (refusal.kind().status(), refusal.reason())
+}
+
+pub(crate) fn sign(claims: &serde_json::Value) -> String {
+    // The signer of one backend, named: the process default may be another or none.
+    let key = jsonwebtoken::EncodingKey::from_secret(SECRET);
+    let factory = jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER.signer_factory;
+    let signer = factory(&jsonwebtoken::Algorithm::HS256, &key).unwrap();
+    let part = |json: &serde_json::Value| {
+        base64::Engine::encode(
+            &base64::engine::general_purpose::URL_SAFE_NO_PAD,
+            json.to_string(),
+        )
+    };
+    let message = format!(
+        "{}.{}",
+        part(&json!({ "alg": "HS256", "typ": "JWT" })),
+        part(claims)
+    );
+    let signature = signer.sign(message.as_bytes());
+    let signature =
+        base64::Engine::encode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, signature);
+    format!("{message}.{signature}")
+}
+
+async fn provision(directory: &Watched, slug: &str, owner: UserId) -> Tenant {
+    let tenant = Tenant::new(slug.parse().unwrap(), slug).with_status(TenantStatus::Active);
+    directory.create_tenant(&tenant).await.unwrap();
+    let owner = Membership::new(tenant.id, owner, SystemRole::Owner.name());
+    directory.put_membership(&owner).await.unwrap();
+    tenant
+}
