@@ -5,7 +5,11 @@
 
 use std::sync::Arc;
 
-use sqlx::{AssertSqlSafe, Executor as _, PgConnection, migrate::Migrator};
+use anyhow::Context as _;
+use sqlx::{
+    AssertSqlSafe, Connection as _, Executor as _, PgConnection, migrate::Migrator,
+    postgres::PgConnectOptions,
+};
 use tenancy_core::{
     Clock, DirectoryStore as _, Identification, Membership, MemoryAuditSink, PermissionRegistry,
     SystemClock, SystemRole, Tenancy, TenancyBuilder, Tenant, TenantContext, TenantStatus, UserId,
@@ -16,7 +20,7 @@ use tenancy_sqlx::{
     PgDirectory, TenantPool, TenantPoolOptions, danger::SystemPool, schema::Installer,
 };
 
-use crate::{Server, Template, TestDatabase};
+use crate::{DelayProxy, Server, Template, TestDatabase};
 
 /// The issuer of the tokens that the engine takes.
 pub const ISSUER: &str = "https://login.example.com";
@@ -35,7 +39,10 @@ pub static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 pub const TEMPLATE: Template = Template::new("notes", |options| {
     Box::pin(async move {
         let mut admin: PgConnection = sqlx::ConnectOptions::connect(&options).await?;
-        Installer::new().passwords(PASSWORD, PASSWORD).run_on(&mut admin, &MIGRATIONS).await?;
+        Installer::new()
+            .passwords(PASSWORD, PASSWORD)
+            .run_on(&mut admin, &MIGRATIONS)
+            .await?;
         sqlx::Connection::close(admin).await?;
         Ok(())
     })
@@ -83,14 +90,14 @@ impl Notes {
         options: impl FnOnce(TenancyBuilder) -> TenancyBuilder,
     ) -> anyhow::Result<Self> {
         let database = server.database(&TEMPLATE).await?;
-        let system = SystemPool::connect_with(database.options_as("tenancy_system", Some(PASSWORD))).await?;
+        let system =
+            SystemPool::connect_with(database.options_as("tenancy_system", Some(PASSWORD))).await?;
         let app = database.options_as("tenancy_app", Some(PASSWORD));
-        let directory = PgDirectory::connect_with(app, 4).await?.with_system(&system);
+        let directory = PgDirectory::connect_with(app, 4)
+            .await?
+            .with_system(&system);
         let audit = Arc::new(MemoryAuditSink::new(10_000));
-        let builder = Tenancy::builder(directory.clone())
-            .identification(identification())
-            .authenticator(authenticator()?)
-            .permissions(permissions()?)
+        let builder = builder(directory.clone())?
             .shared_audit(audit.clone())
             .clock(clock);
         let tenancy = options(builder).build()?;
@@ -98,7 +105,54 @@ impl Notes {
         let (alice, bob) = (UserId::new(), UserId::new());
         let acme = provision(&directory, "acme", "Acme Ltd", alice).await?;
         let globex = provision(&directory, "globex", "Globex Inc", bob).await?;
-        Ok(Self { database, tenancy, audit, directory, system, acme, globex, alice, bob })
+        Ok(Self {
+            database,
+            tenancy,
+            audit,
+            directory,
+            system,
+            acme,
+            globex,
+            alice,
+            bob,
+        })
+    }
+
+    /// The connection options of the service's login.
+    #[must_use]
+    pub fn app_options(&self) -> PgConnectOptions {
+        self.database.options_as("tenancy_app", Some(PASSWORD))
+    }
+
+    /// A connection of the service's login that nothing manages: no tenant is set.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub async fn app(&self) -> anyhow::Result<PgConnection> {
+        Ok(PgConnection::connect_with(&self.app_options()).await?)
+    }
+
+    /// Runs statements as the administrator, past row security.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn as_admin(&self, sql: &str) -> anyhow::Result<()> {
+        let mut admin = self.database.admin().await?;
+        admin.execute(AssertSqlSafe(sql.to_owned())).await?;
+        Ok(admin.close().await?)
+    }
+
+    /// A pool of the service's login through a proxy.
+    ///
+    /// # Errors
+    /// What the pool's check says.
+    pub async fn pool_through(
+        &self,
+        proxy: &DelayProxy,
+        options: TenantPoolOptions,
+    ) -> anyhow::Result<TenantPool> {
+        let app = proxy.reroute(self.app_options());
+        Ok(options.connect_with(app, &self.tenancy).await?)
     }
 
     /// A pool of the service's login.
@@ -139,11 +193,66 @@ impl Notes {
         let seed = sqlx::query(
             "INSERT INTO notes (tenant_id, body) SELECT $1, 'note ' || n FROM generate_series(1, $2) n",
         );
-        admin.execute(seed.bind(tenant.id.as_uuid()).bind(notes)).await?;
+        admin
+            .execute(seed.bind(tenant.id.as_uuid()).bind(notes))
+            .await?;
         let after = self.count("notes", tenant).await?;
-        anyhow::ensure!(after == before + i64::from(notes), "{after} notes after seeding");
+        anyhow::ensure!(
+            after == before + i64::from(notes),
+            "{after} notes after seeding"
+        );
         Ok(())
     }
+}
+
+/// Runs a test on every server, each time with a database of its own in which `acme` has 3 notes
+/// and `globex` has 5.
+///
+/// # Errors
+/// The test's, with the server it failed on.
+pub async fn on_every_server(
+    test: impl AsyncFn(&Notes) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    for server in Server::all().await? {
+        let notes = Notes::start(&server).await?;
+        notes.seed(&notes.acme, 3).await?;
+        notes.seed(&notes.globex, 5).await?;
+        let version = server.version_num().await?;
+        test(&notes)
+            .await
+            .with_context(|| format!("on PostgreSQL {version}"))?;
+        notes.database.close().await?;
+    }
+    Ok(())
+}
+
+/// The SQLSTATE of an outcome; `00000` for success, the message of an error that has none.
+pub fn sqlstate<T, E>(outcome: Result<T, E>) -> String
+where
+    E: Into<tenancy_sqlx::Error>,
+{
+    let Err(error) = outcome else {
+        return "00000".into();
+    };
+    let error = error.into();
+    let said = error
+        .driver_error()
+        .and_then(sqlx::Error::as_database_error);
+    match said.and_then(|said| said.code()) {
+        Some(code) => code.into_owned(),
+        None => error.to_string(),
+    }
+}
+
+/// An engine with the suites' rules over a directory, to be completed and built.
+///
+/// # Errors
+/// None: the configuration is valid.
+pub fn builder(directory: PgDirectory) -> anyhow::Result<TenancyBuilder> {
+    Ok(Tenancy::builder(directory)
+        .identification(identification())
+        .authenticator(authenticator()?)
+        .permissions(permissions()?))
 }
 
 async fn provision(
@@ -190,5 +299,7 @@ pub fn permissions() -> anyhow::Result<PermissionRegistry> {
 /// None: the configuration is valid.
 pub fn authenticator() -> anyhow::Result<JwtAuthenticator> {
     let key = VerificationKey::hmac(Algorithm::HS256, SECRET)?;
-    Ok(JwtAuthenticator::builder(ISSUER, AUDIENCE).key(key).build()?)
+    Ok(JwtAuthenticator::builder(ISSUER, AUDIENCE)
+        .key(key)
+        .build()?)
 }

@@ -1,0 +1,72 @@
+//! A user of the notes service: a token, and requests to one host or another.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use tenancy_core::UserId;
+
+/// A user with a token that says who it is, and nothing about tenants.
+pub(crate) struct Client {
+    http: reqwest::Client,
+    port: u16,
+    token: String,
+}
+
+/// What came back.
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) body: Value,
+}
+
+impl Client {
+    pub(crate) fn new(port: u16, user: UserId, secret: &str) -> anyhow::Result<Self> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
+        let claims = json!({
+            "iss": "https://login.example.com", "aud": "notes", "sub": user, "exp": now + 12 * 3600,
+        });
+        let key = jsonwebtoken::EncodingKey::from_secret(secret.as_bytes());
+        let token = jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &key)?;
+        let http = reqwest::Client::builder()
+            .timeout(Duration::from_secs(10))
+            .no_proxy()
+            .build()?;
+        Ok(Self { http, port, token })
+    }
+
+    pub(crate) fn token(&self) -> &str {
+        &self.token
+    }
+
+    pub(crate) async fn get(&self, host: &str, path: &str) -> anyhow::Result<Answer> {
+        self.send(Method::GET, host, path, None).await
+    }
+
+    pub(crate) async fn post(&self, host: &str, path: &str, body: Value) -> anyhow::Result<Answer> {
+        self.send(Method::POST, host, path, Some(body)).await
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        host: &str,
+        path: &str,
+        body: Option<Value>,
+    ) -> anyhow::Result<Answer> {
+        let mut request = self
+            .http
+            .request(method, format!("http://127.0.0.1:{}{path}", self.port))
+            .header("host", host)
+            .bearer_auth(&self.token);
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        let response = request.send().await?;
+        let status = response.status().as_u16();
+        let text = response.text().await?;
+        Ok(Answer {
+            status,
+            body: serde_json::from_str(&text).unwrap_or(Value::Null),
+        })
+    }
+}

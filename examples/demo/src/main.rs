@@ -1,0 +1,75 @@
+//! Walks through the notes service over real HTTP: two tenants, and what neither can do to the
+//! other. Run it with `./demo`.
+
+mod client;
+mod service;
+mod walk;
+
+use std::process::ExitCode;
+
+use anyhow::{Context as _, bail};
+use tenancy_tests::{Server, Template, Version};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("demo: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> anyhow::Result<()> {
+    let options = Options::read()?;
+    let server = Server::start(Version::Default).await?;
+    let database = server.database(&Template::empty()).await?;
+    let outcome = play(&options, &database).await;
+    database.close().await?;
+    outcome
+}
+
+struct Options {
+    once: bool,
+    framework: String,
+}
+
+impl Options {
+    fn read() -> anyhow::Result<Self> {
+        let mut options = Self {
+            once: false,
+            framework: "axum".into(),
+        };
+        let mut arguments = std::env::args().skip(1);
+        while let Some(argument) = arguments.next() {
+            match argument.as_str() {
+                "--once" => options.once = true,
+                "--framework" => {
+                    options.framework = arguments
+                        .next()
+                        .context("--framework needs a name; there is: axum")?;
+                }
+                other => bail!("unknown argument `{other}`; there are: --once, --framework axum"),
+            }
+        }
+        if options.framework != "axum" {
+            bail!(
+                "there is no example for `{}`; there is one for: axum",
+                options.framework
+            );
+        }
+        Ok(options)
+    }
+}
+
+async fn play(options: &Options, database: &tenancy_tests::TestDatabase) -> anyhow::Result<()> {
+    let mut service = service::Service::start(&options.framework, database).await?;
+    let shown = walk::walk(&service, database).await;
+    if shown.is_ok() && !options.once {
+        service.invite();
+        tokio::signal::ctrl_c().await?;
+    }
+    service.stop().await?;
+    shown
+}

@@ -1,0 +1,209 @@
+//! The steps of the walk. Each shows what it claims, or ends the demo with an error.
+
+use std::time::Duration;
+
+use anyhow::ensure;
+use serde_json::{Value, json};
+use sqlx::AssertSqlSafe;
+use tenancy_core::TenantId;
+use tenancy_tests::TestDatabase;
+
+use crate::{
+    client::Answer,
+    service::{Customer, Service},
+};
+
+pub(crate) async fn walk(service: &Service, database: &TestDatabase) -> anyhow::Result<()> {
+    let Service { acme, globex, .. } = service;
+    let (at_acme, at_globex) = (host(acme), host(globex));
+
+    step(1, "Alice of acme writes two notes and reads them");
+    for title in ["Launch plan", "Salaries"] {
+        let written = acme
+            .user
+            .post(&at_acme, "/notes", json!({ "title": title }))
+            .await?;
+        show("alice", &at_acme, "POST /notes", &written);
+        ensure!(written.status == 201);
+    }
+    let notes = acme.user.get(&at_acme, "/notes").await?;
+    show("alice", &at_acme, "GET /notes", &notes);
+    ensure!(titles(&notes) == ["Launch plan", "Salaries"]);
+    claim("both are there");
+
+    step(2, "Bob of globex sees nothing of it");
+    let written = globex
+        .user
+        .post(&at_globex, "/notes", json!({ "title": "Hello" }))
+        .await?;
+    show("bob", &at_globex, "POST /notes", &written);
+    let notes = globex.user.get(&at_globex, "/notes").await?;
+    show("bob", &at_globex, "GET /notes", &notes);
+    ensure!(titles(&notes) == ["Hello"]);
+    claim("the list's SQL has no WHERE: PostgreSQL itself returns the tenant's rows only");
+    let rows = count(database, acme.id).await? + count(database, globex.id).await?;
+    ensure!(rows == 3, "{rows} rows in the table");
+    claim("the table holds 3 rows, as its administrator sees it");
+
+    step(
+        3,
+        "Alice's token is refused at Bob's host, like a tenant that does not exist",
+    );
+    let refused = acme.user.get(&at_globex, "/notes").await?;
+    show("alice", &at_globex, "GET /notes", &refused);
+    let nowhere = acme.user.get("nobody.notes.localhost", "/notes").await?;
+    show("alice", "nobody.notes.localhost", "GET /notes", &nowhere);
+    ensure!(refused.status == 404 && refused.body == nowhere.body);
+    claim("the two answers are the same; the audit trail knows the difference");
+
+    step(
+        4,
+        "A careless import writes the tenant that the client names",
+    );
+    let before = count(database, globex.id).await?;
+    let row = |tenant: TenantId| json!({ "tenant_id": tenant, "title": "Slipped in" });
+    let own = acme
+        .user
+        .post(&at_acme, "/careless/import", row(acme.id))
+        .await?;
+    show(
+        "alice",
+        &at_acme,
+        "POST /careless/import (own tenant)",
+        &own,
+    );
+    let foreign = acme
+        .user
+        .post(&at_acme, "/careless/import", row(globex.id))
+        .await?;
+    show(
+        "alice",
+        &at_acme,
+        "POST /careless/import (globex)",
+        &foreign,
+    );
+    ensure!(own.status == 201 && foreign.status == 500);
+    ensure!(count(database, globex.id).await? == before);
+    claim("PostgreSQL refused the row; the answer tells nothing of what it said");
+
+    step(5, "Work that leaves the request keeps its tenant");
+    let started = globex.user.post(&at_globex, "/digest", Value::Null).await?;
+    show("bob", &at_globex, "POST /digest", &started);
+    ensure!(started.status == 202);
+    let digest = eventually_digest(globex, &at_globex).await?;
+    ensure!(digest == "1 notes so far", "the digest says `{digest}`");
+    claim(&format!("the digest of the background task says: {digest}"));
+
+    step(6, "A suspended tenant is refused on its next request");
+    let suspend = format!("/operator/tenants/{}/suspend", acme.id);
+    let done = service
+        .operator
+        .post("localhost", &suspend, Value::Null)
+        .await?;
+    show(
+        "operator",
+        "localhost",
+        "POST /operator/tenants/…/suspend",
+        &done,
+    );
+    let refused = acme.user.get(&at_acme, "/notes").await?;
+    show("alice", &at_acme, "GET /notes", &refused);
+    ensure!(done.status == 204 && refused.status == 403);
+    ensure!(refused.body["type"] == "urn:tenancy:problem:tenant-suspended");
+    let untouched = globex.user.get(&at_globex, "/notes").await?;
+    ensure!(untouched.status == 200);
+    let activate = suspend.replace("suspend", "activate");
+    let done = service
+        .operator
+        .post("localhost", &activate, Value::Null)
+        .await?;
+    let back = acme.user.get(&at_acme, "/notes").await?;
+    ensure!(done.status == 204 && back.status == 200);
+    claim("globex was served meanwhile, and acme is again");
+
+    let audited = audited(database).await?;
+    ensure!(audited >= 2, "{audited} refusals in the audit trail");
+    println!("\nEvery step showed what it claims; {audited} refusals are in the audit trail.\n");
+    Ok(())
+}
+
+fn host(customer: &Customer) -> String {
+    format!("{}.notes.localhost", customer.slug)
+}
+
+fn step(number: u8, what: &str) {
+    println!("\n{number}. {what}");
+}
+
+fn show(who: &str, host: &str, request: &str, answer: &Answer) {
+    let told = match &answer.body {
+        Value::Null => String::new(),
+        Value::Array(_) => format!("  {:?}", titles(answer)),
+        body => format!(
+            "  {}",
+            body["type"]
+                .as_str()
+                .or(body["title"].as_str())
+                .unwrap_or("")
+        ),
+    };
+    println!(
+        "   {who:<9} {host:<24} {request:<36} {}{told}",
+        answer.status
+    );
+}
+
+fn claim(what: &str) {
+    println!("   ✔ {what}");
+}
+
+fn titles(answer: &Answer) -> Vec<&str> {
+    let notes = answer
+        .body
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default();
+    notes
+        .iter()
+        .filter_map(|note| note["title"].as_str())
+        .collect()
+}
+
+/// Counts a tenant's rows as the administrator of the database, past row security.
+async fn count(database: &TestDatabase, tenant: TenantId) -> anyhow::Result<i64> {
+    let mut admin = database.admin().await?;
+    let sql = format!("SELECT count(*) FROM notes WHERE tenant_id = '{tenant}'");
+    Ok(sqlx::query_scalar(AssertSqlSafe(sql))
+        .fetch_one(&mut admin)
+        .await?)
+}
+
+/// Counts the refusals of authenticated callers; they are written behind the answers.
+async fn audited(database: &TestDatabase) -> anyhow::Result<i64> {
+    let mut admin = database.admin().await?;
+    let mut found = 0;
+    for _ in 0..100 {
+        found = sqlx::query_scalar(
+            "SELECT count(*) FROM tenancy.audit_log WHERE outcome = 'refused' AND actor IS NOT NULL",
+        )
+        .fetch_one(&mut admin)
+        .await?;
+        if found >= 3 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    Ok(found)
+}
+
+async fn eventually_digest(customer: &Customer, host: &str) -> anyhow::Result<String> {
+    for _ in 0..100 {
+        let notes = customer.user.get(host, "/notes").await?;
+        let all = notes.body.as_array().map(Vec::as_slice).unwrap_or_default();
+        if let Some(digest) = all.iter().find(|note| note["title"] == "Digest") {
+            return Ok(digest["body"].as_str().unwrap_or_default().to_owned());
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    anyhow::bail!("the digest was not written")
+}

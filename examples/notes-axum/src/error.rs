@@ -1,0 +1,27 @@
+//! One error for all handlers.
+
+use axum::{
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+
+/// Why a request was not served.
+pub(crate) enum Error {
+    NotFound,
+    Tenancy(tenancy_axum::Error),
+}
+
+impl<E: Into<tenancy_axum::Error>> From<E> for Error {
+    fn from(error: E) -> Self {
+        Self::Tenancy(error.into())
+    }
+}
+
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        match self {
+            Self::NotFound => StatusCode::NOT_FOUND.into_response(),
+            Self::Tenancy(error) => error.into_response(),
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! A notes service for many customers: axum, sqlx and tenancy.
+//!
+//! `notes-axum install` prepares the database, `notes-axum provision <slug> <name> <owner>` adds a
+//! tenant, and `notes-axum` serves. The neighbour `notes-before` is the same service before.
+
+mod careless;
+mod digest;
+mod error;
+mod notes;
+mod operator;
+mod provision;
+mod setup;
+
+use axum::{
+    Router,
+    routing::{get, post},
+};
+use tenancy_axum::{RequirePermission, TenancyLayer, ready};
+use tenancy_sqlx::TenantPool;
+use tracing_subscriber::EnvFilter;
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into()))
+        .with_writer(std::io::stderr)
+        .init();
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments
+        .iter()
+        .map(String::as_str)
+        .collect::<Vec<_>>()
+        .as_slice()
+    {
+        [] => serve().await,
+        ["install"] => setup::install().await,
+        ["provision", slug, name, owner] => provision::run(slug, name, owner).await,
+        _ => Err("usage: notes-axum [install | provision <slug> <name> <owner's id>]".into()),
+    }
+}
+
+async fn serve() -> Result<(), Box<dyn std::error::Error>> {
+    let tenancy = setup::tenancy().await?;
+    let pool = TenantPool::connect(&std::env::var("DATABASE_URL")?, &tenancy).await?;
+
+    let reading = RequirePermission::new(&tenancy, "notes:read")?;
+    let writing = RequirePermission::new(&tenancy, "notes:write")?;
+    let app = Router::new()
+        .route("/notes", post(notes::create).layer(writing.clone()))
+        .route(
+            "/notes/{id}",
+            axum::routing::delete(notes::delete).layer(writing.clone()),
+        )
+        .route("/digest", post(digest::start).layer(writing.clone()))
+        .route("/careless/import", post(careless::import).layer(writing))
+        .route("/notes", get(notes::list).layer(reading.clone()))
+        .route("/notes/{id}", get(notes::read).layer(reading))
+        .layer(TenancyLayer::new(&tenancy))
+        .merge(operator::routes(&tenancy)?)
+        .route("/ready", get(ready(&tenancy).pool(&pool)))
+        .with_state(pool);
+
+    let address = std::env::var("NOTES_ADDRESS").unwrap_or_else(|_| "127.0.0.1:3000".into());
+    let listener = tokio::net::TcpListener::bind(address).await?;
+    tracing::info!(address = %listener.local_addr()?, "listening");
+    let interrupted = async { drop(tokio::signal::ctrl_c().await) };
+    Ok(axum::serve(listener, app)
+        .with_graceful_shutdown(interrupted)
+        .await?)
+}

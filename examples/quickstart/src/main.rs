@@ -1,0 +1,83 @@
+//! Two tenants in memory behind an axum router. Needs nothing installed: `cargo run -p quickstart`.
+
+use axum::{Router, routing::get};
+use tenancy_axum::{Error, TenancyLayer, Tenant};
+use tenancy_core::{
+    DirectoryStore, Identification, Membership, MemoryDirectory, PermissionRegistry, SystemRole,
+    Tenancy, TenantStatus, UserId,
+    jwt::{Algorithm, JwtAuthenticator, VerificationKey},
+};
+
+const SECRET: &[u8] = b"replace me by 32 random bytes or more";
+
+async fn hello(tenant: Tenant) -> Result<String, Error> {
+    tenant.require("greeting:read")?;
+    Ok(format!("Hello from {}\n", tenant.tenant().name))
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    // Where tenants and memberships are kept: here in memory, else in PostgreSQL.
+    let directory = MemoryDirectory::new();
+    let alice = new_tenant(&directory, "acme", "Acme Ltd").await?;
+    let bob = new_tenant(&directory, "globex", "Globex Inc").await?;
+
+    let tokens = JwtAuthenticator::builder("https://login.example.com", "quickstart")
+        .key(VerificationKey::hmac(Algorithm::HS256, SECRET)?)
+        .build()?;
+    let permissions = PermissionRegistry::builder()
+        .permission("greeting:read", SystemRole::Viewer)
+        .build()?;
+    let tenancy = Tenancy::builder(directory)
+        .identification(Identification::new().header("x-organization-id"))
+        .authenticator(tokens)
+        .permissions(permissions)
+        .build()?;
+
+    let app = Router::new()
+        .route("/", get(hello))
+        .layer(TenancyLayer::new(&tenancy));
+
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
+    println!("Alice's tenant greets her, and is not there for Bob:\n");
+    for user in [alice, bob] {
+        println!(
+            "  curl -i http://localhost:3000 -H 'x-organization-id: acme' \\\n    \
+             -H 'authorization: Bearer {}'\n",
+            token(user)?
+        );
+    }
+    Ok(axum::serve(listener, app).await?)
+}
+
+/// Adds a tenant with a new user as its owner.
+async fn new_tenant(
+    directory: &MemoryDirectory,
+    slug: &str,
+    name: &str,
+) -> Result<UserId, Box<dyn std::error::Error>> {
+    let tenant = tenancy_core::Tenant::new(slug.parse()?, name).with_status(TenantStatus::Active);
+    let owner = UserId::new();
+    directory.create_tenant(&tenant).await?;
+    directory
+        .put_membership(&Membership::new(tenant.id, owner, SystemRole::Owner.name()))
+        .await?;
+    Ok(owner)
+}
+
+/// What your identity provider does: signs who the user is. It says nothing about tenants.
+fn token(user: UserId) -> Result<String, Box<dyn std::error::Error>> {
+    let exp = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)?
+        .as_secs()
+        + 3600;
+    let claims = serde_json::json!({
+        "iss": "https://login.example.com", "aud": "quickstart", "sub": user, "exp": exp,
+    });
+    let key = jsonwebtoken::EncodingKey::from_secret(SECRET);
+    Ok(jsonwebtoken::encode(
+        &jsonwebtoken::Header::default(),
+        &claims,
+        &key,
+    )?)
+}

@@ -1,0 +1,74 @@
+//! The extractor of routes that have a tenant.
+
+use std::ops::Deref;
+
+use axum::extract::{FromRequestParts, OptionalFromRequestParts};
+use http::request::Parts;
+use tenancy_core::TenantContext;
+
+use super::Asking;
+use crate::Error;
+
+/// The request's [`TenantContext`].
+///
+/// On a route whose tenant is optional, a request without one is refused: with 401 if it has no
+/// credential either, else with 400. `Option<Tenant>` is `None` there, as is
+/// [`MaybeTenant`](crate::MaybeTenant); neither hides a mistake.
+///
+/// # Errors
+/// Status 500 if no [`TenancyLayer`](crate::TenancyLayer) covers the route, or if it is declared
+/// central; the log says which and what to do.
+///
+/// # Example
+/// ```
+/// use tenancy_axum::{Error, Tenant};
+///
+/// async fn whoami(tenant: Tenant) -> Result<String, Error> {
+///     tenant.require("notes:read")?;
+///     Ok(format!("{} in {}", tenant.principal().actor, tenant.tenant().name))
+/// }
+/// ```
+#[derive(Debug, Clone)]
+#[allow(
+    clippy::exhaustive_structs,
+    reason = "a newtype that handlers take apart"
+)]
+pub struct Tenant(pub TenantContext);
+
+impl Deref for Tenant {
+    type Target = TenantContext;
+
+    fn deref(&self) -> &TenantContext {
+        &self.0
+    }
+}
+
+impl From<Tenant> for TenantContext {
+    fn from(tenant: Tenant) -> Self {
+        tenant.0
+    }
+}
+
+fn asking(parts: &Parts) -> Asking<'_> {
+    Asking {
+        what: "the extractor `Tenant`",
+        uri: &parts.uri,
+        extensions: &parts.extensions,
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Tenant {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Error> {
+        asking(parts).tenant().cloned().map(Self)
+    }
+}
+
+impl<S: Send + Sync> OptionalFromRequestParts<S> for Tenant {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Error> {
+        Ok(asking(parts).tenant_if_any()?.cloned().map(Self))
+    }
+}

@@ -1,0 +1,145 @@
+//! The future of the layer's service.
+
+use std::{
+    fmt,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use http::{Method, Request, Response};
+use pin_project_lite::pin_project;
+use tenancy_core::{Admitted, PendingAdmission, Refusal, RefusalKind, RouteNeeds, Tenancy};
+use tower_service::Service;
+
+use super::Answer;
+use crate::carried;
+
+pin_project! {
+    /// The future of [`TenancyService`](crate::TenancyService).
+    ///
+    /// Safe to drop at any point: a request that is still being decided has not reached the inner
+    /// service.
+    #[must_use = "futures do nothing unless polled"]
+    pub struct ResponseFuture<S, ReqBody>
+    where
+        S: Service<Request<ReqBody>>,
+    {
+        #[pin]
+        state: State<S, ReqBody>,
+    }
+}
+
+pin_project! {
+    #[project = StateProj]
+    enum State<S, ReqBody>
+    where
+        S: Service<Request<ReqBody>>,
+    {
+        Deciding {
+            deciding: Box<Deciding<S, ReqBody>>,
+        },
+        Answering {
+            #[pin]
+            answer: Answer<S::Future>,
+        },
+    }
+}
+
+impl<S, ReqBody> ResponseFuture<S, ReqBody>
+where
+    S: Service<Request<ReqBody>>,
+{
+    pub(super) const fn answering(answer: Answer<S::Future>) -> Self {
+        Self {
+            state: State::Answering { answer },
+        }
+    }
+
+    pub(super) fn deciding(
+        pending: PendingAdmission,
+        service: S,
+        request: Request<ReqBody>,
+        tenancy: Tenancy,
+        needs: RouteNeeds,
+    ) -> Self {
+        let decision = Box::pin(pending.resolve());
+        let deciding = Deciding {
+            decision,
+            service,
+            request: Some(request),
+            tenancy,
+            needs,
+        };
+        Self {
+            state: State::Deciding {
+                deciding: Box::new(deciding),
+            },
+        }
+    }
+}
+
+/// A request that waits for a store.
+struct Deciding<S, ReqBody> {
+    decision: Pin<Box<dyn Future<Output = Result<Admitted, Refusal>> + Send>>,
+    /// The service that was ready when the request came.
+    service: S,
+    request: Option<Request<ReqBody>>,
+    tenancy: Tenancy,
+    needs: RouteNeeds,
+}
+
+impl<S, ReqBody> Deciding<S, ReqBody>
+where
+    S: Service<Request<ReqBody>>,
+{
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Answer<S::Future>> {
+        let decided = ready!(self.decision.as_mut().poll(cx));
+        let Some(mut request) = self.request.take() else {
+            // Only after the inner service panicked in `call` and was polled all the same.
+            let refusal = Refusal::new(RefusalKind::Internal, "polled-after-panic");
+            return Poll::Ready(Answer::refused(refusal, false));
+        };
+        Poll::Ready(match decided {
+            Ok(admitted) => {
+                carried::carry(
+                    request.extensions_mut(),
+                    &self.tenancy,
+                    self.needs,
+                    admitted,
+                );
+                Answer::calling(self.service.call(request))
+            }
+            Err(refusal) => Answer::refused(refusal, request.method() == Method::HEAD),
+        })
+    }
+}
+
+impl<S, ReqBody, ResBody> Future for ResponseFuture<S, ReqBody>
+where
+    S: Service<Request<ReqBody>, Response = Response<ResBody>>,
+    ResBody: From<String>,
+{
+    type Output = Result<S::Response, S::Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut state = self.project().state;
+        loop {
+            match state.as_mut().project() {
+                StateProj::Deciding { deciding } => {
+                    let answer = ready!(deciding.poll(cx));
+                    state.set(State::Answering { answer });
+                }
+                StateProj::Answering { answer } => return answer.poll(cx),
+            }
+        }
+    }
+}
+
+impl<S, ReqBody> fmt::Debug for ResponseFuture<S, ReqBody>
+where
+    S: Service<Request<ReqBody>>,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture").finish_non_exhaustive()
+    }
+}

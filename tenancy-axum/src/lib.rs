@@ -1,0 +1,91 @@
+//! Multi-tenancy for axum, and for any tower service over `http` 1.
+//!
+//! * [`TenancyLayer`] decides about a request before a handler sees it: which tenant, who is
+//!   calling, whether that goes together.
+//! * [`Tenant`], [`MaybeTenant`] and [`Principal`] are what handlers ask for; with the feature
+//!   `sqlx`, so is `TenantDb`, the database as the tenant sees it.
+//! * [`RequirePermission`] guards a route; [`Error`] is what handlers fail with; [`ready`] tells an
+//!   orchestrator whether the service can work.
+//!
+//! The engine behind them, and everything a context can do, is in [`tenancy_core`].
+//!
+//! # Example: a service with one tenant
+//! ```
+//! use std::net::SocketAddr;
+//!
+//! use axum::{Router, routing::get};
+//! use tenancy_axum::{Error, RequirePermission, TenancyLayer, Tenant};
+//! use tenancy_core::{
+//!     DirectoryStore, Identification, MemoryDirectory, Membership, PermissionRegistry, SystemRole,
+//!     Tenancy, TenantStatus, UserId,
+//!     jwt::{Algorithm, JwtAuthenticator, VerificationKey},
+//! };
+//!
+//! async fn notes(tenant: Tenant) -> Result<String, Error> {
+//!     tenant.require("notes:read")?;
+//!     Ok(format!("the notes of {}", tenant.tenant().name))
+//! }
+//!
+//! async fn export(tenant: Tenant) -> String {
+//!     format!("everything of {}", tenant.tenant().name)
+//! }
+//!
+//! #[tokio::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let directory = MemoryDirectory::new();
+//!     let acme = tenancy_core::Tenant::new("acme".parse()?, "Acme Ltd")
+//!         .with_status(TenantStatus::Active);
+//!     directory.create_tenant(&acme).await?;
+//!     directory.put_membership(&Membership::new(acme.id, UserId::new(), "owner".parse()?)).await?;
+//!
+//!     let key = VerificationKey::hmac(Algorithm::HS256, b"0123456789abcdef0123456789abcdef")?;
+//!     let tenancy = Tenancy::builder(directory)
+//!         .identification(Identification::new().header("x-organization-id"))
+//!         .authenticator(
+//!             JwtAuthenticator::builder("https://login.example", "notes").key(key).build()?,
+//!         )
+//!         .permissions(
+//!             PermissionRegistry::builder()
+//!                 .permission("notes:read", SystemRole::Viewer)
+//!                 .permission("notes:export", SystemRole::Admin)
+//!                 .build()?,
+//!         )
+//!         .build()?;
+//!
+//!     let app = Router::new()
+//!         .route("/notes", get(notes))
+//!         .route("/export", get(export).layer(RequirePermission::new(&tenancy, "notes:export")?))
+//!         .layer(TenancyLayer::new(&tenancy))
+//!         .route("/health/ready", get(tenancy_axum::ready(&tenancy)));
+//!
+//! #   if true { return Ok(()); }
+//!     let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
+//!     axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>()).await?;
+//!     Ok(())
+//! }
+//! ```
+#![doc = include_str!("docs/layers.md")]
+#![doc = include_str!("docs/deployment.md")]
+//! # Features
+//! None is on by default.
+//! * `sqlx`: the extractor `TenantDb`, `?` on errors of `tenancy-sqlx` and sqlx, the pool in the
+//!   readiness check.
+
+mod carried;
+mod error;
+mod extract;
+mod guard;
+mod layer;
+mod peer;
+mod ready;
+mod response;
+mod view;
+
+pub use error::Error;
+#[cfg(feature = "sqlx")]
+pub use extract::TenantDb;
+pub use extract::{MaybeTenant, Principal, Tenant};
+pub use guard::{GuardFuture, GuardService, RequirePermission};
+pub use layer::{ResponseFuture, TenancyLayer, TenancyService};
+pub use peer::PeerAddr;
+pub use ready::{Readiness, ready};

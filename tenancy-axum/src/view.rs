@@ -1,0 +1,147 @@
+//! How the engine sees a request of `http` 1.
+
+use std::net::{IpAddr, SocketAddr};
+
+use axum::extract::{ConnectInfo, OriginalUri, connect_info::MockConnectInfo};
+use http::{Extensions, HeaderMap, Request, Uri};
+use tenancy_core::{Field, RequestView};
+
+use crate::PeerAddr;
+
+/// The head of a request.
+#[derive(Debug)]
+pub(crate) struct HeadView<'a> {
+    headers: &'a HeaderMap,
+    uri: &'a Uri,
+    path: &'a str,
+    peer: Option<IpAddr>,
+}
+
+impl<'a> HeadView<'a> {
+    pub(crate) fn of<B>(request: &'a Request<B>) -> Self {
+        Self {
+            headers: request.headers(),
+            uri: request.uri(),
+            path: original_path(request.uri(), request.extensions()),
+            peer: peer(request.extensions()),
+        }
+    }
+}
+
+/// The path as the client sent it: a nested router sees a shorter one, and a rule that reads the
+/// tenant from the path must not depend on where the layer stands.
+pub(crate) fn original_path<'a>(uri: &'a Uri, extensions: &'a Extensions) -> &'a str {
+    extensions
+        .get::<OriginalUri>()
+        .map_or(uri, |original| &original.0)
+        .path()
+}
+
+fn peer(extensions: &Extensions) -> Option<IpAddr> {
+    if let Some(PeerAddr(ip)) = extensions.get() {
+        return Some(*ip);
+    }
+    if let Some(ConnectInfo(address)) = extensions.get::<ConnectInfo<SocketAddr>>() {
+        return Some(address.ip());
+    }
+    extensions
+        .get::<MockConnectInfo<SocketAddr>>()
+        .map(|mock| mock.0.ip())
+}
+
+impl RequestView for HeadView<'_> {
+    fn header(&self, name: &str) -> Field<'_> {
+        let mut values = self.headers.get_all(name).iter();
+        match (values.next(), values.next()) {
+            (None, _) => Field::Absent,
+            (Some(_), Some(_)) => Field::Repeated,
+            (Some(value), None) => value.to_str().map_or(Field::NotText, Field::One),
+        }
+    }
+
+    fn authority(&self) -> Option<&str> {
+        self.uri.authority().map(http::uri::Authority::as_str)
+    }
+
+    fn path(&self) -> &str {
+        self.path
+    }
+
+    fn peer(&self) -> Option<IpAddr> {
+        self.peer
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request() -> http::request::Builder {
+        Request::builder().uri("/notes?x=1")
+    }
+
+    #[test]
+    fn a_field_that_is_not_one_text_is_seen_as_such() {
+        let request = request()
+            .header("x-one", "acme")
+            .header("x-two", "acme")
+            .header("x-two", "acme")
+            .header("x-latin", b"caf\xe9".as_slice())
+            .header("x-utf8", "café".as_bytes())
+            .header("x-empty", "")
+            .body(())
+            .unwrap();
+        let view = HeadView::of(&request);
+        for (name, want) in [
+            ("x-none", Field::Absent),
+            ("x-one", Field::One("acme")),
+            ("x-two", Field::Repeated),
+            ("x-latin", Field::NotText),
+            ("x-utf8", Field::NotText),
+            ("x-empty", Field::One("")),
+            ("not a name", Field::Absent),
+        ] {
+            assert_eq!(view.header(name), want, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_target_gives_path_and_authority() {
+        let origin_form = request().body(()).unwrap();
+        let view = HeadView::of(&origin_form);
+        assert_eq!((view.path(), view.authority()), ("/notes", None));
+
+        let http2 = Request::builder()
+            .uri("https://acme.example:8443/notes")
+            .body(())
+            .unwrap();
+        let view = HeadView::of(&http2);
+        assert_eq!(
+            (view.path(), view.authority()),
+            ("/notes", Some("acme.example:8443"))
+        );
+    }
+
+    #[test]
+    fn a_nested_router_does_not_shorten_the_path() {
+        let original = OriginalUri(Uri::from_static("/t/acme/notes"));
+        let nested = request().extension(original).body(()).unwrap();
+        assert_eq!(HeadView::of(&nested).path(), "/t/acme/notes");
+    }
+
+    #[test]
+    fn the_peer_is_the_connections() {
+        let address = |ip: [u8; 4]| SocketAddr::from((ip, 4711));
+        let peer =
+            |request: http::request::Builder| HeadView::of(&request.body(()).unwrap()).peer();
+        assert_eq!(peer(request()), None);
+        let connected = request().extension(ConnectInfo(address([10, 0, 0, 1])));
+        assert_eq!(peer(connected), Some(IpAddr::from([10, 0, 0, 1])));
+        let mocked = request().extension(MockConnectInfo(address([10, 0, 0, 2])));
+        assert_eq!(peer(mocked), Some(IpAddr::from([10, 0, 0, 2])));
+        let own = request()
+            .extension(ConnectInfo(address([10, 0, 0, 1])))
+            .extension(PeerAddr(IpAddr::from([10, 0, 0, 3])));
+        assert_eq!(peer(own), Some(IpAddr::from([10, 0, 0, 3])));
+    }
+}

@@ -1,0 +1,15 @@
+//! The crate from outside: requests through real tower services, answers as a client sees them.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+mod cancellation;
+mod errors;
+mod extractors;
+mod guards;
+mod header_tricks;
+mod layer_order;
+mod nesting;
+mod readiness;
+mod refusals;
+mod server;
+mod support;
+mod tower_services;
