@@ -16,92 +16,86 @@ use crate::{
 ///
 /// ```compile_fail
 /// // There is no public constructor.
-/// let context = tenancy_core::TenantContext { inner: todo!() };
+/// let context = tenancy_core::TenantContext { engine: todo!(), parts: todo!(), ip: None };
 /// ```
 #[derive(Clone)]
 pub struct TenantContext {
-    inner: Arc<Inner>,
-}
-
-struct Inner {
     engine: Tenancy,
-    parts: Parts,
+    parts: Arc<Parts>,
+    ip: Option<IpAddr>,
 }
 
-/// What a context consists of.
+/// What a context consists of, apart from the request it was made for.
 pub(crate) struct Parts {
     pub(crate) tenant: Arc<Tenant>,
     pub(crate) principal: Arc<Principal>,
     pub(crate) role: Option<RoleName>,
     pub(crate) project: Option<ProjectId>,
     pub(crate) permissions: PermissionSet,
-    pub(crate) ip: Option<IpAddr>,
 }
 
 impl TenantContext {
-    pub(crate) fn new(engine: Tenancy, parts: Parts) -> Self {
-        Self {
-            inner: Arc::new(Inner { engine, parts }),
-        }
+    pub(crate) fn new(engine: Tenancy, parts: Arc<Parts>, ip: Option<IpAddr>) -> Self {
+        Self { engine, parts, ip }
     }
 
     /// The tenant's record as it was when the request was admitted.
     #[must_use]
     pub fn tenant(&self) -> &Tenant {
-        &self.inner.parts.tenant
+        &self.parts.tenant
     }
 
     /// The tenant's id.
     #[must_use]
     pub fn tenant_id(&self) -> TenantId {
-        self.inner.parts.tenant.id
+        self.parts.tenant.id
     }
 
     /// The tenant's generation when the request was admitted.
     #[must_use]
     pub fn generation(&self) -> Generation {
-        self.inner.parts.tenant.generation
+        self.parts.tenant.generation
     }
 
     /// Who acts.
     #[must_use]
     pub fn principal(&self) -> &Principal {
-        &self.inner.parts.principal
+        &self.parts.principal
     }
 
     pub(crate) fn principal_arc(&self) -> &Arc<Principal> {
-        &self.inner.parts.principal
+        &self.parts.principal
     }
 
     /// The user who acts, if it is one.
     #[must_use]
     pub fn user_id(&self) -> Option<UserId> {
-        self.inner.parts.principal.user()
+        self.parts.principal.user()
     }
 
     /// The user's role in the tenant, if the actor is a user.
     #[must_use]
     pub fn role(&self) -> Option<&RoleName> {
-        self.inner.parts.role.as_ref()
+        self.parts.role.as_ref()
     }
 
     /// The project the request is for, if it named one.
     #[must_use]
     pub fn project_id(&self) -> Option<ProjectId> {
-        self.inner.parts.project
+        self.parts.project
     }
 
     /// Everything the principal may do here: its roles' permissions within its credential's scope.
     #[must_use]
     pub fn permissions(&self) -> PermissionSet {
-        self.inner.parts.permissions
+        self.parts.permissions
     }
 
     /// Whether the principal holds a permission. A few nanoseconds; records nothing.
     #[inline]
     #[must_use]
     pub fn allows(&self, permission: PermissionId) -> bool {
-        self.inner.parts.permissions.contains(permission)
+        self.parts.permissions.contains(permission)
     }
 
     /// Requires a permission by name, and records a refusal.
@@ -117,7 +111,7 @@ impl TenantContext {
     /// # }
     /// ```
     pub fn require(&self, permission: &str) -> Result<(), Refusal> {
-        match self.inner.engine.permissions().id(permission) {
+        match self.engine.permissions().id(permission) {
             Some(id) if self.allows(id) => Ok(()),
             Some(_) => Err(self.denied(permission)),
             None => {
@@ -143,8 +137,7 @@ impl TenantContext {
             return Ok(());
         }
         Err(self.denied(
-            self.inner
-                .engine
+            self.engine
                 .permissions()
                 .name(permission)
                 .unwrap_or("unknown"),
@@ -152,12 +145,12 @@ impl TenantContext {
     }
 
     fn denied(&self, permission: &str) -> Refusal {
-        let parts = &self.inner.parts;
-        self.inner.engine.record_denied(
+        let parts = &self.parts;
+        self.engine.record_denied(
             Refusal::permission_denied(permission),
             parts.tenant.id,
             parts.principal.actor.clone(),
-            parts.ip,
+            self.ip,
             permission,
         )
     }
@@ -169,13 +162,13 @@ impl TenantContext {
     pub fn settings<T: DeserializeOwned + Send + Sync + 'static>(
         &self,
     ) -> Result<Arc<T>, SettingsError> {
-        self.inner.parts.tenant.settings.typed()
+        self.parts.tenant.settings.typed()
     }
 
     /// The engine that made this context.
     #[must_use]
     pub fn tenancy(&self) -> &Tenancy {
-        &self.inner.engine
+        &self.engine
     }
 
     /// Records the context on a `tracing` span that declares any of the fields `tenant.id`,
@@ -184,7 +177,7 @@ impl TenantContext {
         if span.is_disabled() {
             return;
         }
-        let parts = &self.inner.parts;
+        let parts = &self.parts;
         span.record("tenant.id", tracing::field::display(parts.tenant.id));
         span.record("tenant.slug", parts.tenant.slug.as_str());
         span.record("principal.kind", parts.principal.actor.kind());
@@ -210,9 +203,9 @@ impl fmt::Debug for TenantContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TenantContext")
             .field("tenant", &self.tenant_id())
-            .field("actor", &self.inner.parts.principal.actor)
-            .field("role", &self.inner.parts.role)
-            .field("project", &self.inner.parts.project)
+            .field("actor", &self.parts.principal.actor)
+            .field("role", &self.parts.role)
+            .field("project", &self.parts.project)
             .finish_non_exhaustive()
     }
 }

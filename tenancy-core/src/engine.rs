@@ -8,6 +8,7 @@ mod facts;
 mod feed;
 mod fill;
 mod refused;
+mod remembered;
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -26,6 +27,7 @@ use facts::{Caller, Facts, Presented};
 use feed::Feed;
 use fill::{ProjectAccess, ProjectKey};
 use refused::RefusalCounts;
+use remembered::Remembered;
 
 /// Multi-tenancy of one service: directory, identification, authenticators, permissions, audit
 /// trail, caches.
@@ -70,6 +72,7 @@ pub(crate) struct Inner {
     memberships: Lookup<(TenantId, UserId), Arc<Membership>>,
     roles: Lookup<TenantId, Arc<RoleTable>>,
     projects: Lookup<ProjectKey, Arc<ProjectAccess>>,
+    remembered: Remembered,
     sampler: Sampler,
     refusals: RefusalCounts,
 }

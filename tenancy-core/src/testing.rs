@@ -87,9 +87,8 @@ impl ContextBuilder {
             role: Some(self.role),
             project: self.project,
             permissions: mask.effective(),
-            ip: None,
         };
-        TenantContext::new(self.engine, parts)
+        TenantContext::new(self.engine, Arc::new(parts), None)
     }
 }
 

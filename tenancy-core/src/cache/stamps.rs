@@ -1,14 +1,11 @@
 //! Stamps: how everything cached about one tenant grows old with one addition.
 //!
 //! An entry remembers the stamp that was current before its load began. Dropping a tenant's
-//! entries is adding one to the counter its id hashes to: entries with an older stamp, and loads
+//! entries is adding one to the counter its id leads to: entries with an older stamp, and loads
 //! that began before, no longer count. A counter is shared by several tenants; the neighbours'
 //! entries are then loaded once more than needed.
 
-use std::{
-    hash::{BuildHasher, RandomState},
-    sync::atomic::{AtomicU64, Ordering},
-};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::TenantId;
 
@@ -26,7 +23,6 @@ pub(crate) struct Stamps {
     any: AtomicU64,
     /// Added to when everything is dropped.
     all: AtomicU64,
-    hasher: RandomState,
 }
 
 impl Stamps {
@@ -35,14 +31,13 @@ impl Stamps {
             stripes: (0..STRIPES).map(|_| AtomicU64::new(0)).collect(),
             any: AtomicU64::new(0),
             all: AtomicU64::new(0),
-            hasher: RandomState::new(),
         }
     }
 
     fn stripe(&self, tenant: TenantId) -> Option<&AtomicU64> {
-        let hash = self.hasher.hash_one(tenant);
-        self.stripes
-            .get(usize::try_from(hash % STRIPES as u64).unwrap_or(0))
+        // The low bits of a UUID are random, or at least differ from tenant to tenant.
+        let number = tenant.as_uuid().as_u128() % STRIPES as u128;
+        self.stripes.get(usize::try_from(number).unwrap_or(0))
     }
 
     /// The stamp of what belongs to one tenant.

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Inner, Tenancy, feed::Feed, refused::RefusalCounts};
+use super::{Inner, Tenancy, feed::Feed, refused::RefusalCounts, remembered::Remembered};
 use crate::{
     AuditSink, Authenticator, Clock, ConfigError, Directory, DirectoryStore, Identification,
     PermissionRegistry, RoleTable, SystemClock, TracingAuditSink,
@@ -152,6 +152,7 @@ impl TenancyBuilder {
             memberships: Lookup::new(self.cache_capacity, self.negative_ttl),
             roles: Lookup::new(self.cache_capacity, self.negative_ttl),
             projects: Lookup::new(self.cache_capacity, self.negative_ttl),
+            remembered: Remembered::new(self.cache_capacity),
             sampler: Sampler::new(),
             refusals: RefusalCounts::default(),
         };

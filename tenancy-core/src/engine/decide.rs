@@ -11,6 +11,7 @@ use super::{
     facts::{Facts, Presented},
     fill::{Fills, Miss, ProjectAccess, anonymous},
     refused::Refused,
+    remembered::Asking,
 };
 use crate::{
     Actor, Credential, Membership, MembershipStatus, PermissionSet, Principal, ProjectId, Reach,
@@ -45,20 +46,30 @@ impl Tenancy {
             fills,
             now,
         };
+        let before = self.inner().stamps.of_any();
         let principal = decision.principal()?;
+        let asking = decision.asking(principal.as_ref());
+        if let Some(parts) = decision.remembered(asking.as_ref())? {
+            let context = TenantContext::new(self.clone(), parts, facts.ip);
+            return Ok(Admitted::Tenant(context));
+        }
         let with_actor = |mut stop: Stop| {
             if let (Stop::Refused(refused), Some(principal)) = (&mut stop, &principal) {
                 refused.actor = Some(principal.actor.clone());
             }
             stop
         };
-        match decision
-            .context_parts(principal.as_ref())
-            .map_err(with_actor)?
-        {
-            Some(parts) => Ok(Admitted::Tenant(TenantContext::new(self.clone(), parts))),
-            None => Ok(Admitted::NoTenant(principal)),
+        let decided = decision.context_parts(principal.as_ref());
+        let Some(parts) = decided.map_err(with_actor)? else {
+            return Ok(Admitted::NoTenant(principal));
+        };
+        let parts = Arc::new(parts);
+        if let (Some(asking), true) = (&asking, fills.are_empty()) {
+            let inner = self.inner();
+            inner.remembered.keep(asking, &parts, &inner.stamps, before);
         }
+        let context = TenantContext::new(self.clone(), parts, facts.ip);
+        Ok(Admitted::Tenant(context))
     }
 }
 
@@ -70,6 +81,34 @@ struct Decision<'a> {
 }
 
 impl Decision<'_> {
+    /// What is asked, if it is a question whose answer can be remembered.
+    fn asking<'p>(&'p self, principal: Option<&'p Arc<Principal>>) -> Option<Asking<'p>> {
+        if self.facts.needs.tenant == TenantNeed::Central {
+            return None;
+        }
+        Some(Asking {
+            principal: principal?,
+            hints: self.facts.hints.as_ref().ok()?,
+            project: self.facts.project.ok()?,
+        })
+    }
+
+    /// The answer to the same question before.
+    fn remembered(&self, asking: Option<&Asking<'_>>) -> Step<Option<Arc<Parts>>> {
+        let Some(asking) = asking else {
+            return Ok(None);
+        };
+        let stamps = &self.engine.stamps;
+        let known = || match self.engine.remembered.get(asking, stamps) {
+            Some(parts) => Probe::Found(parts),
+            None => Probe::Unknown,
+        };
+        match self.cached(known)? {
+            Probe::Found(parts) => Ok(Some(parts)),
+            Probe::Absent | Probe::Unknown => Ok(None),
+        }
+    }
+
     /// Who is asking; `None` if nobody said and the route can do without.
     fn principal(&self) -> Step<Option<Arc<Principal>>> {
         let credential = match &self.facts.presented {
@@ -172,7 +211,6 @@ impl Decision<'_> {
             role,
             project: project.map(|access| access.project.id),
             permissions,
-            ip: self.facts.ip,
         })
     }
 

@@ -57,6 +57,16 @@ pub(super) fn anonymous() -> Arc<Principal> {
 }
 
 impl Fills {
+    /// Whether nothing has been loaded: then a decision rests on caches alone.
+    pub(super) fn are_empty(&self) -> bool {
+        self.feed_answered.is_none()
+            && self.verdicts.is_empty()
+            && self.tenants.is_empty()
+            && self.membership.is_none()
+            && self.roles.is_none()
+            && self.project.is_none()
+    }
+
     /// Whether the directory told its news when asked for this request; `None` if it was not asked.
     ///
     /// If it did not, nothing cached is used, and everything is asked for.

@@ -104,31 +104,38 @@ impl DomainName {
 /// Brings a host name into the one form in which domains are compared, or refuses it.
 pub(crate) fn normalize_domain(host: &str) -> Option<Cow<'_, str>> {
     let host = host.strip_suffix('.').unwrap_or(host);
-    let plain = !host.is_empty()
-        && host.len() <= 253
-        && host.split('.').all(is_plain_label)
-        && !host.split('.').any(|label| label.starts_with("xn--"));
-    let name = if plain {
-        Cow::Borrowed(host)
-    } else {
-        Cow::Owned(idna::domain_to_ascii_strict(host).ok()?)
-    };
-    let last = name.rsplit('.').next()?;
-    let is_domain = name.len() <= 253
-        && name.contains('.')
-        && name.split('.').all(is_plain_label)
-        // A numeric last label is an IPv4 address in the making (WHATWG URL, "ends in a number").
-        && !last.bytes().all(|b| b.is_ascii_digit());
-    is_domain.then_some(name)
+    if is_plain_domain(host) {
+        return Some(Cow::Borrowed(host));
+    }
+    // Upper case, international names, and what is no domain at all.
+    let name = idna::domain_to_ascii_strict(host).ok()?;
+    is_domain(&name).then_some(Cow::Owned(name))
 }
 
-fn is_plain_label(label: &str) -> bool {
-    (1..=63).contains(&label.len())
-        && label
-            .bytes()
-            .all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'))
-        && !label.starts_with('-')
-        && !label.ends_with('-')
+/// A domain that is in its form already and has no `xn--` label that would have to be checked.
+fn is_plain_domain(host: &str) -> bool {
+    is_domain(host) && !host.split('.').any(|label| label.starts_with("xn--"))
+}
+
+/// At least two labels of lower-case letters, digits and inner hyphens, the last not a number: that
+/// would be an IPv4 address in the making (WHATWG URL, "ends in a number").
+fn is_domain(name: &str) -> bool {
+    let (mut labels, mut last_is_number) = (0, true);
+    for label in name.split('.') {
+        let bytes = label.as_bytes();
+        let plain = (1..=63).contains(&bytes.len())
+            && bytes.first() != Some(&b'-')
+            && bytes.last() != Some(&b'-')
+            && bytes
+                .iter()
+                .all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'));
+        if !plain {
+            return false;
+        }
+        labels += 1;
+        last_is_number = bytes.iter().all(u8::is_ascii_digit);
+    }
+    name.len() <= 253 && labels >= 2 && !last_is_number
 }
 
 impl FromStr for DomainName {

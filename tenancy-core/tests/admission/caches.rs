@@ -5,7 +5,7 @@ use std::{sync::atomic::Ordering::SeqCst, time::Duration};
 
 use tenancy_core::{
     Admission, DirectoryStore as _, Membership, RefusalKind, RouteNeeds, SystemRole, Tenancy,
-    Tenant, TenantStatus,
+    Tenant, TenantStatus, testing::FakeRequest,
 };
 
 use crate::support::{World, answer};
@@ -37,6 +37,62 @@ async fn many_first_requests_ask_once() {
     assert!(admitted.iter().all(Result::is_ok));
     // The tenant, the membership, the roles: once each.
     assert_eq!(w.directory.asked.load(SeqCst), 3);
+}
+
+#[tokio::test]
+async fn an_admission_that_has_been_remembered_is_forgotten_with_what_it_rests_on() {
+    let w = World::new().await;
+    let admin = w.tenancy.admin();
+    let domain = "notes.acme.test".parse().unwrap();
+    admin.bind_domain(w.acme.id, &domain).await.unwrap();
+    let request = w.alice_at("notes.acme.test");
+    let warm = async || {
+        for _ in 0..4 {
+            assert_eq!(w.admit(&request).await.unwrap().tenant_id(), w.acme.id);
+        }
+        let asked = w.directory.asked.load(SeqCst);
+        assert!(w.admit(&request).await.is_ok());
+        assert_eq!(w.directory.asked.load(SeqCst), asked);
+    };
+    warm().await;
+    let viewer = Membership::new(w.acme.id, w.alice, SystemRole::Viewer.name());
+    admin.put_membership(&viewer).await.unwrap();
+    let context = w.admit(&request).await.unwrap();
+    assert_eq!(context.role().unwrap().as_str(), "viewer");
+    warm().await;
+    admin.suspend(w.acme.id).await.unwrap();
+    assert_eq!(w.refused(&request).await, (403, "tenant-suspended"));
+    admin.activate(w.acme.id).await.unwrap();
+    warm().await;
+    admin.remove_membership(w.acme.id, w.alice).await.unwrap();
+    assert_eq!(w.refused(&request).await, (404, "not-a-member"));
+    admin.put_membership(&viewer).await.unwrap();
+    warm().await;
+    w.clock.advance(Duration::from_secs(3600 + 31));
+    assert_eq!(w.refused(&request).await, (401, "token-expired"));
+}
+
+#[tokio::test]
+async fn what_is_remembered_of_one_host_or_user_is_nothing_to_another() {
+    let w = World::new().await;
+    let both = Membership::new(w.globex.id, w.alice, SystemRole::Viewer.name());
+    w.tenancy.admin().put_membership(&both).await.unwrap();
+    let bob = FakeRequest::new("/")
+        .header("host", HOST)
+        .bearer(&w.token(w.bob, serde_json::json!({})));
+    for _ in 0..5 {
+        let acme = w.admit(&w.alice_at(HOST)).await.unwrap();
+        let globex = w.admit(&w.alice_at("globex.notes.example")).await.unwrap();
+        assert_eq!(
+            (acme.tenant_id(), globex.tenant_id()),
+            (w.acme.id, w.globex.id)
+        );
+        assert_eq!(acme.role().unwrap().as_str(), "owner");
+        assert_eq!(globex.role().unwrap().as_str(), "viewer");
+        assert_eq!(w.refused(&bob).await, (404, "not-a-member"));
+        let contradicting = w.alice_at(HOST).header("x-organization-id", "globex");
+        assert_eq!(w.refused(&contradicting).await, (404, "hints-contradict"));
+    }
 }
 
 #[tokio::test]

@@ -1,0 +1,40 @@
+//! What the library costs, as ratios measured side by side in one run: `cargo bench`.
+//!
+//! `cargo bench -- admission` runs the parts whose name starts so: admission, sessions, http.
+//! `BENCH_SECONDS=0.2` sets how long each pair is measured (default 3 s).
+#![allow(clippy::unwrap_used, reason = "a benchmark ends at its first fault")]
+
+mod admission;
+mod http;
+mod ratio;
+mod sessions;
+mod world;
+
+fn main() {
+    // `cargo test --benches` passes `--test`: then a moment is enough to see that it runs.
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if arguments.iter().any(|argument| argument == "--test") {
+        ratio::hurry();
+    }
+    let wanted: Vec<_> = arguments.iter().filter(|a| !a.starts_with('-')).collect();
+    let runs =
+        |part: &str| wanted.is_empty() || wanted.iter().any(|w| part.starts_with(w.as_str()));
+
+    ratio::describe_machine();
+    let runtime = || {
+        tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .unwrap()
+    };
+    if runs("admission") {
+        runtime().block_on(admission::run());
+    }
+    if runs("sessions") {
+        runtime().block_on(sessions::run()).unwrap();
+    }
+    if runs("http") {
+        runtime().block_on(http::run()).unwrap();
+    }
+}

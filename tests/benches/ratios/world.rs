@@ -1,0 +1,84 @@
+//! An engine over memory with many tenants, and tokens for their owners.
+
+use serde_json::json;
+use tenancy_core::{
+    Admission, DirectoryStore as _, Identification, Membership, MemoryDirectory, SystemRole,
+    Tenancy, Tenant, TenantStatus, UserId, testing::FakeRequest,
+};
+use tenancy_tests::notes;
+
+pub(crate) struct World {
+    pub(crate) tenancy: Tenancy,
+    /// Slug and owner of each tenant.
+    pub(crate) tenants: Vec<(String, UserId)>,
+}
+
+impl World {
+    pub(crate) async fn new(tenants: usize) -> Self {
+        let directory = MemoryDirectory::new();
+        let mut known = Vec::with_capacity(tenants);
+        for number in 0..tenants {
+            let slug = format!("tenant-{number}");
+            let tenant =
+                Tenant::new(slug.parse().unwrap(), "A tenant").with_status(TenantStatus::Active);
+            let owner = UserId::new();
+            directory.create_tenant(&tenant).await.unwrap();
+            let membership = Membership::new(tenant.id, owner, SystemRole::Owner.name());
+            directory.put_membership(&membership).await.unwrap();
+            known.push((slug, owner));
+        }
+        let tenancy = Tenancy::builder(directory)
+            .identification(Identification::new().subdomains_of("notes.example"))
+            .authenticator(
+                tenancy_core::jwt::JwtAuthenticator::builder(notes::ISSUER, notes::AUDIENCE)
+                    .key(
+                        tenancy_core::jwt::VerificationKey::hmac(
+                            tenancy_core::jwt::Algorithm::HS256,
+                            notes::SECRET,
+                        )
+                        .unwrap(),
+                    )
+                    .cache_capacity(tenants * 2)
+                    .build()
+                    .unwrap(),
+            )
+            .permissions(notes::permissions().unwrap())
+            .build()
+            .unwrap();
+        Self {
+            tenancy,
+            tenants: known,
+        }
+    }
+
+    /// A request of each tenant's owner, each admitted once so that the caches are warm.
+    pub(crate) async fn warm_requests(&self) -> Vec<FakeRequest> {
+        let mut requests = Vec::with_capacity(self.tenants.len());
+        for (slug, owner) in &self.tenants {
+            let request = FakeRequest::new("/notes")
+                .header("host", format!("{slug}.notes.example"))
+                .bearer(&token(*owner));
+            match self
+                .tenancy
+                .admit(&request, tenancy_core::RouteNeeds::tenant())
+            {
+                Admission::Ready(admitted) => drop(admitted.unwrap()),
+                Admission::Pending(pending) => drop(pending.resolve().await.unwrap()),
+            }
+            requests.push(request);
+        }
+        requests
+    }
+}
+
+/// A token of a user, good for an hour.
+pub(crate) fn token(user: UserId) -> String {
+    let now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap();
+    let claims = json!({
+        "iss": notes::ISSUER, "aud": notes::AUDIENCE, "sub": user, "exp": now.as_secs() + 3600,
+    });
+    let key = jsonwebtoken::EncodingKey::from_secret(notes::SECRET);
+    jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &key).unwrap()
+}
