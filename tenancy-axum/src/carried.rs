@@ -30,7 +30,7 @@ pub(crate) enum Carried<'a> {
 }
 
 impl<'a> Carried<'a> {
-    /// Reads the note; at most one of the two is there.
+    /// A context goes before a note, because a note that came later took the context away.
     pub(crate) fn by(extensions: &'a Extensions) -> Self {
         if let Some(context) = extensions.get() {
             Self::Tenant(context)
@@ -52,7 +52,6 @@ pub(crate) fn carry(
     match admitted {
         Admitted::Tenant(context) => {
             context.record_on(&tracing::Span::current());
-            extensions.remove::<WithoutTenant>();
             extensions.insert(context);
         }
         Admitted::NoTenant(principal) => {
@@ -73,19 +72,19 @@ pub(crate) fn carry(
 pub(crate) fn is_settled(extensions: &Extensions, tenancy: &Tenancy, needs: RouteNeeds) -> bool {
     match Carried::by(extensions) {
         Carried::Tenant(context) => {
-            context.tenancy().is(tenancy)
-                && matches!(
-                    needs.tenant_need(),
-                    TenantNeed::Required | TenantNeed::Optional
-                )
-                && (context.principal().actor != Actor::Anonymous || admits_anonymous(needs))
+            let may_have_tenant = matches!(
+                needs.tenant_need(),
+                TenantNeed::Required | TenantNeed::Optional
+            );
+            let may_call = match context.principal().actor {
+                Actor::Anonymous => needs.admits_anonymous(),
+                // No request comes from the service itself; this context was put there by hand.
+                Actor::System => false,
+                _ => true,
+            };
+            context.tenancy().is(tenancy) && may_have_tenant && may_call
         }
         Carried::WithoutTenant(note) => note.tenancy.is(tenancy) && note.needs == needs,
         Carried::Nothing => false,
     }
-}
-
-/// Whether these needs admit callers without a credential.
-pub(crate) fn admits_anonymous(needs: RouteNeeds) -> bool {
-    needs == needs.or_anonymous()
 }

@@ -11,8 +11,6 @@ pub(crate) use answer::Answer;
 pub use future::ResponseFuture;
 pub use service::TenancyService;
 
-use crate::carried::admits_anonymous;
-
 /// Admits requests: finds their tenant, checks that the caller may act for it, refuses the others.
 ///
 /// An admitted request carries its [`TenantContext`](tenancy_core::TenantContext) in its
@@ -100,7 +98,7 @@ impl TenancyLayer {
 
     /// The order of calls does not matter: a tenant need leaves the need for a credential alone.
     fn with_need(mut self, needs: RouteNeeds) -> Self {
-        self.needs = if admits_anonymous(self.needs) {
+        self.needs = if self.needs.admits_anonymous() {
             needs.or_anonymous()
         } else {
             needs

@@ -20,5 +20,4 @@ use std::net::IpAddr;
 /// request.extensions_mut().insert(PeerAddr(IpAddr::from([10, 0, 0, 1])));
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(clippy::exhaustive_structs, reason = "an address and nothing else")]
 pub struct PeerAddr(pub IpAddr);

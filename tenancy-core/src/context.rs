@@ -101,8 +101,9 @@ impl TenantContext {
     /// Requires a permission by name, and records a refusal.
     ///
     /// # Errors
-    /// A [`Refusal`] with status 403 if the principal does not hold it, and with status 500 if the
-    /// application never declared it; the log then names it.
+    /// A [`Refusal`] with status 403 if the principal does not hold it, with status 401 if it is an
+    /// anonymous caller, who has yet to say who it is, and with status 500 if the application never
+    /// declared the permission; the log then names it.
     ///
     /// ```
     /// # fn handler(context: &tenancy_core::TenantContext) -> Result<(), tenancy_core::Refusal> {
@@ -131,7 +132,7 @@ impl TenantContext {
     /// Requires a permission that was looked up at start, and records a refusal.
     ///
     /// # Errors
-    /// A [`Refusal`] with status 403 if the principal does not hold it.
+    /// A [`Refusal`] with status 403 if the principal does not hold it, 401 if it is anonymous.
     pub fn require_id(&self, permission: PermissionId) -> Result<(), Refusal> {
         if self.allows(permission) {
             return Ok(());
@@ -145,14 +146,15 @@ impl TenantContext {
     }
 
     fn denied(&self, permission: &str) -> Refusal {
-        let parts = &self.parts;
-        self.engine.record_denied(
-            Refusal::permission_denied(permission),
-            parts.tenant.id,
-            parts.principal.actor.clone(),
-            self.ip,
-            permission,
-        )
+        let actor = self.parts.principal.actor.clone();
+        let refusal = if actor == Actor::Anonymous {
+            Refusal::new(RefusalKind::Unauthenticated, "anonymous-caller")
+        } else {
+            Refusal::permission_denied(permission)
+        };
+        let tenant = self.parts.tenant.id;
+        self.engine
+            .record_denied(refusal, tenant, actor, self.ip, permission)
     }
 
     /// The tenant's settings as the application's own type.

@@ -66,6 +66,12 @@ impl RouteNeeds {
         self
     }
 
+    /// Whether the route admits callers without a credential.
+    #[must_use]
+    pub const fn admits_anonymous(self) -> bool {
+        self.anonymous
+    }
+
     /// Whether the route has a tenant.
     #[must_use]
     pub const fn tenant_need(self) -> TenantNeed {

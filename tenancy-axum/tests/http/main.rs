@@ -13,3 +13,4 @@ mod refusals;
 mod server;
 mod support;
 mod tower_services;
+mod warm_path;

@@ -148,6 +148,17 @@ async fn a_guard_of_another_engine_passes_nobody() {
 }
 
 #[tokio::test]
+async fn a_context_of_the_service_itself_is_no_callers() {
+    let world = World::new().await;
+    let app = Router::new()
+        .route("/notes", on_get(slug))
+        .layer(TenancyLayer::new(&world.tenancy));
+    let own = world.tenancy.enter(world.acme.id, "a test").await.unwrap();
+    let answer = get("/notes").tenant("acme").extension(own).send(&app).await;
+    assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
 async fn a_layer_in_a_nested_router_reads_the_whole_path() {
     let world = World::new().await;
     let inside = Router::new()

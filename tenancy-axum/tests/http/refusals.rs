@@ -166,6 +166,20 @@ async fn head_is_refused_without_a_body_and_with_the_length_of_gets() {
             .is_empty()
     );
 
+    // Decided by a future, because nobody has asked for this tenant before.
+    let unknown = notes()
+        .method(Method::HEAD)
+        .tenant("nowhere")
+        .bearer(&token(world.member));
+    let unknown = layered.clone().oneshot(unknown.build()).await.unwrap();
+    assert_eq!(unknown.status(), StatusCode::NOT_FOUND);
+    assert!(
+        axum::body::to_bytes(unknown.into_body(), 10_000)
+            .await
+            .unwrap()
+            .is_empty()
+    );
+
     let routed = notes().method(Method::HEAD).send(&app(&world)).await;
     assert_eq!(routed.body, "");
     assert_eq!(

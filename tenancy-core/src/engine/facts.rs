@@ -100,7 +100,7 @@ fn read_bearer(request: &dyn RequestView) -> Presented<'_> {
     if token.len() > MAX_CREDENTIAL_LEN {
         return Presented::Fault(Rejection::new("credential-oversized"));
     }
-    if token.is_empty() || token.contains([' ', ',']) {
+    if token.is_empty() || token.bytes().any(|b| b == b' ' || b == b',') {
         return Presented::Fault(Rejection::new("credential-malformed"));
     }
     Presented::Text(Credential::new(token))

@@ -229,7 +229,10 @@ async fn anonymous_visitors_enter_only_where_a_route_says_so_and_may_nothing() {
     };
     assert_eq!(context.tenant_id(), w.acme.id);
     assert_eq!(context.user_id(), None);
-    assert_eq!(answer(context.require("notes:read")).0, 403);
+    assert_eq!(
+        answer(context.require("notes:read")),
+        (401, "anonymous-caller")
+    );
     w.tenancy.admin().suspend(w.acme.id).await.unwrap();
     assert_eq!(
         answer(w.admit_as(&visitor, public).await),
