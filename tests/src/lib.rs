@@ -53,3 +53,9 @@ pub use postgres::{
     TestDatabase, Version,
 };
 pub use proxy::DelayProxy;
+
+/// The README's code compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+#[derive(Debug)]
+pub struct Readme;

@@ -38,11 +38,13 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .route("/", get(hello))
         .layer(TenancyLayer::new(&tenancy));
 
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
+    let port = std::env::var("PORT").unwrap_or_else(|_| "3000".into());
+    let listener = tokio::net::TcpListener::bind(format!("127.0.0.1:{port}")).await?;
+    let address = listener.local_addr()?;
     println!("Alice's tenant greets her, and is not there for Bob:\n");
     for user in [alice, bob] {
         println!(
-            "  curl -i http://localhost:3000 -H 'x-organization-id: acme' \\\n    \
+            "  curl -i http://{address} -H 'x-organization-id: acme' \\\n    \
              -H 'authorization: Bearer {}'\n",
             token(user)?
         );

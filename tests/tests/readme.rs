@@ -1,0 +1,52 @@
+//! What the README counts is counted here.
+
+use std::{collections::BTreeSet, fs, path::Path};
+
+fn source(example: &str, file: &str) -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples");
+    fs::read_to_string(root.join(example).join("src").join(file)).unwrap()
+}
+
+/// Lines that only the second text has, and lines that only the first has, as `diff` counts them:
+/// everything outside a longest common subsequence.
+fn changed(before: &str, after: &str) -> (usize, usize) {
+    let (a, b): (Vec<_>, Vec<_>) = (before.lines().collect(), after.lines().collect());
+    let mut longest = vec![vec![0; b.len() + 1]; a.len() + 1];
+    for (i, left) in a.iter().enumerate() {
+        for (j, right) in b.iter().enumerate() {
+            longest[i + 1][j + 1] = if left == right {
+                longest[i][j] + 1
+            } else {
+                longest[i][j + 1].max(longest[i + 1][j])
+            };
+        }
+    }
+    let common = longest[a.len()][b.len()];
+    (b.len() - common, a.len() - common)
+}
+
+#[test]
+fn the_difference_between_before_and_after_is_what_the_readme_says() {
+    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md"));
+    let readme = readme.unwrap();
+    for file in ["notes.rs", "digest.rs", "error.rs"] {
+        let (added, removed) = changed(&source("notes-before", file), &source("notes-axum", file));
+        let row = format!("| `{file}` | {added} | {removed} |");
+        assert!(readme.contains(&row), "the README should say {row}");
+    }
+}
+
+#[test]
+fn no_query_call_site_changes() {
+    let calls = |example, file| -> BTreeSet<String> {
+        let text = source(example, file);
+        let lines = text.lines().map(str::trim);
+        let call = |line: &&str| line.contains(".fetch_") || line.contains(".execute(");
+        lines.filter(call).map(str::to_owned).collect()
+    };
+    for file in ["notes.rs", "digest.rs"] {
+        let before = calls("notes-before", file);
+        assert!(!before.is_empty());
+        assert_eq!(before, calls("notes-axum", file), "{file}");
+    }
+}
