@@ -4,6 +4,9 @@
 //! role → project → context. What a store has answered for this very request lies in [`Fills`] and
 //! goes before the caches, so that each thing is loaded at most once per request.
 
+mod agree;
+mod look;
+
 use std::sync::Arc;
 
 use super::{
@@ -14,10 +17,9 @@ use super::{
     remembered::Asking,
 };
 use crate::{
-    Actor, Credential, Membership, MembershipStatus, PermissionSet, Principal, ProjectId, Reach,
-    RefusalKind, RoleMask, RoleName, RoleTable, Tenant, TenantContext, TenantId, TenantKey,
-    TenantNeed, TenantStatus, Timestamp, UserId, Verdict, cache::Probe, context::Parts,
-    identification::KeyRef,
+    Actor, Credential, PermissionSet, Principal, RefusalKind, RoleMask, RoleName, Tenant,
+    TenantContext, TenantId, TenantNeed, TenantStatus, Timestamp, Verdict, cache::Probe,
+    context::Parts,
 };
 
 /// Why there is no answer yet, or no good one.
@@ -214,118 +216,6 @@ impl Decision<'_> {
         })
     }
 
-    /// The one tenant that every hint names; `None` without hints.
-    fn hinted_tenant(&self) -> Step<Option<Arc<Tenant>>> {
-        let hints = match &self.facts.hints {
-            Ok(hints) => hints,
-            Err(fault) => {
-                let refused = Refused::new(RefusalKind::TenantNotFound, fault.reason)
-                    .target(fault.source.as_str().to_owned());
-                return Err(Stop::Refused(refused));
-            }
-        };
-        let mut agreed: Option<Arc<Tenant>> = None;
-        for hint in hints {
-            let about = |reason| {
-                let target = format!("{}={}", hint.source.as_str(), hint.key.to_key());
-                Refused::new(RefusalKind::TenantNotFound, reason).target(target)
-            };
-            let Some(tenant) = self.tenant(&hint.key)? else {
-                return Err(Stop::Refused(about("tenant-unknown")));
-            };
-            match &agreed {
-                Some(other) if other.id != tenant.id => {
-                    return Err(Stop::Refused(about("hints-contradict")));
-                }
-                _ => agreed = Some(tenant),
-            }
-        }
-        Ok(agreed)
-    }
-
-    /// The tenant that hints and credential agree on; `None` if neither names one.
-    fn agreed_tenant(
-        &self,
-        principal: Option<&Arc<Principal>>,
-        hinted: Option<Arc<Tenant>>,
-    ) -> Step<Option<Arc<Tenant>>> {
-        let Some(principal) = principal else {
-            return Ok(hinted);
-        };
-        match (&principal.reach, hinted) {
-            (Reach::Bound(key), hinted) => {
-                let Some(own) = self.tenant(&KeyRef::Owned(key.clone()))? else {
-                    return refuse(RefusalKind::TenantNotFound, "tenant-of-credential-unknown");
-                };
-                match hinted {
-                    Some(hinted) if hinted.id != own.id => {
-                        let refused = Refused::new(
-                            RefusalKind::TenantNotFound,
-                            "credential-of-another-tenant",
-                        )
-                        .target(format!("tenant={}", hinted.id));
-                        Err(Stop::Refused(refused))
-                    }
-                    _ => Ok(Some(own)),
-                }
-            }
-            // Rights of an actor that is no user come from its credential alone, which must then
-            // name its tenant.
-            (_, _) if principal.user().is_none() => {
-                refuse(RefusalKind::TenantNotFound, "credential-not-bound")
-            }
-            (Reach::Set { tenants, .. }, Some(hinted)) => {
-                if tenants.iter().any(|key| names(key, &hinted)) {
-                    Ok(Some(hinted))
-                } else {
-                    let refused =
-                        Refused::new(RefusalKind::TenantNotFound, "tenant-not-in-credential")
-                            .target(format!("tenant={}", hinted.id));
-                    Err(Stop::Refused(refused))
-                }
-            }
-            (Reach::Set { tenants, default }, None) => {
-                let only = match tenants.as_slice() {
-                    [only] => Some(only),
-                    _ => None,
-                };
-                match default.as_ref().or(only) {
-                    None => Ok(None),
-                    Some(key) => match self.tenant(&KeyRef::Owned(key.clone()))? {
-                        Some(tenant) => Ok(Some(tenant)),
-                        None => refuse(RefusalKind::TenantNotFound, "tenant-of-credential-unknown"),
-                    },
-                }
-            }
-            (Reach::Memberships, hinted) => Ok(hinted),
-        }
-    }
-
-    fn membership(&self, tenant: TenantId, user: UserId) -> Step<Arc<Membership>> {
-        let found = match self.fills.membership(tenant, user) {
-            Some(filled) => filled,
-            None => {
-                let stamp = || self.engine.stamps.of(tenant);
-                let key = (tenant, user);
-                let cache = &self.engine.memberships;
-                match self.cached(|| cache.probe(&key, |_| stamp(), stamp, self.now))? {
-                    Probe::Found(membership) => Some(membership),
-                    Probe::Absent => None,
-                    Probe::Unknown => return Err(Stop::Miss(Miss::Membership(tenant, user))),
-                }
-            }
-        };
-        match found {
-            // A store that answers with another's membership must not open anything.
-            Some(m) if m.tenant != tenant || m.user != user => {
-                refuse(RefusalKind::TenantNotFound, "membership-of-another")
-            }
-            Some(m) if m.status == MembershipStatus::Active => Ok(m),
-            Some(_) => refuse(RefusalKind::TenantNotFound, "membership-not-active"),
-            None => refuse(RefusalKind::TenantNotFound, "not-a-member"),
-        }
-    }
-
     fn permissions(
         &self,
         principal: &Principal,
@@ -353,84 +243,5 @@ impl Decision<'_> {
             None => mask(role),
         };
         Ok(combined.effective().intersection(principal.scope))
-    }
-
-    fn project(&self, tenant: TenantId, user: Option<UserId>) -> Step<Option<Arc<ProjectAccess>>> {
-        let project: ProjectId = match &self.facts.project {
-            Ok(Some(project)) => *project,
-            Ok(None) => return Ok(None),
-            Err(fault) => return refuse(RefusalKind::TenantNotFound, fault.reason),
-        };
-        let key = (tenant, project, user);
-        let found = match self.fills.project(&key) {
-            Some(filled) => filled,
-            None => {
-                let stamp = || self.engine.stamps.of(tenant);
-                let cache = &self.engine.projects;
-                match self.cached(|| cache.probe(&key, |_| stamp(), stamp, self.now))? {
-                    Probe::Found(access) => Some(access),
-                    Probe::Absent => None,
-                    Probe::Unknown => {
-                        return Err(Stop::Miss(Miss::Project(tenant, project, user)));
-                    }
-                }
-            }
-        };
-        match found {
-            Some(access)
-                if access.project.tenant == tenant
-                    && access.project.id == project
-                    && !access.project.archived =>
-            {
-                Ok(Some(access))
-            }
-            _ => refuse(RefusalKind::TenantNotFound, "project-unknown"),
-        }
-    }
-
-    fn tenant(&self, key: &KeyRef<'_>) -> Step<Option<Arc<Tenant>>> {
-        if let Some(filled) = self.fills.tenant(key) {
-            return Ok(filled);
-        }
-        let stamps = &self.engine.stamps;
-        let found = |tenant: &Arc<Tenant>| stamps.of(tenant.id);
-        let cache = &self.engine.tenants;
-        match self.cached(|| cache.probe(key, found, || stamps.of_any(), self.now))? {
-            Probe::Found(tenant) => Ok(Some(tenant)),
-            Probe::Absent => Ok(None),
-            Probe::Unknown => Err(Stop::Miss(Miss::Tenant(key.to_key()))),
-        }
-    }
-
-    fn roles(&self, tenant: TenantId) -> Step<Arc<RoleTable>> {
-        if let Some(filled) = self.fills.roles(tenant) {
-            return Ok(filled);
-        }
-        let stamp = || self.engine.stamps.of(tenant);
-        let cache = &self.engine.roles;
-        match self.cached(|| cache.probe(&tenant, |_| stamp(), stamp, self.now))? {
-            Probe::Found(table) => Ok(table),
-            Probe::Absent | Probe::Unknown => Err(Stop::Miss(Miss::Roles(tenant))),
-        }
-    }
-
-    /// Asks a cache, which counts only while the directory has been heard of recently.
-    fn cached<V>(&self, probe: impl FnOnce() -> Probe<V>) -> Step<Probe<V>> {
-        match self.fills.feed_answered() {
-            Some(true) => Ok(probe()),
-            Some(false) => Ok(Probe::Unknown),
-            None if self.engine.feed.is_stale(self.now) => Err(Stop::Miss(Miss::Feed)),
-            None => Ok(probe()),
-        }
-    }
-}
-
-/// Whether a key from a credential means this tenant.
-fn names(key: &TenantKey, tenant: &Tenant) -> bool {
-    match key {
-        TenantKey::Id(id) => *id == tenant.id,
-        TenantKey::Slug(slug) => *slug == tenant.slug,
-        // Credentials list ids or slugs; anything else names nothing here.
-        TenantKey::Domain(_) | TenantKey::External { .. } => false,
     }
 }

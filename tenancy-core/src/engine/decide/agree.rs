@@ -1,0 +1,108 @@
+//! Agreement: hints and credential must name one tenant.
+
+use std::sync::Arc;
+
+use super::{Decision, Step, Stop, refuse};
+use crate::{
+    Principal, Reach, RefusalKind, Tenant, TenantKey, engine::refused::Refused,
+    identification::KeyRef,
+};
+
+impl Decision<'_> {
+    /// The one tenant that every hint names; `None` without hints.
+    pub(super) fn hinted_tenant(&self) -> Step<Option<Arc<Tenant>>> {
+        let hints = match &self.facts.hints {
+            Ok(hints) => hints,
+            Err(fault) => {
+                let refused = Refused::new(RefusalKind::TenantNotFound, fault.reason)
+                    .target(fault.source.as_str().to_owned());
+                return Err(Stop::Refused(refused));
+            }
+        };
+        let mut agreed: Option<Arc<Tenant>> = None;
+        for hint in hints {
+            let about = |reason| {
+                let target = format!("{}={}", hint.source.as_str(), hint.key.to_key());
+                Refused::new(RefusalKind::TenantNotFound, reason).target(target)
+            };
+            let Some(tenant) = self.tenant(&hint.key)? else {
+                return Err(Stop::Refused(about("tenant-unknown")));
+            };
+            match &agreed {
+                Some(other) if other.id != tenant.id => {
+                    return Err(Stop::Refused(about("hints-contradict")));
+                }
+                _ => agreed = Some(tenant),
+            }
+        }
+        Ok(agreed)
+    }
+
+    /// The tenant that hints and credential agree on; `None` if neither names one.
+    pub(super) fn agreed_tenant(
+        &self,
+        principal: Option<&Arc<Principal>>,
+        hinted: Option<Arc<Tenant>>,
+    ) -> Step<Option<Arc<Tenant>>> {
+        let Some(principal) = principal else {
+            return Ok(hinted);
+        };
+        match (&principal.reach, hinted) {
+            (Reach::Bound(key), hinted) => {
+                let Some(own) = self.tenant(&KeyRef::Owned(key.clone()))? else {
+                    return refuse(RefusalKind::TenantNotFound, "tenant-of-credential-unknown");
+                };
+                match hinted {
+                    Some(hinted) if hinted.id != own.id => {
+                        let refused = Refused::new(
+                            RefusalKind::TenantNotFound,
+                            "credential-of-another-tenant",
+                        )
+                        .target(format!("tenant={}", hinted.id));
+                        Err(Stop::Refused(refused))
+                    }
+                    _ => Ok(Some(own)),
+                }
+            }
+            // Rights of an actor that is no user come from its credential alone, which must then
+            // name its tenant.
+            (_, _) if principal.user().is_none() => {
+                refuse(RefusalKind::TenantNotFound, "credential-not-bound")
+            }
+            (Reach::Set { tenants, .. }, Some(hinted)) => {
+                if tenants.iter().any(|key| names(key, &hinted)) {
+                    Ok(Some(hinted))
+                } else {
+                    let refused =
+                        Refused::new(RefusalKind::TenantNotFound, "tenant-not-in-credential")
+                            .target(format!("tenant={}", hinted.id));
+                    Err(Stop::Refused(refused))
+                }
+            }
+            (Reach::Set { tenants, default }, None) => {
+                let only = match tenants.as_slice() {
+                    [only] => Some(only),
+                    _ => None,
+                };
+                match default.as_ref().or(only) {
+                    None => Ok(None),
+                    Some(key) => match self.tenant(&KeyRef::Owned(key.clone()))? {
+                        Some(tenant) => Ok(Some(tenant)),
+                        None => refuse(RefusalKind::TenantNotFound, "tenant-of-credential-unknown"),
+                    },
+                }
+            }
+            (Reach::Memberships, hinted) => Ok(hinted),
+        }
+    }
+}
+
+/// Whether a key from a credential means this tenant.
+fn names(key: &TenantKey, tenant: &Tenant) -> bool {
+    match key {
+        TenantKey::Id(id) => *id == tenant.id,
+        TenantKey::Slug(slug) => *slug == tenant.slug,
+        // Credentials list ids or slugs; anything else names nothing here.
+        TenantKey::Domain(_) | TenantKey::External { .. } => false,
+    }
+}

@@ -1,0 +1,96 @@
+//! Laws of reading hints.
+
+use std::borrow::Cow;
+
+use proptest::prelude::*;
+use quick_cache::Equivalent as _;
+
+use super::*;
+use crate::{Slug, TenantId, testing::FakeRequest};
+
+fn rules() -> Identification {
+    Identification::new()
+        .header("x-org")
+        .subdomains_of("example.com")
+        .custom_domains()
+        .path_prefix("/t/")
+        .checked()
+        .unwrap()
+}
+
+/// The keys that a request hints at, or the reason why it can't be read.
+fn hinted(request: &FakeRequest) -> Result<Vec<TenantKey>, &'static str> {
+    let hints = rules().hints(request).map_err(|fault| fault.reason)?;
+    Ok(hints.iter().map(|hint| hint.key.to_key()).collect())
+}
+
+proptest! {
+    #[test]
+    fn a_header_is_an_id_a_slug_or_refused(value in prop::collection::vec(any::<u8>(), 0..100)) {
+        let request = FakeRequest::new("/").header("x-org", &value);
+        match hinted(&request) {
+            Ok(keys) => {
+                prop_assert_eq!(keys.len(), 1);
+                let text = std::str::from_utf8(&value).unwrap();
+                let named = TenantKey::id_or_slug(text).ok();
+                prop_assert_eq!(keys.first(), named.as_ref());
+            }
+            Err(reason) => prop_assert!(reason.starts_with("header-"), "{}", reason),
+        }
+    }
+
+    #[test]
+    fn a_path_hints_by_the_segment_after_the_prefix_and_by_no_other(
+        path in "(/[a-zA-Z0-9%._~-]{0,12}){0,5}",
+        rest in "(/[a-z]{1,5}){0,3}",
+    ) {
+        let slug: Slug = "acme".parse().unwrap();
+        let own = FakeRequest::new(&format!("/t/acme{rest}"));
+        prop_assert_eq!(hinted(&own), Ok(vec![slug.into()]));
+        match hinted(&FakeRequest::new(&path)) {
+            Ok(keys) if path.starts_with("/t/") => prop_assert_eq!(keys.len(), 1),
+            Ok(keys) => prop_assert_eq!(keys, Vec::new()),
+            Err(reason) => {
+                prop_assert_eq!(reason, "path-malformed");
+                prop_assert!(path.starts_with("/t/"));
+            }
+        }
+    }
+
+    #[test]
+    fn a_host_names_the_tenant_of_its_first_label_or_of_itself(
+        label in "[a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?",
+        port in prop::option::of(0_u16..),
+    ) {
+        prop_assume!(Slug::is_valid(&label));
+        let port = port.map_or_else(String::new, |port| format!(":{port}"));
+        let at = |host: String| hinted(&FakeRequest::new("/").header("host", host));
+        let slug: Slug = label.parse().unwrap();
+        prop_assert_eq!(at(format!("{label}.example.com{port}")), Ok(vec![slug.into()]));
+        prop_assert_eq!(at(format!("example.com{port}")), Ok(Vec::new()));
+        let deeper = at(format!("x.{label}.example.com{port}"));
+        prop_assert!(deeper.is_err());
+        // A domain that only ends in the same letters is somebody's own.
+        let lookalike: crate::DomainName = format!("{label}-example.com").parse().unwrap();
+        prop_assert_eq!(
+            at(format!("{label}-example.com{port}")),
+            Ok(vec![lookalike.into()])
+        );
+    }
+
+    #[test]
+    fn a_borrowed_key_hashes_and_compares_as_the_key_it_becomes(slug in "[a-z]{1,20}") {
+        use std::hash::{BuildHasher, RandomState};
+        let hasher = RandomState::new();
+        for borrowed in [
+            KeyRef::Slug(Cow::Borrowed(&slug)),
+            KeyRef::Domain(Cow::Owned(format!("{slug}.example"))),
+            KeyRef::Id(TenantId::new()),
+        ] {
+            let key = borrowed.to_key();
+            prop_assert!(borrowed.equivalent(&key));
+            prop_assert_eq!(hasher.hash_one(&borrowed), hasher.hash_one(&key));
+            prop_assert!(!borrowed.equivalent(&TenantKey::Id(TenantId::new())));
+        }
+    }
+}
