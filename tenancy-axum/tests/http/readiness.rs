@@ -17,7 +17,7 @@ async fn ready_while_the_directory_answers() {
     assert_eq!(answer.header("content-type"), Some("application/json"));
     assert_eq!(answer.header("cache-control"), Some("no-store"));
 
-    world.directory.fail();
+    world.directory.fail(true);
     let answer = get("/ready").send(&app).await;
     assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(answer.problem(), "unavailable");

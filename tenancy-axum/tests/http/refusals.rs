@@ -133,7 +133,7 @@ async fn unknown_and_foreign_tenants_get_the_same_bytes() {
 #[tokio::test]
 async fn a_directory_that_fails_is_a_503_and_no_404() {
     let world = World::new().await;
-    world.directory.fail();
+    world.directory.fail(true);
     let request = notes().tenant("acme").bearer(&token(world.member));
     let answer = request.send(&app(&world)).await;
     assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);

@@ -89,10 +89,7 @@ async fn a_bad_credential_is_refused_before_anything_about_the_tenant_is_told() 
             "{host}"
         );
     }
-    assert_eq!(
-        w.directory.asked.load(std::sync::atomic::Ordering::SeqCst),
-        0
-    );
+    assert_eq!(w.directory.questions(), 0);
 }
 
 #[tokio::test]

@@ -1,144 +1,22 @@
 //! An engine over memory with two tenants, and tokens for it.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicUsize, Ordering},
-};
+use std::sync::Arc;
 
 use serde_json::json;
 use tenancy_core::{
-    Admission, Admitted, AuditEntry, Clock as _, DirectoryError, DirectoryStore, DomainName,
-    FeedCursor, FeedPage, GenerationFeed, Identification, ManualClock, Membership,
-    MembershipDirectory, MemoryAuditSink, MemoryDirectory, PermissionRegistry, Project,
-    ProjectDirectory, ProjectId, ProjectMembership, Refusal, RequestView, RoleDefinition,
-    RoleDirectory, RoleName, RouteNeeds, Settings, StoreError, SystemRole, Tenancy, TenancyBuilder,
-    Tenant, TenantContext, TenantDirectory, TenantId, TenantKey, TenantStatus, UserId, async_trait,
+    Admission, Admitted, AuditEntry, Clock as _, DirectoryStore as _, Identification, ManualClock,
+    Membership, MemoryAuditSink, MemoryDirectory, PermissionRegistry, Refusal, RequestView,
+    RouteNeeds, SystemRole, Tenancy, TenancyBuilder, Tenant, TenantContext, TenantStatus, UserId,
     jwt::{Algorithm, JwtAuthenticator, VerificationKey},
-    testing::FakeRequest,
+    testing::{FakeRequest, SwitchedDirectory},
 };
 
 pub(crate) const ISSUER: &str = "https://login.example.com";
 const SECRET: &[u8] = b"an HS256 secret that only the tests know";
 
-/// A directory that counts how often it is asked, and can stop answering.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Watched {
-    pub(crate) inner: Arc<MemoryDirectory>,
-    pub(crate) down: Arc<AtomicBool>,
-    pub(crate) feed_down: Arc<AtomicBool>,
-    pub(crate) asked: Arc<AtomicUsize>,
-}
-
-impl Watched {
-    fn ask(&self) -> Result<(), DirectoryError> {
-        self.asked.fetch_add(1, Ordering::SeqCst);
-        if self.down.load(Ordering::SeqCst) {
-            Err(DirectoryError::new(
-                "connection refused by host db-7.internal",
-            ))
-        } else {
-            Ok(())
-        }
-    }
-}
-
-#[async_trait]
-impl TenantDirectory for Watched {
-    async fn find_tenant(&self, key: &TenantKey) -> Result<Option<Tenant>, DirectoryError> {
-        self.ask()?;
-        self.inner.find_tenant(key).await
-    }
-}
-
-#[async_trait]
-impl MembershipDirectory for Watched {
-    async fn find_membership(
-        &self,
-        tenant: TenantId,
-        user: UserId,
-    ) -> Result<Option<Membership>, DirectoryError> {
-        self.ask()?;
-        self.inner.find_membership(tenant, user).await
-    }
-}
-
-#[async_trait]
-impl ProjectDirectory for Watched {
-    async fn find_project(
-        &self,
-        tenant: TenantId,
-        project: ProjectId,
-    ) -> Result<Option<Project>, DirectoryError> {
-        self.ask()?;
-        self.inner.find_project(tenant, project).await
-    }
-
-    async fn find_project_role(
-        &self,
-        tenant: TenantId,
-        project: ProjectId,
-        user: UserId,
-    ) -> Result<Option<RoleName>, DirectoryError> {
-        self.ask()?;
-        self.inner.find_project_role(tenant, project, user).await
-    }
-}
-
-#[async_trait]
-impl RoleDirectory for Watched {
-    async fn find_roles(&self, tenant: TenantId) -> Result<Vec<RoleDefinition>, DirectoryError> {
-        self.ask()?;
-        self.inner.find_roles(tenant).await
-    }
-}
-
-#[async_trait]
-impl GenerationFeed for Watched {
-    async fn changes_since(&self, cursor: Option<FeedCursor>) -> Result<FeedPage, DirectoryError> {
-        if self.down.load(Ordering::SeqCst) || self.feed_down.load(Ordering::SeqCst) {
-            return Err(DirectoryError::new("no news"));
-        }
-        self.inner.changes_since(cursor).await
-    }
-}
-
-#[async_trait]
-impl DirectoryStore for Watched {
-    async fn create_tenant(&self, tenant: &Tenant) -> Result<(), StoreError> {
-        self.inner.create_tenant(tenant).await
-    }
-    async fn set_status(&self, id: TenantId, to: TenantStatus) -> Result<Tenant, StoreError> {
-        self.inner.set_status(id, to).await
-    }
-    async fn set_settings(&self, id: TenantId, settings: &Settings) -> Result<(), StoreError> {
-        self.inner.set_settings(id, settings).await
-    }
-    async fn bind_domain(&self, id: TenantId, domain: &DomainName) -> Result<(), StoreError> {
-        self.inner.bind_domain(id, domain).await
-    }
-    async fn bind_external(&self, id: TenantId, by: &str, name: &str) -> Result<(), StoreError> {
-        self.inner.bind_external(id, by, name).await
-    }
-    async fn put_membership(&self, membership: &Membership) -> Result<(), StoreError> {
-        self.inner.put_membership(membership).await
-    }
-    async fn remove_membership(&self, id: TenantId, user: UserId) -> Result<(), StoreError> {
-        self.inner.remove_membership(id, user).await
-    }
-    async fn put_project(&self, project: &Project) -> Result<(), StoreError> {
-        self.inner.put_project(project).await
-    }
-    async fn put_project_membership(&self, member: &ProjectMembership) -> Result<(), StoreError> {
-        self.inner.put_project_membership(member).await
-    }
-    async fn put_role(&self, id: TenantId, role: &RoleDefinition) -> Result<(), StoreError> {
-        self.inner.put_role(id, role).await
-    }
-}
-
 /// Two tenants, `acme` of alice and `globex` of bob, both active.
 pub(crate) struct World {
-    pub(crate) directory: Watched,
+    pub(crate) directory: SwitchedDirectory,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) audit: Arc<MemoryAuditSink>,
     pub(crate) tenancy: Tenancy,
@@ -162,7 +40,7 @@ impl World {
     }
 
     pub(crate) async fn with(options: impl FnOnce(TenancyBuilder) -> TenancyBuilder) -> Self {
-        let directory = Watched::default();
+        let directory = SwitchedDirectory::new(MemoryDirectory::new());
         let clock = Arc::new(ManualClock::now_frozen());
         let audit = Arc::new(MemoryAuditSink::new(1_000));
         let rules = Identification::new()
@@ -272,7 +150,7 @@ pub(crate) fn sign(claims: &serde_json::Value) -> String {
     format!("{message}.{signature}")
 }
 
-async fn provision(directory: &Watched, slug: &str, owner: UserId) -> Tenant {
+async fn provision(directory: &SwitchedDirectory, slug: &str, owner: UserId) -> Tenant {
     let tenant = Tenant::new(slug.parse().unwrap(), slug).with_status(TenantStatus::Active);
     directory.create_tenant(&tenant).await.unwrap();
     let owner = Membership::new(tenant.id, owner, SystemRole::Owner.name());

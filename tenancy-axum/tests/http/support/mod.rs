@@ -1,6 +1,5 @@
 //! A small world: three tenants, three users, an engine over a directory that can fail and wait.
 
-mod directory;
 mod logs;
 
 use std::{
@@ -23,8 +22,8 @@ use tenancy_core::{
 };
 use tower::ServiceExt as _;
 
-pub(crate) use directory::SwitchedDirectory;
 pub(crate) use logs::Logs;
+pub(crate) use tenancy_core::testing::SwitchedDirectory;
 
 const SECRET: &[u8] = b"a secret of 32 bytes, for tests.";
 const ISSUER: &str = "https://login.example";

@@ -1,59 +1,101 @@
-//! A directory that can be switched off, and made to wait.
+//! A directory that can be watched, switched off, and made to wait.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
 };
 
-use tenancy_core::{
+use async_trait::async_trait;
+use tokio::sync::watch;
+
+use crate::{
     DirectoryError, DirectoryStore, DomainName, FeedCursor, FeedPage, GenerationFeed, Membership,
     MembershipDirectory, MemoryDirectory, Project, ProjectDirectory, ProjectId, ProjectMembership,
     RoleDefinition, RoleDirectory, RoleName, Settings, StoreError, Tenant, TenantDirectory,
-    TenantId, TenantKey, TenantStatus, UserId, async_trait,
+    TenantId, TenantKey, TenantStatus, UserId,
 };
-use tokio::sync::watch;
 
-/// What the log may say about a failing directory, and a response never.
-pub(crate) const OUTAGE: &str = "connection to 10.1.2.3:5432 as tenancy_app was reset";
+/// What a failing directory says: fit for a log, and not for a response.
+const OUTAGE: &str = "connection to 10.1.2.3:5432 as tenancy_app was reset";
 
+/// A [`MemoryDirectory`] whose answers can be counted, withheld and turned into errors: to see what
+/// a service does when its directory is slow or gone.
+///
+/// Writes always go through; clones share everything.
+///
+/// ```
+/// use tenancy_core::{MemoryDirectory, TenantDirectory, TenantId, testing::SwitchedDirectory};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let directory = SwitchedDirectory::new(MemoryDirectory::new());
+/// directory.fail(true);
+/// assert!(directory.find_tenant(&TenantId::new().into()).await.is_err());
+/// assert_eq!(directory.questions(), 1);
+/// # }
+/// ```
 #[derive(Debug, Clone)]
-pub(crate) struct SwitchedDirectory(Arc<Inner>);
+pub struct SwitchedDirectory(Arc<Inner>);
 
 struct Inner {
     directory: MemoryDirectory,
     down: AtomicBool,
+    silent: AtomicBool,
     open: watch::Sender<bool>,
-}
-
-impl std::fmt::Debug for Inner {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Inner")
-    }
+    questions: AtomicUsize,
 }
 
 impl SwitchedDirectory {
-    pub(crate) fn new(directory: MemoryDirectory) -> Self {
-        let open = watch::Sender::new(true);
+    /// Stands before a directory and lets everything through.
+    #[must_use]
+    pub fn new(directory: MemoryDirectory) -> Self {
         Self(Arc::new(Inner {
             directory,
             down: AtomicBool::new(false),
-            open,
+            silent: AtomicBool::new(false),
+            open: watch::Sender::new(true),
+            questions: AtomicUsize::new(0),
         }))
     }
 
-    /// From now on nothing is answered but errors.
-    pub(crate) fn fail(&self) {
-        self.0.down.store(true, Ordering::Relaxed);
+    /// The directory behind it.
+    #[must_use]
+    pub fn directory(&self) -> &MemoryDirectory {
+        &self.0.directory
+    }
+
+    /// Whether every question is answered by an error, the feed's included.
+    pub fn fail(&self, fail: bool) {
+        self.0.down.store(fail, Ordering::Relaxed);
+    }
+
+    /// Whether the feed alone is answered by an error.
+    pub fn silence_feed(&self, silent: bool) {
+        self.0.silent.store(silent, Ordering::Relaxed);
     }
 
     /// From now on questions wait.
-    pub(crate) fn close(&self) {
+    pub fn close(&self) {
         self.0.open.send_replace(false);
     }
 
-    /// Answers those who wait, and everyone after them.
-    pub(crate) fn open(&self) {
+    /// Answers those that wait, and all after them.
+    pub fn open(&self) {
         self.0.open.send_replace(true);
+    }
+
+    /// How many questions have been asked; asking the feed is not counted.
+    #[must_use]
+    pub fn questions(&self) -> usize {
+        self.0.questions.load(Ordering::SeqCst)
+    }
+
+    async fn asked(&self) -> Result<&MemoryDirectory, DirectoryError> {
+        self.0.questions.fetch_add(1, Ordering::SeqCst);
+        self.passed().await
     }
 
     async fn passed(&self) -> Result<&MemoryDirectory, DirectoryError> {
@@ -66,10 +108,16 @@ impl SwitchedDirectory {
     }
 }
 
+impl fmt::Debug for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SwitchedDirectory").finish_non_exhaustive()
+    }
+}
+
 #[async_trait]
 impl TenantDirectory for SwitchedDirectory {
     async fn find_tenant(&self, key: &TenantKey) -> Result<Option<Tenant>, DirectoryError> {
-        self.passed().await?.find_tenant(key).await
+        self.asked().await?.find_tenant(key).await
     }
 }
 
@@ -80,7 +128,7 @@ impl MembershipDirectory for SwitchedDirectory {
         tenant: TenantId,
         user: UserId,
     ) -> Result<Option<Membership>, DirectoryError> {
-        self.passed().await?.find_membership(tenant, user).await
+        self.asked().await?.find_membership(tenant, user).await
     }
 }
 
@@ -91,7 +139,7 @@ impl ProjectDirectory for SwitchedDirectory {
         tenant: TenantId,
         project: ProjectId,
     ) -> Result<Option<Project>, DirectoryError> {
-        self.passed().await?.find_project(tenant, project).await
+        self.asked().await?.find_project(tenant, project).await
     }
 
     async fn find_project_role(
@@ -110,13 +158,16 @@ impl ProjectDirectory for SwitchedDirectory {
 #[async_trait]
 impl RoleDirectory for SwitchedDirectory {
     async fn find_roles(&self, tenant: TenantId) -> Result<Vec<RoleDefinition>, DirectoryError> {
-        self.passed().await?.find_roles(tenant).await
+        self.asked().await?.find_roles(tenant).await
     }
 }
 
 #[async_trait]
 impl GenerationFeed for SwitchedDirectory {
     async fn changes_since(&self, cursor: Option<FeedCursor>) -> Result<FeedPage, DirectoryError> {
+        if self.0.silent.load(Ordering::Relaxed) {
+            return Err(DirectoryError::new(OUTAGE));
+        }
         self.passed().await?.changes_since(cursor).await
     }
 }

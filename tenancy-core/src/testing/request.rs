@@ -1,0 +1,81 @@
+//! Requests without a server.
+
+use std::net::IpAddr;
+
+use crate::request::{Field, RequestView};
+
+/// A request head made by hand, for tests of identification.
+#[derive(Debug, Clone, Default)]
+#[must_use]
+pub struct FakeRequest {
+    path: String,
+    authority: Option<String>,
+    peer: Option<IpAddr>,
+    headers: Vec<(String, Vec<u8>)>,
+}
+
+impl FakeRequest {
+    /// A request to a path.
+    pub fn new(path: &str) -> Self {
+        Self {
+            path: path.to_owned(),
+            ..Self::default()
+        }
+    }
+
+    /// Adds a header field; a second one of the same name makes it repeated.
+    pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
+        self.headers
+            .push((name.to_ascii_lowercase(), value.as_ref().to_vec()));
+        self
+    }
+
+    /// Adds `Authorization: Bearer …`.
+    pub fn bearer(self, token: &str) -> Self {
+        self.header("authorization", format!("Bearer {token}"))
+    }
+
+    /// Sets the authority of the request target.
+    pub fn authority(mut self, authority: &str) -> Self {
+        self.authority = Some(authority.to_owned());
+        self
+    }
+
+    /// Sets the peer's address.
+    pub fn peer(mut self, peer: IpAddr) -> Self {
+        self.peer = Some(peer);
+        self
+    }
+}
+
+impl RequestView for FakeRequest {
+    fn header(&self, name: &str) -> Field<'_> {
+        let mut values = self
+            .headers
+            .iter()
+            .filter(|(n, _)| n == name)
+            .map(|(_, v)| v);
+        match (values.next(), values.next()) {
+            (None, _) => Field::Absent,
+            (Some(_), Some(_)) => Field::Repeated,
+            (Some(value), None) => match std::str::from_utf8(value) {
+                Ok(text) if text.bytes().all(|b| matches!(b, b'\t' | b' '..=b'~')) => {
+                    Field::One(text)
+                }
+                _ => Field::NotText,
+            },
+        }
+    }
+
+    fn authority(&self) -> Option<&str> {
+        self.authority.as_deref()
+    }
+
+    fn path(&self) -> &str {
+        &self.path
+    }
+
+    fn peer(&self) -> Option<IpAddr> {
+        self.peer
+    }
+}
