@@ -157,7 +157,11 @@ impl Tenancy {
         tenant: TenantId,
         project: Option<ProjectId>,
     ) -> Result<TenantContext, Refusal> {
-        let facts = Facts::of_verified(Presented::Verified(principal), tenant, project);
+        let presented = match principal.actor {
+            Actor::Anonymous => Presented::Nothing,
+            _ => Presented::Verified(principal),
+        };
+        let facts = Facts::of_admitted(presented, tenant, project);
         let pending = PendingAdmission::begin(self.clone(), facts);
         match pending.resolve().await? {
             Admitted::Tenant(context) => Ok(context),

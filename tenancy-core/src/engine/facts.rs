@@ -45,7 +45,7 @@ impl<'a> Facts<'a> {
     }
 
     /// The facts about somebody who has been admitted before.
-    pub(super) fn of_verified(
+    pub(super) fn of_admitted(
         presented: Presented<'a>,
         tenant: TenantId,
         project: Option<ProjectId>,

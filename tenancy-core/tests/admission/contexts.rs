@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tenancy_core::{
-    Actor, Membership, Outcome, Project, ProjectMembership, RefusalKind, RoleDefinition, Settings,
-    SystemRole, TenantId, UserId, testing::FakeRequest,
+    Actor, Admitted, Membership, Outcome, Project, ProjectMembership, RefusalKind, RoleDefinition,
+    RouteNeeds, Settings, SystemRole, TenantId, UserId, testing::FakeRequest,
 };
 
 use crate::support::{World, answer};
@@ -158,6 +158,24 @@ async fn a_context_that_is_held_for_long_can_be_decided_about_again() {
     assert_eq!(
         answer(w.tenancy.revalidate(&renewed).await),
         (401, "credential-expired")
+    );
+}
+
+#[tokio::test]
+async fn a_visitor_is_decided_about_again_like_anybody() {
+    let w = World::new().await;
+    let visitor = FakeRequest::new("/").header("host", HOST);
+    let public = RouteNeeds::tenant().or_anonymous();
+    let Admitted::Tenant(context) = w.admit_as(&visitor, public).await.unwrap() else {
+        panic!("a tenant");
+    };
+    let again = w.tenancy.revalidate(&context).await.unwrap();
+    assert_eq!(again.principal().actor, Actor::Anonymous);
+    assert!(again.permissions().is_empty());
+    w.tenancy.admin().suspend(w.acme.id).await.unwrap();
+    assert_eq!(
+        answer(w.tenancy.revalidate(&context).await),
+        (404, "tenant-not-served")
     );
 }
 
