@@ -1,7 +1,19 @@
 -- Protecting a table: one call gives it the tenant column, keys, indexes and policies.
 
--- Makes a policy unless it stands there already as described. The description is kept as the
--- policy's comment, so that running this again takes no lock.
+-- What a policy does, as the server reads it back.
+CREATE FUNCTION tenancy.policy_state(policy oid) RETURNS text
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+    BEGIN ATOMIC
+        SELECT md5(concat_ws('|', p.polpermissive, p.polcmd,
+            (SELECT string_agg(r.rolname, ',' ORDER BY r.rolname)
+             FROM pg_roles AS r WHERE r.oid = ANY (p.polroles)),
+            pg_get_expr(p.polqual, p.polrelid), pg_get_expr(p.polwithcheck, p.polrelid)))
+        FROM pg_policy AS p WHERE p.oid = policy;
+    END;
+
+-- Makes a policy unless it stands there already as described. The description, and what the server
+-- made of it, are kept as the policy's comment: running this again takes no lock, and mends a
+-- policy that was altered.
 CREATE FUNCTION tenancy.ensure_policy(
     target regclass, policy name, permissive boolean, grantee name, qual text
 ) RETURNS void
@@ -10,19 +22,22 @@ AS $$
 DECLARE
     body text := format('AS %s FOR ALL TO %I USING (%s) WITH CHECK (%s)',
         CASE WHEN permissive THEN 'PERMISSIVE' ELSE 'RESTRICTIVE' END, grantee, qual, qual);
-    note text := 'tenancy:1:' || md5(body);
+    note text := 'tenancy:1:' || md5(body) || ':';
     found oid;
 BEGIN
     SELECT p.oid INTO found FROM pg_policy AS p
     WHERE p.polrelid = target AND p.polname = policy;
     IF found IS NOT NULL THEN
-        IF obj_description(found, 'pg_policy') = note THEN
+        IF obj_description(found, 'pg_policy') = note || tenancy.policy_state(found) THEN
             RETURN;
         END IF;
         EXECUTE format('DROP POLICY %I ON %s', policy, target);
     END IF;
     EXECUTE format('CREATE POLICY %I ON %s %s', policy, target, body);
-    EXECUTE format('COMMENT ON POLICY %I ON %s IS %L', policy, target, note);
+    SELECT p.oid INTO STRICT found FROM pg_policy AS p
+    WHERE p.polrelid = target AND p.polname = policy;
+    EXECUTE format('COMMENT ON POLICY %I ON %s IS %L',
+        policy, target, note || tenancy.policy_state(found));
 END
 $$;
 
@@ -67,13 +82,37 @@ CREATE FUNCTION tenancy.fk_actions(fk pg_constraint) RETURNS text
         CASE (fk).confupdtype WHEN 'r' THEN ' ON UPDATE RESTRICT' WHEN 'c' THEN ' ON UPDATE CASCADE'
             ELSE '' END
         || CASE (fk).confdeltype WHEN 'r' THEN ' ON DELETE RESTRICT' WHEN 'c' THEN ' ON DELETE CASCADE'
-            WHEN 'n' THEN format(' ON DELETE SET NULL (%s)',
-                tenancy.column_names((fk).conrelid::regclass, (fk).conkey))
-            WHEN 'd' THEN format(' ON DELETE SET DEFAULT (%s)',
-                tenancy.column_names((fk).conrelid::regclass, (fk).conkey))
+            WHEN 'n' THEN format(' ON DELETE SET NULL (%s)', tenancy.column_names(
+                (fk).conrelid::regclass, coalesce((fk).confdelsetcols, (fk).conkey)))
+            WHEN 'd' THEN format(' ON DELETE SET DEFAULT (%s)', tenancy.column_names(
+                (fk).conrelid::regclass, coalesce((fk).confdelsetcols, (fk).conkey)))
             ELSE '' END
         || CASE WHEN (fk).condeferrable THEN ' DEFERRABLE' ELSE '' END
         || CASE WHEN (fk).condeferred THEN ' INITIALLY DEFERRED' ELSE '' END;
+
+-- Adds a foreign key between two tables of which either may be protected already. PostgreSQL
+-- checks the rows that are there with a query of the owner's: forced row security would hide them,
+-- and rows that refer to another tenant's would pass.
+CREATE FUNCTION tenancy.add_foreign_key(referrer regclass, target regclass, ddl text) RETURNS void
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    forced regclass[] := ARRAY(
+        SELECT c.oid::regclass FROM pg_class AS c
+        WHERE c.relforcerowsecurity AND (c.oid IN (referrer, target)
+            OR c.oid IN (SELECT t.relid FROM pg_partition_tree(referrer) AS t)
+            OR c.oid IN (SELECT t.relid FROM pg_partition_tree(target) AS t)));
+    relation regclass;
+BEGIN
+    FOREACH relation IN ARRAY forced LOOP
+        EXECUTE format('ALTER TABLE %s NO FORCE ROW LEVEL SECURITY', relation);
+    END LOOP;
+    EXECUTE format('ALTER TABLE %s ADD %s', referrer, ddl);
+    FOREACH relation IN ARRAY forced LOOP
+        EXECUTE format('ALTER TABLE %s FORCE ROW LEVEL SECURITY', relation);
+    END LOOP;
+END
+$$;
 
 -- Rebuilds a foreign key so that it pairs the tenant of both sides.
 CREATE FUNCTION tenancy.pair_foreign_key(fk pg_constraint, tenant_column name) RETURNS void
@@ -81,12 +120,11 @@ CREATE FUNCTION tenancy.pair_foreign_key(fk pg_constraint, tenant_column name) R
 AS $$
 BEGIN
     EXECUTE format('ALTER TABLE %s DROP CONSTRAINT %I', (fk).conrelid::regclass, (fk).conname);
-    EXECUTE format(
-        'ALTER TABLE %s ADD CONSTRAINT %I FOREIGN KEY (%I, %s) REFERENCES %s (%I, %s)%s',
-        (fk).conrelid::regclass, (fk).conname,
+    PERFORM tenancy.add_foreign_key((fk).conrelid, (fk).confrelid, format(
+        'CONSTRAINT %I FOREIGN KEY (%I, %s) REFERENCES %s (%I, %s)%s', (fk).conname,
         tenant_column, tenancy.column_names((fk).conrelid::regclass, (fk).conkey),
         (fk).confrelid::regclass, tenant_column,
-        tenancy.column_names((fk).confrelid::regclass, (fk).confkey), tenancy.fk_actions(fk));
+        tenancy.column_names((fk).confrelid::regclass, (fk).confkey), tenancy.fk_actions(fk)));
 END
 $$;
 
@@ -126,7 +164,7 @@ BEGIN
     END IF;
 
     -- A table that belongs to a superuser lends its views and functions a way past row security.
-    IF relation.relowner <> tenancy.role_name('owner')::regrole THEN
+    IF relation.relowner <> quote_ident(tenancy.role_name('owner'))::regrole THEN
         EXECUTE format('ALTER TABLE %s OWNER TO %I', target, tenancy.role_name('owner'));
     END IF;
 
@@ -149,9 +187,19 @@ BEGIN
         RAISE EXCEPTION 'can''t protect %: the column % is not of type uuid', target, tenant_column
             USING ERRCODE = 'datatype_mismatch';
     END IF;
-    EXECUTE format(
-        'ALTER TABLE %s ALTER COLUMN %I SET NOT NULL, '
-        'ALTER COLUMN %2$I SET DEFAULT tenancy.current_tenant()', target, tenant_column);
+    -- Only where it is missing: each takes a lock that waits for every reader.
+    IF NOT (SELECT a.attnotnull FROM pg_attribute AS a
+            WHERE a.attrelid = target AND a.attnum = tenant)
+    THEN
+        EXECUTE format('ALTER TABLE %s ALTER COLUMN %I SET NOT NULL', target, tenant_column);
+    END IF;
+    IF NOT EXISTS (
+        SELECT FROM pg_attrdef AS d WHERE d.adrelid = target AND d.adnum = tenant
+            AND pg_get_expr(d.adbin, d.adrelid) = 'tenancy.current_tenant()')
+    THEN
+        EXECUTE format('ALTER TABLE %s ALTER COLUMN %I SET DEFAULT tenancy.current_tenant()',
+            target, tenant_column);
+    END IF;
 
     -- The tenant exists.
     IF NOT EXISTS (
@@ -183,23 +231,24 @@ BEGIN
             EXECUTE format('ALTER TABLE %s DROP CONSTRAINT %I',
                 referrer.conrelid::regclass, referrer.conname);
         END LOOP;
-        EXECUTE format('ALTER TABLE %s DROP CONSTRAINT %I, ADD CONSTRAINT %2$I %s (%I, %s)',
-            target, item.conname,
-            CASE item.contype WHEN 'p' THEN 'PRIMARY KEY' ELSE 'UNIQUE' END,
-            tenant_column, tenancy.column_names(target, item.conkey));
+        -- Its own text, with the tenant before the first column: whatever else it says stays.
+        EXECUTE format('ALTER TABLE %s DROP CONSTRAINT %I, ADD CONSTRAINT %2$I %s',
+            target, item.conname, overlay(pg_get_constraintdef(item.oid)
+                PLACING format('(%I, ', tenant_column)
+                FROM position('(' IN pg_get_constraintdef(item.oid)) FOR 1));
         FOREACH referrer IN ARRAY referrers LOOP
-            EXECUTE format(
-                'ALTER TABLE %s ADD CONSTRAINT %I FOREIGN KEY (%I, %s) REFERENCES %s (%3$I, %s)%s',
-                referrer.conrelid::regclass, referrer.conname, tenant_column,
-                tenancy.column_names(referrer.conrelid::regclass, referrer.conkey),
-                target, tenancy.column_names(target, referrer.confkey),
-                tenancy.fk_actions(referrer));
+            PERFORM tenancy.add_foreign_key(referrer.conrelid, target, format(
+                'CONSTRAINT %I FOREIGN KEY (%I, %s) REFERENCES %s (%I, %s)%s', referrer.conname,
+                tenant_column, tenancy.column_names(referrer.conrelid::regclass, referrer.conkey),
+                target, tenant_column, tenancy.column_names(target, referrer.confkey),
+                tenancy.fk_actions(referrer)));
         END LOOP;
     END LOOP;
     SELECT i.indexrelid::regclass::text INTO index_name
     FROM pg_index AS i
     WHERE i.indrelid = target AND (i.indisunique OR i.indisexclusion)
-        AND NOT tenant = ANY (i.indkey::int2[])
+        -- Not the columns that an index merely carries along (INCLUDE).
+        AND NOT tenant = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1])
     LIMIT 1;
     IF index_name IS NOT NULL THEN
         RAISE EXCEPTION 'can''t protect %: the unique index % spans tenants', target, index_name
@@ -213,6 +262,14 @@ BEGIN
         WHERE c.conrelid = target AND c.contype = 'f' AND c.conparentid = 0
             AND c.confrelid <> 'tenancy.tenants'::regclass AND NOT tenant = ANY (c.conkey)
             AND tenancy.column_numbers(c.confrelid::regclass, ARRAY[tenant_column]) IS NOT NULL
+            -- A target whose key is not paired yet is paired with its referrers when it is protected.
+            AND EXISTS (
+                SELECT FROM pg_constraint AS k
+                WHERE k.conrelid = c.confrelid AND k.contype IN ('p', 'u')
+                    AND k.conkey @> c.confkey
+                    AND k.conkey @> tenancy.column_numbers(
+                        c.confrelid::regclass, ARRAY[tenant_column])
+                    AND cardinality(k.conkey) = cardinality(c.confkey) + 1)
     LOOP
         PERFORM tenancy.pair_foreign_key(item, tenant_column);
     END LOOP;
@@ -237,6 +294,16 @@ BEGIN
         target, tenancy.role_name('app'));
     EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON %s TO %I, %I',
         target, tenancy.role_name('app'), tenancy.role_name('system'));
+
+    -- A table that was there before the installation has sequences of its own.
+    FOR child IN
+        SELECT d.objid::regclass FROM pg_depend AS d JOIN pg_class AS s ON s.oid = d.objid
+        WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass
+            AND d.refobjid = target AND d.deptype = 'a' AND s.relkind = 'S'
+    LOOP
+        EXECUTE format('GRANT USAGE ON SEQUENCE %s TO %I, %I',
+            child, tenancy.role_name('app'), tenancy.role_name('system'));
+    END LOOP;
 
     -- Row security is not inherited: a partition can be read by its own name.
     FOR child IN SELECT inhrelid::regclass FROM pg_inherits WHERE inhparent = target LOOP

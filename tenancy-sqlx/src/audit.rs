@@ -1,5 +1,10 @@
 //! The audit trail in PostgreSQL.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
 use async_trait::async_trait;
 use sqlx::{PgPool, types::Uuid};
 use tenancy_core::{AuditEntry, AuditError, AuditSink};
@@ -20,7 +25,7 @@ const QUEUE: usize = 4096;
 pub struct PgAuditSink {
     pool: PgPool,
     queue: mpsc::Sender<AuditEntry>,
-    dropped: std::sync::atomic::AtomicU64,
+    dropped: Arc<AtomicU64>,
 }
 
 impl PgAuditSink {
@@ -29,18 +34,19 @@ impl PgAuditSink {
     pub fn new(system: &SystemPool) -> Self {
         let (queue, entries) = mpsc::channel(QUEUE);
         let pool = system.raw().clone();
-        tokio::spawn(write_queued(pool.clone(), entries));
+        let dropped = Arc::new(AtomicU64::new(0));
+        tokio::spawn(write_queued(pool.clone(), entries, Arc::clone(&dropped)));
         Self {
             pool,
             queue,
-            dropped: std::sync::atomic::AtomicU64::new(0),
+            dropped,
         }
     }
 
-    /// How many entries were dropped because the database could not keep up.
+    /// How many entries were dropped: the database could not keep up, or would not take them.
     #[must_use]
     pub fn dropped(&self) -> u64 {
-        self.dropped.load(std::sync::atomic::Ordering::Relaxed)
+        self.dropped.load(Ordering::Relaxed)
     }
 }
 
@@ -48,10 +54,7 @@ impl PgAuditSink {
 impl AuditSink for PgAuditSink {
     fn record(&self, entry: AuditEntry) {
         if let Err(error) = self.queue.try_send(entry) {
-            let lost = self
-                .dropped
-                .fetch_add(1, std::sync::atomic::Ordering::Relaxed)
-                + 1;
+            let lost = self.dropped.fetch_add(1, Ordering::Relaxed) + 1;
             tracing::error!(%error, lost, "an audit entry was dropped");
         }
     }
@@ -61,7 +64,11 @@ impl AuditSink for PgAuditSink {
     }
 }
 
-async fn write_queued(pool: PgPool, mut entries: mpsc::Receiver<AuditEntry>) {
+async fn write_queued(
+    pool: PgPool,
+    mut entries: mpsc::Receiver<AuditEntry>,
+    dropped: Arc<AtomicU64>,
+) {
     let mut pause = std::time::Duration::from_millis(100);
     while let Some(entry) = entries.recv().await {
         while let Err(error) = insert(&pool, &entry).await {
@@ -69,12 +76,29 @@ async fn write_queued(pool: PgPool, mut entries: mpsc::Receiver<AuditEntry>) {
                 tracing::error!(%error, "the audit trail was closed with entries in its queue");
                 return;
             }
+            if is_about_the_entry(&error) {
+                // It would be refused for ever, and keep all that come after it waiting.
+                let lost = dropped.fetch_add(1, Ordering::Relaxed) + 1;
+                tracing::error!(%error, lost, ?entry, "an audit entry can't be stored");
+                break;
+            }
             tracing::warn!(%error, "an audit entry waits for the database");
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(std::time::Duration::from_secs(5));
         }
         pause = std::time::Duration::from_millis(100);
     }
+}
+
+/// Whether another try would end the same: SQLSTATE classes 22, data, and 23, constraints.
+fn is_about_the_entry(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|said| said.code());
+    code.is_some_and(|code| code.starts_with("22") || code.starts_with("23"))
+}
+
+/// PostgreSQL's text has no place for NUL, and a caller may have sent one.
+fn storable(text: Option<&str>) -> Option<String> {
+    text.map(|text| text.replace('\0', "\u{fffd}"))
 }
 
 /// Inserting twice is inserting once: a retry may follow an answer that got lost.
@@ -89,12 +113,12 @@ async fn insert(pool: &PgPool, entry: &AuditEntry) -> Result<(), sqlx::Error> {
     .bind(entry.at.as_unix_micros())
     .bind(entry.tenant.map(|tenant| -> Uuid { tenant.as_uuid() }))
     .bind(entry.actor.as_ref().map(ToString::to_string))
-    .bind(&*entry.action)
+    .bind(storable(Some(&entry.action)))
     .bind(entry.outcome.as_str())
-    .bind(entry.reason.as_deref())
-    .bind(entry.target.as_deref())
+    .bind(storable(entry.reason.as_deref()))
+    .bind(storable(entry.target.as_deref()))
     .bind(entry.ip.map(|ip| ip.to_string()))
-    .bind(entry.user_agent.as_deref())
+    .bind(storable(entry.user_agent.as_deref()))
     .bind(i64::try_from(entry.suppressed).unwrap_or(i64::MAX))
     .execute(pool)
     .await?;

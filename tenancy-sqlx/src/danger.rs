@@ -6,12 +6,15 @@
 use std::fmt;
 
 use sqlx::{
-    ConnectOptions as _, PgConnection, PgPool, Postgres, Transaction,
+    ConnectOptions as _, PgConnection, PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 use tenancy_core::{AuditEntry, Outcome, Tenancy, UserId};
 
-use crate::{Error, StartError, TenantPoolOptions, self_check};
+use crate::{
+    Error, StartError, TenantPoolOptions, self_check,
+    session::{self, Open},
+};
 
 /// Connections of the system role: they see the rows of every tenant.
 ///
@@ -69,7 +72,7 @@ impl fmt::Debug for SystemPool {
 /// Derefs to the connection, commits explicitly, rolls back when dropped.
 #[must_use = "a transaction that is dropped rolls back"]
 pub struct AcrossTenants {
-    tx: Transaction<'static, Postgres>,
+    tx: Open,
 }
 
 /// Begins a transaction that sees every tenant's rows, for an operator and a reason.
@@ -114,11 +117,9 @@ pub async fn across_tenants(
         .record_durably(entry)
         .await
         .map_err(AcrossError::Audit)?;
-    let tx = system
-        .pool
-        .begin()
+    let tx = session::begin_batch(&system.pool, "BEGIN".into())
         .await
-        .map_err(|error| AcrossError::Database(error.into()))?;
+        .map_err(AcrossError::Database)?;
     Ok(AcrossTenants { tx })
 }
 

@@ -188,9 +188,9 @@ impl TenantPool {
     /// # Errors
     /// [`ErrorKind::Unavailable`], or what the database says.
     pub async fn ready(&self) -> Result<(), Error> {
-        let connection = session::begin_batch(&self.inner.pool, "BEGIN READ ONLY".into()).await?;
-        session::end_read(connection);
-        Ok(())
+        session::begin_batch(&self.inner.pool, "BEGIN READ ONLY".into())
+            .await
+            .map(drop)
     }
 
     /// Waits for all connections to come back, and closes them.

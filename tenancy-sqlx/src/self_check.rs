@@ -91,6 +91,14 @@ const LOGIN: &str = "
                 AND o.rolname <> session_user AND pg_has_role(session_user, o.oid, 'MEMBER')
             ORDER BY 1
         ) AS reaches,
+        EXISTS (
+            SELECT FROM pg_policy AS p
+                JOIN pg_class AS c ON c.oid = p.polrelid
+                JOIN pg_namespace AS n ON n.oid = c.relnamespace
+                JOIN pg_roles AS o ON o.oid = ANY (p.polroles)
+            WHERE n.nspname = 'tenancy' AND c.relname = 'tenants' AND p.polname = 'tenancy_system'
+                AND pg_has_role(session_user, o.oid, 'MEMBER')
+        ) AS system,
         ARRAY(
             SELECT c.oid::regclass::text FROM pg_class AS c
             WHERE c.relkind IN ('r', 'p') AND c.relnamespace NOT IN
@@ -114,6 +122,7 @@ pub(crate) struct Login {
     bypasses: bool,
     privileged: bool,
     reaches: Vec<String>,
+    system: bool,
     owned: Vec<String>,
 }
 
@@ -129,6 +138,7 @@ pub(crate) async fn login(pool: &PgPool) -> Result<Login, StartError> {
             bypasses: row.try_get("bypasses")?,
             privileged: row.try_get("privileged")?,
             reaches: row.try_get("reaches")?,
+            system: row.try_get("system")?,
             owned: row.try_get("owned")?,
         };
         let tenant: String = row.try_get("tenant")?;
@@ -193,6 +203,8 @@ impl Login {
             format!("`{name}` may create roles or replicate")
         } else if !self.reaches.is_empty() {
             format!("`{name}` is a member of {}", self.reaches.join(", "))
+        } else if self.system {
+            format!("`{name}` is the system login or a member of it")
         } else if !self.owned.is_empty() {
             format!(
                 "`{name}` owns tables, or is a member of their owner: {}",

@@ -1,10 +1,16 @@
 //! Beginning a tenant's transaction: one round trip that begins it and names the tenant, on a
 //! connection that can't come back to the pool half begun.
 
-use std::{fmt::Write as _, time::Duration};
+use std::{
+    fmt::Write as _,
+    ops::{Deref, DerefMut},
+    time::Duration,
+};
 
-use sqlx::postgres::PgTransactionManager;
-use sqlx::{AssertSqlSafe, Executor as _, PgPool, Postgres, SqlSafeStr as _, pool::PoolConnection};
+use sqlx::{
+    AssertSqlSafe, Executor as _, PgConnection, PgPool, Postgres, SqlSafeStr as _,
+    pool::PoolConnection, postgres::PgTransactionManager,
+};
 use sqlx_core::transaction::TransactionManager as _;
 use tenancy_core::{Generation, ProjectId, TenantId};
 
@@ -95,24 +101,63 @@ fn millis(limit: Duration) -> u128 {
     limit.as_millis().clamp(1, i32::MAX as u128)
 }
 
+/// A connection inside a transaction: goes back to its pool with the rollback queued, which goes
+/// out with the pool's own round trip, unless it was committed.
+pub(crate) struct Open(PoolConnection<Postgres>);
+
+impl Open {
+    pub(crate) async fn commit(mut self) -> Result<(), sqlx::Error> {
+        PgTransactionManager::commit(&mut self.0).await
+    }
+}
+
+impl Deref for Open {
+    type Target = PgConnection;
+
+    fn deref(&self) -> &PgConnection {
+        &self.0
+    }
+}
+
+impl DerefMut for Open {
+    fn deref_mut(&mut self) -> &mut PgConnection {
+        &mut self.0
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        while PgTransactionManager::get_transaction_depth(&self.0) > 0 {
+            PgTransactionManager::start_rollback(&mut self.0);
+        }
+    }
+}
+
 /// Takes a connection from the pool and begins a transaction for `scope` on it.
 pub(crate) async fn begin(
     pool: &PgPool,
     scope: Scope,
     options: &TxOptions,
     timeouts: &Timeouts,
-) -> Result<PoolConnection<Postgres>, Error> {
+) -> Result<Open, Error> {
     begin_batch(pool, scope.begin_batch(options, timeouts)).await
 }
 
 /// As [`begin`], for a batch of the crate's own making.
 ///
+/// Has begun, or failed, within the pool's acquire timeout: a network that swallows packets would
+/// otherwise keep the caller waiting for as long as TCP tries.
+pub(crate) async fn begin_batch(pool: &PgPool, batch: String) -> Result<Open, Error> {
+    let limit = pool.options().get_acquire_timeout();
+    match tokio::time::timeout(limit, begin_on_any(pool, batch)).await {
+        Ok(outcome) => outcome,
+        Err(_) => Err(sqlx::Error::PoolTimedOut.into()),
+    }
+}
+
 /// The pool does not ping before it hands a connection out, so that a dead one shows here: BEGIN
 /// is safe to repeat. After a restart every idle connection is dead, hence one try for each.
-pub(crate) async fn begin_batch(
-    pool: &PgPool,
-    batch: String,
-) -> Result<PoolConnection<Postgres>, Error> {
+async fn begin_on_any(pool: &PgPool, batch: String) -> Result<Open, Error> {
     let batch = AssertSqlSafe(batch).into_sql_str();
     let mut tries = pool.options().get_max_connections().saturating_add(1);
     loop {
@@ -123,7 +168,7 @@ pub(crate) async fn begin_batch(
         };
         let error = match PgTransactionManager::begin(connection, Some(batch.clone())).await {
             Ok(()) => match beginning.0.take() {
-                Some(begun) => return Ok(begun),
+                Some(begun) => return Ok(Open(begun)),
                 None => continue,
             },
             Err(error) => error,
@@ -157,10 +202,4 @@ impl Drop for Beginning {
             connection.close_on_drop();
         }
     }
-}
-
-/// Gives a connection back whose transaction only read: the rollback goes out with the pool's own
-/// round trip.
-pub(crate) fn end_read(mut connection: PoolConnection<Postgres>) {
-    PgTransactionManager::start_rollback(&mut connection);
 }

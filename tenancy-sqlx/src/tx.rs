@@ -5,14 +5,14 @@ use std::{
     ops::{Deref, DerefMut},
 };
 
-use sqlx::{
-    AssertSqlSafe, Executor as _, PgConnection, Postgres, Row as _, pool::PoolConnection,
-    postgres::PgTransactionManager,
-};
+use sqlx::{AssertSqlSafe, Executor as _, PgConnection, Row as _, postgres::PgTransactionManager};
 use sqlx_core::transaction::TransactionManager;
 use tenancy_core::TenantContext;
 
-use crate::{Error, ErrorKind, session::Scope};
+use crate::{
+    Error, ErrorKind,
+    session::{Open, Scope},
+};
 
 /// A transaction in which PostgreSQL shows one tenant's rows and no others.
 ///
@@ -25,7 +25,7 @@ use crate::{Error, ErrorKind, session::Scope};
 /// [`check_tenant_at_commit`](crate::TenantPoolOptions::check_tenant_at_commit).
 #[must_use = "a transaction that is dropped rolls back"]
 pub struct TenantTx {
-    connection: PoolConnection<Postgres>,
+    connection: Open,
     context: TenantContext,
     scope: Scope,
     check_at_commit: bool,
@@ -33,7 +33,7 @@ pub struct TenantTx {
 
 impl TenantTx {
     pub(crate) fn new(
-        connection: PoolConnection<Postgres>,
+        connection: Open,
         context: TenantContext,
         scope: Scope,
         check_at_commit: bool,
@@ -58,14 +58,16 @@ impl TenantTx {
     /// [`ErrorKind::SavepointOpen`] or [`ErrorKind::TenantLost`], both after a rollback, or what
     /// the database says, such as a serialization failure.
     pub async fn commit(mut self) -> Result<(), Error> {
-        if PgTransactionManager::get_transaction_depth(&self.connection) > 1 {
-            return Err(Error::new(ErrorKind::SavepointOpen));
+        match PgTransactionManager::get_transaction_depth(&self.connection) {
+            1 => {}
+            // A savepoint was cancelled while it began: sqlx has rolled the transaction back.
+            0 => return Err(Error::new(ErrorKind::TenantLost)),
+            _ => return Err(Error::new(ErrorKind::SavepointOpen)),
         }
         if self.check_at_commit {
             self.check_tenant().await?;
         }
-        PgTransactionManager::commit(&mut self.connection).await?;
-        Ok(())
+        Ok(self.connection.commit().await?)
     }
 
     /// Rolls back, and returns when that is done. Dropping does the same without waiting.
@@ -104,6 +106,9 @@ impl TenantTx {
     /// Whatever the work does to the tenant's setting, afterwards it is as it was before: PostgreSQL
     /// itself would keep an inner change when a savepoint is released.
     ///
+    /// Cancelling this very call, as opposed to what follows it, undoes the whole transaction, whose
+    /// [`commit`](Self::commit) then fails.
+    ///
     /// # Errors
     /// What the database says.
     pub async fn savepoint(&mut self) -> Result<Savepoint<'_>, Error> {
@@ -128,15 +133,6 @@ impl Deref for TenantTx {
 impl DerefMut for TenantTx {
     fn deref_mut(&mut self) -> &mut PgConnection {
         &mut self.connection
-    }
-}
-
-/// Queues the rollback; it goes out with the pool's own round trip when the connection returns.
-impl Drop for TenantTx {
-    fn drop(&mut self) {
-        while PgTransactionManager::get_transaction_depth(&self.connection) > 0 {
-            PgTransactionManager::start_rollback(&mut self.connection);
-        }
     }
 }
 

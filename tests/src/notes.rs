@@ -3,7 +3,11 @@
 //! A template database with the schema `tenancy` and a few protected tables, and an engine, a
 //! directory and pools over a copy of it.
 
-use std::sync::Arc;
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use anyhow::Context as _;
 use sqlx::{
@@ -244,6 +248,20 @@ where
     }
 }
 
+/// Waits until so many connections of a pool have come back and been tidied up.
+///
+/// # Errors
+/// When that takes more than 10 seconds.
+pub async fn at_rest(pool: &impl fmt::Debug, connections: usize) -> anyhow::Result<()> {
+    let idle = format!("idle: {connections},");
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !format!("{pool:?}").contains(&idle) {
+        anyhow::ensure!(Instant::now() < deadline, "{pool:?} is never at rest");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    Ok(())
+}
+
 /// An engine with the suites' rules over a directory, to be completed and built.
 ///
 /// # Errors
@@ -271,7 +289,6 @@ async fn provision(
 }
 
 /// The rules of identification that the suites use.
-#[must_use]
 pub fn identification() -> Identification {
     Identification::new()
         .header("x-organization-id")

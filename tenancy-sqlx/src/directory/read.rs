@@ -1,7 +1,7 @@
 //! Reading the registry: each look-up is one read-only transaction, as the tenant it concerns.
 
 use async_trait::async_trait;
-use sqlx::{AssertSqlSafe, Executor as _, PgConnection, Postgres, Row as _, pool::PoolConnection};
+use sqlx::{AssertSqlSafe, Executor as _, PgConnection, Row as _};
 use tenancy_core::{
     DirectoryError, FeedCursor, FeedPage, Generation, GenerationFeed, Membership,
     MembershipDirectory, Project, ProjectDirectory, ProjectId, RoleDefinition, RoleDirectory,
@@ -11,12 +11,12 @@ use tenancy_core::{
 use super::{PgDirectory, rows};
 use crate::{
     options::{Timeouts, TxOptions},
-    session::{self, Scope},
+    session::{self, Open, Scope},
 };
 
 impl PgDirectory {
     /// Begins a read-only transaction as a tenant.
-    async fn read_as(&self, tenant: TenantId) -> Result<PoolConnection<Postgres>, DirectoryError> {
+    async fn read_as(&self, tenant: TenantId) -> Result<Open, DirectoryError> {
         let options = TxOptions::new().read_only();
         session::begin(&self.app, scope(tenant), &options, &Timeouts::default())
             .await
@@ -24,7 +24,7 @@ impl PgDirectory {
     }
 
     /// Begins a read-only transaction as nobody: only functions that look names up answer.
-    async fn read_as_nobody(&self) -> Result<PoolConnection<Postgres>, DirectoryError> {
+    async fn read_as_nobody(&self) -> Result<Open, DirectoryError> {
         let begin = "BEGIN READ ONLY; SELECT set_config('tenancy.tenant_id', '', true), \
              set_config('statement_timeout', '5000', true)";
         session::begin_batch(&self.app, begin.to_owned())
@@ -41,15 +41,6 @@ fn scope(tenant: TenantId) -> Scope {
     }
 }
 
-/// Ends a read whether it succeeded or not, and sorts its error.
-fn ended<T>(
-    connection: PoolConnection<Postgres>,
-    read: Result<T, sqlx::Error>,
-) -> Result<T, DirectoryError> {
-    session::end_read(connection);
-    read.map_err(DirectoryError::new)
-}
-
 #[async_trait]
 impl TenantDirectory for PgDirectory {
     async fn find_tenant(&self, key: &TenantKey) -> Result<Option<Tenant>, DirectoryError> {
@@ -64,7 +55,10 @@ impl TenantDirectory for PgDirectory {
                 named_record(&mut reading, named).await
             }
         };
-        ended(reading, read)?.as_ref().map(rows::tenant).transpose()
+        read.map_err(DirectoryError::new)?
+            .as_ref()
+            .map(rows::tenant)
+            .transpose()
     }
 }
 
@@ -120,7 +114,7 @@ impl MembershipDirectory for PgDirectory {
         .bind(user.as_uuid())
         .fetch_optional(&mut *reading)
         .await;
-        ended(reading, read)?
+        read.map_err(DirectoryError::new)?
             .as_ref()
             .map(rows::membership)
             .transpose()
@@ -143,7 +137,7 @@ impl ProjectDirectory for PgDirectory {
         .bind(project.as_uuid())
         .fetch_optional(&mut *reading)
         .await;
-        ended(reading, read)?
+        read.map_err(DirectoryError::new)?
             .as_ref()
             .map(rows::project)
             .transpose()
@@ -165,7 +159,10 @@ impl ProjectDirectory for PgDirectory {
         .bind(user.as_uuid())
         .fetch_optional(&mut *reading)
         .await;
-        ended(reading, read)?.as_ref().map(rows::role).transpose()
+        read.map_err(DirectoryError::new)?
+            .as_ref()
+            .map(rows::role)
+            .transpose()
     }
 }
 
@@ -182,7 +179,10 @@ impl RoleDirectory for PgDirectory {
             let json: serde_json::Value = rows::column(row, "definition")?;
             serde_json::from_value(json).map_err(DirectoryError::new)
         };
-        ended(reading, read)?.iter().map(definition).collect()
+        read.map_err(DirectoryError::new)?
+            .iter()
+            .map(definition)
+            .collect()
     }
 }
 
@@ -196,7 +196,7 @@ impl GenerationFeed for PgDirectory {
                 .bind(since)
                 .fetch_all(&mut *reading)
                 .await;
-        let told = ended(reading, read)?;
+        let told = read.map_err(DirectoryError::new)?;
         let next: i64 = match told.first() {
             Some(row) => rows::column(row, "cursor")?,
             None => {

@@ -2,16 +2,17 @@
 //! tenant's generation in it.
 
 use async_trait::async_trait;
-use sqlx::{AssertSqlSafe, PgConnection, Postgres, Transaction};
+use sqlx::{AssertSqlSafe, PgConnection};
 use tenancy_core::{
     DirectoryStore, DomainName, Membership, Project, ProjectMembership, RoleDefinition, Settings,
     StoreError, StoreErrorKind, Tenant, TenantId, TenantStatus, UserId,
 };
 
 use super::{PgDirectory, rows};
+use crate::session::{self, Open};
 
 impl PgDirectory {
-    async fn write(&self) -> Result<Transaction<'static, Postgres>, StoreError> {
+    async fn write(&self) -> Result<Open, StoreError> {
         let Some(system) = &self.system else {
             return Err(StoreError::new(
                 StoreErrorKind::ReadOnly,
@@ -19,7 +20,9 @@ impl PgDirectory {
                  the system login with `PgDirectory::with_system`",
             ));
         };
-        system.begin().await.map_err(refused)
+        session::begin_batch(system, "BEGIN".into())
+            .await
+            .map_err(StoreError::unavailable)
     }
 }
 
@@ -44,7 +47,7 @@ fn refused(error: sqlx::Error) -> StoreError {
     StoreError::new(kind, format!("{message}: {}", error.message()))
 }
 
-async fn commit(tx: Transaction<'static, Postgres>) -> Result<(), StoreError> {
+async fn commit(tx: Open) -> Result<(), StoreError> {
     tx.commit().await.map_err(refused)
 }
 

@@ -83,11 +83,35 @@ impl Installer {
     ) -> Result<(), InstallError> {
         self.install(connection).await?;
         let done = application.run_direct(None, connection, false).await;
+        let kept = self
+            .keep_from_logins(connection, &application.table_name)
+            .await;
         reset_role(connection).await?;
         done.map_err(|source| InstallError::Migration {
             whose: "the application's",
             source,
-        })
+        })?;
+        kept
+    }
+
+    /// The default privileges of the owner's tables are not for the table that says which
+    /// migrations have run.
+    async fn keep_from_logins(
+        &self,
+        connection: &mut PgConnection,
+        table: &str,
+    ) -> Result<(), InstallError> {
+        // sqlx puts the name into its SQL as it is: it is quoted already where it has to be.
+        let revoke = format!(
+            "REVOKE ALL ON {table} FROM {}, {}",
+            quoted(&self.roles.app),
+            quoted(&self.roles.system)
+        );
+        connection
+            .execute(AssertSqlSafe(revoke))
+            .await
+            .map_err(InstallError::database("revoking"))?;
+        Ok(())
     }
 
     /// Installs the schema `tenancy` alone. The connection then acts as the owner role.

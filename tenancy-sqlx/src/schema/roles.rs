@@ -67,7 +67,7 @@ impl Roles {
     /// Roles belong to the whole server, and no lock of one database keeps another's installation
     /// away: creating one that has just appeared is no error.
     pub(super) fn create_sql(&self, passwords: &Passwords) -> String {
-        let mut sql = String::from("DO $roles$\nBEGIN\n");
+        let mut sql = String::new();
         for (name, attributes) in [
             (&self.owner, "NOLOGIN NOBYPASSRLS"),
             (&self.app, "LOGIN NOBYPASSRLS NOCREATEROLE NOCREATEDB"),
@@ -89,31 +89,35 @@ impl Roles {
             (&self.system, &passwords.system),
         ] {
             if let Some(password) = password {
-                sql.push_str(&format!(
-                    "    ALTER ROLE {} PASSWORD {};\n",
-                    quoted(name),
-                    literal(password)
-                ));
+                let set = format!("ALTER ROLE {} PASSWORD {}", quoted(name), literal(password));
+                sql.push_str(&persistently(&set));
             }
         }
         sql.push_str(&self.membership_sql());
-        sql.push_str("END\n$roles$;\n");
-        sql
+        let mut tag = "$roles$".to_owned();
+        while sql.contains(&tag) {
+            tag.insert_str(1, "the_");
+        }
+        format!("DO {tag}\nBEGIN\n{sql}END\n{tag};\n")
     }
 
     /// Lets the login of the installation act as the owner. PostgreSQL 16 tells apart whether a
     /// member inherits, and whether it may `SET ROLE`; a creator of roles is given neither.
     fn membership_sql(&self) -> String {
+        let grant = format!("GRANT {} TO CURRENT_USER", quoted(&self.owner));
         format!(
-            "    IF NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) THEN\n\
-             \x20       IF current_setting('server_version_num')::int >= 160000 THEN\n\
-             \x20           EXECUTE 'GRANT {owner} TO CURRENT_USER WITH SET TRUE, INHERIT TRUE';\n\
-             \x20       ELSIF NOT pg_has_role(current_user, {literal}, 'MEMBER') THEN\n\
-             \x20           EXECUTE 'GRANT {owner} TO CURRENT_USER';\n\
+            "    IF (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) THEN\n\
+             \x20       NULL;\n\
+             \x20   ELSIF current_setting('server_version_num')::int >= 160000 THEN\n\
+             \x20       IF NOT pg_has_role(current_user, {owner}, 'SET') THEN\n\
+             {grant_16}\
              \x20       END IF;\n\
+             \x20   ELSIF NOT pg_has_role(current_user, {owner}, 'MEMBER') THEN\n\
+             {grant_15}\
              \x20   END IF;\n",
-            owner = quoted(&self.owner).replace('\'', "''"),
-            literal = literal(&self.owner),
+            owner = literal(&self.owner),
+            grant_16 = persistently(&format!("{grant} WITH SET TRUE, INHERIT TRUE")),
+            grant_15 = persistently(&grant),
         )
     }
 
@@ -138,6 +142,23 @@ impl Roles {
             literal(&self.system)
         )
     }
+}
+
+/// A statement about roles that is tried again while another installation changes the same role:
+/// PostgreSQL tells that as an internal error, "tuple concurrently updated".
+fn persistently(statement: &str) -> String {
+    format!(
+        "    FOR attempt IN 1..20 LOOP\n\
+         \x20       BEGIN\n\
+         \x20           EXECUTE {};\n\
+         \x20           EXIT;\n\
+         \x20       EXCEPTION WHEN internal_error THEN\n\
+         \x20           IF attempt = 20 THEN RAISE; END IF;\n\
+         \x20           PERFORM pg_sleep(0.05);\n\
+         \x20       END;\n\
+         \x20   END LOOP;\n",
+        literal(statement)
+    )
 }
 
 /// A text in SQL, in the form that needs no server setting to be read right.
@@ -172,9 +193,11 @@ mod tests {
     fn a_password_can_not_leave_its_quotes_and_is_not_shown() {
         assert_eq!(literal("a'b\\c"), "E'a''b\\\\c'");
         let passwords = Passwords {
-            app: Some(Zeroizing::new("hush".into())),
+            app: Some(Zeroizing::new("hush $roles$".into())),
             system: None,
         };
         assert!(!format!("{passwords:?}").contains("hush"));
+        let sql = Roles::default().create_sql(&passwords);
+        assert!(sql.starts_with("DO $the_roles$\n") && sql.ends_with("\n$the_roles$;\n"));
     }
 }

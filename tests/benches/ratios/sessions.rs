@@ -114,6 +114,20 @@ impl<'a> Rows<'a> {
             transaction,
         );
 
+        let unreset = TenantPoolOptions::new()
+            .max_connections(2)
+            .reset_session(false)
+            .connect_with(options.clone(), &self.world.tenancy)
+            .await?;
+        let rounds = ratio::by_turns(
+            calls,
+            async || self.transaction(&ours).await.unwrap(),
+            async || self.transaction(&unreset).await.unwrap(),
+        )
+        .await;
+        let name = "tenant transaction : the same without session reset";
+        ratio::pair(name, &rounds, "µs", Bound::None);
+
         let rounds = ratio::by_turns(
             calls,
             async || self.read(&ours).await.unwrap(),

@@ -1,0 +1,139 @@
+//! The audit trail in PostgreSQL.
+
+use std::time::{Duration, Instant};
+
+use sqlx::types::Uuid;
+use tenancy_core::{AuditEntry, AuditSink as _, Clock as _, Outcome, SystemClock};
+use tenancy_sqlx::{PgAuditSink, TenantPoolOptions, danger::SystemPool, schema::Installer};
+use tenancy_tests::{
+    DelayProxy,
+    notes::{Notes, PASSWORD, on_every_server},
+};
+
+fn entry(notes: &Notes, number: usize) -> AuditEntry {
+    AuditEntry::new(SystemClock.now(), "note.delete", Outcome::Allowed)
+        .tenant(notes.acme.id)
+        .target(format!("note:{number}"))
+}
+
+/// Waits until these entries, and no others, are stored.
+async fn stored(notes: &Notes, mut expected: Vec<Uuid>) -> anyhow::Result<()> {
+    expected.sort();
+    let mut admin = notes.database.admin().await?;
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let found: Vec<Uuid> = sqlx::query_scalar("SELECT id FROM tenancy.audit_log ORDER BY id")
+            .fetch_all(&mut admin)
+            .await?;
+        if found == expected {
+            return Ok(());
+        }
+        anyhow::ensure!(
+            Instant::now() < deadline,
+            "{found:?} instead of {expected:?}"
+        );
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
+async fn queued_entries_outlast_a_restart_of_the_database() -> anyhow::Result<()> {
+    on_every_server(async |notes| {
+        let options = notes.database.options_as("tenancy_system", Some(PASSWORD));
+        let proxy = DelayProxy::for_options(&options, Duration::ZERO)?;
+        let system = SystemPool::connect_with(proxy.reroute(options)).await?;
+        let sink = PgAuditSink::new(&system);
+        let mut ids = Vec::new();
+        let mut record = |number| {
+            let entry = entry(notes, number);
+            ids.push(entry.id);
+            sink.record(entry);
+        };
+        record(0);
+        proxy.refuse(true);
+        proxy.cut();
+        (1..50).for_each(&mut record);
+        proxy.refuse(false);
+        (50..60).for_each(&mut record);
+
+        stored(notes, ids).await?;
+        assert_eq!(sink.dropped(), 0);
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn an_entry_that_no_text_can_hold_does_not_keep_others_waiting() -> anyhow::Result<()> {
+    on_every_server(async |notes| {
+        let sink = PgAuditSink::new(&notes.system);
+        let with_nul = entry(notes, 1)
+            .target("external:a\0b")
+            .reason("c\0d".to_owned());
+        let after = entry(notes, 2);
+        let ids = vec![with_nul.id, after.id];
+        sink.record(with_nul);
+        sink.record(after);
+
+        stored(notes, ids).await?;
+        let target: String = sqlx::query_scalar("SELECT target FROM tenancy.audit_log ORDER BY id")
+            .fetch_one(&mut notes.database.admin().await?)
+            .await?;
+        assert_eq!(target, "external:a\u{fffd}b");
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn an_entry_that_the_table_refuses_is_counted_and_the_next_one_stored() -> anyhow::Result<()>
+{
+    on_every_server(async |notes| {
+        notes
+            .as_admin("ALTER TABLE tenancy.audit_log ADD CHECK (target <> 'note:1')")
+            .await?;
+        let sink = PgAuditSink::new(&notes.system);
+        let after = entry(notes, 2);
+        let ids = vec![after.id];
+        sink.record(entry(notes, 1));
+        sink.record(after);
+
+        stored(notes, ids).await?;
+        assert_eq!(sink.dropped(), 1);
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn storing_an_entry_twice_is_storing_it_once() -> anyhow::Result<()> {
+    on_every_server(async |notes| {
+        let sink = PgAuditSink::new(&notes.system);
+        let entry = entry(notes, 1);
+        sink.record_durably(entry.clone()).await?;
+        sink.record_durably(entry.clone()).await?;
+        stored(notes, vec![entry.id]).await
+    })
+    .await
+}
+
+#[tokio::test]
+async fn nothing_shows_a_password_when_it_is_printed() -> anyhow::Result<()> {
+    on_every_server(async |notes| {
+        let pool = notes.pool(TenantPoolOptions::new()).await?;
+        let db = pool.tenant(&notes.context(&notes.acme))?;
+        let tx = pool.begin(&notes.context(&notes.acme)).await?;
+        let printed = format!(
+            "{pool:?} {db:?} {tx:?} {:?} {:?} {:?} {:?} {:?} {:?}",
+            notes.system,
+            notes.directory,
+            PgAuditSink::new(&notes.system),
+            TenantPoolOptions::new(),
+            Installer::new().passwords(PASSWORD, PASSWORD),
+            notes.tenancy,
+        );
+        assert!(!printed.contains(PASSWORD), "{printed}");
+        Ok(())
+    })
+    .await
+}

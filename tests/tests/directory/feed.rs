@@ -1,0 +1,97 @@
+//! The feed of changes, as SQL sees it.
+
+use sqlx::{AssertSqlSafe, Executor as _};
+use tenancy_core::{
+    DirectoryStore as _, GenerationFeed as _, Membership, SystemRole, TenantDirectory as _,
+    TenantId, UserId,
+};
+use tenancy_tests::notes::on_every_server;
+
+/// Transactions begin in one order and commit in another.
+#[tokio::test]
+async fn a_change_that_commits_late_is_told() -> anyhow::Result<()> {
+    on_every_server(async |notes| {
+        let feed = &notes.directory;
+        let start = feed.changes_since(None).await?;
+        assert_eq!(start.changed, []);
+
+        let mut late = notes.database.admin().await?;
+        let rename = format!(
+            "BEGIN; UPDATE tenancy.tenants SET name = 'Late' WHERE id = '{}'",
+            notes.acme.id
+        );
+        late.execute(AssertSqlSafe(rename)).await?;
+        feed.set_settings(notes.globex.id, &Default::default())
+            .await?;
+
+        let first = feed.changes_since(Some(start.cursor)).await?;
+        let told = |page: &tenancy_core::FeedPage, id: TenantId| {
+            page.changed.iter().any(|(tenant, _)| *tenant == id)
+        };
+        assert!(told(&first, notes.globex.id));
+        assert!(!told(&first, notes.acme.id));
+
+        late.execute("COMMIT").await?;
+        let second = feed.changes_since(Some(first.cursor)).await?;
+        assert!(told(&second, notes.acme.id));
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_change_that_is_rolled_back_is_not_told() -> anyhow::Result<()> {
+    on_every_server(async |notes| {
+        let start = notes.directory.changes_since(None).await?;
+        let undone = format!(
+            "BEGIN; UPDATE tenancy.tenants SET name = 'x' WHERE id = '{}'; ROLLBACK",
+            notes.acme.id
+        );
+        notes.as_admin(&undone).await?;
+        let page = notes.directory.changes_since(Some(start.cursor)).await?;
+        assert_eq!(page.changed, []);
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn every_change_advances_the_generation_of_its_tenant_alone() -> anyhow::Result<()> {
+    on_every_server(async |notes| {
+        let generation = async |id: TenantId| -> anyhow::Result<i64> {
+            let tenant = notes.directory.find_tenant(&id.into()).await?;
+            Ok(tenant.map_or(0, |tenant| tenant.generation.as_i64()))
+        };
+        let other = generation(notes.globex.id).await?;
+        let before = generation(notes.acme.id).await?;
+        let user = UserId::new();
+        let membership = Membership::new(notes.acme.id, user, SystemRole::Viewer.name());
+        notes.directory.put_membership(&membership).await?;
+        assert_eq!(generation(notes.acme.id).await?, before + 1);
+
+        notes
+            .directory
+            .remove_membership(notes.acme.id, user)
+            .await?;
+        assert_eq!(generation(notes.acme.id).await?, before + 2);
+        assert_eq!(generation(notes.globex.id).await?, other);
+        Ok(())
+    })
+    .await
+}
+
+/// Also for a change that is made in SQL, past the library.
+#[tokio::test]
+async fn a_row_of_the_registry_can_not_move_to_another_tenant() -> anyhow::Result<()> {
+    on_every_server(async |notes| {
+        let move_it = format!(
+            "UPDATE tenancy.memberships SET tenant_id = '{}'",
+            notes.acme.id
+        );
+        let refused = notes.as_admin(&move_it).await.unwrap_err();
+        assert!(refused.to_string().contains("can't move to another tenant"));
+        assert_eq!(notes.count("tenancy.memberships", &notes.globex).await?, 1);
+        Ok(())
+    })
+    .await
+}

@@ -1,0 +1,288 @@
+//! Installing: once, again, all at once, under other names, and by somebody who is no superuser.
+
+use sqlx::{
+    AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, PgConnection,
+    migrate::Migrator,
+};
+use tenancy_core::{DirectoryStore as _, Tenant, TenantStatus};
+use tenancy_sqlx::{
+    PgDirectory, TenantPoolOptions,
+    danger::SystemPool,
+    schema::{InstallError, Installer, Roles},
+};
+use tenancy_tests::{
+    Server, Template, TestDatabase,
+    notes::{self, MIGRATIONS, Notes, PASSWORD, on_every_server},
+};
+
+/// Names that no other test uses, so that the roles are really made.
+fn own_roles(odd: &str) -> Roles {
+    let unique = uuid::Uuid::now_v7().simple().to_string();
+    let name = |kind: &str| format!("{kind}{odd} {unique}");
+    Roles {
+        owner: name("O"),
+        app: name("A"),
+        system: name("S"),
+    }
+}
+
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+async fn remove(server: &Server, roles: &Roles) -> anyhow::Result<()> {
+    let mut admin = PgConnection::connect_with(&server.admin_options()).await?;
+    for role in [&roles.owner, &roles.app, &roles.system] {
+        let drop = format!("DROP ROLE {}", quoted(role));
+        admin.execute(AssertSqlSafe(drop)).await?;
+    }
+    Ok(())
+}
+
+/// Uses an installation as a service would: two tenants, and each sees its own note.
+async fn serves_two_tenants(database: &TestDatabase, roles: &Roles) -> anyhow::Result<()> {
+    let system = database.options_as(&roles.system, Some(PASSWORD));
+    let system = SystemPool::connect_with(system).await?;
+    let app = database.options_as(&roles.app, Some(PASSWORD));
+    let directory = PgDirectory::connect_with(app.clone(), 1)
+        .await?
+        .with_system(&system);
+    let tenancy = notes::builder(directory.clone())?.build()?;
+    let pool = TenantPoolOptions::new().connect_with(app, &tenancy).await?;
+    for slug in ["one", "two"] {
+        let tenant = Tenant::new(slug.parse()?, slug).with_status(TenantStatus::Active);
+        directory.create_tenant(&tenant).await?;
+        let context = tenancy.enter(tenant.id, "test").await?;
+        let db = pool.tenant(&context)?;
+        sqlx::query("INSERT INTO notes (body) VALUES ('x')")
+            .execute(&db)
+            .await?;
+        let seen = sqlx::query("SELECT FROM notes").fetch_all(&db).await?.len();
+        anyhow::ensure!(seen == 1, "{slug} sees {seen} notes");
+    }
+    pool.close().await;
+    directory.close().await;
+    system.close().await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_second_time_changes_nothing() -> anyhow::Result<()> {
+    on_every_server(async |notes| {
+        let state = "SELECT md5(concat_ws('|',
+            (SELECT string_agg(concat_ws(' ', oid, relname, relowner, relacl, relrowsecurity, relforcerowsecurity), '|' ORDER BY oid)
+             FROM pg_class WHERE relnamespace::regnamespace::text IN ('tenancy', 'public')),
+            (SELECT string_agg(concat_ws(' ', oid, polname, obj_description(oid, 'pg_policy')), '|' ORDER BY oid) FROM pg_policy),
+            (SELECT string_agg(concat_ws(' ', oid, proname, proacl), '|' ORDER BY oid)
+             FROM pg_proc WHERE pronamespace = 'tenancy'::regnamespace),
+            (SELECT string_agg(concat_ws(' ', defaclrole, defaclobjtype, defaclacl), '|' ORDER BY oid) FROM pg_default_acl),
+            (SELECT string_agg(r::text, '|' ORDER BY r.kind) FROM tenancy.role_names AS r),
+            (SELECT string_agg(version::text, '|' ORDER BY version) FROM tenancy.migrations)))";
+        let mut admin = notes.database.admin().await?;
+        let before: String = sqlx::query_scalar(state).fetch_one(&mut admin).await?;
+
+        let mut installing = notes.database.admin().await?;
+        for _ in 0..2 {
+            Installer::new().run_on(&mut installing, &MIGRATIONS).await?;
+        }
+        let after: String = sqlx::query_scalar(state).fetch_one(&mut admin).await?;
+        assert_eq!(before, after);
+        // The connection is the administrator's again.
+        let user: String = sqlx::query_scalar("SELECT current_user::text")
+            .fetch_one(&mut installing)
+            .await?;
+        assert_ne!(user, "tenancy_owner");
+        Ok(())
+    })
+    .await
+}
+
+async fn installs(database: &TestDatabase, roles: &Roles) -> Result<(), InstallError> {
+    Installer::new()
+        .roles(roles.clone())
+        .passwords(PASSWORD, PASSWORD)
+        .run(&database.url(), &MIGRATIONS)
+        .await
+}
+
+#[tokio::test]
+async fn four_at_a_time_into_one_database_all_succeed() -> anyhow::Result<()> {
+    for server in Server::all().await? {
+        let database = server.database(&Template::empty()).await?;
+        let roles = own_roles("");
+        let install = || installs(&database, &roles);
+        tokio::try_join!(install(), install(), install(), install())?;
+
+        serves_two_tenants(&database, &roles).await?;
+        database.close().await?;
+        remove(&server, &roles).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn into_four_databases_of_one_server_at_a_time_all_succeed() -> anyhow::Result<()> {
+    for server in Server::all().await? {
+        let roles = own_roles("");
+        let mut databases = Vec::new();
+        for _ in 0..4 {
+            databases.push(server.database(&Template::empty()).await?);
+        }
+        let [a, b, c, d] = [0, 1, 2, 3].map(|index| installs(&databases[index], &roles));
+        tokio::try_join!(a, b, c, d)?;
+
+        for database in databases {
+            serves_two_tenants(&database, &roles).await?;
+            database.close().await?;
+        }
+        remove(&server, &roles).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn roles_may_have_odd_names() -> anyhow::Result<()> {
+    for server in Server::all().await? {
+        let database = server.database(&Template::empty()).await?;
+        let roles = own_roles(" o'D\"d\\ %I $1");
+        for _ in 0..2 {
+            installs(&database, &roles).await?;
+        }
+        serves_two_tenants(&database, &roles).await?;
+        database.close().await?;
+        remove(&server, &roles).await?;
+    }
+    Ok(())
+}
+
+/// As on a managed server: the administrator may make roles and owns the database, and that is all.
+#[tokio::test]
+async fn the_administrator_need_not_be_a_superuser() -> anyhow::Result<()> {
+    for server in Server::all().await? {
+        let database = server.database(&Template::empty()).await?;
+        let roles = own_roles("");
+        let admin = format!("admin_{}", uuid::Uuid::now_v7().simple());
+        let mut superuser = database.admin().await?;
+        let make = format!(
+            "CREATE ROLE {admin} LOGIN CREATEROLE PASSWORD '{PASSWORD}';
+             ALTER DATABASE {} OWNER TO {admin}",
+            database.name()
+        );
+        superuser.execute(AssertSqlSafe(make)).await?;
+
+        let mut connection = database
+            .options_as(&admin, Some(PASSWORD))
+            .connect()
+            .await?;
+        let installer = Installer::new()
+            .roles(roles.clone())
+            .passwords(PASSWORD, PASSWORD);
+        for _ in 0..2 {
+            installer.run_on(&mut connection, &MIGRATIONS).await?;
+        }
+        connection.close().await?;
+        serves_two_tenants(&database, &roles).await?;
+
+        superuser.close().await?;
+        let mut elsewhere = PgConnection::connect_with(&server.admin_options()).await?;
+        database.close().await?;
+        remove(&server, &roles).await?;
+        elsewhere
+            .execute(AssertSqlSafe(format!("DROP ROLE {admin}")))
+            .await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn roles_that_exist_are_used_as_they_are() -> anyhow::Result<()> {
+    for server in Server::all().await? {
+        let database = server.database(&Template::empty()).await?;
+        let roles = own_roles("");
+        let admin = format!("admin_{}", uuid::Uuid::now_v7().simple());
+        let mut superuser = database.admin().await?;
+        let make = format!(
+            "CREATE ROLE {0} NOLOGIN; CREATE ROLE {1} LOGIN PASSWORD '{PASSWORD}' CONNECTION LIMIT 17;
+             CREATE ROLE {2} LOGIN PASSWORD '{PASSWORD}'; CREATE ROLE {admin} LOGIN PASSWORD '{PASSWORD}';
+             GRANT {0} TO {admin} {3}; ALTER DATABASE {4} OWNER TO {admin}",
+            quoted(&roles.owner),
+            quoted(&roles.app),
+            quoted(&roles.system),
+            if server.version_num().await? < 160_000 { "" } else { "WITH SET TRUE, INHERIT TRUE" },
+            database.name()
+        );
+        superuser.execute(AssertSqlSafe(make)).await?;
+
+        let mut connection = database
+            .options_as(&admin, Some(PASSWORD))
+            .connect()
+            .await?;
+        let installer = Installer::new().roles(roles.clone());
+        installer.run_on(&mut connection, &MIGRATIONS).await?;
+        connection.close().await?;
+        serves_two_tenants(&database, &roles).await?;
+        let limit: i32 = sqlx::query_scalar("SELECT rolconnlimit FROM pg_roles WHERE rolname = $1")
+            .bind(&roles.app)
+            .fetch_one(&mut superuser)
+            .await?;
+        assert_eq!(limit, 17);
+
+        superuser.close().await?;
+        let mut elsewhere = PgConnection::connect_with(&server.admin_options()).await?;
+        database.close().await?;
+        remove(&server, &roles).await?;
+        elsewhere
+            .execute(AssertSqlSafe(format!("DROP ROLE {admin}")))
+            .await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn tables_of_a_later_day_are_granted_by_default() -> anyhow::Result<()> {
+    on_every_server(async |notes| {
+        let make = "CREATE TABLE later (id bigserial, n int); SELECT tenancy.protect('later')";
+        crate::as_owner(notes, make).await?;
+        let pool = notes.pool(TenantPoolOptions::new()).await?;
+        let db = pool.tenant(&notes.context(&notes.acme))?;
+        sqlx::query("INSERT INTO later (n) VALUES (1)")
+            .execute(&db)
+            .await?;
+        assert_eq!(notes.count("later", &notes.acme).await?, 1);
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn an_application_migration_that_fails_is_named_and_undone() -> anyhow::Result<()> {
+    on_every_server(async |notes: &Notes| {
+        let broken = tempfile::tempdir()?;
+        std::fs::write(
+            broken.path().join("0009_broken.sql"),
+            "CREATE TABLE half (n int); SELECT tenancy.protect('no_such_table');",
+        )?;
+        let mut migrator = Migrator::new(broken.path()).await?;
+        migrator.set_ignore_missing(true);
+        let mut admin = notes.database.admin().await?;
+        let failed = Installer::new()
+            .run_on(&mut admin, &migrator)
+            .await
+            .unwrap_err();
+
+        assert!(
+            failed
+                .to_string()
+                .starts_with("the application's migrations"),
+            "{failed}"
+        );
+        let half = crate::told(notes, "SELECT to_regclass('half')::text").await?;
+        assert_eq!(half, None);
+        let user: String = sqlx::query_scalar("SELECT current_user::text")
+            .fetch_one(&mut admin)
+            .await?;
+        assert_ne!(user, "tenancy_owner");
+        Ok(())
+    })
+    .await
+}

@@ -1,0 +1,11 @@
+//! A tenant's session: what it costs, what it limits, how it ends, and what becomes of it when the
+//! database goes away.
+
+mod cost;
+mod faults;
+mod options;
+mod residue;
+mod retry;
+mod savepoints;
+mod scope;
+mod strict;
