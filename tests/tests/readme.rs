@@ -1,4 +1,9 @@
 //! What the README counts is counted here.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "helpers of tests fail as tests do"
+)]
 
 use std::{collections::BTreeSet, fs, path::Path};
 

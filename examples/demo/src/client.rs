@@ -19,6 +19,16 @@ pub(crate) struct Answer {
     pub(crate) body: Value,
 }
 
+impl Answer {
+    /// The problem's type; empty if the body is no problem.
+    pub(crate) fn problem(&self) -> &str {
+        self.body
+            .get("type")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+    }
+}
+
 impl Client {
     pub(crate) fn new(port: u16, user: UserId, secret: &str) -> anyhow::Result<Self> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();

@@ -109,7 +109,7 @@ pub(crate) async fn walk(service: &Service, database: &TestDatabase) -> anyhow::
     let refused = acme.user.get(&at_acme, "/notes").await?;
     show("alice", &at_acme, "GET /notes", &refused);
     ensure!(done.status == 204 && refused.status == 403);
-    ensure!(refused.body["type"] == "urn:tenancy:problem:tenant-suspended");
+    ensure!(refused.problem() == "urn:tenancy:problem:tenant-suspended");
     let untouched = globex.user.get(&at_globex, "/notes").await?;
     ensure!(untouched.status == 200);
     let activate = suspend.replace("suspend", "activate");
@@ -139,13 +139,8 @@ fn show(who: &str, host: &str, request: &str, answer: &Answer) {
     let told = match &answer.body {
         Value::Null => String::new(),
         Value::Array(_) => format!("  {:?}", titles(answer)),
-        body => format!(
-            "  {}",
-            body["type"]
-                .as_str()
-                .or(body["title"].as_str())
-                .unwrap_or("")
-        ),
+        note if answer.problem().is_empty() => format!("  {}", title(note)),
+        _ => format!("  {}", answer.problem()),
     };
     println!(
         "   {who:<9} {host:<24} {request:<36} {}{told}",
@@ -157,16 +152,19 @@ fn claim(what: &str) {
     println!("   ✔ {what}");
 }
 
+fn title(note: &Value) -> &str {
+    note.get("title")
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+}
+
 fn titles(answer: &Answer) -> Vec<&str> {
     let notes = answer
         .body
         .as_array()
         .map(Vec::as_slice)
         .unwrap_or_default();
-    notes
-        .iter()
-        .filter_map(|note| note["title"].as_str())
-        .collect()
+    notes.iter().map(title).collect()
 }
 
 /// Counts a tenant's rows as the administrator of the database, past row security.
@@ -200,8 +198,12 @@ async fn eventually_digest(customer: &Customer, host: &str) -> anyhow::Result<St
     for _ in 0..100 {
         let notes = customer.user.get(host, "/notes").await?;
         let all = notes.body.as_array().map(Vec::as_slice).unwrap_or_default();
-        if let Some(digest) = all.iter().find(|note| note["title"] == "Digest") {
-            return Ok(digest["body"].as_str().unwrap_or_default().to_owned());
+        if let Some(digest) = all.iter().find(|note| title(note) == "Digest") {
+            return Ok(digest
+                .get("body")
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .to_owned());
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }

@@ -1,4 +1,5 @@
 //! The quickstart runs with nothing installed, and the commands that it prints show what it says.
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
