@@ -16,6 +16,10 @@ use tenancy_tests::{
 
 use crate::ratio::{self, Bound};
 
+/// Enough that one call does not wait until the connection of the call before has been given back:
+/// every side finishes that, its rollback or its ping, behind the caller's back.
+const CONNECTIONS: u32 = 8;
+
 const ONE: &str = "SELECT body FROM notes WHERE id = $1";
 const ONE_OF: &str = "SELECT body FROM notes WHERE id = $1 AND tenant_id = $2";
 
@@ -92,7 +96,7 @@ impl<'a> Rows<'a> {
         [transaction, read]: [Bound; 2],
     ) -> anyhow::Result<()> {
         let ours = TenantPoolOptions::new()
-            .max_connections(2)
+            .max_connections(CONNECTIONS)
             .connect_with(options.clone(), &self.world.tenancy)
             .await?;
         // The bare side sees every row and names the tenant itself, as a service without row
@@ -115,7 +119,7 @@ impl<'a> Rows<'a> {
         );
 
         let unreset = TenantPoolOptions::new()
-            .max_connections(2)
+            .max_connections(CONNECTIONS)
             .reset_session(false)
             .connect_with(options.clone(), &self.world.tenancy)
             .await?;
@@ -211,7 +215,7 @@ impl<'a> Rows<'a> {
 
 async fn pool(options: &PgConnectOptions, ping: bool) -> Result<PgPool, sqlx::Error> {
     PgPoolOptions::new()
-        .max_connections(2)
+        .max_connections(CONNECTIONS)
         .test_before_acquire(ping)
         .connect_with(options.clone())
         .await
