@@ -1,6 +1,7 @@
 //! What is accepted, what is refused, and for which reason.
 
 mod config;
+mod cookbook;
 mod corpora;
 mod keys;
 mod laws;

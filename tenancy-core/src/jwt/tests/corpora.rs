@@ -16,13 +16,20 @@ const IN_2011: i64 = 1_300_819_000;
 const CLAIMS_OF_JOE: &str = "eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFt\
     cGxlLmNvbS9pc19yb290Ijp0cnVlfQ";
 
-fn bytes(base64: &str) -> Vec<u8> {
+pub(super) fn bytes(base64: &str) -> Vec<u8> {
     URL_SAFE_NO_PAD.decode(base64).unwrap()
 }
 
 fn pem(label: &str, der: &[&[u8]]) -> String {
     let body = STANDARD.encode(der.concat());
     format!("-----BEGIN {label}-----\n{body}\n-----END {label}-----\n")
+}
+
+/// A key of 2048 bits with the exponent 65537.
+pub(super) fn rsa_key(algorithm: Algorithm, modulus: &str) -> VerificationKey {
+    let head = b"\x30\x82\x01\x0a\x02\x82\x01\x01\x00";
+    let der = [head, &*bytes(modulus), b"\x02\x03\x01\x00\x01"];
+    VerificationKey::pem(algorithm, pem("RSA PUBLIC KEY", &der)).unwrap()
 }
 
 /// RFC 7515 appendix A.1, and the same token in RFC 7519 §3.1.
@@ -45,11 +52,6 @@ fn rs256_example() -> (VerificationKey, String) {
         2mJPMEzP1Pt0Bm4d4QlL-yRT-SFd2lZS-pCgNMsD1W_YpRPEwOWvG6b32690r2jZ47soMZo9wGzjb_7OMg0LOL-bS\
         f63kpaSHSXndS5z5rexMdbBYUsLA9e-KXBdQOS-UTo7WTBEMa2R2CapHg665xsmtdVMTBQY4uDZlxvb3qCo5ZwKh9\
         kG4LT6_I5IhlJH7aGhyxXFvUK-DWNmoudF8NAco9_h9iaGNj8q2ethFkMLs91kzk2PAcDTW9gb54h4FRWyuXpoQ";
-    let head = b"\x30\x82\x01\x0a\x02\x82\x01\x01\x00";
-    let pem = pem(
-        "RSA PUBLIC KEY",
-        &[head, &bytes(modulus), b"\x02\x03\x01\x00\x01"],
-    );
     let token = format!(
         "eyJhbGciOiJSUzI1NiJ9.{CLAIMS_OF_JOE}.\
          cC4hiUPoj9Eetdgtv3hF80EGrhuB__dzERat0XF9g2VtQgr9PJbu3XOiZj5RZmh7AAuHIm4Bh-0Qc_lF5YKt_O8W2\
@@ -57,7 +59,7 @@ fn rs256_example() -> (VerificationKey, String) {
          QBMHlb1L07Qe7K0GarZRmB_eSN9383LcOLn6_dO--xi12jzDwusC-eOkHWEsqtFZESc6BfI7noOPqvhJ1phCnvWh6\
          IeYI2w9QOYEUipUTI8np6LbgGY9Fs98rqVt5AXLIhWkWywlVmtVrBp0igcN_IoypGlUPQGe77Rw"
     );
-    (VerificationKey::pem(Algorithm::RS256, pem).unwrap(), token)
+    (rsa_key(Algorithm::RS256, modulus), token)
 }
 
 /// RFC 7515 appendix A.3.
