@@ -20,7 +20,7 @@ async fn a_database_that_is_down_is_a_503_and_comes_back_by_itself() -> anyhow::
     let proxy = DelayProxy::for_options(&app, Duration::ZERO)?;
     let pool = TenantPoolOptions::new()
         .max_connections(2)
-        .acquire_timeout(Duration::from_millis(300))
+        .acquire_timeout(Duration::from_millis(1500))
         .connect_with(proxy.reroute(app), &notes.tenancy)
         .await?;
     let service = Service::serve(&notes, pool).await?;
