@@ -161,6 +161,13 @@ impl ManualClock {
         Self::at(SystemClock.now())
     }
 
+    /// Sets the clock back, as an operator or a time server may.
+    pub fn set_back(&self, span: Duration) {
+        let micros = i64::try_from(span.as_micros()).unwrap_or(i64::MAX);
+        self.0
+            .fetch_sub(micros, std::sync::atomic::Ordering::SeqCst);
+    }
+
     /// Moves the clock forward.
     pub fn advance(&self, span: Duration) {
         let micros = i64::try_from(span.as_micros()).unwrap_or(i64::MAX);

@@ -97,7 +97,7 @@ pub trait GenerationFeed: Send + Sync {
     /// # Security
     /// No change may be lost: one that becomes visible after this call must be reported by a call
     /// with the returned cursor, however long its transaction had been open. Reporting a change
-    /// again is allowed.
+    /// again is allowed. Cursors never decrease; one that does drops everything that is cached.
     async fn changes_since(&self, cursor: Option<FeedCursor>) -> Result<FeedPage, DirectoryError>;
 }
 

@@ -64,6 +64,7 @@ impl<K: Eq + Hash + Clone, V: Clone + Send + Sync + 'static> Lookup<K, V> {
         }
         if let Some(entry) = self.absent.get(key)
             && entry.stamp == absent_stamp()
+            && now >= entry.value
             && now.since(entry.value) < self.negative_ttl
         {
             return Probe::Absent;

@@ -19,8 +19,10 @@ pub(crate) struct Stamp(u64);
 #[derive(Debug)]
 pub(crate) struct Stamps {
     stripes: Box<[AtomicU64]>,
-    /// Added to whenever any tenant changes: for what is not known to belong to one tenant.
-    any: AtomicU64,
+    /// Added to before and after any tenant's entries are dropped: for what is not known to belong
+    /// to one tenant, and to notice a drop that is under way.
+    begun: AtomicU64,
+    ended: AtomicU64,
     /// Added to when everything is dropped.
     all: AtomicU64,
 }
@@ -29,7 +31,8 @@ impl Stamps {
     pub(crate) fn new() -> Self {
         Self {
             stripes: (0..STRIPES).map(|_| AtomicU64::new(0)).collect(),
-            any: AtomicU64::new(0),
+            begun: AtomicU64::new(0),
+            ended: AtomicU64::new(0),
             all: AtomicU64::new(0),
         }
     }
@@ -44,37 +47,84 @@ impl Stamps {
     pub(crate) fn of(&self, tenant: TenantId) -> Stamp {
         let own = self
             .stripe(tenant)
-            .map_or(0, |stripe| stripe.load(Ordering::Acquire));
+            .map_or(0, |stripe| stripe.load(Ordering::SeqCst));
         // Both only grow, so that the sum changes whenever either does.
-        Stamp(own.wrapping_add(self.all.load(Ordering::Acquire)))
+        Stamp(own.wrapping_add(self.all.load(Ordering::SeqCst)))
     }
 
     /// The stamp of what may belong to any tenant, or to none.
     pub(crate) fn of_any(&self) -> Stamp {
-        Stamp(
-            self.any
-                .load(Ordering::Acquire)
-                .wrapping_add(self.all.load(Ordering::Acquire)),
-        )
+        self.total(&self.ended)
+    }
+
+    /// Whether no drop was under way at `before`, a stamp of any tenant, and none has begun since.
+    ///
+    /// To be asked after [`of`](Self::of): then that stamp is as old as `before`. A drop adds to
+    /// the tenant's counter in between its other two additions, so that one of them is noticed.
+    pub(crate) fn undisturbed_since(&self, before: Stamp) -> bool {
+        self.total(&self.begun) == before
+    }
+
+    fn total(&self, drops: &AtomicU64) -> Stamp {
+        let all = self.all.load(Ordering::SeqCst);
+        Stamp(drops.load(Ordering::SeqCst).wrapping_add(all))
     }
 
     /// Drops everything about one tenant.
     pub(crate) fn drop_tenant(&self, tenant: TenantId) {
+        self.begun.fetch_add(1, Ordering::SeqCst);
         if let Some(stripe) = self.stripe(tenant) {
-            stripe.fetch_add(1, Ordering::AcqRel);
+            stripe.fetch_add(1, Ordering::SeqCst);
         }
-        self.any.fetch_add(1, Ordering::AcqRel);
+        self.ended.fetch_add(1, Ordering::SeqCst);
     }
 
     /// Drops everything.
     pub(crate) fn drop_all(&self) {
-        self.all.fetch_add(1, Ordering::AcqRel);
+        self.all.fetch_add(1, Ordering::SeqCst);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_kept_is_never_older_than_its_stamp() {
+        use std::sync::{Arc, atomic::AtomicBool};
+        let (stamps, done) = (Arc::new(Stamps::new()), Arc::new(AtomicBool::new(false)));
+        let (tenant, record) = (TenantId::new(), Arc::new(AtomicU64::new(0)));
+        let writer = std::thread::spawn({
+            let (stamps, done, record) =
+                (Arc::clone(&stamps), Arc::clone(&done), Arc::clone(&record));
+            move || {
+                for _ in 0..200_000 {
+                    record.fetch_add(1, Ordering::SeqCst);
+                    stamps.drop_tenant(tenant);
+                }
+                done.store(true, Ordering::SeqCst);
+            }
+        });
+        // What a cache would hold: a version with the stamp under which it was kept.
+        let mut kept = Vec::new();
+        while !done.load(Ordering::SeqCst) {
+            let before = stamps.of_any();
+            let version = record.load(Ordering::SeqCst);
+            let stamp = stamps.of(tenant);
+            if stamps.undisturbed_since(before) {
+                kept.push((stamp, version));
+            }
+        }
+        writer.join().unwrap();
+        for (stamp, version) in kept {
+            // After n drops the record is at version n, or at n + 1 whose drop is still to come.
+            let drops = stamp.0;
+            assert!(
+                version >= drops,
+                "version {version} kept after {drops} drops"
+            );
+        }
+    }
 
     #[test]
     fn a_drop_changes_the_stamps_it_should() {

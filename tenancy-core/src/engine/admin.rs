@@ -28,8 +28,9 @@ impl Admin {
     /// # Errors
     /// [`StoreErrorKind::Conflict`](crate::StoreErrorKind::Conflict) if its id or slug is taken.
     pub async fn create_tenant(&self, tenant: &Tenant) -> Result<(), StoreError> {
-        let done = self.engine.inner().store.create_tenant(tenant).await;
-        self.note("tenant.create", tenant.id, tenant.slug.to_string(), done)
+        let change = self.engine.inner().store.create_tenant(tenant);
+        self.noted("tenant.create", tenant.id, tenant.slug.to_string(), change)
+            .await
     }
 
     /// Moves a tenant to another status.
@@ -37,8 +38,9 @@ impl Admin {
     /// # Errors
     /// A [`StoreError`] if there is no such tenant or no such step.
     pub async fn set_status(&self, id: TenantId, to: TenantStatus) -> Result<Tenant, StoreError> {
-        let done = self.engine.inner().store.set_status(id, to).await;
-        self.note("tenant.set-status", id, to.to_string(), done)
+        let change = self.engine.inner().store.set_status(id, to);
+        self.noted("tenant.set-status", id, to.to_string(), change)
+            .await
     }
 
     /// Suspends a tenant: its requests are refused from now on.
@@ -62,8 +64,9 @@ impl Admin {
     /// # Errors
     /// A [`StoreError`] if there is no such tenant.
     pub async fn set_settings(&self, id: TenantId, settings: &Settings) -> Result<(), StoreError> {
-        let done = self.engine.inner().store.set_settings(id, settings).await;
-        self.note("tenant.set-settings", id, String::new(), done)
+        let change = self.engine.inner().store.set_settings(id, settings);
+        self.noted("tenant.set-settings", id, String::new(), change)
+            .await
     }
 
     /// Makes a custom domain name this tenant.
@@ -74,8 +77,9 @@ impl Admin {
     /// # Security
     /// Make sure that the tenant owns the domain first.
     pub async fn bind_domain(&self, id: TenantId, domain: &DomainName) -> Result<(), StoreError> {
-        let done = self.engine.inner().store.bind_domain(id, domain).await;
-        self.note("tenant.bind-domain", id, domain.to_string(), done)
+        let change = self.engine.inner().store.bind_domain(id, domain);
+        self.noted("tenant.bind-domain", id, domain.to_string(), change)
+            .await
     }
 
     /// Makes another system's id name this tenant.
@@ -88,18 +92,18 @@ impl Admin {
         provider: &str,
         id: &str,
     ) -> Result<(), StoreError> {
-        let done = self
+        let change = self
             .engine
             .inner()
             .store
-            .bind_external(tenant, provider, id)
-            .await;
-        self.note(
+            .bind_external(tenant, provider, id);
+        self.noted(
             "tenant.bind-external",
             tenant,
             format!("{provider}:{id}"),
-            done,
+            change,
         )
+        .await
     }
 
     /// Adds or replaces a membership.
@@ -107,9 +111,10 @@ impl Admin {
     /// # Errors
     /// A [`StoreError`] if there is no such tenant.
     pub async fn put_membership(&self, membership: &Membership) -> Result<(), StoreError> {
-        let done = self.engine.inner().store.put_membership(membership).await;
+        let change = self.engine.inner().store.put_membership(membership);
         let target = format!("user:{} role:{}", membership.user, membership.role);
-        self.note("membership.put", membership.tenant, target, done)
+        self.noted("membership.put", membership.tenant, target, change)
+            .await
     }
 
     /// Removes a membership; the user's requests are refused from now on.
@@ -121,13 +126,9 @@ impl Admin {
         tenant: TenantId,
         user: UserId,
     ) -> Result<(), StoreError> {
-        let done = self
-            .engine
-            .inner()
-            .store
-            .remove_membership(tenant, user)
-            .await;
-        self.note("membership.remove", tenant, format!("user:{user}"), done)
+        let change = self.engine.inner().store.remove_membership(tenant, user);
+        self.noted("membership.remove", tenant, format!("user:{user}"), change)
+            .await
     }
 
     /// Adds or replaces a project.
@@ -135,13 +136,14 @@ impl Admin {
     /// # Errors
     /// A [`StoreError`] if there is no such tenant, or the slug is taken in it.
     pub async fn put_project(&self, project: &Project) -> Result<(), StoreError> {
-        let done = self.engine.inner().store.put_project(project).await;
-        self.note(
+        let change = self.engine.inner().store.put_project(project);
+        self.noted(
             "project.put",
             project.tenant,
             format!("project:{}", project.id),
-            done,
+            change,
         )
+        .await
     }
 
     /// Adds or replaces a user's role in a project.
@@ -152,14 +154,10 @@ impl Admin {
         &self,
         membership: &ProjectMembership,
     ) -> Result<(), StoreError> {
-        let done = self
-            .engine
-            .inner()
-            .store
-            .put_project_membership(membership)
-            .await;
+        let change = self.engine.inner().store.put_project_membership(membership);
         let target = format!("project:{} user:{}", membership.project, membership.user);
-        self.note("project-membership.put", membership.tenant, target, done)
+        self.noted("project-membership.put", membership.tenant, target, change)
+            .await
     }
 
     /// Adds or replaces a role of the tenant's own.
@@ -167,31 +165,54 @@ impl Admin {
     /// # Errors
     /// A [`StoreError`] if there is no such tenant.
     pub async fn put_role(&self, id: TenantId, role: &RoleDefinition) -> Result<(), StoreError> {
-        let done = self.engine.inner().store.put_role(id, role).await;
-        self.note("role.put", id, role.name.to_string(), done)
+        let change = self.engine.inner().store.put_role(id, role);
+        self.noted("role.put", id, role.name.to_string(), change)
+            .await
     }
 
-    /// Ends what is cached, also after an error: it may have been done all the same.
-    fn note<T>(
+    /// Makes a change, and notes it whatever comes of it: also a change that failed, or whose caller
+    /// gave up on it, may have been made.
+    async fn noted<T>(
         &self,
         action: &'static str,
         tenant: TenantId,
         target: String,
-        done: Result<T, StoreError>,
+        change: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
-        let inner = self.engine.inner();
-        inner.stamps.drop_tenant(tenant);
-        let outcome = if done.is_ok() {
-            Outcome::Allowed
-        } else {
-            Outcome::Failed
+        let now = self.engine.inner().clock.now();
+        let mut entry = AuditEntry::new(now, action, Outcome::Failed)
+            .tenant(tenant)
+            .reason("given-up");
+        entry.target = (!target.is_empty()).then_some(target);
+        let mut note = Note {
+            engine: &self.engine,
+            tenant,
+            entry: Some(entry),
         };
-        let entry = AuditEntry::new(inner.clock.now(), action, outcome).tenant(tenant);
-        inner.audit.record(if target.is_empty() {
-            entry
-        } else {
-            entry.target(target)
-        });
+        let done = change.await;
+        if let Some(entry) = &mut note.entry {
+            entry.reason = None;
+            if done.is_ok() {
+                entry.outcome = Outcome::Allowed;
+            }
+        }
         done
+    }
+}
+
+/// Ends what is cached about a tenant, and records, when it is dropped.
+struct Note<'a> {
+    engine: &'a Tenancy,
+    tenant: TenantId,
+    entry: Option<AuditEntry>,
+}
+
+impl Drop for Note<'_> {
+    fn drop(&mut self) {
+        let inner = self.engine.inner();
+        inner.stamps.drop_tenant(self.tenant);
+        if let Some(entry) = self.entry.take() {
+            inner.audit.record(entry);
+        }
     }
 }

@@ -85,7 +85,9 @@ struct Decision<'a> {
 impl Decision<'_> {
     /// What is asked, if it is a question whose answer can be remembered.
     fn asking<'p>(&'p self, principal: Option<&'p Arc<Principal>>) -> Option<Asking<'p>> {
-        if self.facts.needs.tenant == TenantNeed::Central {
+        // Each entering makes a principal of its own, which nobody asks for again.
+        let lasting = principal.is_some_and(|principal| principal.actor != Actor::System);
+        if !lasting || self.facts.needs.tenant == TenantNeed::Central {
             return None;
         }
         Some(Asking {

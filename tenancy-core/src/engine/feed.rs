@@ -17,6 +17,9 @@ use crate::{DirectoryError, FeedCursor, Generation, TenantId, Timestamp};
 /// How long a poll may take, in real time.
 const POLL_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// How far apart two threads' readings of the clock may be.
+const CLOCK_JITTER: Duration = Duration::from_millis(100);
+
 #[derive(Debug)]
 pub(super) struct Feed {
     interval: Duration,
@@ -56,13 +59,21 @@ impl Feed {
     }
 
     pub(super) fn is_stale(&self, now: Timestamp) -> bool {
-        now.since(self.heard_until()) > self.max_staleness
+        // A clock that was set back says nothing about how old the news is.
+        let heard = self.heard_until();
+        heard > now + CLOCK_JITTER || now.since(heard) > self.max_staleness
+    }
+
+    /// Whether a poll is due; at once if the clock was set back.
+    fn is_due(&self, now: Timestamp) -> bool {
+        let due_at = self.due_at.load(Ordering::Relaxed);
+        now.as_unix_micros() >= due_at || due_at > (now + self.interval).as_unix_micros()
     }
 
     /// Claims a poll that is due; only one caller gets it.
     fn claim(&self, now: Timestamp) -> bool {
         let due_at = self.due_at.load(Ordering::Relaxed);
-        now.as_unix_micros() >= due_at
+        self.is_due(now)
             && self
                 .due_at
                 .compare_exchange(
@@ -79,14 +90,18 @@ impl Tenancy {
     /// Spawns a poll if one is due. Costs one load of an atomic otherwise.
     pub(super) fn poll_if_due(&self, now: Timestamp) {
         let feed = &self.inner().feed;
-        if now.as_unix_micros() < feed.due_at.load(Ordering::Relaxed) || !feed.claim(now) {
+        if !feed.is_due(now) || !feed.claim(now) {
             return;
         }
         // Outside a runtime nothing can be spawned; the next stale request then polls itself.
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             let engine = self.clone();
             runtime.spawn(async move {
-                if let Err(error) = engine.poll_now().await {
+                // One that is under way will do.
+                let Ok(mut state) = engine.inner().feed.state.try_lock() else {
+                    return;
+                };
+                if let Err(error) = engine.poll(&mut state).await {
                     tracing::warn!(%error, "could not ask what has changed");
                 }
             });
@@ -104,9 +119,10 @@ impl Tenancy {
             return Ok(());
         }
         let now = self.inner().clock.now();
+        let shared = feed.interval.max(POLL_TIMEOUT);
         if state
             .failed_at
-            .is_some_and(|failed| now.since(failed) < feed.interval)
+            .is_some_and(|failed| now >= failed && now.since(failed) < shared)
         {
             return Err(DirectoryError::new("it did not answer a moment ago"));
         }
@@ -126,16 +142,19 @@ impl Tenancy {
         let page = match tokio::time::timeout(POLL_TIMEOUT, asked).await {
             Ok(Ok(page)) => page,
             Ok(Err(error)) => {
-                state.failed_at = Some(began);
+                state.failed_at = Some(inner.clock.now());
                 return Err(error);
             }
             Err(_) => {
-                state.failed_at = Some(began);
+                state.failed_at = Some(inner.clock.now());
                 return Err(DirectoryError::new("it did not answer in time"));
             }
         };
-        if state.cursor.is_none() {
-            // What was loaded before the first answer may have changed unnoticed.
+        let goes_back = |seen: FeedCursor| page.cursor.0 < seen.0;
+        if state.cursor.is_none_or(goes_back) {
+            // What was loaded before the first answer may have changed unnoticed; and a directory
+            // that was restored counts anew.
+            state.told.clear();
             inner.stamps.drop_all();
         }
         let told: HashMap<_, _> = page.changed.into_iter().collect();

@@ -199,7 +199,7 @@ impl Tenancy {
         // meantime may have been this one's.
         let keep = |tenant: &Arc<Tenant>| {
             let stamp = inner.stamps.of(tenant.id);
-            (inner.stamps.of_any() == before).then_some(stamp)
+            inner.stamps.undisturbed_since(before).then_some(stamp)
         };
         let directory = Arc::clone(&inner.directory);
         let wanted = key.clone();

@@ -69,7 +69,7 @@ impl Remembered {
     ) {
         let tenant = parts.tenant.id;
         let stamp = stamps.of(tenant);
-        if stamps.of_any() != before {
+        if !stamps.undisturbed_since(before) {
             return;
         }
         let asked = Asked {

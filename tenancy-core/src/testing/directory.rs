@@ -44,6 +44,7 @@ struct Inner {
     directory: MemoryDirectory,
     down: AtomicBool,
     silent: AtomicBool,
+    holds_writes: AtomicBool,
     open: watch::Sender<bool>,
     questions: AtomicUsize,
 }
@@ -56,6 +57,7 @@ impl SwitchedDirectory {
             directory,
             down: AtomicBool::new(false),
             silent: AtomicBool::new(false),
+            holds_writes: AtomicBool::new(false),
             open: watch::Sender::new(true),
             questions: AtomicUsize::new(0),
         }))
@@ -75,6 +77,11 @@ impl SwitchedDirectory {
     /// Whether the feed alone is answered by an error.
     pub fn silence_feed(&self, silent: bool) {
         self.0.silent.store(silent, Ordering::Relaxed);
+    }
+
+    /// Whether a change of status is made and never answered, as when the network is lost.
+    pub fn hold_answers_to_writes(&self, hold: bool) {
+        self.0.holds_writes.store(hold, Ordering::Relaxed);
     }
 
     /// From now on questions wait.
@@ -179,7 +186,11 @@ impl DirectoryStore for SwitchedDirectory {
     }
 
     async fn set_status(&self, tenant: TenantId, to: TenantStatus) -> Result<Tenant, StoreError> {
-        self.0.directory.set_status(tenant, to).await
+        let done = self.0.directory.set_status(tenant, to).await;
+        if self.0.holds_writes.load(Ordering::Relaxed) {
+            std::future::pending::<()>().await;
+        }
+        done
     }
 
     async fn set_settings(&self, tenant: TenantId, settings: &Settings) -> Result<(), StoreError> {

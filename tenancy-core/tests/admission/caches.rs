@@ -263,3 +263,37 @@ async fn a_bound_that_polling_can_not_hold_is_refused_at_build() {
     let message = builder.build().unwrap_err().to_string();
     assert!(message.contains("poll at least twice"), "{message}");
 }
+
+#[tokio::test]
+async fn a_clock_that_is_set_back_does_not_hide_a_revocation() {
+    let w = World::new().await;
+    let request = w.alice_at(HOST);
+    assert!(w.admit(&request).await.is_ok());
+    w.directory
+        .directory()
+        .set_status(w.acme.id, TenantStatus::Suspended)
+        .await
+        .unwrap();
+    w.clock.set_back(Duration::from_secs(1800));
+    let fresh = w.alice_at(HOST);
+    assert_eq!(w.refused(&fresh).await, (403, "tenant-suspended"));
+}
+
+#[tokio::test]
+async fn a_change_that_its_caller_gave_up_on_is_noted_all_the_same() {
+    let w = World::new().await;
+    let request = w.alice_at(HOST);
+    assert!(w.admit(&request).await.is_ok());
+    w.directory.hold_answers_to_writes(true);
+    let admin = w.tenancy.admin();
+    {
+        let mut suspend = Box::pin(admin.suspend(w.acme.id));
+        assert!(futures_util::poll!(&mut suspend).is_pending());
+    }
+    assert_eq!(w.refused(&request).await, (403, "tenant-suspended"));
+    let noted = w.audit.entries();
+    assert!(
+        noted.iter().any(|entry| entry.action == "tenant.set-status"
+            && entry.reason.as_deref() == Some("given-up"))
+    );
+}
