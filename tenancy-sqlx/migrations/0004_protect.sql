@@ -90,6 +90,21 @@ CREATE FUNCTION tenancy.fk_actions(fk pg_constraint) RETURNS text
         || CASE WHEN (fk).condeferrable THEN ' DEFERRABLE' ELSE '' END
         || CASE WHEN (fk).condeferred THEN ' INITIALLY DEFERRED' ELSE '' END;
 
+-- Refuses a key whose action would clear the tenant column: PostgreSQL takes a list of columns for
+-- ON DELETE only.
+CREATE FUNCTION tenancy.check_fk_actions(fk pg_constraint) RETURNS void
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF (fk).confupdtype IN ('n', 'd') THEN
+        RAISE EXCEPTION 'can''t pair the foreign key % of %: ON UPDATE SET would clear the tenant',
+            (fk).conname, (fk).conrelid::regclass
+            USING ERRCODE = 'object_not_in_prerequisite_state',
+            HINT = 'Create it anew with another action ON UPDATE.';
+    END IF;
+END
+$$;
+
 -- Adds a foreign key between two tables of which either may be protected already. PostgreSQL
 -- checks the rows that are there with a query of the owner's: forced row security would hide them,
 -- and rows that refer to another tenant's would pass.
@@ -119,6 +134,7 @@ CREATE FUNCTION tenancy.pair_foreign_key(fk pg_constraint, tenant_column name) R
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+    PERFORM tenancy.check_fk_actions(fk);
     EXECUTE format('ALTER TABLE %s DROP CONSTRAINT %I', (fk).conrelid::regclass, (fk).conname);
     PERFORM tenancy.add_foreign_key((fk).conrelid, (fk).confrelid, format(
         'CONSTRAINT %I FOREIGN KEY (%I, %s) REFERENCES %s (%I, %s)%s', (fk).conname,
@@ -156,6 +172,14 @@ BEGIN
     IF relation.relnamespace = 'tenancy'::regnamespace OR relation.relpersistence = 't' THEN
         RAISE EXCEPTION 'can''t protect %: it is not a table of the application', target
             USING ERRCODE = 'wrong_object_type';
+    END IF;
+    IF relation.relispartition AND NOT (
+        SELECT p.relrowsecurity FROM pg_inherits AS i JOIN pg_class AS p ON p.oid = i.inhparent
+        WHERE i.inhrelid = target)
+    THEN
+        RAISE EXCEPTION 'can''t protect %: it is a partition of a table that is not protected', target
+            USING ERRCODE = 'object_not_in_prerequisite_state',
+            HINT = 'Protect the partitioned table: that protects its partitions too.';
     END IF;
     IF tenancy.role_name('app') IS NULL THEN
         RAISE EXCEPTION 'can''t protect %: the roles are not installed', target
@@ -228,6 +252,7 @@ BEGIN
                         'ADD COLUMN %I uuid; then protect both.',
                         referrer.conrelid::regclass, tenant_column);
             END IF;
+            PERFORM tenancy.check_fk_actions(referrer);
             EXECUTE format('ALTER TABLE %s DROP CONSTRAINT %I',
                 referrer.conrelid::regclass, referrer.conname);
         END LOOP;
@@ -309,6 +334,20 @@ BEGIN
     FOR child IN SELECT inhrelid::regclass FROM pg_inherits WHERE inhparent = target LOOP
         PERFORM tenancy.protect(child, tenant_column);
     END LOOP;
+END
+$$;
+
+-- Lets every tenant read a table that is no tenant's, such as a list of countries.
+CREATE FUNCTION tenancy.share(target regclass) RETURNS void
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF (SELECT c.relrowsecurity FROM pg_class AS c WHERE c.oid = target) THEN
+        RAISE EXCEPTION 'can''t share %: it is protected', target
+            USING ERRCODE = 'object_not_in_prerequisite_state',
+            HINT = 'A table belongs to tenants or to all; keep what is common in a table of its own.';
+    END IF;
+    EXECUTE format('GRANT SELECT ON %s TO %I', target, tenancy.role_name('app'));
 END
 $$;
 

@@ -33,7 +33,6 @@ BEGIN
         EXECUTE format('GRANT INSERT, UPDATE, DELETE ON tenancy.%I TO %I', registry, system);
     END LOOP;
     -- The trail is added to, and read by those who may; nobody rewrites it.
-    EXECUTE format('GRANT INSERT ON tenancy.audit_log TO %I', app);
     EXECUTE format('GRANT SELECT, INSERT ON tenancy.audit_log TO %I', system);
     EXECUTE format('GRANT SELECT ON tenancy.role_names TO %I', system);
 
@@ -43,9 +42,12 @@ BEGIN
         'tenancy.require_generation(uuid, bigint), tenancy.resolve_tenant(text, text, text) '
         'TO %I, %I', app, system);
 
-    -- Tables that the application creates later.
-    EXECUTE format('ALTER DEFAULT PRIVILEGES GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO %I, %I',
-        app, system);
+    -- A table that the application creates later is closed to the service's login until it is
+    -- protected or shared: a forgotten call is an error, and no leak. That holds for a partition
+    -- too, which is reached through its parent and needs no grant of its own.
+    EXECUTE format('ALTER DEFAULT PRIVILEGES REVOKE ALL ON TABLES FROM %I', app);
+    EXECUTE format('ALTER DEFAULT PRIVILEGES GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO %I',
+        system);
     EXECUTE format('ALTER DEFAULT PRIVILEGES GRANT USAGE ON SEQUENCES TO %I, %I', app, system);
     EXECUTE format('GRANT USAGE ON SCHEMA public TO %I, %I', app, system);
 END

@@ -100,14 +100,12 @@ async fn the_service_can_not_write_the_registry() -> anyhow::Result<()> {
                 "42501",
                 "{table}"
             );
-            if table != "audit_log" {
-                let insert = AssertSqlSafe(format!("INSERT INTO tenancy.{table} DEFAULT VALUES"));
-                assert_eq!(
-                    sqlstate(sqlx::query(insert).execute(&db).await),
-                    "42501",
-                    "{table}"
-                );
-            }
+            let insert = AssertSqlSafe(format!("INSERT INTO tenancy.{table} DEFAULT VALUES"));
+            assert_eq!(
+                sqlstate(sqlx::query(insert).execute(&db).await),
+                "42501",
+                "{table}"
+            );
         }
         Ok(())
     })
@@ -115,19 +113,19 @@ async fn the_service_can_not_write_the_registry() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn the_service_adds_to_its_own_audit_trail_and_reads_none() -> anyhow::Result<()> {
+async fn the_service_neither_writes_nor_reads_the_audit_trail() -> anyhow::Result<()> {
     on_every_server(async |notes| {
         let pool = notes.pool(TenantPoolOptions::new()).await?;
         let db = pool.tenant(&notes.context(&notes.acme))?;
         let insert = "INSERT INTO tenancy.audit_log (id, at, tenant_id, action, outcome)
              VALUES (gen_random_uuid(), now(), $1, 'note.delete', 'allowed')";
 
-        for (tenant, code) in [(&notes.acme, "00000"), (&notes.globex, "42501")] {
+        for tenant in [&notes.acme, &notes.globex] {
             let added = sqlx::query(insert)
                 .bind(tenant.id.as_uuid())
                 .execute(&db)
                 .await;
-            assert_eq!(sqlstate(added), code);
+            assert_eq!(sqlstate(added), "42501");
         }
         let read = sqlx::query("SELECT FROM tenancy.audit_log")
             .fetch_all(&db)

@@ -12,7 +12,7 @@ use tenancy_sqlx::{
 };
 use tenancy_tests::{
     Server, Template, TestDatabase,
-    notes::{self, MIGRATIONS, Notes, PASSWORD, on_every_server},
+    notes::{self, MIGRATIONS, Notes, PASSWORD, on_every_server, sqlstate},
 };
 
 /// Names that no other test uses, so that the roles are really made.
@@ -239,12 +239,27 @@ async fn roles_that_exist_are_used_as_they_are() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn tables_of_a_later_day_are_granted_by_default() -> anyhow::Result<()> {
+async fn a_table_of_a_later_day_is_closed_until_it_is_protected_or_shared() -> anyhow::Result<()> {
     on_every_server(async |notes| {
-        let make = "CREATE TABLE later (id bigserial, n int); SELECT tenancy.protect('later')";
+        let make = "CREATE TABLE later (id bigserial, n int); INSERT INTO later (n) VALUES (7);
+             CREATE TABLE countries (code text); INSERT INTO countries VALUES ('de');
+             SELECT tenancy.share('countries')";
         crate::as_owner(notes, make).await?;
         let pool = notes.pool(TenantPoolOptions::new()).await?;
         let db = pool.tenant(&notes.context(&notes.acme))?;
+        let closed = sqlx::query("SELECT n FROM later").fetch_all(&db).await;
+        assert_eq!(sqlstate(closed), "42501");
+        let shared: String = sqlx::query_scalar("SELECT code FROM countries")
+            .fetch_one(&db)
+            .await?;
+        assert_eq!(shared, "de");
+        let write = "INSERT INTO countries VALUES ('fr')";
+        assert_eq!(sqlstate(sqlx::query(write).execute(&db).await), "42501");
+
+        let protect = "DELETE FROM later; SELECT tenancy.protect('later')";
+        crate::as_owner(notes, protect).await?;
+        let refused = crate::as_owner(notes, "SELECT tenancy.share('later')").await;
+        assert!(refused.unwrap_err().to_string().contains("it is protected"));
         sqlx::query("INSERT INTO later (n) VALUES (1)")
             .execute(&db)
             .await?;

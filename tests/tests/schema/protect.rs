@@ -218,7 +218,24 @@ async fn partitions_and_children_show_nothing_under_their_own_names() -> anyhow:
         );
         notes.as_admin(&fill).await?;
 
-        // A partition of a later day, before and after the table is protected again.
+        // A partition of a later day is closed until the table is protected again.
+        as_owner(
+            notes,
+            "CREATE TABLE events_open PARTITION OF events FOR VALUES FROM (300) TO (400)",
+        )
+        .await?;
+        let mut app = notes.app().await?;
+        let by_name = app.fetch_all("SELECT FROM events_open").await;
+        assert_eq!(sqlstate(by_name), "42501");
+        as_owner(
+            notes,
+            "CREATE TABLE open (n int) PARTITION BY RANGE (n);
+             CREATE TABLE open_part PARTITION OF open FOR VALUES FROM (0) TO (9)",
+        )
+        .await?;
+        let alone = as_owner(notes, "SELECT tenancy.protect('open_part')").await;
+        assert!(alone.unwrap_err().to_string().contains("is not protected"));
+
         as_owner(
             notes,
             "CREATE TABLE events_new PARTITION OF events FOR VALUES FROM (200) TO (300);
