@@ -7,12 +7,12 @@ use std::sync::{
 
 use async_trait::async_trait;
 use sqlx::{PgPool, types::Uuid};
-use tenancy_core::{AuditEntry, AuditError, AuditSink};
+use tenancy_core::{AuditEntry, AuditError, AuditSink, Outcome};
 use tokio::sync::mpsc;
 
 use crate::danger::SystemPool;
 
-/// How many entries wait for the database at most; beyond it entries are counted and dropped.
+/// How many entries of a lane wait for the database at most; beyond it they are counted and dropped.
 const QUEUE: usize = 4096;
 
 /// Stores audit entries in `tenancy.audit_log`.
@@ -20,11 +20,15 @@ const QUEUE: usize = 4096;
 /// [`record`](AuditSink::record) queues and returns; one task writes what is queued.
 /// [`record_durably`](AuditSink::record_durably) returns when the entry is committed.
 ///
+/// Refusals, of which a caller chooses how many there are, wait in a lane of their own: they can't
+/// push out what was done.
+///
 /// Written through the system login: a refusal concerns no tenant, or not the caller's.
 #[derive(Debug)]
 pub struct PgAuditSink {
     pool: PgPool,
-    queue: mpsc::Sender<AuditEntry>,
+    refusals: mpsc::Sender<AuditEntry>,
+    actions: mpsc::Sender<AuditEntry>,
     dropped: Arc<AtomicU64>,
 }
 
@@ -32,13 +36,17 @@ impl PgAuditSink {
     /// A sink over the system login. Must be called inside a tokio runtime, whose task it spawns.
     #[must_use]
     pub fn new(system: &SystemPool) -> Self {
-        let (queue, entries) = mpsc::channel(QUEUE);
+        let (refusals, refused) = mpsc::channel(QUEUE);
+        let (actions, done) = mpsc::channel(QUEUE);
         let pool = system.raw().clone();
         let dropped = Arc::new(AtomicU64::new(0));
-        tokio::spawn(write_queued(pool.clone(), entries, Arc::clone(&dropped)));
+        for entries in [refused, done] {
+            tokio::spawn(write_queued(pool.clone(), entries, Arc::clone(&dropped)));
+        }
         Self {
             pool,
-            queue,
+            refusals,
+            actions,
             dropped,
         }
     }
@@ -53,9 +61,16 @@ impl PgAuditSink {
 #[async_trait]
 impl AuditSink for PgAuditSink {
     fn record(&self, entry: AuditEntry) {
-        if let Err(error) = self.queue.try_send(entry) {
+        let lane = match entry.outcome {
+            Outcome::Refused => &self.refusals,
+            _ => &self.actions,
+        };
+        if let Err(error) = lane.try_send(entry) {
             let lost = self.dropped.fetch_add(1, Ordering::Relaxed) + 1;
-            tracing::error!(%error, lost, "an audit entry was dropped");
+            // Whoever floods the trail must not flood the log as well.
+            if lost.is_power_of_two() {
+                tracing::error!(%error, lost, "audit entries were dropped");
+            }
         }
     }
 

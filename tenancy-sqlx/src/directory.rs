@@ -20,7 +20,8 @@ use crate::{StartError, danger::SystemPool, self_check};
 /// there is one.
 ///
 /// It has connections of its own (4 at most by default), so that admission never waits for
-/// handlers that hold all of a [`TenantPool`](crate::TenantPool)'s.
+/// handlers that hold all of a [`TenantPool`](crate::TenantPool)'s, and one more for the feed of
+/// changes, so that a flood of unknown names does not keep news away.
 ///
 /// ```no_run
 /// use tenancy_sqlx::{PgDirectory, danger::SystemPool};
@@ -36,6 +37,7 @@ use crate::{StartError, danger::SystemPool, self_check};
 #[derive(Clone)]
 pub struct PgDirectory {
     app: PgPool,
+    feed: PgPool,
     system: Option<PgPool>,
 }
 
@@ -56,15 +58,25 @@ impl PgDirectory {
         options: PgConnectOptions,
         max_connections: u32,
     ) -> Result<Self, StartError> {
-        let app = PgPoolOptions::new()
-            .max_connections(max_connections)
+        let options = options.disable_statement_logging();
+        let settings = PgPoolOptions::new()
             .acquire_timeout(std::time::Duration::from_secs(5))
-            .test_before_acquire(false)
-            .connect_with(options.disable_statement_logging())
+            .test_before_acquire(false);
+        let feed = settings
+            .clone()
+            .max_connections(1)
+            .connect_lazy_with(options.clone());
+        let app = settings
+            .max_connections(max_connections)
+            .connect_with(options)
             .await
             .map_err(StartError::unreachable)?;
         self_check::login(&app).await?.refuse_bypass()?;
-        Ok(Self { app, system: None })
+        Ok(Self {
+            app,
+            feed,
+            system: None,
+        })
     }
 
     /// Also writes, through the system login.
@@ -76,6 +88,7 @@ impl PgDirectory {
 
     /// Waits for all connections to come back, and closes them; not those of the system login.
     pub async fn close(&self) {
+        self.feed.close().await;
         self.app.close().await;
     }
 }

@@ -98,7 +98,7 @@ impl fmt::Display for Error {
             ErrorKind::TenantChanged => "the tenant has changed since this context was made",
             ErrorKind::TenantLost => {
                 "the transaction no longer carries its tenant: a statement ended the transaction, \
-                 changed `tenancy.tenant_id`, or connections were swapped; nothing was committed"
+                 changed `tenancy.tenant_id`, or connections were swapped; the rest was rolled back"
             }
             ErrorKind::SavepointOpen => {
                 "a savepoint was left open; release or roll it back before the commit"

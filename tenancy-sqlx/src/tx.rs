@@ -54,6 +54,11 @@ impl TenantTx {
 
     /// Commits.
     ///
+    /// A statement that failed has ended the transaction, and PostgreSQL then answers COMMIT with a
+    /// rollback that sqlx takes for success: do not ignore a statement's error, or undo it by a
+    /// [`savepoint`](Self::savepoint).
+    /// [`check_tenant_at_commit`](crate::TenantPoolOptions::check_tenant_at_commit) notices.
+    ///
     /// # Errors
     /// [`ErrorKind::SavepointOpen`] or [`ErrorKind::TenantLost`], both after a rollback, or what
     /// the database says, such as a serialization failure.

@@ -68,8 +68,17 @@ async fn play(options: &Options, database: &tenancy_tests::TestDatabase) -> anyh
     let shown = walk::walk(&service, database).await;
     if shown.is_ok() && !options.once {
         service.invite();
-        tokio::signal::ctrl_c().await?;
+        asked_to_end().await?;
     }
     service.stop().await?;
     shown
+}
+
+/// Ctrl-C, or the signal that `kill` sends.
+async fn asked_to_end() -> std::io::Result<()> {
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => interrupted,
+        _ = terminate.recv() => Ok(()),
+    }
 }

@@ -4,4 +4,3 @@ CREATE TABLE notes (
     body text NOT NULL DEFAULT '',
     created_at timestamptz NOT NULL DEFAULT now()
 );
-SELECT tenancy.protect('notes');

@@ -2,6 +2,16 @@
 //!
 //! `notes-axum install` prepares the database, `notes-axum provision <slug> <name> <owner>` adds a
 //! tenant, and `notes-axum` serves. The neighbour `notes-before` is the same service before.
+//!
+//! | variable | for | meaning |
+//! |---|---|---|
+//! | `ADMIN_DATABASE_URL` | install | the database, as its administrator |
+//! | `NOTES_APP_PASSWORD`, `NOTES_SYSTEM_PASSWORD` | install | passwords that the two logins get |
+//! | `DATABASE_URL` | the rest | the database, as `tenancy_app` |
+//! | `SYSTEM_DATABASE_URL` | the rest | the database, as `tenancy_system` |
+//! | `NOTES_TOKEN_SECRET` | the rest | the secret of the identity provider's tokens, 32 bytes or more |
+//! | `NOTES_OPERATOR` | serving | the id of the user who may suspend tenants |
+//! | `NOTES_ADDRESS` | serving | where to listen; `127.0.0.1:3000` if it is not set |
 
 mod careless;
 mod digest;
@@ -10,6 +20,8 @@ mod notes;
 mod operator;
 mod provision;
 mod setup;
+
+use std::net::SocketAddr;
 
 use axum::{
     Router,
@@ -64,6 +76,8 @@ async fn serve() -> Result<(), Box<dyn std::error::Error>> {
     let listener = tokio::net::TcpListener::bind(address).await?;
     tracing::info!(address = %listener.local_addr()?, "listening");
     let interrupted = async { drop(tokio::signal::ctrl_c().await) };
+    // The audit trail and the proxies' rules want the caller's address.
+    let app = app.into_make_service_with_connect_info::<SocketAddr>();
     Ok(axum::serve(listener, app)
         .with_graceful_shutdown(interrupted)
         .await?)

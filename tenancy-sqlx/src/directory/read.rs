@@ -1,7 +1,7 @@
 //! Reading the registry: each look-up is one read-only transaction, as the tenant it concerns.
 
 use async_trait::async_trait;
-use sqlx::{AssertSqlSafe, Executor as _, PgConnection, Row as _};
+use sqlx::{AssertSqlSafe, Executor as _, PgConnection, PgPool, Row as _};
 use tenancy_core::{
     DirectoryError, FeedCursor, FeedPage, Generation, GenerationFeed, Membership,
     MembershipDirectory, Project, ProjectDirectory, ProjectId, RoleDefinition, RoleDirectory,
@@ -24,10 +24,10 @@ impl PgDirectory {
     }
 
     /// Begins a read-only transaction as nobody: only functions that look names up answer.
-    async fn read_as_nobody(&self) -> Result<Open, DirectoryError> {
+    async fn read_as_nobody(&self, pool: &PgPool) -> Result<Open, DirectoryError> {
         let begin = "BEGIN READ ONLY; SELECT set_config('tenancy.tenant_id', '', true), \
              set_config('statement_timeout', '5000', true)";
-        session::begin_batch(&self.app, begin.to_owned())
+        session::begin_batch(pool, begin.to_owned())
             .await
             .map_err(DirectoryError::new)
     }
@@ -51,7 +51,7 @@ impl TenantDirectory for PgDirectory {
                 own_record(&mut reading).await
             }
             named => {
-                reading = self.read_as_nobody().await?;
+                reading = self.read_as_nobody(&self.app).await?;
                 named_record(&mut reading, named).await
             }
         };
@@ -190,7 +190,7 @@ impl RoleDirectory for PgDirectory {
 impl GenerationFeed for PgDirectory {
     async fn changes_since(&self, cursor: Option<FeedCursor>) -> Result<FeedPage, DirectoryError> {
         let since = cursor.and_then(|FeedCursor(number)| i64::try_from(number).ok());
-        let mut reading = self.read_as_nobody().await?;
+        let mut reading = self.read_as_nobody(&self.feed).await?;
         let read =
             sqlx::query("SELECT cursor, tenant_id, generation FROM tenancy.changes_since($1)")
                 .bind(since)

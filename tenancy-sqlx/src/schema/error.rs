@@ -1,5 +1,7 @@
 //! Errors of the installation.
 
+use sqlx::{migrate::MigrateError, postgres::PgDatabaseError};
+
 /// An installation that did not finish. Running it again goes on where it stopped.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -13,12 +15,12 @@ pub enum InstallError {
         source: sqlx::Error,
     },
     /// A migration failed; it was rolled back.
-    #[error("{whose} migrations: {source}")]
+    #[error("{whose} migrations: {source}{}", migration_hint(.source))]
     Migration {
         /// Whose migrations they are.
         whose: &'static str,
         /// What the driver says.
-        source: sqlx::migrate::MigrateError,
+        source: MigrateError,
     },
     /// The names of the roles can't be used.
     #[error("{0}")]
@@ -31,6 +33,26 @@ pub enum InstallError {
 impl InstallError {
     pub(super) fn database(step: &'static str) -> impl FnOnce(sqlx::Error) -> Self {
         move |source| Self::Database { step, source }
+    }
+}
+
+/// What the database advises, and what it means here.
+fn migration_hint(error: &MigrateError) -> String {
+    let failed = match error {
+        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => error,
+        _ => return String::new(),
+    };
+    let said = failed
+        .as_database_error()
+        .and_then(|said| said.try_downcast_ref::<PgDatabaseError>());
+    let advice = said.and_then(|said| said.hint());
+    let advice = advice.map_or_else(String::new, |advice| format!(" (hint: {advice})"));
+    match said.map(|said| said.code()) {
+        Some("42501") => format!(
+            "{advice} (the owner role migrates, and must own what is there, the table of migrations \
+             among it: ALTER TABLE … OWNER TO tenancy_owner)"
+        ),
+        _ => advice,
     }
 }
 

@@ -301,3 +301,54 @@ async fn an_application_migration_that_fails_is_named_and_undone() -> anyhow::Re
     })
     .await
 }
+
+/// A database that the service's own login has migrated before, and that has rows.
+#[tokio::test]
+async fn a_database_with_data_is_adopted_as_the_readme_says() -> anyhow::Result<()> {
+    for server in Server::all().await? {
+        let database = server.database(&Template::empty()).await?;
+        let folder = tempfile::tempdir()?;
+        let before =
+            "CREATE TABLE letters (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), body text)";
+        std::fs::write(folder.path().join("0001_letters.sql"), before)?;
+        let mut admin = database.admin().await?;
+        let old = Migrator::new(folder.path()).await?;
+        old.run_direct(None, &mut admin, false).await?;
+        admin
+            .execute("INSERT INTO letters (body) VALUES ('old')")
+            .await?;
+
+        let adopt = "INSERT INTO tenancy.tenants (id, slug, name, status)
+                 VALUES ('00000000-0000-7000-8000-000000000001', 'first', 'First', 'active');
+             ALTER TABLE letters ADD COLUMN tenant_id uuid;
+             UPDATE letters SET tenant_id = '00000000-0000-7000-8000-000000000001';
+             SELECT tenancy.protect('letters')";
+        std::fs::write(folder.path().join("0002_tenants.sql"), adopt)?;
+        let new = Migrator::new(folder.path()).await?;
+        let installer = Installer::new().passwords(PASSWORD, PASSWORD);
+        let refused = installer.run_on(&mut admin, &new).await.unwrap_err();
+        assert!(
+            refused.to_string().contains("OWNER TO tenancy_owner"),
+            "{refused}"
+        );
+
+        admin
+            .execute(
+                "ALTER TABLE _sqlx_migrations OWNER TO tenancy_owner;
+                 ALTER TABLE letters OWNER TO tenancy_owner",
+            )
+            .await?;
+        installer.run_on(&mut admin, &new).await?;
+        let options = database.options_as("tenancy_app", Some(PASSWORD));
+        let mut app: PgConnection = options.connect().await?;
+        assert_eq!(app.fetch_all("SELECT FROM letters").await?.len(), 0);
+        app.execute(
+            "SELECT set_config('tenancy.tenant_id', '00000000-0000-7000-8000-000000000001', false)",
+        )
+        .await?;
+        assert_eq!(app.fetch_all("SELECT FROM letters").await?.len(), 1);
+        drop((admin, app));
+        database.close().await?;
+    }
+    Ok(())
+}
