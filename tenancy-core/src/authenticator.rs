@@ -101,6 +101,9 @@ pub trait Authenticator: Send + Sync + fmt::Debug {
 
     /// Answers after I/O; called only where [`probe`](Self::probe) said
     /// [`Verdict::NeedsLookup`], and must not say that again.
+    ///
+    /// # Errors
+    /// A [`LookupError`] if what must be asked did not answer; the request is then answered 503.
     async fn verify(
         &self,
         credential: Credential<'_>,

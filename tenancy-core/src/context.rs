@@ -167,6 +167,12 @@ impl TenantContext {
         self.parts.tenant.settings.typed()
     }
 
+    /// The address of the caller, as far as the trusted proxies tell it.
+    #[must_use]
+    pub fn client_ip(&self) -> Option<IpAddr> {
+        self.ip
+    }
+
     /// The engine that made this context.
     #[must_use]
     pub fn tenancy(&self) -> &Tenancy {

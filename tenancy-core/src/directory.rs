@@ -27,6 +27,9 @@ pub trait TenantDirectory: Send + Sync {
     /// The tenant a key stands for; `None` if there is none.
     ///
     /// Returns the record whatever its status, and only a record the key really names.
+    ///
+    /// # Errors
+    /// A [`DirectoryError`] if the store did not answer; never for what is not there.
     async fn find_tenant(&self, key: &TenantKey) -> Result<Option<Tenant>, DirectoryError>;
 }
 
@@ -34,6 +37,9 @@ pub trait TenantDirectory: Send + Sync {
 #[async_trait]
 pub trait MembershipDirectory: Send + Sync {
     /// The user's membership of the tenant, whatever its status.
+    ///
+    /// # Errors
+    /// A [`DirectoryError`] if the store did not answer; never for what is not there.
     async fn find_membership(
         &self,
         tenant: TenantId,
@@ -45,6 +51,9 @@ pub trait MembershipDirectory: Send + Sync {
 #[async_trait]
 pub trait ProjectDirectory: Send + Sync {
     /// A project of this tenant; a project of another tenant is not found.
+    ///
+    /// # Errors
+    /// A [`DirectoryError`] if the store did not answer; never for what is not there.
     async fn find_project(
         &self,
         tenant: TenantId,
@@ -52,6 +61,9 @@ pub trait ProjectDirectory: Send + Sync {
     ) -> Result<Option<Project>, DirectoryError>;
 
     /// The user's role in a project of this tenant.
+    ///
+    /// # Errors
+    /// A [`DirectoryError`] if the store did not answer; never for what is not there.
     async fn find_project_role(
         &self,
         tenant: TenantId,
@@ -64,6 +76,9 @@ pub trait ProjectDirectory: Send + Sync {
 #[async_trait]
 pub trait RoleDirectory: Send + Sync {
     /// All of the tenant's own roles.
+    ///
+    /// # Errors
+    /// A [`DirectoryError`] if the store did not answer; never for what is not there.
     async fn find_roles(&self, tenant: TenantId) -> Result<Vec<RoleDefinition>, DirectoryError>;
 }
 
@@ -98,6 +113,9 @@ pub trait GenerationFeed: Send + Sync {
     /// No change may be lost: one that becomes visible after this call must be reported by a call
     /// with the returned cursor, however long its transaction had been open. Reporting a change
     /// again is allowed. Cursors never decrease; one that does drops everything that is cached.
+    ///
+    /// # Errors
+    /// A [`DirectoryError`] if the store did not answer; never for what is not there.
     async fn changes_since(&self, cursor: Option<FeedCursor>) -> Result<FeedPage, DirectoryError>;
 }
 
@@ -128,21 +146,36 @@ impl<D> Directory for D where
 #[async_trait]
 pub trait DirectoryStore: Send + Sync {
     /// Adds a tenant; a taken id or slug is a [`StoreErrorKind::Conflict`].
+    ///
+    /// # Errors
+    /// A [`StoreError`] whose kind says why nothing was changed.
     async fn create_tenant(&self, tenant: &Tenant) -> Result<(), StoreError>;
 
     /// Moves a tenant to another status, if that step is legal from where it stands now.
+    ///
+    /// # Errors
+    /// A [`StoreError`] whose kind says why nothing was changed.
     async fn set_status(&self, tenant: TenantId, to: TenantStatus) -> Result<Tenant, StoreError>;
 
     /// Replaces a tenant's settings.
+    ///
+    /// # Errors
+    /// A [`StoreError`] whose kind says why nothing was changed.
     async fn set_settings(&self, tenant: TenantId, settings: &Settings) -> Result<(), StoreError>;
 
     /// Makes a custom domain name this tenant; a taken domain is a conflict.
     ///
     /// # Security
     /// The caller has made sure that the tenant owns the domain.
+    ///
+    /// # Errors
+    /// A [`StoreError`] whose kind says why nothing was changed.
     async fn bind_domain(&self, tenant: TenantId, domain: &DomainName) -> Result<(), StoreError>;
 
     /// Makes another system's id name this tenant; a taken id is a conflict.
+    ///
+    /// # Errors
+    /// A [`StoreError`] whose kind says why nothing was changed.
     async fn bind_external(
         &self,
         tenant: TenantId,
@@ -151,20 +184,35 @@ pub trait DirectoryStore: Send + Sync {
     ) -> Result<(), StoreError>;
 
     /// Adds or replaces a membership.
+    ///
+    /// # Errors
+    /// A [`StoreError`] whose kind says why nothing was changed.
     async fn put_membership(&self, membership: &Membership) -> Result<(), StoreError>;
 
     /// Removes a membership; removing none is no error.
+    ///
+    /// # Errors
+    /// A [`StoreError`] whose kind says why nothing was changed.
     async fn remove_membership(&self, tenant: TenantId, user: UserId) -> Result<(), StoreError>;
 
     /// Adds or replaces a project; its tenant never changes.
+    ///
+    /// # Errors
+    /// A [`StoreError`] whose kind says why nothing was changed.
     async fn put_project(&self, project: &Project) -> Result<(), StoreError>;
 
     /// Adds or replaces a user's role in a project.
+    ///
+    /// # Errors
+    /// A [`StoreError`] whose kind says why nothing was changed.
     async fn put_project_membership(
         &self,
         membership: &ProjectMembership,
     ) -> Result<(), StoreError>;
 
     /// Adds or replaces a role of the tenant's own.
+    ///
+    /// # Errors
+    /// A [`StoreError`] whose kind says why nothing was changed.
     async fn put_role(&self, tenant: TenantId, role: &RoleDefinition) -> Result<(), StoreError>;
 }

@@ -10,7 +10,7 @@ mod fill;
 mod refused;
 mod remembered;
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, net::IpAddr, sync::Arc, time::Duration};
 
 pub use admin::Admin;
 pub use admission::{Admission, Admitted, PendingAdmission};
@@ -122,7 +122,9 @@ impl Tenancy {
             return Err(Refusal::new(RefusalKind::Misconfigured, "no-reason-given"));
         }
         let principal = Principal::new(Actor::System, Reach::Bound(tenant.into()), "system");
-        let context = self.readmit(Arc::new(principal), tenant, None).await?;
+        let context = self
+            .readmit(Arc::new(principal), tenant, None, None)
+            .await?;
         self.inner.audit.record(
             AuditEntry::new(self.inner.clock.now(), "tenant.enter", Outcome::Allowed)
                 .tenant(tenant)
@@ -134,7 +136,8 @@ impl Tenancy {
 
     /// Decides again about a context that is held for long: a stream, a socket, a job.
     ///
-    /// Returns a context with today's record, role and permissions.
+    /// Returns a context with today's record, role and permissions. The credential itself is not
+    /// verified again: it holds until it expires.
     ///
     /// # Errors
     /// The [`Refusal`] that a new request would get: a suspended tenant, a revoked membership, an
@@ -147,8 +150,13 @@ impl Tenancy {
             ));
         }
         let principal = Arc::clone(context.principal_arc());
-        self.readmit(principal, context.tenant_id(), context.project_id())
-            .await
+        self.readmit(
+            principal,
+            context.tenant_id(),
+            context.project_id(),
+            context.client_ip(),
+        )
+        .await
     }
 
     async fn readmit(
@@ -156,12 +164,13 @@ impl Tenancy {
         principal: Arc<Principal>,
         tenant: TenantId,
         project: Option<ProjectId>,
+        ip: Option<IpAddr>,
     ) -> Result<TenantContext, Refusal> {
         let presented = match principal.actor {
             Actor::Anonymous => Presented::Nothing,
             _ => Presented::Verified(principal),
         };
-        let facts = Facts::of_admitted(presented, tenant, project);
+        let facts = Facts::of_admitted(presented, tenant, project, ip);
         let pending = PendingAdmission::begin(self.clone(), facts);
         match pending.resolve().await? {
             Admitted::Tenant(context) => Ok(context),

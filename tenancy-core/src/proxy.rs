@@ -16,7 +16,8 @@ use crate::{
 ///
 /// # Security
 /// Each listed proxy must *set* (not append to or pass through) `X-Forwarded-Host`; a listed proxy
-/// that passes a client's field on lets the client choose the host.
+/// that passes a client's field on lets the client choose the host. `X-Forwarded-For` must reach the
+/// service as one field: if it is repeated, the proxy's own address is taken for the caller's.
 ///
 /// ```
 /// use tenancy_core::TrustedProxies;

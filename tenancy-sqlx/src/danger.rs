@@ -19,7 +19,12 @@ use crate::{
 /// Connections of the system role: they see the rows of every tenant.
 ///
 /// For operators, and for jobs that span tenants; a service that serves tenants has no need of it
-/// besides its directory and its audit trail. Reached only through [`across_tenants`].
+/// besides its directory and its audit trail. Reached only through [`across_tenants`],
+/// [`PgDirectory::with_system`](crate::PgDirectory::with_system) and
+/// [`PgAuditSink`](crate::PgAuditSink).
+///
+/// # Security
+/// Keep its URL from processes that do not manage tenants.
 #[derive(Clone)]
 pub struct SystemPool {
     pool: PgPool,

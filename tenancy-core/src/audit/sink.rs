@@ -35,7 +35,10 @@ pub trait AuditSink: Send + Sync + fmt::Debug {
     /// Takes an entry and returns when it is durable.
     ///
     /// Called before an action that must not happen unrecorded, such as an operator's reading
-    /// across tenants; an error refuses the action.
+    /// across tenants.
+    ///
+    /// # Errors
+    /// An [`AuditError`] if the entry is not durable; the action is then refused.
     async fn record_durably(&self, entry: AuditEntry) -> Result<(), AuditError>;
 }
 

@@ -49,6 +49,7 @@ impl<'a> Facts<'a> {
         presented: Presented<'a>,
         tenant: TenantId,
         project: Option<ProjectId>,
+        ip: Option<IpAddr>,
     ) -> Self {
         let hint = Hint {
             source: HintSource::Application,
@@ -59,7 +60,7 @@ impl<'a> Facts<'a> {
             hints: Ok(vec![hint]),
             project: Ok(project),
             needs: RouteNeeds::tenant().or_anonymous(),
-            ip: None,
+            ip,
         }
     }
 
