@@ -111,7 +111,8 @@ impl Tenancy {
     /// Waits for news not older than the staleness bound.
     ///
     /// Callers that come together share one poll; after a failed one, the next is tried when the
-    /// interval has passed, and until then the failure is shared too.
+    /// interval, and at least the time that a poll may take, has passed. Until then the failure is
+    /// shared too, so that nobody queues behind a directory that hangs.
     pub(super) async fn poll_if_stale(&self, now: Timestamp) -> Result<(), DirectoryError> {
         let feed = &self.inner().feed;
         let mut state = feed.state.lock().await;

@@ -94,8 +94,8 @@ impl Installer {
         kept
     }
 
-    /// The default privileges of the owner's tables are not for the table that says which
-    /// migrations have run.
+    /// The system login's default privileges are not for the table that says which migrations have
+    /// run; an older installation gave them to the service's login too.
     async fn keep_from_logins(
         &self,
         connection: &mut PgConnection,
