@@ -1,6 +1,6 @@
 //! Problem details (RFC 9457): the bytes a refused caller receives, the same in every framework.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use serde::Serialize;
 
@@ -118,6 +118,39 @@ impl Problem {
         })
     }
 
+    /// The header fields of the response, by lower-case name: what an adapter sets, each once.
+    ///
+    /// Always `content-type` ([`PROBLEM_MEDIA_TYPE`]) and `cache-control: no-store`, because an
+    /// answer that depends on a credential must not be stored; with status 401 also
+    /// `www-authenticate`, and `retry-after` where waiting helps.
+    ///
+    /// ```
+    /// use tenancy_core::{Refusal, RefusalKind};
+    ///
+    /// let problem = Refusal::new(RefusalKind::Unavailable, "directory-unavailable").problem();
+    /// let fields: Vec<String> =
+    ///     problem.fields().map(|(name, value)| format!("{name}: {value}")).collect();
+    /// assert_eq!(
+    ///     fields,
+    ///     ["content-type: application/problem+json", "cache-control: no-store", "retry-after: 1"],
+    /// );
+    /// ```
+    pub fn fields(&self) -> impl Iterator<Item = (&'static str, Cow<'static, str>)> + use<> {
+        let challenge = self
+            .www_authenticate()
+            .map(|challenge| ("www-authenticate", Cow::Borrowed(challenge)));
+        let wait = self
+            .retry_after_seconds()
+            .map(|seconds| ("retry-after", Cow::Owned(seconds.to_string())));
+        [
+            ("content-type", Cow::Borrowed(PROBLEM_MEDIA_TYPE)),
+            ("cache-control", Cow::Borrowed("no-store")),
+        ]
+        .into_iter()
+        .chain(challenge)
+        .chain(wait)
+    }
+
     /// The body.
     #[must_use]
     pub fn to_json(&self) -> String {
@@ -148,6 +181,25 @@ mod tests {
                 problem.retry_after_seconds().is_some(),
                 kind.status() == 503
             );
+        }
+    }
+
+    #[test]
+    fn the_fields_say_what_the_getters_say() {
+        for kind in RefusalKind::ALL {
+            let problem = Refusal::new(kind, "x").problem();
+            let fields: Vec<_> = problem.fields().collect();
+            let value = |name: &str| {
+                let mut found = fields.iter().filter(|(field, _)| *field == name);
+                let value = found.next().map(|(_, value)| &**value);
+                assert!(found.next().is_none(), "{name} twice");
+                value
+            };
+            assert_eq!(value("content-type"), Some("application/problem+json"));
+            assert_eq!(value("cache-control"), Some("no-store"));
+            assert_eq!(value("www-authenticate"), problem.www_authenticate());
+            let wait = problem.retry_after_seconds().map(|wait| wait.to_string());
+            assert_eq!(value("retry-after"), wait.as_deref());
         }
     }
 
