@@ -6,7 +6,8 @@ mod service;
 pub use future::GuardFuture;
 pub use service::GuardService;
 
-use tenancy_core::{ConfigError, PermissionId, Tenancy};
+use tenancy_core::{ConfigError, Tenancy};
+use tenancy_http::Guard;
 use tower_layer::Layer;
 
 /// Requires a permission of every request to the routes it covers.
@@ -34,10 +35,7 @@ use tower_layer::Layer;
 /// ```
 #[derive(Debug, Clone)]
 #[must_use = "a guard does nothing until it is applied"]
-pub struct RequirePermission {
-    tenancy: Tenancy,
-    permission: PermissionId,
-}
+pub struct RequirePermission(Guard);
 
 impl RequirePermission {
     /// A guard for a permission that the engine's registry declares.
@@ -45,16 +43,7 @@ impl RequirePermission {
     /// # Errors
     /// A [`ConfigError`] that names the permission if it was never declared.
     pub fn new(tenancy: &Tenancy, permission: &str) -> Result<Self, ConfigError> {
-        let Some(permission) = tenancy.permissions().id(permission) else {
-            return Err(ConfigError::new(format!(
-                "a guard requires the permission `{permission}`, which was never declared; add \
-                 it to the `PermissionRegistry`"
-            )));
-        };
-        Ok(Self {
-            tenancy: tenancy.clone(),
-            permission,
-        })
+        Guard::new(tenancy, permission).map(Self)
     }
 }
 
@@ -62,6 +51,6 @@ impl<S> Layer<S> for RequirePermission {
     type Service = GuardService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        GuardService::new(inner, self.clone())
+        GuardService::new(inner, self.0.clone())
     }
 }

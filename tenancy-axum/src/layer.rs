@@ -13,9 +13,10 @@ pub use service::TenancyService;
 
 /// Admits requests: finds their tenant, checks that the caller may act for it, refuses the others.
 ///
-/// An admitted request carries its [`TenantContext`](tenancy_core::TenantContext) in its
-/// extensions, where [`Tenant`](crate::Tenant) and the other extractors find it; the context is
-/// also recorded on the current `tracing` span. A refused one never reaches the inner service: it
+/// An admitted request carries a [`Decision`](crate::Decision) with its
+/// [`TenantContext`](tenancy_core::TenantContext) in its extensions, where
+/// [`Tenant`](crate::Tenant) and the other extractors find it; the context is also recorded on the
+/// current `tracing` span. A refused one never reaches the inner service: it
 /// is answered with a problem (RFC 9457), and the [`Refusal`](tenancy_core::Refusal) stands in the
 /// extensions of the response, where outer layers find it.
 ///

@@ -71,12 +71,10 @@
 //! * `sqlx`: the extractor `TenantDb`, `?` on errors of `tenancy-sqlx` and sqlx, the pool in the
 //!   readiness check.
 
-mod carried;
 mod error;
 mod extract;
 mod guard;
 mod layer;
-mod peer;
 mod ready;
 mod response;
 mod view;
@@ -87,5 +85,5 @@ pub use extract::TenantDb;
 pub use extract::{MaybeTenant, Principal, Tenant};
 pub use guard::{GuardFuture, GuardService, RequirePermission};
 pub use layer::{ResponseFuture, TenancyLayer, TenancyService};
-pub use peer::PeerAddr;
 pub use ready::{Readiness, ready};
+pub use tenancy_http::{Decision, PeerAddr};

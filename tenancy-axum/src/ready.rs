@@ -1,6 +1,6 @@
 //! The readiness check, as a handler.
 
-use std::{fmt, pin::Pin};
+use std::pin::Pin;
 
 use axum::{
     extract::Request,
@@ -12,6 +12,7 @@ use http::{
     header::{CACHE_CONTROL, CONTENT_TYPE},
 };
 use tenancy_core::Tenancy;
+use tenancy_http::READY_BODY;
 
 use crate::Error;
 
@@ -33,28 +34,19 @@ use crate::Error;
 /// # }
 /// ```
 pub fn ready(tenancy: &Tenancy) -> Readiness {
-    Readiness {
-        tenancy: tenancy.clone(),
-        #[cfg(feature = "sqlx")]
-        pool: None,
-    }
+    Readiness(tenancy_http::Readiness::new(tenancy))
 }
 
 /// The handler that [`ready`] makes.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 #[must_use = "a handler does nothing until it is routed to"]
-pub struct Readiness {
-    tenancy: Tenancy,
-    #[cfg(feature = "sqlx")]
-    pool: Option<tenancy_sqlx::TenantPool>,
-}
+pub struct Readiness(tenancy_http::Readiness);
 
 impl Readiness {
     /// Also asks the database.
     #[cfg(feature = "sqlx")]
-    pub fn pool(mut self, pool: &tenancy_sqlx::TenantPool) -> Self {
-        self.pool = Some(pool.clone());
-        self
+    pub fn pool(self, pool: &tenancy_sqlx::TenantPool) -> Self {
+        Self(self.0.pool(pool))
     }
 
     /// Asks everything the service depends on.
@@ -62,12 +54,7 @@ impl Readiness {
     /// # Errors
     /// What does not answer.
     pub async fn check(&self) -> Result<(), Error> {
-        self.tenancy.ready().await?;
-        #[cfg(feature = "sqlx")]
-        if let Some(pool) = &self.pool {
-            pool.ready().await?;
-        }
-        Ok(())
+        Ok(self.0.check().await?)
     }
 
     async fn answer(self) -> Response {
@@ -77,7 +64,7 @@ impl Readiness {
                     (CONTENT_TYPE, HeaderValue::from_static("application/json")),
                     (CACHE_CONTROL, HeaderValue::from_static("no-store")),
                 ];
-                (headers, r#"{"status":"ready"}"#).into_response()
+                (headers, READY_BODY).into_response()
             }
             Err(error) => error.into_response(),
         }
@@ -89,13 +76,5 @@ impl<S> Handler<(), S> for Readiness {
 
     fn call(self, _: Request, _: S) -> Self::Future {
         Box::pin(self.answer())
-    }
-}
-
-impl fmt::Debug for Readiness {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Readiness")
-            .field("tenancy", &self.tenancy)
-            .finish_non_exhaustive()
     }
 }

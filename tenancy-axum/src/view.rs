@@ -5,8 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use axum::extract::{ConnectInfo, OriginalUri, connect_info::MockConnectInfo};
 use http::{Extensions, HeaderMap, Request, Uri};
 use tenancy_core::{Field, RequestView};
-
-use crate::PeerAddr;
+use tenancy_http::PeerAddr;
 
 /// The head of a request.
 #[derive(Debug)]

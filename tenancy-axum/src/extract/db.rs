@@ -3,17 +3,11 @@
 use std::ops::Deref;
 
 use axum::extract::{FromRef, FromRequestParts, OptionalFromRequestParts};
-use futures_core::{future::BoxFuture, stream::BoxStream};
 use http::request::Parts;
-use sqlx::{
-    Either, Execute, Executor, Postgres, SqlStr,
-    postgres::{PgQueryResult, PgRow, PgStatement, PgTypeInfo},
-};
-use sqlx_core::describe::Describe;
 use tenancy_core::TenantContext;
 use tenancy_sqlx::TenantPool;
 
-use super::Asking;
+use super::asking_parts;
 use crate::Error;
 
 /// The database as the request's tenant sees it: [`tenancy_sqlx::TenantDb`].
@@ -60,13 +54,7 @@ impl Deref for TenantDb {
     }
 }
 
-fn asking(parts: &Parts) -> Asking<'_> {
-    Asking {
-        what: "the extractor `TenantDb`",
-        uri: &parts.uri,
-        extensions: &parts.extensions,
-    }
-}
+const WHAT: &str = "the extractor `TenantDb`";
 
 fn open<S>(state: &S, context: &TenantContext) -> Result<TenantDb, Error>
 where
@@ -83,7 +71,7 @@ where
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
-        open(state, asking(parts).tenant()?)
+        open(state, asking_parts(WHAT, parts).tenant()?)
     }
 }
 
@@ -95,54 +83,11 @@ where
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Option<Self>, Error> {
-        asking(parts)
+        asking_parts(WHAT, parts)
             .tenant_if_any()?
             .map(|context| open(state, context))
             .transpose()
     }
 }
 
-/// Passes everything on, so that `.fetch_all(&db)` works for the extractor as for what it holds.
-impl<'c> Executor<'c> for &'c TenantDb {
-    type Database = Postgres;
-
-    fn fetch_many<'e, 'q: 'e, E>(
-        self,
-        query: E,
-    ) -> BoxStream<'e, Result<Either<PgQueryResult, PgRow>, sqlx::Error>>
-    where
-        'c: 'e,
-        E: 'q + Execute<'q, Postgres>,
-    {
-        self.0.fetch_many(query)
-    }
-
-    fn fetch_optional<'e, 'q: 'e, E>(
-        self,
-        query: E,
-    ) -> BoxFuture<'e, Result<Option<PgRow>, sqlx::Error>>
-    where
-        'c: 'e,
-        E: 'q + Execute<'q, Postgres>,
-    {
-        self.0.fetch_optional(query)
-    }
-
-    fn prepare_with<'e>(
-        self,
-        sql: SqlStr,
-        parameters: &'e [PgTypeInfo],
-    ) -> BoxFuture<'e, Result<PgStatement, sqlx::Error>>
-    where
-        'c: 'e,
-    {
-        self.0.prepare_with(sql, parameters)
-    }
-
-    fn describe<'e>(self, sql: SqlStr) -> BoxFuture<'e, Result<Describe<Postgres>, sqlx::Error>>
-    where
-        'c: 'e,
-    {
-        self.0.describe(sql)
-    }
-}
+tenancy_http::pass_on_executor!(TenantDb);

@@ -6,7 +6,7 @@ use axum::extract::FromRequestParts;
 use http::request::Parts;
 use tenancy_core::TenantContext;
 
-use super::Asking;
+use super::asking_parts;
 use crate::Error;
 
 /// The request's [`TenantContext`], if it has one: for routes declared
@@ -46,12 +46,7 @@ impl<S: Send + Sync> FromRequestParts<S> for MaybeTenant {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Error> {
-        let what = "the extractor `MaybeTenant`";
-        let asking = Asking {
-            what,
-            uri: &parts.uri,
-            extensions: &parts.extensions,
-        };
+        let asking = asking_parts("the extractor `MaybeTenant`", parts);
         Ok(Self(asking.tenant_if_any()?.cloned()))
     }
 }

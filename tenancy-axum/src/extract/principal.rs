@@ -1,12 +1,12 @@
 //! The extractor of who is calling, with or without a tenant.
 
-use std::{ops::Deref, sync::Arc};
+use std::ops::Deref;
 
 use axum::extract::{FromRequestParts, OptionalFromRequestParts};
 use http::request::Parts;
-use tenancy_core::{Actor, Refusal, RefusalKind, TenantContext};
+use tenancy_http::Caller;
 
-use super::Asking;
+use super::asking_parts;
 use crate::Error;
 
 /// Who is calling: the verified [`Principal`](tenancy_core::Principal) of the request.
@@ -31,49 +31,23 @@ use crate::Error;
 /// }
 /// ```
 #[derive(Debug, Clone)]
-pub struct Principal(Held);
-
-#[derive(Debug, Clone)]
-enum Held {
-    InContext(TenantContext),
-    Alone(Arc<tenancy_core::Principal>),
-}
+pub struct Principal(Caller);
 
 impl Deref for Principal {
     type Target = tenancy_core::Principal;
 
     fn deref(&self) -> &tenancy_core::Principal {
-        match &self.0 {
-            Held::InContext(context) => context.principal(),
-            Held::Alone(principal) => principal,
-        }
+        &self.0
     }
 }
 
-impl Principal {
-    fn of(parts: &Parts) -> Result<Option<Self>, Error> {
-        let what = "the extractor `Principal`";
-        let asking = Asking {
-            what,
-            uri: &parts.uri,
-            extensions: &parts.extensions,
-        };
-        let held = match asking.decided()? {
-            Ok(context) => Some(Held::InContext(context.clone())),
-            Err(note) => note.principal.clone().map(Held::Alone),
-        };
-        Ok(held
-            .map(Self)
-            .filter(|principal| principal.actor != Actor::Anonymous))
-    }
-}
+const WHAT: &str = "the extractor `Principal`";
 
 impl<S: Send + Sync> FromRequestParts<S> for Principal {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Error> {
-        Self::of(parts)?
-            .ok_or_else(|| Refusal::new(RefusalKind::Unauthenticated, "credential-absent").into())
+        Ok(Self(asking_parts(WHAT, parts).caller()?))
     }
 }
 
@@ -81,6 +55,6 @@ impl<S: Send + Sync> OptionalFromRequestParts<S> for Principal {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Error> {
-        Self::of(parts)
+        Ok(asking_parts(WHAT, parts).caller_if_any()?.map(Self))
     }
 }

@@ -6,7 +6,7 @@ use axum::extract::{FromRequestParts, OptionalFromRequestParts};
 use http::request::Parts;
 use tenancy_core::TenantContext;
 
-use super::Asking;
+use super::asking_parts;
 use crate::Error;
 
 /// The request's [`TenantContext`].
@@ -49,19 +49,13 @@ impl From<Tenant> for TenantContext {
     }
 }
 
-fn asking(parts: &Parts) -> Asking<'_> {
-    Asking {
-        what: "the extractor `Tenant`",
-        uri: &parts.uri,
-        extensions: &parts.extensions,
-    }
-}
+const WHAT: &str = "the extractor `Tenant`";
 
 impl<S: Send + Sync> FromRequestParts<S> for Tenant {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Error> {
-        asking(parts).tenant().cloned().map(Self)
+        Ok(Self(asking_parts(WHAT, parts).tenant()?.clone()))
     }
 }
 
@@ -69,6 +63,9 @@ impl<S: Send + Sync> OptionalFromRequestParts<S> for Tenant {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Error> {
-        Ok(asking(parts).tenant_if_any()?.cloned().map(Self))
+        Ok(asking_parts(WHAT, parts)
+            .tenant_if_any()?
+            .cloned()
+            .map(Self))
     }
 }

@@ -3,42 +3,22 @@
 use std::task::{Context, Poll};
 
 use http::{Method, Request, Response};
-use tenancy_core::Refusal;
+use tenancy_http::Guard;
 use tower_service::Service;
 
-use super::{GuardFuture, RequirePermission};
-use crate::{Error, extract::Asking, layer::Answer};
+use super::GuardFuture;
+use crate::{extract::asking, layer::Answer};
 
-/// The service that [`RequirePermission`] makes.
+/// The service that [`RequirePermission`](crate::RequirePermission) makes.
 #[derive(Debug, Clone)]
 pub struct GuardService<S> {
     inner: S,
-    guard: RequirePermission,
+    guard: Guard,
 }
 
 impl<S> GuardService<S> {
-    pub(super) const fn new(inner: S, guard: RequirePermission) -> Self {
+    pub(super) const fn new(inner: S, guard: Guard) -> Self {
         Self { inner, guard }
-    }
-}
-
-impl RequirePermission {
-    fn check<B>(&self, request: &Request<B>) -> Result<(), Refusal> {
-        let what = "the guard `RequirePermission`";
-        let asking = Asking {
-            what,
-            uri: request.uri(),
-            extensions: request.extensions(),
-        };
-        let context = asking.tenant().map_err(Error::logged)?;
-        // Two registries with the same names share their ids, so that only this tells them apart.
-        if !context.tenancy().is(&self.tenancy) {
-            let detail = "a guard stands inside the `TenancyLayer` of another engine; build both \
-                          from the same `Tenancy`";
-            let error = Error::misconfigured("guard-of-another-engine", detail.to_owned());
-            return Err(error.logged());
-        }
-        context.require_id(self.permission)
     }
 }
 
@@ -56,9 +36,11 @@ where
     }
 
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
-        GuardFuture::new(match self.guard.check(&request) {
+        let what = "the guard `RequirePermission`";
+        let asking = asking(what, request.uri(), request.extensions());
+        GuardFuture::new(match self.guard.check(asking) {
             Ok(()) => Answer::calling(self.inner.call(request)),
-            Err(refusal) => Answer::refused(refusal, request.method() == Method::HEAD),
+            Err(error) => Answer::refused(error.logged(), request.method() == Method::HEAD),
         })
     }
 }

@@ -9,10 +9,10 @@ use std::{
 use http::{Method, Request, Response};
 use pin_project_lite::pin_project;
 use tenancy_core::{Admitted, PendingAdmission, Refusal, RefusalKind, RouteNeeds, Tenancy};
+use tenancy_http::Decision;
 use tower_service::Service;
 
 use super::Answer;
-use crate::carried;
 
 pin_project! {
     /// The future of [`TenancyService`](crate::TenancyService).
@@ -101,12 +101,8 @@ where
         };
         Poll::Ready(match decided {
             Ok(admitted) => {
-                carried::carry(
-                    request.extensions_mut(),
-                    &self.tenancy,
-                    self.needs,
-                    admitted,
-                );
+                let decision = Decision::new(&self.tenancy, self.needs, admitted);
+                request.extensions_mut().insert(decision);
                 Answer::calling(self.service.call(request))
             }
             Err(refusal) => Answer::refused(refusal, request.method() == Method::HEAD),

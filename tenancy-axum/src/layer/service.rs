@@ -7,10 +7,11 @@ use std::{
 
 use http::{Method, Request, Response};
 use tenancy_core::{Admission, RouteNeeds, Tenancy};
+use tenancy_http::Decision;
 use tower_service::Service;
 
 use super::{Answer, ResponseFuture};
-use crate::{carried, view::HeadView};
+use crate::view::HeadView;
 
 /// The service that [`TenancyLayer`](crate::TenancyLayer) makes.
 #[derive(Debug, Clone)]
@@ -44,17 +45,14 @@ where
     }
 
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
-        if carried::is_settled(request.extensions(), &self.tenancy, self.needs) {
+        let decision = request.extensions().get::<Decision>();
+        if decision.is_some_and(|decision| decision.settles(&self.tenancy, self.needs)) {
             return ResponseFuture::answering(Answer::calling(self.inner.call(request)));
         }
         match self.tenancy.admit(&HeadView::of(&request), self.needs) {
             Admission::Ready(Ok(admitted)) => {
-                carried::carry(
-                    request.extensions_mut(),
-                    &self.tenancy,
-                    self.needs,
-                    admitted,
-                );
+                let decision = Decision::new(&self.tenancy, self.needs, admitted);
+                request.extensions_mut().insert(decision);
                 ResponseFuture::answering(Answer::calling(self.inner.call(request)))
             }
             Admission::Ready(Err(refusal)) => {

@@ -2,8 +2,8 @@
 
 use axum::{Router, routing::get as on_get};
 use http::StatusCode;
-use tenancy_axum::{MaybeTenant, Principal, RequirePermission, TenancyLayer, Tenant};
-use tenancy_core::{RouteNeeds, TenantContext};
+use tenancy_axum::{Decision, MaybeTenant, Principal, RequirePermission, TenancyLayer, Tenant};
+use tenancy_core::RouteNeeds;
 
 use crate::support::{World, get, slug, token};
 
@@ -81,7 +81,8 @@ async fn a_central_part_of_a_tenants_router_has_no_tenant() {
     let probe = |request: axum::extract::Request| async move {
         request
             .extensions()
-            .get::<TenantContext>()
+            .get::<Decision>()
+            .and_then(Decision::context)
             .is_some()
             .to_string()
     };

@@ -1,0 +1,50 @@
+//! The check of a permission guard.
+
+use tenancy_core::{ConfigError, PermissionId, Tenancy};
+
+use crate::{Asking, Error};
+
+/// Requires a permission of requests; an adapter calls it before the inner service.
+#[derive(Debug, Clone)]
+pub struct Guard {
+    tenancy: Tenancy,
+    permission: PermissionId,
+}
+
+impl Guard {
+    /// A guard for a permission that the engine's registry declares.
+    ///
+    /// # Errors
+    /// A [`ConfigError`] that names the permission if it was never declared.
+    pub fn new(tenancy: &Tenancy, permission: &str) -> Result<Self, ConfigError> {
+        let Some(permission) = tenancy.permissions().id(permission) else {
+            return Err(ConfigError::new(format!(
+                "a guard requires the permission `{permission}`, which was never declared; add \
+                 it to the `PermissionRegistry`"
+            )));
+        };
+        Ok(Self {
+            tenancy: tenancy.clone(),
+            permission,
+        })
+    }
+
+    /// Checks a request, and records a refusal.
+    ///
+    /// # Errors
+    /// Status 403 if the caller lacks the permission, 401 if it has yet to say who it is, 500 if
+    /// the route has no context or one of another engine.
+    pub fn check(&self, asking: Asking<'_>) -> Result<(), Error> {
+        let context = asking.tenant()?;
+        // Two registries with the same names share their ids, so that only this tells them apart.
+        if !context.tenancy().is(&self.tenancy) {
+            let detail = format!(
+                "a guard stands inside the `{}` of another engine; build both from the same \
+                 `Tenancy`",
+                asking.adapter.layer
+            );
+            return Err(Error::misconfigured("guard-of-another-engine", detail));
+        }
+        Ok(context.require_id(self.permission)?)
+    }
+}

@@ -1,0 +1,42 @@
+//! What the adapters to web frameworks share, and what the core may not know.
+//!
+//! Applications use an adapter, `tenancy-axum` or `tenancy-actix`; this crate is for whoever
+//! writes one. An adapter translates:
+//!
+//! | here | in an adapter |
+//! |---|---|
+//! | [`Decision`] | put into the request's extensions by the layer that admits |
+//! | [`Asking`] | what an extractor or a guard asks of the decision |
+//! | [`Error`] | wrapped in a type that the framework takes for a response |
+//! | [`Guard`] | called before the inner service |
+//! | [`Readiness`] | called by a handler |
+//! | [`PeerAddr`] | read where the framework does not tell the peer's address |
+//!
+//! So the same request gets the same answer and the same log line, whichever framework received it.
+//!
+//! # Features
+//! * `sqlx`: errors of `tenancy-sqlx` and sqlx, the pool in the readiness check,
+//!   [`pass_on_executor!`].
+
+mod adapter;
+mod asking;
+mod caller;
+mod decision;
+mod error;
+#[cfg(feature = "sqlx")]
+mod executor;
+mod guard;
+mod peer;
+mod readiness;
+
+pub use adapter::Adapter;
+pub use asking::Asking;
+pub use caller::Caller;
+pub use decision::Decision;
+pub use error::Error;
+#[cfg(feature = "sqlx")]
+#[doc(hidden)]
+pub use executor::parts as executor_parts;
+pub use guard::Guard;
+pub use peer::PeerAddr;
+pub use readiness::{READY_BODY, Readiness};
