@@ -77,15 +77,17 @@ impl TenancyLayer {
     }
 
     /// The routes serve a tenant if the request names one: [`RouteNeeds::optional`].
-    pub fn optional(self) -> Self {
-        self.with_need(RouteNeeds::optional())
+    pub fn optional(mut self) -> Self {
+        self.needs = self.needs.with_tenant_of(RouteNeeds::optional());
+        self
     }
 
     /// The routes belong to the service as a whole and have no tenant: [`RouteNeeds::central`].
     ///
     /// A credential may be absent; one that is sent must be valid.
-    pub fn central(self) -> Self {
-        self.with_need(RouteNeeds::central())
+    pub fn central(mut self) -> Self {
+        self.needs = self.needs.with_tenant_of(RouteNeeds::central());
+        self
     }
 
     /// Also admits callers without a credential: [`RouteNeeds::or_anonymous`].
@@ -94,16 +96,6 @@ impl TenancyLayer {
     /// Whoever can name the tenant's host reaches the handler, without any permission.
     pub fn or_anonymous(mut self) -> Self {
         self.needs = self.needs.or_anonymous();
-        self
-    }
-
-    /// The order of calls does not matter: a tenant need leaves the need for a credential alone.
-    fn with_need(mut self, needs: RouteNeeds) -> Self {
-        self.needs = if self.needs.admits_anonymous() {
-            needs.or_anonymous()
-        } else {
-            needs
-        };
         self
     }
 }

@@ -66,6 +66,12 @@ impl RouteNeeds {
         self
     }
 
+    /// Takes the tenant's part from other needs, and leaves alone whether a credential is needed.
+    pub const fn with_tenant_of(mut self, other: Self) -> Self {
+        self.tenant = other.tenant;
+        self
+    }
+
     /// Whether the route admits callers without a credential.
     #[must_use]
     pub const fn admits_anonymous(self) -> bool {

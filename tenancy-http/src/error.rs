@@ -51,8 +51,12 @@ impl Error {
     }
 
     /// Something is put together wrongly; the detail says what and how to mend it.
+    ///
+    /// It is logged at once, at level `error`, because there are frameworks that drop an
+    /// extractor's error where the handler asked for an `Option`.
     pub fn misconfigured(reason: &'static str, detail: String) -> Self {
         let refusal = Refusal::new(RefusalKind::Misconfigured, reason);
+        tracing::error!(error = %refusal, "the service is put together wrongly: {detail}");
         Self {
             refusal,
             detail: Some(detail.into()),
@@ -72,16 +76,18 @@ impl Error {
     }
 
     /// Logs the error, at level `error` for status 500, `warn` for 503 and `debug` for the rest, and
-    /// keeps what may be sent.
-    pub fn logged(self) -> Refusal {
+    /// gives what may be sent.
+    pub fn logged(&self) -> Refusal {
         match self.kind().status() {
+            // Has been logged where it was noticed.
+            _ if self.detail.is_some() => {}
             500.. if self.kind() != RefusalKind::Unavailable => {
                 tracing::error!(error = %self, "a request failed");
             }
             500.. => tracing::warn!(error = %self, "a request could not be served"),
             _ => tracing::debug!(error = %self, "a request was refused"),
         }
-        self.refusal
+        self.refusal.clone()
     }
 }
 

@@ -1,0 +1,95 @@
+//! Multi-tenancy for actix-web.
+//!
+//! * [`TenancyMiddleware`] decides about a request before a handler sees it: which tenant, who is
+//!   calling, whether that goes together.
+//! * [`Tenant`], [`MaybeTenant`], [`Principal`] and [`MaybePrincipal`] are what handlers ask for;
+//!   with the feature `sqlx`, so is `TenantDb`, the database as the tenant sees it.
+//! * [`RequirePermission`] guards a scope, a resource or a route; [`Error`] is what handlers fail
+//!   with; [`ready`] tells an orchestrator whether the service can work.
+//!
+//! The engine behind them, and everything a context can do, is in [`tenancy_core`].
+//!
+//! # Example: a service with one tenant
+//! ```
+//! use actix_web::{App, HttpServer, web};
+//! use tenancy_actix::{Error, RequirePermission, TenancyMiddleware, Tenant};
+//! use tenancy_core::{
+//!     DirectoryStore, Identification, MemoryDirectory, Membership, PermissionRegistry, SystemRole,
+//!     Tenancy, TenantStatus, UserId,
+//!     jwt::{Algorithm, JwtAuthenticator, VerificationKey},
+//! };
+//!
+//! async fn notes(tenant: Tenant) -> Result<String, Error> {
+//!     tenant.require("notes:read")?;
+//!     Ok(format!("the notes of {}", tenant.tenant().name))
+//! }
+//!
+//! async fn export(tenant: Tenant) -> String {
+//!     format!("everything of {}", tenant.tenant().name)
+//! }
+//!
+//! #[actix_web::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let directory = MemoryDirectory::new();
+//!     let acme = tenancy_core::Tenant::new("acme".parse()?, "Acme Ltd")
+//!         .with_status(TenantStatus::Active);
+//!     directory.create_tenant(&acme).await?;
+//!     directory.put_membership(&Membership::new(acme.id, UserId::new(), "owner".parse()?)).await?;
+//!
+//!     let key = VerificationKey::hmac(Algorithm::HS256, b"0123456789abcdef0123456789abcdef")?;
+//!     let tenancy = Tenancy::builder(directory)
+//!         .identification(Identification::new().header("x-organization-id"))
+//!         .authenticator(
+//!             JwtAuthenticator::builder("https://login.example", "notes").key(key).build()?,
+//!         )
+//!         .permissions(
+//!             PermissionRegistry::builder()
+//!                 .permission("notes:read", SystemRole::Viewer)
+//!                 .permission("notes:export", SystemRole::Admin)
+//!                 .build()?,
+//!         )
+//!         .build()?;
+//!     let exporting = RequirePermission::new(&tenancy, "notes:export")?;
+//!
+//!     let server = HttpServer::new(move || {
+//!         App::new()
+//!             .route("/health/ready", web::get().to(tenancy_actix::ready(&tenancy)))
+//!             .service(
+//!                 web::scope("")
+//!                     .service(web::resource("/notes").route(web::get().to(notes)))
+//!                     .service(
+//!                         web::resource("/export")
+//!                             .route(web::get().to(export).wrap(exporting.clone())),
+//!                     )
+//!                     .wrap(TenancyMiddleware::new(&tenancy)),
+//!             )
+//!     });
+//! #   if true { return Ok(()); }
+//!     server.bind("127.0.0.1:3000")?.run().await?;
+//!     Ok(())
+//! }
+//! ```
+#![doc = include_str!("docs/middleware.md")]
+#![doc = include_str!("docs/deployment.md")]
+//! # Features
+//! None is on by default.
+//! * `sqlx`: the extractor `TenantDb`, `?` on errors of `tenancy-sqlx` and sqlx, the pool in the
+//!   readiness check.
+
+mod answer;
+mod error;
+mod extract;
+mod guard;
+mod middleware;
+mod ready;
+mod response;
+mod view;
+
+pub use error::Error;
+#[cfg(feature = "sqlx")]
+pub use extract::TenantDb;
+pub use extract::{MaybePrincipal, MaybeTenant, Principal, Tenant};
+pub use guard::{GuardFuture, GuardService, RequirePermission};
+pub use middleware::{ResponseFuture, TenancyMiddleware, TenancyService};
+pub use ready::{Readiness, ready};
+pub use tenancy_http::{Decision, PeerAddr};
