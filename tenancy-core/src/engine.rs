@@ -3,6 +3,7 @@
 mod admin;
 mod admission;
 mod builder;
+mod cors;
 mod decide;
 mod facts;
 mod feed;
@@ -15,11 +16,13 @@ use std::{fmt, net::IpAddr, sync::Arc, time::Duration};
 pub use admin::Admin;
 pub use admission::{Admission, Admitted, PendingAdmission};
 pub use builder::TenancyBuilder;
+pub use cors::{CorsAnswer, CorsDecision, PendingCors};
 
 use crate::{
-    Actor, AuditEntry, AuditSink, Authenticator, Clock, Directory, DirectoryStore, Identification,
-    Membership, Outcome, PermissionRegistry, Principal, ProjectId, Reach, Refusal, RefusalKind,
-    RequestView, RoleTable, RouteNeeds, Tenant, TenantContext, TenantId, TenantKey, UserId,
+    Actor, AuditEntry, AuditSink, Authenticator, Clock, CorsPolicy, Directory, DirectoryStore,
+    Identification, Membership, Outcome, PermissionRegistry, Principal, ProjectId, Reach, Refusal,
+    RefusalKind, RequestView, RoleTable, RouteNeeds, Tenant, TenantContext, TenantId, TenantKey,
+    UserId,
     audit::Sampler,
     cache::{Lookup, Stamps},
 };
@@ -60,6 +63,7 @@ pub(crate) struct Inner {
     directory: Arc<dyn Directory>,
     store: Arc<dyn DirectoryStore>,
     identification: Identification,
+    cors: Option<CorsPolicy>,
     authenticators: Vec<Box<dyn Authenticator>>,
     permissions: PermissionRegistry,
     /// The roles every tenant has; shared by all tenants that define none of their own.
@@ -89,7 +93,8 @@ impl Tenancy {
     pub fn admit(&self, request: &dyn RequestView, needs: RouteNeeds) -> Admission {
         let now = self.inner.clock.now();
         self.poll_if_due(now);
-        let facts = Facts::read(&self.inner.identification, request, needs);
+        let cors = self.inner.cors.as_ref();
+        let facts = Facts::read(&self.inner.identification, cors, request, needs);
         match self.decide(&facts, &fill::Fills::default(), now) {
             Ok(admitted) => Admission::Ready(Ok(admitted)),
             Err(decide::Stop::Refused(refused)) => {

@@ -29,6 +29,8 @@ pub enum HintSource {
     Path,
     /// The application's own rule.
     Application,
+    /// The page that sent the request, where a [`CorsPolicy`](crate::CorsPolicy) is given.
+    Origin,
 }
 
 impl HintSource {
@@ -41,6 +43,7 @@ impl HintSource {
             Self::CustomDomain => "custom-domain",
             Self::Path => "path",
             Self::Application => "application",
+            Self::Origin => "origin",
         }
     }
 }

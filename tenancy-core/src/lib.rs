@@ -25,6 +25,7 @@ mod cache;
 mod clock;
 mod config;
 mod context;
+mod cors;
 mod directory;
 mod engine;
 mod generation;
@@ -57,6 +58,7 @@ pub use clock::ManualClock;
 pub use clock::{Clock, SystemClock, Timestamp};
 pub use config::ConfigError;
 pub use context::TenantContext;
+pub use cors::CorsPolicy;
 #[cfg(any(test, feature = "testing"))]
 pub use directory::conformance;
 pub use directory::{
@@ -64,7 +66,10 @@ pub use directory::{
     MembershipDirectory, MemoryDirectory, ProjectDirectory, RoleDirectory, StoreError,
     StoreErrorKind, TenantDirectory,
 };
-pub use engine::{Admin, Admission, Admitted, PendingAdmission, Tenancy, TenancyBuilder};
+pub use engine::{
+    Admin, Admission, Admitted, CorsAnswer, CorsDecision, PendingAdmission, PendingCors, Tenancy,
+    TenancyBuilder,
+};
 pub use generation::Generation;
 pub use id::{ParseIdError, ProjectId, ServiceId, TenantId, UserId};
 pub use identification::{ApplicationHint, HintSource, Identification};

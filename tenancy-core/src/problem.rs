@@ -70,6 +70,12 @@ impl Problem {
                     None => "This needs a permission that the caller does not hold.".to_owned(),
                 },
             ),
+            RefusalKind::OriginNotAllowed => (
+                "Origin not allowed",
+                "A page of this origin may not make this request. Use the tenant's own address, \
+                 or an origin, method and header fields that this service allows."
+                    .to_owned(),
+            ),
             RefusalKind::Unavailable => {
                 ("Service unavailable", "Try again in a moment.".to_owned())
             }

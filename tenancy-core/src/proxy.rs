@@ -49,8 +49,17 @@ pub(crate) enum Host<'a> {
     Absent,
     /// A domain name in the form of [`crate::DomainName`].
     Domain(Cow<'a, str>),
-    /// An IP address, or a single label such as `localhost`: never a tenant's.
-    Local,
+    /// An IP address, or a single label such as `localhost`: never a tenant's. In one form:
+    /// lower case, IPv6 in brackets and shortened (RFC 5952).
+    Local(Cow<'a, str>),
+}
+
+/// Where a request was sent to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Target<'a> {
+    pub(crate) host: Host<'a>,
+    /// As written; the default port of the scheme goes unsaid.
+    pub(crate) port: Option<u16>,
 }
 
 /// A host that can't be made out: repeated, contradicting or malformed.
@@ -90,24 +99,32 @@ impl TrustedProxies {
 
     /// The host the request was sent to.
     pub(crate) fn host<'a>(&self, request: &'a dyn RequestView) -> Result<Host<'a>, HostFault> {
+        self.target(request).map(|target| target.host)
+    }
+
+    /// The host and port the request was sent to.
+    pub(crate) fn target<'a>(&self, request: &'a dyn RequestView) -> Result<Target<'a>, HostFault> {
         let forwarded =
             !self.networks.is_empty() && request.peer().is_some_and(|peer| self.trusts(peer));
         if forwarded {
             match request.header("x-forwarded-host") {
                 Field::Absent => {}
-                Field::One(host) => return read_host(host),
+                Field::One(host) => return read_target(host),
                 Field::Repeated => return Err(HostFault("forwarded-host-repeated")),
                 Field::NotText => return Err(HostFault("forwarded-host-not-text")),
             }
         }
         let target = request.authority();
         match (request.header("host"), target) {
-            (Field::Absent, None) => Ok(Host::Absent),
-            (Field::Absent, Some(host)) => read_host(host),
-            (Field::One(host), None) => read_host(host),
+            (Field::Absent, None) => Ok(Target {
+                host: Host::Absent,
+                port: None,
+            }),
+            (Field::Absent, Some(host)) => read_target(host),
+            (Field::One(host), None) => read_target(host),
             (Field::One(field), Some(target)) => {
-                let (field, target) = (read_host(field)?, read_host(target)?);
-                if field == target {
+                let (field, target) = (read_target(field)?, read_target(target)?);
+                if field.host == target.host {
                     Ok(target)
                 } else {
                     Err(HostFault("host-contradicts-target"))
@@ -120,36 +137,44 @@ impl TrustedProxies {
 }
 
 /// Reads `host[:port]`.
-fn read_host(text: &str) -> Result<Host<'_>, HostFault> {
+pub(crate) fn read_target(text: &str) -> Result<Target<'_>, HostFault> {
     const FAULT: HostFault = HostFault("host-malformed");
     if let Some(rest) = text.strip_prefix('[') {
         let (address, port) = rest.split_once(']').ok_or(FAULT)?;
-        let port_ok = port.is_empty() || port.strip_prefix(':').is_some_and(is_port);
-        return match address.parse::<std::net::Ipv6Addr>() {
-            Ok(_) if port_ok => Ok(Host::Local),
-            _ => Err(FAULT),
+        let port = match port.strip_prefix(':') {
+            Some(port) => Some(read_port(port).ok_or(FAULT)?),
+            None if port.is_empty() => None,
+            None => return Err(FAULT),
         };
+        let address: std::net::Ipv6Addr = address.parse().map_err(|_| FAULT)?;
+        let host = Host::Local(format!("[{address}]").into());
+        return Ok(Target { host, port });
     }
-    let name = match text.split_once(':') {
-        Some((name, port)) if is_port(port) => name,
-        Some(_) => return Err(FAULT),
-        None => text,
+    let (name, port) = match text.split_once(':') {
+        Some((name, port)) => (name, Some(read_port(port).ok_or(FAULT)?)),
+        None => (text, None),
     };
     if let Some(domain) = normalize_domain(name) {
-        return Ok(Host::Domain(domain));
+        let host = Host::Domain(domain);
+        return Ok(Target { host, port });
     }
     let single_label = !name.is_empty()
         && name.len() <= 63
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
-    if single_label || name.parse::<std::net::Ipv4Addr>().is_ok() {
-        Ok(Host::Local)
-    } else {
-        Err(FAULT)
+    if !single_label && name.parse::<std::net::Ipv4Addr>().is_err() {
+        return Err(FAULT);
     }
+    let host = Host::Local(if name.bytes().any(|b| b.is_ascii_uppercase()) {
+        name.to_ascii_lowercase().into()
+    } else {
+        name.into()
+    });
+    Ok(Target { host, port })
 }
 
-fn is_port(text: &str) -> bool {
-    !text.is_empty() && text.len() <= 5 && text.parse::<u16>().is_ok() && !text.starts_with('+')
+fn read_port(text: &str) -> Option<u16> {
+    let plain = (1..=5).contains(&text.len()) && !text.starts_with('+');
+    plain.then(|| text.parse().ok()).flatten()
 }
 
 #[cfg(test)]
@@ -157,6 +182,14 @@ mod tests {
     use super::*;
     use crate::testing::FakeRequest;
     use proptest::prelude::*;
+
+    fn read_host(text: &str) -> Result<Host<'_>, HostFault> {
+        read_target(text).map(|target| target.host)
+    }
+
+    fn local(name: &str) -> Result<Host<'_>, HostFault> {
+        Ok(Host::Local(name.into()))
+    }
 
     fn domain(name: &str) -> Result<Host<'_>, HostFault> {
         Ok(Host::Domain(name.into()))
@@ -174,9 +207,9 @@ mod tests {
             ("acme.example.com", domain("acme.example.com")),
             ("ACME.Example.com:8080", domain("acme.example.com")),
             ("acme.example.com.", domain("acme.example.com")),
-            ("localhost:3000", Ok(Host::Local)),
-            ("127.0.0.1:3000", Ok(Host::Local)),
-            ("[::1]:3000", Ok(Host::Local)),
+            ("LocalHost:3000", local("localhost")),
+            ("127.0.0.1:3000", local("127.0.0.1")),
+            ("[0:0::1]:3000", local("[::1]")),
         ] {
             assert_eq!(read_host(text), want, "{text}");
         }
@@ -221,6 +254,22 @@ mod tests {
     }
 
     #[test]
+    fn a_port_is_kept_as_written() {
+        for (text, want) in [
+            ("a.example", None),
+            ("a.example:443", Some(443)),
+            ("localhost:65535", Some(65535)),
+            ("[::1]", None),
+            ("[::1]:8080", Some(8080)),
+        ] {
+            assert_eq!(read_target(text).unwrap().port, want, "{text}");
+        }
+        for text in ["a.example:65536", "a.example:+80", "a.example:000080"] {
+            assert!(read_target(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
     fn two_hosts_are_none() {
         let twice = FakeRequest::new("/")
             .header("host", "a.example")
@@ -230,6 +279,10 @@ mod tests {
             .header("host", "a.example")
             .authority("b.example");
         assert!(TrustedProxies::default().host(&differs).is_err());
+        let bare = FakeRequest::new("/")
+            .header("host", "localhost")
+            .authority("127.0.0.1");
+        assert!(TrustedProxies::default().host(&bare).is_err());
         let list = FakeRequest::new("/")
             .peer(IpAddr::from([10, 0, 0, 1]))
             .header("x-forwarded-host", "a.example, b.example");

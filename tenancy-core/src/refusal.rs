@@ -20,6 +20,8 @@ pub enum RefusalKind {
     TenantInactive,
     /// 403: the caller's role does not hold a permission.
     PermissionDenied,
+    /// 403: the page that sent the request is of an origin that is not allowed.
+    OriginNotAllowed,
     /// 503: a store that must answer did not.
     Unavailable,
     /// 500: the service is put together wrongly; what is wrong is in its log.
@@ -30,13 +32,14 @@ pub enum RefusalKind {
 
 impl RefusalKind {
     /// Every kind.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Unauthenticated,
         Self::TenantRequired,
         Self::TenantNotFound,
         Self::TenantSuspended,
         Self::TenantInactive,
         Self::PermissionDenied,
+        Self::OriginNotAllowed,
         Self::Unavailable,
         Self::Misconfigured,
         Self::Internal,
@@ -49,7 +52,10 @@ impl RefusalKind {
             Self::Unauthenticated => 401,
             Self::TenantRequired => 400,
             Self::TenantNotFound => 404,
-            Self::TenantSuspended | Self::TenantInactive | Self::PermissionDenied => 403,
+            Self::TenantSuspended
+            | Self::TenantInactive
+            | Self::PermissionDenied
+            | Self::OriginNotAllowed => 403,
             Self::Unavailable => 503,
             Self::Misconfigured | Self::Internal => 500,
         }
@@ -65,6 +71,7 @@ impl RefusalKind {
             Self::TenantSuspended => "tenant-suspended",
             Self::TenantInactive => "tenant-inactive",
             Self::PermissionDenied => "permission-denied",
+            Self::OriginNotAllowed => "origin-not-allowed",
             Self::Unavailable => "unavailable",
             Self::Misconfigured | Self::Internal => "internal",
         }

@@ -36,3 +36,11 @@ pub trait RequestView {
     /// The address at the other end of the connection: the caller's or a proxy's.
     fn peer(&self) -> Option<IpAddr>;
 }
+
+/// Whether a text can name a header field: letters, digits, hyphens, underscores.
+pub(crate) fn is_field_name(name: &str) -> bool {
+    !name.is_empty()
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
+}

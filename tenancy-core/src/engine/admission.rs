@@ -7,6 +7,7 @@ use super::{
     decide::Stop,
     facts::{Caller, Facts, Presented},
     fill::{FillError, Fills, Miss},
+    refused::Refused,
 };
 use crate::{Credential, Principal, Refusal, RefusalKind, TenantContext};
 
@@ -41,7 +42,7 @@ pub enum Admitted {
 #[must_use]
 pub struct PendingAdmission {
     engine: Tenancy,
-    facts: Facts<'static>,
+    facts: Box<Facts<'static>>,
     caller: Caller,
     miss: Option<Miss>,
 }
@@ -53,7 +54,7 @@ impl PendingAdmission {
     pub(super) fn new(engine: Tenancy, facts: Facts<'static>, caller: Caller, miss: Miss) -> Self {
         Self {
             engine,
-            facts,
+            facts: Box::new(facts),
             caller,
             miss: Some(miss),
         }
@@ -62,7 +63,7 @@ impl PendingAdmission {
     pub(super) fn begin(engine: Tenancy, facts: Facts<'static>) -> Self {
         Self {
             engine,
-            facts,
+            facts: Box::new(facts),
             caller: Caller::default(),
             miss: None,
         }
@@ -75,47 +76,59 @@ impl PendingAdmission {
     /// # Errors
     /// The [`Refusal`] to answer with.
     pub async fn resolve(self) -> Result<Admitted, Refusal> {
-        let Self {
-            engine,
-            facts,
-            caller,
-            miss,
-        } = self;
-        let mut fills = Fills::default();
-        let mut miss = miss;
-        for _ in 0..MAX_LOADS {
-            let now = engine.inner().clock.now();
-            if let Some(miss) = miss.take() {
-                let credential = match &facts.presented {
-                    Presented::OwnedText(text) => Some(Credential::new(text)),
-                    _ => None,
-                };
-                if let Err(error) = engine.fill(miss, credential, &mut fills, now).await {
-                    return Err(engine.unavailable(&error));
-                }
+        match settle(&self.engine, &self.facts, self.miss).await {
+            Ok(admitted) => Ok(admitted),
+            Err(Unsettled::Refused(refused)) => {
+                Err(self.engine.record_refusal(refused, &self.caller))
             }
-            match engine.decide(&facts, &fills, engine.inner().clock.now()) {
-                Ok(admitted) => return Ok(admitted),
-                Err(Stop::Refused(refused)) => {
-                    return Err(engine.record_refusal(refused, &caller));
-                }
-                Err(Stop::Miss(next)) => miss = Some(next),
-            }
+            Err(Unsettled::Failed(refusal)) => Err(self.engine.count_failure(refusal)),
         }
-        tracing::error!("a decision did not end; please report this");
-        Err(engine.count_failure(Refusal::new(RefusalKind::Internal, "decision-did-not-end")))
     }
 }
 
-impl Tenancy {
-    fn unavailable(&self, error: &FillError) -> Refusal {
-        tracing::warn!(%error, "a request could not be decided");
-        let reason = match error {
-            FillError::Directory(_) => "directory-unavailable",
-            FillError::Credential(_) => "credential-lookup-unavailable",
-        };
-        self.count_failure(Refusal::new(RefusalKind::Unavailable, reason))
+/// Why a decision did not admit.
+pub(super) enum Unsettled {
+    Refused(Refused),
+    /// A store did not answer.
+    Failed(Refusal),
+}
+
+/// Loads what is missing and decides, until there is an answer. Records nothing.
+pub(super) async fn settle(
+    engine: &Tenancy,
+    facts: &Facts<'_>,
+    mut miss: Option<Miss>,
+) -> Result<Admitted, Unsettled> {
+    let mut fills = Fills::default();
+    for _ in 0..MAX_LOADS {
+        let now = engine.inner().clock.now();
+        if let Some(miss) = miss.take() {
+            let credential = match &facts.presented {
+                Presented::OwnedText(text) => Some(Credential::new(text)),
+                _ => None,
+            };
+            if let Err(error) = engine.fill(miss, credential, &mut fills, now).await {
+                return Err(Unsettled::Failed(unavailable(&error)));
+            }
+        }
+        match engine.decide(facts, &fills, engine.inner().clock.now()) {
+            Ok(admitted) => return Ok(admitted),
+            Err(Stop::Refused(refused)) => return Err(Unsettled::Refused(refused)),
+            Err(Stop::Miss(next)) => miss = Some(next),
+        }
     }
+    tracing::error!("a decision did not end; please report this");
+    let refusal = Refusal::new(RefusalKind::Internal, "decision-did-not-end");
+    Err(Unsettled::Failed(refusal))
+}
+
+fn unavailable(error: &FillError) -> Refusal {
+    tracing::warn!(%error, "a request could not be decided");
+    let reason = match error {
+        FillError::Directory(_) => "directory-unavailable",
+        FillError::Credential(_) => "credential-lookup-unavailable",
+    };
+    Refusal::new(RefusalKind::Unavailable, reason)
 }
 
 impl fmt::Debug for PendingAdmission {

@@ -4,8 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use super::{Inner, Tenancy, feed::Feed, refused::RefusalCounts, remembered::Remembered};
 use crate::{
-    AuditSink, Authenticator, Clock, ConfigError, Directory, DirectoryStore, Identification,
-    PermissionRegistry, RoleTable, SystemClock, TracingAuditSink,
+    AuditSink, Authenticator, Clock, ConfigError, CorsPolicy, Directory, DirectoryStore,
+    Identification, PermissionRegistry, RoleTable, SystemClock, TracingAuditSink,
     audit::Sampler,
     cache::{Lookup, Stamps},
 };
@@ -16,6 +16,7 @@ pub struct TenancyBuilder {
     directory: Arc<dyn Directory>,
     store: Arc<dyn DirectoryStore>,
     identification: Identification,
+    cors: Option<CorsPolicy>,
     authenticators: Vec<Box<dyn Authenticator>>,
     permissions: Option<PermissionRegistry>,
     audit: Arc<dyn AuditSink>,
@@ -32,6 +33,7 @@ impl TenancyBuilder {
             directory: Arc::clone(&directory) as Arc<dyn Directory>,
             store: directory,
             identification: Identification::new(),
+            cors: None,
             authenticators: Vec::new(),
             permissions: None,
             audit: Arc::new(TracingAuditSink),
@@ -46,6 +48,13 @@ impl TenancyBuilder {
     /// How requests name tenants. Default: only credentials do.
     pub fn identification(mut self, rules: Identification) -> Self {
         self.identification = rules;
+        self
+    }
+
+    /// Which pages may call the service from another origin, and that `Origin` is a hint.
+    /// Default: `Origin` is ignored.
+    pub fn cors(mut self, policy: CorsPolicy) -> Self {
+        self.cors = Some(policy);
         self
     }
 
@@ -112,7 +121,7 @@ impl TenancyBuilder {
     ///
     /// # Errors
     /// A [`ConfigError`] that says what is wrong and what to do: no authenticator, a rule of
-    /// identification that can't apply, a staleness bound shorter than two polls.
+    /// identification that can't apply, an origin that can't be allowed, a staleness bound shorter than two polls.
     pub fn build(self) -> Result<Tenancy, ConfigError> {
         if self.authenticators.is_empty() {
             return Err(ConfigError::new(
@@ -137,10 +146,16 @@ impl TenancyBuilder {
         };
         let base_roles = RoleTable::compile(&permissions, &[])
             .map_err(|error| ConfigError::new(error.to_string()))?;
+        let identification = self.identification.checked()?;
+        let cors = match self.cors {
+            Some(policy) => Some(policy.checked(&identification)?),
+            None => None,
+        };
         let inner = Inner {
             directory: self.directory,
             store: self.store,
-            identification: self.identification.checked()?,
+            identification,
+            cors,
             authenticators: self.authenticators,
             permissions,
             base_roles: Arc::new(base_roles),

@@ -1,11 +1,12 @@
 //! The decision: one synchronous function from facts and caches to an answer or to what is missing.
 //!
-//! Each step is the only way to the next: credential → principal → tenant → membership → status →
+//! Each step is the only way to the next: origin → credential → principal → tenant → membership → status →
 //! role → project → context. What a store has answered for this very request lies in [`Fills`] and
 //! goes before the caches, so that each thing is loaded at most once per request.
 
 mod agree;
 mod look;
+mod page;
 
 use std::sync::Arc;
 
@@ -48,6 +49,7 @@ impl Tenancy {
             fills,
             now,
         };
+        decision.readable_page()?;
         let before = self.inner().stamps.of_any();
         let principal = decision.principal()?;
         let asking = decision.asking(principal.as_ref());
@@ -158,10 +160,9 @@ impl Decision<'_> {
 
     /// Everything a context consists of; `None` if the request has no tenant and needs none.
     fn context_parts(&self, principal: Option<&Arc<Principal>>) -> Step<Option<Parts>> {
-        if self.facts.needs.tenant == TenantNeed::Central {
-            return Ok(None);
-        }
-        if principal.is_none() && !self.facts.needs.anonymous {
+        let central = self.facts.needs.tenant == TenantNeed::Central;
+        if central || (principal.is_none() && !self.facts.needs.anonymous) {
+            self.page_of_a_tenant()?;
             return Ok(None);
         }
         let hinted = self.hinted_tenant()?;

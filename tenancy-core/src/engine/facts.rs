@@ -5,8 +5,10 @@ use std::{net::IpAddr, sync::Arc};
 use zeroize::Zeroizing;
 
 use crate::{
-    Credential, Identification, Principal, ProjectId, Rejection, RequestView, RouteNeeds, TenantId,
+    CorsPolicy, Credential, Identification, Principal, ProjectId, Rejection, RequestView,
+    RouteNeeds, TenantId,
     authenticator::MAX_CREDENTIAL_LEN,
+    cors::{Claim, OriginFault},
     identification::{Hint, HintFault, HintSource, KeyRef},
     request::Field,
 };
@@ -23,6 +25,8 @@ pub(super) enum Presented<'a> {
 /// What a request says. Untrusted, apart from a credential that is already verified.
 pub(super) struct Facts<'a> {
     pub(super) presented: Presented<'a>,
+    /// Whose page sent the request. A tenant's is among the hints, too.
+    pub(super) origin: Result<Claim<'a>, OriginFault>,
     pub(super) hints: Result<Vec<Hint<'a>>, HintFault>,
     pub(super) project: Result<Option<ProjectId>, HintFault>,
     pub(super) needs: RouteNeeds,
@@ -32,12 +36,22 @@ pub(super) struct Facts<'a> {
 impl<'a> Facts<'a> {
     pub(super) fn read(
         rules: &Identification,
+        cors: Option<&CorsPolicy>,
         request: &'a dyn RequestView,
         needs: RouteNeeds,
     ) -> Self {
+        let origin = cors.map_or(Ok(Claim::Unsaid), |policy| policy.claim(rules, request));
+        let mut hints = rules.hints(request);
+        if let (Ok(hints), Ok(Claim::Tenant(key))) = (&mut hints, &origin) {
+            hints.push(Hint {
+                source: HintSource::Origin,
+                key: key.clone(),
+            });
+        }
         Self {
             presented: read_bearer(request),
-            hints: rules.hints(request),
+            origin,
+            hints,
             project: rules.project(request),
             needs,
             ip: rules.proxies().client_ip(request),
@@ -57,10 +71,23 @@ impl<'a> Facts<'a> {
         };
         Self {
             presented,
+            origin: Ok(Claim::Unsaid),
             hints: Ok(vec![hint]),
             project: Ok(project),
             needs: RouteNeeds::tenant().or_anonymous(),
             ip,
+        }
+    }
+
+    /// The facts about a page of this tenant, and about nothing else.
+    pub(super) fn of_page(page: KeyRef<'a>) -> Self {
+        Self {
+            presented: Presented::Nothing,
+            origin: Ok(Claim::Tenant(page)),
+            hints: Ok(Vec::new()),
+            project: Ok(None),
+            needs: RouteNeeds::central(),
+            ip: None,
         }
     }
 
@@ -74,6 +101,7 @@ impl<'a> Facts<'a> {
         };
         Facts {
             presented,
+            origin: self.origin.map(Claim::into_owned),
             hints: self
                 .hints
                 .map(|hints| hints.into_iter().map(Hint::into_owned).collect()),

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::{Tenancy, facts::Caller};
-use crate::{Actor, AuditEntry, Outcome, Refusal, RefusalKind, TenantId};
+use crate::{Actor, AuditEntry, Outcome, Refusal, RefusalKind, TenantId, cors::OriginFault};
 
 /// A refusal with what the audit trail wants to know of it.
 #[derive(Debug)]
@@ -27,6 +27,20 @@ impl Refused {
     pub(super) fn target(mut self, target: String) -> Self {
         self.target = Some(target);
         self
+    }
+
+    /// A refusal of the page that sent a request.
+    pub(super) fn of_page(fault: &OriginFault) -> Self {
+        let refused = Self::new(RefusalKind::OriginNotAllowed, fault.reason);
+        match &fault.sent {
+            Some(sent) => refused.target(format!("origin={sent}")),
+            None => refused,
+        }
+    }
+
+    /// What to answer, without recording anything.
+    pub(super) fn into_refusal(self) -> Refusal {
+        self.refusal
     }
 }
 
@@ -55,6 +69,16 @@ impl RefusalCounts {
 impl Tenancy {
     /// Counts and records a refused request, and returns what to answer.
     pub(super) fn record_refusal(&self, refused: Refused, caller: &Caller) -> Refusal {
+        self.record_refused("request.admit", refused, caller)
+    }
+
+    /// The same of something else than an admission.
+    pub(super) fn record_refused(
+        &self,
+        action: &'static str,
+        refused: Refused,
+        caller: &Caller,
+    ) -> Refusal {
         let inner = self.inner();
         let Refused {
             refusal,
@@ -72,8 +96,7 @@ impl Tenancy {
             inner.sampler.admit(caller.ip, refusal.reason(), now)
         };
         if let Some(suppressed) = suppressed {
-            let mut entry =
-                AuditEntry::new(now, "request.admit", Outcome::Refused).reason(refusal.reason());
+            let mut entry = AuditEntry::new(now, action, Outcome::Refused).reason(refusal.reason());
             entry.actor = actor;
             entry.tenant = tenant;
             entry.target = target;

@@ -3,20 +3,14 @@
 use std::borrow::Cow;
 
 use super::{Identification, Rule};
-use crate::{ConfigError, tenant::normalize_domain};
+use crate::{ConfigError, request::is_field_name, tenant::normalize_domain};
 
 impl Identification {
     /// Checks the rules and brings them into the form in which they are applied.
     pub(crate) fn checked(mut self) -> Result<Self, ConfigError> {
-        let is_token = |name: &str| {
-            !name.is_empty()
-                && name
-                    .bytes()
-                    .all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
-        };
         for rule in &mut self.rules {
             match rule {
-                Rule::Header(name) if !is_token(name) => {
+                Rule::Header(name) if !is_field_name(name) => {
                     return Err(ConfigError::new(format!(
                         "`{name}` is not a header name; use letters, digits and hyphens"
                     )));
@@ -50,7 +44,7 @@ impl Identification {
             *domain = normal;
         }
         if let Some(name) = &self.project_header
-            && !is_token(name)
+            && !is_field_name(name)
         {
             return Err(ConfigError::new(format!("`{name}` is not a header name")));
         }

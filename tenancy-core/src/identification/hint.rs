@@ -42,6 +42,20 @@ pub(crate) enum KeyRef<'a> {
 }
 
 impl KeyRef<'_> {
+    /// The slug, if it is one.
+    pub(crate) fn slug(&self) -> Option<&str> {
+        match self {
+            Self::Slug(slug) => Some(slug),
+            Self::Owned(TenantKey::Slug(slug)) => Some(slug.as_str()),
+            _ => None,
+        }
+    }
+
+    /// Whether it is a custom domain, which is a tenant's only if the directory says so.
+    pub(crate) fn is_domain(&self) -> bool {
+        matches!(self, Self::Domain(_) | Self::Owned(TenantKey::Domain(_)))
+    }
+
     pub(crate) fn to_key(&self) -> TenantKey {
         // The texts passed their checks in `Identification`; if one did not, no tenant has the nil id.
         let nowhere = || TenantKey::Id(TenantId::from_uuid(uuid::Uuid::nil()));

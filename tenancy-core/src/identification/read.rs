@@ -18,11 +18,7 @@ impl Identification {
         request: &'a dyn RequestView,
     ) -> Result<Vec<Hint<'a>>, HintFault> {
         let mut hints = Vec::new();
-        if (!self.base_domains.is_empty() || self.custom_domains)
-            && let Some(hint) = self.host_hint(request)?
-        {
-            hints.push(hint);
-        }
+        hints.extend(self.host_hint(request)?);
         for rule in &self.rules {
             let hint = match rule {
                 Rule::Header(name) => header_hint(request, name)?,
@@ -35,20 +31,27 @@ impl Identification {
     }
 
     fn host_hint<'a>(&self, request: &'a dyn RequestView) -> Result<Option<Hint<'a>>, HintFault> {
+        if self.base_domains.is_empty() && !self.custom_domains {
+            return Ok(None);
+        }
         let fault = |reason| HintFault {
             source: HintSource::Subdomain,
             reason,
         };
         let host = match self.proxies.host(request).map_err(|f| fault(f.0))? {
-            Host::Absent | Host::Local => return Ok(None),
+            Host::Absent | Host::Local(_) => return Ok(None),
             Host::Domain(host) => host,
         };
-        if self
-            .central_hosts
-            .iter()
-            .chain(&self.base_domains)
-            .any(|central| *central == host)
-        {
+        self.named_by(host)
+    }
+
+    /// What a domain names by the rules for hosts, wherever in a request it stands.
+    pub(crate) fn named_by<'a>(&self, host: Cow<'a, str>) -> Result<Option<Hint<'a>>, HintFault> {
+        let fault = |reason| HintFault {
+            source: HintSource::Subdomain,
+            reason,
+        };
+        if self.is_central(&host) {
             return Ok(None);
         }
         for base in &self.base_domains {
@@ -74,6 +77,48 @@ impl Identification {
             source: HintSource::CustomDomain,
             key: KeyRef::Domain(host),
         }))
+    }
+
+    /// Reads what the URL of a request hints at, and nothing that a header field says.
+    pub(crate) fn url_hints<'a>(
+        &self,
+        request: &'a dyn RequestView,
+    ) -> Result<Vec<Hint<'a>>, HintFault> {
+        let mut hints: Vec<_> = self.host_hint(request)?.into_iter().collect();
+        for rule in &self.rules {
+            if let Rule::Path(prefix) = rule {
+                hints.extend(path_hint(request.path(), prefix)?);
+            }
+        }
+        Ok(hints)
+    }
+
+    /// Whether a domain is one that the service declares its own and that names no tenant.
+    fn is_central(&self, host: &str) -> bool {
+        self.central_hosts
+            .iter()
+            .chain(&self.base_domains)
+            .any(|central| central == host)
+    }
+
+    /// Whether a domain is the service's: a central host, a base domain, or anything below one.
+    pub(crate) fn is_own(&self, host: &str) -> bool {
+        self.is_central(host)
+            || self
+                .base_domains
+                .iter()
+                .any(|base| subdomain_label(host, base).is_some())
+    }
+
+    /// The names of the header fields by which a request hints at a tenant or a project.
+    pub(crate) fn header_names(&self) -> impl Iterator<Item = &str> {
+        self.rules
+            .iter()
+            .filter_map(|rule| match rule {
+                Rule::Header(name) => Some(&**name),
+                Rule::Path(_) | Rule::Application(_) => None,
+            })
+            .chain(self.project_header.as_deref())
     }
 
     /// Reads the project a request names.

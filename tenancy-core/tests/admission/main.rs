@@ -8,6 +8,7 @@
 
 mod caches;
 mod contexts;
+mod cors;
 mod credentials;
 mod hints;
 mod support;

@@ -1,0 +1,33 @@
+//! The page that sent a request: its origin must be one that may call the service.
+
+use super::{Decision, Step, Stop};
+use crate::{RefusalKind, cors::Claim, engine::refused::Refused};
+
+impl Decision<'_> {
+    /// Refuses an origin that is nobody's, before anything else is looked at.
+    pub(super) fn readable_page(&self) -> Step<()> {
+        match &self.facts.origin {
+            Ok(_) => Ok(()),
+            Err(fault) => Err(Stop::Refused(Refused::of_page(fault))),
+        }
+    }
+
+    /// Where hints are not asked for, a custom domain must still be one of a tenant that is served.
+    pub(super) fn page_of_a_tenant(&self) -> Step<()> {
+        let Ok(Claim::Tenant(key)) = &self.facts.origin else {
+            return Ok(());
+        };
+        if !key.is_domain() {
+            return Ok(());
+        }
+        let reason = match self.tenant(key)? {
+            Some(tenant) if tenant.status.is_served() => return Ok(()),
+            Some(_) => "origin-not-served",
+            None => "origin-unknown",
+        };
+        let refused = Refused::new(RefusalKind::OriginNotAllowed, reason);
+        Err(Stop::Refused(
+            refused.target(format!("origin={}", key.to_key())),
+        ))
+    }
+}
