@@ -12,6 +12,7 @@ mod tests;
 
 use std::time::Duration;
 
+pub(crate) use check::configured;
 pub(crate) use claim::{Claim, OriginFault};
 pub(crate) use origin::{InvalidOrigin, Origin};
 pub(crate) use preflight::is_preflight;

@@ -249,6 +249,10 @@ impl Tenancy {
         Arc::ptr_eq(&self.inner, &other.inner)
     }
 
+    pub(crate) fn identification(&self) -> &Identification {
+        &self.inner.identification
+    }
+
     pub(crate) fn inner(&self) -> &Inner {
         &self.inner
     }

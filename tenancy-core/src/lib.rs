@@ -14,6 +14,8 @@
 //! * [`Directory`] is where tenants and memberships are kept; [`MemoryDirectory`] is one, and
 //!   `tenancy-sqlx` has one in PostgreSQL.
 //! * [`jwt`] validates tokens, strictly; [`PermissionRegistry`] and [`RoleTable`] say who may what.
+//! * [`CorsPolicy`] says which pages may call the service, and [`SecurityHeaders`] what its
+//!   responses should carry: adapters put both into effect.
 //!
 //! # Features
 //! * `testing`: contexts built by hand, a clock that stands still, and the conformance suites.
@@ -41,6 +43,7 @@ mod proxy;
 mod refusal;
 mod request;
 mod route;
+mod security_headers;
 mod tenant;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
@@ -86,6 +89,7 @@ pub use proxy::TrustedProxies;
 pub use refusal::{Refusal, RefusalKind};
 pub use request::{Field, RequestView};
 pub use route::{RouteNeeds, TenantNeed};
+pub use security_headers::{Merge, SecurityField, SecurityHeaders, SecurityHeadersBuilder};
 pub use tenant::{
     DomainName, IllegalTransition, InvalidDomain, InvalidSlug, Settings, SettingsError, Slug,
     Tenant, TenantKey, TenantStatus, UnknownStatus,
