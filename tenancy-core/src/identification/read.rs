@@ -181,10 +181,11 @@ fn header_hint<'a>(
 
 fn path_hint<'a>(path: &'a str, prefix: &str) -> Result<Option<Hint<'a>>, HintFault> {
     let source = HintSource::Path;
-    let Some(rest) = path
-        .strip_prefix(prefix)
-        .and_then(|rest| rest.strip_prefix('/'))
-    else {
+    let Some(rest) = below(path, prefix) else {
+        if routes_below(path, prefix) {
+            let reason = "path-malformed";
+            return Err(HintFault { source, reason });
+        }
         return Ok(None);
     };
     // The router matches decoded segments; one that needs decoding is no id and no slug.
@@ -195,6 +196,37 @@ fn path_hint<'a>(path: &'a str, prefix: &str) -> Result<Option<Hint<'a>>, HintFa
             source,
             reason: "path-malformed",
         })
+}
+
+fn below<'a>(path: &'a str, prefix: &str) -> Option<&'a str> {
+    path.strip_prefix(prefix)?.strip_prefix('/')
+}
+
+/// Whether a router may take the path for one below the prefix, though it is written otherwise.
+///
+/// There are routers that match decoded paths, or join slashes; such a router would find the
+/// segment of a tenant where the rule found none.
+fn routes_below(path: &str, prefix: &str) -> bool {
+    if !path.contains('%') && !path.contains("//") {
+        return false;
+    }
+    let mut read = String::with_capacity(path.len());
+    let mut rest = path;
+    while let Some(character) = rest.chars().next() {
+        let decoded = rest
+            .strip_prefix('%')
+            .and_then(|escaped| escaped.get(..2))
+            .and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        let (character, length) = match decoded {
+            Some(byte) => (char::from(byte), 3),
+            None => (character, character.len_utf8()),
+        };
+        if character != '/' || !read.ends_with('/') {
+            read.push(character);
+        }
+        rest = rest.get(length..).unwrap_or_default();
+    }
+    below(&read, prefix).is_some()
 }
 
 fn application_hint<'a>(found: ApplicationHint) -> Result<Option<Hint<'a>>, HintFault> {
