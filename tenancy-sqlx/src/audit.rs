@@ -6,11 +6,11 @@ use std::sync::{
 };
 
 use async_trait::async_trait;
-use sqlx::{PgPool, types::Uuid};
+use sqlx::types::Uuid;
 use tenancy_core::{AuditEntry, AuditError, AuditSink, Outcome};
 use tokio::sync::mpsc;
 
-use crate::danger::SystemPool;
+use crate::{connections::Connections, danger::SystemPool};
 
 /// How many entries of a lane wait for the database at most; beyond it they are counted and dropped.
 const QUEUE: usize = 4096;
@@ -26,7 +26,7 @@ const QUEUE: usize = 4096;
 /// Written through the system login: a refusal concerns no tenant, or not the caller's.
 #[derive(Debug)]
 pub struct PgAuditSink {
-    pool: PgPool,
+    pool: Connections,
     refusals: mpsc::Sender<AuditEntry>,
     actions: mpsc::Sender<AuditEntry>,
     dropped: Arc<AtomicU64>,
@@ -80,7 +80,7 @@ impl AuditSink for PgAuditSink {
 }
 
 async fn write_queued(
-    pool: PgPool,
+    pool: Connections,
     mut entries: mpsc::Receiver<AuditEntry>,
     dropped: Arc<AtomicU64>,
 ) {
@@ -117,7 +117,7 @@ fn storable(text: Option<&str>) -> Option<String> {
 }
 
 /// Inserting twice is inserting once: a retry may follow an answer that got lost.
-async fn insert(pool: &PgPool, entry: &AuditEntry) -> Result<(), sqlx::Error> {
+async fn insert(pool: &Connections, entry: &AuditEntry) -> Result<(), sqlx::Error> {
     sqlx::query(
         "INSERT INTO tenancy.audit_log
              (id, at, tenant_id, actor, action, outcome, reason, target, ip, user_agent, suppressed)
@@ -135,7 +135,7 @@ async fn insert(pool: &PgPool, entry: &AuditEntry) -> Result<(), sqlx::Error> {
     .bind(entry.ip.map(|ip| ip.to_string()))
     .bind(storable(entry.user_agent.as_deref()))
     .bind(i64::try_from(entry.suppressed).unwrap_or(i64::MAX))
-    .execute(pool)
+    .execute(&mut *pool.acquire().await?)
     .await?;
     Ok(())
 }

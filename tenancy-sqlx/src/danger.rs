@@ -6,13 +6,15 @@
 use std::fmt;
 
 use sqlx::{
-    ConnectOptions as _, PgConnection, PgPool,
+    ConnectOptions as _, PgConnection,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 use tenancy_core::{AuditEntry, Outcome, Tenancy, UserId};
 
 use crate::{
-    Error, StartError, TenantPoolOptions, self_check,
+    Error, StartError, TenantPoolOptions,
+    connections::Connections,
+    self_check,
     session::{self, Open},
 };
 
@@ -27,7 +29,7 @@ use crate::{
 /// Keep its URL from processes that do not manage tenants.
 #[derive(Clone)]
 pub struct SystemPool {
-    pool: PgPool,
+    pool: Connections,
 }
 
 impl SystemPool {
@@ -44,10 +46,10 @@ impl SystemPool {
     /// # Errors
     /// As [`connect`](Self::connect).
     pub async fn connect_with(options: PgConnectOptions) -> Result<Self, StartError> {
-        let pool = PgPoolOptions::new()
+        let settings = PgPoolOptions::new()
             .max_connections(5)
-            .acquire_timeout(std::time::Duration::from_secs(5))
-            .connect_with(options.disable_statement_logging())
+            .acquire_timeout(std::time::Duration::from_secs(5));
+        let pool = Connections::open(settings, options.disable_statement_logging())
             .await
             .map_err(StartError::unreachable)?;
         self_check::login(&pool).await?;
@@ -59,7 +61,7 @@ impl SystemPool {
         self.pool.close().await;
     }
 
-    pub(crate) fn raw(&self) -> &PgPool {
+    pub(crate) fn raw(&self) -> &Connections {
         &self.pool
     }
 }

@@ -7,11 +7,11 @@ mod write;
 use std::fmt;
 
 use sqlx::{
-    ConnectOptions as _, PgPool,
+    ConnectOptions as _,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
-use crate::{StartError, danger::SystemPool, self_check};
+use crate::{StartError, connections::Connections, danger::SystemPool, self_check};
 
 /// A directory in the schema `tenancy`.
 ///
@@ -36,9 +36,9 @@ use crate::{StartError, danger::SystemPool, self_check};
 /// ```
 #[derive(Clone)]
 pub struct PgDirectory {
-    app: PgPool,
-    feed: PgPool,
-    system: Option<PgPool>,
+    app: Connections,
+    feed: Connections,
+    system: Option<Connections>,
 }
 
 impl PgDirectory {
@@ -62,13 +62,9 @@ impl PgDirectory {
         let settings = PgPoolOptions::new()
             .acquire_timeout(std::time::Duration::from_secs(5))
             .test_before_acquire(false);
-        let feed = settings
-            .clone()
-            .max_connections(1)
-            .connect_lazy_with(options.clone());
-        let app = settings
-            .max_connections(max_connections)
-            .connect_with(options)
+        let one = settings.clone().max_connections(1);
+        let feed = Connections::open_lazily(one, options.clone());
+        let app = Connections::open(settings.max_connections(max_connections), options)
             .await
             .map_err(StartError::unreachable)?;
         self_check::login(&app).await?.refuse_bypass()?;

@@ -16,6 +16,7 @@
 
 mod audit;
 mod bulk;
+mod connections;
 pub mod danger;
 mod db;
 mod directory;

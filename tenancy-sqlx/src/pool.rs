@@ -8,11 +8,11 @@ use std::{fmt, sync::Arc};
 pub use builder::TenantPoolOptions;
 pub use retry::RetryPolicy;
 
-use sqlx::PgPool;
 use tenancy_core::{Tenancy, TenantContext};
 
 use crate::{
     Error, ErrorKind, Retryable, TenantDb, TenantTx,
+    connections::Connections,
     options::{Timeouts, TxOptions},
     session::{self, Scope},
 };
@@ -53,7 +53,7 @@ pub struct TenantPool {
 }
 
 pub(crate) struct Inner {
-    pub(crate) pool: PgPool,
+    pub(crate) pool: Connections,
     pub(crate) engine: Tenancy,
     pub(crate) timeouts: Timeouts,
     pub(crate) strict: bool,

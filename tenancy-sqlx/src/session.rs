@@ -8,14 +8,15 @@ use std::{
 };
 
 use sqlx::{
-    AssertSqlSafe, Executor as _, PgConnection, PgPool, Postgres, SqlSafeStr as _,
-    pool::PoolConnection, postgres::PgTransactionManager,
+    AssertSqlSafe, Executor as _, PgConnection, Postgres, SqlSafeStr as _, pool::PoolConnection,
+    postgres::PgTransactionManager,
 };
 use sqlx_core::transaction::TransactionManager as _;
 use tenancy_core::{Generation, ProjectId, TenantId};
 
 use crate::{
     Error,
+    connections::Connections,
     error::is_dead_connection,
     options::{Isolation, Timeouts, TxOptions},
 };
@@ -135,7 +136,7 @@ impl Drop for Open {
 
 /// Takes a connection from the pool and begins a transaction for `scope` on it.
 pub(crate) async fn begin(
-    pool: &PgPool,
+    pool: &Connections,
     scope: Scope,
     options: &TxOptions,
     timeouts: &Timeouts,
@@ -147,7 +148,7 @@ pub(crate) async fn begin(
 ///
 /// Has begun, or failed, within the pool's acquire timeout: a network that swallows packets would
 /// otherwise keep the caller waiting for as long as TCP tries.
-pub(crate) async fn begin_batch(pool: &PgPool, batch: String) -> Result<Open, Error> {
+pub(crate) async fn begin_batch(pool: &Connections, batch: String) -> Result<Open, Error> {
     let limit = pool.options().get_acquire_timeout();
     match tokio::time::timeout(limit, begin_on_any(pool, batch)).await {
         Ok(outcome) => outcome,
@@ -157,7 +158,7 @@ pub(crate) async fn begin_batch(pool: &PgPool, batch: String) -> Result<Open, Er
 
 /// The pool does not ping before it hands a connection out, so that a dead one shows here: BEGIN
 /// is safe to repeat. After a restart every idle connection is dead, hence one try for each.
-async fn begin_on_any(pool: &PgPool, batch: String) -> Result<Open, Error> {
+async fn begin_on_any(pool: &Connections, batch: String) -> Result<Open, Error> {
     let batch = AssertSqlSafe(batch).into_sql_str();
     let mut tries = pool.options().get_max_connections().saturating_add(1);
     loop {

@@ -1,7 +1,7 @@
 //! Reading the registry: each look-up is one read-only transaction, as the tenant it concerns.
 
 use async_trait::async_trait;
-use sqlx::{AssertSqlSafe, Executor as _, PgConnection, PgPool, Row as _};
+use sqlx::{AssertSqlSafe, Executor as _, PgConnection, Row as _};
 use tenancy_core::{
     DirectoryError, FeedCursor, FeedPage, Generation, GenerationFeed, Membership,
     MembershipDirectory, Project, ProjectDirectory, ProjectId, RoleDefinition, RoleDirectory,
@@ -10,6 +10,7 @@ use tenancy_core::{
 
 use super::{PgDirectory, rows};
 use crate::{
+    connections::Connections,
     options::{Timeouts, TxOptions},
     session::{self, Open, Scope},
 };
@@ -24,7 +25,7 @@ impl PgDirectory {
     }
 
     /// Begins a read-only transaction as nobody: only functions that look names up answer.
-    async fn read_as_nobody(&self, pool: &PgPool) -> Result<Open, DirectoryError> {
+    async fn read_as_nobody(&self, pool: &Connections) -> Result<Open, DirectoryError> {
         let begin = "BEGIN READ ONLY; SELECT set_config('tenancy.tenant_id', '', true), \
              set_config('statement_timeout', '5000', true)";
         session::begin_batch(pool, begin.to_owned())

@@ -9,7 +9,7 @@ use sqlx::{
 use tenancy_core::Tenancy;
 
 use super::{Inner, TenantPool};
-use crate::{StartError, options::Timeouts, self_check};
+use crate::{StartError, connections::Connections, options::Timeouts, self_check};
 
 /// What a connection is freed of when it comes back, where transactions can't: cursors held open,
 /// roles, settings, channels, advisory locks and temporary tables of the session. Prepared
@@ -145,8 +145,7 @@ impl TenantPoolOptions {
                 Box::pin(async move { connection.execute(RESET_SESSION).await.map(|_| true) })
             });
         }
-        let pool = settings
-            .connect_with(options)
+        let pool = Connections::open(settings, options)
             .await
             .map_err(StartError::unreachable)?;
         let login = self_check::login(&pool).await?;
