@@ -47,12 +47,14 @@
 pub mod notes;
 mod postgres;
 mod proxy;
+mod serving;
 
 pub use postgres::{
     Binaries, BuildFuture, ClusterRegistry, Error, Launcher, RunningCluster, Server, Template,
     TestDatabase, Version,
 };
 pub use proxy::DelayProxy;
+pub use serving::{Framework, Serving};
 
 /// The README's code compiles.
 #[cfg(doctest)]

@@ -1,0 +1,157 @@
+//! The service as axum has it.
+
+use axum::{
+    Json, Router, ServiceExt,
+    extract::{FromRef, Path, Request},
+    routing::{MethodFilter, MethodRouter, on},
+};
+use serde_json::{Value, json};
+use tenancy_axum::{
+    Error, MaybeTenant, Principal, RequirePermission, TenancyLayer, Tenant, TenantDb, ready,
+};
+use tenancy_sqlx::TenantPool;
+use tenancy_tests::Serving;
+use tower::Layer as _;
+use tower_http::normalize_path::NormalizePathLayer;
+use uuid::Uuid;
+
+use crate::{
+    handlers,
+    routes::{AREAS, Area, COVERED, Handler, Layer},
+    scenario::Shape,
+    world::Engines,
+};
+
+#[derive(Clone)]
+struct App {
+    pool: TenantPool,
+}
+
+impl FromRef<App> for TenantPool {
+    fn from_ref(app: &App) -> Self {
+        app.pool.clone()
+    }
+}
+
+type Answer = Result<Json<Value>, Error>;
+
+pub(crate) async fn serve(
+    shape: Shape,
+    engines: &Engines,
+    pool: TenantPool,
+) -> anyhow::Result<Serving> {
+    let areas = if shape == Shape::Covered {
+        COVERED
+    } else {
+        AREAS
+    };
+    let mut app = Router::new();
+    for area in areas {
+        app = app.merge(covered(area, engines)?);
+    }
+    let ready = ready(&engines.tenancy).pool(&pool);
+    let app = app
+        .route("/ready", axum::routing::get(ready))
+        .with_state(App { pool });
+    if shape != Shape::Normalized {
+        return Serving::axum(app).await;
+    }
+    let app = NormalizePathLayer::trim_trailing_slash().layer(app);
+    let make =
+        ServiceExt::<Request>::into_make_service_with_connect_info::<std::net::SocketAddr>(app);
+    Serving::axum_service(make).await
+}
+
+fn covered(area: &Area, engines: &Engines) -> anyhow::Result<Router<App>> {
+    let mut routes = Router::new();
+    for row in area.rows {
+        let mut route = route(row.handler, row.method.parse::<http::Method>()?.try_into()?);
+        if let Some(permission) = row.permission {
+            route = route.layer(RequirePermission::new(&engines.tenancy, permission)?);
+        }
+        routes = routes.route(row.path, route);
+    }
+    for layer in area.layers {
+        routes = match layer {
+            Layer::Tenancy(needs) => {
+                routes.layer(TenancyLayer::new(&engines.tenancy).needs(*needs))
+            }
+            Layer::Guard(permission) => {
+                routes.layer(RequirePermission::new(&engines.tenancy, permission)?)
+            }
+            Layer::GuardOfAnotherEngine(permission) => {
+                routes.layer(RequirePermission::new(&engines.other, permission)?)
+            }
+        };
+    }
+    Ok(match area.prefix {
+        "" => routes,
+        prefix => Router::new().nest(prefix, routes),
+    })
+}
+
+fn route(handler: Handler, method: MethodFilter) -> MethodRouter<App> {
+    match handler {
+        Handler::Count => on(method, async |db: TenantDb| -> Answer {
+            Ok(Json(handlers::count(&db).await?))
+        }),
+        Handler::Add => on(
+            method,
+            async |db: TenantDb, Json(body): Json<String>| -> Answer {
+                Ok(Json(handlers::add(&db, body).await?))
+            },
+        ),
+        Handler::Read => on(
+            method,
+            async |db: TenantDb, Path(id): Path<Uuid>| -> Answer {
+                Ok(Json(handlers::read(&db, id).await?))
+            },
+        ),
+        Handler::Overwrite => on(
+            method,
+            async |db: TenantDb, Path(id): Path<Uuid>| -> Answer {
+                Ok(Json(handlers::overwrite(&db, id).await?))
+            },
+        ),
+        Handler::Delete => on(
+            method,
+            async |db: TenantDb, Path(id): Path<Uuid>| -> Answer {
+                Ok(Json(handlers::delete(&db, id).await?))
+            },
+        ),
+        Handler::Context => on(method, async |tenant: Tenant| {
+            Json(handlers::context(&tenant))
+        }),
+        Handler::Tenant => on(method, async |tenant: Tenant| {
+            Json(handlers::slug(Some(&tenant)))
+        }),
+        Handler::MaybeTenant => on(method, async |MaybeTenant(tenant): MaybeTenant| {
+            Json(handlers::slug(tenant.as_ref()))
+        }),
+        Handler::Principal => on(method, async |caller: Principal| {
+            Json(json!(caller.actor.kind()))
+        }),
+        Handler::MaybePrincipal => on(method, async |caller: Option<Principal>| {
+            Json(json!(caller.map_or("none", |caller| caller.actor.kind())))
+        }),
+        Handler::Open => on(method, async || Json(json!("reached"))),
+        Handler::Db => on(method, async |_: TenantDb| Json(json!("reached"))),
+        Handler::Manage => on(method, async |tenant: Tenant| -> Answer {
+            tenant.require("tenant:manage")?;
+            Ok(Json(json!("managed")))
+        }),
+        Handler::Undeclared => on(method, async |tenant: Tenant| -> Answer {
+            tenant.require("never:declared")?;
+            Ok(Json(json!("reached")))
+        }),
+        Handler::Broken => on(method, async |db: TenantDb| -> Answer {
+            Ok(Json(handlers::broken(&db).await?))
+        }),
+        Handler::Failing => on(method, async |_: Tenant| -> Answer {
+            Err(Error::internal(handlers::SECRET))
+        }),
+        Handler::Panicking => on(method, async |db: TenantDb| -> Answer {
+            Ok(Json(handlers::panicking(&db).await?))
+        }),
+    }
+}

@@ -1,0 +1,41 @@
+//! The scenarios.
+
+mod admission;
+mod extractors;
+mod fields;
+mod handlers;
+mod layers;
+mod paths;
+mod permissions;
+mod protocol;
+mod rows;
+
+use crate::{logs, play, scenario::Scenario};
+
+/// Every scenario.
+pub(crate) fn all() -> Vec<Scenario> {
+    [
+        admission::scenarios(),
+        extractors::scenarios(),
+        fields::scenarios(),
+        handlers::scenarios(),
+        layers::scenarios(),
+        paths::scenarios(),
+        permissions::scenarios(),
+        protocol::scenarios(),
+        rows::scenarios(),
+    ]
+    .concat()
+}
+
+macro_rules! played {
+    ($($cases:ident)*) => {$(
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $cases() -> anyhow::Result<()> {
+            let _playing = logs::playing().await;
+            play::play($cases::scenarios()).await
+        }
+    )*};
+}
+
+played! { admission extractors fields handlers layers paths permissions protocol rows }

@@ -1,0 +1,121 @@
+//! Header fields that contradict each other, come twice, or are no text.
+
+use serde_json::json;
+
+use crate::scenario::{Scenario, get};
+
+fn notes() -> Scenario {
+    get("/app/notes").by("carol")
+}
+
+pub(crate) fn scenarios() -> Vec<Scenario> {
+    let lost = |scenario: Scenario, audit| scenario.refused(404, "tenant-not-found").audited(audit);
+    vec![
+        notes()
+            .named("a slug in the field")
+            .field("x-organization-id", "globex")
+            .says(json!(5)),
+        notes()
+            .named("an id in the field")
+            .field("x-organization-id", "{globex}")
+            .says(json!(5)),
+        notes()
+            .named("field and host agree")
+            .at("acme.notes.example")
+            .field("x-organization-id", "acme")
+            .says(json!(3)),
+        notes()
+            .named("host in another case, with a port and a dot")
+            .at("ACME.Notes.Example.:8443")
+            .says(json!(3)),
+        notes()
+            .named("the tenant's own domain")
+            .at("notes.acme.example")
+            .says(json!(3)),
+        lost(
+            notes()
+                .named("a domain that is nobody's")
+                .at("notes.globex.example"),
+            "request.admit tenant-unknown user -",
+        ),
+        lost(
+            notes()
+                .named("field and host contradict")
+                .at("acme.notes.example")
+                .field("x-organization-id", "globex"),
+            "request.admit hints-contradict user -",
+        ),
+        lost(
+            notes()
+                .named("the field twice, the same")
+                .field("x-organization-id", "acme")
+                .field("x-organization-id", "acme"),
+            "request.admit header-repeated user -",
+        ),
+        lost(
+            notes()
+                .named("the field twice, with another")
+                .field("x-organization-id", "acme")
+                .field("X-Organization-Id", "globex"),
+            "request.admit header-repeated user -",
+        ),
+        lost(
+            notes()
+                .named("a list in the field")
+                .field("x-organization-id", "acme, globex"),
+            "request.admit header-malformed user -",
+        ),
+        lost(
+            notes()
+                .named("the field is empty")
+                .field("x-organization-id", ""),
+            "request.admit header-malformed user -",
+        ),
+        lost(
+            notes()
+                .named("the field is Latin-1")
+                .field("x-organization-id", b"caf\xe9"),
+            "request.admit header-not-text user -",
+        ),
+        lost(
+            notes()
+                .named("the field is UTF-8")
+                .field("x-organization-id", "café"),
+            "request.admit header-not-text user -",
+        ),
+        lost(
+            notes().named("a label too many").at("a.acme.notes.example"),
+            "request.admit subdomain-malformed user -",
+        ),
+        notes()
+            .named("a forwarded host from nobody in particular")
+            .at("acme.notes.example")
+            .field("x-forwarded-host", "globex.notes.example")
+            .field("forwarded", "host=globex.notes.example")
+            .says(json!(3)),
+        notes()
+            .named("a forwarded address from nobody in particular")
+            .at("acme.notes.example")
+            .about("GET /app/context")
+            .field("x-forwarded-for", "192.0.2.7")
+            .target("/app/context")
+            .says(json!({
+                "tenant": "acme", "actor": "user", "role": "member", "project": false,
+                "ip": "127.0.0.1",
+            })),
+        lost(
+            notes()
+                .named("a project that is none")
+                .at("acme.notes.example")
+                .field("x-project-id", "not an id"),
+            "request.admit project-malformed user acme",
+        ),
+        lost(
+            notes()
+                .named("a project that does not exist")
+                .at("acme.notes.example")
+                .field("x-project-id", "{globex}"),
+            "request.admit project-unknown user acme",
+        ),
+    ]
+}

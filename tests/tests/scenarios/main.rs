@@ -1,0 +1,26 @@
+//! One scenario suite for both frameworks: the same request gets the same answer, the same audit
+//! entries and leaves the same rows, over real HTTP on real PostgreSQL.
+//!
+//! [`routes`] is the table of the service's routes, [`scenario`] what a scenario consists of,
+//! [`cases`] are the scenarios.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a fault of the suite itself ends it"
+)]
+
+mod actix_service;
+mod axum_service;
+mod cases;
+mod coverage;
+mod handlers;
+mod logs;
+mod matrix;
+mod play;
+mod routes;
+mod scenario;
+mod sequences;
+mod wire;
+mod world;
