@@ -5,11 +5,26 @@
     reason = "helpers of tests fail as tests do"
 )]
 
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ffi::OsString,
+    fs::{self, DirEntry},
+    path::{Path, PathBuf},
+};
+
+fn examples() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples")
+}
 
 fn source(example: &str, file: &str) -> String {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples");
-    fs::read_to_string(root.join(example).join("src").join(file)).unwrap()
+    fs::read_to_string(examples().join(example).join("src").join(file)).unwrap()
+}
+
+/// The files of an example's folder by name.
+fn folder(example: &str, name: &str) -> BTreeMap<OsString, String> {
+    let files = fs::read_dir(examples().join(example).join(name)).unwrap();
+    let read = |file: DirEntry| (file.file_name(), fs::read_to_string(file.path()).unwrap());
+    files.map(|file| read(file.unwrap())).collect()
 }
 
 /// Lines that only the second text has, and lines that only the first has, as `diff` counts them:
@@ -52,6 +67,22 @@ fn no_query_call_site_changes() {
     for file in ["notes.rs", "digest.rs"] {
         let before = calls("notes-before", file);
         assert!(!before.is_empty());
-        assert_eq!(before, calls("notes-axum", file), "{file}");
+        for after in ["notes-axum", "notes-actix"] {
+            assert_eq!(before, calls(after, file), "{file} of {after}");
+        }
+    }
+}
+
+#[test]
+fn the_services_on_both_frameworks_share_what_is_not_the_frameworks() {
+    for file in ["setup.rs", "provision.rs"] {
+        let (axum, actix) = (source("notes-axum", file), source("notes-actix", file));
+        assert_eq!(axum, actix, "{file}");
+    }
+    // Of a query, `.sqlx` keeps the text.
+    for name in ["migrations", ".sqlx"] {
+        let (axum, actix) = (folder("notes-axum", name), folder("notes-actix", name));
+        assert!(!axum.is_empty());
+        assert_eq!(axum, actix, "{name}");
     }
 }

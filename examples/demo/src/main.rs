@@ -32,39 +32,39 @@ async fn run() -> anyhow::Result<()> {
 
 struct Options {
     once: bool,
-    framework: String,
+    framework: &'static str,
 }
+
+/// Each has an example of its own, `notes-<name>`.
+const FRAMEWORKS: [&str; 2] = ["axum", "actix"];
 
 impl Options {
     fn read() -> anyhow::Result<Self> {
         let mut options = Self {
             once: false,
-            framework: "axum".into(),
+            framework: FRAMEWORKS[0],
         };
         let mut arguments = std::env::args().skip(1);
         while let Some(argument) = arguments.next() {
             match argument.as_str() {
                 "--once" => options.once = true,
-                "--framework" => {
-                    options.framework = arguments
-                        .next()
-                        .context("--framework needs a name; there is: axum")?;
-                }
-                other => bail!("unknown argument `{other}`; there are: --once, --framework axum"),
+                "--framework" => options.framework = framework(arguments.next())?,
+                other => bail!("unknown argument `{other}`; there are: --once, --framework <name>"),
             }
-        }
-        if options.framework != "axum" {
-            bail!(
-                "there is no example for `{}`; there is one for: axum",
-                options.framework
-            );
         }
         Ok(options)
     }
 }
 
+fn framework(name: Option<String>) -> anyhow::Result<&'static str> {
+    let known = FRAMEWORKS.join(", ");
+    let name = name.with_context(|| format!("--framework needs a name, one of: {known}"))?;
+    let found = FRAMEWORKS.into_iter().find(|known| *known == name);
+    found.with_context(|| format!("there is no example for `{name}`; there is one for: {known}"))
+}
+
 async fn play(options: &Options, database: &tenancy_tests::TestDatabase) -> anyhow::Result<()> {
-    let mut service = service::Service::start(&options.framework, database).await?;
+    let mut service = service::Service::start(options.framework, database).await?;
     let shown = walk::walk(&service, database).await;
     if shown.is_ok() && !options.once {
         service.invite();

@@ -30,6 +30,7 @@ pub(crate) struct Service {
 }
 
 struct Program {
+    name: String,
     path: PathBuf,
     environment: Vec<(&'static str, String)>,
 }
@@ -50,7 +51,8 @@ impl Program {
         let said = String::from_utf8_lossy(&done.stderr);
         ensure!(
             done.status.success(),
-            "notes-axum {arguments:?} failed:\n{said}"
+            "{} {arguments:?} failed:\n{said}",
+            self.name
         );
         Ok(String::from_utf8(done.stdout)?.trim().to_owned())
     }
@@ -60,8 +62,10 @@ impl Service {
     pub(crate) async fn start(framework: &str, database: &TestDatabase) -> anyhow::Result<Self> {
         let port = free_port()?;
         let operator = UserId::new();
+        let name = format!("notes-{framework}");
         let program = Program {
-            path: std::env::current_exe()?.with_file_name(format!("notes-{framework}")),
+            path: std::env::current_exe()?.with_file_name(&name),
+            name,
             environment: vec![
                 ("ADMIN_DATABASE_URL", database.url()),
                 (
@@ -85,6 +89,7 @@ impl Service {
             "`{}` is not built; run `./demo`, which builds it",
             program.path.display()
         );
+        println!("The service is `{}`.", program.name);
         println!("Installing roles, schema and tables, then two tenants: acme and globex.\n");
         program.run(&["install"]).await?;
         let client = |user| Client::new(port, user, TOKEN_SECRET);

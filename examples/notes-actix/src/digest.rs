@@ -1,0 +1,29 @@
+//! A digest of all notes, made after the request has been answered.
+
+use actix_web::{HttpResponse, rt};
+use tenancy_actix::TenantDb;
+
+/// Starts the work and answers at once.
+pub(crate) async fn start(db: TenantDb) -> HttpResponse {
+    rt::spawn(async move {
+        if let Err(error) = write(&db).await {
+            tracing::error!(%error, "the digest was not written");
+        }
+    });
+    HttpResponse::Accepted().finish()
+}
+
+async fn write(db: &TenantDb) -> Result<(), tenancy_sqlx::Error> {
+    let mut tx = db.begin().await?;
+    let count = sqlx::query_scalar!(r#"SELECT count(*) AS "count!" FROM notes"#)
+        .fetch_one(&mut *tx)
+        .await?;
+    let body = format!("{count} notes so far");
+    sqlx::query!(
+        "INSERT INTO notes (title, body) VALUES ('Digest', $1)",
+        body
+    )
+    .execute(&mut *tx)
+    .await?;
+    tx.commit().await
+}

@@ -1,0 +1,51 @@
+//! Preparing the database, and building the engine.
+
+use tenancy_core::{
+    Identification, PermissionRegistry, SystemRole, Tenancy,
+    jwt::{Algorithm, JwtAuthenticator, VerificationKey},
+};
+use tenancy_sqlx::{PgAuditSink, PgDirectory, danger::SystemPool, schema::Installer};
+
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
+
+/// Installs roles, schema and the service's own tables, as the database's administrator.
+pub(crate) async fn install() -> Result<()> {
+    Installer::new()
+        .passwords(
+            &std::env::var("NOTES_APP_PASSWORD")?,
+            &std::env::var("NOTES_SYSTEM_PASSWORD")?,
+        )
+        .run(
+            &std::env::var("ADMIN_DATABASE_URL")?,
+            &sqlx::migrate!("./migrations"),
+        )
+        .await?;
+    Ok(())
+}
+
+/// The engine: who the tenants are, how requests name them, whose tokens count, who may what.
+pub(crate) async fn tenancy() -> Result<Tenancy> {
+    let system = SystemPool::connect(&std::env::var("SYSTEM_DATABASE_URL")?).await?;
+    let directory = PgDirectory::connect(&std::env::var("DATABASE_URL")?)
+        .await?
+        .with_system(&system);
+    let secret = std::env::var("NOTES_TOKEN_SECRET")?;
+    let tokens = JwtAuthenticator::builder("https://login.example.com", "notes")
+        .key(VerificationKey::hmac(Algorithm::HS256, secret)?)
+        .build()?;
+    let permissions = PermissionRegistry::builder()
+        .permission("notes:read", SystemRole::Viewer)
+        .permission("notes:write", SystemRole::Member)
+        .build()?;
+    let tenancy = Tenancy::builder(directory)
+        .identification(
+            Identification::new()
+                .subdomains_of("notes.localhost")
+                .header("x-organization-id"),
+        )
+        .authenticator(tokens)
+        .permissions(permissions)
+        .audit(PgAuditSink::new(&system))
+        .build()?;
+    Ok(tenancy)
+}
