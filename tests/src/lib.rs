@@ -59,3 +59,9 @@ pub use proxy::DelayProxy;
 #[doc = include_str!("../../README.md")]
 #[derive(Debug)]
 pub struct Readme;
+
+/// The guide's code compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/upgrade-guide.md")]
+#[derive(Debug)]
+pub struct UpgradeGuide;
