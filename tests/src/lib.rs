@@ -61,3 +61,9 @@ pub use serving::{Framework, Serving};
 #[doc = include_str!("../../README.md")]
 #[derive(Debug)]
 pub struct Readme;
+
+/// The guide's code compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/upgrade-guide.md")]
+#[derive(Debug)]
+pub struct UpgradeGuide;
