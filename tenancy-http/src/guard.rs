@@ -48,3 +48,28 @@ impl Guard {
         Ok(context.require_id(self.permission)?)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tenancy_core::{
+        MemoryDirectory,
+        jwt::{Algorithm, JwtAuthenticator, VerificationKey},
+    };
+
+    use super::*;
+
+    #[test]
+    fn a_guard_for_a_permission_nobody_declared_is_not_built() {
+        let key = VerificationKey::hmac(Algorithm::HS256, [7; 32]).unwrap();
+        let tokens = JwtAuthenticator::builder("https://login.example", "notes").key(key);
+        let tenancy = Tenancy::builder(MemoryDirectory::new())
+            .authenticator(tokens.build().unwrap())
+            .build()
+            .unwrap();
+        let error = Guard::new(&tenancy, "notes:read").unwrap_err().to_string();
+        assert!(
+            error.contains("`notes:read`") && error.contains("PermissionRegistry"),
+            "{error}"
+        );
+    }
+}

@@ -4,13 +4,9 @@
 mod cancellation;
 mod errors;
 mod extractors;
-mod guards;
-mod header_tricks;
 mod layer_order;
 mod nesting;
 mod readiness;
-mod refusals;
-mod server;
 mod support;
 mod tower_services;
 mod warm_path;

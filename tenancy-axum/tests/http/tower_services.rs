@@ -81,10 +81,13 @@ async fn any_body_that_is_made_from_a_string_will_do() {
         .await
         .unwrap();
     assert_eq!(refused.status(), StatusCode::UNAUTHORIZED);
-    assert!(refused.into_body().0.starts_with('{'));
+    let Text(body) = refused.into_body();
+    assert!(body.starts_with('{'));
+    let length = body.len().to_string();
 
     let headed = get("/").method(Method::HEAD).build();
     let headed = service.ready().await.unwrap().call(headed).await.unwrap();
+    assert_eq!(headed.headers()["content-length"], *length);
     assert_eq!(headed.into_body(), Text(String::new()));
 }
 

@@ -49,7 +49,7 @@ pub(crate) async fn serve(
     };
     let tenancy = engines.tenancy.clone();
     Serving::actix(move |listener| match shape {
-        Shape::Areas => HttpServer::new(areas)
+        Shape::Areas | Shape::BehindProxy => HttpServer::new(areas)
             .workers(2)
             .disable_signals()
             .listen_auto_h2c(listener)

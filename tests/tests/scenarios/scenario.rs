@@ -22,6 +22,17 @@ pub(crate) enum Shape {
     Normalized,
     /// One layer around the whole service.
     Covered,
+    /// Area by area, with every caller taken for a trusted proxy.
+    BehindProxy,
+}
+
+impl Shape {
+    pub(crate) const ALL: [Self; 4] = [
+        Self::Areas,
+        Self::Normalized,
+        Self::Covered,
+        Self::BehindProxy,
+    ];
 }
 
 /// What is sent.
@@ -74,6 +85,8 @@ pub(crate) struct Wanted {
     pub(crate) fields: Vec<(&'static str, Option<&'static str>)>,
     /// The audit entries, as `action reason actor tenant`.
     pub(crate) audit: Vec<&'static str>,
+    /// Whether a refusal may be audited beside these.
+    pub(crate) may_audit: bool,
     /// How many notes `acme` and `globex` have afterwards.
     pub(crate) rows: (i64, i64),
     /// Whose notes have been overwritten.
@@ -116,6 +129,7 @@ pub(crate) fn send(method: &'static str, target: &str) -> Scenario {
             body: WantedBody::Any,
             fields: Vec::new(),
             audit: Vec::new(),
+            may_audit: false,
             rows: ROWS,
             overwritten: Vec::new(),
             logged: Vec::new(),
@@ -250,6 +264,12 @@ impl Scenario {
 
     pub(crate) fn audited(mut self, entry: &'static str) -> Self {
         self.wanted.audit.push(entry);
+        self
+    }
+
+    /// The framework's server may refuse it before the library sees it.
+    pub(crate) fn auditing_only_refusals(mut self) -> Self {
+        self.wanted.may_audit = true;
         self
     }
 

@@ -77,6 +77,27 @@ async fn a_suspended_tenant_is_refused_on_its_next_request() -> anyhow::Result<(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn unknown_and_foreign_tenants_get_the_same_bytes() -> anyhow::Result<()> {
+    let ask = async |world: &mut World, service: &Serving| {
+        let at = |host| get("/app/notes").at(host).by("vera");
+        ensure!(answer(world, service, &at(ACME)).await?.body == "3");
+        let comparable = async |host| {
+            let mut answer = answer(world, service, &at(host)).await?;
+            answer.fields.retain(|(name, _)| name != "date");
+            anyhow::Ok(answer)
+        };
+        let unknown = comparable("nowhere.notes.example").await?;
+        ensure!(unknown.status == 404, "{unknown:?}");
+        for foreign in [GLOBEX, "asleep.notes.example", "new.notes.example"] {
+            let foreign = comparable(foreign).await?;
+            ensure!(foreign == unknown, "{foreign:?} and {unknown:?}");
+        }
+        Ok(())
+    };
+    over_both(async |world| world.pool().await, ask).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn interleaved_tenants_on_a_pool_of_one_never_see_each_other() -> anyhow::Result<()> {
     let one = async |world: &World| {
         world

@@ -27,10 +27,26 @@ pub(crate) struct Engines {
     pub(crate) other: Tenancy,
 }
 
+impl Engines {
+    /// The suites' engine, with other rules of identification.
+    fn with(
+        notes: &Notes,
+        clock: &Arc<ManualClock>,
+        rules: tenancy_core::Identification,
+    ) -> anyhow::Result<Tenancy> {
+        let engine = notes::builder(notes.directory.clone())?
+            .identification(rules)
+            .shared_audit(notes.audit.clone())
+            .clock(clock.clone());
+        Ok(engine.build()?)
+    }
+}
+
 /// Everything that a scenario needs beside a service.
 pub(crate) struct World {
     pub(crate) notes: Notes,
     pub(crate) engines: Engines,
+    behind_proxy: Engines,
     clock: Arc<ManualClock>,
     users: BTreeMap<&'static str, UserId>,
     tenants: BTreeMap<&'static str, TenantId>,
@@ -77,9 +93,15 @@ impl World {
             tenancy: notes.tenancy.clone(),
             other,
         };
+        let rules = notes::identification().trusted_proxies(["127.0.0.1/32".parse()?]);
+        let behind_proxy = Engines {
+            tenancy: Engines::with(&notes, &clock, rules)?,
+            other: engines.other.clone(),
+        };
         Ok(Self {
             notes,
             engines,
+            behind_proxy,
             clock,
             users,
             tenants,
@@ -92,7 +114,12 @@ impl World {
         framework: Framework,
         shape: Shape,
     ) -> anyhow::Result<Serving> {
-        self.serve_with(framework, shape, self.pool().await?).await
+        let options = TenantPoolOptions::new().max_connections(2);
+        let tenancy = &self.engines_of(shape).tenancy;
+        let pool = options
+            .connect_with(self.notes.app_options(), tenancy)
+            .await?;
+        self.serve_with(framework, shape, pool).await
     }
 
     pub(crate) async fn serve_with(
@@ -102,8 +129,15 @@ impl World {
         pool: TenantPool,
     ) -> anyhow::Result<Serving> {
         match framework {
-            Framework::Axum => axum_service::serve(shape, &self.engines, pool).await,
-            Framework::Actix => actix_service::serve(shape, &self.engines, pool).await,
+            Framework::Axum => axum_service::serve(shape, self.engines_of(shape), pool).await,
+            Framework::Actix => actix_service::serve(shape, self.engines_of(shape), pool).await,
+        }
+    }
+
+    fn engines_of(&self, shape: Shape) -> &Engines {
+        match shape {
+            Shape::BehindProxy => &self.behind_proxy,
+            _ => &self.engines,
         }
     }
 

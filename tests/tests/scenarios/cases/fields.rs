@@ -2,10 +2,22 @@
 
 use serde_json::json;
 
-use crate::scenario::{Scenario, get};
+use crate::scenario::{
+    Credential::{self, Text},
+    Scenario, Shape, get,
+};
 
 fn notes() -> Scenario {
     get("/app/notes").by("carol")
+}
+
+fn malformed(name: &str, credential: &'static str) -> Scenario {
+    get("/app/notes")
+        .named(name)
+        .at("acme.notes.example")
+        .with(Credential::Text(credential))
+        .refused(401, "unauthenticated")
+        .audited("request.admit credential-malformed - -")
 }
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
@@ -86,6 +98,68 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
         lost(
             notes().named("a label too many").at("a.acme.notes.example"),
             "request.admit subdomain-malformed user -",
+        ),
+        malformed("an empty credential", ""),
+        malformed("a scheme and no credential", "Bearer "),
+        refused(
+            "two credentials in one field",
+            Text("Bearer one, Bearer two"),
+        ),
+        get("/app/notes")
+            .named("a credential of bytes")
+            .at("acme.notes.example")
+            .field("authorization", b"Bearer \xff\xfe")
+            .refused(401, "unauthenticated")
+            .audited("request.admit credential-not-text - -"),
+        get("/app/notes")
+            .named("a credential in UTF-8")
+            .at("acme.notes.example")
+            .field("authorization", "Bearer tökén")
+            .refused(401, "unauthenticated")
+            .audited("request.admit credential-not-text - -"),
+        lost(
+            notes()
+                .named("a tenant of 9,000 bytes")
+                .field("x-organization-id", "a".repeat(9_000)),
+            "request.admit header-malformed user -",
+        ),
+        notes()
+            .named("two hosts")
+            .at("acme.notes.example")
+            .field("host", "acme.notes.example")
+            .field("x-organization-id", "acme")
+            .one_of(&[400, 404])
+            .auditing_only_refusals(),
+        notes()
+            .named("a host with a user")
+            .at("me@acme.notes.example")
+            .one_of(&[400, 404])
+            .auditing_only_refusals(),
+        notes()
+            .named("a forwarded host from a trusted proxy")
+            .on(Shape::BehindProxy)
+            .at("globex.notes.example")
+            .field("x-forwarded-host", "acme.notes.example")
+            .says(json!(3)),
+        notes()
+            .named("a forwarded address from a trusted proxy")
+            .on(Shape::BehindProxy)
+            .at("acme.notes.example")
+            .about("GET /app/context")
+            .target("/app/context")
+            .field("x-forwarded-for", "198.51.100.1, 192.0.2.7")
+            .says(json!({
+                "tenant": "acme", "actor": "user", "role": "member", "project": false,
+                "ip": "192.0.2.7",
+            })),
+        lost(
+            notes()
+                .named("two forwarded hosts from a trusted proxy")
+                .on(Shape::BehindProxy)
+                .at("acme.notes.example")
+                .field("x-forwarded-host", "acme.notes.example")
+                .field("x-forwarded-host", "globex.notes.example"),
+            "request.admit forwarded-host-repeated user -",
         ),
         notes()
             .named("a forwarded host from nobody in particular")
