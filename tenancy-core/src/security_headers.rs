@@ -128,19 +128,29 @@ impl SecurityHeaders {
         &'a self,
         request: &dyn RequestView,
     ) -> impl Iterator<Item = SecurityField<'a>> + use<'a> {
-        let texts = &*self.texts;
         let rules = self.tenancy.identification();
-        let hsts = texts.hsts.as_ref().and_then(|hsts| hsts.at(rules, request));
-        let set = |name, value| SecurityField {
-            name,
-            value,
-            merge: Merge::IfAbsent,
-        };
+        let hsts = self.texts.hsts.as_ref();
+        let hsts = hsts.and_then(|hsts| hsts.at(rules, request));
+        self.everywhere().chain(hsts.map(SecurityField::hsts))
+    }
+
+    /// Every field that the response to some request has: [`fields`](Self::fields) gives some of
+    /// these, in this order. For adapters, which make their framework's types of them once.
+    pub fn all_fields(&self) -> impl Iterator<Item = SecurityField<'_>> {
+        let hsts = self.texts.hsts.iter();
+        let hsts = hsts.flat_map(|hsts| [&*hsts.own_host, &*hsts.other_host]);
+        self.everywhere().chain(hsts.map(SecurityField::hsts))
+    }
+
+    /// The fields that don't depend on the request.
+    fn everywhere(&self) -> impl Iterator<Item = SecurityField<'_>> {
+        let texts = &*self.texts;
         let vary = SecurityField {
             name: "vary",
             value: &texts.vary,
             merge: Merge::Append,
         };
+        let set = SecurityField::set;
         [
             set("x-content-type-options", "nosniff"),
             set("referrer-policy", "strict-origin-when-cross-origin"),
@@ -151,7 +161,20 @@ impl SecurityHeaders {
             vary,
         ]
         .into_iter()
-        .chain(hsts.map(|value| set("strict-transport-security", value)))
+    }
+}
+
+impl<'a> SecurityField<'a> {
+    const fn set(name: &'static str, value: &'a str) -> Self {
+        Self {
+            name,
+            value,
+            merge: Merge::IfAbsent,
+        }
+    }
+
+    const fn hsts(value: &'a str) -> Self {
+        Self::set("strict-transport-security", value)
     }
 }
 

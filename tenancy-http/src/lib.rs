@@ -10,6 +10,9 @@
 //! | [`Error`] | wrapped in a type that the framework takes for a response |
 //! | [`Guard`] | called before the inner service |
 //! | [`Readiness`] | called by a handler |
+//! | [`cors_policy`], [`is_preflight`] | what a layer around the framework's CORS middleware asks |
+//! | [`SecurityFields`] | chosen before the inner service, added to its response |
+//! | [`ResponseFields`] | wraps the framework's header map |
 //! | [`PeerAddr`] | read where the framework does not tell the peer's address |
 //!
 //! So the same request gets the same answer and the same log line, whichever framework received it.
@@ -21,6 +24,7 @@
 mod adapter;
 mod asking;
 mod caller;
+mod cors;
 mod decision;
 mod error;
 #[cfg(feature = "sqlx")]
@@ -28,10 +32,13 @@ mod executor;
 mod guard;
 mod peer;
 mod readiness;
+mod response_fields;
+mod security_fields;
 
 pub use adapter::Adapter;
 pub use asking::Asking;
 pub use caller::Caller;
+pub use cors::{cors_policy, is_preflight};
 pub use decision::Decision;
 pub use error::Error;
 #[cfg(feature = "sqlx")]
@@ -40,3 +47,5 @@ pub use executor::parts as executor_parts;
 pub use guard::Guard;
 pub use peer::PeerAddr;
 pub use readiness::{READY_BODY, Readiness};
+pub use response_fields::{ResponseFields, add_vary};
+pub use security_fields::{ChosenFields, SecurityFields};

@@ -39,13 +39,13 @@ pin_project! {
 }
 
 impl<F, B> ResponseFuture<F, B> {
-    pub(super) const fn answering(answer: Answer<F, B>) -> Self {
+    pub(crate) const fn answering(answer: Answer<F, B>) -> Self {
         Self {
             state: State::Answering { answer },
         }
     }
 
-    pub(super) const fn deciding(deciding: Deciding<B>) -> Self {
+    pub(crate) const fn deciding(deciding: Deciding<B>) -> Self {
         Self {
             state: State::Deciding { deciding },
         }

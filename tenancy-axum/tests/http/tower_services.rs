@@ -114,6 +114,51 @@ async fn the_service_that_was_ready_is_the_one_that_is_called() {
     assert_eq!(response.status(), StatusCode::OK);
 }
 
+#[cfg(feature = "cors")]
+#[tokio::test]
+async fn the_layers_around_it_call_the_service_that_was_ready() {
+    use tenancy_axum::{SecurityHeadersLayer, TenancyCors};
+    use tenancy_core::{CorsPolicy, Identification, SecurityHeaders};
+
+    let rules = Identification::new().header("x-tenant").custom_domains();
+    let world = World::with(|builder| builder.identification(rules).cors(CorsPolicy::new())).await;
+    let domain = "notes.acme.test".parse().unwrap();
+    let admin = world.tenancy.admin();
+    admin.bind_domain(world.acme.id, &domain).await.unwrap();
+    let strict = Strict::default();
+    let served = Arc::clone(&strict.served);
+    let cors = TenancyCors::new(&world.tenancy).unwrap().layer(strict);
+    let headers = SecurityHeaders::builder(&world.tenancy).build().unwrap();
+    let mut service = SecurityHeadersLayer::new(headers).layer(cors);
+    let page = || get("/").header("origin", "https://notes.acme.test");
+    let preflight = || {
+        let asking = page().method(Method::OPTIONS);
+        asking.header("access-control-request-method", "GET")
+    };
+    // The first waits for the directory; then allowed, refused, no page, and a page's OPTIONS.
+    let wanted = [
+        (page(), 1),
+        (page(), 2),
+        (preflight(), 2),
+        (get("/").header("origin", "null"), 3),
+        (get("/"), 4),
+        (page().method(Method::OPTIONS), 5),
+    ];
+    for (request, count) in wanted {
+        let ready = service.ready().await.unwrap();
+        let response = ready.call(request.build()).await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK);
+        assert_eq!(served.load(Ordering::Relaxed), count);
+    }
+    // What is dropped while it waits has not reached the service.
+    world.directory.close();
+    let other = get("/").header("origin", "https://other.test").build();
+    let mut waiting = by_hand(service.ready().await.unwrap().call(other));
+    assert!(waiting.poll().is_pending());
+    drop(waiting);
+    assert_eq!(served.load(Ordering::Relaxed), 5);
+}
+
 #[tokio::test]
 async fn requests_that_wait_for_the_directory_hold_their_place_in_a_limited_service() {
     let world = World::new().await;

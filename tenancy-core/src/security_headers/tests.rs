@@ -100,6 +100,20 @@ fn transport_security_binds_subdomains_of_the_services_own_hosts_alone() {
 }
 
 #[test]
+fn all_fields_are_those_of_any_request() {
+    let headers = SecurityHeaders::builder(&tenancy(None)).build().unwrap();
+    let all: Vec<_> = headers.all_fields().collect();
+    for host in ["acme.example.com", "notes.customer.example", "localhost"] {
+        let request = FakeRequest::new("/").header("host", host);
+        let mut rest = all.iter();
+        for field in headers.fields(&request) {
+            assert!(rest.any(|one| *one == field), "{host}: {field:?}");
+        }
+    }
+    assert_eq!(all.len(), 9);
+}
+
+#[test]
 fn frames_caches_and_what_responses_depend_on_are_chosen() {
     let tenancy = tenancy(Some(CorsPolicy::new()));
     let headers = SecurityHeaders::builder(&tenancy)
