@@ -64,7 +64,9 @@ pub use directory::{
     MembershipDirectory, MemoryDirectory, ProjectDirectory, RoleDirectory, StoreError,
     StoreErrorKind, TenantDirectory,
 };
-pub use engine::{Admin, Admission, Admitted, PendingAdmission, Tenancy, TenancyBuilder};
+pub use engine::{
+    Admin, Admission, Admitted, ContextWatch, PendingAdmission, Tenancy, TenancyBuilder,
+};
 pub use generation::Generation;
 pub use id::{ParseIdError, ProjectId, ServiceId, TenantId, UserId};
 pub use identification::{ApplicationHint, HintSource, Identification};

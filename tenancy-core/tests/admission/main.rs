@@ -11,3 +11,4 @@ mod contexts;
 mod credentials;
 mod hints;
 mod support;
+mod watch;
