@@ -313,6 +313,22 @@ async fn waiting_that_is_given_up_loses_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_busy_stream_does_not_press_a_directory_that_is_down() {
+    let w = world().await;
+    let mut watch = alices(&w).await;
+    w.directory.fail(true);
+    w.tenancy.invalidate(w.acme.id);
+    let asked = w.directory.questions();
+    for _ in 0..50 {
+        assert!(watch.changed().now_or_never().is_none());
+    }
+    assert_eq!(w.directory.questions(), asked + 1);
+    w.directory.fail(false);
+    quiet(&mut watch, TICK).await;
+    assert!(w.directory.questions() > asked + 1, "it looked again");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_context_that_was_entered_is_watched_like_any() {
     let w = world().await;
     let entered = w.tenancy.enter(w.acme.id, "nightly export").await.unwrap();
