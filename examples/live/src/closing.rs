@@ -47,3 +47,34 @@ impl Told {
         let _ = self.0.wait_for(|closing| *closing).await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn streams_are_told_and_waited_for() {
+        let closing = Closing::default();
+        let mut stream = closing.told();
+        assert!(stream.closing().now_or_never().is_none());
+        closing.begin();
+        stream.closing().await;
+        closing.told().closing().await; // one that comes late is told as well
+        assert!(closing.streams_ended().now_or_never().is_none());
+        drop(stream);
+        closing.streams_ended().await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_does_not_end_is_overdue_and_waiting_for_that_holds_nothing_up() {
+        let closing = Closing::default();
+        let mut overdue = Box::pin(closing.overdue());
+        assert!((&mut overdue).now_or_never().is_none());
+        closing.begin();
+        assert!((&mut overdue).now_or_never().is_none());
+        closing.streams_ended().await;
+        overdue.await;
+    }
+}

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use anyhow::Context as _;
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
-use tenancy_core::{Tenant, UserId};
+use tenancy_core::UserId;
 use tenancy_tests::notes;
 use tokio::{net::TcpStream, time::timeout};
 use tokio_tungstenite::{
@@ -27,10 +27,10 @@ pub(crate) struct Client {
 pub(crate) type Event = (String, Value);
 
 impl Client {
-    pub(crate) fn new(address: SocketAddr, tenant: &Tenant, user: UserId) -> Self {
+    pub(crate) fn new(address: SocketAddr, host: String, user: UserId) -> Self {
         Self {
             address,
-            host: format!("{}.notes.example", tenant.slug),
+            host,
             token: token(user),
             http: reqwest::Client::builder().no_proxy().build().unwrap(),
         }

@@ -7,6 +7,7 @@
     reason = "helpers of tests fail as tests do"
 )]
 
+mod binary;
 mod carry;
 mod client;
 mod end;

@@ -89,7 +89,8 @@ impl World {
 
     /// A user at a tenant's host.
     pub(crate) fn client(&self, tenant: &Tenant, user: UserId) -> Client {
-        Client::new(self.address, tenant, user)
+        let host = format!("{}.notes.example", tenant.slug);
+        Client::new(self.address, host, user)
     }
 
     pub(crate) fn alice(&self) -> Client {
