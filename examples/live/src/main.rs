@@ -25,8 +25,9 @@
 //! `EventSource` and `WebSocket` can't send `Authorization`, and the credential is read from nowhere
 //! else: not from the address, which ends up in logs, not from a cookie, which other sites' pages
 //! send too, and not from `Sec-WebSocket-Protocol`. For events, use `fetch` and read its body, as
-//! the packages named "fetch event source" do. For a socket, put a gateway of your own in front that turns
-//! a ticket, good for one use and a few seconds, into the header, or use events and `POST /notes`.
+//! the packages named "fetch event source" do. For a socket, put a gateway of your own in front that
+//! turns a ticket, good for one use and a few seconds, into the header, or use events and
+//! `POST /notes`.
 //!
 //! # Environment
 //! | variable | for | meaning |

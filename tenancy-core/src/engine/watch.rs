@@ -24,8 +24,8 @@ const PAST: Duration = Duration::from_micros(1);
 /// # How soon
 /// A watch looks whenever [`changed`](Self::changed) is called, once per
 /// [`poll_interval`](crate::TenancyBuilder::poll_interval) while it waits (default: 1 s), and at
-/// the moment its credential expires. So a change made
-/// in this process ends a stream within one poll interval, and one made in another process within
+/// the moment its credential expires. So a change made in this process is noticed within one poll
+/// interval, and one made in another process within
 /// [`max_staleness`](crate::Tenancy::max_staleness) (default: 5 s), plus the time the directory
 /// takes to answer. Watches are not woken by a change, but look at evenly spread moments: a
 /// suspended tenant's ten thousand streams ask the directory one after the other.
