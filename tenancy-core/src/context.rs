@@ -5,14 +5,15 @@ use std::{fmt, net::IpAddr, sync::Arc};
 use serde::de::DeserializeOwned;
 
 use crate::{
-    Actor, Generation, PermissionId, PermissionSet, Principal, ProjectId, Refusal, RefusalKind,
-    RoleName, SettingsError, Tenancy, Tenant, TenantId, UserId,
+    Actor, ContextWatch, Generation, PermissionId, PermissionSet, Principal, ProjectId, Refusal,
+    RefusalKind, RoleName, SettingsError, Tenancy, Tenant, TenantId, UserId,
 };
 
 /// One tenant, one principal, and what it may do: the only key to the tenant's data.
 ///
 /// Only the engine makes one, from a verified credential, an active membership and a served
 /// tenant. It is cheap to clone, `Send + 'static`, and all that a spawned task or a stream needs.
+/// It says what was true at admission; whoever holds one for long [watches](Self::watch) it.
 ///
 /// ```compile_fail
 /// // There is no public constructor.
@@ -177,6 +178,25 @@ impl TenantContext {
     #[must_use]
     pub fn tenancy(&self) -> &Tenancy {
         &self.engine
+    }
+
+    /// Keeps an eye on the context for a stream, a socket or a job: tells when it has changed, and
+    /// when it holds no longer.
+    ///
+    /// Take it where the stream begins. Costs nothing until it is waited for.
+    pub fn watch(&self) -> ContextWatch {
+        ContextWatch::new(self.clone())
+    }
+
+    /// Whether the other context says something else about the same caller and tenant.
+    pub(crate) fn differs_from(&self, other: &Self) -> bool {
+        let (own, other) = (&self.parts, &other.parts);
+        let same = Arc::ptr_eq(own, other)
+            || (own.permissions == other.permissions
+                && own.role == other.role
+                && own.project == other.project
+                && own.tenant == other.tenant);
+        !same
     }
 
     /// Records the context on a `tracing` span that declares any of the fields `tenant.id`,

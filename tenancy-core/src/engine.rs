@@ -10,6 +10,7 @@ mod feed;
 mod fill;
 mod refused;
 mod remembered;
+mod watch;
 
 use std::{fmt, net::IpAddr, sync::Arc, time::Duration};
 
@@ -17,6 +18,7 @@ pub use admin::Admin;
 pub use admission::{Admission, Admitted, PendingAdmission};
 pub use builder::TenancyBuilder;
 pub use cors::{CorsAnswer, CorsDecision, PendingCors};
+pub use watch::ContextWatch;
 
 use crate::{
     Actor, AuditEntry, AuditSink, Authenticator, Clock, CorsPolicy, Directory, DirectoryStore,
@@ -142,7 +144,8 @@ impl Tenancy {
     /// Decides again about a context that is held for long: a stream, a socket, a job.
     ///
     /// Returns a context with today's record, role and permissions. The credential itself is not
-    /// verified again: it holds until it expires.
+    /// verified again: it holds until it expires. [`TenantContext::watch`] waits for the moment at
+    /// which the answer is another.
     ///
     /// # Errors
     /// The [`Refusal`] that a new request would get: a suspended tenant, a revoked membership, an

@@ -70,8 +70,8 @@ pub use directory::{
     StoreErrorKind, TenantDirectory,
 };
 pub use engine::{
-    Admin, Admission, Admitted, CorsAnswer, CorsDecision, PendingAdmission, PendingCors, Tenancy,
-    TenancyBuilder,
+    Admin, Admission, Admitted, ContextWatch, CorsAnswer, CorsDecision, PendingAdmission,
+    PendingCors, Tenancy, TenancyBuilder,
 };
 pub use generation::Generation;
 pub use id::{ParseIdError, ProjectId, ServiceId, TenantId, UserId};

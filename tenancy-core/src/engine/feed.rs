@@ -54,14 +54,23 @@ impl Feed {
         self.max_staleness
     }
 
-    fn heard_until(&self) -> Timestamp {
+    pub(super) fn interval(&self) -> Duration {
+        self.interval
+    }
+
+    /// The moment until which everything is known. To be read before the stamps it vouches for.
+    pub(super) fn heard_until(&self) -> Timestamp {
         Timestamp::from_unix_micros(self.heard_until.load(Ordering::Acquire))
     }
 
     pub(super) fn is_stale(&self, now: Timestamp) -> bool {
+        !self.is_recent(self.heard_until(), now)
+    }
+
+    /// Whether what held at a moment may still be believed.
+    pub(super) fn is_recent(&self, moment: Timestamp, now: Timestamp) -> bool {
         // A clock that was set back says nothing about how old the news is.
-        let heard = self.heard_until();
-        heard > now + CLOCK_JITTER || now.since(heard) > self.max_staleness
+        moment <= now + CLOCK_JITTER && now.since(moment) <= self.max_staleness
     }
 
     /// Whether a poll is due; at once if the clock was set back.

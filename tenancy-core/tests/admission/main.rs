@@ -12,3 +12,4 @@ mod cors;
 mod credentials;
 mod hints;
 mod support;
+mod watch;

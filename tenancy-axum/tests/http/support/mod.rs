@@ -11,8 +11,8 @@ use std::{
 };
 
 use axum::{Router, body::Body};
-use http::{Extensions, HeaderMap, Method, Request, StatusCode};
-use serde_json::{Value, json};
+use http::{HeaderMap, Method, Request, StatusCode};
+use serde_json::json;
 use tenancy_axum::Tenant as TenantExtractor;
 use tenancy_core::{
     ApplicationHint, DirectoryStore as _, Identification, Membership, MemoryAuditSink,
@@ -37,8 +37,6 @@ pub(crate) struct World {
     pub(crate) member: UserId,
     /// A viewer in `acme`, and nothing elsewhere.
     pub(crate) viewer: UserId,
-    /// In no tenant.
-    pub(crate) stranger: UserId,
     decisions: Arc<AtomicUsize>,
 }
 
@@ -49,7 +47,7 @@ impl World {
 
     pub(crate) async fn with(setup: impl FnOnce(TenancyBuilder) -> TenancyBuilder) -> Self {
         let directory = MemoryDirectory::new();
-        let [member, viewer, stranger] = [UserId::new(), UserId::new(), UserId::new()];
+        let [member, viewer] = [UserId::new(), UserId::new()];
         let tenant = |slug: &str, status| {
             Tenant::new(slug.parse().unwrap(), slug.to_uppercase()).with_status(status)
         };
@@ -102,7 +100,6 @@ impl World {
             acme,
             member,
             viewer,
-            stranger,
             decisions,
         }
     }
@@ -182,7 +179,6 @@ impl Sending {
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
-    pub(crate) extensions: Extensions,
     pub(crate) body: String,
 }
 
@@ -193,27 +189,12 @@ impl Answer {
         Self {
             status: parts.status,
             headers: parts.headers,
-            extensions: parts.extensions,
             body: String::from_utf8(body.to_vec()).unwrap(),
         }
     }
 
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(|value| value.to_str().unwrap())
-    }
-
-    pub(crate) fn json(&self) -> Value {
-        serde_json::from_str(&self.body).unwrap()
-    }
-
-    /// The last part of the problem's type.
-    pub(crate) fn problem(&self) -> String {
-        let body = self.json();
-        body["type"]
-            .as_str()
-            .unwrap()
-            .trim_start_matches("urn:tenancy:problem:")
-            .to_owned()
     }
 }
 

@@ -2,10 +2,7 @@
 
 use serde_json::json;
 
-use crate::scenario::{
-    Credential::{self, Text},
-    Scenario, Shape, get,
-};
+use crate::scenario::{Credential, Scenario, Shape, get};
 
 fn notes() -> Scenario {
     get("/app/notes").by("carol")
@@ -101,10 +98,7 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
         ),
         malformed("an empty credential", ""),
         malformed("a scheme and no credential", "Bearer "),
-        refused(
-            "two credentials in one field",
-            Text("Bearer one, Bearer two"),
-        ),
+        malformed("two credentials in one field", "Bearer one, Bearer two"),
         get("/app/notes")
             .named("a credential of bytes")
             .at("acme.notes.example")
