@@ -3,15 +3,17 @@
 use std::collections::{BTreeMap, HashMap};
 
 use actix_web::{
-    App, HttpServer, Resource, Route,
+    App, HttpRequest, HttpResponse, HttpServer, Resource, Route,
     middleware::NormalizePath,
     web::{self, Data, Json, Path, ServiceConfig},
 };
+use futures_util::{StreamExt as _, TryStreamExt as _};
 use serde_json::{Value, json};
 use tenancy_actix::{
-    Error, MaybePrincipal, MaybeTenant, Principal, RequirePermission, TenancyMiddleware, Tenant,
-    TenantDb, ready,
+    Error, MaybePrincipal, MaybeTenant, Principal, RequirePermission, SecurityHeadersMiddleware,
+    TenancyCors, TenancyMiddleware, Tenant, TenantDb, ready,
 };
+use tenancy_core::SecurityHeaders;
 use tenancy_sqlx::TenantPool;
 use tenancy_tests::Serving;
 use uuid::Uuid;
@@ -20,6 +22,7 @@ use crate::{
     handlers,
     routes::{AREAS, Area, COVERED, Handler, Layer, Row},
     scenario::Shape,
+    streams,
     world::Engines,
 };
 
@@ -48,8 +51,21 @@ pub(crate) async fn serve(
             })
     };
     let tenancy = engines.tenancy.clone();
+    if shape == Shape::Pages {
+        let headers = SecurityHeaders::builder(&tenancy).build()?;
+        let headers = SecurityHeadersMiddleware::new(headers);
+        let cors = TenancyCors::new(&tenancy)?;
+        return Serving::actix(move |listener| {
+            HttpServer::new(move || areas().wrap(cors.clone()).wrap(headers.clone()))
+                .workers(2)
+                .disable_signals()
+                .listen_auto_h2c(listener)
+                .map(HttpServer::run)
+        })
+        .await;
+    }
     Serving::actix(move |listener| match shape {
-        Shape::Areas | Shape::BehindProxy => HttpServer::new(areas)
+        Shape::Areas | Shape::BehindProxy | Shape::Pages => HttpServer::new(areas)
             .workers(2)
             .disable_signals()
             .listen_auto_h2c(listener)
@@ -202,8 +218,44 @@ fn handled(handler: Handler, route: Route) -> Route {
         Handler::Failing => {
             route.to(async |_: Tenant| -> Answer { Err(Error::internal(handlers::SECRET)) })
         }
+        Handler::Events => route.to(async |tenant: Tenant| {
+            HttpResponse::Ok()
+                .content_type("text/event-stream")
+                .streaming(streams::events(&tenant).map_ok(web::Bytes::from))
+        }),
+        Handler::Socket => route.to(
+            async |db: TenantDb, request: HttpRequest, body: web::Payload| {
+                let (response, session, messages) = actix_ws::handle(&request, body)?;
+                actix_web::rt::spawn(talk(db, session, messages));
+                Ok::<_, actix_web::Error>(response)
+            },
+        ),
         Handler::Panicking => {
             route.to(async |db: TenantDb| -> Answer { Ok(Json(handlers::panicking(&db).await?)) })
         }
     }
+}
+
+async fn talk(db: TenantDb, mut session: actix_ws::Session, mut messages: actix_ws::MessageStream) {
+    let mut watch = db.context().watch();
+    let refusal = loop {
+        tokio::select! {
+            refusal = watch.ended() => break refusal,
+            message = messages.next() => match message {
+                Some(Ok(actix_ws::Message::Text(_))) => {
+                    let count = handlers::count(&db).await.unwrap_or_default().to_string();
+                    if session.text(count).await.is_err() {
+                        return;
+                    }
+                }
+                Some(Ok(actix_ws::Message::Close(_)) | Err(_)) | None => return,
+                Some(Ok(_)) => {}
+            },
+        }
+    };
+    let reason = actix_ws::CloseReason {
+        code: actix_ws::CloseCode::Policy,
+        description: Some(refusal.problem().type_uri().to_owned()),
+    };
+    let _ = session.close(Some(reason)).await;
 }

@@ -2,13 +2,19 @@
 
 use axum::{
     Json, Router, ServiceExt,
-    extract::{FromRef, Path, Request},
+    body::Body,
+    extract::{
+        FromRef, Path, Request,
+        ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code},
+    },
     routing::{MethodFilter, MethodRouter, on},
 };
 use serde_json::{Value, json};
 use tenancy_axum::{
-    Error, MaybeTenant, Principal, RequirePermission, TenancyLayer, Tenant, TenantDb, ready,
+    Error, MaybeTenant, Principal, RequirePermission, SecurityHeadersLayer, TenancyCors,
+    TenancyLayer, Tenant, TenantDb, ready,
 };
+use tenancy_core::SecurityHeaders;
 use tenancy_sqlx::TenantPool;
 use tenancy_tests::Serving;
 use tower::Layer as _;
@@ -19,6 +25,7 @@ use crate::{
     handlers,
     routes::{AREAS, Area, COVERED, Handler, Layer},
     scenario::Shape,
+    streams,
     world::Engines,
 };
 
@@ -53,6 +60,13 @@ pub(crate) async fn serve(
     let app = app
         .route("/ready", axum::routing::get(ready))
         .with_state(App { pool });
+    if shape == Shape::Pages {
+        let headers = SecurityHeaders::builder(&engines.tenancy).build()?;
+        let app = app
+            .layer(TenancyCors::new(&engines.tenancy)?)
+            .layer(SecurityHeadersLayer::new(headers));
+        return Serving::axum(app).await;
+    }
     if shape != Shape::Normalized {
         return Serving::axum(app).await;
     }
@@ -150,8 +164,39 @@ fn route(handler: Handler, method: MethodFilter) -> MethodRouter<App> {
         Handler::Failing => on(method, async |_: Tenant| -> Answer {
             Err(Error::internal(handlers::SECRET))
         }),
+        Handler::Events => on(method, async |tenant: Tenant| {
+            let events = Body::from_stream(streams::events(&tenant));
+            ([("content-type", "text/event-stream")], events)
+        }),
+        Handler::Socket => on(method, async |db: TenantDb, upgrade: WebSocketUpgrade| {
+            upgrade.on_upgrade(async move |socket| talk(db, socket).await)
+        }),
         Handler::Panicking => on(method, async |db: TenantDb| -> Answer {
             Ok(Json(handlers::panicking(&db).await?))
         }),
     }
+}
+
+async fn talk(db: TenantDb, mut socket: WebSocket) {
+    let mut watch = db.context().watch();
+    let refusal = loop {
+        tokio::select! {
+            refusal = watch.ended() => break refusal,
+            message = socket.recv() => match message {
+                Some(Ok(Message::Text(_))) => {
+                    let count = handlers::count(&db).await.unwrap_or_default().to_string();
+                    if socket.send(count.into()).await.is_err() {
+                        return;
+                    }
+                }
+                Some(Ok(_)) => {}
+                Some(Err(_)) | None => return,
+            },
+        }
+    };
+    let frame = CloseFrame {
+        code: close_code::POLICY,
+        reason: refusal.problem().type_uri().into(),
+    };
+    let _ = socket.send(Message::Close(Some(frame))).await;
 }

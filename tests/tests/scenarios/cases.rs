@@ -5,6 +5,7 @@ mod extractors;
 mod fields;
 mod handlers;
 mod layers;
+mod pages;
 mod paths;
 mod permissions;
 mod protocol;
@@ -20,6 +21,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         fields::scenarios(),
         handlers::scenarios(),
         layers::scenarios(),
+        pages::scenarios(),
         paths::scenarios(),
         permissions::scenarios(),
         protocol::scenarios(),
@@ -38,4 +40,4 @@ macro_rules! played {
     )*};
 }
 
-played! { admission extractors fields handlers layers paths permissions protocol rows }
+played! { admission extractors fields handlers layers pages paths permissions protocol rows }

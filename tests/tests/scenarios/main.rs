@@ -22,5 +22,6 @@ mod play;
 mod routes;
 mod scenario;
 mod sequences;
+mod streams;
 mod wire;
 mod world;

@@ -31,6 +31,13 @@ pub(crate) struct Row {
     pub(crate) handler: Handler,
 }
 
+impl Handler {
+    /// Whether the answer is one that can be read to its end.
+    pub(crate) const fn answers(self) -> bool {
+        !matches!(self, Self::Panicking | Self::Events | Self::Socket)
+    }
+}
+
 /// What a route does.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Handler {
@@ -68,6 +75,10 @@ pub(crate) enum Handler {
     Failing,
     /// Panics while it has a transaction open.
     Panicking,
+    /// Streams events until the context has ended.
+    Events,
+    /// A websocket that counts the notes whenever it is asked, until the context has ended.
+    Socket,
 }
 
 const fn row(method: &'static str, path: &'static str, handler: Handler) -> Row {
@@ -123,6 +134,8 @@ pub(crate) const AREAS: &[Area] = &[
             row("GET", "/broken", Handler::Broken),
             row("GET", "/failing", Handler::Failing),
             row("GET", "/panicking", Handler::Panicking),
+            row("GET", "/events", Handler::Events),
+            row("GET", "/socket", Handler::Socket),
         ],
     },
     Area {

@@ -24,14 +24,17 @@ pub(crate) enum Shape {
     Covered,
     /// Area by area, with every caller taken for a trusted proxy.
     BehindProxy,
+    /// Area by area, with a policy for pages of other origins, and security headers outside.
+    Pages,
 }
 
 impl Shape {
-    pub(crate) const ALL: [Self; 4] = [
+    pub(crate) const ALL: [Self; 5] = [
         Self::Areas,
         Self::Normalized,
         Self::Covered,
         Self::BehindProxy,
+        Self::Pages,
     ];
 }
 

@@ -34,7 +34,7 @@ pub(crate) struct Outgoing {
 
 /// A request that has been sent over HTTP/1.1, on a connection of its own.
 pub(crate) struct Sender {
-    stream: TcpStream,
+    pub(crate) stream: TcpStream,
     to_head: bool,
 }
 

@@ -6,8 +6,8 @@ use anyhow::Context as _;
 use serde_json::json;
 use sqlx::{Connection as _, Executor as _, PgConnection};
 use tenancy_core::{
-    AuditEntry, Clock, DirectoryStore as _, ManualClock, Membership, Tenancy, Tenant, TenantId,
-    TenantStatus, UserId,
+    AuditEntry, Clock, CorsPolicy, DirectoryStore as _, Identification, ManualClock, Membership,
+    Tenancy, TenancyBuilder, Tenant, TenantId, TenantStatus, UserId,
 };
 use tenancy_sqlx::{TenantPool, TenantPoolOptions};
 use tenancy_tests::{
@@ -32,13 +32,14 @@ impl Engines {
     fn with(
         notes: &Notes,
         clock: &Arc<ManualClock>,
-        rules: tenancy_core::Identification,
+        rules: Identification,
+        options: impl FnOnce(TenancyBuilder) -> TenancyBuilder,
     ) -> anyhow::Result<Tenancy> {
         let engine = notes::builder(notes.directory.clone())?
             .identification(rules)
             .shared_audit(notes.audit.clone())
             .clock(clock.clone());
-        Ok(engine.build()?)
+        Ok(options(engine).build()?)
     }
 }
 
@@ -47,11 +48,15 @@ pub(crate) struct World {
     pub(crate) notes: Notes,
     pub(crate) engines: Engines,
     behind_proxy: Engines,
+    for_pages: Engines,
     clock: Arc<ManualClock>,
     users: BTreeMap<&'static str, UserId>,
     tenants: BTreeMap<&'static str, TenantId>,
     admin: PgConnection,
 }
+
+/// The origin of the application's own pages.
+pub(crate) const APPLICATION: &str = "https://app.example";
 
 /// Who is what where. `alice` owns `acme`, `bob` owns `globex`.
 const MEMBERSHIPS: &[(&str, &str, &str)] = &[
@@ -95,13 +100,21 @@ impl World {
         };
         let rules = notes::identification().trusted_proxies(["127.0.0.1/32".parse()?]);
         let behind_proxy = Engines {
-            tenancy: Engines::with(&notes, &clock, rules)?,
+            tenancy: Engines::with(&notes, &clock, rules, |engine| engine)?,
+            other: engines.other.clone(),
+        };
+        let policy = CorsPolicy::new().origin(APPLICATION).credentials(true);
+        let for_pages = Engines {
+            tenancy: Engines::with(&notes, &clock, notes::identification(), |engine| {
+                engine.cors(policy)
+            })?,
             other: engines.other.clone(),
         };
         Ok(Self {
             notes,
             engines,
             behind_proxy,
+            for_pages,
             clock,
             users,
             tenants,
@@ -137,6 +150,7 @@ impl World {
     fn engines_of(&self, shape: Shape) -> &Engines {
         match shape {
             Shape::BehindProxy => &self.behind_proxy,
+            Shape::Pages => &self.for_pages,
             _ => &self.engines,
         }
     }

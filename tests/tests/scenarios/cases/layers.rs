@@ -32,6 +32,11 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
                 .audited("request.admit not-a-member user acme"),
         ]);
     }
+    for path in ["/app/events", "/app/socket"] {
+        let nobody = get(path).named(&format!("{path} by nobody")).at(ACME);
+        let nobody = nobody.refused(401, "unauthenticated");
+        scenarios.push(nobody.audited("request.admit credential-absent - -"));
+    }
     scenarios.extend([
         get("/central-in-strict/principal")
             .named("a central part of a strict scope knows its caller")
