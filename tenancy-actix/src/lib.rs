@@ -51,13 +51,19 @@
 //!                 .build()?,
 //!         )
 //!         .build()?;
+//!     // Before the closure, which runs once per worker.
 //!     let exporting = RequirePermission::new(&tenancy, "notes:export")?;
+//!     let ready = tenancy_actix::ready(&tenancy);
 //!
 //!     let server = HttpServer::new(move || {
 //!         App::new()
-//!             .route("/health/ready", web::get().to(tenancy_actix::ready(&tenancy)))
 //!             .service(
-//!                 web::scope("")
+//!                 web::resource("/health/ready")
+//!                     .route(web::get().to(ready.clone()))
+//!                     .route(web::head().to(ready.clone())),
+//!             )
+//!             .service(
+//!                 web::scope("") // last: nothing after it is reached
 //!                     .service(web::resource("/notes").route(web::get().to(notes)))
 //!                     .service(
 //!                         web::resource("/export")

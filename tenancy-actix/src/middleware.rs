@@ -60,7 +60,7 @@ use tenancy_core::{RouteNeeds, Tenancy};
 ///             .wrap(TenancyMiddleware::new(tenancy).central()),
 ///     )
 ///     .service(
-///         web::scope("")
+///         web::scope("") // last: nothing after it is reached
 ///             .service(web::resource("/notes").route(web::get().to(notes)))
 ///             .wrap(TenancyMiddleware::new(tenancy)),
 ///     );

@@ -18,11 +18,18 @@ use crate::Error;
 /// orchestrator reaches it: whoever can call it can make the directory work.
 ///
 /// # Example
+/// A resource, not `App::route`: that would leave other methods to a `web::scope("")` that follows.
+///
 /// ```
 /// use actix_web::{App, web};
 ///
 /// # fn app(tenancy: &tenancy_core::Tenancy) {
-/// let app = App::new().route("/health/ready", web::get().to(tenancy_actix::ready(tenancy)));
+/// let ready = tenancy_actix::ready(tenancy);
+/// let app = App::new().service(
+///     web::resource("/health/ready")
+///         .route(web::get().to(ready.clone()))
+///         .route(web::head().to(ready)),
+/// );
 /// # }
 /// ```
 pub fn ready(tenancy: &Tenancy) -> Readiness {
