@@ -21,10 +21,10 @@ pub use cors::{CorsAnswer, CorsDecision, PendingCors};
 pub use watch::ContextWatch;
 
 use crate::{
-    Actor, AuditEntry, AuditSink, Authenticator, Clock, CorsPolicy, Directory, DirectoryStore,
-    Identification, Membership, Outcome, PermissionRegistry, Principal, ProjectId, Reach, Refusal,
-    RefusalKind, RequestView, RoleTable, RouteNeeds, Tenant, TenantContext, TenantId, TenantKey,
-    UserId,
+    Actor, AuditEntry, AuditSink, Authenticator, Clock, CorsPolicy, Directory, DirectoryError,
+    DirectoryStore, Identification, Membership, Outcome, PermissionRegistry, Principal, ProjectId,
+    Reach, Refusal, RefusalKind, RequestView, RoleTable, RouteNeeds, Tenant, TenantContext,
+    TenantId, TenantKey, UserId,
     audit::Sampler,
     cache::{Lookup, Stamps},
 };
@@ -197,6 +197,17 @@ impl Tenancy {
     /// Other processes learn of a change by polling, within [`Tenancy::max_staleness`].
     pub fn invalidate(&self, tenant: TenantId) {
         self.inner.stamps.drop_tenant(tenant);
+    }
+
+    /// Asks the directory at once what has changed: for whoever hears that something has.
+    ///
+    /// Not needed for changes to be noticed, only for them to be noticed sooner: see
+    /// [`max_staleness`](Self::max_staleness).
+    ///
+    /// # Errors
+    /// A [`DirectoryError`] if the directory does not answer; polling goes on.
+    pub async fn catch_up(&self) -> Result<(), DirectoryError> {
+        self.poll_now().await
     }
 
     /// The longest time for which this process may act on what another process has changed.

@@ -4,6 +4,7 @@
 mod audit;
 mod danger;
 mod feed;
+mod notify;
 mod staleness;
 
 use std::time::{SystemTime, UNIX_EPOCH};
