@@ -1,0 +1,1 @@
+//! Tests of keys that need no engine.
