@@ -74,7 +74,7 @@ impl TenantContext {
         self.parts.principal.user()
     }
 
-    /// The user's role in the tenant, if the actor is a user.
+    /// The user's role in the tenant, if the actor is a user; an API key has none.
     #[must_use]
     pub fn role(&self) -> Option<&RoleName> {
         self.parts.role.as_ref()
@@ -146,7 +146,7 @@ impl TenantContext {
         ))
     }
 
-    fn denied(&self, permission: &str) -> Refusal {
+    pub(crate) fn denied(&self, permission: &str) -> Refusal {
         let actor = self.parts.principal.actor.clone();
         let refusal = if actor == Actor::Anonymous {
             Refusal::new(RefusalKind::Unauthenticated, "anonymous-caller")
@@ -214,6 +214,9 @@ impl TenantContext {
                 span.record("principal.id", tracing::field::display(id));
             }
             Actor::Service(id) => {
+                span.record("principal.id", tracing::field::display(id));
+            }
+            Actor::Key(id) => {
                 span.record("principal.id", tracing::field::display(id));
             }
             Actor::Anonymous | Actor::System => {}

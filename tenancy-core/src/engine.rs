@@ -8,6 +8,8 @@ mod decide;
 mod facts;
 mod feed;
 mod fill;
+mod keys;
+mod noted;
 mod refused;
 mod remembered;
 mod watch;
@@ -18,6 +20,7 @@ pub use admin::Admin;
 pub use admission::{Admission, Admitted, PendingAdmission};
 pub use builder::TenancyBuilder;
 pub use cors::{CorsAnswer, CorsDecision, PendingCors};
+pub use keys::KeyAdmin;
 pub use watch::ContextWatch;
 
 use crate::{
@@ -31,6 +34,7 @@ use crate::{
 use facts::{Caller, Facts, Presented};
 use feed::Feed;
 use fill::{ProjectAccess, ProjectKey};
+use keys::Keys;
 use refused::RefusalCounts;
 use remembered::Remembered;
 
@@ -67,6 +71,7 @@ pub(crate) struct Inner {
     identification: Identification,
     cors: Option<CorsPolicy>,
     authenticators: Vec<Box<dyn Authenticator>>,
+    keys: Option<Keys>,
     permissions: PermissionRegistry,
     /// The roles every tenant has; shared by all tenants that define none of their own.
     base_roles: Arc<RoleTable>,
@@ -95,8 +100,8 @@ impl Tenancy {
     pub fn admit(&self, request: &dyn RequestView, needs: RouteNeeds) -> Admission {
         let now = self.inner.clock.now();
         self.poll_if_due(now);
-        let cors = self.inner.cors.as_ref();
-        let facts = Facts::read(&self.inner.identification, cors, request, needs);
+        self.write_uses_if_due(now);
+        let facts = Facts::read(&self.inner, request, needs);
         match self.decide(&facts, &fill::Fills::default(), now) {
             Ok(admitted) => Admission::Ready(Ok(admitted)),
             Err(decide::Stop::Refused(refused)) => {
@@ -143,8 +148,8 @@ impl Tenancy {
 
     /// Decides again about a context that is held for long: a stream, a socket, a job.
     ///
-    /// Returns a context with today's record, role and permissions. The credential itself is not
-    /// verified again: it holds until it expires. [`TenantContext::watch`] waits for the moment at
+    /// Returns a context with today's record, role and permissions. A token is not verified again: it
+    /// holds until it expires. An API key has to be usable still, from the same address. [`TenantContext::watch`] waits for the moment at
     /// which the answer is another.
     ///
     /// # Errors

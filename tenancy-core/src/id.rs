@@ -101,6 +101,10 @@ typed_id! {
     /// Identifies a service account: a machine that acts in its own name.
     ServiceId
 }
+typed_id! {
+    /// Identifies an API key. Public: it stands in the key's text and in the audit trail.
+    KeyId
+}
 
 impl UserId {
     /// Derives the id of a user whom an identity provider names by a text that is not a UUID.

@@ -13,7 +13,7 @@
 //! * [`TenantContext`] is what a handler works with, and the only key to a tenant's data.
 //! * [`Directory`] is where tenants and memberships are kept; [`MemoryDirectory`] is one, and
 //!   `tenancy-sqlx` has one in PostgreSQL.
-//! * [`jwt`] validates tokens, strictly; [`PermissionRegistry`] and [`RoleTable`] say who may what.
+//! * [`jwt`] validates tokens, strictly; [`key`] has API keys; [`PermissionRegistry`] and [`RoleTable`] say who may what.
 //! * [`CorsPolicy`] says which pages may call the service, and [`SecurityHeaders`] what its
 //!   responses should carry: adapters put both into effect.
 //!
@@ -34,6 +34,7 @@ mod generation;
 mod id;
 mod identification;
 pub mod jwt;
+pub mod key;
 mod membership;
 mod permission;
 mod principal;
@@ -70,11 +71,11 @@ pub use directory::{
     StoreErrorKind, TenantDirectory,
 };
 pub use engine::{
-    Admin, Admission, Admitted, ContextWatch, CorsAnswer, CorsDecision, PendingAdmission,
+    Admin, Admission, Admitted, ContextWatch, CorsAnswer, CorsDecision, KeyAdmin, PendingAdmission,
     PendingCors, Tenancy, TenancyBuilder,
 };
 pub use generation::Generation;
-pub use id::{ParseIdError, ProjectId, ServiceId, TenantId, UserId};
+pub use id::{KeyId, ParseIdError, ProjectId, ServiceId, TenantId, UserId};
 pub use identification::{ApplicationHint, HintSource, Identification};
 pub use membership::{InvalidRoleName, Membership, MembershipStatus, RoleName};
 pub use permission::{

@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use serde_json::Value;
 
-use crate::{PermissionSet, ServiceId, TenantKey, Timestamp, UserId};
+use crate::{KeyId, PermissionSet, ProjectId, ServiceId, TenantKey, Timestamp, UserId};
 
 /// What kind of actor a principal is.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -14,6 +14,8 @@ pub enum Actor {
     User(UserId),
     /// A machine that acts in its own name, whose rights come from its credential.
     Service(ServiceId),
+    /// An API key, whose rights are its creator's, within its scopes.
+    Key(KeyId),
     /// Nobody in particular: a visitor of a route that admits anonymous visitors.
     Anonymous,
     /// The service itself, outside a request; see [`Tenancy::enter`](crate::Tenancy::enter).
@@ -27,6 +29,7 @@ impl Actor {
         match self {
             Self::User(_) => "user",
             Self::Service(_) => "service",
+            Self::Key(_) => "key",
             Self::Anonymous => "anonymous",
             Self::System => "system",
         }
@@ -38,6 +41,7 @@ impl fmt::Display for Actor {
         match self {
             Self::User(id) => write!(f, "user:{id}"),
             Self::Service(id) => write!(f, "service:{id}"),
+            Self::Key(id) => write!(f, "key:{id}"),
             Self::Anonymous | Self::System => f.write_str(self.kind()),
         }
     }
@@ -71,6 +75,10 @@ pub struct Principal {
     pub actor: Actor,
     /// Which tenants it may name.
     pub reach: Reach,
+    /// The one project it is confined to, if it is.
+    pub project: Option<ProjectId>,
+    /// The user whose rights it acts with, where the actor is no user itself: a key's creator.
+    pub on_behalf_of: Option<UserId>,
     /// Who vouched for it: the issuer of a token, or the name of the authenticator.
     pub issuer: Arc<str>,
     /// When the credential was issued, if it says so.
@@ -92,6 +100,8 @@ impl Principal {
         Self {
             actor,
             reach,
+            project: None,
+            on_behalf_of: None,
             issuer: issuer.into(),
             issued_at: None,
             expires_at: None,

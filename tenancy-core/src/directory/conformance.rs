@@ -7,6 +7,7 @@
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() {
 //! conformance::directory(&MemoryDirectory::new()).await;
+//! conformance::keys(&MemoryDirectory::new()).await;
 //! # }
 //! ```
 #![allow(
@@ -16,6 +17,15 @@
     clippy::missing_panics_doc,
     reason = "a conformance suite fails by panicking, like any test"
 )]
+
+mod keys;
+
+pub use keys::{
+    a_revocation_stays, a_rotated_key_never_outlives_its_expiry, changes_of_keys_are_kept_and_told,
+    digests_are_replaced_if_expected, keys, keys_are_found_as_they_were_stored,
+    keys_are_listed_in_pages, keys_belong_to_one_tenant, many_keys_are_revoked_at_once,
+    uses_are_noted_forward_only,
+};
 
 use super::{Directory, DirectoryStore, FeedCursor, StoreErrorKind};
 use crate::{
@@ -399,5 +409,6 @@ mod tests {
     #[tokio::test]
     async fn memory_conforms() {
         super::directory(&MemoryDirectory::new()).await;
+        super::keys(&MemoryDirectory::new()).await;
     }
 }

@@ -1,9 +1,11 @@
 //! A directory in memory: for tests, for first steps, for services whose tenants are in a file.
 
+mod keys;
+
 use std::{
     collections::{BTreeMap, HashMap},
     fmt,
-    sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
 use async_trait::async_trait;
@@ -13,11 +15,11 @@ use super::{
     ProjectDirectory, RoleDirectory, StoreError, StoreErrorKind, TenantDirectory,
 };
 use crate::{
-    DomainName, Membership, Project, ProjectId, ProjectMembership, RoleDefinition, RoleName,
-    Settings, Tenant, TenantId, TenantKey, TenantStatus, UserId,
+    DomainName, KeyId, Membership, Project, ProjectId, ProjectMembership, RoleDefinition, RoleName,
+    Settings, Tenant, TenantId, TenantKey, TenantStatus, UserId, key::ApiKey,
 };
 
-/// Tenants, memberships, projects and roles in memory.
+/// Tenants, memberships, projects, roles and API keys in memory; clones share them.
 ///
 /// ```
 /// use tenancy_core::{DirectoryStore, MemoryDirectory, Membership, Tenant, TenantStatus, UserId};
@@ -31,9 +33,9 @@ use crate::{
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct MemoryDirectory {
-    state: RwLock<State>,
+    state: Arc<RwLock<State>>,
 }
 
 #[derive(Default)]
@@ -45,6 +47,7 @@ struct State {
     projects: HashMap<(TenantId, ProjectId), Project>,
     project_roles: HashMap<(TenantId, ProjectId, UserId), RoleName>,
     roles: HashMap<TenantId, BTreeMap<RoleName, RoleDefinition>>,
+    keys: BTreeMap<KeyId, ApiKey>,
     /// When each tenant last changed, as a number of this directory's own.
     changed: BTreeMap<u64, TenantId>,
     changed_at: HashMap<TenantId, u64>,

@@ -170,8 +170,6 @@ impl Admin {
             .await
     }
 
-    /// Makes a change, and notes it whatever comes of it: also a change that failed, or whose caller
-    /// gave up on it, may have been made.
     async fn noted<T>(
         &self,
         action: &'static str,
@@ -180,39 +178,8 @@ impl Admin {
         change: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
         let now = self.engine.inner().clock.now();
-        let mut entry = AuditEntry::new(now, action, Outcome::Failed)
-            .tenant(tenant)
-            .reason("given-up");
+        let mut entry = AuditEntry::new(now, action, Outcome::Failed).tenant(tenant);
         entry.target = (!target.is_empty()).then_some(target);
-        let mut note = Note {
-            engine: &self.engine,
-            tenant,
-            entry: Some(entry),
-        };
-        let done = change.await;
-        if let Some(entry) = &mut note.entry {
-            entry.reason = None;
-            if done.is_ok() {
-                entry.outcome = Outcome::Allowed;
-            }
-        }
-        done
-    }
-}
-
-/// Ends what is cached about a tenant, and records, when it is dropped.
-struct Note<'a> {
-    engine: &'a Tenancy,
-    tenant: TenantId,
-    entry: Option<AuditEntry>,
-}
-
-impl Drop for Note<'_> {
-    fn drop(&mut self) {
-        let inner = self.engine.inner();
-        inner.stamps.drop_tenant(self.tenant);
-        if let Some(entry) = self.entry.take() {
-            inner.audit.record(entry);
-        }
+        self.engine.noted(entry, Some(tenant), change).await
     }
 }

@@ -2,12 +2,15 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Inner, Tenancy, feed::Feed, refused::RefusalCounts, remembered::Remembered};
+use super::{
+    Inner, Tenancy, feed::Feed, keys::Keys, refused::RefusalCounts, remembered::Remembered,
+};
 use crate::{
     AuditSink, Authenticator, Clock, ConfigError, CorsPolicy, Directory, DirectoryStore,
     Identification, PermissionRegistry, RoleTable, SystemClock, TracingAuditSink,
     audit::Sampler,
     cache::{Lookup, Stamps},
+    key::ApiKeys,
 };
 
 /// Builds a [`Tenancy`].
@@ -18,6 +21,7 @@ pub struct TenancyBuilder {
     identification: Identification,
     cors: Option<CorsPolicy>,
     authenticators: Vec<Box<dyn Authenticator>>,
+    keys: Option<ApiKeys>,
     permissions: Option<PermissionRegistry>,
     audit: Arc<dyn AuditSink>,
     clock: Arc<dyn Clock>,
@@ -35,6 +39,7 @@ impl TenancyBuilder {
             identification: Identification::new(),
             cors: None,
             authenticators: Vec::new(),
+            keys: None,
             permissions: None,
             audit: Arc::new(TracingAuditSink),
             clock: Arc::new(SystemClock),
@@ -64,6 +69,15 @@ impl TenancyBuilder {
         self
     }
 
+    /// Accepts [API keys](crate::key), beside what authenticators verify. Default: none.
+    ///
+    /// A credential that begins with the brand of the keys is a key and nothing else: no
+    /// authenticator sees it.
+    pub fn keys(mut self, keys: ApiKeys) -> Self {
+        self.keys = Some(keys);
+        self
+    }
+
     /// The application's permissions and roles. Default: none, and the four system roles.
     pub fn permissions(mut self, permissions: PermissionRegistry) -> Self {
         self.permissions = Some(permissions);
@@ -88,7 +102,7 @@ impl TenancyBuilder {
         self
     }
 
-    /// How many tenants, memberships, roles and projects are kept in memory, each. Default: 250,000.
+    /// How many tenants, memberships, roles and projects are kept in memory, and API keys, each. Default: 250,000.
     ///
     /// Room is taken as it is used, about half a kilobyte for a tenant.
     pub fn cache_capacity(mut self, entries: usize) -> Self {
@@ -123,9 +137,10 @@ impl TenancyBuilder {
     /// A [`ConfigError`] that says what is wrong and what to do: no authenticator, a rule of
     /// identification that can't apply, an origin that can't be allowed, a staleness bound shorter than two polls.
     pub fn build(self) -> Result<Tenancy, ConfigError> {
-        if self.authenticators.is_empty() {
+        if self.authenticators.is_empty() && self.keys.is_none() {
             return Err(ConfigError::new(
-                "no authenticator: every request would be refused; add one with `authenticator`",
+                "no authenticator: every request would be refused; add one with `authenticator` \
+                 or `keys`",
             ));
         }
         if self.poll_interval.is_zero() || self.max_staleness < 2 * self.poll_interval {
@@ -151,12 +166,20 @@ impl TenancyBuilder {
             Some(policy) => Some(policy.checked(&identification)?),
             None => None,
         };
+        let keys = match self.keys {
+            Some(keys) => {
+                let known = Lookup::new(self.cache_capacity, self.negative_ttl);
+                Some(Keys::new(keys.checked()?, known))
+            }
+            None => None,
+        };
         let inner = Inner {
             directory: self.directory,
             store: self.store,
             identification,
             cors,
             authenticators: self.authenticators,
+            keys,
             permissions,
             base_roles: Arc::new(base_roles),
             audit: self.audit,

@@ -5,6 +5,7 @@
 //! goes before the caches, so that each thing is loaded at most once per request.
 
 mod agree;
+mod key;
 mod look;
 mod page;
 
@@ -130,8 +131,13 @@ impl Decision<'_> {
             Presented::Fault(fault) => return refuse(RefusalKind::Unauthenticated, fault.reason()),
             Presented::Text(text) => *text,
             Presented::OwnedText(text) => Credential::new(text),
-            Presented::Verified(principal) => return self.holding(Arc::clone(principal)),
+            Presented::Verified(principal) => return self.admitted_before(principal),
         };
+        if let Some(keys) = &self.engine.keys
+            && keys.config.format.recognizes(credential.expose())
+        {
+            return self.key_holder(keys, credential).map(Some);
+        }
         for (index, authenticator) in self.engine.authenticators.iter().enumerate() {
             let verdict = match self.fills.verdict(index) {
                 Some(verdict) => verdict,
@@ -147,6 +153,14 @@ impl Decision<'_> {
             };
         }
         refuse(RefusalKind::Unauthenticated, "credential-unknown-kind")
+    }
+
+    /// Whoever was admitted before: a key is looked at again, anything else must still hold.
+    fn admitted_before(&self, principal: &Arc<Principal>) -> Step<Option<Arc<Principal>>> {
+        match (&principal.actor, &self.engine.keys) {
+            (Actor::Key(id), Some(keys)) => self.key_holder_again(keys, *id).map(Some),
+            _ => self.holding(Arc::clone(principal)),
+        }
     }
 
     /// A verified credential must hold now, also when it came from a cache.
@@ -189,9 +203,18 @@ impl Decision<'_> {
             None => anonymous(),
         };
         // Membership comes before status: a stranger does not learn that a tenant is suspended.
-        let role = match &principal.actor {
-            Actor::User(user) => Some(self.membership(tenant.id, *user)?.role.clone()),
-            Actor::Service(_) | Actor::Anonymous | Actor::System => None,
+        // A key is worth what its creator's membership is worth now.
+        let subject = match (&principal.actor, principal.on_behalf_of) {
+            (Actor::User(user), _) => Some(*user),
+            (Actor::Key(_), Some(creator)) => Some(creator),
+            (Actor::Key(_), None) => {
+                return refuse(RefusalKind::TenantNotFound, "key-without-creator");
+            }
+            (Actor::Service(_) | Actor::Anonymous | Actor::System, _) => None,
+        };
+        let role = match subject {
+            Some(user) => Some(self.membership(tenant.id, user)?.role.clone()),
+            None => None,
         };
         match tenant.status {
             status if status.is_served() => {}
@@ -207,13 +230,14 @@ impl Decision<'_> {
             }
             _ => return refuse(RefusalKind::TenantInactive, "tenant-inactive"),
         }
-        let project = self.project(tenant.id, principal.user())?;
+        let project = self.project(tenant.id, subject, principal.project)?;
         let permissions =
             self.permissions(&principal, tenant.id, role.as_ref(), project.as_deref())?;
         Ok(Parts {
             tenant,
+            // A key has no role of its own: whoever asks for a role must not get its creator's.
+            role: role.filter(|_| principal.user().is_some()),
             principal,
-            role,
             project: project.map(|access| access.project.id),
             permissions,
         })
@@ -229,7 +253,7 @@ impl Decision<'_> {
         let Some(role) = role else {
             return Ok(match principal.actor {
                 Actor::Service(_) | Actor::System => principal.scope,
-                Actor::User(_) | Actor::Anonymous => PermissionSet::EMPTY,
+                Actor::User(_) | Actor::Key(_) | Actor::Anonymous => PermissionSet::EMPTY,
             });
         };
         let table = self.roles(tenant)?;

@@ -5,10 +5,10 @@ use std::{net::IpAddr, sync::Arc};
 use zeroize::Zeroizing;
 
 use crate::{
-    CorsPolicy, Credential, Identification, Principal, ProjectId, Rejection, RequestView,
-    RouteNeeds, TenantId,
+    Credential, Identification, Principal, ProjectId, Rejection, RequestView, RouteNeeds, TenantId,
     authenticator::MAX_CREDENTIAL_LEN,
     cors::{Claim, OriginFault},
+    engine::{Inner, keys::Keys},
     identification::{Hint, HintFault, HintSource, KeyRef},
     request::Field,
 };
@@ -34,13 +34,12 @@ pub(super) struct Facts<'a> {
 }
 
 impl<'a> Facts<'a> {
-    pub(super) fn read(
-        rules: &Identification,
-        cors: Option<&CorsPolicy>,
-        request: &'a dyn RequestView,
-        needs: RouteNeeds,
-    ) -> Self {
-        let origin = cors.map_or(Ok(Claim::Unsaid), |policy| policy.claim(rules, request));
+    pub(super) fn read(engine: &Inner, request: &'a dyn RequestView, needs: RouteNeeds) -> Self {
+        let rules = &engine.identification;
+        let origin = engine
+            .cors
+            .as_ref()
+            .map_or(Ok(Claim::Unsaid), |policy| policy.claim(rules, request));
         let mut hints = rules.hints(request);
         if let (Ok(hints), Ok(Claim::Tenant(key))) = (&mut hints, &origin) {
             hints.push(Hint {
@@ -49,7 +48,7 @@ impl<'a> Facts<'a> {
             });
         }
         Self {
-            presented: read_bearer(request),
+            presented: read_credential(engine.keys.as_ref(), request),
             origin,
             hints,
             project: rules.project(request),
@@ -112,7 +111,30 @@ impl<'a> Facts<'a> {
     }
 }
 
-/// Reads `Authorization: Bearer …` (RFC 6750 §2.1), the only place a credential is looked for.
+/// Reads the credential: from `Authorization`, or from the header field of API keys if there is one.
+fn read_credential<'a>(keys: Option<&Keys>, request: &'a dyn RequestView) -> Presented<'a> {
+    let bearer = read_bearer(request);
+    let config = keys.map(|keys| &keys.config);
+    let Some((config, name)) = config.and_then(|c| Some((c, c.header.as_deref()?))) else {
+        return bearer;
+    };
+    let text = match request.header(name) {
+        Field::Absent => return bearer,
+        Field::Repeated => return Presented::Fault(Rejection::new("credential-repeated")),
+        Field::NotText => return Presented::Fault(Rejection::new("credential-not-text")),
+        Field::One(text) => text,
+    };
+    match bearer {
+        // Which of two would count is nothing that a caller may choose.
+        Presented::Nothing if config.format.recognizes(text) => {
+            Presented::Text(Credential::new(text))
+        }
+        Presented::Nothing => Presented::Fault(Rejection::new("credential-malformed")),
+        _ => Presented::Fault(Rejection::new("credential-repeated")),
+    }
+}
+
+/// Reads `Authorization: Bearer …` (RFC 6750 §2.1).
 fn read_bearer(request: &dyn RequestView) -> Presented<'_> {
     let value = match request.header("authorization") {
         Field::Absent => return Presented::Nothing,

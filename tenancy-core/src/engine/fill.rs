@@ -4,9 +4,9 @@ use std::sync::{Arc, LazyLock};
 
 use super::Tenancy;
 use crate::{
-    Actor, Credential, DirectoryError, LookupError, Membership, Principal, Project, ProjectId,
-    Reach, RoleName, RoleTable, Tenant, TenantId, TenantKey, Timestamp, UserId, Verdict,
-    identification::KeyRef,
+    Actor, Credential, DirectoryError, KeyId, LookupError, Membership, Principal, Project,
+    ProjectId, Reach, RoleName, RoleTable, Tenant, TenantId, TenantKey, Timestamp, UserId, Verdict,
+    identification::KeyRef, key::KnownKey,
 };
 
 /// A project as asked for by one user, or by nobody who is a user.
@@ -19,6 +19,7 @@ pub(super) enum Miss {
     Feed,
     /// An authenticator, by position, needs to look the credential up.
     Credential(usize),
+    Key(KeyId),
     Tenant(TenantKey),
     Membership(TenantId, UserId),
     Roles(TenantId),
@@ -39,6 +40,7 @@ pub(super) struct Fills {
     verdicts: Vec<(usize, Arc<Principal>)>,
     rejected: Option<(usize, crate::Rejection)>,
     not_mine: Vec<usize>,
+    key: Option<(KeyId, Option<Arc<KnownKey>>)>,
     tenants: Vec<(TenantKey, Option<Arc<Tenant>>)>,
     membership: Option<(TenantId, UserId, Option<Arc<Membership>>)>,
     roles: Option<(TenantId, Arc<RoleTable>)>,
@@ -61,6 +63,7 @@ impl Fills {
     pub(super) fn are_empty(&self) -> bool {
         self.feed_answered.is_none()
             && self.verdicts.is_empty()
+            && self.key.is_none()
             && self.tenants.is_empty()
             && self.membership.is_none()
             && self.roles.is_none()
@@ -81,6 +84,13 @@ impl Fills {
         match &self.rejected {
             Some((at, rejection)) if *at == index => Some(Verdict::Rejected(rejection.clone())),
             _ => self.not_mine.contains(&index).then_some(Verdict::NotMine),
+        }
+    }
+
+    pub(super) fn key(&self, id: KeyId) -> Option<Option<Arc<KnownKey>>> {
+        match &self.key {
+            Some((at, found)) if *at == id => Some(found.clone()),
+            _ => None,
         }
     }
 
@@ -147,6 +157,7 @@ impl Tenancy {
             Miss::Credential(index) => {
                 self.fill_credential(index, credential, fills, now).await?;
             }
+            Miss::Key(id) => fills.key = Some((id, self.load_key(id, now).await?)),
             Miss::Tenant(key) => {
                 let found = self.load_tenant(key.clone(), now).await?;
                 fills.tenants.push((key, found));

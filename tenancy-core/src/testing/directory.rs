@@ -1,5 +1,7 @@
 //! A directory that can be watched, switched off, and made to wait.
 
+mod keys;
+
 use std::{
     fmt,
     sync::{
@@ -24,7 +26,7 @@ const OUTAGE: &str = "connection to 10.1.2.3:5432 as tenancy_app was reset";
 /// A [`MemoryDirectory`] whose answers can be counted, withheld and turned into errors: to see what
 /// a service does when its directory is slow or gone.
 ///
-/// Writes always go through; clones share everything.
+/// Writes go through, but for last uses of API keys and their digests; clones share everything.
 ///
 /// ```
 /// use tenancy_core::{MemoryDirectory, TenantDirectory, TenantId, testing::SwitchedDirectory};
@@ -47,6 +49,7 @@ struct Inner {
     holds_writes: AtomicBool,
     open: watch::Sender<bool>,
     questions: AtomicUsize,
+    uses_written: AtomicUsize,
 }
 
 impl SwitchedDirectory {
@@ -60,6 +63,7 @@ impl SwitchedDirectory {
             holds_writes: AtomicBool::new(false),
             open: watch::Sender::new(true),
             questions: AtomicUsize::new(0),
+            uses_written: AtomicUsize::new(0),
         }))
     }
 
@@ -98,6 +102,12 @@ impl SwitchedDirectory {
     #[must_use]
     pub fn questions(&self) -> usize {
         self.0.questions.load(Ordering::SeqCst)
+    }
+
+    /// How many times last uses of API keys have been written.
+    #[must_use]
+    pub fn uses_written(&self) -> usize {
+        self.0.uses_written.load(Ordering::SeqCst)
     }
 
     async fn asked(&self) -> Result<&MemoryDirectory, DirectoryError> {

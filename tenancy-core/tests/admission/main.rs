@@ -11,5 +11,6 @@ mod contexts;
 mod cors;
 mod credentials;
 mod hints;
+mod keys;
 mod support;
 mod watch;

@@ -40,6 +40,13 @@ impl World {
     }
 
     pub(crate) async fn with(options: impl FnOnce(TenancyBuilder) -> TenancyBuilder) -> Self {
+        Self::over(|_, builder| options(builder)).await
+    }
+
+    /// With options that need the directory.
+    pub(crate) async fn over(
+        options: impl FnOnce(SwitchedDirectory, TenancyBuilder) -> TenancyBuilder,
+    ) -> Self {
         let directory = SwitchedDirectory::new(MemoryDirectory::new());
         let clock = Arc::new(ManualClock::now_frozen());
         let audit = Arc::new(MemoryAuditSink::new(1_000));
@@ -60,7 +67,7 @@ impl World {
             .permissions(permissions)
             .shared_audit(audit.clone())
             .clock(clock.clone());
-        let tenancy = options(builder).build().unwrap();
+        let tenancy = options(directory.clone(), builder).build().unwrap();
         let (alice, bob) = (UserId::new(), UserId::new());
         let acme = provision(&directory, "acme", alice).await;
         let globex = provision(&directory, "globex", bob).await;

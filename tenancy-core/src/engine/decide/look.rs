@@ -40,11 +40,18 @@ impl Decision<'_> {
         &self,
         tenant: TenantId,
         user: Option<UserId>,
+        confined_to: Option<ProjectId>,
     ) -> Step<Option<Arc<ProjectAccess>>> {
-        let project: ProjectId = match &self.facts.project {
-            Ok(Some(project)) => *project,
-            Ok(None) => return Ok(None),
+        let named = match &self.facts.project {
+            Ok(named) => *named,
             Err(fault) => return refuse(RefusalKind::TenantNotFound, fault.reason),
+        };
+        let project: ProjectId = match (named, confined_to) {
+            (Some(named), Some(own)) if named != own => {
+                return refuse(RefusalKind::TenantNotFound, "project-not-of-credential");
+            }
+            (Some(project), _) | (None, Some(project)) => project,
+            (None, None) => return Ok(None),
         };
         let key = (tenant, project, user);
         let found = match self.fills.project(&key) {

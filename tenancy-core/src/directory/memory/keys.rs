@@ -1,0 +1,157 @@
+//! API keys in memory.
+
+use async_trait::async_trait;
+
+use super::{MemoryDirectory, State};
+use crate::{
+    DirectoryError, KeyId, StoreError, StoreErrorKind, TenantId, Timestamp,
+    key::{ApiKey, KeyChange, KeyDigest, KeyDirectory, KeyRange, KeyRotation, KeyStore},
+};
+
+impl State {
+    fn key(&mut self, tenant: TenantId, id: KeyId) -> Result<&mut ApiKey, StoreError> {
+        self.keys
+            .get_mut(&id)
+            .filter(|key| key.tenant == tenant)
+            .ok_or_else(|| {
+                let message = format!("there is no key `{id}` in tenant `{tenant}`");
+                StoreError::new(StoreErrorKind::NotFound, message)
+            })
+    }
+
+    fn insert_key(&mut self, key: &ApiKey) -> Result<(), StoreError> {
+        if self.keys.contains_key(&key.id) {
+            let taken = format!("the id `{}` is taken", key.id);
+            return Err(StoreError::new(StoreErrorKind::Conflict, taken));
+        }
+        let unknown = key
+            .project
+            .filter(|project| !self.projects.contains_key(&(key.tenant, *project)));
+        if let Some(project) = unknown {
+            let message = format!("there is no project `{project}` in tenant `{}`", key.tenant);
+            return Err(StoreError::new(StoreErrorKind::NotFound, message));
+        }
+        self.touch(key.tenant)?;
+        self.keys.insert(key.id, key.clone());
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl KeyDirectory for MemoryDirectory {
+    async fn find_key(&self, key: KeyId) -> Result<Option<ApiKey>, DirectoryError> {
+        Ok(self.read().keys.get(&key).cloned())
+    }
+}
+
+#[async_trait]
+impl KeyStore for MemoryDirectory {
+    async fn insert_key(&self, key: &ApiKey) -> Result<(), StoreError> {
+        self.write().insert_key(key)
+    }
+
+    async fn list_keys(
+        &self,
+        tenant: TenantId,
+        after: Option<KeyId>,
+        limit: u32,
+    ) -> Result<Vec<ApiKey>, StoreError> {
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        Ok(self
+            .read()
+            .keys
+            .values()
+            .filter(|key| key.tenant == tenant && after.is_none_or(|after| key.id > after))
+            .take(limit)
+            .cloned()
+            .collect())
+    }
+
+    async fn change_key(
+        &self,
+        tenant: TenantId,
+        key: KeyId,
+        change: &KeyChange,
+    ) -> Result<ApiKey, StoreError> {
+        let mut state = self.write();
+        let record = state.key(tenant, key)?;
+        change.apply(record);
+        let changed = record.clone();
+        state.touch(tenant)?;
+        Ok(changed)
+    }
+
+    async fn rotate_key(
+        &self,
+        tenant: TenantId,
+        rotation: &KeyRotation,
+    ) -> Result<ApiKey, StoreError> {
+        let mut state = self.write();
+        let mut old = state.key(tenant, rotation.key)?.clone();
+        let new = old.rotate(
+            rotation.successor,
+            rotation.digest.clone(),
+            rotation.now,
+            rotation.overlap_until,
+        )?;
+        state.insert_key(&new)?;
+        state.keys.insert(old.id, old);
+        Ok(new)
+    }
+
+    async fn revoke_tenant_keys(&self, tenant: TenantId, at: Timestamp) -> Result<u64, StoreError> {
+        let mut state = self.write();
+        state.touch(tenant)?;
+        let mut revoked = 0;
+        for key in state.keys.values_mut() {
+            if key.tenant == tenant && key.revoked_at.is_none() {
+                key.revoked_at = Some(at);
+                revoked += 1;
+            }
+        }
+        Ok(revoked)
+    }
+
+    async fn revoke_key_range(
+        &self,
+        range: &KeyRange,
+        at: Timestamp,
+    ) -> Result<Vec<(TenantId, u64)>, StoreError> {
+        let mut state = self.write();
+        let mut revoked = std::collections::BTreeMap::new();
+        for (_, key) in state.keys.range_mut(range.first..=range.last) {
+            if key.environment == range.environment && key.revoked_at.is_none() {
+                key.revoked_at = Some(at);
+                *revoked.entry(key.tenant).or_insert(0) += 1;
+            }
+        }
+        for tenant in revoked.keys() {
+            state.touch(*tenant)?;
+        }
+        Ok(revoked.into_iter().collect())
+    }
+
+    async fn note_uses(&self, uses: &[(KeyId, Timestamp)]) -> Result<(), StoreError> {
+        let mut state = self.write();
+        for (id, at) in uses {
+            if let Some(key) = state.keys.get_mut(id) {
+                key.last_used_at = key.last_used_at.max(Some(*at));
+            }
+        }
+        Ok(())
+    }
+
+    async fn replace_digest(
+        &self,
+        key: KeyId,
+        expected: &KeyDigest,
+        new: &KeyDigest,
+    ) -> Result<bool, StoreError> {
+        let mut state = self.write();
+        let Some(record) = state.keys.get_mut(&key).filter(|k| k.digest == *expected) else {
+            return Ok(false);
+        };
+        record.digest = new.clone();
+        Ok(true)
+    }
+}

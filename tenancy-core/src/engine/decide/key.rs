@@ -1,0 +1,77 @@
+//! API keys: who a key speaks for, decided from its record for each request.
+
+use std::sync::Arc;
+
+use super::{Decision, Step, Stop};
+use crate::{
+    Credential, KeyId, Principal, RefusalKind, Rejection,
+    cache::Probe,
+    engine::{fill::Miss, keys::Keys, refused::Refused},
+    key::{KnownKey, reason},
+};
+
+impl Decision<'_> {
+    /// Who presents this key.
+    pub(super) fn key_holder(
+        &self,
+        keys: &Keys,
+        credential: Credential<'_>,
+    ) -> Step<Arc<Principal>> {
+        let presented = match keys.config.format.read(credential.expose()) {
+            Ok(presented) => presented,
+            Err(rejection) => return Err(Stop::Refused(rejected(&rejection))),
+        };
+        let id = presented.id();
+        let Some(known) = self.known_key(keys, id)? else {
+            let rejection = keys.verify_nothing(&presented);
+            return Err(Stop::Refused(about(id, &rejection)));
+        };
+        // Whether the text is right comes before anything that the record says.
+        keys.verify(&presented, &known)
+            .map_err(|rejection| Stop::Refused(about(id, &rejection)))?;
+        let principal = self.usable_key(keys, &known)?;
+        keys.note_use(&known, self.now);
+        Ok(principal)
+    }
+
+    /// Who was admitted with this key before, if it can still be used.
+    pub(super) fn key_holder_again(&self, keys: &Keys, id: KeyId) -> Step<Arc<Principal>> {
+        match self.known_key(keys, id)? {
+            Some(known) => self.usable_key(keys, &known),
+            None => Err(Stop::Refused(about(id, &reason::UNKNOWN))),
+        }
+    }
+
+    fn usable_key(&self, keys: &Keys, known: &Arc<KnownKey>) -> Step<Arc<Principal>> {
+        match keys.usable(known, self.facts.ip, self.now) {
+            Ok(()) => Ok(Arc::clone(&known.principal)),
+            Err(rejection) => {
+                let mut refused = about(known.record.id, &rejection);
+                refused.tenant = Some(known.record.tenant);
+                Err(Stop::Refused(refused))
+            }
+        }
+    }
+
+    fn known_key(&self, keys: &Keys, id: KeyId) -> Step<Option<Arc<KnownKey>>> {
+        if let Some(filled) = self.fills.key(id) {
+            return Ok(filled);
+        }
+        let stamps = &self.engine.stamps;
+        let found = |known: &Arc<KnownKey>| stamps.of(known.record.tenant);
+        let probe = || keys.known.probe(&id, found, || stamps.of_any(), self.now);
+        match self.cached(probe)? {
+            Probe::Found(known) => Ok(Some(known)),
+            Probe::Absent => Ok(None),
+            Probe::Unknown => Err(Stop::Miss(Miss::Key(id))),
+        }
+    }
+}
+
+fn rejected(rejection: &Rejection) -> Refused {
+    Refused::new(RefusalKind::Unauthenticated, rejection.reason())
+}
+
+fn about(id: KeyId, rejection: &Rejection) -> Refused {
+    rejected(rejection).target(format!("key:{id}"))
+}

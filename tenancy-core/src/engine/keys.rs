@@ -1,0 +1,112 @@
+//! API keys in the engine: what is configured, what is cached, which uses wait to be written.
+
+mod admin;
+mod operator;
+mod uses;
+
+use std::{net::IpAddr, sync::Arc};
+
+pub use admin::KeyAdmin;
+use uses::Uses;
+
+use super::Tenancy;
+use crate::{
+    DirectoryError, KeyId, Rejection, Timestamp,
+    cache::Lookup,
+    key::{ApiKeys, KeyMatch, KnownKey, PresentedKey, reason},
+};
+
+#[derive(Debug)]
+pub(super) struct Keys {
+    pub(super) config: ApiKeys,
+    pub(super) known: Lookup<KeyId, Arc<KnownKey>>,
+    uses: Uses,
+}
+
+impl Keys {
+    pub(super) fn new(config: ApiKeys, known: Lookup<KeyId, Arc<KnownKey>>) -> Self {
+        Self {
+            config,
+            known,
+            uses: Uses::default(),
+        }
+    }
+
+    /// Whether the text is this key's, compared in constant time.
+    pub(super) fn verify(
+        &self,
+        text: &PresentedKey<'_>,
+        known: &KnownKey,
+    ) -> Result<(), Rejection> {
+        match self.config.hasher.verify(text, &known.record.digest) {
+            KeyMatch::Current => Ok(()),
+            KeyMatch::Outdated => {
+                known
+                    .renewed
+                    .get_or_init(|| self.config.hasher.digest(text));
+                Ok(())
+            }
+            KeyMatch::Mismatch => Err(reason::SECRET),
+            KeyMatch::UnknownVersion => {
+                tracing::warn!(
+                    key.id = %known.record.id,
+                    pepper.version = known.record.digest.version(),
+                    "an API key was hashed with a pepper that is not configured; rotate the key"
+                );
+                Err(reason::PEPPER)
+            }
+        }
+    }
+
+    /// Takes as long as [`verify`](Self::verify), for a key that there is not.
+    pub(super) fn verify_nothing(&self, text: &PresentedKey<'_>) -> Rejection {
+        std::hint::black_box(self.config.hasher.digest(text));
+        reason::UNKNOWN
+    }
+
+    /// Whether the key can be used now, by a caller with this address.
+    pub(super) fn usable(
+        &self,
+        known: &KnownKey,
+        ip: Option<IpAddr>,
+        now: Timestamp,
+    ) -> Result<(), Rejection> {
+        let environment = self.config.format.environment();
+        known.record.usable(environment, ip, now)
+    }
+
+    /// Notes that a key was used; nothing is written now.
+    pub(super) fn note_use(&self, known: &Arc<KnownKey>, now: Timestamp) {
+        if known.used(now) {
+            self.uses.push(Arc::clone(known));
+        }
+    }
+}
+
+impl Tenancy {
+    pub(super) async fn load_key(
+        &self,
+        id: KeyId,
+        now: Timestamp,
+    ) -> Result<Option<Arc<KnownKey>>, DirectoryError> {
+        let inner = self.inner();
+        let Some(keys) = &inner.keys else {
+            return Ok(None);
+        };
+        let before = inner.stamps.of_any();
+        // Whose key it is is known only afterwards, as with a tenant's name.
+        let keep = |known: &Arc<KnownKey>| {
+            let stamp = inner.stamps.of(known.record.tenant);
+            inner.stamps.undisturbed_since(before).then_some(stamp)
+        };
+        let store = Arc::clone(&keys.config.store);
+        let permissions = inner.permissions.clone();
+        let load = || async move {
+            let found = store.find_key(id).await?;
+            // A store that answers with another key must not open anything.
+            let found = found.filter(|record| record.id == id);
+            Ok(found.map(|record| Arc::new(KnownKey::new(record, &permissions))))
+        };
+        keys.known.load(id, before, keep, now, load).await
+    }
+}

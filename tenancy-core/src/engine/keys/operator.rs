@@ -1,0 +1,113 @@
+//! Revoking in an emergency: keys of whichever tenant, by operators, with a reason.
+
+use super::KeyAdmin;
+use crate::{
+    DirectoryError, KeyId, Outcome, StoreError, StoreErrorKind, TenantId,
+    key::{ApiKey, KeyChange},
+};
+
+/// For operators: the reason is audited, and a blank one is refused.
+///
+/// # Security
+/// These reach across tenants: never lead a tenant's own users here.
+impl KeyAdmin {
+    /// Revokes a key of whichever tenant, known by its id.
+    ///
+    /// # Errors
+    /// A [`StoreError`] if there is no such key, or the reason is blank.
+    pub async fn revoke_any(&self, key: KeyId, reason: &str) -> Result<ApiKey, StoreError> {
+        let reason = given(reason)?;
+        let store = &self.configured()?.config.store;
+        let found = store.find_key(key).await.map_err(StoreError::unavailable)?;
+        let Some(found) = found else {
+            let message = format!("there is no key `{key}`");
+            return Err(StoreError::new(StoreErrorKind::NotFound, message));
+        };
+        let change = KeyChange::Revoked(self.now());
+        let change = store.change_key(found.tenant, key, &change);
+        self.noted("key.revoke", found.tenant, key, Some(reason), change)
+            .await
+    }
+
+    /// Revokes the key of a text that somebody found: for the reports of secret scanners.
+    ///
+    /// Returns `None` if the text is no key of this service's: whoever knows only the id, which is
+    /// no secret, revokes nothing.
+    ///
+    /// # Errors
+    /// A [`StoreError`] if the store did not answer, or the reason is blank.
+    pub async fn revoke_leaked(
+        &self,
+        text: &str,
+        reason: &str,
+    ) -> Result<Option<ApiKey>, StoreError> {
+        let reason = given(reason)?;
+        let keys = self.configured()?;
+        let Ok(presented) = keys.config.format.read(text) else {
+            return Ok(None);
+        };
+        let known = self.engine.load_key(presented.id(), self.now()).await;
+        let known = known.map_err(|error: DirectoryError| StoreError::unavailable(error))?;
+        match known {
+            Some(known) if keys.verify(&presented, &known).is_ok() => {
+                self.revoke_any(known.record.id, reason).await.map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Revokes all keys of a tenant, and returns how many that were.
+    ///
+    /// # Errors
+    /// A [`StoreError`] if there is no such tenant, or the reason is blank.
+    pub async fn revoke_tenant(&self, tenant: TenantId, reason: &str) -> Result<u64, StoreError> {
+        let reason = given(reason)?;
+        let store = &self.configured()?.config.store;
+        let entry = self.entry("key.revoke-tenant", Some(reason)).tenant(tenant);
+        let change = store.revoke_tenant_keys(tenant, self.now());
+        self.engine.noted(entry, Some(tenant), change).await
+    }
+
+    /// Revokes all keys whose text begins alike, of whichever tenants: everything of this
+    /// environment for `acme_live_`. Returns how many of which tenant.
+    ///
+    /// Besides the whole, what befell each tenant is audited. Drops all caches of this process.
+    ///
+    /// # Errors
+    /// [`StoreErrorKind::Invalid`] if no key begins so or the reason is blank; else a [`StoreError`]
+    /// of the store.
+    pub async fn revoke_prefix(
+        &self,
+        prefix: &str,
+        reason: &str,
+    ) -> Result<Vec<(TenantId, u64)>, StoreError> {
+        let reason = given(reason)?;
+        let keys = self.configured()?;
+        let range = keys
+            .config
+            .format
+            .range(prefix)
+            .map_err(|error| StoreError::new(StoreErrorKind::Invalid, error.to_string()))?;
+        let entry = self.entry("key.revoke-prefix", Some(reason));
+        let entry = entry.target(format!("keys:{range}"));
+        let change = keys.config.store.revoke_key_range(&range, self.now());
+        let revoked = self.engine.noted(entry, None, change).await?;
+        for (tenant, count) in &revoked {
+            let mut entry = self
+                .entry("key.revoke-prefix", Some(reason))
+                .tenant(*tenant);
+            entry.outcome = Outcome::Allowed;
+            let entry = entry.target(format!("keys:{count}"));
+            self.engine.inner().audit.record(entry);
+        }
+        Ok(revoked)
+    }
+}
+
+fn given(reason: &str) -> Result<&str, StoreError> {
+    if reason.trim().is_empty() {
+        let message = "revoking across tenants needs a reason for the audit trail";
+        return Err(StoreError::new(StoreErrorKind::Invalid, message));
+    }
+    Ok(reason)
+}

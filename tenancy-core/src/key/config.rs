@@ -1,0 +1,59 @@
+//! What an engine needs to know about API keys.
+
+use std::sync::Arc;
+
+use super::{KeyFormat, KeyHasher, KeyStore};
+use crate::{ConfigError, request::is_field_name};
+
+/// API keys of one service: their format, how they are hashed, and where they are kept.
+///
+/// Given to [`TenancyBuilder::keys`](crate::TenancyBuilder::keys). Keys arrive as
+/// `Authorization: Bearer <key>`, beside tokens: the brand tells them apart.
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct ApiKeys {
+    pub(crate) format: KeyFormat,
+    pub(crate) hasher: Arc<dyn KeyHasher>,
+    pub(crate) store: Arc<dyn KeyStore>,
+    pub(crate) header: Option<Box<str>>,
+}
+
+impl ApiKeys {
+    /// Keys of this format, hashed so, in this store.
+    ///
+    /// # Security
+    /// The store must be the engine's directory, or a part of it: caches hear of a revocation
+    /// through the directory's feed.
+    pub fn new(
+        format: KeyFormat,
+        hasher: impl KeyHasher + 'static,
+        store: impl KeyStore + 'static,
+    ) -> Self {
+        Self {
+            format,
+            hasher: Arc::new(hasher),
+            store: Arc::new(store),
+            header: None,
+        }
+    }
+
+    /// Takes keys from this header field too, such as `x-api-key`. Default: none.
+    ///
+    /// A request with both this field and `Authorization` is refused: two credentials have no
+    /// precedence.
+    pub fn header(mut self, name: &str) -> Self {
+        self.header = Some(name.to_ascii_lowercase().into());
+        self
+    }
+
+    pub(crate) fn checked(self) -> Result<Self, ConfigError> {
+        match &self.header {
+            Some(name) if !is_field_name(name) || **name == *"authorization" => {
+                Err(ConfigError::new(format!(
+                    "`{name}` can't be the header field of API keys; take one such as `x-api-key`"
+                )))
+            }
+            _ => Ok(self),
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! A key as it is cached: its record, and the principal it makes.
+
+use std::{
+    fmt,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, AtomicI64, Ordering},
+    },
+    time::Duration,
+};
+
+use super::{ApiKey, KeyDigest};
+use crate::{Actor, PermissionRegistry, Principal, Reach, Timestamp};
+
+/// Uses closer together than this are one.
+const RESOLUTION: Duration = Duration::from_secs(1);
+
+/// A key that was loaded. Whether it can be used is asked anew for every request.
+pub(crate) struct KnownKey {
+    pub(crate) record: ApiKey,
+    pub(crate) principal: Arc<Principal>,
+    /// The digest to store in place of one that was made with the previous pepper.
+    pub(crate) renewed: OnceLock<KeyDigest>,
+    last_used: AtomicI64,
+    /// Whether a use waits to be written.
+    queued: AtomicBool,
+}
+
+impl KnownKey {
+    pub(crate) fn new(record: ApiKey, permissions: &PermissionRegistry) -> Self {
+        let mut principal = Principal::new(
+            Actor::Key(record.id),
+            Reach::Bound(record.tenant.into()),
+            "api-key",
+        );
+        principal.on_behalf_of = Some(record.creator);
+        principal.project = record.project;
+        principal.issued_at = Some(record.created_at);
+        principal.expires_at = record.ends_at();
+        principal.scope = permissions.scope(record.scopes.iter().map(crate::Grant::as_str));
+        let last_used = record
+            .last_used_at
+            .map_or(i64::MIN, Timestamp::as_unix_micros);
+        Self {
+            record,
+            principal: Arc::new(principal),
+            renewed: OnceLock::new(),
+            last_used: AtomicI64::new(last_used),
+            queued: AtomicBool::new(false),
+        }
+    }
+
+    /// Notes a use; returns whether it has to be queued for writing.
+    pub(crate) fn used(&self, now: Timestamp) -> bool {
+        let now_micros = now.as_unix_micros();
+        let last = Timestamp::from_unix_micros(self.last_used.load(Ordering::Relaxed));
+        if now.since(last) < RESOLUTION && self.renewed.get().is_none() {
+            return false;
+        }
+        self.last_used.fetch_max(now_micros, Ordering::Relaxed);
+        self.queue()
+    }
+
+    /// Claims a place in the queue; false if it has one.
+    pub(crate) fn queue(&self) -> bool {
+        !self.queued.swap(true, Ordering::AcqRel)
+    }
+
+    /// Leaves the queue, and tells the newest use: one that comes after is queued anew.
+    pub(crate) fn dequeue(&self) -> Timestamp {
+        self.queued.store(false, Ordering::Release);
+        Timestamp::from_unix_micros(self.last_used.load(Ordering::Acquire))
+    }
+}
+
+impl fmt::Debug for KnownKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KnownKey")
+            .field("id", &self.record.id)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,181 @@
+//! Stores of keys.
+
+use std::fmt;
+
+use async_trait::async_trait;
+use serde_json::{Map, Value};
+
+use super::{ApiKey, KeyDigest, KeyNetworks, KeyRange};
+use crate::{DirectoryError, Grant, KeyId, StoreError, TenantId, Timestamp};
+
+/// A change of a key's record.
+#[derive(Debug, Clone, PartialEq)]
+#[allow(
+    clippy::exhaustive_enums,
+    reason = "a store that ignores a change must not compile"
+)]
+pub enum KeyChange {
+    /// Another name.
+    Name(String),
+    /// Other scopes.
+    Scopes(Vec<Grant>),
+    /// Other networks.
+    Networks(KeyNetworks),
+    /// Other metadata, as a whole.
+    Metadata(Map<String, Value>),
+    /// Switched off, or on again.
+    Disabled(bool),
+    /// Revoked at this moment. A key that was revoked keeps the moment of the first time.
+    Revoked(Timestamp),
+}
+
+impl KeyChange {
+    /// Makes the change in a record.
+    pub fn apply(&self, key: &mut ApiKey) {
+        match self {
+            Self::Name(name) => key.name.clone_from(name),
+            Self::Scopes(scopes) => key.scopes.clone_from(scopes),
+            Self::Networks(networks) => key.networks.clone_from(networks),
+            Self::Metadata(metadata) => key.metadata.clone_from(metadata),
+            Self::Disabled(disabled) => key.disabled = *disabled,
+            Self::Revoked(at) => key.revoked_at = key.revoked_at.or(Some(*at)),
+        }
+    }
+}
+
+/// What puts a new key in another's place.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct KeyRotation {
+    /// The key that is replaced.
+    pub key: KeyId,
+    /// The id of the new one.
+    pub successor: KeyId,
+    /// The digest of the new one.
+    pub digest: KeyDigest,
+    /// The moment of now.
+    pub now: Timestamp,
+    /// Until when the replaced key goes on; its own expiry still ends it.
+    pub overlap_until: Timestamp,
+}
+
+impl KeyRotation {
+    /// A rotation.
+    #[must_use]
+    pub const fn new(
+        key: KeyId,
+        successor: KeyId,
+        digest: KeyDigest,
+        now: Timestamp,
+        overlap_until: Timestamp,
+    ) -> Self {
+        Self {
+            key,
+            successor,
+            digest,
+            now,
+            overlap_until,
+        }
+    }
+}
+
+/// Finds keys.
+#[async_trait]
+pub trait KeyDirectory: Send + Sync {
+    /// The key of this id, whatever its state; `None` if there is none.
+    ///
+    /// # Errors
+    /// A [`DirectoryError`] if the store did not answer; never for what is not there.
+    async fn find_key(&self, key: KeyId) -> Result<Option<ApiKey>, DirectoryError>;
+}
+
+/// Writes keys.
+///
+/// Part of the directory that the engine reads: each call is one transaction, and all but the last
+/// two advance the generation of every tenant they concern in it, so that the
+/// [feed](crate::GenerationFeed) tells. [`conformance::keys`](crate::conformance::keys) checks
+/// all of this.
+///
+/// # Security
+/// A key of another tenant is not found. Nothing here changes an id, a tenant, a creator, an
+/// environment or an expiry, and nothing takes a revocation back.
+#[async_trait]
+pub trait KeyStore: KeyDirectory + fmt::Debug {
+    /// Adds a key; a taken id is a [`Conflict`](crate::StoreErrorKind::Conflict), a project that is
+    /// not the tenant's is not found.
+    ///
+    /// # Errors
+    /// A [`StoreError`] whose kind says why nothing was changed.
+    async fn insert_key(&self, key: &ApiKey) -> Result<(), StoreError>;
+
+    /// A tenant's keys in the order of their ids, at most `limit`, beginning behind `after`.
+    ///
+    /// # Errors
+    /// A [`StoreError`] if the store did not answer; a tenant that does not exist has none.
+    async fn list_keys(
+        &self,
+        tenant: TenantId,
+        after: Option<KeyId>,
+        limit: u32,
+    ) -> Result<Vec<ApiKey>, StoreError>;
+
+    /// Changes a tenant's key, as [`KeyChange::apply`] does, and returns it.
+    ///
+    /// # Errors
+    /// A [`StoreError`] whose kind says why nothing was changed.
+    async fn change_key(
+        &self,
+        tenant: TenantId,
+        key: KeyId,
+        change: &KeyChange,
+    ) -> Result<ApiKey, StoreError>;
+
+    /// Puts a new key in another's place, as [`ApiKey::rotate`] does, and returns the new one.
+    ///
+    /// The record is locked from reading to writing, so that of two rotations one fails, and no
+    /// change in between is lost.
+    ///
+    /// # Errors
+    /// A [`StoreError`] whose kind says why nothing was changed.
+    async fn rotate_key(
+        &self,
+        tenant: TenantId,
+        rotation: &KeyRotation,
+    ) -> Result<ApiKey, StoreError>;
+
+    /// Revokes all keys of a tenant that are not, and returns how many.
+    ///
+    /// # Errors
+    /// A [`StoreError`] whose kind says why nothing was changed.
+    async fn revoke_tenant_keys(&self, tenant: TenantId, at: Timestamp) -> Result<u64, StoreError>;
+
+    /// Revokes all keys in a range that are not, of whichever tenants, and returns how many of
+    /// which.
+    ///
+    /// # Errors
+    /// A [`StoreError`] whose kind says why nothing was changed.
+    async fn revoke_key_range(
+        &self,
+        range: &KeyRange,
+        at: Timestamp,
+    ) -> Result<Vec<(TenantId, u64)>, StoreError>;
+
+    /// Notes when keys were last used; an earlier moment than is noted changes nothing, and so does
+    /// a key that is not there. Advances no generation.
+    ///
+    /// # Errors
+    /// A [`StoreError`] if the store did not answer.
+    async fn note_uses(&self, uses: &[(KeyId, Timestamp)]) -> Result<(), StoreError>;
+
+    /// Replaces a digest, if it is still the expected one; returns whether it was. Advances no
+    /// generation.
+    ///
+    /// # Errors
+    /// A [`StoreError`] if the store did not answer.
+    async fn replace_digest(
+        &self,
+        key: KeyId,
+        expected: &KeyDigest,
+        new: &KeyDigest,
+    ) -> Result<bool, StoreError>;
+}

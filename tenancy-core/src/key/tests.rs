@@ -1,0 +1,17 @@
+//! Tests of keys that need no engine.
+
+mod hashing;
+mod laws;
+mod reading;
+mod records;
+
+use super::*;
+use crate::KeyId;
+
+fn format() -> KeyFormat {
+    KeyFormat::new("acme", Environment::Live).unwrap()
+}
+
+fn key_of(secret: [u8; 32]) -> KeyText {
+    format().write(KeyId::new(), &secret)
+}

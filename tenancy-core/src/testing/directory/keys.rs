@@ -1,0 +1,89 @@
+//! The keys of a directory that can be switched off.
+
+use async_trait::async_trait;
+
+use super::{OUTAGE, SwitchedDirectory};
+use crate::{
+    DirectoryError, KeyId, StoreError, TenantId, Timestamp,
+    key::{ApiKey, KeyChange, KeyDigest, KeyDirectory, KeyRange, KeyRotation, KeyStore},
+};
+
+impl SwitchedDirectory {
+    /// Writes that requests cause, and not people, fail like questions.
+    fn written(&self) -> Result<(), StoreError> {
+        if self.0.down.load(std::sync::atomic::Ordering::Relaxed) {
+            return Err(StoreError::unavailable(OUTAGE));
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl KeyDirectory for SwitchedDirectory {
+    async fn find_key(&self, key: KeyId) -> Result<Option<ApiKey>, DirectoryError> {
+        self.asked().await?.find_key(key).await
+    }
+}
+
+#[async_trait]
+impl KeyStore for SwitchedDirectory {
+    async fn insert_key(&self, key: &ApiKey) -> Result<(), StoreError> {
+        self.0.directory.insert_key(key).await
+    }
+
+    async fn list_keys(
+        &self,
+        tenant: TenantId,
+        after: Option<KeyId>,
+        limit: u32,
+    ) -> Result<Vec<ApiKey>, StoreError> {
+        self.0.directory.list_keys(tenant, after, limit).await
+    }
+
+    async fn change_key(
+        &self,
+        tenant: TenantId,
+        key: KeyId,
+        change: &KeyChange,
+    ) -> Result<ApiKey, StoreError> {
+        self.0.directory.change_key(tenant, key, change).await
+    }
+
+    async fn rotate_key(
+        &self,
+        tenant: TenantId,
+        rotation: &KeyRotation,
+    ) -> Result<ApiKey, StoreError> {
+        self.0.directory.rotate_key(tenant, rotation).await
+    }
+
+    async fn revoke_tenant_keys(&self, tenant: TenantId, at: Timestamp) -> Result<u64, StoreError> {
+        self.0.directory.revoke_tenant_keys(tenant, at).await
+    }
+
+    async fn revoke_key_range(
+        &self,
+        range: &KeyRange,
+        at: Timestamp,
+    ) -> Result<Vec<(TenantId, u64)>, StoreError> {
+        self.0.directory.revoke_key_range(range, at).await
+    }
+
+    async fn note_uses(&self, uses: &[(KeyId, Timestamp)]) -> Result<(), StoreError> {
+        self.written()?;
+        self.0
+            .uses_written
+            .fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        self.0.directory.note_uses(uses).await
+    }
+
+    async fn replace_digest(
+        &self,
+        key: KeyId,
+        expected: &KeyDigest,
+        new: &KeyDigest,
+    ) -> Result<bool, StoreError> {
+        self.written()?;
+        self.0.directory.replace_digest(key, expected, new).await
+    }
+}

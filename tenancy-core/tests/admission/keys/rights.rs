@@ -1,0 +1,151 @@
+//! What a key may do: its creator's rights of now, within its scopes.
+
+use tenancy_core::{
+    DirectoryStore as _, Membership, MembershipStatus, Project, ProjectMembership, SystemRole,
+    key::NewKey,
+};
+
+use super::{alices, issue, with, world};
+use crate::support::{World, answer};
+
+fn readers(w: &World) -> NewKey {
+    NewKey::new(w.acme.id, w.alice, "reads", ["notes:read".parse().unwrap()])
+}
+
+#[tokio::test]
+async fn scopes_only_narrow_the_creators_live_rights() {
+    let w = world().await;
+    let (all, reads) = (issue(&w, alices(&w)).await, issue(&w, readers(&w)).await);
+    let writes = NewKey::new(w.acme.id, w.alice, "w", ["notes:write".parse().unwrap()]);
+    let writes = issue(&w, writes).await;
+    let none = issue(&w, NewKey::new(w.acme.id, w.alice, "none", [])).await;
+    let may = async |key, permission: &str| {
+        let context = w.admit(&with(key)).await.unwrap();
+        context.require(permission).is_ok()
+    };
+    let rights = async || {
+        let mut rights = Vec::new();
+        for key in [&all, &reads, &writes, &none] {
+            rights.push((may(key, "notes:read").await, may(key, "notes:write").await));
+        }
+        rights
+    };
+    assert_eq!(
+        rights().await,
+        [(true, true), (true, false), (false, true), (false, false)]
+    );
+    let viewer = Membership::new(w.acme.id, w.alice, SystemRole::Viewer.name());
+    w.tenancy.admin().put_membership(&viewer).await.unwrap();
+    assert_eq!(
+        rights().await,
+        [(true, false), (true, false), (false, false), (false, false)]
+    );
+}
+
+#[tokio::test]
+async fn a_key_has_no_role_and_is_no_user() {
+    let w = world().await;
+    let key = issue(&w, readers(&w)).await;
+    let context = w.admit(&with(&key)).await.unwrap();
+    assert_eq!((context.role(), context.user_id()), (None, None));
+    assert_eq!(context.principal().on_behalf_of, Some(w.alice));
+    assert_eq!(
+        answer(context.require("notes:write")),
+        (403, "permission-not-held")
+    );
+    let actor = w.last_audit().actor.unwrap().to_string();
+    assert_eq!(actor, format!("key:{}", key.record().id));
+}
+
+#[tokio::test]
+async fn a_key_whose_creator_left_is_a_strangers() {
+    let w = world().await;
+    let key = issue(&w, alices(&w)).await;
+    assert!(w.admit(&with(&key)).await.is_ok());
+    let admin = w.tenancy.admin();
+    let suspended = Membership::new(w.acme.id, w.alice, SystemRole::Owner.name())
+        .with_status(MembershipStatus::Suspended);
+    admin.put_membership(&suspended).await.unwrap();
+    assert_eq!(w.refused(&with(&key)).await, (404, "membership-not-active"));
+    admin.remove_membership(w.acme.id, w.alice).await.unwrap();
+    assert_eq!(w.refused(&with(&key)).await, (404, "not-a-member"));
+}
+
+#[tokio::test]
+async fn a_suspended_tenants_keys_are_told_what_its_members_are() {
+    let w = world().await;
+    let key = issue(&w, alices(&w)).await;
+    assert!(w.admit(&with(&key)).await.is_ok());
+    w.tenancy.admin().suspend(w.acme.id).await.unwrap();
+    assert_eq!(w.refused(&with(&key)).await, (403, "tenant-suspended"));
+    w.tenancy.admin().activate(w.acme.id).await.unwrap();
+    assert!(w.admit(&with(&key)).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_key_of_a_project_is_of_no_other() {
+    let w = world().await;
+    let viewer = Membership::new(w.acme.id, w.alice, SystemRole::Viewer.name());
+    w.tenancy.admin().put_membership(&viewer).await.unwrap();
+    let mut projects = Vec::new();
+    for slug in ["web", "mobile"] {
+        let project = Project::new(w.acme.id, slug.parse().unwrap(), slug);
+        w.directory.put_project(&project).await.unwrap();
+        projects.push(project);
+    }
+    let (own, other) = (&projects[0], &projects[1]);
+    let member = ProjectMembership::new(w.acme.id, own.id, w.alice, SystemRole::Member.name());
+    w.directory.put_project_membership(&member).await.unwrap();
+    let key = issue(&w, alices(&w).project(own.id)).await;
+    let context = w.admit(&with(&key)).await.unwrap();
+    assert_eq!(context.project_id(), Some(own.id));
+    assert!(
+        context.require("notes:write").is_ok(),
+        "by the creator's role in the project"
+    );
+    let naming = |id: String| with(&key).header("x-project-id", id);
+    for _ in 0..3 {
+        assert!(w.admit(&naming(own.id.to_string())).await.is_ok());
+        let refused = w.refused(&naming(other.id.to_string())).await;
+        assert_eq!(refused, (404, "project-not-of-credential"));
+    }
+    let again = w.tenancy.revalidate(&context).await.unwrap();
+    assert_eq!(again.project_id(), Some(own.id));
+    let mut archived = own.clone();
+    archived.archived = true;
+    w.tenancy.admin().put_project(&archived).await.unwrap();
+    assert_eq!(w.refused(&with(&key)).await, (404, "project-unknown"));
+}
+
+#[tokio::test]
+async fn nobody_issues_more_than_they_hold_and_keys_issue_none() {
+    let w = world().await;
+    let host = "acme.notes.example";
+    let write = || ["notes:write".parse().unwrap()];
+    let owner = w.admit(&w.alice_at(host)).await.unwrap();
+    let new = NewKey::in_context(&owner, "w", write()).unwrap();
+    let key = issue(&w, new).await;
+    assert_eq!(
+        (key.record().tenant, key.record().creator),
+        (w.acme.id, w.alice)
+    );
+    let by_key = w.admit(&with(&key)).await.unwrap();
+    assert_eq!(
+        answer(NewKey::in_context(&by_key, "w", write())),
+        (403, "permission-not-held")
+    );
+    let viewer = Membership::new(w.acme.id, w.alice, SystemRole::Viewer.name());
+    w.tenancy.admin().put_membership(&viewer).await.unwrap();
+    let viewer = w.admit(&w.alice_at(host)).await.unwrap();
+    assert_eq!(answer(NewKey::in_context(&viewer, "w", write())).0, 403);
+    assert_eq!(
+        answer(NewKey::in_context(
+            &viewer,
+            "w",
+            ["notes:*".parse().unwrap()]
+        ))
+        .0,
+        403
+    );
+    assert!(NewKey::in_context(&viewer, "all that I may", ["*".parse().unwrap()]).is_ok());
+}
