@@ -1,5 +1,6 @@
 //! Tenants, memberships, projects and roles in PostgreSQL.
 
+mod keys;
 mod read;
 mod rows;
 mod write;

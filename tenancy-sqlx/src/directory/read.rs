@@ -25,7 +25,7 @@ impl PgDirectory {
     }
 
     /// Begins a read-only transaction as nobody: only functions that look names up answer.
-    async fn read_as_nobody(&self, pool: &Connections) -> Result<Open, DirectoryError> {
+    pub(super) async fn read_as_nobody(&self, pool: &Connections) -> Result<Open, DirectoryError> {
         let begin = "BEGIN READ ONLY; SELECT set_config('tenancy.tenant_id', '', true), \
              set_config('statement_timeout', '5000', true)";
         session::begin_batch(pool, begin.to_owned())

@@ -12,7 +12,7 @@ use super::{PgDirectory, rows};
 use crate::session::{self, Open};
 
 impl PgDirectory {
-    async fn write(&self) -> Result<Open, StoreError> {
+    pub(super) async fn write(&self) -> Result<Open, StoreError> {
         let Some(system) = &self.system else {
             return Err(StoreError::new(
                 StoreErrorKind::ReadOnly,
@@ -27,7 +27,7 @@ impl PgDirectory {
 }
 
 /// Sorts what the database says. Values may be a tenant's own, so that the message names none.
-fn refused(error: sqlx::Error) -> StoreError {
+pub(super) fn refused(error: sqlx::Error) -> StoreError {
     let error = match error {
         sqlx::Error::Database(said) => said,
         other => return StoreError::unavailable(other),
@@ -47,7 +47,7 @@ fn refused(error: sqlx::Error) -> StoreError {
     StoreError::new(kind, format!("{message}: {}", error.message()))
 }
 
-async fn commit(tx: Open) -> Result<(), StoreError> {
+pub(super) async fn commit(tx: Open) -> Result<(), StoreError> {
     tx.commit().await.map_err(refused)
 }
 
@@ -58,7 +58,10 @@ fn unknown(tenant: TenantId) -> StoreError {
     )
 }
 
-async fn record(connection: &mut PgConnection, id: TenantId) -> Result<Tenant, StoreError> {
+pub(super) async fn record(
+    connection: &mut PgConnection,
+    id: TenantId,
+) -> Result<Tenant, StoreError> {
     let one = format!(
         "SELECT {} FROM tenancy.tenants AS t WHERE t.id = $1 FOR UPDATE",
         rows::TENANT

@@ -11,7 +11,7 @@ BEGIN
     -- The app role reads its own tenant's part of the registry, and finds ids by name.
     FOREACH registry IN ARRAY ARRAY['tenants', 'domains', 'external_ids', 'memberships', 'roles',
                                     'projects', 'project_memberships', 'generations',
-                                    'audit_log']
+                                    'api_keys', 'audit_log']
     LOOP
         own := format('%I = (SELECT tenancy.current_tenant())',
             CASE registry WHEN 'tenants' THEN 'id' ELSE 'tenant_id' END);
@@ -27,6 +27,11 @@ BEGIN
             EXECUTE format('ALTER TABLE tenancy.%I ENABLE ROW LEVEL SECURITY', registry);
         END IF;
         CONTINUE WHEN registry = 'audit_log';
+        -- The app role finds a key by its id, through a function, and lists none.
+        IF registry = 'api_keys' THEN
+            EXECUTE format('GRANT SELECT, INSERT, UPDATE ON tenancy.api_keys TO %I', system);
+            CONTINUE;
+        END IF;
         EXECUTE format('GRANT SELECT ON tenancy.%I TO %I, %I', registry, app, system);
         -- Only triggers move generations on.
         CONTINUE WHEN registry = 'generations';
@@ -39,7 +44,8 @@ BEGIN
     EXECUTE format(
         'GRANT EXECUTE ON FUNCTION tenancy.current_tenant(), tenancy.current_project(), '
         'tenancy.schema_version(), tenancy.changes_since(bigint), '
-        'tenancy.require_generation(uuid, bigint), tenancy.resolve_tenant(text, text, text) '
+        'tenancy.require_generation(uuid, bigint), tenancy.resolve_tenant(text, text, text), '
+        'tenancy.find_api_key(uuid), tenancy.note_key_uses(uuid[], timestamptz[]) '
         'TO %I, %I', app, system);
 
     -- A table that the application creates later is closed to the service's login until it is

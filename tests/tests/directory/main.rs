@@ -23,6 +23,7 @@ async fn postgres_conforms() -> anyhow::Result<()> {
     for server in Server::all().await? {
         let notes = Notes::start(&server).await?;
         conformance::directory(&notes.directory).await;
+        conformance::keys(&notes.directory).await;
         notes.database.close().await?;
     }
     Ok(())

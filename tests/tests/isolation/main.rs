@@ -4,6 +4,7 @@
 
 mod bulk;
 mod ddl;
+mod keys;
 mod queries;
 mod registry;
 mod settings;

@@ -1,0 +1,96 @@
+//! API keys in the database: the service's login finds one by its id, and sees, changes and counts
+//! none besides.
+
+use sqlx::Executor as _;
+use tenancy_core::{
+    Clock as _, KeyId, SystemClock, Tenant, UserId,
+    key::{ApiKey, Environment, KeyDigest, KeyDirectory as _, KeyStore as _},
+};
+use tenancy_sqlx::TenantPoolOptions;
+use tenancy_tests::notes::{Notes, on_every_server, sqlstate};
+
+async fn stored(notes: &Notes, tenant: &Tenant) -> anyhow::Result<ApiKey> {
+    let digest = KeyDigest::new(1, [7; 32]);
+    let (id, now) = (KeyId::new(), SystemClock.now());
+    let mut key = ApiKey::new(id, tenant.id, UserId::new(), Environment::Live, digest, now);
+    key.name = format!("a key of {}", tenant.slug);
+    notes.directory.insert_key(&key).await?;
+    Ok(key)
+}
+
+#[tokio::test]
+async fn the_services_login_lists_and_changes_no_key() -> anyhow::Result<()> {
+    on_every_server(async |notes| {
+        let own = stored(notes, &notes.acme).await?;
+        let other = stored(notes, &notes.globex).await?;
+        assert_eq!(notes.count("tenancy.api_keys", &notes.globex).await?, 1);
+        let pool = notes.pool(TenantPoolOptions::new()).await?;
+        let db = pool.tenant(&notes.context(&notes.acme))?;
+        for statement in [
+            "SELECT * FROM tenancy.api_keys",
+            "SELECT count(*) FROM tenancy.api_keys",
+            "UPDATE tenancy.api_keys SET revoked_at = NULL",
+            "UPDATE tenancy.api_keys SET digest = digest",
+            "DELETE FROM tenancy.api_keys",
+            "INSERT INTO tenancy.api_keys SELECT * FROM tenancy.find_api_key(gen_random_uuid())",
+            "TRUNCATE tenancy.api_keys",
+        ] {
+            assert_eq!(
+                sqlstate(db.execute(statement).await),
+                "42501",
+                "{statement}"
+            );
+        }
+        // By its id, which the caller has shown, any key is found: whose it is comes after that.
+        for key in [&own, &other] {
+            let found = notes.directory.find_key(key.id).await?;
+            assert_eq!(found.map(|found| found.tenant), Some(key.tenant));
+        }
+        assert_eq!(notes.directory.find_key(KeyId::new()).await?, None);
+        // Noting a use changes nothing but the time of it.
+        let later = SystemClock.now();
+        notes.directory.note_uses(&[(other.id, later)]).await?;
+        let noted = notes.directory.find_key(other.id).await?;
+        let mut wanted = other.clone();
+        wanted.last_used_at = Some(later);
+        assert_eq!(noted, Some(wanted));
+        Ok(())
+    })
+    .await
+}
+
+/// A use is no change, and so drops nobody's caches.
+#[tokio::test]
+async fn only_changes_of_a_key_move_its_tenant_on() -> anyhow::Result<()> {
+    on_every_server(async |notes| {
+        let generation = async || {
+            let sql = "SELECT generation FROM tenancy.generations WHERE tenant_id = $1";
+            let mut admin = notes.database.admin().await?;
+            let select = sqlx::query_scalar::<_, i64>(sql).bind(notes.acme.id.as_uuid());
+            anyhow::Ok(select.fetch_one(&mut admin).await?)
+        };
+        let before = generation().await?;
+        let key = stored(notes, &notes.acme).await?;
+        let issued = generation().await?;
+        assert_eq!(issued, before + 1);
+        notes
+            .directory
+            .note_uses(&[(key.id, SystemClock.now())])
+            .await?;
+        let new = KeyDigest::new(2, [8; 32]);
+        assert!(
+            notes
+                .directory
+                .replace_digest(key.id, &key.digest, &new)
+                .await?
+        );
+        assert_eq!(generation().await?, issued);
+        notes
+            .directory
+            .revoke_tenant_keys(notes.acme.id, SystemClock.now())
+            .await?;
+        assert_eq!(generation().await?, issued + 1);
+        Ok(())
+    })
+    .await
+}
