@@ -65,7 +65,7 @@ pub(crate) async fn serve(
         .await;
     }
     Serving::actix(move |listener| match shape {
-        Shape::Areas | Shape::BehindProxy | Shape::Pages => HttpServer::new(areas)
+        Shape::Areas | Shape::BehindProxy | Shape::Keys | Shape::Pages => HttpServer::new(areas)
             .workers(2)
             .disable_signals()
             .listen_auto_h2c(listener)

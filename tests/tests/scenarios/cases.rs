@@ -4,6 +4,7 @@ mod admission;
 mod extractors;
 mod fields;
 mod handlers;
+mod keys;
 mod layers;
 mod pages;
 mod paths;
@@ -20,6 +21,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         extractors::scenarios(),
         fields::scenarios(),
         handlers::scenarios(),
+        keys::scenarios(),
         layers::scenarios(),
         pages::scenarios(),
         paths::scenarios(),
@@ -40,4 +42,4 @@ macro_rules! played {
     )*};
 }
 
-played! { admission extractors fields handlers layers pages paths permissions protocol rows }
+played! { admission extractors fields handlers keys layers pages paths permissions protocol rows }

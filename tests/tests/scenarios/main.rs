@@ -16,6 +16,7 @@ mod axum_service;
 mod cases;
 mod coverage;
 mod handlers;
+mod keys;
 mod logs;
 mod matrix;
 mod play;

@@ -132,8 +132,8 @@ pub(crate) fn outgoing(world: &World, scenario: &Scenario) -> anyhow::Result<Out
         fields.push(("host".to_owned(), host.as_bytes().to_vec()));
     }
     if let Some(credential) = request.credential {
-        for value in world.authorization(credential)? {
-            fields.push(("authorization".to_owned(), value.into_bytes()));
+        for (name, value) in world.credential(credential)? {
+            fields.push((name.to_owned(), value.into_bytes()));
         }
     }
     for (name, value) in &request.fields {

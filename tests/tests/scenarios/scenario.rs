@@ -24,16 +24,19 @@ pub(crate) enum Shape {
     Covered,
     /// Area by area, with every caller taken for a trusted proxy.
     BehindProxy,
+    /// Area by area, with API keys beside tokens.
+    Keys,
     /// Area by area, with a policy for pages of other origins, and security headers outside.
     Pages,
 }
 
 impl Shape {
-    pub(crate) const ALL: [Self; 5] = [
+    pub(crate) const ALL: [Self; 6] = [
         Self::Areas,
         Self::Normalized,
         Self::Covered,
         Self::BehindProxy,
+        Self::Keys,
         Self::Pages,
     ];
 }
@@ -74,6 +77,12 @@ pub(crate) enum Credential {
     Forged(&'static str),
     /// Text instead of a token.
     Text(&'static str),
+    /// The API key of this name.
+    Key(&'static str),
+    /// The same, in `X-Api-Key`.
+    KeyField(&'static str),
+    /// The same, with one character of its secret changed and a checksum that fits.
+    Guess(&'static str),
     /// Two good tokens.
     Twice(&'static str),
 }

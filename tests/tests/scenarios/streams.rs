@@ -46,7 +46,7 @@ async fn socket(
     user: &'static str,
 ) -> anyhow::Result<Socket> {
     let mut request = format!("ws://{host}/app/socket").into_client_request()?;
-    let [authorization] = &*world.authorization(Credential::Of(user))? else {
+    let [(_, authorization)] = &*world.credential(Credential::Of(user))? else {
         bail!("one credential")
     };
     request

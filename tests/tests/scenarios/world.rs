@@ -16,7 +16,7 @@ use tenancy_tests::{
 };
 
 use crate::{
-    actix_service, axum_service,
+    actix_service, axum_service, keys,
     scenario::{Credential, Shape},
 };
 
@@ -49,6 +49,8 @@ pub(crate) struct World {
     pub(crate) engines: Engines,
     behind_proxy: Engines,
     for_pages: Engines,
+    with_keys: Engines,
+    keys: BTreeMap<&'static str, String>,
     clock: Arc<ManualClock>,
     users: BTreeMap<&'static str, UserId>,
     tenants: BTreeMap<&'static str, TenantId>,
@@ -110,11 +112,20 @@ impl World {
             })?,
             other: engines.other.clone(),
         };
+        let with_keys = Engines {
+            tenancy: Engines::with(&notes, &clock, notes::identification(), |engine| {
+                engine.keys(keys::configured(&notes))
+            })?,
+            other: engines.other.clone(),
+        };
+        let keys = keys::issue(&with_keys.tenancy, &clock, &users, &tenants).await?;
         Ok(Self {
             notes,
             engines,
             behind_proxy,
             for_pages,
+            with_keys,
+            keys,
             clock,
             users,
             tenants,
@@ -151,6 +162,7 @@ impl World {
         match shape {
             Shape::BehindProxy => &self.behind_proxy,
             Shape::Pages => &self.for_pages,
+            Shape::Keys => &self.with_keys,
             _ => &self.engines,
         }
     }
@@ -268,8 +280,28 @@ impl World {
         text.into_bytes()
     }
 
-    /// The values of `Authorization` for a credential.
-    pub(crate) fn authorization(&self, credential: Credential) -> anyhow::Result<Vec<String>> {
+    /// The fields that carry a credential.
+    pub(crate) fn credential(
+        &self,
+        credential: Credential,
+    ) -> anyhow::Result<Vec<(&'static str, String)>> {
+        let key = |name: &str| self.keys.get(name).cloned().context("no such key");
+        Ok(match credential {
+            Credential::KeyField(name) => vec![("x-api-key", key(name)?)],
+            Credential::Key(name) => vec![("authorization", format!("Bearer {}", key(name)?))],
+            Credential::Guess(name) => {
+                let guess = keys::guess(&key(name)?);
+                vec![("authorization", format!("Bearer {guess}"))]
+            }
+            token => {
+                let values = self.tokens(token)?.into_iter();
+                values.map(|value| ("authorization", value)).collect()
+            }
+        })
+    }
+
+    /// The values of `Authorization` for a credential that is no key.
+    fn tokens(&self, credential: Credential) -> anyhow::Result<Vec<String>> {
         let bearer = |user: &str, issuer: &str, lasts: i64, secret: &[u8]| {
             let user = self.users.get(user).context("no such user")?;
             let now = Clock::now(&*self.clock).as_unix_seconds();
@@ -300,6 +332,7 @@ impl World {
                 let good = bearer(user, notes::ISSUER, 300, notes::SECRET)?;
                 vec![good.clone(), good]
             }
+            Credential::Key(_) | Credential::KeyField(_) | Credential::Guess(_) => Vec::new(),
         })
     }
 
