@@ -15,7 +15,7 @@ use std::time::Duration;
 pub(crate) use check::configured;
 pub(crate) use claim::{Claim, OriginFault};
 pub(crate) use origin::{InvalidOrigin, Origin};
-pub(crate) use preflight::is_preflight;
+pub use preflight::is_preflight;
 
 /// Which pages may call the service from another origin.
 ///

@@ -132,6 +132,12 @@ impl Identification {
     }
 
     /// Takes an id or slug from the path segment after a prefix: `/t` reads `acme` in `/t/acme/notes`.
+    ///
+    /// The prefix is made of unreserved characters, so that it can be written in one way only.
+    ///
+    /// # Security
+    /// Routers read paths in different ways: some decode `%74`, some join slashes. A path that may
+    /// be read as one below the prefix, though it is written otherwise, is refused.
     pub fn path_prefix(mut self, prefix: &str) -> Self {
         self.rules.push(Rule::Path(prefix.into()));
         self

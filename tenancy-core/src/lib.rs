@@ -62,7 +62,7 @@ pub use clock::ManualClock;
 pub use clock::{Clock, SystemClock, Timestamp};
 pub use config::ConfigError;
 pub use context::TenantContext;
-pub use cors::CorsPolicy;
+pub use cors::{CorsPolicy, is_preflight};
 #[cfg(any(test, feature = "testing"))]
 pub use directory::conformance;
 pub use directory::{

@@ -1,6 +1,6 @@
 //! What the adapters' layers for cross-origin requests share.
 
-use tenancy_core::{ConfigError, CorsPolicy, Field, RequestView, Tenancy};
+use tenancy_core::{ConfigError, CorsPolicy, Tenancy};
 
 /// The policy that a layer is made from.
 ///
@@ -13,10 +13,4 @@ pub fn cors_policy(tenancy: &Tenancy) -> Result<&CorsPolicy, ConfigError> {
              `TenancyBuilder::cors(CorsPolicy::new())`",
         )
     })
-}
-
-/// Whether a request of a page asks whether another one may be sent (Fetch §3.2.2). It is answered
-/// in the layer, whatever the answer is.
-pub fn is_preflight(request: &dyn RequestView, method: &str) -> bool {
-    method == "OPTIONS" && request.header("access-control-request-method") != Field::Absent
 }

@@ -10,6 +10,11 @@ use crate::Caller;
 ///
 /// Each covered request carries exactly one, in the extensions; a layer that decides anew replaces
 /// it.
+///
+/// # Security
+/// Whoever can put one into a request's extensions decides for it: layers of the same engine keep a
+/// decision that is enough for them, whatever the header fields say by then. It holds a context that
+/// only an engine makes.
 #[derive(Debug, Clone)]
 pub struct Decision(Outcome);
 

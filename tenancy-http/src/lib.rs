@@ -10,7 +10,7 @@
 //! | [`Error`] | wrapped in a type that the framework takes for a response |
 //! | [`Guard`] | called before the inner service |
 //! | [`Readiness`] | called by a handler |
-//! | [`cors_policy`], [`is_preflight`] | what a layer around the framework's CORS middleware asks |
+//! | [`cors_policy`], [`tenancy_core::is_preflight`] | what a layer around the framework's CORS middleware asks |
 //! | [`SecurityFields`] | chosen before the inner service, added to its response |
 //! | [`ResponseFields`] | wraps the framework's header map |
 //! | [`PeerAddr`] | read where the framework does not tell the peer's address |
@@ -38,7 +38,7 @@ mod security_fields;
 pub use adapter::Adapter;
 pub use asking::Asking;
 pub use caller::Caller;
-pub use cors::{cors_policy, is_preflight};
+pub use cors::cors_policy;
 pub use decision::Decision;
 pub use error::Error;
 #[cfg(feature = "sqlx")]

@@ -87,7 +87,7 @@ async fn write_queued(
     let mut pause = std::time::Duration::from_millis(100);
     while let Some(entry) = entries.recv().await {
         while let Err(error) = insert(&pool, &entry).await {
-            if pool.is_closed() {
+            if pool.as_sqlx().is_closed() {
                 tracing::error!(%error, "the audit trail was closed with entries in its queue");
                 return;
             }

@@ -1,7 +1,6 @@
 //! A pool whose connections live in the runtime that made the pool.
 
 use std::{
-    ops::Deref,
     pin::{Pin, pin},
     task::{Context, Poll},
 };
@@ -11,7 +10,7 @@ use sqlx::{
     pool::PoolConnection,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
-use tokio::runtime::Handle;
+use tokio::runtime::{Handle, is_rt_shutdown_err};
 
 /// An sqlx pool, and the runtime it was made in.
 ///
@@ -20,7 +19,7 @@ use tokio::runtime::Handle;
 /// actix-web's, would then lose connections that other workers use when one worker ends before
 /// them: requests that were accepted would fail while the server shuts down. So connections are
 /// opened in the runtime that made the pool, which in a service is the one that outlives the
-/// workers.
+/// workers. Where that one has ended all the same, they are opened as sqlx does.
 #[derive(Debug, Clone)]
 pub(crate) struct Connections {
     pool: PgPool,
@@ -51,19 +50,20 @@ impl Connections {
     /// Takes a connection, opened at home if it is new.
     pub(crate) async fn acquire(&self) -> Result<PoolConnection<Postgres>, sqlx::Error> {
         let mut acquiring = pin!(self.pool.acquire());
-        std::future::poll_fn(|cx| self.at_home(acquiring.as_mut(), cx)).await
+        let acquired = std::future::poll_fn(|cx| self.at_home(acquiring.as_mut(), cx)).await;
+        match acquired {
+            Err(sqlx::Error::Io(error)) if is_rt_shutdown_err(&error) => self.pool.acquire().await,
+            acquired => acquired,
+        }
+    }
+
+    /// The pool, for what needs no new connection.
+    pub(crate) const fn as_sqlx(&self) -> &PgPool {
+        &self.pool
     }
 
     fn at_home<F: Future>(&self, future: Pin<&mut F>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let _inside = self.home.enter();
         future.poll(cx)
-    }
-}
-
-impl Deref for Connections {
-    type Target = PgPool;
-
-    fn deref(&self) -> &PgPool {
-        &self.pool
     }
 }

@@ -52,13 +52,13 @@ impl SystemPool {
         let pool = Connections::open(settings, options.disable_statement_logging())
             .await
             .map_err(StartError::unreachable)?;
-        self_check::login(&pool).await?;
+        self_check::login(pool.as_sqlx()).await?;
         Ok(Self { pool })
     }
 
     /// Waits for all connections to come back, and closes them.
     pub async fn close(&self) {
-        self.pool.close().await;
+        self.pool.as_sqlx().close().await;
     }
 
     pub(crate) fn raw(&self) -> &Connections {
@@ -69,7 +69,7 @@ impl SystemPool {
 impl fmt::Debug for SystemPool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SystemPool")
-            .field("size", &self.pool.size())
+            .field("size", &self.pool.as_sqlx().size())
             .finish_non_exhaustive()
     }
 }

@@ -24,6 +24,9 @@ use crate::{StartError, connections::Connections, danger::SystemPool, self_check
 /// handlers that hold all of a [`TenantPool`](crate::TenantPool)'s, and one more for the feed of
 /// changes, so that a flood of unknown names does not keep news away.
 ///
+/// # Runtime
+/// Make it in the runtime that outlives the server: see [`TenantPool`](crate::TenantPool#runtime).
+///
 /// ```no_run
 /// use tenancy_sqlx::{PgDirectory, danger::SystemPool};
 ///
@@ -68,7 +71,7 @@ impl PgDirectory {
         let app = Connections::open(settings.max_connections(max_connections), options)
             .await
             .map_err(StartError::unreachable)?;
-        self_check::login(&app).await?.refuse_bypass()?;
+        self_check::login(app.as_sqlx()).await?.refuse_bypass()?;
         Ok(Self {
             app,
             feed,
@@ -85,8 +88,8 @@ impl PgDirectory {
 
     /// Waits for all connections to come back, and closes them; not those of the system login.
     pub async fn close(&self) {
-        self.feed.close().await;
-        self.app.close().await;
+        self.feed.as_sqlx().close().await;
+        self.app.as_sqlx().close().await;
     }
 }
 

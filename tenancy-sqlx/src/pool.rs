@@ -40,6 +40,12 @@ use crate::{
 /// # }
 /// ```
 ///
+/// # Runtime
+/// Make it in the tokio runtime that outlives the server, before workers start: connections are
+/// opened in the runtime that made the pool, whichever one uses them, so that a worker that ends
+/// breaks none that others use. In tests, make one per test. A runtime that goes on and that nobody
+/// drives, such as a `current_thread` one after its `block_on`, opens no connection.
+///
 /// There is no way to the connections underneath:
 ///
 /// ```compile_fail
@@ -195,7 +201,7 @@ impl TenantPool {
 
     /// Waits for all connections to come back, and closes them.
     pub async fn close(&self) {
-        self.inner.pool.close().await;
+        self.inner.pool.as_sqlx().close().await;
     }
 
     /// The engine whose contexts this pool takes.
@@ -216,8 +222,8 @@ impl TenantPool {
 impl fmt::Debug for TenantPool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TenantPool")
-            .field("size", &self.inner.pool.size())
-            .field("idle", &self.inner.pool.num_idle())
+            .field("size", &self.inner.pool.as_sqlx().size())
+            .field("idle", &self.inner.pool.as_sqlx().num_idle())
             .finish_non_exhaustive()
     }
 }

@@ -149,7 +149,7 @@ pub(crate) async fn begin(
 /// Has begun, or failed, within the pool's acquire timeout: a network that swallows packets would
 /// otherwise keep the caller waiting for as long as TCP tries.
 pub(crate) async fn begin_batch(pool: &Connections, batch: String) -> Result<Open, Error> {
-    let limit = pool.options().get_acquire_timeout();
+    let limit = pool.as_sqlx().options().get_acquire_timeout();
     match tokio::time::timeout(limit, begin_on_any(pool, batch)).await {
         Ok(outcome) => outcome,
         Err(_) => Err(sqlx::Error::PoolTimedOut.into()),
@@ -160,7 +160,11 @@ pub(crate) async fn begin_batch(pool: &Connections, batch: String) -> Result<Ope
 /// is safe to repeat. After a restart every idle connection is dead, hence one try for each.
 async fn begin_on_any(pool: &Connections, batch: String) -> Result<Open, Error> {
     let batch = AssertSqlSafe(batch).into_sql_str();
-    let mut tries = pool.options().get_max_connections().saturating_add(1);
+    let mut tries = pool
+        .as_sqlx()
+        .options()
+        .get_max_connections()
+        .saturating_add(1);
     loop {
         tries = tries.saturating_sub(1);
         let mut beginning = Beginning(Some(pool.acquire().await?));

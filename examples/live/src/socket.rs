@@ -71,6 +71,8 @@ impl Conversation {
     async fn hold(mut self) {
         let over = loop {
             let step = tokio::select! {
+                // The watch is heard first: a client that never stops sending must not outlive it.
+                biased;
                 heard = self.listener.next() => self.tell(heard).await,
                 message = self.socket.recv() => match message {
                     Some(Ok(message)) => self.take(message).await,
@@ -118,7 +120,13 @@ impl Conversation {
     /// statement only.
     async fn write(&mut self, new: NewNote) -> Result<Result<(), Error>, Over> {
         let held = self.listener.context();
-        let context = match held.tenancy().revalidate(held).await {
+        // While this waits, nobody looks at the watch.
+        let decided = timeout(PATIENCE, held.tenancy().revalidate(held)).await;
+        let decided = decided.unwrap_or_else(|_| {
+            let reason = "directory-unavailable";
+            Err(Refusal::new(RefusalKind::Unavailable, reason))
+        });
+        let context = match decided {
             Ok(context) => context,
             // A request would be answered 503, and so is this message; the watch knows for how
             // long the socket may go on.

@@ -42,7 +42,7 @@ impl<S> CorsService<S> {
         B: MessageBody + 'static,
     {
         let method = request.method().as_str();
-        let preflight = tenancy_http::is_preflight(&HeadView::of(request.request()), method);
+        let preflight = tenancy_core::is_preflight(&HeadView::of(request.request()), method);
         ResponseFuture::answering(match decision {
             CorsDecision::Allowed => {
                 let response = self.marking.call(request, preflight);

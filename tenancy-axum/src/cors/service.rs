@@ -35,7 +35,7 @@ impl<S> CorsService<S> {
         ResBody: From<String> + Default,
     {
         let method = request.method().as_str();
-        let preflight = tenancy_http::is_preflight(&HeadView::of(&request), method);
+        let preflight = tenancy_core::is_preflight(&HeadView::of(&request), method);
         let answer = match decision {
             CorsDecision::Allowed => {
                 if !preflight {

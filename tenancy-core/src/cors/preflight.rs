@@ -6,8 +6,12 @@ use crate::request::{Field, RequestView};
 const METHOD: &str = "access-control-request-method";
 const HEADERS: &str = "access-control-request-headers";
 
-/// Whether a request with this method is a preflight, if it has an origin.
-pub(crate) fn is_preflight(request: &dyn RequestView, method: &str) -> bool {
+/// Whether a request with this method is a preflight, if it has an origin: a browser asks whether a
+/// page may send another request (Fetch §3.2.2).
+///
+/// An adapter answers it in its layer, whatever [`Tenancy::cors`](crate::Tenancy::cors) says of it.
+#[must_use]
+pub fn is_preflight(request: &dyn RequestView, method: &str) -> bool {
     method == "OPTIONS" && request.header(METHOD) != Field::Absent
 }
 

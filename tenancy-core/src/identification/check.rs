@@ -23,10 +23,11 @@ impl Identification {
                 }
                 Rule::Path(prefix) => {
                     let trimmed = prefix.trim_end_matches('/');
-                    if !trimmed.starts_with('/') {
+                    if !is_plain_path(trimmed) {
                         return Err(ConfigError::new(format!(
-                            "the path prefix `{prefix}` must start with `/` and name a segment, \
-                             such as `/t`"
+                            "the path prefix `{prefix}` must be `/` and segments of letters, \
+                             digits, `.`, `_`, `~` and `-`, such as `/t`: what can be written in \
+                             several ways, a router may read in another one than this rule"
                         )));
                     }
                     *prefix = trimmed.into();
@@ -50,4 +51,14 @@ impl Identification {
         }
         Ok(self)
     }
+}
+
+/// Whether a path has one form only: segments of unreserved characters (RFC 3986 §2.3).
+fn is_plain_path(path: &str) -> bool {
+    let plain = |segment: &str| {
+        let unreserved = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+        !segment.is_empty() && segment != "." && segment != ".." && segment.bytes().all(unreserved)
+    };
+    path.strip_prefix('/')
+        .is_some_and(|segments| segments.split('/').all(plain))
 }

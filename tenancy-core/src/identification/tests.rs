@@ -25,6 +25,30 @@ fn hinted(request: &FakeRequest) -> Result<Vec<TenantKey>, &'static str> {
 }
 
 #[test]
+fn a_prefix_has_one_form_only() {
+    for prefix in [
+        "/größe",
+        "/a//b",
+        "/%74",
+        "/t/{tenant}",
+        "/a b",
+        "/..",
+        "t",
+        "/",
+        "",
+    ] {
+        let checked = Identification::new().path_prefix(prefix).checked();
+        assert!(checked.is_err(), "{prefix}");
+    }
+    for prefix in ["/t", "/t/", "/api/v1.0/tenants", "/~t_-"] {
+        assert!(
+            Identification::new().path_prefix(prefix).checked().is_ok(),
+            "{prefix}"
+        );
+    }
+}
+
+#[test]
 fn a_path_that_a_router_may_read_as_one_below_the_prefix_is_malformed() {
     for path in [
         "/%74/acme/notes",

@@ -148,7 +148,7 @@ impl TenantPoolOptions {
         let pool = Connections::open(settings, options)
             .await
             .map_err(StartError::unreachable)?;
-        let login = self_check::login(&pool).await?;
+        let login = self_check::login(pool.as_sqlx()).await?;
         if self.assumed_role.is_none() {
             login.refuse_bypass()?;
         }
