@@ -77,6 +77,8 @@ mod format;
 mod hasher;
 mod issue;
 mod known;
+#[cfg(feature = "argon2")]
+mod low_entropy;
 mod network;
 mod range;
 pub(crate) mod reason;
@@ -94,6 +96,8 @@ pub use hasher::{HmacKeyHasher, KeyDigest, KeyHasher, KeyMatch, Pepper};
 pub use issue::{IssuedKey, NewKey};
 pub(crate) use issue::{check_metadata, check_name, check_networks, check_scopes};
 pub(crate) use known::KnownKey;
+#[cfg(feature = "argon2")]
+pub use low_entropy::{LowEntropySecret, SecretError, SecretErrorKind, SecretHasher};
 pub use network::KeyNetworks;
 pub use range::KeyRange;
 pub use record::{ApiKey, KeyState};

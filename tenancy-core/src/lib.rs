@@ -18,6 +18,7 @@
 //!   responses should carry: adapters put both into effect.
 //!
 //! # Features
+//! * `argon2`: Argon2id for secrets that people choose, `key::SecretHasher`.
 //! * `testing`: contexts built by hand, a clock that stands still, and the conformance suites.
 //!   For `[dev-dependencies]` only.
 

@@ -136,7 +136,7 @@ impl Decision<'_> {
         if let Some(keys) = &self.engine.keys
             && keys.config.format.recognizes(credential.expose())
         {
-            return self.key_holder(keys, credential).map(Some);
+            return self.holding(self.key_holder(keys, credential)?);
         }
         for (index, authenticator) in self.engine.authenticators.iter().enumerate() {
             let verdict = match self.fills.verdict(index) {
@@ -158,7 +158,7 @@ impl Decision<'_> {
     /// Whoever was admitted before: a key is looked at again, anything else must still hold.
     fn admitted_before(&self, principal: &Arc<Principal>) -> Step<Option<Arc<Principal>>> {
         match (&principal.actor, &self.engine.keys) {
-            (Actor::Key(id), Some(keys)) => self.key_holder_again(keys, *id).map(Some),
+            (Actor::Key(id), Some(keys)) => self.holding(self.key_holder_again(keys, *id)?),
             _ => self.holding(Arc::clone(principal)),
         }
     }

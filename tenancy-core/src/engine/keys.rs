@@ -41,9 +41,7 @@ impl Keys {
         match self.config.hasher.verify(text, &known.record.digest) {
             KeyMatch::Current => Ok(()),
             KeyMatch::Outdated => {
-                known
-                    .renewed
-                    .get_or_init(|| self.config.hasher.digest(text));
+                known.renew(|| self.config.hasher.digest(text));
                 Ok(())
             }
             KeyMatch::Mismatch => Err(reason::SECRET),

@@ -20,7 +20,8 @@ pub(crate) struct KnownKey {
     pub(crate) record: ApiKey,
     pub(crate) principal: Arc<Principal>,
     /// The digest to store in place of one that was made with the previous pepper.
-    pub(crate) renewed: OnceLock<KeyDigest>,
+    renewed: OnceLock<KeyDigest>,
+    renewal_stored: AtomicBool,
     last_used: AtomicI64,
     /// Whether a use waits to be written.
     queued: AtomicBool,
@@ -45,16 +46,32 @@ impl KnownKey {
             record,
             principal: Arc::new(principal),
             renewed: OnceLock::new(),
+            renewal_stored: AtomicBool::new(false),
             last_used: AtomicI64::new(last_used),
             queued: AtomicBool::new(false),
         }
+    }
+
+    /// Takes note of a digest that should replace the stored one.
+    pub(crate) fn renew(&self, digest: impl FnOnce() -> KeyDigest) {
+        self.renewed.get_or_init(digest);
+    }
+
+    /// The digest that waits to be stored.
+    pub(crate) fn renewal(&self) -> Option<&KeyDigest> {
+        let stored = self.renewal_stored.load(Ordering::Relaxed);
+        self.renewed.get().filter(|_| !stored)
+    }
+
+    pub(crate) fn renewal_is_stored(&self) {
+        self.renewal_stored.store(true, Ordering::Relaxed);
     }
 
     /// Notes a use; returns whether it has to be queued for writing.
     pub(crate) fn used(&self, now: Timestamp) -> bool {
         let now_micros = now.as_unix_micros();
         let last = Timestamp::from_unix_micros(self.last_used.load(Ordering::Relaxed));
-        if now.since(last) < RESOLUTION && self.renewed.get().is_none() {
+        if now.since(last) < RESOLUTION && self.renewal().is_none() {
             return false;
         }
         self.last_used.fetch_max(now_micros, Ordering::Relaxed);

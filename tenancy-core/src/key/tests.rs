@@ -1,5 +1,7 @@
 //! Tests of keys that need no engine.
 
+#[cfg(feature = "argon2")]
+mod guessable;
 mod hashing;
 mod laws;
 mod reading;

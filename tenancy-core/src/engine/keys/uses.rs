@@ -95,13 +95,14 @@ impl Taken<'_> {
             .map(|known| (known.record.id, known.dequeue()))
             .collect();
         store.note_uses(&uses).await?;
-        self.keys.retain(|known| known.renewed.get().is_some());
+        self.keys.retain(|known| known.renewal().is_some());
         while let Some(known) = self.keys.last() {
-            if let Some(renewed) = known.renewed.get() {
+            if let Some(renewed) = known.renewal() {
                 let record = &known.record;
                 store
                     .replace_digest(record.id, &record.digest, renewed)
                     .await?;
+                known.renewal_is_stored();
             }
             self.keys.pop();
         }

@@ -145,6 +145,13 @@ async fn a_pepper_is_replaced_lazily_while_two_are_live() {
         .unwrap();
     assert_eq!(stored.digest.version(), 2);
     assert!(admit(&engine, &used).await.is_ok(), "also what is cached");
+    let written = w.directory.uses_written();
+    engine.keys().unwrap().flush_last_used().await.unwrap();
+    assert_eq!(
+        w.directory.uses_written(),
+        written,
+        "and is not stored again"
+    );
 
     let engine = restarted(&w, HmacKeyHasher::new(new())).await;
     assert!(admit(&engine, &used).await.is_ok());
