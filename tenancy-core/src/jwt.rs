@@ -7,6 +7,7 @@ mod claims;
 mod compact;
 mod error;
 mod header;
+mod issuers;
 mod json;
 mod key;
 mod keyset;
@@ -14,6 +15,7 @@ mod mapping;
 mod reason;
 mod roca;
 mod spki;
+mod token;
 mod validator;
 
 #[cfg(test)]
@@ -22,6 +24,7 @@ mod tests;
 pub use algorithm::Algorithm;
 pub use builder::JwtAuthenticatorBuilder;
 pub use error::{JwtConfigError, JwtConfigErrorKind, KeyError, KeyErrorKind};
+pub use issuers::JwtIssuers;
 pub use key::VerificationKey;
 pub use mapping::SubjectMapping;
 pub use validator::JwtAuthenticator;

@@ -12,6 +12,7 @@ use super::{
     mapping::{SubjectMapping, TenantClaims},
     validator::JwtAuthenticator,
 };
+use crate::TenantKey;
 
 const DEFAULT_LEEWAY: Duration = Duration::from_secs(30);
 const MAX_LEEWAY: Duration = Duration::from_secs(300);
@@ -127,6 +128,21 @@ impl JwtAuthenticatorBuilder {
     /// list, it is the only tenant of the set.
     pub fn default_tenant_claim(mut self, name: impl Into<String>) -> Self {
         self.tenants.default = Some(name.into());
+        self
+    }
+
+    /// Binds the issuer to one tenant, by id or slug: the tenant's own single sign-on.
+    ///
+    /// Every principal gets [`Reach::Bound`](crate::Reach::Bound) to it. A configured tenant claim
+    /// need not be there then; one that is has to name this tenant, in the same form (id or slug),
+    /// and a list has to contain it.
+    ///
+    /// # Security
+    /// Without it whoever runs the issuer vouches for members of every tenant. Also set
+    /// [`SubjectMapping::PerIssuer`]: otherwise the issuer chooses the ids of your users, and can
+    /// name one that is a member of its tenant through another issuer.
+    pub fn bound_to(mut self, tenant: impl Into<TenantKey>) -> Self {
+        self.tenants.issuer = Some(tenant.into());
         self
     }
 

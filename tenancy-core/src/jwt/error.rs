@@ -77,6 +77,10 @@ pub enum JwtConfigErrorKind {
     TokenType,
     /// A tenant claim has no name, a registered name, or a name that is used twice.
     ClaimName,
+    /// The issuer is trusted already.
+    IssuerDuplicate,
+    /// An issuer is bound to a tenant by something else than its id or slug.
+    TenantName,
 }
 
 impl JwtConfigError {

@@ -3,6 +3,7 @@
 mod config;
 mod cookbook;
 mod corpora;
+mod issuers;
 mod keys;
 mod laws;
 mod mapping;

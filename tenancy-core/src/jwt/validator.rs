@@ -11,10 +11,10 @@ use super::{
     claims::{self, ClaimRules},
     compact,
     header::{self, TypeRule},
-    json,
     keyset::KeySet,
     mapping::{SubjectMapping, TenantClaims},
     reason,
+    token::Token,
 };
 use crate::{
     Actor, Authenticator, Credential, LookupError, Principal, Rejection, Timestamp, Verdict,
@@ -25,8 +25,9 @@ use crate::{
 /// A token has to be at most [`MAX_CREDENTIAL_LEN`](crate::MAX_CREDENTIAL_LEN) bytes long, signed
 /// by a configured key with that key's algorithm, and carry `iss`, `aud`, `exp` and `sub`. It
 /// answers from memory, so [`verify`](Authenticator::verify) never has more to say than
-/// [`probe`](Authenticator::probe). A credential that does not look like a token at all is
-/// [`Verdict::NotMine`].
+/// [`probe`](Authenticator::probe). A credential that does not look like a token at all, and a
+/// token whose `iss` is another text, are [`Verdict::NotMine`]: several authenticators can stand
+/// side by side, and [`JwtIssuers`](super::JwtIssuers) holds many.
 ///
 /// ```
 /// use tenancy_core::{
@@ -81,7 +82,7 @@ use crate::{
 /// | `token-key-ambiguous` | no `kid`, and several keys fit the algorithm |
 /// | `token-signature` | the signature is not the key's over this token |
 /// | `token-payload` | the payload is not a UTF-8 JSON object without repeated names |
-/// | `token-issuer` | `iss` is missing, not a string, or not the configured one |
+/// | `token-issuer` | `iss` is missing or not a string |
 /// | `token-audience` | `aud` is missing, holds a non-string, or lacks the configured one |
 /// | `token-expiry` | `exp` is missing or not a date |
 /// | `token-not-before` | `nbf` is not a date |
@@ -93,6 +94,7 @@ use crate::{
 /// | `token-subject` | `sub` is missing, not a string of 1 to 255 bytes, or not a user id |
 /// | `token-tenant-missing` | a configured tenant claim is absent |
 /// | `token-tenant-malformed` | a tenant claim can't be read, or the default is not listed |
+/// | `token-tenant-foreign` | a tenant claim names another tenant than the issuer's own |
 ///
 /// A date is a number of seconds from 0 up to the year 9999.
 ///
@@ -121,36 +123,44 @@ impl JwtAuthenticator {
         JwtAuthenticatorBuilder::new(issuer.into(), audience.into())
     }
 
-    fn authenticate(&self, token: &str, now: Timestamp) -> Result<Arc<Principal>, Rejection> {
-        let parts = compact::split(token)?;
-        let Some(cache) = &self.cache else {
-            return self
-                .verify_token(&parts, now)
-                .map(|verified| verified.principal);
-        };
-        let fingerprint = TokenCache::fingerprint(token);
-        if let Some(known) = cache.get(&fingerprint) {
+    /// The issuer's name.
+    pub(super) fn issuer(&self) -> Arc<str> {
+        Arc::clone(&self.rules.issuer)
+    }
+
+    pub(super) fn authenticate(
+        &self,
+        token: &mut Token<'_>,
+        now: Timestamp,
+    ) -> Result<Arc<Principal>, Stop> {
+        if let Some(cache) = &self.cache
+            && let Some(known) = cache.get(&token.fingerprint())
+        {
             self.rules.check_time(known.validity, now)?;
             return Ok(known.principal);
         }
-        let verified = self.verify_token(&parts, now)?;
-        cache.insert(fingerprint, verified.clone());
+        // Only whose token it is may be read before the signature. A payload that does not say is
+        // refused by the first who looks at it.
+        match token.unverified_issuer() {
+            Some(issuer) if *issuer != *self.rules.issuer => return Err(Stop::Foreign),
+            _ => {}
+        }
+        let verified = self.verify_token(token, now)?;
+        if let Some(cache) = &self.cache {
+            cache.insert(token.fingerprint(), verified.clone());
+        }
         Ok(verified.principal)
     }
 
-    fn verify_token(
-        &self,
-        parts: &compact::Compact<'_>,
-        now: Timestamp,
-    ) -> Result<Verified, Rejection> {
-        let header = header::read(parts.header, &self.types)?;
+    fn verify_token(&self, token: &mut Token<'_>, now: Timestamp) -> Result<Verified, Stop> {
+        let header = header::read(token.parts.header, &self.types)?;
         let key = self.keys.choose(&header)?;
-        let signature = compact::decode(parts.signature)?;
-        if !key.verifies(parts.signing_input, signature) {
-            return Err(reason::SIGNATURE);
+        let signature = compact::decode(token.parts.signature)?;
+        if !key.verifies(token.parts.signing_input, signature) {
+            return Err(reason::SIGNATURE.into());
         }
 
-        let claims = json::object(&compact::decode(parts.payload)?).ok_or(reason::PAYLOAD)?;
+        let claims = token.take_claims()?;
         self.rules.check_parties(&claims)?;
         let validity = self.rules.validity(&claims)?;
         self.rules.check_time(validity, now)?;
@@ -170,6 +180,27 @@ impl JwtAuthenticator {
     }
 }
 
+/// Why a token gives no principal.
+pub(super) enum Stop {
+    /// Another issuer's.
+    Foreign,
+    Rejected(Rejection),
+}
+
+impl From<Rejection> for Stop {
+    fn from(rejection: Rejection) -> Self {
+        Self::Rejected(rejection)
+    }
+}
+
+pub(super) fn verdict(decided: Result<Arc<Principal>, Stop>) -> Verdict {
+    match decided {
+        Ok(principal) => Verdict::Verified(principal),
+        Err(Stop::Foreign) => Verdict::NotMine,
+        Err(Stop::Rejected(rejection)) => Verdict::Rejected(rejection),
+    }
+}
+
 #[async_trait]
 impl Authenticator for JwtAuthenticator {
     fn probe(&self, credential: Credential<'_>, now: Timestamp) -> Verdict {
@@ -177,8 +208,8 @@ impl Authenticator for JwtAuthenticator {
         if !compact::looks_like_one(token) {
             return Verdict::NotMine;
         }
-        match self.authenticate(token, now) {
-            Ok(principal) => Verdict::Verified(principal),
+        match Token::cut(token) {
+            Ok(mut token) => verdict(self.authenticate(&mut token, now)),
             Err(rejection) => Verdict::Rejected(rejection),
         }
     }
