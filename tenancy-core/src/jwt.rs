@@ -1,4 +1,4 @@
-//! Strict validation of JSON Web Tokens with keys that are known at start.
+//! Strict validation of JSON Web Tokens, with keys that are known at start or published.
 
 mod algorithm;
 mod builder;
@@ -13,7 +13,9 @@ mod key;
 mod keyset;
 mod mapping;
 mod reason;
+mod remote;
 mod roca;
+mod source;
 mod spki;
 mod token;
 mod validator;
@@ -27,4 +29,5 @@ pub use error::{JwtConfigError, JwtConfigErrorKind, KeyError, KeyErrorKind};
 pub use issuers::JwtIssuers;
 pub use key::VerificationKey;
 pub use mapping::SubjectMapping;
+pub use remote::{FetchError, JwksFetcher, RemoteKeys, RemoteKeysBuilder, RemoteKeysStatus};
 pub use validator::JwtAuthenticator;

@@ -1,6 +1,6 @@
 //! Configuration of a `JwtAuthenticator`.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use super::{
     cache::TokenCache,
@@ -10,6 +10,8 @@ use super::{
     key::VerificationKey,
     keyset::KeySet,
     mapping::{SubjectMapping, TenantClaims},
+    remote::RemoteKeys,
+    source::KeySource,
     validator::JwtAuthenticator,
 };
 use crate::TenantKey;
@@ -27,6 +29,7 @@ pub struct JwtAuthenticatorBuilder {
     issuer: String,
     audience: String,
     keys: Vec<VerificationKey>,
+    remote: Option<RemoteKeys>,
     token_types: Vec<String>,
     leeway: Duration,
     max_lifetime: Option<Duration>,
@@ -41,6 +44,7 @@ impl JwtAuthenticatorBuilder {
             issuer,
             audience,
             keys: Vec::new(),
+            remote: None,
             token_types: Vec::new(),
             leeway: DEFAULT_LEEWAY,
             max_lifetime: None,
@@ -57,6 +61,12 @@ impl JwtAuthenticatorBuilder {
     /// verifies whatever id a token names.
     pub fn key(mut self, key: VerificationKey) -> Self {
         self.keys.push(key);
+        self
+    }
+
+    /// Uses the keys that the issuer publishes, instead of configured ones.
+    pub fn remote_keys(mut self, keys: RemoteKeys) -> Self {
+        self.remote = Some(keys);
         self
     }
 
@@ -150,8 +160,8 @@ impl JwtAuthenticatorBuilder {
     ///
     /// # Errors
     /// [`JwtConfigError`] if the issuer or the audience is empty, if there is no key, if keys lack
-    /// ids, share one, have one that no token can name, or mix secrets with public keys, or if
-    /// another option is out of its bounds.
+    /// ids, share one, have one that no token can name, or mix secrets with public keys or with
+    /// remote ones, or if another option is out of its bounds.
     pub fn build(self) -> Result<JwtAuthenticator, JwtConfigError> {
         for (name, value) in [("issuer", &self.issuer), ("audience", &self.audience)] {
             if value.is_empty() {
@@ -178,6 +188,14 @@ impl JwtAuthenticatorBuilder {
             }
         }
         self.tenants.check()?;
+        let keys = match self.remote {
+            None => KeySource::Fixed(Arc::new(KeySet::new(self.keys)?)),
+            Some(remote) if self.keys.is_empty() => KeySource::Remote(remote),
+            Some(_) => {
+                let message = "keys are configured and published; use one authenticator for each";
+                return Err(JwtConfigError::new(Kind::MixedKeys, message));
+            }
+        };
         let rules = ClaimRules {
             issuer: self.issuer.into(),
             audience: self.audience.into(),
@@ -185,7 +203,7 @@ impl JwtAuthenticatorBuilder {
             max_lifetime: self.max_lifetime,
         };
         Ok(JwtAuthenticator {
-            keys: KeySet::new(self.keys)?,
+            keys,
             types,
             rules,
             subject: self.subject,

@@ -67,7 +67,7 @@ pub enum JwtConfigErrorKind {
     KeyIdDuplicate,
     /// A key's id is one that no token can name.
     KeyIdInvalid,
-    /// Shared secrets and public keys are mixed.
+    /// Shared secrets and public keys are mixed, or configured keys and remote ones.
     MixedKeys,
     /// The leeway is longer than five minutes.
     LeewayTooLong,
@@ -81,6 +81,8 @@ pub enum JwtConfigErrorKind {
     IssuerDuplicate,
     /// An issuer is bound to a tenant by something else than its id or slug.
     TenantName,
+    /// A time of remote keys is out of its bounds.
+    RemoteTiming,
 }
 
 impl JwtConfigError {

@@ -8,6 +8,7 @@ mod keys;
 mod laws;
 mod mapping;
 mod probes;
+mod remote;
 mod shape;
 mod time;
 

@@ -11,21 +11,22 @@ use super::{
     claims::{self, ClaimRules},
     compact,
     header::{self, TypeRule},
-    keyset::KeySet,
     mapping::{SubjectMapping, TenantClaims},
     reason,
+    source::KeySource,
     token::Token,
 };
 use crate::{
     Actor, Authenticator, Credential, LookupError, Principal, Rejection, Timestamp, Verdict,
 };
 
-/// Verifies signed JSON Web Tokens (RFC 7519, RFC 8725) of one issuer, with keys known at start.
+/// Verifies signed JSON Web Tokens (RFC 7519, RFC 8725) of one issuer, with keys known at start or
+/// [published](super::RemoteKeys) by the issuer.
 ///
 /// A token has to be at most [`MAX_CREDENTIAL_LEN`](crate::MAX_CREDENTIAL_LEN) bytes long, signed
-/// by a configured key with that key's algorithm, and carry `iss`, `aud`, `exp` and `sub`. It
-/// answers from memory, so [`verify`](Authenticator::verify) never has more to say than
-/// [`probe`](Authenticator::probe). A credential that does not look like a token at all, and a
+/// by one of its keys with that key's algorithm, and carry `iss`, `aud`, `exp` and `sub`. With
+/// configured keys it answers from memory, so that [`verify`](Authenticator::verify) has no more to
+/// say than [`probe`](Authenticator::probe). A credential that does not look like a token at all, and a
 /// token whose `iss` is another text, are [`Verdict::NotMine`]: several authenticators can stand
 /// side by side, and [`JwtIssuers`](super::JwtIssuers) holds many.
 ///
@@ -101,12 +102,12 @@ use crate::{
 /// # Security
 /// - A token proves who its user is. Revocation before `exp` is not its business; membership and
 ///   tenant state are looked up for each request.
-/// - Keys are looked for in the configuration only. `jku`, `x5u`, `x5c` and `jwk` are ignored.
+/// - Keys are looked for in the configuration, or where it says that they are published. `jku`, `x5u`, `x5c` and `jwk` are ignored.
 /// - The cache is keyed by the SHA-256 of the token and holds verified tokens only; time is
-///   compared on every hit.
+///   compared on every hit, and so is whether the issuer's keys are still the same.
 #[derive(Debug)]
 pub struct JwtAuthenticator {
-    pub(super) keys: KeySet,
+    pub(super) keys: KeySource,
     pub(super) types: TypeRule,
     pub(super) rules: ClaimRules,
     pub(super) subject: SubjectMapping,
@@ -135,6 +136,7 @@ impl JwtAuthenticator {
     ) -> Result<Arc<Principal>, Stop> {
         if let Some(cache) = &self.cache
             && let Some(known) = cache.get(&token.fingerprint())
+            && known.keys == self.keys.version(now)?
         {
             self.rules.check_time(known.validity, now)?;
             return Ok(known.principal);
@@ -154,7 +156,14 @@ impl JwtAuthenticator {
 
     fn verify_token(&self, token: &mut Token<'_>, now: Timestamp) -> Result<Verified, Stop> {
         let header = header::read(token.parts.header, &self.types)?;
-        let key = self.keys.choose(&header)?;
+        let current = self.keys.current(now)?;
+        let key = current.keys.choose(&header).map_err(|rejection| {
+            if rejection == reason::KEY_UNKNOWN {
+                self.keys.lacks(&header, current.version, now)
+            } else {
+                rejection.into()
+            }
+        })?;
         let signature = compact::decode(token.parts.signature)?;
         if !key.verifies(token.parts.signing_input, signature) {
             return Err(reason::SIGNATURE.into());
@@ -176,6 +185,7 @@ impl JwtAuthenticator {
         Ok(Verified {
             principal: Arc::new(principal),
             validity,
+            keys: current.version,
         })
     }
 }
@@ -185,6 +195,8 @@ pub(super) enum Stop {
     /// Another issuer's.
     Foreign,
     Rejected(Rejection),
+    /// The issuer has to be asked for its keys.
+    KeysNeeded,
 }
 
 impl From<Rejection> for Stop {
@@ -198,6 +210,7 @@ pub(super) fn verdict(decided: Result<Arc<Principal>, Stop>) -> Verdict {
         Ok(principal) => Verdict::Verified(principal),
         Err(Stop::Foreign) => Verdict::NotMine,
         Err(Stop::Rejected(rejection)) => Verdict::Rejected(rejection),
+        Err(Stop::KeysNeeded) => Verdict::NeedsLookup,
     }
 }
 
@@ -219,6 +232,17 @@ impl Authenticator for JwtAuthenticator {
         credential: Credential<'_>,
         now: Timestamp,
     ) -> Result<Verdict, LookupError> {
-        Ok(self.probe(credential, now))
+        let verdict = self.probe(credential, now);
+        let (Verdict::NeedsLookup, KeySource::Remote(keys)) = (&verdict, &self.keys) else {
+            return Ok(verdict);
+        };
+        let refreshed = keys.refresh(now).await;
+        match self.probe(credential, now) {
+            Verdict::NeedsLookup => {
+                refreshed?;
+                Err(LookupError::new("the issuer's keys are not there"))
+            }
+            verdict => Ok(verdict),
+        }
     }
 }

@@ -1,0 +1,15 @@
+//! Keys that an issuer publishes and changes as it likes: a JSON Web Key Set (RFC 7517 §5).
+
+mod builder;
+mod document;
+mod fetcher;
+mod jwk;
+mod keys;
+mod pace;
+mod status;
+
+pub use builder::RemoteKeysBuilder;
+pub use fetcher::{FetchError, JwksFetcher};
+pub use keys::RemoteKeys;
+pub(super) use keys::Wanting;
+pub use status::RemoteKeysStatus;
