@@ -30,4 +30,6 @@ pub use issuers::JwtIssuers;
 pub use key::VerificationKey;
 pub use mapping::SubjectMapping;
 pub use remote::{FetchError, JwksFetcher, RemoteKeys, RemoteKeysBuilder, RemoteKeysStatus};
+#[cfg(feature = "jwks-http")]
+pub use remote::{HttpJwksFetcher, JwksHttpClient, JwksHttpClientBuilder};
 pub use validator::JwtAuthenticator;

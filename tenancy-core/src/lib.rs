@@ -18,6 +18,7 @@
 //!   responses should carry: adapters put both into effect.
 //!
 //! # Features
+//! * `jwks-http`: an HTTPS client for the keys that token issuers publish, on reqwest and rustls.
 //! * `testing`: contexts built by hand, a clock that stands still, and the conformance suites.
 //!   For `[dev-dependencies]` only.
 

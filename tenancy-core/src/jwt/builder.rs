@@ -70,6 +70,19 @@ impl JwtAuthenticatorBuilder {
         self
     }
 
+    /// Uses the keys that the issuer's OpenID description names.
+    ///
+    /// The description is the issuer's own: where it is follows from the issuer's name, and it has
+    /// to repeat that name exactly. Nothing is fetched yet.
+    ///
+    /// # Errors
+    /// [`JwtConfigError`] if the issuer's name is not an address that the client connects to.
+    #[cfg(feature = "jwks-http")]
+    pub fn discover(self, client: &super::JwksHttpClient) -> Result<Self, JwtConfigError> {
+        let keys = RemoteKeys::new(client.discovered(&self.issuer)?);
+        Ok(self.remote_keys(keys))
+    }
+
     /// Accepts only tokens of this type, such as `at+jwt`; call it again for a further type.
     ///
     /// By default a token may have no type, `JWT` or `at+jwt`. Types are compared without regard

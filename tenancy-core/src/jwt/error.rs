@@ -83,6 +83,10 @@ pub enum JwtConfigErrorKind {
     TenantName,
     /// A time of remote keys is out of its bounds.
     RemoteTiming,
+    /// The address of an issuer is not one that is connected to.
+    IssuerAddress,
+    /// An HTTP client can't be set up.
+    HttpClient,
 }
 
 impl JwtConfigError {

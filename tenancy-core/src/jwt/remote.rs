@@ -3,6 +3,8 @@
 mod builder;
 mod document;
 mod fetcher;
+#[cfg(feature = "jwks-http")]
+mod http;
 mod jwk;
 mod keys;
 mod pace;
@@ -10,6 +12,8 @@ mod status;
 
 pub use builder::RemoteKeysBuilder;
 pub use fetcher::{FetchError, JwksFetcher};
+#[cfg(feature = "jwks-http")]
+pub use http::{HttpJwksFetcher, JwksHttpClient, JwksHttpClientBuilder};
 pub use keys::RemoteKeys;
 pub(super) use keys::Wanting;
 pub use status::RemoteKeysStatus;

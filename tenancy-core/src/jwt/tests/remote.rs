@@ -2,6 +2,8 @@
 
 mod documents;
 mod floods;
+#[cfg(feature = "jwks-http")]
+mod http;
 mod outages;
 mod rotation;
 
