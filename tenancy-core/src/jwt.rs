@@ -5,6 +5,7 @@ mod builder;
 mod cache;
 mod claims;
 mod compact;
+mod epochs;
 mod error;
 mod header;
 mod issuers;
@@ -25,6 +26,7 @@ mod tests;
 
 pub use algorithm::Algorithm;
 pub use builder::JwtAuthenticatorBuilder;
+pub use epochs::{Epoch, EpochOf, MemoryEpochs, TokenEpochs};
 pub use error::{JwtConfigError, JwtConfigErrorKind, KeyError, KeyErrorKind};
 pub use issuers::JwtIssuers;
 pub use key::VerificationKey;

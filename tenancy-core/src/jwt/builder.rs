@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use super::{
     cache::TokenCache,
     claims::ClaimRules,
+    epochs::TokenEpochs,
     error::{JwtConfigError, JwtConfigErrorKind as Kind},
     header::TypeRule,
     key::VerificationKey,
@@ -36,6 +37,7 @@ pub struct JwtAuthenticatorBuilder {
     cache_capacity: usize,
     subject: SubjectMapping,
     tenants: TenantClaims,
+    epochs: Option<Box<dyn TokenEpochs>>,
 }
 
 impl JwtAuthenticatorBuilder {
@@ -51,6 +53,7 @@ impl JwtAuthenticatorBuilder {
             cache_capacity: DEFAULT_CACHE_CAPACITY,
             subject: SubjectMapping::default(),
             tenants: TenantClaims::default(),
+            epochs: None,
         }
     }
 
@@ -169,6 +172,23 @@ impl JwtAuthenticatorBuilder {
         self
     }
 
+    /// Refuses tokens that were taken back: issued before the epoch of their issuer, their user or
+    /// service account, or a tenant they name. Tokens without `iat` are then refused.
+    ///
+    /// By default tokens hold until they expire.
+    ///
+    /// # Security
+    /// - Looked at for every request, whether the token is remembered or not.
+    /// - A token that lists several tenants is refused whole when one of them has taken it back. A
+    ///   token that names no tenant is not held to the epoch of the tenant that a request chooses:
+    ///   there the membership decides.
+    /// - `iat` is the issuer's clock. If it runs ahead of yours, take back as of a moment that much
+    ///   later.
+    pub fn epochs(mut self, epochs: impl TokenEpochs + 'static) -> Self {
+        self.epochs = Some(Box::new(epochs));
+        self
+    }
+
     /// Builds the authenticator.
     ///
     /// # Errors
@@ -221,6 +241,7 @@ impl JwtAuthenticatorBuilder {
             rules,
             subject: self.subject,
             tenants: self.tenants,
+            epochs: self.epochs,
             cache: TokenCache::new(self.cache_capacity),
         })
     }

@@ -31,3 +31,4 @@ pub(super) const SUBJECT: Rejection = Rejection::new("token-subject");
 pub(super) const TENANT_MISSING: Rejection = Rejection::new("token-tenant-missing");
 pub(super) const TENANT_MALFORMED: Rejection = Rejection::new("token-tenant-malformed");
 pub(super) const TENANT_FOREIGN: Rejection = Rejection::new("token-tenant-foreign");
+pub(super) const REVOKED: Rejection = Rejection::new("token-revoked");

@@ -3,6 +3,7 @@
 mod config;
 mod cookbook;
 mod corpora;
+mod epochs;
 mod issuers;
 mod keys;
 mod laws;

@@ -10,6 +10,7 @@ use super::{
     cache::{TokenCache, Verified},
     claims::{self, ClaimRules},
     compact,
+    epochs::{self, TokenEpochs},
     header::{self, TypeRule},
     mapping::{SubjectMapping, TenantClaims},
     reason,
@@ -87,11 +88,12 @@ use crate::{
 /// | `token-audience` | `aud` is missing, holds a non-string, or lacks the configured one |
 /// | `token-expiry` | `exp` is missing or not a date |
 /// | `token-not-before` | `nbf` is not a date |
-/// | `token-issued-at` | `iat` is not a date, or missing although a longest lifetime is set |
+/// | `token-issued-at` | `iat` is not a date, or missing although a longest lifetime or epochs are set |
 /// | `token-lifetime` | longer from `iat` to `exp` than the longest lifetime |
 /// | `token-expired` | `exp` is past, beyond the leeway |
 /// | `token-not-yet-valid` | `nbf` is to come, beyond the leeway |
 /// | `token-issued-in-future` | `iat` is to come, beyond the leeway |
+/// | `token-revoked` | issued before an epoch of its issuer, its actor or a tenant it names |
 /// | `token-subject` | `sub` is missing, not a string of 1 to 255 bytes, or not a user id |
 /// | `token-tenant-missing` | a configured tenant claim is absent |
 /// | `token-tenant-malformed` | a tenant claim can't be read, or the default is not listed |
@@ -100,8 +102,8 @@ use crate::{
 /// A date is a number of seconds from 0 up to the year 9999.
 ///
 /// # Security
-/// - A token proves who its user is. Revocation before `exp` is not its business; membership and
-///   tenant state are looked up for each request.
+/// - A token proves who its user is; membership and tenant state are looked up for each request.
+///   Until `exp` it holds, unless [`epochs`](JwtAuthenticatorBuilder::epochs) are configured.
 /// - Keys are looked for in the configuration, or where it says that they are published. `jku`, `x5u`, `x5c` and `jwk` are ignored.
 /// - The cache is keyed by the SHA-256 of the token and holds verified tokens only; time is
 ///   compared on every hit, and so is whether the issuer's keys are still the same.
@@ -112,6 +114,7 @@ pub struct JwtAuthenticator {
     pub(super) rules: ClaimRules,
     pub(super) subject: SubjectMapping,
     pub(super) tenants: TenantClaims,
+    pub(super) epochs: Option<Box<dyn TokenEpochs>>,
     pub(super) cache: Option<TokenCache>,
 }
 
@@ -139,7 +142,7 @@ impl JwtAuthenticator {
             && known.keys == self.keys.version(now)?
         {
             self.rules.check_time(known.validity, now)?;
-            return Ok(known.principal);
+            return self.unless_taken_back(known.principal, now);
         }
         // Only whose token it is may be read before the signature. A payload that does not say is
         // refused by the first who looks at it.
@@ -151,7 +154,31 @@ impl JwtAuthenticator {
         if let Some(cache) = &self.cache {
             cache.insert(token.fingerprint(), verified.clone());
         }
-        Ok(verified.principal)
+        self.unless_taken_back(verified.principal, now)
+    }
+
+    fn unless_taken_back(
+        &self,
+        principal: Arc<Principal>,
+        now: Timestamp,
+    ) -> Result<Arc<Principal>, Stop> {
+        let Some(known) = &self.epochs else {
+            return Ok(principal);
+        };
+        let issued_at = principal.issued_at.ok_or(reason::ISSUED_AT)?;
+        let mut unknown = false;
+        for of in epochs::of(&principal) {
+            match known.probe(of, now) {
+                Some(epoch) if !epoch.admits(issued_at) => return Err(reason::REVOKED.into()),
+                Some(_) => {}
+                None => unknown = true,
+            }
+        }
+        if unknown {
+            Err(Stop::EpochsNeeded(principal))
+        } else {
+            Ok(principal)
+        }
     }
 
     fn verify_token(&self, token: &mut Token<'_>, now: Timestamp) -> Result<Verified, Stop> {
@@ -197,6 +224,8 @@ pub(super) enum Stop {
     Rejected(Rejection),
     /// The issuer has to be asked for its keys.
     KeysNeeded,
+    /// It has to be looked up since when this principal's tokens count.
+    EpochsNeeded(Arc<Principal>),
 }
 
 impl From<Rejection> for Stop {
@@ -210,7 +239,7 @@ pub(super) fn verdict(decided: Result<Arc<Principal>, Stop>) -> Verdict {
         Ok(principal) => Verdict::Verified(principal),
         Err(Stop::Foreign) => Verdict::NotMine,
         Err(Stop::Rejected(rejection)) => Verdict::Rejected(rejection),
-        Err(Stop::KeysNeeded) => Verdict::NeedsLookup,
+        Err(Stop::KeysNeeded | Stop::EpochsNeeded(_)) => Verdict::NeedsLookup,
     }
 }
 
@@ -232,17 +261,29 @@ impl Authenticator for JwtAuthenticator {
         credential: Credential<'_>,
         now: Timestamp,
     ) -> Result<Verdict, LookupError> {
-        let verdict = self.probe(credential, now);
-        let (Verdict::NeedsLookup, KeySource::Remote(keys)) = (&verdict, &self.keys) else {
-            return Ok(verdict);
+        let decide = || {
+            let mut token = Token::cut(credential.expose())?;
+            self.authenticate(&mut token, now)
         };
-        let refreshed = keys.refresh(now).await;
-        match self.probe(credential, now) {
-            Verdict::NeedsLookup => {
-                refreshed?;
-                Err(LookupError::new("the issuer's keys are not there"))
+        let mut decided = decide();
+        if let (Err(Stop::KeysNeeded), KeySource::Remote(keys)) = (&decided, &self.keys) {
+            let fetched = keys.refresh(now).await;
+            decided = decide();
+            if let Err(Stop::KeysNeeded) = decided {
+                fetched?;
+                return Err(LookupError::new("the issuer's keys are not there"));
             }
-            verdict => Ok(verdict),
+        }
+        if let (Err(Stop::EpochsNeeded(principal)), Some(known)) = (&decided, &self.epochs) {
+            let of: Vec<_> = epochs::of(principal).collect();
+            known.load(&of, now).await?;
+            decided = decide();
+        }
+        match decided {
+            Err(Stop::KeysNeeded | Stop::EpochsNeeded(_)) => {
+                Err(LookupError::new("what was looked up is not there"))
+            }
+            decided => Ok(verdict(decided)),
         }
     }
 }
