@@ -1,10 +1,12 @@
 //! Strict validation of JSON Web Tokens, with keys that are known at start or published.
 
+mod actor;
 mod algorithm;
 mod builder;
 mod cache;
 mod claims;
 mod compact;
+mod custom;
 mod epochs;
 mod error;
 mod header;
@@ -15,6 +17,7 @@ mod keyset;
 mod mapping;
 mod reason;
 mod remote;
+mod rights;
 mod roca;
 mod source;
 mod spki;
@@ -24,6 +27,7 @@ mod validator;
 #[cfg(test)]
 mod tests;
 
+pub use actor::ServiceMapping;
 pub use algorithm::Algorithm;
 pub use builder::JwtAuthenticatorBuilder;
 pub use epochs::{Epoch, EpochOf, MemoryEpochs, TokenEpochs};

@@ -1,21 +1,25 @@
 //! Configuration of a `JwtAuthenticator`.
 
+use serde_json::Value;
 use std::{sync::Arc, time::Duration};
 
 use super::{
+    actor::{ActorRule, ServiceMapping},
     cache::TokenCache,
     claims::ClaimRules,
+    custom::CustomMapping,
     epochs::TokenEpochs,
     error::{JwtConfigError, JwtConfigErrorKind as Kind},
     header::TypeRule,
     key::VerificationKey,
     keyset::KeySet,
-    mapping::{SubjectMapping, TenantClaims},
+    mapping::{REGISTERED, SubjectMapping, TenantClaims},
     remote::RemoteKeys,
+    rights::RightsClaims,
     source::KeySource,
     validator::JwtAuthenticator,
 };
-use crate::TenantKey;
+use crate::{PermissionRegistry, Principal, Rejection, TenantKey};
 
 const DEFAULT_LEEWAY: Duration = Duration::from_secs(30);
 const MAX_LEEWAY: Duration = Duration::from_secs(300);
@@ -35,7 +39,9 @@ pub struct JwtAuthenticatorBuilder {
     leeway: Duration,
     max_lifetime: Option<Duration>,
     cache_capacity: usize,
-    subject: SubjectMapping,
+    actor: ActorRule,
+    rights: RightsClaims,
+    custom: Option<CustomMapping>,
     tenants: TenantClaims,
     epochs: Option<Box<dyn TokenEpochs>>,
 }
@@ -51,7 +57,9 @@ impl JwtAuthenticatorBuilder {
             leeway: DEFAULT_LEEWAY,
             max_lifetime: None,
             cache_capacity: DEFAULT_CACHE_CAPACITY,
-            subject: SubjectMapping::default(),
+            actor: ActorRule::default(),
+            rights: RightsClaims::default(),
+            custom: None,
             tenants: TenantClaims::default(),
             epochs: None,
         }
@@ -124,9 +132,9 @@ impl JwtAuthenticatorBuilder {
         self
     }
 
-    /// How `sub` names a user; [`SubjectMapping::Uuid`] by default.
+    /// How `sub` names a user or a service account; [`SubjectMapping::Uuid`] by default.
     pub fn subject(mut self, mapping: SubjectMapping) -> Self {
-        self.subject = mapping;
+        self.actor.subject = mapping;
         self
     }
 
@@ -169,6 +177,98 @@ impl JwtAuthenticatorBuilder {
     /// name one that is a member of its tenant through another issuer.
     pub fn bound_to(mut self, tenant: impl Into<TenantKey>) -> Self {
         self.tenants.issuer = Some(tenant.into());
+        self
+    }
+
+    /// Lets a token do at most what this claim lists: grants such as `notes:read` or `notes:*`,
+    /// separated by spaces as in `scope`, or in an array.
+    ///
+    /// What is no grant of the registry, such as `openid`, adds nothing. A token without the claim
+    /// is rejected. Called again, both claims narrow.
+    pub fn scope_claim(
+        mut self,
+        name: impl Into<String>,
+        permissions: &PermissionRegistry,
+    ) -> Self {
+        self.rights.scopes.push((name.into(), permissions.clone()));
+        self
+    }
+
+    /// Lets a token do at most what the roles in this claim may: a text, several separated by
+    /// spaces, or an array.
+    ///
+    /// A role here never gives a right: roles come from the directory, and this narrows what they
+    /// allow. The roles are those of the registry; a role it does not know seals the token, and a
+    /// token without the claim is rejected.
+    pub fn role_claim(mut self, name: impl Into<String>, permissions: &PermissionRegistry) -> Self {
+        self.rights.roles.push((name.into(), permissions.clone()));
+        self
+    }
+
+    /// Accepts only tokens that were issued to one of these applications, by the claim that names
+    /// it: `azp` (OpenID Connect) or `client_id` (RFC 9068).
+    ///
+    /// By default the audience decides alone.
+    pub fn applications<T: Into<String>>(
+        mut self,
+        claim: impl Into<String>,
+        allowed: impl IntoIterator<Item = T>,
+    ) -> Self {
+        let allowed = allowed.into_iter().map(Into::into).collect();
+        self.actor.applications = Some((claim.into(), allowed));
+        self
+    }
+
+    /// Which tokens are service accounts'. By default every token is a user's.
+    ///
+    /// A service account has no membership: what it may do is what
+    /// [`scope_claim`](Self::scope_claim) says, which is then required, and it has to be bound to a
+    /// tenant, by [`tenant_claim`](Self::tenant_claim) or [`bound_to`](Self::bound_to). Its id comes
+    /// from `sub` as a user's does.
+    pub fn services(mut self, mapping: ServiceMapping) -> Self {
+        self.actor.services = Some(mapping);
+        self
+    }
+
+    /// The application's own reading of the claims, after all other rules and before the result is
+    /// remembered.
+    ///
+    /// ```
+    /// use tenancy_core::{
+    ///     Reach, Rejection, TenantKey,
+    ///     jwt::{Algorithm, JwtAuthenticator, VerificationKey},
+    /// };
+    ///
+    /// let key = VerificationKey::hmac(Algorithm::HS256, [0x5c; 32])?;
+    /// let tokens = JwtAuthenticator::builder("https://login.example.com", "https://api.example.com")
+    ///     .key(key)
+    ///     // Keycloak: "organization": { "acme": { … }, "globex": { … } }
+    ///     .map_principal(|claims, mut principal| {
+    ///         let none = Rejection::new("token-organization");
+    ///         let listed = claims["organization"].as_object().ok_or(none.clone())?;
+    ///         let tenants = listed.keys().map(|name| TenantKey::id_or_slug(name));
+    ///         let tenants: Vec<_> = tenants.collect::<Result<_, _>>().map_err(|_| none.clone())?;
+    ///         if tenants.is_empty() {
+    ///             return Err(none);
+    ///         }
+    ///         principal.reach = Reach::Set { tenants, default: None };
+    ///         Ok(principal)
+    ///     })
+    ///     .build()?;
+    /// # let _ = tokens;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Security
+    /// The claims are verified, and whoever issued them may still let users choose some of them. The
+    /// closure may change actor and reach. It can't widen the scope, change the times, the issuer or
+    /// the claims, nor lead a [bound](Self::bound_to) issuer to another tenant. It is called once per
+    /// token and has to depend on its arguments alone.
+    pub fn map_principal(
+        mut self,
+        reading: impl Fn(&Value, Principal) -> Result<Principal, Rejection> + Send + Sync + 'static,
+    ) -> Self {
+        self.custom = Some(CustomMapping::new(reading));
         self
     }
 
@@ -221,6 +321,7 @@ impl JwtAuthenticatorBuilder {
             }
         }
         self.tenants.check()?;
+        self.check_claims()?;
         let keys = match self.remote {
             None => KeySource::Fixed(Arc::new(KeySet::new(self.keys)?)),
             Some(remote) if self.keys.is_empty() => KeySource::Remote(remote),
@@ -239,10 +340,36 @@ impl JwtAuthenticatorBuilder {
             keys,
             types,
             rules,
-            subject: self.subject,
+            actor: self.actor,
+            rights: self.rights,
+            custom: self.custom,
             tenants: self.tenants,
             epochs: self.epochs,
             cache: TokenCache::new(self.cache_capacity),
         })
+    }
+
+    fn check_claims(&self) -> Result<(), JwtConfigError> {
+        let application = self
+            .actor
+            .applications
+            .iter()
+            .map(|(name, _)| name.as_str());
+        let service = match &self.actor.services {
+            Some(ServiceMapping::Claim { name, .. }) => Some(name.as_str()),
+            _ => None,
+        };
+        for name in self.rights.names().chain(application).chain(service) {
+            if name.is_empty() || REGISTERED.contains(&name) {
+                let message = format!("`{name}` can't be used here; name another claim");
+                return Err(JwtConfigError::new(Kind::ClaimName, message));
+            }
+        }
+        if self.actor.services.is_some() && self.rights.scopes.is_empty() {
+            let message =
+                "service accounts have no membership; say by `scope_claim` what they may do";
+            return Err(JwtConfigError::new(Kind::ServiceScope, message));
+        }
+        Ok(())
     }
 }

@@ -75,7 +75,7 @@ pub enum JwtConfigErrorKind {
     LifetimeZero,
     /// A token type is not a media type.
     TokenType,
-    /// A tenant claim has no name, a registered name, or a name that is used twice.
+    /// A claim has no name, a registered name, or a name that is used twice.
     ClaimName,
     /// The issuer is trusted already.
     IssuerDuplicate,
@@ -87,6 +87,8 @@ pub enum JwtConfigErrorKind {
     IssuerAddress,
     /// An HTTP client can't be set up.
     HttpClient,
+    /// Service accounts are accepted, and nothing says what they may do.
+    ServiceScope,
 }
 
 impl JwtConfigError {

@@ -12,7 +12,7 @@ use crate::{Reach, Rejection, TenantKey, UserId};
 const MAX_TENANTS: usize = 256;
 
 /// The claims of RFC 7519 §4.1, which have a meaning of their own.
-const REGISTERED: [&str; 7] = ["iss", "sub", "aud", "exp", "nbf", "iat", "jti"];
+pub(super) const REGISTERED: [&str; 7] = ["iss", "sub", "aud", "exp", "nbf", "iat", "jti"];
 
 /// How the `sub` of a token names a user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]

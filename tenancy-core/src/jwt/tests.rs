@@ -10,6 +10,7 @@ mod laws;
 mod mapping;
 mod probes;
 mod remote;
+mod rights;
 mod shape;
 mod time;
 

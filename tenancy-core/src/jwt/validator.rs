@@ -6,19 +6,22 @@ use async_trait::async_trait;
 use serde_json::Value;
 
 use super::{
+    actor::ActorRule,
     builder::JwtAuthenticatorBuilder,
     cache::{TokenCache, Verified},
     claims::{self, ClaimRules},
     compact,
+    custom::CustomMapping,
     epochs::{self, TokenEpochs},
     header::{self, TypeRule},
-    mapping::{SubjectMapping, TenantClaims},
+    mapping::TenantClaims,
     reason,
+    rights::RightsClaims,
     source::KeySource,
     token::Token,
 };
 use crate::{
-    Actor, Authenticator, Credential, LookupError, Principal, Rejection, Timestamp, Verdict,
+    Authenticator, Credential, LookupError, Principal, Reach, Rejection, Timestamp, Verdict,
 };
 
 /// Verifies signed JSON Web Tokens (RFC 7519, RFC 8725) of one issuer, with keys known at start or
@@ -65,7 +68,8 @@ use crate::{
 /// [`expires_at`](Principal::expires_at) is `exp` plus the leeway and
 /// [`not_before`](Principal::not_before) is `nbf` minus the leeway, so that
 /// [`Principal::holds_at`] agrees with this authenticator; [`issued_at`](Principal::issued_at) is
-/// `iat` as it stands. The actor is a user, the scope is full, and the claims are the payload.
+/// `iat` as it stands. The actor is a user unless [`services`](JwtAuthenticatorBuilder::services) says otherwise, the
+/// scope is full unless a claim narrows it, and the claims are the payload.
 ///
 /// # Why a token is rejected
 /// | reason | cause |
@@ -95,6 +99,9 @@ use crate::{
 /// | `token-issued-in-future` | `iat` is to come, beyond the leeway |
 /// | `token-revoked` | issued before an epoch of its issuer, its actor or a tenant it names |
 /// | `token-subject` | `sub` is missing, not a string of 1 to 255 bytes, or not a user id |
+/// | `token-application` | the claim that names the application is missing or names another |
+/// | `token-scope` | a claim that lists scopes is missing or can't be read |
+/// | `token-role` | a claim that lists roles is missing or can't be read |
 /// | `token-tenant-missing` | a configured tenant claim is absent |
 /// | `token-tenant-malformed` | a tenant claim can't be read, or the default is not listed |
 /// | `token-tenant-foreign` | a tenant claim names another tenant than the issuer's own |
@@ -112,7 +119,9 @@ pub struct JwtAuthenticator {
     pub(super) keys: KeySource,
     pub(super) types: TypeRule,
     pub(super) rules: ClaimRules,
-    pub(super) subject: SubjectMapping,
+    pub(super) actor: ActorRule,
+    pub(super) rights: RightsClaims,
+    pub(super) custom: Option<CustomMapping>,
     pub(super) tenants: TenantClaims,
     pub(super) epochs: Option<Box<dyn TokenEpochs>>,
     pub(super) cache: Option<TokenCache>,
@@ -201,14 +210,24 @@ impl JwtAuthenticator {
         let validity = self.rules.validity(&claims)?;
         self.rules.check_time(validity, now)?;
         let issuer = &self.rules.issuer;
-        let user = self.subject.user(issuer, claims::subject(&claims)?)?;
+        let actor = self
+            .actor
+            .actor(issuer, claims::subject(&claims)?, &claims)?;
         let reach = self.tenants.reach(&claims)?;
 
-        let mut principal = Principal::new(Actor::User(user), reach, Arc::clone(issuer));
+        let mut principal = Principal::new(actor, reach, Arc::clone(issuer));
+        principal.scope = self.rights.scope(&claims)?;
         principal.issued_at = validity.issued_at;
         principal.expires_at = Some(validity.expires_at);
         principal.not_before = validity.not_before;
         principal.claims = Arc::new(Value::Object(claims));
+        if let Some(custom) = &self.custom {
+            principal = custom.apply(principal)?;
+            // Whatever the application makes of a claim: the issuer speaks for its tenant alone.
+            if let Some(own) = &self.tenants.issuer {
+                principal.reach = Reach::Bound(own.clone());
+            }
+        }
         Ok(Verified {
             principal: Arc::new(principal),
             validity,
