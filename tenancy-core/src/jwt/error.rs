@@ -89,6 +89,8 @@ pub enum JwtConfigErrorKind {
     HttpClient,
     /// Service accounts are accepted, and nothing says what they may do.
     ServiceScope,
+    /// The lifetime of tokens to issue is out of its bounds.
+    MintLifetime,
 }
 
 impl JwtConfigError {

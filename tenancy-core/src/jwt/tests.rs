@@ -8,6 +8,7 @@ mod issuers;
 mod keys;
 mod laws;
 mod mapping;
+mod minting;
 mod probes;
 mod remote;
 mod rights;
