@@ -9,6 +9,7 @@ mod keys;
 mod laws;
 mod mapping;
 mod minting;
+mod mutations;
 mod probes;
 mod remote;
 mod rights;
