@@ -12,4 +12,5 @@ mod cors;
 mod credentials;
 mod hints;
 mod support;
+mod tokens;
 mod watch;

@@ -1,8 +1,12 @@
 //! Key sets over HTTPS.
 
 mod address;
+mod builder;
 mod client;
 mod discovery;
+mod fetcher;
 mod resolver;
 
-pub use client::{HttpJwksFetcher, JwksHttpClient, JwksHttpClientBuilder};
+pub use builder::JwksHttpClientBuilder;
+pub use client::JwksHttpClient;
+pub use fetcher::HttpJwksFetcher;

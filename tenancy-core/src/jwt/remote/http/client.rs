@@ -1,23 +1,19 @@
 //! An HTTP client that is fit for addresses that others choose.
 
-use std::{error::Error, fmt, net::IpAddr, sync::Arc, time::Duration};
+use std::{error::Error, fmt, net::IpAddr, sync::Arc};
 
-use async_trait::async_trait;
-use ipnet::IpNet;
-use reqwest::{Client, StatusCode, Url, header, redirect};
+use reqwest::{Client, StatusCode, Url, header};
 
 use super::{
     super::{
         super::error::{JwtConfigError, JwtConfigErrorKind as Kind},
-        fetcher::{FetchError, JwksFetcher},
+        fetcher::FetchError,
     },
     address::AddressRule,
+    builder::JwksHttpClientBuilder,
     discovery,
-    resolver::CheckedResolver,
+    fetcher::{HttpJwksFetcher, Source},
 };
-
-/// No fetch takes longer, whoever asks; [`RemoteKeys`](super::super::RemoteKeys) gives up earlier.
-const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Fetches key sets and discovery documents over HTTPS.
 ///
@@ -55,78 +51,9 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 /// - the answer is cut off at its limit while it is read, and never decompressed.
 #[derive(Clone)]
 pub struct JwksHttpClient {
-    client: Client,
-    rule: Arc<AddressRule>,
-    insecure_loopback: bool,
-}
-
-/// Builds a [`JwksHttpClient`]; made by [`JwksHttpClient::builder`].
-#[derive(Debug, Default)]
-#[must_use]
-pub struct JwksHttpClientBuilder {
-    rule: AddressRule,
-    insecure_loopback: bool,
-}
-
-impl JwksHttpClientBuilder {
-    /// Lets issuers be in a network that is not public, such as the cluster's `10.20.0.0/16`.
-    ///
-    /// # Security
-    /// Whoever may name an issuer can then have the service send GET requests into that network,
-    /// over HTTPS. Open as little as the issuer needs, and use another client for issuers that
-    /// tenants name.
-    pub fn danger_allow_network(mut self, network: IpNet) -> Self {
-        self.rule.opened.push(network);
-        self
-    }
-
-    /// Lets issuers be on this machine, without encryption: for a key server inside a test.
-    ///
-    /// # Security
-    /// Exists under the feature `testing` only.
-    #[cfg(any(test, feature = "testing"))]
-    pub fn insecure_loopback(mut self) -> Self {
-        self.insecure_loopback = true;
-        self
-    }
-
-    /// Builds the client.
-    ///
-    /// # Errors
-    /// [`JwtConfigError`] if TLS can't be set up, as where the system has no root certificates.
-    pub fn build(self) -> Result<JwksHttpClient, JwtConfigError> {
-        let mut rule = self.rule;
-        if self.insecure_loopback {
-            let loopback = [[127, 0, 0, 0].into(), std::net::Ipv6Addr::LOCALHOST.into()];
-            let lengths = [8, 128];
-            let networks = loopback.into_iter().zip(lengths);
-            rule.opened
-                .extend(networks.filter_map(|(address, len)| IpNet::new(address, len).ok()));
-        }
-        let rule = Arc::new(rule);
-        let client = Client::builder()
-            .dns_resolver(CheckedResolver(Arc::clone(&rule)))
-            .https_only(!self.insecure_loopback)
-            .redirect(redirect::Policy::none())
-            .no_proxy()
-            .referer(false)
-            // The answers are small and rare, and another crate of the program may have switched
-            // these on.
-            .no_gzip()
-            .no_brotli()
-            .no_zstd()
-            .no_deflate()
-            .pool_max_idle_per_host(0)
-            .timeout(TIMEOUT)
-            .user_agent(concat!("tenancy/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|error| JwtConfigError::new(Kind::HttpClient, whole(&error)))?;
-        Ok(JwksHttpClient {
-            client,
-            rule,
-            insecure_loopback: self.insecure_loopback,
-        })
-    }
+    pub(super) client: Client,
+    pub(super) rule: Arc<AddressRule>,
+    pub(super) insecure_loopback: bool,
 }
 
 impl JwksHttpClient {
@@ -184,7 +111,7 @@ impl JwksHttpClient {
     }
 
     /// Reads an address and checks all of it that can be checked without resolving a name.
-    fn checked(&self, url: &str) -> Result<Url, &'static str> {
+    pub(super) fn checked(&self, url: &str) -> Result<Url, &'static str> {
         let url = Url::parse(url).map_err(|_| "it is no URL")?;
         if !url.username().is_empty() || url.password().is_some() || url.fragment().is_some() {
             return Err("it has a user name, a password or a fragment");
@@ -204,7 +131,7 @@ impl JwksHttpClient {
         }
     }
 
-    async fn get(&self, url: Url, limit: usize) -> Result<Vec<u8>, FetchError> {
+    pub(super) async fn get(&self, url: Url, limit: usize) -> Result<Vec<u8>, FetchError> {
         let failed = |error: reqwest::Error| FetchError::new(whole(&error.without_url()));
         let request = self
             .client
@@ -243,64 +170,13 @@ impl fmt::Debug for JwksHttpClient {
     }
 }
 
-/// Fetches one issuer's keys; made by [`JwksHttpClient`].
-#[derive(Clone)]
-pub struct HttpJwksFetcher {
-    http: JwksHttpClient,
-    source: Source,
-}
-
-#[derive(Debug, Clone)]
-enum Source {
-    KeySet(Url),
-    Discovery { issuer: Box<str>, description: Url },
-}
-
-#[async_trait]
-impl JwksFetcher for HttpJwksFetcher {
-    async fn fetch(&self, limit: usize) -> Result<Vec<u8>, FetchError> {
-        let url = match &self.source {
-            Source::KeySet(url) => url.clone(),
-            Source::Discovery {
-                issuer,
-                description,
-            } => {
-                let document = self
-                    .http
-                    .get(description.clone(), discovery::MAX_BYTES)
-                    .await?;
-                let url = discovery::jwks_uri(&document, issuer)?;
-                self.http.checked(&url).map_err(|why| {
-                    FetchError::new(format!("the key set's address is refused: {why}"))
-                })?
-            }
-        };
-        self.http.get(url, limit).await
-    }
-}
-
-impl fmt::Debug for HttpJwksFetcher {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let url = match &self.source {
-            Source::KeySet(url) => url,
-            Source::Discovery { description, .. } => description,
-        };
-        // A query may hold somebody's secret.
-        let mut url = url.clone();
-        url.set_query(None);
-        f.debug_tuple("HttpJwksFetcher")
-            .field(&url.as_str())
-            .finish()
-    }
-}
-
 fn refused(why: &'static str) -> JwtConfigError {
     let message = format!("the issuer's address is refused: {why}");
     JwtConfigError::new(Kind::IssuerAddress, message)
 }
 
 /// An error with its causes, which reqwest leaves out.
-fn whole(error: &dyn Error) -> String {
+pub(super) fn whole(error: &dyn Error) -> String {
     let causes = std::iter::successors(error.source(), |cause| (*cause).source());
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
