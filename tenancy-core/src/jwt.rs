@@ -1,27 +1,45 @@
-//! Strict validation of JSON Web Tokens with keys that are known at start.
+//! Strict validation of JSON Web Tokens, with keys that are known at start or published.
 
+mod actor;
 mod algorithm;
 mod builder;
 mod cache;
 mod claims;
 mod compact;
+mod custom;
+mod epochs;
 mod error;
 mod header;
+mod issuers;
 mod json;
 mod key;
 mod keyset;
 mod mapping;
+mod minter;
 mod reason;
+mod remote;
+mod rights;
 mod roca;
+mod signing;
+mod source;
 mod spki;
+mod token;
 mod validator;
 
 #[cfg(test)]
 mod tests;
 
+pub use actor::ServiceMapping;
 pub use algorithm::Algorithm;
 pub use builder::JwtAuthenticatorBuilder;
+pub use epochs::{Epoch, EpochOf, MemoryEpochs, TokenEpochs};
 pub use error::{JwtConfigError, JwtConfigErrorKind, KeyError, KeyErrorKind};
+pub use issuers::JwtIssuers;
 pub use key::VerificationKey;
 pub use mapping::SubjectMapping;
+pub use minter::{MintError, MintedToken, TokenMinter};
+pub use remote::{FetchError, JwksFetcher, RemoteKeys, RemoteKeysBuilder, RemoteKeysStatus};
+#[cfg(feature = "jwks-http")]
+pub use remote::{HttpJwksFetcher, JwksHttpClient, JwksHttpClientBuilder};
+pub use signing::SigningKey;
 pub use validator::JwtAuthenticator;

@@ -19,6 +19,7 @@
 //!
 //! # Features
 //! * `argon2`: Argon2id for secrets that people choose, `key::SecretHasher`.
+//! * `jwks-http`: an HTTPS client for the keys that token issuers publish, on reqwest and rustls.
 //! * `testing`: contexts built by hand, a clock that stands still, and the conformance suites.
 //!   For `[dev-dependencies]` only.
 

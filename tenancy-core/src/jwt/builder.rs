@@ -1,15 +1,23 @@
 //! Configuration of a `JwtAuthenticator`.
 
-use std::time::Duration;
+mod claims;
+
+use std::{sync::Arc, time::Duration};
 
 use super::{
+    actor::ActorRule,
     cache::TokenCache,
     claims::ClaimRules,
+    custom::CustomMapping,
+    epochs::TokenEpochs,
     error::{JwtConfigError, JwtConfigErrorKind as Kind},
     header::TypeRule,
     key::VerificationKey,
     keyset::KeySet,
-    mapping::{SubjectMapping, TenantClaims},
+    mapping::TenantClaims,
+    remote::RemoteKeys,
+    rights::RightsClaims,
+    source::KeySource,
     validator::JwtAuthenticator,
 };
 
@@ -26,12 +34,16 @@ pub struct JwtAuthenticatorBuilder {
     issuer: String,
     audience: String,
     keys: Vec<VerificationKey>,
+    remote: Option<RemoteKeys>,
     token_types: Vec<String>,
     leeway: Duration,
     max_lifetime: Option<Duration>,
     cache_capacity: usize,
-    subject: SubjectMapping,
+    actor: ActorRule,
+    rights: RightsClaims,
+    custom: Option<CustomMapping>,
     tenants: TenantClaims,
+    epochs: Option<Box<dyn TokenEpochs>>,
 }
 
 impl JwtAuthenticatorBuilder {
@@ -40,12 +52,16 @@ impl JwtAuthenticatorBuilder {
             issuer,
             audience,
             keys: Vec::new(),
+            remote: None,
             token_types: Vec::new(),
             leeway: DEFAULT_LEEWAY,
             max_lifetime: None,
             cache_capacity: DEFAULT_CACHE_CAPACITY,
-            subject: SubjectMapping::default(),
+            actor: ActorRule::default(),
+            rights: RightsClaims::default(),
+            custom: None,
             tenants: TenantClaims::default(),
+            epochs: None,
         }
     }
 
@@ -57,6 +73,25 @@ impl JwtAuthenticatorBuilder {
     pub fn key(mut self, key: VerificationKey) -> Self {
         self.keys.push(key);
         self
+    }
+
+    /// Uses the keys that the issuer publishes, instead of configured ones.
+    pub fn remote_keys(mut self, keys: RemoteKeys) -> Self {
+        self.remote = Some(keys);
+        self
+    }
+
+    /// Uses the keys that the issuer's OpenID description names.
+    ///
+    /// The description is the issuer's own: where it is follows from the issuer's name, and it has
+    /// to repeat that name exactly. Nothing is fetched yet.
+    ///
+    /// # Errors
+    /// [`JwtConfigError`] if the issuer's name is not an address that the client connects to.
+    #[cfg(feature = "jwks-http")]
+    pub fn discover(self, client: &super::JwksHttpClient) -> Result<Self, JwtConfigError> {
+        let keys = RemoteKeys::new(client.discovered(&self.issuer)?);
+        Ok(self.remote_keys(keys))
     }
 
     /// Accepts only tokens of this type, such as `at+jwt`; call it again for a further type.
@@ -97,36 +132,20 @@ impl JwtAuthenticatorBuilder {
         self
     }
 
-    /// How `sub` names a user; [`SubjectMapping::Uuid`] by default.
-    pub fn subject(mut self, mapping: SubjectMapping) -> Self {
-        self.subject = mapping;
-        self
-    }
-
-    /// Binds each token to the one tenant that this claim names, by id or slug.
+    /// Refuses tokens that were taken back: issued before the epoch of their issuer, their user or
+    /// service account, or a tenant they name. Tokens without `iat` are then refused.
     ///
-    /// The principal gets [`Reach::Bound`](crate::Reach::Bound); a token without the claim is
-    /// rejected. The name is that of a claim on the top level.
-    pub fn tenant_claim(mut self, name: impl Into<String>) -> Self {
-        self.tenants.bound = Some(name.into());
-        self
-    }
-
-    /// Limits each token to the tenants that this claim lists: an array of 1 to 256 ids or slugs.
+    /// By default tokens hold until they expire.
     ///
-    /// The principal gets [`Reach::Set`](crate::Reach::Set); a token without the claim is
-    /// rejected, unless it has the [default](Self::default_tenant_claim).
-    pub fn tenant_set_claim(mut self, name: impl Into<String>) -> Self {
-        self.tenants.set = Some(name.into());
-        self
-    }
-
-    /// The claim that names the tenant a token means when the request names none.
-    ///
-    /// It must be one of the listed tenants, in the same form (id or slug). Where there is no
-    /// list, it is the only tenant of the set.
-    pub fn default_tenant_claim(mut self, name: impl Into<String>) -> Self {
-        self.tenants.default = Some(name.into());
+    /// # Security
+    /// - Looked at for every request, whether the token is remembered or not.
+    /// - A token that lists several tenants is refused whole when one of them has taken it back. A
+    ///   token that names no tenant is not held to the epoch of the tenant that a request chooses:
+    ///   there the membership decides.
+    /// - `iat` is the issuer's clock. If it runs ahead of yours, take back as of a moment that much
+    ///   later.
+    pub fn epochs(mut self, epochs: impl TokenEpochs + 'static) -> Self {
+        self.epochs = Some(Box::new(epochs));
         self
     }
 
@@ -134,8 +153,8 @@ impl JwtAuthenticatorBuilder {
     ///
     /// # Errors
     /// [`JwtConfigError`] if the issuer or the audience is empty, if there is no key, if keys lack
-    /// ids, share one, have one that no token can name, or mix secrets with public keys, or if
-    /// another option is out of its bounds.
+    /// ids, share one, have one that no token can name, or mix secrets with public keys or with
+    /// remote ones, or if another option is out of its bounds.
     pub fn build(self) -> Result<JwtAuthenticator, JwtConfigError> {
         for (name, value) in [("issuer", &self.issuer), ("audience", &self.audience)] {
             if value.is_empty() {
@@ -162,6 +181,15 @@ impl JwtAuthenticatorBuilder {
             }
         }
         self.tenants.check()?;
+        self.check_claims()?;
+        let keys = match self.remote {
+            None => KeySource::Fixed(Arc::new(KeySet::new(self.keys)?)),
+            Some(remote) if self.keys.is_empty() => KeySource::Remote(remote),
+            Some(_) => {
+                let message = "keys are configured and published; use one authenticator for each";
+                return Err(JwtConfigError::new(Kind::MixedKeys, message));
+            }
+        };
         let rules = ClaimRules {
             issuer: self.issuer.into(),
             audience: self.audience.into(),
@@ -169,11 +197,14 @@ impl JwtAuthenticatorBuilder {
             max_lifetime: self.max_lifetime,
         };
         Ok(JwtAuthenticator {
-            keys: KeySet::new(self.keys)?,
+            keys,
             types,
             rules,
-            subject: self.subject,
+            actor: self.actor,
+            rights: self.rights,
+            custom: self.custom,
             tenants: self.tenants,
+            epochs: self.epochs,
             cache: TokenCache::new(self.cache_capacity),
         })
     }

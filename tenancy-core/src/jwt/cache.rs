@@ -11,11 +11,13 @@ use crate::Principal;
 /// A token's SHA-256, which stands for it: the token itself is never kept.
 pub(super) type Fingerprint = [u8; 32];
 
-/// What is known about a verified token, and does not change with time.
+/// What is known about a verified token, as long as its issuer's keys stay.
 #[derive(Clone)]
 pub(super) struct Verified {
     pub(super) principal: Arc<Principal>,
     pub(super) validity: Validity,
+    /// The version of the keys it was verified with.
+    pub(super) keys: u64,
 }
 
 /// Holds verified tokens only: what was rejected can't push them out.

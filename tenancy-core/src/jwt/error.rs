@@ -67,7 +67,7 @@ pub enum JwtConfigErrorKind {
     KeyIdDuplicate,
     /// A key's id is one that no token can name.
     KeyIdInvalid,
-    /// Shared secrets and public keys are mixed.
+    /// Shared secrets and public keys are mixed, or configured keys and remote ones.
     MixedKeys,
     /// The leeway is longer than five minutes.
     LeewayTooLong,
@@ -75,8 +75,22 @@ pub enum JwtConfigErrorKind {
     LifetimeZero,
     /// A token type is not a media type.
     TokenType,
-    /// A tenant claim has no name, a registered name, or a name that is used twice.
+    /// A claim has no name, a registered name, or a name that is used twice.
     ClaimName,
+    /// The issuer is trusted already.
+    IssuerDuplicate,
+    /// An issuer is bound to a tenant by something else than its id or slug.
+    TenantName,
+    /// A time of remote keys is out of its bounds.
+    RemoteTiming,
+    /// The address of an issuer is not one that is connected to.
+    IssuerAddress,
+    /// An HTTP client can't be set up.
+    HttpClient,
+    /// Service accounts are accepted, and nothing says what they may do.
+    ServiceScope,
+    /// The lifetime of tokens to issue is out of its bounds.
+    MintLifetime,
 }
 
 impl JwtConfigError {

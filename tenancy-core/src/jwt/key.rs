@@ -7,7 +7,8 @@ use jsonwebtoken::{DecodingKey, crypto::aws_lc};
 use super::{
     algorithm::{Algorithm, KeyKind},
     error::{KeyError, KeyErrorKind as Kind},
-    roca, spki,
+    roca,
+    spki::{self, PublicKey},
 };
 
 /// A key that verifies tokens of one algorithm.
@@ -108,7 +109,11 @@ impl VerificationKey {
                 format!("{algorithm} takes a shared secret; use `hmac`"),
             ));
         }
-        let public = spki::from_pem(pem.as_ref())?;
+        Self::from_public(algorithm, &spki::from_pem(pem.as_ref())?)
+    }
+
+    /// A public key that was read, checked as [`pem`](Self::pem) says.
+    pub(super) fn from_public(algorithm: Algorithm, public: &PublicKey) -> Result<Self, KeyError> {
         if public.kind != algorithm.key_kind() {
             return Err(wrong_kind(algorithm, public.kind));
         }

@@ -8,7 +8,8 @@ use super::{
 };
 use crate::Rejection;
 
-/// At least one key; all secret or all public; distinct ids, and each with one if there are many.
+/// At least one key; all secret or all public; distinct ids. Of several that were configured, each
+/// has one.
 #[derive(Debug)]
 pub(super) struct KeySet(Vec<VerificationKey>);
 
@@ -56,6 +57,15 @@ impl KeySet {
             }
         }
         Ok(Self(keys))
+    }
+
+    /// Keys as an issuer publishes them: public, with distinct ids, some perhaps without one.
+    pub(super) const fn published(keys: Vec<VerificationKey>) -> Self {
+        Self(keys)
+    }
+
+    pub(super) const fn len(&self) -> usize {
+        self.0.len()
     }
 
     /// The one key that may verify a token with this header.

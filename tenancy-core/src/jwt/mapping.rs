@@ -12,7 +12,7 @@ use crate::{Reach, Rejection, TenantKey, UserId};
 const MAX_TENANTS: usize = 256;
 
 /// The claims of RFC 7519 §4.1, which have a meaning of their own.
-const REGISTERED: [&str; 7] = ["iss", "sub", "aud", "exp", "nbf", "iat", "jti"];
+pub(super) const REGISTERED: [&str; 7] = ["iss", "sub", "aud", "exp", "nbf", "iat", "jti"];
 
 /// How the `sub` of a token names a user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -42,6 +42,8 @@ pub(super) struct TenantClaims {
     pub(super) bound: Option<String>,
     pub(super) set: Option<String>,
     pub(super) default: Option<String>,
+    /// The one tenant that the issuer speaks for.
+    pub(super) issuer: Option<TenantKey>,
 }
 
 impl TenantClaims {
@@ -63,14 +65,46 @@ impl TenantClaims {
         if self.bound.is_some() && (self.set.is_some() || self.default.is_some()) {
             return error("a token is bound to one tenant or lists several; configure one".into());
         }
+        if matches!(
+            self.issuer,
+            Some(TenantKey::Domain(_) | TenantKey::External { .. })
+        ) {
+            let message = "an issuer is bound to a tenant by its id or slug";
+            return Err(JwtConfigError::new(Kind::TenantName, message));
+        }
         if self.set.is_some() && self.set == self.default {
             return error("the list of tenants and the default tenant need two claims".into());
         }
         Ok(())
     }
 
-    /// What the token reaches. A claim that is there and can't be read is never passed over.
+    /// What the token reaches: what its claims say, within what the issuer may say.
     pub(super) fn reach(&self, claims: &Map<String, Value>) -> Result<Reach, Rejection> {
+        let Some(own) = &self.issuer else {
+            return self.claimed(claims);
+        };
+        let names = [&self.bound, &self.set, &self.default];
+        if names
+            .into_iter()
+            .flatten()
+            .any(|name| claims.contains_key(name))
+        {
+            let within = match self.claimed(claims)? {
+                Reach::Bound(tenant) => tenant == *own,
+                Reach::Set { tenants, default } => {
+                    tenants.contains(own) && default.is_none_or(|default| default == *own)
+                }
+                Reach::Memberships => true,
+            };
+            if !within {
+                return Err(reason::TENANT_FOREIGN);
+            }
+        }
+        Ok(Reach::Bound(own.clone()))
+    }
+
+    /// What the claims say. One that is there and can't be read is never passed over.
+    fn claimed(&self, claims: &Map<String, Value>) -> Result<Reach, Rejection> {
         if let Some(name) = &self.bound {
             let claim = claims.get(name).ok_or(reason::TENANT_MISSING)?;
             return tenant(claim).map(Reach::Bound);

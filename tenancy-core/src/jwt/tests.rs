@@ -3,10 +3,16 @@
 mod config;
 mod cookbook;
 mod corpora;
+mod epochs;
+mod issuers;
 mod keys;
 mod laws;
 mod mapping;
+mod minting;
+mod mutations;
 mod probes;
+mod remote;
+mod rights;
 mod shape;
 mod time;
 

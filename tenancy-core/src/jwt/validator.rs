@@ -6,27 +6,33 @@ use async_trait::async_trait;
 use serde_json::Value;
 
 use super::{
+    actor::ActorRule,
     builder::JwtAuthenticatorBuilder,
     cache::{TokenCache, Verified},
     claims::{self, ClaimRules},
     compact,
+    custom::CustomMapping,
+    epochs::{self, TokenEpochs},
     header::{self, TypeRule},
-    json,
-    keyset::KeySet,
-    mapping::{SubjectMapping, TenantClaims},
+    mapping::TenantClaims,
     reason,
+    rights::RightsClaims,
+    source::KeySource,
+    token::Token,
 };
 use crate::{
-    Actor, Authenticator, Credential, LookupError, Principal, Rejection, Timestamp, Verdict,
+    Authenticator, Credential, LookupError, Principal, Reach, Rejection, Timestamp, Verdict,
 };
 
-/// Verifies signed JSON Web Tokens (RFC 7519, RFC 8725) of one issuer, with keys known at start.
+/// Verifies signed JSON Web Tokens (RFC 7519, RFC 8725) of one issuer, with keys known at start or
+/// [published](super::RemoteKeys) by the issuer.
 ///
 /// A token has to be at most [`MAX_CREDENTIAL_LEN`](crate::MAX_CREDENTIAL_LEN) bytes long, signed
-/// by a configured key with that key's algorithm, and carry `iss`, `aud`, `exp` and `sub`. It
-/// answers from memory, so [`verify`](Authenticator::verify) never has more to say than
-/// [`probe`](Authenticator::probe). A credential that does not look like a token at all is
-/// [`Verdict::NotMine`].
+/// by one of its keys with that key's algorithm, and carry `iss`, `aud`, `exp` and `sub`. With
+/// configured keys it answers from memory, so that [`verify`](Authenticator::verify) has no more to
+/// say than [`probe`](Authenticator::probe). A credential that does not look like a token at all, and a
+/// token whose `iss` is another text, are [`Verdict::NotMine`]: several authenticators can stand
+/// side by side, and [`JwtIssuers`](super::JwtIssuers) holds many.
 ///
 /// ```
 /// use tenancy_core::{
@@ -62,7 +68,8 @@ use crate::{
 /// [`expires_at`](Principal::expires_at) is `exp` plus the leeway and
 /// [`not_before`](Principal::not_before) is `nbf` minus the leeway, so that
 /// [`Principal::holds_at`] agrees with this authenticator; [`issued_at`](Principal::issued_at) is
-/// `iat` as it stands. The actor is a user, the scope is full, and the claims are the payload.
+/// `iat` as it stands. The actor is a user unless [`services`](JwtAuthenticatorBuilder::services) says otherwise, the
+/// scope is full unless a claim narrows it, and the claims are the payload.
 ///
 /// # Why a token is rejected
 /// | reason | cause |
@@ -81,34 +88,42 @@ use crate::{
 /// | `token-key-ambiguous` | no `kid`, and several keys fit the algorithm |
 /// | `token-signature` | the signature is not the key's over this token |
 /// | `token-payload` | the payload is not a UTF-8 JSON object without repeated names |
-/// | `token-issuer` | `iss` is missing, not a string, or not the configured one |
+/// | `token-issuer` | `iss` is missing or not a string |
 /// | `token-audience` | `aud` is missing, holds a non-string, or lacks the configured one |
 /// | `token-expiry` | `exp` is missing or not a date |
 /// | `token-not-before` | `nbf` is not a date |
-/// | `token-issued-at` | `iat` is not a date, or missing although a longest lifetime is set |
+/// | `token-issued-at` | `iat` is not a date, or missing although a longest lifetime or epochs are set |
 /// | `token-lifetime` | longer from `iat` to `exp` than the longest lifetime |
 /// | `token-expired` | `exp` is past, beyond the leeway |
 /// | `token-not-yet-valid` | `nbf` is to come, beyond the leeway |
 /// | `token-issued-in-future` | `iat` is to come, beyond the leeway |
+/// | `token-revoked` | issued before an epoch of its issuer, its actor or a tenant it names |
 /// | `token-subject` | `sub` is missing, not a string of 1 to 255 bytes, or not a user id |
+/// | `token-application` | the claim that names the application is missing or names another |
+/// | `token-scope` | a claim that lists scopes is missing or can't be read |
+/// | `token-role` | a claim that lists roles is missing or can't be read |
 /// | `token-tenant-missing` | a configured tenant claim is absent |
 /// | `token-tenant-malformed` | a tenant claim can't be read, or the default is not listed |
+/// | `token-tenant-foreign` | a tenant claim names another tenant than the issuer's own |
 ///
 /// A date is a number of seconds from 0 up to the year 9999.
 ///
 /// # Security
-/// - A token proves who its user is. Revocation before `exp` is not its business; membership and
-///   tenant state are looked up for each request.
-/// - Keys are looked for in the configuration only. `jku`, `x5u`, `x5c` and `jwk` are ignored.
+/// - A token proves who its user is; membership and tenant state are looked up for each request.
+///   Until `exp` it holds, unless [`epochs`](JwtAuthenticatorBuilder::epochs) are configured.
+/// - Keys are looked for in the configuration, or where it says that they are published. `jku`, `x5u`, `x5c` and `jwk` are ignored.
 /// - The cache is keyed by the SHA-256 of the token and holds verified tokens only; time is
-///   compared on every hit.
+///   compared on every hit, and so is whether the issuer's keys are still the same.
 #[derive(Debug)]
 pub struct JwtAuthenticator {
-    pub(super) keys: KeySet,
+    pub(super) keys: KeySource,
     pub(super) types: TypeRule,
     pub(super) rules: ClaimRules,
-    pub(super) subject: SubjectMapping,
+    pub(super) actor: ActorRule,
+    pub(super) rights: RightsClaims,
+    pub(super) custom: Option<CustomMapping>,
     pub(super) tenants: TenantClaims,
+    pub(super) epochs: Option<Box<dyn TokenEpochs>>,
     pub(super) cache: Option<TokenCache>,
 }
 
@@ -121,52 +136,129 @@ impl JwtAuthenticator {
         JwtAuthenticatorBuilder::new(issuer.into(), audience.into())
     }
 
-    fn authenticate(&self, token: &str, now: Timestamp) -> Result<Arc<Principal>, Rejection> {
-        let parts = compact::split(token)?;
-        let Some(cache) = &self.cache else {
-            return self
-                .verify_token(&parts, now)
-                .map(|verified| verified.principal);
-        };
-        let fingerprint = TokenCache::fingerprint(token);
-        if let Some(known) = cache.get(&fingerprint) {
-            self.rules.check_time(known.validity, now)?;
-            return Ok(known.principal);
-        }
-        let verified = self.verify_token(&parts, now)?;
-        cache.insert(fingerprint, verified.clone());
-        Ok(verified.principal)
+    /// The issuer's name.
+    pub(super) fn issuer(&self) -> Arc<str> {
+        Arc::clone(&self.rules.issuer)
     }
 
-    fn verify_token(
+    pub(super) fn authenticate(
         &self,
-        parts: &compact::Compact<'_>,
+        token: &mut Token<'_>,
         now: Timestamp,
-    ) -> Result<Verified, Rejection> {
-        let header = header::read(parts.header, &self.types)?;
-        let key = self.keys.choose(&header)?;
-        let signature = compact::decode(parts.signature)?;
-        if !key.verifies(parts.signing_input, signature) {
-            return Err(reason::SIGNATURE);
+    ) -> Result<Arc<Principal>, Stop> {
+        if let Some(cache) = &self.cache
+            && let Some(known) = cache.get(&token.fingerprint())
+            && known.keys == self.keys.version(now)?
+        {
+            self.rules.check_time(known.validity, now)?;
+            return self.unless_taken_back(known.principal, now);
+        }
+        // Only whose token it is may be read before the signature. A payload that does not say is
+        // refused by the first who looks at it.
+        match token.unverified_issuer() {
+            Some(issuer) if *issuer != *self.rules.issuer => return Err(Stop::Foreign),
+            _ => {}
+        }
+        let verified = self.verify_token(token, now)?;
+        if let Some(cache) = &self.cache {
+            cache.insert(token.fingerprint(), verified.clone());
+        }
+        self.unless_taken_back(verified.principal, now)
+    }
+
+    fn unless_taken_back(
+        &self,
+        principal: Arc<Principal>,
+        now: Timestamp,
+    ) -> Result<Arc<Principal>, Stop> {
+        let Some(known) = &self.epochs else {
+            return Ok(principal);
+        };
+        let issued_at = principal.issued_at.ok_or(reason::ISSUED_AT)?;
+        let mut unknown = false;
+        for of in epochs::of(&principal) {
+            match known.probe(of, now) {
+                Some(epoch) if !epoch.admits(issued_at) => return Err(reason::REVOKED.into()),
+                Some(_) => {}
+                None => unknown = true,
+            }
+        }
+        if unknown {
+            Err(Stop::EpochsNeeded(principal))
+        } else {
+            Ok(principal)
+        }
+    }
+
+    fn verify_token(&self, token: &mut Token<'_>, now: Timestamp) -> Result<Verified, Stop> {
+        let header = header::read(token.parts.header, &self.types)?;
+        let current = self.keys.current(now)?;
+        let key = current.keys.choose(&header).map_err(|rejection| {
+            if rejection == reason::KEY_UNKNOWN {
+                self.keys.lacks(&header, current.version, now)
+            } else {
+                rejection.into()
+            }
+        })?;
+        let signature = compact::decode(token.parts.signature)?;
+        if !key.verifies(token.parts.signing_input, signature) {
+            return Err(reason::SIGNATURE.into());
         }
 
-        let claims = json::object(&compact::decode(parts.payload)?).ok_or(reason::PAYLOAD)?;
+        let claims = token.take_claims()?;
         self.rules.check_parties(&claims)?;
         let validity = self.rules.validity(&claims)?;
         self.rules.check_time(validity, now)?;
         let issuer = &self.rules.issuer;
-        let user = self.subject.user(issuer, claims::subject(&claims)?)?;
+        let actor = self
+            .actor
+            .actor(issuer, claims::subject(&claims)?, &claims)?;
         let reach = self.tenants.reach(&claims)?;
 
-        let mut principal = Principal::new(Actor::User(user), reach, Arc::clone(issuer));
+        let mut principal = Principal::new(actor, reach, Arc::clone(issuer));
+        principal.scope = self.rights.scope(&claims)?;
         principal.issued_at = validity.issued_at;
         principal.expires_at = Some(validity.expires_at);
         principal.not_before = validity.not_before;
         principal.claims = Arc::new(Value::Object(claims));
+        if let Some(custom) = &self.custom {
+            principal = custom.apply(principal)?;
+            // Whatever the application makes of a claim: the issuer speaks for its tenant alone.
+            if let Some(own) = &self.tenants.issuer {
+                principal.reach = Reach::Bound(own.clone());
+            }
+        }
         Ok(Verified {
             principal: Arc::new(principal),
             validity,
+            keys: current.version,
         })
+    }
+}
+
+/// Why a token gives no principal.
+pub(super) enum Stop {
+    /// Another issuer's.
+    Foreign,
+    Rejected(Rejection),
+    /// The issuer has to be asked for its keys.
+    KeysNeeded,
+    /// It has to be looked up since when this principal's tokens count.
+    EpochsNeeded(Arc<Principal>),
+}
+
+impl From<Rejection> for Stop {
+    fn from(rejection: Rejection) -> Self {
+        Self::Rejected(rejection)
+    }
+}
+
+pub(super) fn verdict(decided: Result<Arc<Principal>, Stop>) -> Verdict {
+    match decided {
+        Ok(principal) => Verdict::Verified(principal),
+        Err(Stop::Foreign) => Verdict::NotMine,
+        Err(Stop::Rejected(rejection)) => Verdict::Rejected(rejection),
+        Err(Stop::KeysNeeded | Stop::EpochsNeeded(_)) => Verdict::NeedsLookup,
     }
 }
 
@@ -177,8 +269,8 @@ impl Authenticator for JwtAuthenticator {
         if !compact::looks_like_one(token) {
             return Verdict::NotMine;
         }
-        match self.authenticate(token, now) {
-            Ok(principal) => Verdict::Verified(principal),
+        match Token::cut(token) {
+            Ok(mut token) => verdict(self.authenticate(&mut token, now)),
             Err(rejection) => Verdict::Rejected(rejection),
         }
     }
@@ -188,6 +280,29 @@ impl Authenticator for JwtAuthenticator {
         credential: Credential<'_>,
         now: Timestamp,
     ) -> Result<Verdict, LookupError> {
-        Ok(self.probe(credential, now))
+        let decide = || {
+            let mut token = Token::cut(credential.expose())?;
+            self.authenticate(&mut token, now)
+        };
+        let mut decided = decide();
+        if let (Err(Stop::KeysNeeded), KeySource::Remote(keys)) = (&decided, &self.keys) {
+            let fetched = keys.refresh(now).await;
+            decided = decide();
+            if let Err(Stop::KeysNeeded) = decided {
+                fetched?;
+                return Err(LookupError::new("the issuer's keys are not there"));
+            }
+        }
+        if let (Err(Stop::EpochsNeeded(principal)), Some(known)) = (&decided, &self.epochs) {
+            let of: Vec<_> = epochs::of(principal).collect();
+            known.load(&of, now).await?;
+            decided = decide();
+        }
+        match decided {
+            Err(Stop::KeysNeeded | Stop::EpochsNeeded(_)) => {
+                Err(LookupError::new("what was looked up is not there"))
+            }
+            decided => Ok(verdict(decided)),
+        }
     }
 }

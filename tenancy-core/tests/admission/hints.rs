@@ -272,9 +272,13 @@ fn rules_that_can_not_apply_are_an_error_at_build() {
         ),
         (
             Identification::new().path_prefix("t"),
-            "must start with `/`",
+            "must be `/` and segments",
         ),
-        (Identification::new().path_prefix("/"), "name a segment"),
+        (Identification::new().path_prefix("/"), "such as `/t`"),
+        (
+            Identification::new().path_prefix("/größe"),
+            "written in several ways",
+        ),
     ] {
         let message = build(rules).unwrap_err().to_string();
         assert!(message.contains(says), "{message}");

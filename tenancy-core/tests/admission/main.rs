@@ -13,4 +13,5 @@ mod credentials;
 mod hints;
 mod keys;
 mod support;
+mod tokens;
 mod watch;

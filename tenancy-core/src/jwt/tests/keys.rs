@@ -76,7 +76,7 @@ const RSA_PRIVATE: &str = "\
     qzPMbYVPvNGetRfetwrOMXSkMYOp+SqCzZ+6mszQFFzK3uTszK1x8qdbQ8o9ntQWfjn0fv4A0j15xg==";
 
 /// PKCS #8.
-const P256_PRIVATE: &str = "\
+pub(super) const P256_PRIVATE: &str = "\
     MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgbnYPs2cEjfa+t9HbACPF1erGWHuIA4C+pK/p\
     ++BAvK+hRANCAAQhaxVpjZs1E4Lbgy0E9/yLk/Ci9MMap4ZPkCO8Uilycx2u+7LwyxDE7fPnvy8MPnjie/c4\
     nBbI4uP9Jjwzt+Fu";
@@ -88,7 +88,7 @@ const P384_PRIVATE: &str = "\
     tZKMumzQYsblUuKnSNQakRPO55pruhs30Eso7q23CwopZdJNyvNRWpk1QPlzVNv3ketQu+ARqUGIFNk=";
 
 /// PKCS #8.
-const ED25519_PRIVATE: &str = "\
+pub(super) const ED25519_PRIVATE: &str = "\
     MC4CAQAwBQYDK2VwBCIEIDmkM8XVzAKvIP+CNSuqbkZ8S2M5DLRzHgXPo4nQB2wH";
 
 /// 2048 bits.

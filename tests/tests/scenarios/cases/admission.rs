@@ -55,7 +55,7 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
         unauthenticated(
             "a token of another issuer",
             Some(OfAnotherIssuer("alice")),
-            "request.admit token-issuer - -",
+            "request.admit credential-unknown-kind - -",
         ),
         unauthenticated(
             "a forged token",

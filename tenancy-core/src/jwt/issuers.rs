@@ -1,0 +1,184 @@
+//! Many issuers behind one authenticator, found by name instead of one after the other.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use async_trait::async_trait;
+use quick_cache::sync::Cache;
+
+use super::{
+    cache::Fingerprint,
+    compact,
+    error::{JwtConfigError, JwtConfigErrorKind as Kind},
+    token::Token,
+    validator::{JwtAuthenticator, Stop, verdict},
+};
+use crate::{Authenticator, Credential, LookupError, Timestamp, Verdict};
+
+/// How many tokens are remembered to come from which issuer.
+const ROUTES: usize = 10_000;
+
+/// The issuers a service trusts, which may come and go while it runs.
+///
+/// Two or three [`JwtAuthenticator`]s can be registered with the engine one by one: each passes
+/// over the tokens of another issuer. With an issuer per tenant there may be thousands; here a
+/// token's issuer is looked up by its exact name, and remembered tokens are not parsed at all.
+/// Clones share the issuers, so that one clone goes to the engine and another to the code that
+/// sets up a tenant's single sign-on.
+///
+/// ```
+/// use tenancy_core::{
+///     TenantId,
+///     jwt::{Algorithm, JwtAuthenticator, JwtConfigErrorKind, JwtIssuers, VerificationKey},
+/// };
+///
+/// let acme = TenantId::new();
+/// let issuers = JwtIssuers::new();
+/// let sso = || {
+///     let key = VerificationKey::hmac(Algorithm::HS256, [0x5c; 32])?;
+///     Ok::<_, Box<dyn std::error::Error>>(
+///         JwtAuthenticator::builder("https://sso.acme.example", "https://api.example.com")
+///             .key(key)
+///             .bound_to(acme)
+///             .build()?,
+///     )
+/// };
+/// issuers.add(sso()?)?;
+/// let twice = issuers.add(sso()?).unwrap_err();
+/// assert_eq!(twice.kind(), JwtConfigErrorKind::IssuerDuplicate);
+///
+/// assert!(issuers.remove("https://sso.acme.example"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Security
+/// - The unverified `iss` of a token chooses an issuer, byte for byte, and nothing else does: only
+///   that issuer's keys, algorithms and audience are then used.
+/// - Bind an issuer that one tenant brings along by
+///   [`bound_to`](super::JwtAuthenticatorBuilder::bound_to). Otherwise its operator vouches for the
+///   members of every tenant.
+/// - A removed issuer's tokens are refused from the next request on, remembered or not.
+/// - A token of an issuer that is not here is [`Verdict::NotMine`], and refused by the engine if
+///   nobody else knows it.
+#[derive(Clone)]
+pub struct JwtIssuers(Arc<Inner>);
+
+struct Inner {
+    issuers: RwLock<HashMap<Arc<str>, Arc<JwtAuthenticator>>>,
+    /// Verified tokens only, and only the way to their issuer: it decides about them every time.
+    routes: Cache<Fingerprint, Arc<str>>,
+}
+
+impl JwtIssuers {
+    /// No issuer yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(Arc::new(Inner {
+            issuers: RwLock::default(),
+            routes: Cache::new(ROUTES),
+        }))
+    }
+
+    /// Trusts one more issuer.
+    ///
+    /// # Errors
+    /// [`JwtConfigError`] if the issuer is here already: who trusts whom for which tenant is never
+    /// overwritten silently. [Remove](Self::remove) the former first.
+    pub fn add(&self, authenticator: JwtAuthenticator) -> Result<(), JwtConfigError> {
+        let name = authenticator.issuer();
+        let mut issuers = self
+            .0
+            .issuers
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        if issuers.contains_key(&name) {
+            let message = format!("the issuer `{name}` is trusted already; remove it first");
+            return Err(JwtConfigError::new(Kind::IssuerDuplicate, message));
+        }
+        issuers.insert(name, Arc::new(authenticator));
+        Ok(())
+    }
+
+    /// Trusts an issuer no more; says whether it was here.
+    pub fn remove(&self, issuer: &str) -> bool {
+        let mut issuers = self
+            .0
+            .issuers
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        issuers.remove(issuer).is_some()
+    }
+
+    fn named(&self, issuer: &str) -> Option<Arc<JwtAuthenticator>> {
+        let issuers = self
+            .0
+            .issuers
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        issuers.get(issuer).cloned()
+    }
+
+    /// Whose token it is, if that is known.
+    fn route(&self, token: &mut Token<'_>) -> Option<Arc<JwtAuthenticator>> {
+        if let Some(issuer) = self.0.routes.get(&token.fingerprint()) {
+            return self.named(&issuer);
+        }
+        self.named(token.unverified_issuer()?)
+    }
+}
+
+impl Default for JwtIssuers {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[async_trait]
+impl Authenticator for JwtIssuers {
+    fn probe(&self, credential: Credential<'_>, now: Timestamp) -> Verdict {
+        let text = credential.expose();
+        if !compact::looks_like_one(text) {
+            return Verdict::NotMine;
+        }
+        let mut token = match Token::cut(text) {
+            Ok(token) => token,
+            Err(rejection) => return Verdict::Rejected(rejection),
+        };
+        let Some(issuer) = self.route(&mut token) else {
+            return Verdict::NotMine;
+        };
+        let decided = issuer.authenticate(&mut token, now);
+        if decided.is_ok() {
+            self.0.routes.insert(token.fingerprint(), issuer.issuer());
+        }
+        verdict(decided)
+    }
+
+    async fn verify(
+        &self,
+        credential: Credential<'_>,
+        now: Timestamp,
+    ) -> Result<Verdict, LookupError> {
+        let issuer = Token::cut(credential.expose())
+            .ok()
+            .and_then(|mut token| self.route(&mut token));
+        match issuer {
+            Some(issuer) => issuer.verify(credential, now).await,
+            None => Ok(verdict(Err(Stop::Foreign))),
+        }
+    }
+}
+
+impl fmt::Debug for JwtIssuers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let issuers = self
+            .0
+            .issuers
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        f.debug_set().entries(issuers.keys()).finish()
+    }
+}
