@@ -66,13 +66,15 @@ async fn one_query() -> anyhow::Result<()> {
     let system = world
         .database
         .options_as("tenancy_system", Some(notes::PASSWORD));
+    // A pool for each pair: actix-web's workers take the connections they opened with them.
+    let bare_pool = async || {
+        let options = PgPoolOptions::new().max_connections(8);
+        let options = options.test_before_acquire(false);
+        options.connect_with(system.clone()).await
+    };
     for framework in Framework::ALL {
         // The same handler on the same pool of connections: what differs is the layer.
-        let pool = PgPoolOptions::new()
-            .max_connections(8)
-            .test_before_acquire(false)
-            .connect_with(system.clone())
-            .await?;
+        let pool = bare_pool().await?;
         let covered = services::count_all(framework, &pool, Some(&world.tenancy)).await?;
         let bare = services::count_all(framework, &pool, None).await?;
         compare(
@@ -82,21 +84,27 @@ async fn one_query() -> anyhow::Result<()> {
             Bound::AtLeast(0.98),
         )
         .await?;
-
-        let tenant_pool = world
-            .pool(TenantPoolOptions::new().max_connections(8))
-            .await?;
-        let covered = services::count_own(framework, &tenant_pool).await?;
-        let bare = services::count_all(framework, &pool, None).await?;
-        compare(
-            &format!("{framework:?}, one query, layer and tenant read"),
-            [covered, bare],
-            &requests,
-            Bound::None,
-        )
-        .await?;
-        tenant_pool.close().await;
         pool.close().await;
+
+        for (name, reset) in [
+            ("layer and tenant read", true),
+            ("the same without session reset", false),
+        ] {
+            let pool = bare_pool().await?;
+            let eight = TenantPoolOptions::new().max_connections(8);
+            let tenant_pool = world.pool(eight.reset_session(reset)).await?;
+            let covered = services::count_own(framework, &tenant_pool).await?;
+            let bare = services::count_all(framework, &pool, None).await?;
+            compare(
+                &format!("{framework:?}, one query, {name}"),
+                [covered, bare],
+                &requests,
+                Bound::None,
+            )
+            .await?;
+            tenant_pool.close().await;
+            pool.close().await;
+        }
     }
     world.database.close().await?;
     Ok(())

@@ -99,7 +99,7 @@ impl Tally {
             ("answers with the library", self.with.len() as u64, 300),
             ("answers without", self.without.len() as u64, 300),
             ("rows written", self.written, 100),
-            ("rows deleted", self.deleted, 20),
+            ("rows deleted", self.deleted, 10),
             ("requests for foreign rows", self.foreign, 50),
             ("clients that hung up", self.hung_up, 20),
             ("refusals", self.refused, 3),
