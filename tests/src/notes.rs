@@ -6,7 +6,7 @@
 use std::{
     fmt,
     sync::Arc,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use anyhow::Context as _;
@@ -16,13 +16,15 @@ use sqlx::{
 };
 use tenancy_core::{
     Clock, DirectoryStore as _, Identification, Membership, MemoryAuditSink, PermissionRegistry,
-    SystemClock, SystemRole, Tenancy, TenancyBuilder, Tenant, TenantContext, TenantStatus, UserId,
+    SystemClock, SystemRole, Tenancy, TenancyBuilder, Tenant, TenantContext, TenantId,
+    TenantStatus, UserId,
     jwt::{Algorithm, JwtAuthenticator, VerificationKey},
     testing::ContextBuilder,
 };
 use tenancy_sqlx::{
     PgDirectory, TenantPool, TenantPoolOptions, danger::SystemPool, schema::Installer,
 };
+use uuid::Uuid;
 
 use crate::{DelayProxy, Server, Template, TestDatabase};
 
@@ -207,6 +209,57 @@ impl Notes {
         );
         Ok(())
     }
+
+    /// Adds so many active tenants, with an owner and three notes each, past row security.
+    ///
+    /// # Errors
+    /// What the database says; that the notes are not there.
+    pub async fn crowd(&self, tenants: i32) -> anyhow::Result<Vec<OneOfMany>> {
+        self.as_admin(&format!(
+            "INSERT INTO tenancy.tenants (id, slug, name, status)
+                 SELECT gen_random_uuid(), 'tenant-' || n, 'A tenant', 'active'
+                 FROM generate_series(1, {tenants}) n;
+             INSERT INTO tenancy.memberships (tenant_id, user_id, role, status)
+                 SELECT id, gen_random_uuid(), 'owner', 'active'
+                 FROM tenancy.tenants WHERE slug LIKE 'tenant-%';
+             INSERT INTO notes (tenant_id, body)
+                 SELECT id, slug || ' ' || n FROM tenancy.tenants, generate_series(1, 3) n
+                 WHERE slug LIKE 'tenant-%';
+             ANALYZE tenancy.tenants, tenancy.memberships, notes"
+        ))
+        .await?;
+        let select = "SELECT t.id, t.slug, m.user_id, array_agg(n.id) FROM tenancy.tenants t
+                      JOIN tenancy.memberships m ON m.tenant_id = t.id
+                      JOIN notes n ON n.tenant_id = t.id
+                      WHERE t.slug LIKE 'tenant-%' GROUP BY t.id, m.user_id";
+        let mut admin = self.database.admin().await?;
+        let rows: Vec<(Uuid, String, Uuid, Vec<Uuid>)> =
+            sqlx::query_as(select).fetch_all(&mut admin).await?;
+        admin.close().await?;
+        let complete = rows.iter().filter(|(.., notes)| notes.len() == 3).count();
+        anyhow::ensure!(complete == usize::try_from(tenants)?, "{complete} tenants");
+        let one = |(tenant, slug, owner, notes)| OneOfMany {
+            tenant: TenantId::from_uuid(tenant),
+            slug,
+            owner: UserId::from_uuid(owner),
+            notes,
+        };
+        Ok(rows.into_iter().map(one).collect())
+    }
+}
+
+/// One of [`Notes::crowd`].
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct OneOfMany {
+    /// Its id.
+    pub tenant: TenantId,
+    /// Its name in hosts.
+    pub slug: String,
+    /// Its owner.
+    pub owner: UserId,
+    /// The notes it has; each one's text starts with the slug and a space.
+    pub notes: Vec<Uuid>,
 }
 
 /// Runs a test on every server, each time with a database of its own in which `acme` has 3 notes
@@ -319,4 +372,19 @@ pub fn authenticator() -> anyhow::Result<JwtAuthenticator> {
     Ok(JwtAuthenticator::builder(ISSUER, AUDIENCE)
         .key(key)
         .build()?)
+}
+
+/// A token of a user that the engine takes, good for an hour.
+///
+/// # Errors
+/// The clock stands before 1970.
+pub fn token(user: UserId) -> anyhow::Result<String> {
+    let expires = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs() + 3600;
+    let claims = serde_json::json!({ "iss": ISSUER, "aud": AUDIENCE, "sub": user, "exp": expires });
+    let key = jsonwebtoken::EncodingKey::from_secret(SECRET);
+    Ok(jsonwebtoken::encode(
+        &jsonwebtoken::Header::default(),
+        &claims,
+        &key,
+    )?)
 }

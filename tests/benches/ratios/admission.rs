@@ -7,7 +7,7 @@ use tenancy_tests::notes;
 
 use crate::{
     ratio::{self, Bound},
-    world::{World, token},
+    world::World,
 };
 
 pub(crate) async fn run() {
@@ -33,7 +33,7 @@ pub(crate) async fn run() {
 
     let tokens = notes::authenticator().unwrap();
     let user = world.tenants.first().unwrap().1;
-    let text = token(user);
+    let text = notes::token(user).unwrap();
     let now = world.tenancy.clock().now();
     let verify = || match tokens.probe(Credential::new(black_box(&text)), now) {
         Verdict::Verified(principal) => drop(black_box(principal)),

@@ -1,4 +1,5 @@
-//! Throughput of an axum service with and without the layer, over real HTTP on loopback.
+//! Throughput of a service with and without the library, over real HTTP on loopback: axum's server
+//! and actix-web's, each beside itself.
 
 use std::{
     net::SocketAddr,
@@ -9,25 +10,24 @@ use std::{
     time::{Duration, Instant},
 };
 
-use axum::{Router, extract::State, routing::get};
-use sqlx::{PgPool, postgres::PgPoolOptions};
-use tenancy_axum::{Error, TenancyLayer, TenantDb};
-use tenancy_sqlx::{TenantPool, TenantPoolOptions};
+use sqlx::postgres::PgPoolOptions;
+use tenancy_core::UserId;
+use tenancy_sqlx::TenantPoolOptions;
 use tenancy_tests::{
-    Server, Version,
+    Client, Framework, Server, Serving, Version,
     notes::{self, Notes},
 };
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::{
     ratio::{self, Bound},
-    world::{World, token},
+    services,
+    world::World,
 };
 
 const CONNECTIONS: usize = 16;
 
 pub(crate) async fn run() -> anyhow::Result<()> {
-    ratio::heading("axum over HTTP, requests per second: with the layer : without");
+    ratio::heading("Over HTTP, requests per second: with the library : without");
     hello_world().await?;
     one_query().await
 }
@@ -37,117 +37,112 @@ async fn hello_world() -> anyhow::Result<()> {
     for tenants in [10, many] {
         let world = World::new(tenants).await;
         world.warm_requests().await;
-        let requests: Vec<_> = world
+        let requests: anyhow::Result<Vec<_>> = world
             .tenants
             .iter()
-            .map(|(slug, owner)| request(&format!("{slug}.notes.example"), &token(*owner)))
+            .map(|(slug, owner)| request(&format!("{slug}.notes.example"), *owner))
             .collect();
-        let bare = Router::new().route("/", get(async || "Hello"));
-        let covered = bare.clone().layer(TenancyLayer::new(&world.tenancy));
-        let rounds = by_turns(serve(covered).await?, serve(bare).await?, &requests).await;
-        ratio::pair(
-            &format!("hello world, {tenants} tenants"),
-            &rounds,
-            "r/s",
-            Bound::AtLeast(0.92),
-        );
+        let requests = Arc::new(requests?);
+        for framework in Framework::ALL {
+            let covered = services::hello(framework, Some(&world.tenancy)).await?;
+            let bare = services::hello(framework, None).await?;
+            compare(
+                &format!("{framework:?}, hello world, {tenants} tenants"),
+                [covered, bare],
+                &requests,
+                Bound::AtLeast(0.92),
+            )
+            .await?;
+        }
     }
     Ok(())
 }
 
-/// The same handler on the same pool of connections: what differs is the layer.
 async fn one_query() -> anyhow::Result<()> {
     let server = Server::start(Version::Default).await?;
     let world = Notes::start(&server).await?;
     world.seed(&world.acme, 50).await?;
-    let requests = [request("acme.notes.example", &token(world.alice))];
-
-    let bare_pool = PgPoolOptions::new()
-        .max_connections(8)
-        .test_before_acquire(false)
-        .connect_with(
-            world
-                .database
-                .options_as("tenancy_system", Some(notes::PASSWORD)),
+    let requests = Arc::new(vec![request("acme.notes.example", world.alice)?]);
+    let system = world
+        .database
+        .options_as("tenancy_system", Some(notes::PASSWORD));
+    // A pool for each service: a connection lives in the worker of actix-web that opened it, and is
+    // slower to use from others.
+    let bare_pool = async || {
+        let options = PgPoolOptions::new().max_connections(8);
+        let options = options.test_before_acquire(false);
+        options.connect_with(system.clone()).await
+    };
+    for framework in Framework::ALL {
+        // The same handler on a pool of the same kind: what differs is the layer.
+        let pools = [bare_pool().await?, bare_pool().await?];
+        let covered = services::count_all(framework, &pools[0], Some(&world.tenancy)).await?;
+        let bare = services::count_all(framework, &pools[1], None).await?;
+        compare(
+            &format!("{framework:?}, one query, the layer alone"),
+            [covered, bare],
+            &requests,
+            Bound::AtLeast(0.98),
         )
         .await?;
-    let bare = Router::new()
-        .route("/", get(count_all))
-        .with_state(bare_pool.clone());
-    let covered = Router::new()
-        .route("/", get(count_all))
-        .layer(TenancyLayer::new(&world.tenancy))
-        .with_state(bare_pool);
-    let rounds = by_turns(serve(covered).await?, serve(bare.clone()).await?, &requests).await;
-    ratio::pair(
-        "one query, the layer alone",
-        &rounds,
-        "r/s",
-        Bound::AtLeast(0.98),
-    );
+        for pool in pools {
+            pool.close().await;
+        }
 
-    let pool = world
-        .pool(TenantPoolOptions::new().max_connections(8))
-        .await?;
-    let isolated = Router::new()
-        .route("/", get(count_own))
-        .layer(TenancyLayer::new(&world.tenancy))
-        .with_state(pool);
-    let rounds = by_turns(serve(isolated).await?, serve(bare).await?, &requests).await;
-    ratio::pair(
-        "one query, layer and tenant read",
-        &rounds,
-        "r/s",
-        Bound::None,
-    );
+        for (name, reset) in [
+            ("layer and tenant read", true),
+            ("the same without session reset", false),
+        ] {
+            let pool = bare_pool().await?;
+            let eight = TenantPoolOptions::new().max_connections(8);
+            let tenant_pool = world.pool(eight.reset_session(reset)).await?;
+            let covered = services::count_own(framework, &tenant_pool).await?;
+            let bare = services::count_all(framework, &pool, None).await?;
+            compare(
+                &format!("{framework:?}, one query, {name}"),
+                [covered, bare],
+                &requests,
+                Bound::None,
+            )
+            .await?;
+            tenant_pool.close().await;
+            pool.close().await;
+        }
+    }
     world.database.close().await?;
     Ok(())
 }
 
-async fn count_all(State(pool): State<PgPool>) -> Result<String, Error> {
-    let count: i64 = sqlx::query_scalar("SELECT count(*) FROM notes")
-        .fetch_one(&pool)
-        .await?;
-    Ok(count.to_string())
+fn request(host: &str, user: UserId) -> anyhow::Result<Vec<u8>> {
+    let token = notes::token(user)?;
+    let head = format!("GET / HTTP/1.1\r\nhost: {host}\r\nauthorization: Bearer {token}\r\n\r\n");
+    Ok(head.into_bytes())
 }
 
-async fn count_own(State(_): State<TenantPool>, db: TenantDb) -> Result<String, Error> {
-    let count: i64 = sqlx::query_scalar("SELECT count(*) FROM notes")
-        .fetch_one(&db.reader())
-        .await?;
-    Ok(count.to_string())
-}
-
-async fn serve(app: Router) -> anyhow::Result<SocketAddr> {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
-    let address = listener.local_addr()?;
-    tokio::spawn(async move { axum::serve(listener, app).await });
-    Ok(address)
-}
-
-fn request(host: &str, token: &str) -> Vec<u8> {
-    format!("GET / HTTP/1.1\r\nhost: {host}\r\nauthorization: Bearer {token}\r\n\r\n").into_bytes()
-}
-
-/// Requests per second of both sides, in rounds of 100 ms that take turns.
-async fn by_turns(ours: SocketAddr, theirs: SocketAddr, requests: &[Vec<u8>]) -> Vec<(f64, f64)> {
-    let requests = Arc::new(requests.to_vec());
+/// Prints the requests per second of both sides, measured in rounds of 100 ms that take turns.
+async fn compare(
+    name: &str,
+    [ours, theirs]: [Serving; 2],
+    requests: &Arc<Vec<Vec<u8>>>,
+    bound: Bound,
+) -> anyhow::Result<()> {
     let end = Instant::now() + ratio::budget();
     let mut rounds = Vec::new();
     while Instant::now() < end || rounds.len() < 3 {
-        let (first, second) = if rounds.len() % 2 == 0 {
-            (ours, theirs)
-        } else {
-            (theirs, ours)
+        let (first, second) = match rounds.len() % 2 {
+            0 => (&ours, &theirs),
+            _ => (&theirs, &ours),
         };
-        let (a, b) = (load(first, &requests).await, load(second, &requests).await);
-        rounds.push(if rounds.len() % 2 == 0 {
-            (a, b)
-        } else {
-            (b, a)
+        let first = load(first.address, requests).await;
+        let second = load(second.address, requests).await;
+        rounds.push(match rounds.len() % 2 {
+            0 => (first, second),
+            _ => (second, first),
         });
     }
-    rounds
+    ratio::pair(name, &rounds, "r/s", bound);
+    ours.stop().await?;
+    theirs.stop().await
 }
 
 /// Requests per second over a number of connections that each wait for their answers.
@@ -160,20 +155,12 @@ async fn load(address: SocketAddr, requests: &Arc<Vec<Vec<u8>>>) -> f64 {
             let (stop, answered) = (Arc::clone(&stop), Arc::clone(&answered));
             let requests = Arc::clone(requests);
             tokio::spawn(async move {
-                let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
-                stream.set_nodelay(true).unwrap();
-                let mut buffer = [0; 1024];
+                let mut client = Client::connect(address).await.unwrap();
                 let mut at = number * 6_007;
                 while !stop.load(Ordering::Relaxed) {
                     at = (at + 7_919) % requests.len();
-                    stream.write_all(requests.get(at).unwrap()).await.unwrap();
-                    let read = stream.read(&mut buffer).await.unwrap();
-                    let answer = buffer.get(..read).unwrap();
-                    assert!(
-                        answer.starts_with(b"HTTP/1.1 200 OK"),
-                        "{:?}",
-                        answer.escape_ascii()
-                    );
+                    let answer = client.ask(requests.get(at).unwrap()).await.unwrap();
+                    assert_eq!(answer.status, 200, "{}", answer.body.escape_ascii());
                     answered.fetch_add(1, Ordering::Relaxed);
                 }
             })

@@ -7,6 +7,7 @@
 mod admission;
 mod http;
 mod ratio;
+mod services;
 mod sessions;
 mod world;
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sqlx::{
-    AssertSqlSafe, Connection as _, Executor as _, PgPool,
+    PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
     types::Uuid,
 };
@@ -56,33 +56,16 @@ struct Rows<'a> {
 
 impl<'a> Rows<'a> {
     async fn new(world: &'a Notes, tenants: i32) -> anyhow::Result<Self> {
-        let mut admin = world.database.admin().await?;
-        admin
-            .execute(AssertSqlSafe(format!(
-                "INSERT INTO tenancy.tenants (id, slug, name, status)
-                     SELECT gen_random_uuid(), 'bench-' || n, 'A tenant', 'active'
-                     FROM generate_series(1, {tenants}) n;
-                 INSERT INTO notes (tenant_id, body)
-                     SELECT id, 'a note' FROM tenancy.tenants, generate_series(1, 3)
-                     WHERE slug LIKE 'bench-%';
-                 ANALYZE notes"
-            )))
-            .await?;
-        let found: Vec<(Uuid, Uuid)> = sqlx::query_as(
-            "SELECT DISTINCT ON (tenant_id) tenant_id, id FROM notes ORDER BY tenant_id, id",
-        )
-        .fetch_all(&mut admin)
-        .await?;
-        admin.close().await?;
+        let crowd = world.crowd(tenants).await?;
         let context = |tenant| {
             let slug = "a-tenant".parse()?;
             let mut record = Tenant::new(slug, "A tenant").with_status(TenantStatus::Active);
-            record.id = tenancy_core::TenantId::from_uuid(tenant);
+            record.id = tenant;
             anyhow::Ok(ContextBuilder::new(&world.tenancy, record).build())
         };
-        let rows = found
-            .into_iter()
-            .map(|(tenant, note)| anyhow::Ok((context(tenant)?, note)));
+        let rows = crowd
+            .iter()
+            .map(|one| anyhow::Ok((context(one.tenant)?, *one.notes.first().unwrap())));
         Ok(Self {
             world,
             notes: rows.collect::<Result<_, _>>()?,

@@ -1,6 +1,5 @@
 //! An engine over memory with many tenants, and tokens for their owners.
 
-use serde_json::json;
 use tenancy_core::{
     Admission, DirectoryStore as _, Identification, Membership, MemoryDirectory, SystemRole,
     Tenancy, Tenant, TenantStatus, UserId, testing::FakeRequest,
@@ -57,7 +56,7 @@ impl World {
         for (slug, owner) in &self.tenants {
             let request = FakeRequest::new("/notes")
                 .header("host", format!("{slug}.notes.example"))
-                .bearer(&token(*owner));
+                .bearer(&notes::token(*owner).unwrap());
             match self
                 .tenancy
                 .admit(&request, tenancy_core::RouteNeeds::tenant())
@@ -69,16 +68,4 @@ impl World {
         }
         requests
     }
-}
-
-/// A token of a user, good for an hour.
-pub(crate) fn token(user: UserId) -> String {
-    let now = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .unwrap();
-    let claims = json!({
-        "iss": notes::ISSUER, "aud": notes::AUDIENCE, "sub": user, "exp": now.as_secs() + 3600,
-    });
-    let key = jsonwebtoken::EncodingKey::from_secret(notes::SECRET);
-    jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &key).unwrap()
 }

@@ -1,36 +1,22 @@
 //! Many tasks on a small pool, cancelled at random moments.
 
 use std::{
-    env,
     sync::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, ensure};
+use anyhow::ensure;
 use sqlx::{Executor as _, types::Uuid};
 use tenancy_core::TenantContext;
 use tenancy_sqlx::{Error, ErrorKind, TenantPool, TenantPoolOptions};
-use tenancy_tests::{DelayProxy, notes::on_every_server};
+use tenancy_tests::{DelayProxy, Random, notes::on_every_server};
 
 use crate::dropped_after;
 
 const TASKS: u64 = 8;
-
-/// SplitMix64 (Steele, Lea & Flood 2014): a seed gives the same run of choices.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % end
-    }
-}
 
 #[derive(Debug, Default)]
 struct Tally {
@@ -146,16 +132,11 @@ async fn one_task(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn cancelled_requests_leave_nothing_behind() -> anyhow::Result<()> {
-    let long = env::var("TENANCY_LONG").is_ok_and(|value| value == "1");
-    let seconds = if long { 120 } else { 10 };
-    let seed = match env::var("TENANCY_SEED") {
-        Ok(seed) => seed.parse().context("TENANCY_SEED is no number")?,
-        Err(_) => SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs(),
-    };
+    let seconds = if tenancy_tests::long() { 120 } else { 10 };
+    let seed = tenancy_tests::seed()?;
     let servers = u32::try_from(tenancy_tests::Server::all().await?.len())?;
 
     on_every_server(async |notes| {
-        println!("TENANCY_SEED={seed}");
         let proxy = DelayProxy::for_options(&notes.app_options(), Duration::from_micros(250))?;
         let options = TenantPoolOptions::new().max_connections(4);
         let pool = notes.pool_through(&proxy, options).await?;
@@ -165,7 +146,7 @@ async fn cancelled_requests_leave_nothing_behind() -> anyhow::Result<()> {
         let contexts = [notes.context(&notes.acme), notes.context(&notes.globex)];
         let tasks: Vec<_> = (0..TASKS)
             .map(|task| {
-                let random = Random(seed ^ (task << 32));
+                let random = Random::new(seed ^ (task << 32));
                 let (pool, tally) = (pool.clone(), Arc::clone(&tally));
                 tokio::spawn(one_task(pool, contexts.clone(), random, task, until, tally))
             })
