@@ -6,5 +6,6 @@ mod extractors;
 mod guards;
 mod logging;
 mod paths;
+mod peer;
 mod support;
 mod warm_path;

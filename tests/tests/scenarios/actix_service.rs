@@ -134,6 +134,10 @@ impl Service {
                 let tenancy = TenancyMiddleware::new(&self.engines.tenancy).needs(*needs);
                 config.service(scope.wrap(tenancy));
             }
+            Layer::TenancyOfAnotherEngine(needs) => {
+                let tenancy = TenancyMiddleware::new(&self.engines.other).needs(*needs);
+                config.service(scope.wrap(tenancy));
+            }
             Layer::Guard(permission) => {
                 config.service(scope.wrap(self.guards[permission].clone()));
             }

@@ -90,6 +90,9 @@ fn covered(area: &Area, engines: &Engines) -> anyhow::Result<Router<App>> {
             Layer::Tenancy(needs) => {
                 routes.layer(TenancyLayer::new(&engines.tenancy).needs(*needs))
             }
+            Layer::TenancyOfAnotherEngine(needs) => {
+                routes.layer(TenancyLayer::new(&engines.other).needs(*needs))
+            }
             Layer::Guard(permission) => {
                 routes.layer(RequirePermission::new(&engines.tenancy, permission)?)
             }

@@ -18,6 +18,8 @@ pub(crate) enum Layer {
     Tenancy(RouteNeeds),
     /// A guard for this permission.
     Guard(&'static str),
+    /// The tenancy of an engine that is built alike and is another.
+    TenancyOfAnotherEngine(RouteNeeds),
     /// A guard of an engine that is built alike and is another.
     GuardOfAnotherEngine(&'static str),
 }
@@ -194,6 +196,15 @@ pub(crate) const AREAS: &[Area] = &[
     Area {
         prefix: "/guarded",
         layers: &[Layer::Guard("tenant:manage"), TENANT],
+        rows: &[row("GET", "/tenant", Handler::Tenant)],
+    },
+    Area {
+        prefix: "/inside-another-engine",
+        layers: &[
+            Layer::Guard("notes:read"),
+            TENANT,
+            Layer::TenancyOfAnotherEngine(RouteNeeds::tenant()),
+        ],
         rows: &[row("GET", "/tenant", Handler::Tenant)],
     },
     Area {

@@ -18,6 +18,13 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
+    /// All values of a field, as one list.
+    pub(crate) fn list(&self, name: &str) -> Option<String> {
+        let found = self.fields.iter().filter(|(field, _)| field == name);
+        let values: Vec<&str> = found.map(|(_, value)| value.as_str()).collect();
+        (!values.is_empty()).then(|| values.join(", "))
+    }
+
     pub(crate) fn field(&self, name: &str) -> Option<&str> {
         let mut found = self.fields.iter().filter(|(field, _)| field == name);
         found.next().map(|(_, value)| value.as_str())

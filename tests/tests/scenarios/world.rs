@@ -95,6 +95,10 @@ impl World {
             .directory
             .bind_domain(notes.acme.id, &"notes.acme.example".parse()?)
             .await?;
+        notes
+            .directory
+            .bind_domain(tenants["asleep"], &"notes.asleep.example".parse()?)
+            .await?;
         let admin = notes.database.admin().await?;
         let engines = Engines {
             tenancy: notes.tenancy.clone(),

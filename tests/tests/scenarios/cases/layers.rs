@@ -64,6 +64,16 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
             .by("vera")
             .denied("tenant:manage")
             .audited("permission.check permission-not-held user acme"),
+        get("/inside-another-engine/tenant")
+            .named("another engine's decision is never taken for one's own")
+            .at(ACME)
+            .by("alice")
+            .says(json!("acme")),
+        get("/inside-another-engine/tenant")
+            .named("another engine refuses first, in a trail of its own")
+            .at(ACME)
+            .by("mallory")
+            .refused(404, "tenant-not-found"),
         get("/guard-outside/tenant")
             .named("a guard outside the tenancy")
             .at(ACME)

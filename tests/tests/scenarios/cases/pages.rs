@@ -73,6 +73,22 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
             "cors.preflight origin-unknown - -",
         ),
         denied(
+            "a preflight of an unencrypted page of the tenant",
+            "http://acme.notes.example",
+            "GET",
+            "authorization",
+            "cors.preflight origin-insecure - -",
+        ),
+        closed(
+            page(
+                get("/central/open"),
+                "the page of a suspended tenant's domain, where no tenant is read",
+                "https://notes.asleep.example",
+            )
+            .refused(403, "origin-not-allowed"),
+        )
+        .audited("request.admit origin-not-served - -"),
+        denied(
             "a preflight of a page without an origin",
             "null",
             "GET",
@@ -149,6 +165,10 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
             .by("alice")
             .says(json!(3))
             .answering("access-control-allow-origin", None)
+            .answering(
+                "vary",
+                Some("authorization, x-organization-id, x-project-id, origin"),
+            )
             .answering("x-content-type-options", Some("nosniff"))
             .answering("referrer-policy", Some("strict-origin-when-cross-origin"))
             .answering("cache-control", Some("no-store")),
