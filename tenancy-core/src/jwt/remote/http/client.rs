@@ -47,7 +47,8 @@ use super::{
 ///   the addresses that were checked, so that a name that changes its mind (DNS rebinding) gains
 ///   nothing;
 /// - no proxy from the environment: it would resolve the name itself. Where all traffic has to go
-///   through one, implement [`JwksFetcher`] over it, and have the proxy refuse private addresses;
+///   through one, implement [`JwksFetcher`](crate::jwt::JwksFetcher) over it, and have the proxy
+///   refuse private addresses;
 /// - the answer is cut off at its limit while it is read, and never decompressed.
 #[derive(Clone)]
 pub struct JwksHttpClient {
