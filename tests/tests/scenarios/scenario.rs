@@ -97,7 +97,8 @@ pub(crate) struct Wanted {
     pub(crate) fields: Vec<(&'static str, Option<&'static str>)>,
     /// The audit entries, as `action reason actor tenant`.
     pub(crate) audit: Vec<&'static str>,
-    /// Whether a refusal may be audited beside these.
+    /// Whether, instead of these, the tenancy's refusal may be audited: where the server may have
+    /// been quicker.
     pub(crate) may_audit: bool,
     /// How many notes `acme` and `globex` have afterwards.
     pub(crate) rows: (i64, i64),
@@ -110,7 +111,7 @@ pub(crate) struct Wanted {
 /// The body that must come.
 #[derive(Debug, Clone)]
 pub(crate) enum WantedBody {
-    /// The framework's own, if any: compared between frameworks only where both are empty.
+    /// The framework's own words, if any. Such answers are not compared between frameworks.
     Any,
     Empty,
     Json(Value),
