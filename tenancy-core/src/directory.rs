@@ -17,8 +17,9 @@ pub use error::{DirectoryError, StoreError, StoreErrorKind};
 pub use memory::MemoryDirectory;
 
 use crate::{
-    DomainName, Generation, Membership, Project, ProjectId, ProjectMembership, RoleDefinition,
-    RoleName, Settings, Tenant, TenantId, TenantKey, TenantStatus, UserId,
+    DomainName, Epoch, Generation, Membership, Project, ProjectId, ProjectMembership,
+    RoleDefinition, RoleName, Settings, Tenant, TenantId, TenantKey, TenantStatus, TokensOf,
+    UserId,
 };
 
 /// Finds tenants.
@@ -82,6 +83,18 @@ pub trait RoleDirectory: Send + Sync {
     async fn find_roles(&self, tenant: TenantId) -> Result<Vec<RoleDefinition>, DirectoryError>;
 }
 
+/// Knows since when tokens count.
+#[async_trait]
+pub trait EpochDirectory: Send + Sync {
+    /// The newest epoch of any of these; [`Epoch::NONE`] if nothing of theirs was taken back.
+    ///
+    /// Asked where the feed is silent; else what it told is used.
+    ///
+    /// # Errors
+    /// A [`DirectoryError`] if the store did not answer; never for what is not there.
+    async fn find_epoch(&self, of: &[TokensOf]) -> Result<Epoch, DirectoryError>;
+}
+
 /// A place in a directory's stream of changes. Only the directory knows what the number means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FeedCursor(pub u64);
@@ -94,20 +107,31 @@ pub struct FeedPage {
     pub cursor: FeedCursor,
     /// The tenants that changed, each with its newest generation. May repeat earlier news.
     pub changed: Vec<(TenantId, Generation)>,
+    /// The epochs that were raised; without a cursor, all there are.
+    pub epochs: Vec<(TokensOf, Epoch)>,
 }
 
 impl FeedPage {
     /// A page of changes.
     #[must_use]
-    pub const fn new(cursor: FeedCursor, changed: Vec<(TenantId, Generation)>) -> Self {
-        Self { cursor, changed }
+    pub const fn new(
+        cursor: FeedCursor,
+        changed: Vec<(TenantId, Generation)>,
+        epochs: Vec<(TokensOf, Epoch)>,
+    ) -> Self {
+        Self {
+            cursor,
+            changed,
+            epochs,
+        }
     }
 }
 
-/// Tells which tenants changed, so that what is cached about them is dropped.
+/// Tells which tenants changed, so that what is cached about them is dropped, and which tokens were
+/// taken back.
 #[async_trait]
 pub trait GenerationFeed: Send + Sync {
-    /// The changes since a cursor, or only the newest cursor if there is none yet.
+    /// The changes since a cursor; without one the newest cursor, no tenant, and every epoch.
     ///
     /// # Security
     /// No change may be lost: one that becomes visible after this call must be reported by a call
@@ -125,6 +149,7 @@ pub trait Directory:
     + MembershipDirectory
     + ProjectDirectory
     + RoleDirectory
+    + EpochDirectory
     + GenerationFeed
     + fmt::Debug
     + 'static
@@ -136,13 +161,15 @@ impl<D> Directory for D where
         + MembershipDirectory
         + ProjectDirectory
         + RoleDirectory
+        + EpochDirectory
         + GenerationFeed
         + fmt::Debug
         + 'static
 {
 }
 
-/// Writes a directory. Each call is one transaction, and advances the tenant's generation in it.
+/// Writes a directory. Each call is one transaction, and what concerns a tenant advances its
+/// generation in it.
 #[async_trait]
 pub trait DirectoryStore: Send + Sync {
     /// Adds a tenant; a taken id or slug is a [`StoreErrorKind::Conflict`].
@@ -215,4 +242,16 @@ pub trait DirectoryStore: Send + Sync {
     /// # Errors
     /// A [`StoreError`] whose kind says why nothing was changed.
     async fn put_role(&self, tenant: TenantId, role: &RoleDefinition) -> Result<(), StoreError>;
+
+    /// Raises an epoch; one that is as new already stays, and none ever moves back.
+    ///
+    /// # Errors
+    /// A [`StoreError`] whose kind says why nothing was changed.
+    async fn raise_epoch(&self, of: &TokensOf, to: Epoch) -> Result<(), StoreError>;
+
+    /// Forgets every epoch that is older than this one, and returns how many were.
+    ///
+    /// # Errors
+    /// A [`StoreError`] if the store did not answer.
+    async fn forget_epochs(&self, before: Epoch) -> Result<u64, StoreError>;
 }

@@ -5,6 +5,7 @@ mod admission;
 mod builder;
 mod cors;
 mod decide;
+mod epochs;
 mod facts;
 mod feed;
 mod fill;
@@ -31,6 +32,7 @@ use crate::{
     audit::Sampler,
     cache::{Lookup, Stamps},
 };
+use epochs::Epochs;
 use facts::{Caller, Facts, Presented};
 use feed::Feed;
 use fill::{ProjectAccess, ProjectKey};
@@ -78,6 +80,7 @@ pub(crate) struct Inner {
     audit: Arc<dyn AuditSink>,
     clock: Arc<dyn Clock>,
     feed: Feed,
+    epochs: Epochs,
     stamps: Stamps,
     tenants: Lookup<TenantKey, Arc<Tenant>>,
     memberships: Lookup<(TenantId, UserId), Arc<Membership>>,
@@ -149,7 +152,7 @@ impl Tenancy {
     /// Decides again about a context that is held for long: a stream, a socket, a job.
     ///
     /// Returns a context with today's record, role and permissions. A token is not verified again: it
-    /// holds until it expires. An API key has to be usable still, from the same address. [`TenantContext::watch`] waits for the moment at
+    /// holds until it expires or is taken back. An API key has to be usable still, from the same address. [`TenantContext::watch`] waits for the moment at
     /// which the answer is another.
     ///
     /// # Errors
@@ -197,11 +200,13 @@ impl Tenancy {
         Admin::new(self.clone())
     }
 
-    /// Drops everything cached about a tenant: for a change made past [`Tenancy::admin`].
+    /// Drops everything cached about a tenant: for a change made past [`Tenancy::admin`]. The next
+    /// request asks what else has changed.
     ///
     /// Other processes learn of a change by polling, within [`Tenancy::max_staleness`].
     pub fn invalidate(&self, tenant: TenantId) {
         self.inner.stamps.drop_tenant(tenant);
+        self.inner.feed.distrust();
     }
 
     /// Asks the directory at once what has changed: for whoever hears that something has.

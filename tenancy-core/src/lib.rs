@@ -32,6 +32,7 @@ mod context;
 mod cors;
 mod directory;
 mod engine;
+mod epoch;
 mod generation;
 mod id;
 mod identification;
@@ -68,14 +69,15 @@ pub use cors::{CorsPolicy, is_preflight};
 #[cfg(any(test, feature = "testing"))]
 pub use directory::conformance;
 pub use directory::{
-    Directory, DirectoryError, DirectoryStore, FeedCursor, FeedPage, GenerationFeed,
-    MembershipDirectory, MemoryDirectory, ProjectDirectory, RoleDirectory, StoreError,
-    StoreErrorKind, TenantDirectory,
+    Directory, DirectoryError, DirectoryStore, EpochDirectory, FeedCursor, FeedPage,
+    GenerationFeed, MembershipDirectory, MemoryDirectory, ProjectDirectory, RoleDirectory,
+    StoreError, StoreErrorKind, TenantDirectory,
 };
 pub use engine::{
     Admin, Admission, Admitted, ContextWatch, CorsAnswer, CorsDecision, KeyAdmin, PendingAdmission,
     PendingCors, Tenancy, TenancyBuilder,
 };
+pub use epoch::{Epoch, TokensOf};
 pub use generation::Generation;
 pub use id::{KeyId, ParseIdError, ProjectId, ServiceId, TenantId, UserId};
 pub use identification::{ApplicationHint, HintSource, Identification};

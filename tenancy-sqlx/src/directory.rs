@@ -1,5 +1,6 @@
 //! Tenants, memberships, projects and roles in PostgreSQL.
 
+mod epochs;
 mod keys;
 mod read;
 mod rows;

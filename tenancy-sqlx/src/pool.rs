@@ -124,9 +124,10 @@ impl TenantPool {
         let scope = Scope {
             tenant: context.tenant_id(),
             project: context.project_id(),
-            generation: strict.then(|| context.generation()),
         };
-        let begun = session::begin(&self.inner.pool, scope, &options, &self.inner.timeouts).await;
+        let (pool, timeouts) = (&self.inner.pool, &self.inner.timeouts);
+        let strict = strict.then_some(context);
+        let begun = session::begin(pool, scope, strict, &options, timeouts).await;
         if let Err(error) = &begun
             && error.kind() == ErrorKind::TenantChanged
         {

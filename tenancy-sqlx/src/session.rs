@@ -1,6 +1,8 @@
 //! Beginning a tenant's transaction: one round trip that begins it and names the tenant, on a
 //! connection that can't come back to the pool half begun.
 
+mod strict;
+
 use std::{
     fmt::Write as _,
     ops::{Deref, DerefMut},
@@ -12,7 +14,7 @@ use sqlx::{
     postgres::PgTransactionManager,
 };
 use sqlx_core::transaction::TransactionManager as _;
-use tenancy_core::{Generation, ProjectId, TenantId};
+use tenancy_core::{ProjectId, TenantContext, TenantId};
 
 use crate::{
     Error,
@@ -26,18 +28,21 @@ use crate::{
 pub(crate) struct Scope {
     pub(crate) tenant: TenantId,
     pub(crate) project: Option<ProjectId>,
-    /// The generation the database must still be at; `None` does not ask.
-    pub(crate) generation: Option<Generation>,
 }
 
 impl Scope {
-    /// The batch that is sent instead of a plain `BEGIN`.
+    /// The batch that is sent instead of a plain `BEGIN`; with a context, in strict mode for it.
     ///
     /// # Security
-    /// The text is put together from typed ids and numbers only: a UUID in its hyphenated form
-    /// needs no quoting. `set_config(…, true)` lasts until the end of the transaction, and is what
+    /// The text is put together from typed ids, numbers and hexadecimal digits only: a UUID in its
+    /// hyphenated form needs no quoting. `set_config(…, true)` lasts until the end of the transaction, and is what
     /// transaction poolers and `pg_stat_statements` bear well.
-    fn begin_batch(self, options: &TxOptions, timeouts: &Timeouts) -> String {
+    fn begin_batch(
+        self,
+        strict: Option<&TenantContext>,
+        options: &TxOptions,
+        timeouts: &Timeouts,
+    ) -> String {
         let mut sql = String::with_capacity(384);
         sql.push_str("BEGIN");
         match options.isolation {
@@ -65,13 +70,8 @@ impl Scope {
                 let _ = write!(sql, ", set_config('{name}', '{}', true)", millis(limit));
             }
         }
-        if let Some(generation) = self.generation {
-            let _ = write!(
-                sql,
-                "; SELECT tenancy.require_generation('{}', {})",
-                self.tenant,
-                generation.as_i64()
-            );
+        if let Some(context) = strict {
+            strict::push_checks(&mut sql, context);
         }
         sql
     }
@@ -138,10 +138,11 @@ impl Drop for Open {
 pub(crate) async fn begin(
     pool: &Connections,
     scope: Scope,
+    strict: Option<&TenantContext>,
     options: &TxOptions,
     timeouts: &Timeouts,
 ) -> Result<Open, Error> {
-    begin_batch(pool, scope.begin_batch(options, timeouts)).await
+    begin_batch(pool, scope.begin_batch(strict, options, timeouts)).await
 }
 
 /// As [`begin`], for a batch of the crate's own making.

@@ -18,8 +18,12 @@
     reason = "a conformance suite fails by panicking, like any test"
 )]
 
+mod epochs;
 mod keys;
 
+pub use epochs::{
+    epochs_are_raised_and_never_lowered, old_epochs_are_forgotten, raised_epochs_are_told,
+};
 pub use keys::{
     a_revocation_stays, a_rotated_key_never_outlives_its_expiry, changes_of_keys_are_kept_and_told,
     digests_are_replaced_if_expected, keys, keys_are_found_as_they_were_stored,
@@ -43,6 +47,9 @@ pub async fn directory<D: Directory + DirectoryStore>(directory: &D) {
     roles_belong_to_one_tenant(directory).await;
     unknown_tenants_can_not_be_written(directory).await;
     every_change_is_told_once_it_is_visible(directory).await;
+    epochs_are_raised_and_never_lowered(directory).await;
+    raised_epochs_are_told(directory).await;
+    old_epochs_are_forgotten(directory).await;
 }
 
 fn slug(prefix: &str) -> Slug {

@@ -1,5 +1,6 @@
 //! A directory in memory: for tests, for first steps, for services whose tenants are in a file.
 
+mod epochs;
 mod keys;
 
 use std::{
@@ -15,9 +16,10 @@ use super::{
     ProjectDirectory, RoleDirectory, StoreError, StoreErrorKind, TenantDirectory,
 };
 use crate::{
-    DomainName, KeyId, Membership, Project, ProjectId, ProjectMembership, RoleDefinition, RoleName,
-    Settings, Tenant, TenantId, TenantKey, TenantStatus, UserId, key::ApiKey,
+    DomainName, Epoch, KeyId, Membership, Project, ProjectId, ProjectMembership, RoleDefinition,
+    RoleName, Settings, Tenant, TenantId, TenantKey, TenantStatus, TokensOf, UserId, key::ApiKey,
 };
+use epochs::Epochs;
 
 /// Tenants, memberships, projects, roles and API keys in memory; clones share them.
 ///
@@ -51,6 +53,7 @@ struct State {
     /// When each tenant last changed, as a number of this directory's own.
     changed: BTreeMap<u64, TenantId>,
     changed_at: HashMap<TenantId, u64>,
+    epochs: Epochs,
     changes: u64,
 }
 
@@ -178,14 +181,15 @@ impl GenerationFeed for MemoryDirectory {
         let state = self.read();
         let newest = FeedCursor(state.changes);
         let Some(FeedCursor(seen)) = cursor else {
-            return Ok(FeedPage::new(newest, Vec::new()));
+            return Ok(FeedPage::new(newest, Vec::new(), state.epochs.since(0)));
         };
         let changed = state
             .changed
             .range(seen.saturating_add(1)..)
             .filter_map(|(_, id)| state.tenants.get(id).map(|t| (*id, t.generation)))
             .collect();
-        Ok(FeedPage::new(newest, changed))
+        let epochs = state.epochs.since(seen.saturating_add(1));
+        Ok(FeedPage::new(newest, changed, epochs))
     }
 }
 
@@ -309,6 +313,18 @@ impl DirectoryStore for MemoryDirectory {
             .or_default()
             .insert(role.name.clone(), role.clone());
         Ok(())
+    }
+
+    async fn raise_epoch(&self, of: &TokensOf, to: Epoch) -> Result<(), StoreError> {
+        let mut state = self.write();
+        state.changes += 1;
+        let change = state.changes;
+        state.epochs.raise(of, to, change);
+        Ok(())
+    }
+
+    async fn forget_epochs(&self, before: Epoch) -> Result<u64, StoreError> {
+        Ok(self.write().epochs.forget(before))
     }
 }
 

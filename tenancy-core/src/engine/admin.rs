@@ -15,7 +15,7 @@ use crate::{
 /// Nothing here asks who is calling: guard the routes that lead here.
 #[derive(Debug, Clone)]
 pub struct Admin {
-    engine: Tenancy,
+    pub(super) engine: Tenancy,
 }
 
 impl Admin {

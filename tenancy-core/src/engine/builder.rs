@@ -3,7 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    Inner, Tenancy, feed::Feed, keys::Keys, refused::RefusalCounts, remembered::Remembered,
+    Inner, Tenancy, epochs::Epochs, feed::Feed, keys::Keys, refused::RefusalCounts,
+    remembered::Remembered,
 };
 use crate::{
     AuditSink, Authenticator, Clock, ConfigError, CorsPolicy, Directory, DirectoryStore,
@@ -185,6 +186,7 @@ impl TenancyBuilder {
             audit: self.audit,
             clock: self.clock,
             feed: Feed::new(self.poll_interval, self.max_staleness),
+            epochs: Epochs::new(),
             stamps: Stamps::new(),
             tenants: Lookup::new(self.cache_capacity, self.negative_ttl),
             memberships: Lookup::new(self.cache_capacity, self.negative_ttl),

@@ -5,6 +5,7 @@
 //! goes before the caches, so that each thing is loaded at most once per request.
 
 mod agree;
+mod epoch;
 mod key;
 mod look;
 mod page;
@@ -53,8 +54,12 @@ impl Tenancy {
         decision.readable_page()?;
         let before = self.inner().stamps.of_any();
         let principal = decision.principal()?;
+        if let Some(principal) = &principal {
+            decision.not_taken_back(principal)?;
+        }
         let asking = decision.asking(principal.as_ref());
         if let Some(parts) = decision.remembered(asking.as_ref())? {
+            decision.not_taken_back_in(&parts.principal, parts.tenant.id)?;
             let context = TenantContext::new(self.clone(), parts, facts.ip);
             return Ok(Admitted::Tenant(context));
         }
@@ -177,6 +182,9 @@ impl Decision<'_> {
         let central = self.facts.needs.tenant == TenantNeed::Central;
         if central || (principal.is_none() && !self.facts.needs.anonymous) {
             self.page_of_a_tenant()?;
+            if let Some(principal) = principal {
+                self.not_taken_back_where_bound(principal)?;
+            }
             return Ok(None);
         }
         let hinted = self.hinted_tenant()?;
@@ -216,6 +224,7 @@ impl Decision<'_> {
             Some(user) => Some(self.membership(tenant.id, user)?.role.clone()),
             None => None,
         };
+        self.not_taken_back_in(&principal, tenant.id)?;
         match tenant.status {
             status if status.is_served() => {}
             TenantStatus::Deleted => {

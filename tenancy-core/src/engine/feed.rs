@@ -12,7 +12,7 @@ use std::{
 use tokio::sync::Mutex;
 
 use super::Tenancy;
-use crate::{DirectoryError, FeedCursor, Generation, TenantId, Timestamp};
+use crate::{DirectoryError, FeedCursor, FeedPage, Generation, TenantId, Timestamp};
 
 /// How long a poll may take, in real time.
 const POLL_TIMEOUT: Duration = Duration::from_secs(2);
@@ -61,6 +61,11 @@ impl Feed {
     /// The moment until which everything is known. To be read before the stamps it vouches for.
     pub(super) fn heard_until(&self) -> Timestamp {
         Timestamp::from_unix_micros(self.heard_until.load(Ordering::Acquire))
+    }
+
+    /// Holds everything that was heard for too old, so that the next request asks.
+    pub(super) fn distrust(&self) {
+        self.heard_until.store(i64::MIN, Ordering::Release);
     }
 
     pub(super) fn is_stale(&self, now: Timestamp) -> bool {
@@ -148,16 +153,13 @@ impl Tenancy {
     async fn poll(&self, state: &mut State) -> Result<(), DirectoryError> {
         let inner = self.inner();
         let began = inner.clock.now();
-        let asked = inner.directory.changes_since(state.cursor);
-        let page = match tokio::time::timeout(POLL_TIMEOUT, asked).await {
-            Ok(Ok(page)) => page,
-            Ok(Err(error)) => {
+        let asked = tokio::time::timeout(POLL_TIMEOUT, self.news(state.cursor)).await;
+        let timed_out = || DirectoryError::new("it did not answer in time");
+        let page = match asked.map_err(|_| timed_out()).flatten() {
+            Ok(page) => page,
+            Err(error) => {
                 state.failed_at = Some(inner.clock.now());
                 return Err(error);
-            }
-            Err(_) => {
-                state.failed_at = Some(inner.clock.now());
-                return Err(DirectoryError::new("it did not answer in time"));
             }
         };
         let goes_back = |seen: FeedCursor| page.cursor.0 < seen.0;
@@ -167,6 +169,7 @@ impl Tenancy {
             state.told.clear();
             inner.stamps.drop_all();
         }
+        inner.epochs.raise(page.epochs);
         let told: HashMap<_, _> = page.changed.into_iter().collect();
         for (tenant, generation) in &told {
             if state.told.get(tenant) != Some(generation) {
@@ -182,5 +185,15 @@ impl Tenancy {
             .heard_until
             .store(began.as_unix_micros(), Ordering::Release);
         Ok(())
+    }
+
+    /// What is new since a cursor; of a directory that counts anew, everything.
+    async fn news(&self, cursor: Option<FeedCursor>) -> Result<FeedPage, DirectoryError> {
+        let directory = &self.inner().directory;
+        let page = directory.changes_since(cursor).await?;
+        match cursor {
+            Some(seen) if page.cursor.0 < seen.0 => directory.changes_since(None).await,
+            _ => Ok(page),
+        }
     }
 }

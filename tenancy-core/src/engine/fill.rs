@@ -4,9 +4,9 @@ use std::sync::{Arc, LazyLock};
 
 use super::Tenancy;
 use crate::{
-    Actor, Credential, DirectoryError, KeyId, LookupError, Membership, Principal, Project,
-    ProjectId, Reach, RoleName, RoleTable, Tenant, TenantId, TenantKey, Timestamp, UserId, Verdict,
-    identification::KeyRef, key::KnownKey,
+    Actor, Credential, DirectoryError, Epoch, KeyId, LookupError, Membership, Principal, Project,
+    ProjectId, Reach, RoleName, RoleTable, Tenant, TenantId, TenantKey, Timestamp, TokensOf,
+    UserId, Verdict, identification::KeyRef, key::KnownKey,
 };
 
 /// A project as asked for by one user, or by nobody who is a user.
@@ -20,6 +20,7 @@ pub(super) enum Miss {
     /// An authenticator, by position, needs to look the credential up.
     Credential(usize),
     Key(KeyId),
+    Epoch(Vec<TokensOf>),
     Tenant(TenantKey),
     Membership(TenantId, UserId),
     Roles(TenantId),
@@ -41,6 +42,7 @@ pub(super) struct Fills {
     rejected: Option<(usize, crate::Rejection)>,
     not_mine: Vec<usize>,
     key: Option<(KeyId, Option<Arc<KnownKey>>)>,
+    epochs: Vec<(Vec<TokensOf>, Epoch)>,
     tenants: Vec<(TenantKey, Option<Arc<Tenant>>)>,
     membership: Option<(TenantId, UserId, Option<Arc<Membership>>)>,
     roles: Option<(TenantId, Arc<RoleTable>)>,
@@ -64,6 +66,7 @@ impl Fills {
         self.feed_answered.is_none()
             && self.verdicts.is_empty()
             && self.key.is_none()
+            && self.epochs.is_empty()
             && self.tenants.is_empty()
             && self.membership.is_none()
             && self.roles.is_none()
@@ -92,6 +95,11 @@ impl Fills {
             Some((at, found)) if *at == id => Some(found.clone()),
             _ => None,
         }
+    }
+
+    pub(super) fn epoch(&self, of: &[TokensOf]) -> Option<Epoch> {
+        let mut epochs = self.epochs.iter();
+        epochs.find(|(at, _)| at == of).map(|(_, epoch)| *epoch)
     }
 
     pub(super) fn tenant(&self, key: &KeyRef<'_>) -> Option<Option<Arc<Tenant>>> {
@@ -158,6 +166,10 @@ impl Tenancy {
                 self.fill_credential(index, credential, fills, now).await?;
             }
             Miss::Key(id) => fills.key = Some((id, self.load_key(id, now).await?)),
+            Miss::Epoch(of) => {
+                let epoch = self.inner().directory.find_epoch(&of).await?;
+                fills.epochs.push((of, epoch));
+            }
             Miss::Tenant(key) => {
                 let found = self.load_tenant(key.clone(), now).await?;
                 fills.tenants.push((key, found));

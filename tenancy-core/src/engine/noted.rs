@@ -3,22 +3,34 @@
 use super::Tenancy;
 use crate::{AuditEntry, Outcome, StoreError, TenantId};
 
+/// What is cached and no longer true after a change.
+pub(super) enum Stale {
+    Tenant(TenantId),
+    Everything,
+    Nothing,
+}
+
+impl From<Option<TenantId>> for Stale {
+    /// Without a tenant, everything.
+    fn from(tenant: Option<TenantId>) -> Self {
+        tenant.map_or(Self::Everything, Self::Tenant)
+    }
+}
+
 impl Tenancy {
     /// Makes a change, and notes it whatever comes of it: also a change that failed, or whose caller
     /// gave up on it, may have been made.
-    ///
-    /// Without a tenant, everything that is cached is dropped.
     pub(super) async fn noted<T>(
         &self,
         mut entry: AuditEntry,
-        tenant: Option<TenantId>,
+        stale: impl Into<Stale>,
         change: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
         entry.outcome = Outcome::Failed;
         let reason = entry.reason.replace("given-up".into());
         let mut note = Note {
             engine: self,
-            tenant,
+            stale: stale.into(),
             entry: Some(entry),
         };
         let done = change.await;
@@ -32,19 +44,20 @@ impl Tenancy {
     }
 }
 
-/// Ends what is cached about a tenant, and records, when it is dropped.
+/// Ends what is cached and stale, and records, when it is dropped.
 struct Note<'a> {
     engine: &'a Tenancy,
-    tenant: Option<TenantId>,
+    stale: Stale,
     entry: Option<AuditEntry>,
 }
 
 impl Drop for Note<'_> {
     fn drop(&mut self) {
         let inner = self.engine.inner();
-        match self.tenant {
-            Some(tenant) => inner.stamps.drop_tenant(tenant),
-            None => inner.stamps.drop_all(),
+        match self.stale {
+            Stale::Tenant(tenant) => inner.stamps.drop_tenant(tenant),
+            Stale::Everything => inner.stamps.drop_all(),
+            Stale::Nothing => {}
         }
         if let Some(entry) = self.entry.take() {
             inner.audit.record(entry);

@@ -42,7 +42,7 @@ const PAST: Duration = Duration::from_micros(1);
 /// # Security
 /// A watch closes nothing by itself: a stream that never waits for it keeps what it had at
 /// admission. In a `biased` `select!` it stands first. A credential is not verified again, and
-/// holds until it expires. What a stream *does* for its client, such as a write for each message
+/// holds until it expires or is taken back. What a stream *does* for its client, such as a write for each message
 /// of a socket, is decided about as a request is, with
 /// [`Tenancy::revalidate`](crate::Tenancy::revalidate).
 ///
@@ -204,6 +204,7 @@ impl ContextWatch {
         unchanged
             && inner.feed.is_recent(self.held_at, now)
             && self.context.principal().holds_at(now)
+            && (inner.epochs).admit(self.context.principal(), self.context.tenant_id())
     }
 
     fn begin_look(&self) -> BoxFuture<'static, Looked> {

@@ -9,7 +9,6 @@ use super::{
     cache::TokenCache,
     claims::ClaimRules,
     custom::CustomMapping,
-    epochs::TokenEpochs,
     error::{JwtConfigError, JwtConfigErrorKind as Kind},
     header::TypeRule,
     key::VerificationKey,
@@ -43,7 +42,6 @@ pub struct JwtAuthenticatorBuilder {
     rights: RightsClaims,
     custom: Option<CustomMapping>,
     tenants: TenantClaims,
-    epochs: Option<Box<dyn TokenEpochs>>,
 }
 
 impl JwtAuthenticatorBuilder {
@@ -61,7 +59,6 @@ impl JwtAuthenticatorBuilder {
             rights: RightsClaims::default(),
             custom: None,
             tenants: TenantClaims::default(),
-            epochs: None,
         }
     }
 
@@ -132,23 +129,6 @@ impl JwtAuthenticatorBuilder {
         self
     }
 
-    /// Refuses tokens that were taken back: issued before the epoch of their issuer, their user or
-    /// service account, or a tenant they name. Tokens without `iat` are then refused.
-    ///
-    /// By default tokens hold until they expire.
-    ///
-    /// # Security
-    /// - Looked at for every request, whether the token is remembered or not.
-    /// - A token that lists several tenants is refused whole when one of them has taken it back. A
-    ///   token that names no tenant is not held to the epoch of the tenant that a request chooses:
-    ///   there the membership decides.
-    /// - `iat` is the issuer's clock. If it runs ahead of yours, take back as of a moment that much
-    ///   later.
-    pub fn epochs(mut self, epochs: impl TokenEpochs + 'static) -> Self {
-        self.epochs = Some(Box::new(epochs));
-        self
-    }
-
     /// Builds the authenticator.
     ///
     /// # Errors
@@ -204,7 +184,6 @@ impl JwtAuthenticatorBuilder {
             rights: self.rights,
             custom: self.custom,
             tenants: self.tenants,
-            epochs: self.epochs,
             cache: TokenCache::new(self.cache_capacity),
         })
     }

@@ -31,7 +31,6 @@ pub(super) const SUBJECT: Rejection = Rejection::new("token-subject");
 pub(super) const TENANT_MISSING: Rejection = Rejection::new("token-tenant-missing");
 pub(super) const TENANT_MALFORMED: Rejection = Rejection::new("token-tenant-malformed");
 pub(super) const TENANT_FOREIGN: Rejection = Rejection::new("token-tenant-foreign");
-pub(super) const REVOKED: Rejection = Rejection::new("token-revoked");
 pub(super) const SCOPE: Rejection = Rejection::new("token-scope");
 pub(super) const ROLE: Rejection = Rejection::new("token-role");
 pub(super) const APPLICATION: Rejection = Rejection::new("token-application");

@@ -3,7 +3,6 @@
 mod config;
 mod cookbook;
 mod corpora;
-mod epochs;
 mod issuers;
 mod keys;
 mod laws;

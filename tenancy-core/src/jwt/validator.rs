@@ -12,7 +12,6 @@ use super::{
     claims::{self, ClaimRules},
     compact,
     custom::CustomMapping,
-    epochs::{self, TokenEpochs},
     header::{self, TypeRule},
     mapping::TenantClaims,
     reason,
@@ -92,12 +91,11 @@ use crate::{
 /// | `token-audience` | `aud` is missing, holds a non-string, or lacks the configured one |
 /// | `token-expiry` | `exp` is missing or not a date |
 /// | `token-not-before` | `nbf` is not a date |
-/// | `token-issued-at` | `iat` is not a date, or missing although a longest lifetime or epochs are set |
+/// | `token-issued-at` | `iat` is not a date, or missing although a longest lifetime is set |
 /// | `token-lifetime` | longer from `iat` to `exp` than the longest lifetime |
 /// | `token-expired` | `exp` is past, beyond the leeway |
 /// | `token-not-yet-valid` | `nbf` is to come, beyond the leeway |
 /// | `token-issued-in-future` | `iat` is to come, beyond the leeway |
-/// | `token-revoked` | issued before an epoch of its issuer, its actor or a tenant it names |
 /// | `token-subject` | `sub` is missing, not a string of 1 to 255 bytes, or not a user id |
 /// | `token-application` | the claim that names the application is missing or names another |
 /// | `token-scope` | a claim that lists scopes is missing or can't be read |
@@ -110,7 +108,7 @@ use crate::{
 ///
 /// # Security
 /// - A token proves who its user is; membership and tenant state are looked up for each request.
-///   Until `exp` it holds, unless [`epochs`](JwtAuthenticatorBuilder::epochs) are configured.
+///   Until `exp` it holds, unless the engine [has taken it back](crate::Admin::revoke_tokens).
 /// - Keys are looked for in the configuration, or where it says that they are published. `jku`, `x5u`, `x5c` and `jwk` are ignored.
 /// - The cache is keyed by the SHA-256 of the token and holds verified tokens only; time is
 ///   compared on every hit, and so is whether the issuer's keys are still the same.
@@ -123,7 +121,6 @@ pub struct JwtAuthenticator {
     pub(super) rights: RightsClaims,
     pub(super) custom: Option<CustomMapping>,
     pub(super) tenants: TenantClaims,
-    pub(super) epochs: Option<Box<dyn TokenEpochs>>,
     pub(super) cache: Option<TokenCache>,
 }
 
@@ -151,7 +148,7 @@ impl JwtAuthenticator {
             && known.keys == self.keys.version(now)?
         {
             self.rules.check_time(known.validity, now)?;
-            return self.unless_taken_back(known.principal, now);
+            return Ok(known.principal);
         }
         // Only whose token it is may be read before the signature. A payload that does not say is
         // refused by the first who looks at it.
@@ -163,31 +160,7 @@ impl JwtAuthenticator {
         if let Some(cache) = &self.cache {
             cache.insert(token.fingerprint(), verified.clone());
         }
-        self.unless_taken_back(verified.principal, now)
-    }
-
-    fn unless_taken_back(
-        &self,
-        principal: Arc<Principal>,
-        now: Timestamp,
-    ) -> Result<Arc<Principal>, Stop> {
-        let Some(known) = &self.epochs else {
-            return Ok(principal);
-        };
-        let issued_at = principal.issued_at.ok_or(reason::ISSUED_AT)?;
-        let mut unknown = false;
-        for of in epochs::of(&principal) {
-            match known.probe(of, now) {
-                Some(epoch) if !epoch.admits(issued_at) => return Err(reason::REVOKED.into()),
-                Some(_) => {}
-                None => unknown = true,
-            }
-        }
-        if unknown {
-            Err(Stop::EpochsNeeded(principal))
-        } else {
-            Ok(principal)
-        }
+        Ok(verified.principal)
     }
 
     fn verify_token(&self, token: &mut Token<'_>, now: Timestamp) -> Result<Verified, Stop> {
@@ -243,8 +216,6 @@ pub(super) enum Stop {
     Rejected(Rejection),
     /// The issuer has to be asked for its keys.
     KeysNeeded,
-    /// It has to be looked up since when this principal's tokens count.
-    EpochsNeeded(Arc<Principal>),
 }
 
 impl From<Rejection> for Stop {
@@ -258,7 +229,7 @@ pub(super) fn verdict(decided: Result<Arc<Principal>, Stop>) -> Verdict {
         Ok(principal) => Verdict::Verified(principal),
         Err(Stop::Foreign) => Verdict::NotMine,
         Err(Stop::Rejected(rejection)) => Verdict::Rejected(rejection),
-        Err(Stop::KeysNeeded | Stop::EpochsNeeded(_)) => Verdict::NeedsLookup,
+        Err(Stop::KeysNeeded) => Verdict::NeedsLookup,
     }
 }
 
@@ -293,16 +264,6 @@ impl Authenticator for JwtAuthenticator {
                 return Err(LookupError::new("the issuer's keys are not there"));
             }
         }
-        if let (Err(Stop::EpochsNeeded(principal)), Some(known)) = (&decided, &self.epochs) {
-            let of: Vec<_> = epochs::of(principal).collect();
-            known.load(&of, now).await?;
-            decided = decide();
-        }
-        match decided {
-            Err(Stop::KeysNeeded | Stop::EpochsNeeded(_)) => {
-                Err(LookupError::new("what was looked up is not there"))
-            }
-            decided => Ok(verdict(decided)),
-        }
+        Ok(verdict(decided))
     }
 }

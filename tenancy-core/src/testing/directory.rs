@@ -6,7 +6,7 @@ use std::{
     fmt,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
 };
 
@@ -14,10 +14,10 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 
 use crate::{
-    DirectoryError, DirectoryStore, DomainName, FeedCursor, FeedPage, GenerationFeed, Membership,
-    MembershipDirectory, MemoryDirectory, Project, ProjectDirectory, ProjectId, ProjectMembership,
-    RoleDefinition, RoleDirectory, RoleName, Settings, StoreError, Tenant, TenantDirectory,
-    TenantId, TenantKey, TenantStatus, UserId,
+    DirectoryError, DirectoryStore, DomainName, Epoch, EpochDirectory, FeedCursor, FeedPage,
+    GenerationFeed, Membership, MembershipDirectory, MemoryDirectory, Project, ProjectDirectory,
+    ProjectId, ProjectMembership, RoleDefinition, RoleDirectory, RoleName, Settings, StoreError,
+    Tenant, TenantDirectory, TenantId, TenantKey, TenantStatus, TokensOf, UserId,
 };
 
 /// What a failing directory says: fit for a log, and not for a response.
@@ -48,6 +48,8 @@ struct Inner {
     silent: AtomicBool,
     holds_writes: AtomicBool,
     open: watch::Sender<bool>,
+    /// How far the feed's cursors lie behind the directory's.
+    behind: AtomicU64,
     questions: AtomicUsize,
     uses_written: AtomicUsize,
 }
@@ -62,6 +64,7 @@ impl SwitchedDirectory {
             silent: AtomicBool::new(false),
             holds_writes: AtomicBool::new(false),
             open: watch::Sender::new(true),
+            behind: AtomicU64::new(0),
             questions: AtomicUsize::new(0),
             uses_written: AtomicUsize::new(0),
         }))
@@ -83,7 +86,14 @@ impl SwitchedDirectory {
         self.0.silent.store(silent, Ordering::Relaxed);
     }
 
-    /// Whether a change of status is made and never answered, as when the network is lost.
+    /// From now on the feed counts from zero, as a directory does that was restored elsewhere.
+    pub async fn count_anew(&self) {
+        if let Ok(page) = self.0.directory.changes_since(None).await {
+            self.0.behind.store(page.cursor.0, Ordering::SeqCst);
+        }
+    }
+
+    /// Whether a change of status or of an epoch is made and never answered, as when the network is lost.
     pub fn hold_answers_to_writes(&self, hold: bool) {
         self.0.holds_writes.store(hold, Ordering::Relaxed);
     }
@@ -180,12 +190,23 @@ impl RoleDirectory for SwitchedDirectory {
 }
 
 #[async_trait]
+impl EpochDirectory for SwitchedDirectory {
+    async fn find_epoch(&self, of: &[TokensOf]) -> Result<Epoch, DirectoryError> {
+        self.asked().await?.find_epoch(of).await
+    }
+}
+
+#[async_trait]
 impl GenerationFeed for SwitchedDirectory {
     async fn changes_since(&self, cursor: Option<FeedCursor>) -> Result<FeedPage, DirectoryError> {
         if self.0.silent.load(Ordering::Relaxed) {
             return Err(DirectoryError::new(OUTAGE));
         }
-        self.passed().await?.changes_since(cursor).await
+        let behind = self.0.behind.load(Ordering::SeqCst);
+        let cursor = cursor.map(|FeedCursor(seen)| FeedCursor(seen.saturating_add(behind)));
+        let mut page = self.passed().await?.changes_since(cursor).await?;
+        page.cursor.0 = page.cursor.0.saturating_sub(behind);
+        Ok(page)
     }
 }
 
@@ -238,5 +259,17 @@ impl DirectoryStore for SwitchedDirectory {
 
     async fn put_role(&self, tenant: TenantId, role: &RoleDefinition) -> Result<(), StoreError> {
         self.0.directory.put_role(tenant, role).await
+    }
+
+    async fn raise_epoch(&self, of: &TokensOf, to: Epoch) -> Result<(), StoreError> {
+        let done = self.0.directory.raise_epoch(of, to).await;
+        if self.0.holds_writes.load(Ordering::Relaxed) {
+            std::future::pending::<()>().await;
+        }
+        done
+    }
+
+    async fn forget_epochs(&self, before: Epoch) -> Result<u64, StoreError> {
+        self.0.directory.forget_epochs(before).await
     }
 }

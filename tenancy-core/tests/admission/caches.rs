@@ -188,8 +188,8 @@ async fn when_the_feed_is_silent_each_request_asks_and_a_revocation_holds_at_the
     }
     assert_eq!(
         w.directory.questions(),
-        asked + 9,
-        "three look-ups for each request"
+        asked + 15,
+        "three look-ups for each request, and two for whether its token was taken back"
     );
 }
 

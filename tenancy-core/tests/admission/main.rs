@@ -10,6 +10,7 @@ mod caches;
 mod contexts;
 mod cors;
 mod credentials;
+mod epochs;
 mod hints;
 mod keys;
 mod support;

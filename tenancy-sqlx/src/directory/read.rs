@@ -8,7 +8,7 @@ use tenancy_core::{
     RoleName, Tenant, TenantDirectory, TenantId, TenantKey, UserId,
 };
 
-use super::{PgDirectory, rows};
+use super::{PgDirectory, epochs, rows};
 use crate::{
     connections::Connections,
     options::{Timeouts, TxOptions},
@@ -19,9 +19,15 @@ impl PgDirectory {
     /// Begins a read-only transaction as a tenant.
     async fn read_as(&self, tenant: TenantId) -> Result<Open, DirectoryError> {
         let options = TxOptions::new().read_only();
-        session::begin(&self.app, scope(tenant), &options, &Timeouts::default())
-            .await
-            .map_err(DirectoryError::new)
+        session::begin(
+            &self.app,
+            scope(tenant),
+            None,
+            &options,
+            &Timeouts::default(),
+        )
+        .await
+        .map_err(DirectoryError::new)
     }
 
     /// Begins a read-only transaction as nobody: only functions that look names up answer.
@@ -38,7 +44,6 @@ fn scope(tenant: TenantId) -> Scope {
     Scope {
         tenant,
         project: None,
-        generation: None,
     }
 }
 
@@ -192,22 +197,30 @@ impl GenerationFeed for PgDirectory {
     async fn changes_since(&self, cursor: Option<FeedCursor>) -> Result<FeedPage, DirectoryError> {
         let since = cursor.and_then(|FeedCursor(number)| i64::try_from(number).ok());
         let mut reading = self.read_as_nobody(&self.feed).await?;
-        let read =
-            sqlx::query("SELECT cursor, tenant_id, generation FROM tenancy.changes_since($1)")
-                .bind(since)
-                .fetch_all(&mut *reading)
-                .await;
-        let told = read.map_err(DirectoryError::new)?;
-        let next: i64 = match told.first() {
-            Some(row) => rows::column(row, "cursor")?,
-            None => {
-                return Err(DirectoryError::new(
-                    "the feed told nothing, not even its cursor",
-                ));
-            }
-        };
-        let mut changed = Vec::with_capacity(told.len());
-        for row in &told {
+        // One statement, and so one view of the database: the cursor is as old as all of it.
+        let read = sqlx::query(
+            "SELECT cursor, tenant_id, generation, NULL::text AS kind, NULL::text AS subject,
+                 NULL::bigint AS valid_after
+             FROM tenancy.changes_since($1)
+             UNION ALL
+             SELECT NULL, NULL, NULL, kind, subject,
+                 (extract(epoch FROM valid_after) * 1000000)::bigint
+             FROM tenancy.epochs_since($1)",
+        )
+        .bind(since)
+        .fetch_all(&mut *reading)
+        .await;
+        let mut cursor = None;
+        let (mut changed, mut epochs) = (Vec::new(), Vec::new());
+        for row in &read.map_err(DirectoryError::new)? {
+            let Some(next) = row
+                .try_get::<Option<i64>, _>("cursor")
+                .map_err(DirectoryError::new)?
+            else {
+                epochs.extend(epochs::told(row)?);
+                continue;
+            };
+            cursor = Some(u64::try_from(next).map_err(DirectoryError::new)?);
             let tenant: Option<sqlx::types::Uuid> =
                 row.try_get("tenant_id").map_err(DirectoryError::new)?;
             if let Some(tenant) = tenant {
@@ -215,7 +228,8 @@ impl GenerationFeed for PgDirectory {
                 changed.push((TenantId::from_uuid(tenant), generation));
             }
         }
-        let next = u64::try_from(next).map_err(DirectoryError::new)?;
-        Ok(FeedPage::new(FeedCursor(next), changed))
+        let cursor = cursor
+            .ok_or_else(|| DirectoryError::new("the feed told nothing, not even its cursor"))?;
+        Ok(FeedPage::new(FeedCursor(cursor), changed, epochs))
     }
 }

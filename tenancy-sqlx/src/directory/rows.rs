@@ -55,6 +55,6 @@ where
     row.try_get(name).map_err(DirectoryError::new)
 }
 
-fn text(row: &PgRow, name: &str) -> Result<String, DirectoryError> {
+pub(super) fn text(row: &PgRow, name: &str) -> Result<String, DirectoryError> {
     column(row, name)
 }

@@ -4,8 +4,8 @@
 use async_trait::async_trait;
 use sqlx::{AssertSqlSafe, PgConnection};
 use tenancy_core::{
-    DirectoryStore, DomainName, Membership, Project, ProjectMembership, RoleDefinition, Settings,
-    StoreError, StoreErrorKind, Tenant, TenantId, TenantStatus, UserId,
+    DirectoryStore, DomainName, Epoch, Membership, Project, ProjectMembership, RoleDefinition,
+    Settings, StoreError, StoreErrorKind, Tenant, TenantId, TenantStatus, TokensOf, UserId,
 };
 
 use super::{PgDirectory, rows};
@@ -254,5 +254,13 @@ impl DirectoryStore for PgDirectory {
         .await
         .map_err(refused)?;
         commit(tx).await
+    }
+
+    async fn raise_epoch(&self, of: &TokensOf, to: Epoch) -> Result<(), StoreError> {
+        self.store_epoch(of, to).await
+    }
+
+    async fn forget_epochs(&self, before: Epoch) -> Result<u64, StoreError> {
+        self.delete_epochs(before).await
     }
 }

@@ -40,12 +40,16 @@ BEGIN
     -- The trail is added to, and read by those who may; nobody rewrites it.
     EXECUTE format('GRANT SELECT, INSERT ON tenancy.audit_log TO %I', system);
     EXECUTE format('GRANT SELECT ON tenancy.role_names TO %I', system);
+    -- The app role asks for epochs through functions.
+    EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON tenancy.token_epochs TO %I', system);
 
     EXECUTE format(
         'GRANT EXECUTE ON FUNCTION tenancy.current_tenant(), tenancy.current_project(), '
         'tenancy.schema_version(), tenancy.changes_since(bigint), '
         'tenancy.require_generation(uuid, bigint), tenancy.resolve_tenant(text, text, text), '
-        'tenancy.find_api_key(uuid), tenancy.note_key_uses(uuid[], timestamptz[]) '
+        'tenancy.find_api_key(uuid), tenancy.note_key_uses(uuid[], timestamptz[]), '
+        'tenancy.epochs_since(bigint), tenancy.find_epoch(text[], text[]), '
+        'tenancy.require_token(uuid, text, text, uuid, timestamptz) '
         'TO %I, %I', app, system);
 
     -- A table that the application creates later is closed to the service's login until it is

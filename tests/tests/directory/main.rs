@@ -3,15 +3,14 @@
 
 mod audit;
 mod danger;
+mod epochs;
 mod feed;
 mod notify;
 mod staleness;
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use tenancy_core::{
-    Admission, Admitted, Refusal, RouteNeeds, Tenancy, TenantContext, UserId, conformance,
-    testing::FakeRequest,
+    Admission, Admitted, Clock as _, Refusal, RouteNeeds, SystemClock, Tenancy, TenantContext,
+    Timestamp, UserId, conformance, testing::FakeRequest,
 };
 use tenancy_tests::{
     Server,
@@ -29,11 +28,11 @@ async fn postgres_conforms() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A token of the issuer that the engine trusts, good for an hour.
-fn token(user: UserId) -> anyhow::Result<String> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
+/// A token of an issuer that the engine trusts, issued then and good for an hour.
+fn token_of(issuer: &str, user: UserId, issued: Timestamp) -> anyhow::Result<String> {
+    let now = issued.as_unix_seconds();
     let claims = serde_json::json!({
-        "iss": ISSUER, "aud": AUDIENCE, "sub": user.to_string(),
+        "iss": issuer, "aud": AUDIENCE, "sub": user.to_string(),
         "iat": now, "nbf": now, "exp": now + 3600,
     });
     let key = jsonwebtoken::EncodingKey::from_secret(SECRET);
@@ -43,9 +42,15 @@ fn token(user: UserId) -> anyhow::Result<String> {
 
 /// Asks the engine about a request of a user who names a tenant by its slug.
 async fn admit(tenancy: &Tenancy, user: UserId, slug: &str) -> Result<TenantContext, Refusal> {
+    let token = token_of(ISSUER, user, SystemClock.now()).unwrap_or_default();
+    admit_token(tenancy, &token, slug).await
+}
+
+/// Asks the engine about a request with a token that names a tenant by its slug.
+async fn admit_token(tenancy: &Tenancy, token: &str, slug: &str) -> Result<TenantContext, Refusal> {
     let request = FakeRequest::new("/notes")
         .header("host", format!("{slug}.notes.example"))
-        .bearer(&token(user).unwrap_or_default());
+        .bearer(token);
     let admitted = match tenancy.admit(&request, RouteNeeds::tenant()) {
         Admission::Ready(decided) => decided?,
         Admission::Pending(pending) => pending.resolve().await?,

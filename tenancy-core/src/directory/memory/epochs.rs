@@ -1,0 +1,42 @@
+//! Epochs in memory.
+
+use std::collections::HashMap;
+
+use async_trait::async_trait;
+
+use super::MemoryDirectory;
+use crate::{DirectoryError, Epoch, EpochDirectory, TokensOf};
+
+/// Each epoch with the change that raised it.
+#[derive(Default)]
+pub(super) struct Epochs(HashMap<TokensOf, (Epoch, u64)>);
+
+impl Epochs {
+    pub(super) fn raise(&mut self, of: &TokensOf, to: Epoch, change: u64) {
+        let known = self.0.entry(of.clone()).or_insert((Epoch::NONE, change));
+        if to > known.0 {
+            *known = (to, change);
+        }
+    }
+
+    pub(super) fn forget(&mut self, before: Epoch) -> u64 {
+        let all = self.0.len();
+        self.0.retain(|_, (epoch, _)| *epoch >= before);
+        (all - self.0.len()) as u64
+    }
+
+    /// Those that were raised by this change or a later one.
+    pub(super) fn since(&self, change: u64) -> Vec<(TokensOf, Epoch)> {
+        let newer = self.0.iter().filter(|(_, (_, raised))| *raised >= change);
+        newer.map(|(of, (epoch, _))| (of.clone(), *epoch)).collect()
+    }
+}
+
+#[async_trait]
+impl EpochDirectory for MemoryDirectory {
+    async fn find_epoch(&self, of: &[TokensOf]) -> Result<Epoch, DirectoryError> {
+        let state = self.read();
+        let known = of.iter().filter_map(|of| state.epochs.0.get(of));
+        Ok(known.map(|(epoch, _)| *epoch).max().unwrap_or(Epoch::NONE))
+    }
+}

@@ -1,0 +1,70 @@
+//! Whether a token was taken back.
+
+use super::{Decision, Step, Stop, refuse};
+use crate::{
+    Epoch, Principal, Reach, RefusalKind, TenantId, TokensOf,
+    cache::Probe,
+    engine::{
+        epochs::{holder, issuer},
+        fill::Miss,
+    },
+    identification::KeyRef,
+};
+
+impl Decision<'_> {
+    /// Refuses a token that was taken back from its issuer or its holder, wherever it is used.
+    pub(super) fn not_taken_back(&self, principal: &Principal) -> Step<()> {
+        match holder(principal) {
+            Some(holder) => self.newer_than(principal, || [issuer(principal), holder.clone()]),
+            None => Ok(()),
+        }
+    }
+
+    /// Refuses a token that was taken back from a tenant.
+    ///
+    /// Only for whom the tenant is theirs: a stranger does not learn of it.
+    pub(super) fn not_taken_back_in(&self, principal: &Principal, tenant: TenantId) -> Step<()> {
+        match holder(principal) {
+            Some(_) => self.newer_than(principal, || [TokensOf::Tenant(tenant)]),
+            None => Ok(()),
+        }
+    }
+
+    /// The same where no tenant is asked for: a token that speaks for one alone is still that
+    /// tenant's.
+    pub(super) fn not_taken_back_where_bound(&self, principal: &Principal) -> Step<()> {
+        let (Reach::Bound(key), Some(_)) = (&principal.reach, holder(principal)) else {
+            return Ok(());
+        };
+        match self.tenant(&KeyRef::Owned(key.clone()))? {
+            Some(tenant) => self.not_taken_back_in(principal, tenant.id),
+            // Nothing of a tenant is asked for, so that it does not matter that there is none.
+            None => Ok(()),
+        }
+    }
+
+    fn newer_than<const N: usize>(
+        &self,
+        principal: &Principal,
+        of: impl Fn() -> [TokensOf; N],
+    ) -> Step<()> {
+        let issued_at = principal.issued_at;
+        let known = || Probe::Found(self.engine.epochs.concerning(&of, issued_at));
+        let epoch = match self.cached(known)? {
+            Probe::Found(epoch) => epoch,
+            Probe::Absent | Probe::Unknown => self.looked_up(of())?,
+        };
+        if epoch.admits(issued_at) {
+            Ok(())
+        } else {
+            refuse(RefusalKind::Unauthenticated, "token-revoked")
+        }
+    }
+
+    fn looked_up<const N: usize>(&self, of: [TokensOf; N]) -> Step<Epoch> {
+        match self.fills.epoch(&of) {
+            Some(epoch) => Ok(epoch),
+            None => Err(Stop::Miss(Miss::Epoch(of.into()))),
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! Tokens that were taken back: the epochs that this process knows of, and taking back more.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicI64, Ordering},
+    },
+};
+
+use super::{Admin, noted::Stale};
+use crate::{
+    Actor, AuditEntry, Epoch, Outcome, Principal, StoreError, StoreErrorKind, TenantId, Timestamp,
+    TokensOf,
+};
+
+/// Every epoch that the feed has told of: all there are, as of the feed's last answer.
+///
+/// Epochs are few, and nearly every token is newer than all of them: that is one comparison.
+#[derive(Debug)]
+pub(super) struct Epochs {
+    /// The newest of all, in microseconds.
+    newest: AtomicI64,
+    known: RwLock<HashMap<TokensOf, Epoch>>,
+}
+
+impl Epochs {
+    pub(super) fn new() -> Self {
+        Self {
+            newest: AtomicI64::new(Epoch::NONE.as_timestamp().as_unix_micros()),
+            known: RwLock::default(),
+        }
+    }
+
+    /// Takes in news. An epoch never moves back.
+    pub(super) fn raise(&self, news: impl IntoIterator<Item = (TokensOf, Epoch)>) {
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        for (of, epoch) in news {
+            let before = known.entry(of).or_insert(Epoch::NONE);
+            *before = epoch.max(*before);
+            let micros = epoch.as_timestamp().as_unix_micros();
+            self.newest.fetch_max(micros, Ordering::SeqCst);
+        }
+    }
+
+    /// The newest epoch of any of these, as far as it matters to something issued then: it need
+    /// not be exact if it admits.
+    pub(super) fn concerning<const N: usize>(
+        &self,
+        of: impl FnOnce() -> [TokensOf; N],
+        issued_at: Option<Timestamp>,
+    ) -> Epoch {
+        let newest = Timestamp::from_unix_micros(self.newest.load(Ordering::SeqCst));
+        if Epoch::from_timestamp(newest).admits(issued_at) {
+            return Epoch::NONE;
+        }
+        let of = of();
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        let epochs = of.iter().filter_map(|of| known.get(of));
+        epochs.copied().max().unwrap_or(Epoch::NONE)
+    }
+
+    /// Whether a principal's token, if it has one, counts in a tenant.
+    pub(super) fn admit(&self, principal: &Principal, tenant: TenantId) -> bool {
+        let Some(actor) = holder(principal) else {
+            return true;
+        };
+        let of = || [issuer(principal), actor, TokensOf::Tenant(tenant)];
+        let issued_at = principal.issued_at;
+        self.concerning(of, issued_at).admits(issued_at)
+    }
+}
+
+/// Whose token it is; `None` if it is none: a key has a record of its own, and is revoked there.
+pub(super) fn holder(principal: &Principal) -> Option<TokensOf> {
+    match principal.actor {
+        Actor::User(user) => Some(TokensOf::User(user)),
+        Actor::Service(service) => Some(TokensOf::Service(service)),
+        Actor::Key(_) | Actor::Anonymous | Actor::System => None,
+    }
+}
+
+/// Who has issued a principal's token.
+pub(super) fn issuer(principal: &Principal) -> TokensOf {
+    TokensOf::Issuer(Arc::clone(&principal.issuer))
+}
+
+impl Admin {
+    /// Takes back every token issued until now: of a user who has changed their password, of a
+    /// service account whose secret has leaked, of an issuer whose signing key was stolen, or as far
+    /// as it is used in a tenant. Streams and other held contexts end too. API keys go on.
+    ///
+    /// Tokens issued in the next second count again; a user who signs in anew at once waits that
+    /// long. One epoch is kept, however many tokens there are.
+    ///
+    /// # Errors
+    /// [`StoreErrorKind::Invalid`] if the reason is blank, [`StoreErrorKind::ReadOnly`] if this
+    /// process may not; the tokens then go on. [`StoreErrorKind::Unavailable`] if the store did not
+    /// answer: this process then refuses the tokens, and the others if it was stored; try again.
+    ///
+    /// # Security
+    /// - Holds at once in this process, elsewhere within
+    ///   [`max_staleness`](crate::Tenancy::max_staleness), and in strict mode from the next
+    ///   transaction on.
+    /// - `iat` is the issuer's clock. If it runs ahead of yours by more than a second, tokens that it
+    ///   has just issued survive; call this again later.
+    /// - A token without `iat` is refused from then on.
+    ///
+    /// # Example
+    /// ```
+    /// use tenancy_core::{MemoryDirectory, Tenancy, TokensOf, UserId};
+    /// # use tenancy_core::jwt::{Algorithm, JwtAuthenticator, VerificationKey};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let key = VerificationKey::hmac(Algorithm::HS256, b"0123456789abcdef0123456789abcdef")?;
+    /// # let tokens = JwtAuthenticator::builder("https://login.example", "notes").key(key).build()?;
+    /// # let tenancy = Tenancy::builder(MemoryDirectory::new()).authenticator(tokens).build()?;
+    /// # let alice = UserId::new();
+    /// tenancy.admin().revoke_tokens(&TokensOf::User(alice), "password changed").await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn revoke_tokens(&self, of: &TokensOf, reason: &str) -> Result<(), StoreError> {
+        if reason.trim().is_empty() {
+            let message = "taking tokens back needs a reason for the audit trail";
+            return Err(StoreError::new(StoreErrorKind::Invalid, message));
+        }
+        let inner = self.engine.inner();
+        let now = inner.clock.now();
+        let epoch = Epoch::revoking_at(now);
+        let mut entry = AuditEntry::new(now, "token.revoke", Outcome::Failed)
+            .reason(reason.to_owned())
+            .target(of.to_string());
+        if let TokensOf::Tenant(tenant) = of {
+            entry = entry.tenant(*tenant);
+        }
+        let change = async {
+            let mut raising = Raising {
+                epochs: &inner.epochs,
+                news: Some((of.clone(), epoch)),
+            };
+            let done = inner.store.raise_epoch(of, epoch).await;
+            if done
+                .as_ref()
+                .is_err_and(|error| error.kind() != StoreErrorKind::Unavailable)
+            {
+                raising.news = None;
+            }
+            done
+        };
+        self.engine.noted(entry, Stale::Nothing, change).await
+    }
+
+    /// Forgets the epochs that concern only tokens issued before a moment: to be called now and then
+    /// with the moment before which every token has expired. Returns how many were forgotten.
+    ///
+    /// Running processes forget them when they start anew.
+    ///
+    /// # Errors
+    /// A [`StoreError`] if the store did not answer.
+    ///
+    /// # Security
+    /// A token that was taken back and has not expired counts again. Subtract the longest lifetime
+    /// of any issuer's tokens from now, and a day.
+    pub async fn forget_epochs_before(&self, moment: Timestamp) -> Result<u64, StoreError> {
+        let inner = self.engine.inner();
+        let entry = AuditEntry::new(inner.clock.now(), "token.forget", Outcome::Failed);
+        let change = inner.store.forget_epochs(Epoch::from_timestamp(moment));
+        self.engine.noted(entry, Stale::Nothing, change).await
+    }
+}
+
+/// Takes an epoch in when it is dropped: also if the caller gave up on storing it, which may have
+/// been done.
+struct Raising<'a> {
+    epochs: &'a Epochs,
+    news: Option<(TokensOf, Epoch)>,
+}
+
+impl Drop for Raising<'_> {
+    fn drop(&mut self) {
+        self.epochs.raise(self.news.take());
+    }
+}

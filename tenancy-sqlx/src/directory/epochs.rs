@@ -1,0 +1,74 @@
+//! Since when tokens count.
+
+use async_trait::async_trait;
+use sqlx::postgres::PgRow;
+use tenancy_core::{DirectoryError, Epoch, EpochDirectory, StoreError, Timestamp, TokensOf};
+
+use super::{
+    PgDirectory, rows,
+    write::{commit, refused},
+};
+
+#[async_trait]
+impl EpochDirectory for PgDirectory {
+    async fn find_epoch(&self, of: &[TokensOf]) -> Result<Epoch, DirectoryError> {
+        let kinds: Vec<_> = of.iter().map(TokensOf::kind).collect();
+        let subjects: Vec<_> = of.iter().map(TokensOf::subject).collect();
+        let mut reading = self.read_as_nobody(&self.app).await?;
+        let found: Option<i64> = sqlx::query_scalar(
+            "SELECT (extract(epoch FROM tenancy.find_epoch($1, $2)) * 1000000)::bigint",
+        )
+        .bind(kinds)
+        .bind(subjects)
+        .fetch_one(&mut *reading)
+        .await
+        .map_err(DirectoryError::new)?;
+        Ok(found.map_or(Epoch::NONE, epoch))
+    }
+}
+
+/// Reads an epoch that the feed tells; `None` for a kind that this version does not know, and of
+/// which it takes no tokens.
+pub(super) fn told(row: &PgRow) -> Result<Option<(TokensOf, Epoch)>, DirectoryError> {
+    let (kind, subject) = (rows::text(row, "kind")?, rows::text(row, "subject")?);
+    let first = epoch(rows::column(row, "valid_after")?);
+    Ok(TokensOf::from_stored(&kind, &subject).map(|of| (of, first)))
+}
+
+fn epoch(micros: i64) -> Epoch {
+    Epoch::from_timestamp(Timestamp::from_unix_micros(micros))
+}
+
+impl PgDirectory {
+    pub(super) async fn store_epoch(&self, of: &TokensOf, to: Epoch) -> Result<(), StoreError> {
+        let mut tx = self.write().await?;
+        sqlx::query(
+            "INSERT INTO tenancy.token_epochs AS e (kind, subject, valid_after)
+             VALUES ($1, $2, to_timestamp($3::float8 / 1000000))
+             ON CONFLICT (kind, subject) DO UPDATE
+                 SET valid_after = excluded.valid_after, changed_xid = pg_current_xact_id()
+                 WHERE e.valid_after < excluded.valid_after",
+        )
+        .bind(of.kind())
+        .bind(of.subject())
+        .bind(to.as_timestamp().as_unix_micros())
+        .execute(&mut *tx)
+        .await
+        .map_err(refused)?;
+        commit(tx).await
+    }
+
+    pub(super) async fn delete_epochs(&self, before: Epoch) -> Result<u64, StoreError> {
+        let mut tx = self.write().await?;
+        let done = sqlx::query(
+            "DELETE FROM tenancy.token_epochs
+             WHERE valid_after < to_timestamp($1::float8 / 1000000)",
+        )
+        .bind(before.as_timestamp().as_unix_micros())
+        .execute(&mut *tx)
+        .await
+        .map_err(refused)?;
+        commit(tx).await?;
+        Ok(done.rows_affected())
+    }
+}

@@ -1,0 +1,36 @@
+//! Strict mode: the database says in the round trip of BEGIN whether a context still holds.
+
+use std::fmt::Write as _;
+
+use tenancy_core::{Actor, TenantContext};
+
+/// Appends the statement that raises if the tenant has changed since the context was made, or if
+/// its token was taken back.
+pub(super) fn push_checks(sql: &mut String, context: &TenantContext) {
+    let tenant = context.tenant_id();
+    let generation = context.generation().as_i64();
+    let _ = write!(
+        sql,
+        "; SELECT tenancy.require_generation('{tenant}', {generation})"
+    );
+    let principal = context.principal();
+    let (holder, id) = match &principal.actor {
+        Actor::User(user) => ("user", user.as_uuid()),
+        Actor::Service(service) => ("service", service.as_uuid()),
+        // Changes of a key advance its tenant's generation.
+        _ => return,
+    };
+    let _ = write!(sql, ", tenancy.require_token('{tenant}', convert_from('\\x");
+    for byte in principal.issuer.bytes() {
+        let _ = write!(sql, "{byte:02x}");
+    }
+    let _ = write!(sql, "', 'UTF8'), '{holder}', '{id}', ");
+    let _ = match principal.issued_at {
+        Some(moment) => write!(
+            sql,
+            "to_timestamp({}::float8 / 1000000))",
+            moment.as_unix_micros()
+        ),
+        None => write!(sql, "NULL)"),
+    };
+}
