@@ -190,6 +190,12 @@ pub trait DirectoryStore: Send + Sync {
     /// A [`StoreError`] whose kind says why nothing was changed.
     async fn set_settings(&self, tenant: TenantId, settings: &Settings) -> Result<(), StoreError>;
 
+    /// Puts a tenant on another plan, or on none.
+    ///
+    /// # Errors
+    /// A [`StoreError`] whose kind says why nothing was changed.
+    async fn set_plan(&self, tenant: TenantId, plan: Option<&str>) -> Result<(), StoreError>;
+
     /// Makes a custom domain name this tenant; a taken domain is a conflict.
     ///
     /// # Security

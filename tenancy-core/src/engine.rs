@@ -31,6 +31,7 @@ use crate::{
     TenantId, TenantKey, UserId,
     audit::Sampler,
     cache::{Lookup, Stamps},
+    plan::Plans,
 };
 use epochs::Epochs;
 use facts::{Caller, Facts, Presented};
@@ -75,6 +76,7 @@ pub(crate) struct Inner {
     authenticators: Vec<Box<dyn Authenticator>>,
     keys: Option<Keys>,
     permissions: PermissionRegistry,
+    plans: Option<Plans>,
     /// The roles every tenant has; shared by all tenants that define none of their own.
     base_roles: Arc<RoleTable>,
     audit: Arc<dyn AuditSink>,

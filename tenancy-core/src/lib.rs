@@ -40,6 +40,7 @@ pub mod jwt;
 pub mod key;
 mod membership;
 mod permission;
+mod plan;
 mod principal;
 mod problem;
 mod project;
@@ -87,6 +88,7 @@ pub use permission::{
     PermissionRegistry, PermissionRegistryBuilder, PermissionSet, RegistryError, RoleDefinition,
     RoleMask, RoleProblem, RoleProblemKind, RoleTable, RoleTableError, SystemRole,
 };
+pub use plan::PlanBook;
 pub use principal::{Actor, Principal, Reach};
 pub use problem::{PROBLEM_MEDIA_TYPE, PROBLEM_TYPE_PREFIX, Problem};
 pub use project::{Project, ProjectMembership};

@@ -316,6 +316,8 @@ pub async fn unknown_tenants_can_not_be_written<D: Directory + DirectoryStore>(d
             .err(),
         "settings",
     );
+    let plan = directory.set_plan(nobody, Some("pro")).await;
+    not_found(plan.err(), "a plan");
     let membership = Membership::new(nobody, user, role("owner"));
     not_found(
         directory.put_membership(&membership).await.err(),
@@ -350,7 +352,7 @@ pub async fn every_change_is_told_once_it_is_visible<D: Directory + DirectorySto
         .unwrap()
         .generation;
 
-    for change in 0..8 {
+    for change in 0..9 {
         match change {
             0 => drop(
                 directory
@@ -378,12 +380,14 @@ pub async fn every_change_is_told_once_it_is_visible<D: Directory + DirectorySto
                 let member = ProjectMembership::new(id, project.id, user, role("member"));
                 directory.put_project_membership(&member).await.unwrap();
             }
+            7 => directory.set_plan(id, Some("pro")).await.unwrap(),
             _ => {
                 let auditor = RoleDefinition::new(role("auditor"));
                 directory.put_role(id, &auditor).await.unwrap();
             }
         }
         let record = directory.find_tenant(&id.into()).await.unwrap().unwrap();
+        assert_eq!(record.plan.as_deref(), (change >= 7).then_some("pro"));
         assert!(
             record.generation > generation,
             "change {change} moves the generation on"

@@ -225,6 +225,12 @@ impl DirectoryStore for MemoryDirectory {
         state.touch(tenant)
     }
 
+    async fn set_plan(&self, tenant: TenantId, plan: Option<&str>) -> Result<(), StoreError> {
+        let mut state = self.write();
+        state.tenant(tenant)?.plan = plan.map(str::to_owned);
+        state.touch(tenant)
+    }
+
     async fn bind_domain(&self, tenant: TenantId, domain: &DomainName) -> Result<(), StoreError> {
         self.write().bind(TenantKey::Domain(domain.clone()), tenant)
     }

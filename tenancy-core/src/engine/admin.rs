@@ -69,6 +69,16 @@ impl Admin {
             .await
     }
 
+    /// Puts a tenant on another plan, or on none. What its members and keys may do follows.
+    ///
+    /// # Errors
+    /// A [`StoreError`] if there is no such tenant.
+    pub async fn set_plan(&self, id: TenantId, plan: Option<&str>) -> Result<(), StoreError> {
+        let change = self.engine.inner().store.set_plan(id, plan);
+        let target = plan.map(|plan| format!("plan:{plan}")).unwrap_or_default();
+        self.noted("tenant.set-plan", id, target, change).await
+    }
+
     /// Makes a custom domain name this tenant.
     ///
     /// # Errors

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     AuditSink, Authenticator, Clock, ConfigError, CorsPolicy, Directory, DirectoryStore,
-    Identification, PermissionRegistry, RoleTable, SystemClock, TracingAuditSink,
+    Identification, PermissionRegistry, PlanBook, RoleTable, SystemClock, TracingAuditSink,
     audit::Sampler,
     cache::{Lookup, Stamps},
     key::ApiKeys,
@@ -24,6 +24,7 @@ pub struct TenancyBuilder {
     authenticators: Vec<Box<dyn Authenticator>>,
     keys: Option<ApiKeys>,
     permissions: Option<PermissionRegistry>,
+    plans: Option<PlanBook>,
     audit: Arc<dyn AuditSink>,
     clock: Arc<dyn Clock>,
     cache_capacity: usize,
@@ -42,6 +43,7 @@ impl TenancyBuilder {
             authenticators: Vec::new(),
             keys: None,
             permissions: None,
+            plans: None,
             audit: Arc::new(TracingAuditSink),
             clock: Arc::new(SystemClock),
             cache_capacity: 250_000,
@@ -82,6 +84,12 @@ impl TenancyBuilder {
     /// The application's permissions and roles. Default: none, and the four system roles.
     pub fn permissions(mut self, permissions: PermissionRegistry) -> Self {
         self.permissions = Some(permissions);
+        self
+    }
+
+    /// What tenants may do at most, by their plan. Default: plans permit everything.
+    pub fn plans(mut self, plans: PlanBook) -> Self {
+        self.plans = Some(plans);
         self
     }
 
@@ -136,7 +144,8 @@ impl TenancyBuilder {
     ///
     /// # Errors
     /// A [`ConfigError`] that says what is wrong and what to do: no authenticator, a rule of
-    /// identification that can't apply, an origin that can't be allowed, a staleness bound shorter than two polls.
+    /// identification that can't apply, an origin that can't be allowed, a plan that permits what
+    /// there is not, a staleness bound shorter than two polls.
     pub fn build(self) -> Result<Tenancy, ConfigError> {
         if self.authenticators.is_empty() && self.keys.is_none() {
             return Err(ConfigError::new(
@@ -162,6 +171,10 @@ impl TenancyBuilder {
         };
         let base_roles = RoleTable::compile(&permissions, &[])
             .map_err(|error| ConfigError::new(error.to_string()))?;
+        let plans = match self.plans {
+            Some(plans) => Some(plans.compiled(&permissions)?),
+            None => None,
+        };
         let identification = self.identification.checked()?;
         let cors = match self.cors {
             Some(policy) => Some(policy.checked(&identification)?),
@@ -182,6 +195,7 @@ impl TenancyBuilder {
             authenticators: self.authenticators,
             keys,
             permissions,
+            plans,
             base_roles: Arc::new(base_roles),
             audit: self.audit,
             clock: self.clock,

@@ -240,8 +240,11 @@ impl Decision<'_> {
             _ => return refuse(RefusalKind::TenantInactive, "tenant-inactive"),
         }
         let project = self.project(tenant.id, subject, principal.project)?;
-        let permissions =
+        let mut permissions =
             self.permissions(&principal, tenant.id, role.as_ref(), project.as_deref())?;
+        if let (Some(plans), false) = (&self.engine.plans, principal.actor == Actor::System) {
+            permissions = permissions.intersection(plans.permitted(&tenant));
+        }
         Ok(Parts {
             tenant,
             // A key has no role of its own: whoever asks for a role must not get its creator's.

@@ -228,6 +228,10 @@ impl DirectoryStore for SwitchedDirectory {
         self.0.directory.set_settings(tenant, settings).await
     }
 
+    async fn set_plan(&self, tenant: TenantId, plan: Option<&str>) -> Result<(), StoreError> {
+        self.0.directory.set_plan(tenant, plan).await
+    }
+
     async fn bind_domain(&self, tenant: TenantId, domain: &DomainName) -> Result<(), StoreError> {
         self.0.directory.bind_domain(tenant, domain).await
     }

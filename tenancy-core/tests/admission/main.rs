@@ -13,6 +13,7 @@ mod credentials;
 mod epochs;
 mod hints;
 mod keys;
+mod plans;
 mod support;
 mod tokens;
 mod watch;

@@ -2,7 +2,7 @@
 //! tenant's generation in it.
 
 use async_trait::async_trait;
-use sqlx::{AssertSqlSafe, PgConnection};
+use sqlx::{AssertSqlSafe, PgConnection, postgres::PgQueryResult};
 use tenancy_core::{
     DirectoryStore, DomainName, Epoch, Membership, Project, ProjectMembership, RoleDefinition,
     Settings, StoreError, StoreErrorKind, Tenant, TenantId, TenantStatus, TokensOf, UserId,
@@ -49,6 +49,14 @@ pub(super) fn refused(error: sqlx::Error) -> StoreError {
 
 pub(super) async fn commit(tx: Open) -> Result<(), StoreError> {
     tx.commit().await.map_err(refused)
+}
+
+/// Commits a change of one tenant's record, if there is one.
+async fn commit_of(tenant: TenantId, done: &PgQueryResult, tx: Open) -> Result<(), StoreError> {
+    if done.rows_affected() == 0 {
+        return Err(unknown(tenant));
+    }
+    commit(tx).await
 }
 
 fn unknown(tenant: TenantId) -> StoreError {
@@ -114,16 +122,20 @@ impl DirectoryStore for PgDirectory {
 
     async fn set_settings(&self, tenant: TenantId, settings: &Settings) -> Result<(), StoreError> {
         let mut tx = self.write().await?;
-        let done = sqlx::query("UPDATE tenancy.tenants SET settings = $2 WHERE id = $1")
+        let update = sqlx::query("UPDATE tenancy.tenants SET settings = $2 WHERE id = $1")
             .bind(tenant.as_uuid())
-            .bind(settings.as_json())
-            .execute(&mut *tx)
-            .await
-            .map_err(refused)?;
-        if done.rows_affected() == 0 {
-            return Err(unknown(tenant));
-        }
-        commit(tx).await
+            .bind(settings.as_json());
+        let done = update.execute(&mut *tx).await.map_err(refused)?;
+        commit_of(tenant, &done, tx).await
+    }
+
+    async fn set_plan(&self, tenant: TenantId, plan: Option<&str>) -> Result<(), StoreError> {
+        let mut tx = self.write().await?;
+        let update = sqlx::query("UPDATE tenancy.tenants SET plan = $2 WHERE id = $1")
+            .bind(tenant.as_uuid())
+            .bind(plan);
+        let done = update.execute(&mut *tx).await.map_err(refused)?;
+        commit_of(tenant, &done, tx).await
     }
 
     async fn bind_domain(&self, tenant: TenantId, domain: &DomainName) -> Result<(), StoreError> {

@@ -1,0 +1,132 @@
+//! Plans: what a tenant has bought, as far as permissions go.
+
+use std::{collections::HashMap, fmt};
+
+use crate::{ConfigError, Grant, PermissionRegistry, PermissionSet, Tenant};
+
+/// The plans that a service sells, and what each permits.
+///
+/// Given to [`TenancyBuilder::plans`](crate::TenancyBuilder::plans). Whoever acts in a tenant then may
+/// do at most what its [plan](Tenant::plan) permits: its members whatever their role, their API keys
+/// whatever their scopes, its service accounts. A plan gives nobody a permission.
+///
+/// A tenant's plan is a part of its record: a change, by [`Admin::set_plan`](crate::Admin::set_plan),
+/// holds from the next request on here, and elsewhere within
+/// [`max_staleness`](crate::Tenancy::max_staleness).
+///
+/// ```
+/// use tenancy_core::{PermissionRegistry, PlanBook, SystemRole};
+///
+/// let permissions = PermissionRegistry::builder()
+///     .permission("notes:read", SystemRole::Viewer)
+///     .permission("notes:export", SystemRole::Member)
+///     .build()?;
+/// let plans = PlanBook::new()
+///     .plan("free", ["notes:read"])
+///     .plan("pro", ["notes:*"])
+///     .for_tenants_without_plan("free");
+/// # use tenancy_core::{MemoryDirectory, Tenancy, jwt::{Algorithm, JwtAuthenticator, VerificationKey}};
+/// # let key = VerificationKey::hmac(Algorithm::HS256, b"0123456789abcdef0123456789abcdef")?;
+/// # let tokens = JwtAuthenticator::builder("https://login.example", "notes").key(key).build()?;
+/// let tenancy = Tenancy::builder(MemoryDirectory::new())
+///     .authenticator(tokens)
+///     .permissions(permissions)
+///     .plans(plans)
+///     .build()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Security
+/// A tenant whose plan is not in the book may do nothing, and that is logged; so may one without a
+/// plan, unless the book says which plan it counts as. [`Tenancy::enter`](crate::Tenancy::enter) is
+/// not bound by plans: the service's own work for a tenant is not the tenant's.
+#[derive(Debug, Clone, Default)]
+#[must_use]
+pub struct PlanBook {
+    plans: Vec<(String, Vec<String>)>,
+    fallback: Option<String>,
+}
+
+impl PlanBook {
+    /// No plan yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a plan with the grants that it permits: `notes:read`, `notes:*`, or `*` for everything.
+    pub fn plan<'a>(
+        mut self,
+        name: impl Into<String>,
+        permits: impl IntoIterator<Item = &'a str>,
+    ) -> Self {
+        let permits = permits.into_iter().map(str::to_owned).collect();
+        self.plans.push((name.into(), permits));
+        self
+    }
+
+    /// The plan that tenants count as whose record names none. Default: they may do nothing.
+    pub fn for_tenants_without_plan(mut self, name: impl Into<String>) -> Self {
+        self.fallback = Some(name.into());
+        self
+    }
+
+    /// Reads the book with the permissions it is about.
+    pub(crate) fn compiled(self, registry: &PermissionRegistry) -> Result<Plans, ConfigError> {
+        let mut plans = HashMap::new();
+        for (name, permits) in self.plans {
+            let mut permitted = PermissionSet::EMPTY;
+            for text in permits {
+                let grant: Grant = text
+                    .parse()
+                    .map_err(|error| ConfigError::new(format!("plan `{name}`: {error}")))?;
+                let covered = registry.covered_by(&grant);
+                if covered.is_empty() && !grant.is_everything() {
+                    return Err(ConfigError::new(format!(
+                        "plan `{name}` permits `{grant}`, which covers no permission that is \
+                         declared; declare it or remove the grant"
+                    )));
+                }
+                permitted = permitted.union(covered);
+            }
+            if plans.insert(name.clone(), permitted).is_some() {
+                return Err(ConfigError::new(format!(
+                    "plan `{name}` stands twice in the book; keep one of them"
+                )));
+            }
+        }
+        let without = match self.fallback {
+            None => PermissionSet::EMPTY,
+            Some(name) => *plans.get(&name).ok_or_else(|| {
+                ConfigError::new(format!(
+                    "tenants without a plan are to count as `{name}`, which is not in the book"
+                ))
+            })?,
+        };
+        Ok(Plans { plans, without })
+    }
+}
+
+/// A [`PlanBook`] that has been read.
+pub(crate) struct Plans {
+    plans: HashMap<String, PermissionSet>,
+    without: PermissionSet,
+}
+
+impl Plans {
+    /// What a tenant's plan permits.
+    pub(crate) fn permitted(&self, tenant: &Tenant) -> PermissionSet {
+        let Some(name) = &tenant.plan else {
+            return self.without;
+        };
+        self.plans.get(name).copied().unwrap_or_else(|| {
+            tracing::warn!(tenant.id = %tenant.id, plan = %name, "unknown plan: nothing is permitted");
+            PermissionSet::EMPTY
+        })
+    }
+}
+
+impl fmt::Debug for Plans {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.plans.keys()).finish()
+    }
+}
