@@ -162,8 +162,9 @@ impl TenancyBuilder {
         let base_roles = RoleTable::compile(&permissions, &[])
             .map_err(|error| ConfigError::new(error.to_string()))?;
         let identification = self.identification.checked()?;
+        let key_header = self.keys.as_ref().and_then(|keys| keys.header.as_deref());
         let cors = match self.cors {
-            Some(policy) => Some(policy.checked(&identification)?),
+            Some(policy) => Some(policy.checked(&identification, key_header)?),
             None => None,
         };
         let keys = match self.keys {

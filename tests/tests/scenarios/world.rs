@@ -112,7 +112,7 @@ impl World {
         let policy = CorsPolicy::new().origin(APPLICATION).credentials(true);
         let for_pages = Engines {
             tenancy: Engines::with(&notes, &clock, notes::identification(), |engine| {
-                engine.cors(policy)
+                engine.cors(policy).keys(keys::configured(&notes))
             })?,
             other: engines.other.clone(),
         };
