@@ -4,8 +4,8 @@
 use serde_json::json;
 
 use crate::{
+    engines::APPLICATION,
     scenario::{Credential::KeyField, Scenario, Shape, WantedBody, get, send},
-    world::APPLICATION,
 };
 
 const ACME: &str = "acme.notes.example";
