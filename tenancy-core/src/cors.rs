@@ -129,8 +129,9 @@ impl CorsPolicy {
         self
     }
 
-    /// Adds header fields that a page may send. Always there: `authorization`, `content-type`, and
-    /// those by which [`Identification`](crate::Identification) finds tenant and project.
+    /// Adds header fields that a page may send. Always there: `authorization`, `content-type`,
+    /// those by which [`Identification`](crate::Identification) finds tenant and project, and the
+    /// one of [API keys](crate::key::ApiKeys::header), if they have one.
     pub fn headers(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.headers.extend(names.into_iter().map(Into::into));
         self

@@ -279,6 +279,12 @@ impl Tenancy {
         &self.inner.identification
     }
 
+    /// The name of the header field that API keys arrive in, if they have one of their own.
+    pub(crate) fn key_header(&self) -> Option<&str> {
+        let keys = self.inner.keys.as_ref()?;
+        keys.config.header.as_deref()
+    }
+
     pub(crate) fn inner(&self) -> &Inner {
         &self.inner
     }

@@ -58,8 +58,9 @@ pub enum Merge {
 /// `cache-control` is `no-store`, as refusals have it, because a response may show a tenant's data
 /// to whoever shares a cache or a browser with its reader, and `private` would let the browser show
 /// it after access has ended. A handler whose answer may be kept says so itself. Then `vary` keeps
-/// caches from mixing tenants: it names `authorization`, the header fields that identify tenant and
-/// project, and, with a [`CorsPolicy`](crate::CorsPolicy), `origin`.
+/// caches from mixing tenants: it names `authorization`, the header field of
+/// [API keys](crate::key::ApiKeys::header), those that identify tenant and project, and, with a
+/// [`CorsPolicy`](crate::CorsPolicy), `origin`.
 ///
 /// # Security
 /// * A handler that sets a `content-security-policy` of its own should repeat `frame-ancestors`.

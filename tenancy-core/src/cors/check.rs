@@ -4,16 +4,21 @@ use super::{CorsPolicy, InvalidOrigin, Origin};
 use crate::{ConfigError, Identification, proxy::Host, request::is_field_name};
 
 impl CorsPolicy {
-    /// Checks the policy and completes it by the header fields that the rules read.
-    pub(crate) fn checked(mut self, rules: &Identification) -> Result<Self, ConfigError> {
+    /// Checks the policy and completes it by the header fields that the rules read, and by the one
+    /// that API keys arrive in.
+    pub(crate) fn checked(
+        mut self,
+        rules: &Identification,
+        key_header: Option<&str>,
+    ) -> Result<Self, ConfigError> {
         self.origins = self
             .listed
             .iter()
             .map(|text| application_origin(text, rules))
             .collect::<Result<_, _>>()?;
         check_methods(&self.methods)?;
-        let of_rules = rules.header_names().map(str::to_owned);
-        self.headers = field_names(self.headers.into_iter().chain(of_rules))?;
+        let read = rules.header_names().chain(key_header).map(str::to_owned);
+        self.headers = field_names(self.headers.into_iter().chain(read))?;
         self.exposed = field_names(self.exposed)?;
         Ok(self)
     }

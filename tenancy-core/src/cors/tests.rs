@@ -15,7 +15,7 @@ fn rules() -> Identification {
 }
 
 fn checked(policy: CorsPolicy) -> Result<CorsPolicy, ConfigError> {
-    policy.checked(&rules())
+    policy.checked(&rules(), None)
 }
 
 #[test]
@@ -64,7 +64,7 @@ fn a_policy_is_completed_by_what_the_rules_read() {
         .origin("https://elsewhere.example")
         .headers(["X-Trace", "authorization", "x-org"])
         .expose(["X-Total", "Retry-After"]);
-    let policy = checked(policy).unwrap();
+    let policy = policy.checked(&rules(), Some("x-api-key")).unwrap();
     let origins: Vec<_> = policy.application_origins().collect();
     assert_eq!(
         origins,
@@ -82,7 +82,8 @@ fn a_policy_is_completed_by_what_the_rules_read() {
             "content-type",
             "x-trace",
             "x-org",
-            "x-project"
+            "x-project",
+            "x-api-key"
         ]
     );
     let exposed: Vec<_> = policy.exposed_headers().collect();

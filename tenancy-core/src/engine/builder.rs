@@ -176,8 +176,9 @@ impl TenancyBuilder {
             None => None,
         };
         let identification = self.identification.checked()?;
+        let key_header = self.keys.as_ref().and_then(|keys| keys.header.as_deref());
         let cors = match self.cors {
-            Some(policy) => Some(policy.checked(&identification)?),
+            Some(policy) => Some(policy.checked(&identification, key_header)?),
             None => None,
         };
         let keys = match self.keys {

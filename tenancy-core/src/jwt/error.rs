@@ -87,6 +87,8 @@ pub enum JwtConfigErrorKind {
     IssuerAddress,
     /// An HTTP client can't be set up.
     HttpClient,
+    /// A root certificate to trust can't be read.
+    RootCertificate,
     /// Service accounts are accepted, and nothing says what they may do.
     ServiceScope,
     /// The lifetime of tokens to issue is out of its bounds.

@@ -124,8 +124,14 @@ impl SecurityHeadersBuilder {
 
     fn vary(&self) -> Result<String, ConfigError> {
         let mut names = vec!["authorization"];
-        let origin = self.tenancy.cors_policy().map(|_| "origin");
-        let further = self.tenancy.identification().header_names().chain(origin);
+        let tenancy = &self.tenancy;
+        let origin = tenancy.cors_policy().map(|_| "origin");
+        let of_rules = tenancy.identification().header_names();
+        let further = tenancy
+            .key_header()
+            .into_iter()
+            .chain(of_rules)
+            .chain(origin);
         for name in further.chain(self.vary.iter().map(String::as_str)) {
             if !is_field_name(name) {
                 return Err(ConfigError::new(format!(

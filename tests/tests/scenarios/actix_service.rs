@@ -19,11 +19,11 @@ use tenancy_tests::Serving;
 use uuid::Uuid;
 
 use crate::{
+    engines::Engines,
     handlers,
     routes::{AREAS, Area, COVERED, Handler, Layer, Row},
     scenario::Shape,
     streams,
-    world::Engines,
 };
 
 type Answer = Result<Json<Value>, Error>;
@@ -65,11 +65,13 @@ pub(crate) async fn serve(
         .await;
     }
     Serving::actix(move |listener| match shape {
-        Shape::Areas | Shape::BehindProxy | Shape::Keys | Shape::Pages => HttpServer::new(areas)
-            .workers(2)
-            .disable_signals()
-            .listen_auto_h2c(listener)
-            .map(HttpServer::run),
+        Shape::Areas | Shape::BehindProxy | Shape::Keys | Shape::Tokens | Shape::Pages => {
+            HttpServer::new(areas)
+                .workers(2)
+                .disable_signals()
+                .listen_auto_h2c(listener)
+                .map(HttpServer::run)
+        }
         Shape::Normalized => HttpServer::new(move || areas().wrap(NormalizePath::trim()))
             .workers(2)
             .disable_signals()

@@ -22,11 +22,11 @@ use tower_http::normalize_path::NormalizePathLayer;
 use uuid::Uuid;
 
 use crate::{
+    engines::Engines,
     handlers,
     routes::{AREAS, Area, COVERED, Handler, Layer},
     scenario::Shape,
     streams,
-    world::Engines,
 };
 
 #[derive(Clone)]

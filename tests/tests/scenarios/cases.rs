@@ -11,6 +11,7 @@ mod paths;
 mod permissions;
 mod protocol;
 mod rows;
+mod tokens;
 
 use crate::{logs, play, scenario::Scenario};
 
@@ -28,6 +29,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         permissions::scenarios(),
         protocol::scenarios(),
         rows::scenarios(),
+        tokens::scenarios(),
     ]
     .concat()
 }
@@ -42,4 +44,4 @@ macro_rules! played {
     )*};
 }
 
-played! { admission extractors fields handlers keys layers pages paths permissions protocol rows }
+played! { admission extractors fields handlers keys layers pages paths permissions protocol rows tokens }

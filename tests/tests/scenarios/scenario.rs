@@ -14,7 +14,7 @@ pub(crate) struct Scenario {
 }
 
 /// How the service is put together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Shape {
     /// Area by area.
     Areas,
@@ -26,17 +26,20 @@ pub(crate) enum Shape {
     BehindProxy,
     /// Area by area, with API keys beside tokens.
     Keys,
+    /// Area by area, with tokens of issuers that publish their keys.
+    Tokens,
     /// Area by area, with a policy for pages of other origins, and security headers outside.
     Pages,
 }
 
 impl Shape {
-    pub(crate) const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 7] = [
         Self::Areas,
         Self::Normalized,
         Self::Covered,
         Self::BehindProxy,
         Self::Keys,
+        Self::Tokens,
         Self::Pages,
     ];
 }
@@ -77,6 +80,8 @@ pub(crate) enum Credential {
     Forged(&'static str),
     /// Text instead of a token.
     Text(&'static str),
+    /// The token of this name, of an issuer that publishes its keys.
+    Token(&'static str),
     /// The API key of this name.
     Key(&'static str),
     /// The same, in `X-Api-Key`.

@@ -1,5 +1,8 @@
 //! What takes more than one request: suspension, interleaved tenants, a database that goes away,
-//! and a server that is asked to stop.
+//! a server that is asked to stop, and issuers whose keys change.
+
+mod issuers;
+mod key_server;
 
 use std::time::Duration;
 
@@ -29,9 +32,9 @@ fn problem(answer: &Answer) -> String {
     body["type"].as_str().unwrap_or_default().to_owned()
 }
 
-/// Plays a sequence over both frameworks, on the areas.
+/// Plays a sequence over both frameworks, on the service that `start` starts.
 async fn over_both(
-    pool: impl AsyncFn(&World) -> anyhow::Result<tenancy_sqlx::TenantPool>,
+    start: impl AsyncFn(&World, Framework) -> anyhow::Result<Serving>,
     sequence: impl AsyncFn(&mut World, &Serving) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let _playing = logs::playing().await;
@@ -39,8 +42,7 @@ async fn over_both(
     for framework in Framework::ALL {
         let mut world = World::start(&server).await?;
         world.reset().await?;
-        let pool = pool(&world).await?;
-        let service = world.serve_with(framework, Shape::Areas, pool).await?;
+        let service = start(&world, framework).await?;
         sequence(&mut world, &service)
             .await
             .with_context(|| format!("{framework:?}"))?;
@@ -50,29 +52,38 @@ async fn over_both(
     Ok(())
 }
 
+/// The areas, as they are for scenarios.
+async fn areas(world: &World, framework: Framework) -> anyhow::Result<Serving> {
+    world.serve(framework, Shape::Areas).await
+}
+
+/// The areas, over a pool of one connection.
+async fn areas_on_one(world: &World, framework: Framework) -> anyhow::Result<Serving> {
+    let one = TenantPoolOptions::new().max_connections(1);
+    let pool = world.notes.pool(one).await?;
+    world.serve_with(framework, Shape::Areas, pool).await
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_suspended_tenant_is_refused_on_its_next_request() -> anyhow::Result<()> {
-    over_both(
-        async |world| world.pool().await,
-        async |world, service| {
-            let acme = get("/app/notes").at(ACME).by("alice");
-            for _ in 0..3 {
-                ensure!(answer(world, service, &acme).await?.body == "3");
-            }
-            world
-                .engines
-                .tenancy
-                .admin()
-                .suspend(world.notes.acme.id)
-                .await?;
-            let refused = answer(world, service, &acme).await?;
-            ensure!(refused.status == 403, "{refused:?}");
-            ensure!(problem(&refused) == "urn:tenancy:problem:tenant-suspended");
-            let other = answer(world, service, &get("/app/notes").at(GLOBEX).by("bob")).await?;
-            ensure!(other.body == "5", "{other:?}");
-            Ok(())
-        },
-    )
+    over_both(areas, async |world, service| {
+        let acme = get("/app/notes").at(ACME).by("alice");
+        for _ in 0..3 {
+            ensure!(answer(world, service, &acme).await?.body == "3");
+        }
+        world
+            .engines
+            .tenancy
+            .admin()
+            .suspend(world.notes.acme.id)
+            .await?;
+        let refused = answer(world, service, &acme).await?;
+        ensure!(refused.status == 403, "{refused:?}");
+        ensure!(problem(&refused) == "urn:tenancy:problem:tenant-suspended");
+        let other = answer(world, service, &get("/app/notes").at(GLOBEX).by("bob")).await?;
+        ensure!(other.body == "5", "{other:?}");
+        Ok(())
+    })
     .await
 }
 
@@ -94,18 +105,12 @@ async fn unknown_and_foreign_tenants_get_the_same_bytes() -> anyhow::Result<()> 
         }
         Ok(())
     };
-    over_both(async |world| world.pool().await, ask).await
+    over_both(areas, ask).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn interleaved_tenants_on_a_pool_of_one_never_see_each_other() -> anyhow::Result<()> {
-    let one = async |world: &World| {
-        world
-            .notes
-            .pool(TenantPoolOptions::new().max_connections(1))
-            .await
-    };
-    over_both(one, async |world, service| {
+    over_both(areas_on_one, async |world, service| {
         let world = &*world;
         let ask = async |number: usize| {
             let (host, user, own) = match number % 2 {
@@ -127,13 +132,7 @@ async fn interleaved_tenants_on_a_pool_of_one_never_see_each_other() -> anyhow::
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_panic_in_a_transaction_leaves_the_only_connection_to_the_next_tenant()
 -> anyhow::Result<()> {
-    let one = async |world: &World| {
-        world
-            .notes
-            .pool(TenantPoolOptions::new().max_connections(1))
-            .await
-    };
-    over_both(one, async |world, service| {
+    over_both(areas_on_one, async |world, service| {
         for _ in 0..3 {
             let panicking = get("/app/panicking").at(ACME).by("alice");
             let closed = wire::send(service.address, &play::outgoing(world, &panicking)?).await?;

@@ -1,13 +1,15 @@
 //! Tenants, users and their notes, and a service over them.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::Duration,
+};
 
-use anyhow::Context as _;
-use serde_json::json;
 use sqlx::{Connection as _, Executor as _, PgConnection};
 use tenancy_core::{
-    AuditEntry, Clock, CorsPolicy, DirectoryStore as _, Identification, ManualClock, Membership,
-    Tenancy, TenancyBuilder, Tenant, TenantId, TenantStatus, UserId,
+    AuditEntry, Clock, DirectoryStore as _, ManualClock, Membership, Tenant, TenantId,
+    TenantStatus, UserId,
 };
 use tenancy_sqlx::{TenantPool, TenantPoolOptions};
 use tenancy_tests::{
@@ -16,55 +18,36 @@ use tenancy_tests::{
 };
 
 use crate::{
-    actix_service, axum_service, keys,
+    actix_service, axum_service,
+    credentials::Credentials,
+    engines::{self, Engines},
+    issuers,
+    key_server::KeyServer,
+    keys,
     scenario::{Credential, Shape},
+    tokens,
 };
-
-/// The engine, and one that is built alike and is another.
-#[derive(Clone)]
-pub(crate) struct Engines {
-    pub(crate) tenancy: Tenancy,
-    pub(crate) other: Tenancy,
-}
-
-impl Engines {
-    /// The suites' engine, with other rules of identification.
-    fn with(
-        notes: &Notes,
-        clock: &Arc<ManualClock>,
-        rules: Identification,
-        options: impl FnOnce(TenancyBuilder) -> TenancyBuilder,
-    ) -> anyhow::Result<Tenancy> {
-        let engine = notes::builder(notes.directory.clone())?
-            .identification(rules)
-            .shared_audit(notes.audit.clone())
-            .clock(clock.clone());
-        Ok(options(engine).build()?)
-    }
-}
 
 /// Everything that a scenario needs beside a service.
 pub(crate) struct World {
     pub(crate) notes: Notes,
     pub(crate) engines: Engines,
-    behind_proxy: Engines,
-    for_pages: Engines,
-    with_keys: Engines,
-    keys: BTreeMap<&'static str, String>,
-    clock: Arc<ManualClock>,
-    users: BTreeMap<&'static str, UserId>,
+    pub(crate) key_server: KeyServer,
+    pub(crate) clock: Arc<ManualClock>,
+    of_shapes: HashMap<Shape, Engines>,
+    credentials: Credentials,
     tenants: BTreeMap<&'static str, TenantId>,
     admin: PgConnection,
 }
 
-/// The origin of the application's own pages.
-pub(crate) const APPLICATION: &str = "https://app.example";
-
-/// Who is what where. `alice` owns `acme`, `bob` owns `globex`.
+/// Who is what where. `alice` owns `acme`, `bob` owns `globex`. `dana` is whom `acme`'s single
+/// sign-on knows by that name.
 const MEMBERSHIPS: &[(&str, &str, &str)] = &[
     ("acme", "vera", "viewer"),
     ("acme", "carol", "member"),
     ("globex", "carol", "member"),
+    ("acme", "dana", "member"),
+    ("globex", "dana", "member"),
     ("asleep", "alice", "owner"),
     ("new", "alice", "owner"),
 ];
@@ -78,6 +61,10 @@ impl World {
         for name in ["vera", "carol", "mallory"] {
             users.insert(name, UserId::new());
         }
+        let key_server = KeyServer::start().await?;
+        issuers::publish(&key_server);
+        let dana = UserId::derive(&key_server.issuer(issuers::SSO), "dana");
+        users.insert("dana", dana);
         let mut tenants = BTreeMap::from([("acme", notes.acme.id), ("globex", notes.globex.id)]);
         for (slug, status) in [
             ("asleep", TenantStatus::Suspended),
@@ -100,38 +87,27 @@ impl World {
             .bind_domain(tenants["asleep"], &"notes.asleep.example".parse()?)
             .await?;
         let admin = notes.database.admin().await?;
+        let of_shapes = engines::by_shape(&notes, &other, &clock, &key_server)?;
+        let with_keys = &of_shapes[&Shape::Keys].tenancy;
+        let keys = keys::issue(with_keys, &clock, &users, &tenants).await?;
+        let tokens = tokens::issue(&key_server, &users, Clock::now(&*clock));
         let engines = Engines {
             tenancy: notes.tenancy.clone(),
             other,
         };
-        let rules = notes::identification().trusted_proxies(["127.0.0.1/32".parse()?]);
-        let behind_proxy = Engines {
-            tenancy: Engines::with(&notes, &clock, rules, |engine| engine)?,
-            other: engines.other.clone(),
+        let credentials = Credentials {
+            clock: clock.clone(),
+            users,
+            keys,
+            tokens,
         };
-        let policy = CorsPolicy::new().origin(APPLICATION).credentials(true);
-        let for_pages = Engines {
-            tenancy: Engines::with(&notes, &clock, notes::identification(), |engine| {
-                engine.cors(policy)
-            })?,
-            other: engines.other.clone(),
-        };
-        let with_keys = Engines {
-            tenancy: Engines::with(&notes, &clock, notes::identification(), |engine| {
-                engine.keys(keys::configured(&notes))
-            })?,
-            other: engines.other.clone(),
-        };
-        let keys = keys::issue(&with_keys.tenancy, &clock, &users, &tenants).await?;
         Ok(Self {
             notes,
             engines,
-            behind_proxy,
-            for_pages,
-            with_keys,
-            keys,
+            key_server,
             clock,
-            users,
+            of_shapes,
+            credentials,
             tenants,
             admin,
         })
@@ -142,6 +118,7 @@ impl World {
         framework: Framework,
         shape: Shape,
     ) -> anyhow::Result<Serving> {
+        // Of two connections: what one request leaves behind, the next one meets.
         let options = TenantPoolOptions::new().max_connections(2);
         let tenancy = &self.engines_of(shape).tenancy;
         let pool = options
@@ -163,19 +140,7 @@ impl World {
     }
 
     fn engines_of(&self, shape: Shape) -> &Engines {
-        match shape {
-            Shape::BehindProxy => &self.behind_proxy,
-            Shape::Pages => &self.for_pages,
-            Shape::Keys => &self.with_keys,
-            _ => &self.engines,
-        }
-    }
-
-    /// Of two connections: what one request leaves behind, the next one meets.
-    pub(crate) async fn pool(&self) -> anyhow::Result<TenantPool> {
-        self.notes
-            .pool(TenantPoolOptions::new().max_connections(2))
-            .await
+        self.of_shapes.get(&shape).unwrap_or(&self.engines)
     }
 
     /// Puts the notes back, and lets the windows pass in which refusals are sampled.
@@ -289,55 +254,7 @@ impl World {
         &self,
         credential: Credential,
     ) -> anyhow::Result<Vec<(&'static str, String)>> {
-        let key = |name: &str| self.keys.get(name).cloned().context("no such key");
-        Ok(match credential {
-            Credential::KeyField(name) => vec![("x-api-key", key(name)?)],
-            Credential::Key(name) => vec![("authorization", format!("Bearer {}", key(name)?))],
-            Credential::Guess(name) => {
-                let guess = keys::guess(&key(name)?);
-                vec![("authorization", format!("Bearer {guess}"))]
-            }
-            token => {
-                let values = self.tokens(token)?.into_iter();
-                values.map(|value| ("authorization", value)).collect()
-            }
-        })
-    }
-
-    /// The values of `Authorization` for a credential that is no key.
-    fn tokens(&self, credential: Credential) -> anyhow::Result<Vec<String>> {
-        let bearer = |user: &str, issuer: &str, lasts: i64, secret: &[u8]| {
-            let user = self.users.get(user).context("no such user")?;
-            let now = Clock::now(&*self.clock).as_unix_seconds();
-            let claims = json!({
-                "iss": issuer, "aud": notes::AUDIENCE, "sub": user, "exp": now + lasts,
-            });
-            let key = jsonwebtoken::EncodingKey::from_secret(secret);
-            let token = jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &key)?;
-            anyhow::Ok(format!("Bearer {token}"))
-        };
-        Ok(match credential {
-            Credential::Of(user) => vec![bearer(user, notes::ISSUER, 300, notes::SECRET)?],
-            Credential::Expired(user) => vec![bearer(user, notes::ISSUER, -300, notes::SECRET)?],
-            Credential::OfAnotherIssuer(user) => {
-                vec![bearer(
-                    user,
-                    "https://elsewhere.example",
-                    300,
-                    notes::SECRET,
-                )?]
-            }
-            Credential::Forged(user) => {
-                let secret = b"a secret that somebody else made up.";
-                vec![bearer(user, notes::ISSUER, 300, secret)?]
-            }
-            Credential::Text(text) => vec![text.to_owned()],
-            Credential::Twice(user) => {
-                let good = bearer(user, notes::ISSUER, 300, notes::SECRET)?;
-                vec![good.clone(), good]
-            }
-            Credential::Key(_) | Credential::KeyField(_) | Credential::Guess(_) => Vec::new(),
-        })
+        self.credentials.fields(credential)
     }
 
     pub(crate) async fn close(self) -> anyhow::Result<()> {

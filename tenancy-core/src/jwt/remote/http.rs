@@ -6,6 +6,7 @@ mod client;
 mod discovery;
 mod fetcher;
 mod resolver;
+mod roots;
 
 pub use builder::JwksHttpClientBuilder;
 pub use client::JwksHttpClient;

@@ -4,8 +4,12 @@ mod documents;
 mod floods;
 #[cfg(feature = "jwks-http")]
 mod http;
+#[cfg(feature = "jwks-http")]
+mod https;
 mod outages;
 mod rotation;
+#[cfg(feature = "jwks-http")]
+mod server;
 
 use std::{
     sync::{

@@ -4,8 +4,8 @@
 use serde_json::json;
 
 use crate::{
-    scenario::{Scenario, Shape, WantedBody, get, send},
-    world::APPLICATION,
+    engines::APPLICATION,
+    scenario::{Credential::KeyField, Scenario, Shape, WantedBody, get, send},
 };
 
 const ACME: &str = "acme.notes.example";
@@ -43,7 +43,7 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
             name,
             origin,
             "POST",
-            "authorization,content-type,x-organization-id",
+            "authorization,content-type,x-organization-id,x-api-key",
         );
         allowed(asked, origin).answers(200, WantedBody::Empty)
     };
@@ -129,6 +129,26 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
         allowed(
             page(
                 get("/app/notes"),
+                "a page reads with a key in a field of its own",
+                OF_ACME,
+            ),
+            OF_ACME,
+        )
+        .with(KeyField("all"))
+        .says(json!(3)),
+        closed(
+            page(
+                get("/app/notes"),
+                "another tenant's page, with a key",
+                OF_GLOBEX,
+            )
+            .with(KeyField("all"))
+            .refused(404, "tenant-not-found"),
+        )
+        .audited("request.admit hints-contradict key -"),
+        allowed(
+            page(
+                get("/app/notes"),
                 "a page may read that it needs a credential",
                 APPLICATION,
             )
@@ -167,7 +187,7 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
             .answering("access-control-allow-origin", None)
             .answering(
                 "vary",
-                Some("authorization, x-organization-id, x-project-id, origin"),
+                Some("authorization, x-api-key, x-organization-id, x-project-id, origin"),
             )
             .answering("x-content-type-options", Some("nosniff"))
             .answering("referrer-policy", Some("strict-origin-when-cross-origin"))

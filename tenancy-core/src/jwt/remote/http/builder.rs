@@ -10,6 +10,7 @@ use super::{
     address::AddressRule,
     client::{JwksHttpClient, whole},
     resolver::CheckedResolver,
+    roots::Roots,
 };
 
 /// No fetch takes longer, whoever asks; `RemoteKeys` gives up earlier.
@@ -20,6 +21,7 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 #[must_use]
 pub struct JwksHttpClientBuilder {
     rule: AddressRule,
+    roots: Roots,
     insecure_loopback: bool,
 }
 
@@ -32,6 +34,37 @@ impl JwksHttpClientBuilder {
     /// tenants name.
     pub fn danger_allow_network(mut self, network: IpNet) -> Self {
         self.rule.opened.push(network);
+        self
+    }
+
+    /// Trusts a certificate authority besides the system's: one or several PEM blocks
+    /// `CERTIFICATE`. Call it again for a further one. Default: none.
+    ///
+    /// For an identity provider inside the house, whose certificate a private authority has
+    /// issued. Its address is usually private as well, and has to be
+    /// [allowed](Self::danger_allow_network).
+    ///
+    /// ```no_run
+    /// use tenancy_core::jwt::{JwksHttpClient, JwtAuthenticator};
+    ///
+    /// let authority = std::fs::read("/etc/notes/house-ca.pem")?;
+    /// let inside = JwksHttpClient::builder()
+    ///     .root_certificate_pem(authority)
+    ///     .danger_allow_network("10.20.0.0/16".parse()?)
+    ///     .build()?;
+    /// let login = JwtAuthenticator::builder("https://login.house.example", "notes")
+    ///     .discover(&inside)?
+    ///     .build()?;
+    /// # let _ = login;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Security
+    /// Whoever has the authority's key can answer for every issuer that this client asks, and so
+    /// sign as its users. Give the authority's issuers a client of their own. Names and times of
+    /// certificates are checked as with every authority.
+    pub fn root_certificate_pem(mut self, pem: impl AsRef<[u8]>) -> Self {
+        self.roots.add(pem.as_ref());
         self
     }
 
@@ -48,8 +81,10 @@ impl JwksHttpClientBuilder {
     /// Builds the client.
     ///
     /// # Errors
-    /// [`JwtConfigError`] if TLS can't be set up, as where the system has no root certificates.
+    /// [`JwtConfigError`] if TLS can't be set up, as where the system has no root certificates, or
+    /// if a certificate to trust can't be read.
     pub fn build(self) -> Result<JwksHttpClient, JwtConfigError> {
+        let roots = self.roots.read()?;
         let mut rule = self.rule;
         if self.insecure_loopback {
             let loopback = [[127, 0, 0, 0].into(), std::net::Ipv6Addr::LOCALHOST.into()];
@@ -61,6 +96,7 @@ impl JwksHttpClientBuilder {
         let rule = Arc::new(rule);
         let client = Client::builder()
             .dns_resolver(CheckedResolver(Arc::clone(&rule)))
+            .tls_certs_merge(roots)
             .https_only(!self.insecure_loopback)
             .redirect(redirect::Policy::none())
             .no_proxy()

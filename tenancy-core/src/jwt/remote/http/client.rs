@@ -40,7 +40,8 @@ use super::{
 ///
 /// # Security
 /// A tenant that sets up its own single sign-on chooses where this client connects to. So:
-/// - only `https`, with the system's root certificates; no user name in the address;
+/// - only `https`, with the system's root certificates and those that you
+///   [add](JwksHttpClientBuilder::root_certificate_pem); no user name in the address;
 /// - no redirects, not even within a host;
 /// - no address that is private, loopback, link-local (where clouds keep their credentials) or
 ///   otherwise special. A name is refused if *any* of its addresses is, and the connection goes to

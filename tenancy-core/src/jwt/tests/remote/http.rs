@@ -1,141 +1,13 @@
 //! A key server on the network that rotates, redirects, stalls, lies, dies and comes back.
 
-use std::{
-    collections::HashMap,
-    net::{Ipv4Addr, SocketAddr},
-};
-
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpListener,
-    task::AbortHandle,
-};
-
 use super::{
     super::super::{JwksHttpClient, JwtConfigErrorKind},
+    server::{Answer, Server},
     *,
 };
 
 const ES: Algorithm = Algorithm::ES256;
 const ED: Algorithm = Algorithm::EdDSA;
-
-/// What a path is answered with.
-#[derive(Clone)]
-enum Answer {
-    /// A status line, further header lines and a body of that length.
-    Whole(&'static str, String),
-    /// A body that never ends.
-    Endless,
-    /// A header and then one byte per 50 ms.
-    Drip,
-    /// Nothing.
-    Silence,
-}
-
-/// A server that answers as the test says; it ends with the value.
-struct Server {
-    at: SocketAddr,
-    answers: Arc<Mutex<HashMap<String, Answer>>>,
-    asked: Arc<Mutex<Vec<String>>>,
-    task: AbortHandle,
-}
-
-impl Server {
-    async fn start() -> Self {
-        Self::start_at((Ipv4Addr::LOCALHOST, 0).into()).await
-    }
-
-    async fn start_at(at: SocketAddr) -> Self {
-        let listener = TcpListener::bind(at).await.unwrap();
-        let at = listener.local_addr().unwrap();
-        let answers = Arc::<Mutex<HashMap<String, Answer>>>::default();
-        let asked = Arc::<Mutex<Vec<String>>>::default();
-        let (routes, log) = (Arc::clone(&answers), Arc::clone(&asked));
-        let task = tokio::spawn(async move {
-            while let Ok((mut stream, _)) = listener.accept().await {
-                let (routes, log) = (Arc::clone(&routes), Arc::clone(&log));
-                tokio::spawn(async move {
-                    let mut head = Vec::new();
-                    while !head.ends_with(b"\r\n\r\n") {
-                        head.push(stream.read_u8().await.ok()?);
-                        // The beginning of TLS, which is not spoken here.
-                        if head == [0x16] {
-                            return None;
-                        }
-                    }
-                    let head = String::from_utf8(head).ok()?;
-                    let path = head.split(' ').nth(1)?.to_owned();
-                    log.lock().unwrap().push(path.clone());
-                    let answer = routes.lock().unwrap().get(&path).cloned();
-                    send(&mut stream, answer).await.ok()
-                });
-            }
-        });
-        let task = task.abort_handle();
-        Self {
-            at,
-            answers,
-            asked,
-            task,
-        }
-    }
-
-    fn answers(&self, path: &str, answer: Answer) {
-        self.answers.lock().unwrap().insert(path.into(), answer);
-    }
-
-    fn publishes(&self, keys: &[Value]) {
-        self.answers(
-            "/keys",
-            Answer::Whole("200 OK", format!("\r\n{}", set(keys))),
-        );
-    }
-
-    fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.at)
-    }
-
-    fn asked(&self) -> Vec<String> {
-        self.asked.lock().unwrap().clone()
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-async fn send(stream: &mut tokio::net::TcpStream, answer: Option<Answer>) -> std::io::Result<()> {
-    match answer.unwrap_or(Answer::Whole("404 Not Found", "\r\n".into())) {
-        Answer::Whole(status, rest) => {
-            let (lines, body) = rest.split_once("\r\n").unwrap();
-            let head = format!(
-                "HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: {}\r\n{lines}{}\r\n",
-                body.len(),
-                if lines.is_empty() { "" } else { "\r\n" },
-            );
-            stream.write_all(head.as_bytes()).await?;
-            stream.write_all(body.as_bytes()).await
-        }
-        Answer::Endless => {
-            stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await?;
-            loop {
-                stream.write_all(&[b' '; 4096]).await?;
-            }
-        }
-        Answer::Drip => {
-            stream
-                .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n")
-                .await?;
-            loop {
-                stream.write_all(b" ").await?;
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
-        }
-        Answer::Silence => std::future::pending().await,
-    }
-}
 
 fn local() -> JwksHttpClient {
     JwksHttpClient::builder()
@@ -309,18 +181,12 @@ async fn an_opened_network_still_needs_https() {
     assert!(server.asked().is_empty());
 }
 
-fn describes(server: &Server, issuer: &str, jwks_uri: &str) {
-    let body = json!({ "issuer": issuer, "jwks_uri": jwks_uri }).to_string();
-    let answer = Answer::Whole("200 OK", format!("\r\n{body}"));
-    server.answers("/sso/.well-known/openid-configuration", answer);
-}
-
 #[tokio::test]
 async fn an_issuer_is_discovered_by_its_own_description() {
     let server = Server::start().await;
     let issuer = server.url("/sso");
     server.publishes(&[jwk(ES, "k")]);
-    describes(&server, &issuer, &server.url("/keys"));
+    server.describes(&issuer, &server.url("/keys"));
     let tokens = JwtAuthenticator::builder(&issuer, AUDIENCE)
         .discover(&local())
         .unwrap()
@@ -350,7 +216,7 @@ async fn a_description_that_lies_is_refused() {
         (&issuer, "file:///etc/passwd", "no host"),
         (&issuer, "/keys", "no URL"),
     ] {
-        describes(&server, named, uri);
+        server.describes(named, uri);
         let fetcher = local().discovered(&issuer).unwrap();
         let error = fetcher.fetch(256 << 10).await.unwrap_err().to_string();
         assert!(error.contains(why), "{named} {uri}: {error}");

@@ -1,0 +1,270 @@
+//! Key sets over TLS, under the certificates of a private authority.
+
+use std::sync::Arc;
+
+use aws_lc_rs::{
+    rand::SystemRandom,
+    signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _},
+};
+use base64::engine::general_purpose::STANDARD;
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, IsCa, PKCS_ECDSA_P256_SHA256, PublicKeyData,
+    SerialNumber, SignatureAlgorithm, SigningKey, date_time_ymd,
+};
+use tokio_rustls::rustls::{ServerConfig, crypto::aws_lc_rs as provider};
+
+use super::{
+    super::super::{JwksHttpClient, JwksHttpClientBuilder, JwtConfigErrorKind},
+    server::{Answer, Server},
+    *,
+};
+
+const ES: Algorithm = Algorithm::ES256;
+const LIMIT: usize = 256 << 10;
+
+/// The key of an authority or of a server.
+struct Key(EcdsaKeyPair);
+
+impl Key {
+    fn new() -> Self {
+        Self(EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).unwrap())
+    }
+}
+
+impl PublicKeyData for Key {
+    fn der_bytes(&self) -> &[u8] {
+        self.0.public_key().as_ref()
+    }
+
+    fn algorithm(&self) -> &'static SignatureAlgorithm {
+        &PKCS_ECDSA_P256_SHA256
+    }
+}
+
+impl SigningKey for Key {
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
+        let signature = self.0.sign(&SystemRandom::new(), message);
+        Ok(signature.unwrap().as_ref().to_vec())
+    }
+}
+
+fn params(name: &str, serial: u64) -> CertificateParams {
+    let mut params = CertificateParams::new([name.to_owned()]).unwrap();
+    params.serial_number = Some(SerialNumber::from(serial));
+    params
+}
+
+fn pem(label: &str, der: &[u8]) -> String {
+    let body = STANDARD.encode(der);
+    format!("-----BEGIN {label}-----\n{body}\n-----END {label}-----\n")
+}
+
+/// A certificate authority of the house.
+struct Authority {
+    pem: String,
+    issuer: rcgen::Issuer<'static, Key>,
+}
+
+impl Authority {
+    fn new(name: &str) -> Self {
+        let key = Key::new();
+        let mut params = params("ca.example", 1);
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let certificate = params.self_signed(&key).unwrap();
+        Self {
+            pem: pem("CERTIFICATE", certificate.der()),
+            issuer: rcgen::Issuer::new(params, key),
+        }
+    }
+
+    /// A server on this machine with a certificate for this name, valid until that year.
+    async fn server(&self, name: &str, until: i32) -> Server {
+        let key = Key::new();
+        let mut params = params(name, 2);
+        params.not_after = date_time_ymd(until, 1, 1);
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        let private = key.0.to_pkcs8v1().unwrap().as_ref().to_vec();
+        let provider = Arc::new(provider::default_provider());
+        let tls = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate.der().clone()], private.try_into().unwrap())
+            .unwrap();
+        let server = Server::start_tls(tls).await;
+        server.publishes(&[jwk(ES, "k")]);
+        server
+    }
+}
+
+/// A client that may connect to this machine.
+fn inside() -> JwksHttpClientBuilder {
+    JwksHttpClient::builder().danger_allow_network("127.0.0.0/8".parse().unwrap())
+}
+
+fn trusting(authority: &Authority) -> JwksHttpClient {
+    inside()
+        .root_certificate_pem(&authority.pem)
+        .build()
+        .unwrap()
+}
+
+/// What a fetch of the server's keys says: `fetched`, or why not.
+async fn fetched(client: &JwksHttpClient, server: &Server) -> String {
+    let fetcher = client.key_set(&server.url("/keys")).unwrap();
+    match fetcher.fetch(LIMIT).await {
+        Ok(_) => "fetched".into(),
+        Err(error) => error.to_string(),
+    }
+}
+
+#[tokio::test]
+async fn an_issuer_under_a_trusted_private_authority_is_discovered_over_tls() {
+    let house = Authority::new("house");
+    let server = house.server("127.0.0.1", 2100).await;
+    let issuer = server.url("/sso");
+    server.describes(&issuer, &server.url("/keys"));
+    let tokens = JwtAuthenticator::builder(&issuer, AUDIENCE)
+        .discover(&trusting(&house))
+        .unwrap()
+        .build()
+        .unwrap();
+    let mut claims = claims();
+    claims["iss"] = json!(issuer);
+    let token = signed(ES, r#"{"alg":"ES256","kid":"k"}"#, claims.to_string());
+    let verdict = tokens.verify(Credential::new(&token), now()).await.unwrap();
+    assert!(matches!(verdict, Verdict::Verified(_)), "{verdict:?}");
+    let asked = ["/sso/.well-known/openid-configuration", "/keys"];
+    assert_eq!(server.asked(), asked);
+}
+
+#[tokio::test]
+async fn a_server_that_can_not_show_who_it_is_is_not_asked() {
+    let house = Authority::new("house");
+    let (annex, impostor) = (Authority::new("annex"), Authority::new("house"));
+    let good = house.server("127.0.0.1", 2100).await;
+    assert_eq!(fetched(&trusting(&house), &good).await, "fetched");
+    for (what, server, why) in [
+        (
+            "of another authority",
+            annex.server("127.0.0.1", 2100).await,
+            "UnknownIssuer",
+        ),
+        (
+            "of another authority that has taken the name",
+            impostor.server("127.0.0.1", 2100).await,
+            "BadSignature",
+        ),
+        (
+            "for another name",
+            house.server("login.house.example", 2100).await,
+            "not valid for name",
+        ),
+        (
+            "for another address",
+            house.server("127.0.0.2", 2100).await,
+            "not valid for name",
+        ),
+        (
+            "that has expired",
+            house.server("127.0.0.1", 2020).await,
+            "expired",
+        ),
+    ] {
+        let said = fetched(&trusting(&house), &server).await;
+        assert!(said.contains(why), "a certificate {what}: {said}");
+        assert!(server.asked().is_empty(), "a certificate {what}");
+    }
+}
+
+#[tokio::test]
+async fn a_private_authority_is_trusted_only_where_it_is_named() {
+    let (house, annex) = (Authority::new("house"), Authority::new("annex"));
+    let in_house = house.server("127.0.0.1", 2100).await;
+    let in_annex = annex.server("127.0.0.1", 2100).await;
+    let by_system = inside().build().unwrap();
+    let said = fetched(&by_system, &in_house).await;
+    assert!(said.contains("UnknownIssuer"), "{said}");
+    assert!(in_house.asked().is_empty());
+
+    // Several blocks in one text, and several texts.
+    let bundle = format!("{}{}", house.pem, annex.pem);
+    for builder in [
+        inside().root_certificate_pem(&bundle),
+        inside()
+            .root_certificate_pem(&house.pem)
+            .root_certificate_pem(&annex.pem),
+    ] {
+        let both = builder.build().unwrap();
+        assert_eq!(fetched(&both, &in_house).await, "fetched");
+        assert_eq!(fetched(&both, &in_annex).await, "fetched");
+    }
+}
+
+#[tokio::test]
+async fn a_trusted_authority_opens_no_network() {
+    let house = Authority::new("house");
+    let server = house.server("localhost", 2100).await;
+    let url = format!("https://localhost:{}/keys", server.at.port());
+    let client = |builder: JwksHttpClientBuilder| {
+        let builder = builder.root_certificate_pem(&house.pem);
+        builder.build().unwrap()
+    };
+    // Where the name's addresses are opened, it is answered.
+    let opened = client(inside().danger_allow_network("::1/128".parse().unwrap()));
+    let fetcher = opened.key_set(&url).unwrap();
+    fetcher.fetch(LIMIT).await.unwrap();
+    let before = server.asked().len();
+
+    let closed = client(JwksHttpClient::builder());
+    let refused = closed.key_set(&server.url("/keys")).unwrap_err();
+    assert_eq!(refused.kind(), JwtConfigErrorKind::IssuerAddress);
+    let fetcher = closed.key_set(&url).unwrap();
+    let said = fetcher.fetch(LIMIT).await.unwrap_err().to_string();
+    assert!(said.contains("private address"), "{said}");
+    assert_eq!(server.asked().len(), before);
+}
+
+#[tokio::test]
+async fn a_redirect_is_not_followed_though_both_hosts_are_trusted() {
+    let house = Authority::new("house");
+    let server = house.server("127.0.0.1", 2100).await;
+    let other = house.server("127.0.0.1", 2100).await;
+    let client = trusting(&house);
+    assert_eq!(fetched(&client, &other).await, "fetched");
+    let location = format!("location: {}\r\n", other.url("/keys"));
+    server.answers("/keys", Answer::Whole("302 Found", location));
+    let said = fetched(&client, &server).await;
+    assert!(said.contains("redirect"), "{said}");
+    assert_eq!(other.asked().len(), 1);
+}
+
+#[test]
+fn what_is_no_certificate_is_refused_when_the_client_is_built() {
+    let house = Authority::new("house");
+    let private = pem("PRIVATE KEY", b"a private key");
+    let damaged = house.pem.replacen("MII", "!!!", 1);
+    for (what, text) in [
+        ("nothing", String::new()),
+        ("no PEM", "a certificate".into()),
+        ("a path", "/etc/notes/house-ca.pem".into()),
+        ("another block", pem("PUBLIC KEY", b"a public key")),
+        ("a private key", private.clone()),
+        ("a private key besides", format!("{}{private}", house.pem)),
+        ("a block without an end", house.pem.replace("-----END", "")),
+        ("a block that is no base64", damaged),
+        ("a block with something else", pem("CERTIFICATE", b"hush")),
+    ] {
+        let builder = JwksHttpClient::builder().root_certificate_pem(&text);
+        assert!(!format!("{builder:?}").contains("hush"), "{what}");
+        let refused = builder.build().unwrap_err();
+        assert_eq!(
+            refused.kind(),
+            JwtConfigErrorKind::RootCertificate,
+            "{what}"
+        );
+        let message = refused.to_string();
+        assert!(!message.contains("hush"), "{what}: {message}");
+    }
+}
