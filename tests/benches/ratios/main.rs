@@ -1,14 +1,18 @@
 //! What the library costs, as ratios measured side by side in one run: `cargo bench`.
 //!
-//! `cargo bench -- admission` runs the parts whose name starts so: admission, sessions, http.
+//! `cargo bench -- admission` runs the parts whose name starts so: admission, keys, tokens, sessions,
+//! http.
 //! `BENCH_SECONDS=0.2` sets how long each pair is measured (default 3 s).
 #![allow(clippy::unwrap_used, reason = "a benchmark ends at its first fault")]
 
 mod admission;
 mod http;
+mod keys;
 mod ratio;
 mod services;
 mod sessions;
+mod signer;
+mod tokens;
 mod world;
 
 fn main() {
@@ -31,6 +35,12 @@ fn main() {
     };
     if runs("admission") {
         runtime().block_on(admission::run());
+    }
+    if runs("keys") {
+        runtime().block_on(keys::run());
+    }
+    if runs("tokens") {
+        runtime().block_on(tokens::run());
     }
     if runs("sessions") {
         runtime().block_on(sessions::run()).unwrap();
