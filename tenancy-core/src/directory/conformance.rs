@@ -18,8 +18,13 @@
     reason = "a conformance suite fails by panicking, like any test"
 )]
 
+mod key_races;
 mod keys;
 
+pub use key_races::{
+    a_key_is_rotated_once, a_rotation_never_undoes_a_revocation,
+    no_successor_escapes_the_revocation_of_its_tenant,
+};
 pub use keys::{
     a_revocation_stays, a_rotated_key_never_outlives_its_expiry, changes_of_keys_are_kept_and_told,
     digests_are_replaced_if_expected, keys, keys_are_found_as_they_were_stored,

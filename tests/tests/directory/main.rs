@@ -5,6 +5,7 @@ mod audit;
 mod danger;
 mod feed;
 mod notify;
+mod revocations;
 mod staleness;
 
 use std::time::{SystemTime, UNIX_EPOCH};
