@@ -19,10 +19,15 @@
 )]
 
 mod epochs;
+mod key_races;
 mod keys;
 
 pub use epochs::{
     epochs_are_raised_and_never_lowered, old_epochs_are_forgotten, raised_epochs_are_told,
+};
+pub use key_races::{
+    a_key_is_rotated_once, a_rotation_never_undoes_a_revocation,
+    no_successor_escapes_the_revocation_of_its_tenant,
 };
 pub use keys::{
     a_revocation_stays, a_rotated_key_never_outlives_its_expiry, changes_of_keys_are_kept_and_told,

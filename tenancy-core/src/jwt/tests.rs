@@ -14,6 +14,7 @@ mod remote;
 mod rights;
 mod shape;
 mod time;
+mod wycheproof;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};

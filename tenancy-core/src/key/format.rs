@@ -127,15 +127,16 @@ impl KeyFormat {
     /// A regular expression that finds keys of this brand, of every environment, in any text: for
     /// scanners of repositories and logs.
     ///
-    /// It is written in the common part of the PCRE, RE2 and Rust dialects. What it finds is a key
-    /// if its checksum fits too.
+    /// It is written in the common part of the PCRE, RE2 and Rust dialects, and asks for no boundary
+    /// of a word: in `\nacme_live_…` and `%22acme_live_…` there is none in front of the key. What it
+    /// finds is a key if its checksum fits too.
     ///
     /// ```
     /// # use tenancy_core::key::{Environment, KeyFormat};
     /// let format = KeyFormat::new("acme", Environment::Live)?;
     /// assert_eq!(
     ///     format.scanner_regex(),
-    ///     r"\bacme_(?:live|test|dev|stg)_[0-9A-Za-z]{22}_[0-9A-Za-z]{49}\b"
+    ///     "acme_(?:live|test|dev|stg)_[0-9A-Za-z]{22}_[0-9A-Za-z]{49}"
     /// );
     /// # Ok::<(), tenancy_core::ConfigError>(())
     /// ```
@@ -144,7 +145,7 @@ impl KeyFormat {
         let environments = Environment::ALL.map(Environment::as_str).join("|");
         let tail = SECRET_LEN + checksum::LEN;
         format!(
-            r"\b{}_(?:{environments})_[0-9A-Za-z]{{{ID_LEN}}}_[0-9A-Za-z]{{{tail}}}\b",
+            "{}_(?:{environments})_[0-9A-Za-z]{{{ID_LEN}}}_[0-9A-Za-z]{{{tail}}}",
             self.brand
         )
     }

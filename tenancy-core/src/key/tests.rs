@@ -6,6 +6,7 @@ mod hashing;
 mod laws;
 mod reading;
 mod records;
+mod scanning;
 
 use super::*;
 use crate::KeyId;

@@ -50,6 +50,8 @@ struct Inner {
     open: watch::Sender<bool>,
     /// How far the feed's cursors lie behind the directory's.
     behind: AtomicU64,
+    /// The number of the question whose answer is held back.
+    held: watch::Sender<Option<usize>>,
     questions: AtomicUsize,
     uses_written: AtomicUsize,
 }
@@ -65,6 +67,7 @@ impl SwitchedDirectory {
             holds_writes: AtomicBool::new(false),
             open: watch::Sender::new(true),
             behind: AtomicU64::new(0),
+            held: watch::Sender::new(None),
             questions: AtomicUsize::new(0),
             uses_written: AtomicUsize::new(0),
         }))
@@ -108,6 +111,18 @@ impl SwitchedDirectory {
         self.0.open.send_replace(true);
     }
 
+    /// Holds the answer to one question back, that with the number `after` behind those that
+    /// [`questions`](Self::questions) counts so far: it is looked up, and told when
+    /// [`tell`](Self::tell) says so. What changes meanwhile is not in it.
+    pub fn hold_answer(&self, after: usize) {
+        self.0.held.send_replace(Some(self.questions() + after));
+    }
+
+    /// Tells the answer that was held back.
+    pub fn tell(&self) {
+        self.0.held.send_replace(None);
+    }
+
     /// How many questions have been asked; asking the feed is not counted.
     #[must_use]
     pub fn questions(&self) -> usize {
@@ -120,9 +135,16 @@ impl SwitchedDirectory {
         self.0.uses_written.load(Ordering::SeqCst)
     }
 
-    async fn asked(&self) -> Result<&MemoryDirectory, DirectoryError> {
-        self.0.questions.fetch_add(1, Ordering::SeqCst);
-        self.passed().await
+    /// Looks something up, and tells it unless this answer is held back.
+    async fn ask<T, F>(&self, look_up: F) -> Result<T, DirectoryError>
+    where
+        F: AsyncFnOnce(&MemoryDirectory) -> Result<T, DirectoryError>,
+    {
+        let number = self.0.questions.fetch_add(1, Ordering::SeqCst);
+        let answer = look_up(self.passed().await?).await;
+        let mut held = self.0.held.subscribe();
+        let _ = held.wait_for(|held| *held != Some(number)).await;
+        answer
     }
 
     async fn passed(&self) -> Result<&MemoryDirectory, DirectoryError> {
@@ -144,7 +166,7 @@ impl fmt::Debug for Inner {
 #[async_trait]
 impl TenantDirectory for SwitchedDirectory {
     async fn find_tenant(&self, key: &TenantKey) -> Result<Option<Tenant>, DirectoryError> {
-        self.asked().await?.find_tenant(key).await
+        self.ask(async |inner| inner.find_tenant(key).await).await
     }
 }
 
@@ -155,7 +177,8 @@ impl MembershipDirectory for SwitchedDirectory {
         tenant: TenantId,
         user: UserId,
     ) -> Result<Option<Membership>, DirectoryError> {
-        self.asked().await?.find_membership(tenant, user).await
+        self.ask(async |inner| inner.find_membership(tenant, user).await)
+            .await
     }
 }
 
@@ -166,7 +189,8 @@ impl ProjectDirectory for SwitchedDirectory {
         tenant: TenantId,
         project: ProjectId,
     ) -> Result<Option<Project>, DirectoryError> {
-        self.asked().await?.find_project(tenant, project).await
+        self.ask(async |inner| inner.find_project(tenant, project).await)
+            .await
     }
 
     async fn find_project_role(
@@ -185,14 +209,15 @@ impl ProjectDirectory for SwitchedDirectory {
 #[async_trait]
 impl RoleDirectory for SwitchedDirectory {
     async fn find_roles(&self, tenant: TenantId) -> Result<Vec<RoleDefinition>, DirectoryError> {
-        self.asked().await?.find_roles(tenant).await
+        self.ask(async |inner| inner.find_roles(tenant).await).await
     }
 }
 
 #[async_trait]
 impl EpochDirectory for SwitchedDirectory {
     async fn find_epoch(&self, of: &[TokensOf]) -> Result<Epoch, DirectoryError> {
-        self.asked().await?.find_epoch(of).await
+        self.ask(async |directory| directory.find_epoch(of).await)
+            .await
     }
 }
 

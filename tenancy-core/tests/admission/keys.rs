@@ -4,6 +4,7 @@
 mod admin;
 mod hits;
 mod presenting;
+mod races;
 mod rights;
 mod rotation;
 mod uses;

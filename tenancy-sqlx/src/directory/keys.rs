@@ -240,6 +240,9 @@ impl KeyStore for PgDirectory {
         rotation: &KeyRotation,
     ) -> Result<ApiKey, StoreError> {
         let mut tx = self.write().await?;
+        // The tenant before its keys, as where all of them are revoked: else the two would wait for
+        // each other, and a successor could be missed.
+        record(&mut tx, tenant).await?;
         let mut old = locked(&mut tx, tenant, rotation.key).await?;
         let new = old.rotate(
             rotation.successor,
@@ -257,9 +260,15 @@ impl KeyStore for PgDirectory {
         let mut tx = self.write().await?;
         record(&mut tx, tenant).await?;
         let done = sqlx::query(
-            "UPDATE tenancy.api_keys
+            // Locked in the order in which uses are noted.
+            "WITH locked AS (
+                 SELECT k.id FROM tenancy.api_keys AS k
+                 WHERE k.tenant_id = $1 AND k.revoked_at IS NULL
+                 ORDER BY k.id FOR NO KEY UPDATE OF k
+             )
+             UPDATE tenancy.api_keys AS k
              SET revoked_at = timestamptz 'epoch' + $2 * interval '1 microsecond'
-             WHERE tenant_id = $1 AND revoked_at IS NULL",
+             FROM locked WHERE k.id = locked.id",
         )
         .bind(tenant.as_uuid())
         .bind(at.as_unix_micros())
@@ -277,11 +286,15 @@ impl KeyStore for PgDirectory {
     ) -> Result<Vec<(TenantId, u64)>, StoreError> {
         let mut tx = self.write().await?;
         let revoked: Vec<(Uuid, i64)> = sqlx::query_as(
-            "WITH revoked AS (
-                 UPDATE tenancy.api_keys
+            "WITH locked AS (
+                 SELECT k.id FROM tenancy.api_keys AS k
+                 WHERE k.environment = $1 AND k.id BETWEEN $2 AND $3 AND k.revoked_at IS NULL
+                 ORDER BY k.id FOR NO KEY UPDATE OF k
+             ), revoked AS (
+                 UPDATE tenancy.api_keys AS k
                  SET revoked_at = timestamptz 'epoch' + $4 * interval '1 microsecond'
-                 WHERE environment = $1 AND id BETWEEN $2 AND $3 AND revoked_at IS NULL
-                 RETURNING tenant_id
+                 FROM locked WHERE k.id = locked.id
+                 RETURNING k.tenant_id
              )
              SELECT tenant_id, count(*) FROM revoked GROUP BY tenant_id",
         )

@@ -6,6 +6,7 @@ mod danger;
 mod epochs;
 mod feed;
 mod notify;
+mod revocations;
 mod staleness;
 
 use tenancy_core::{

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::{new_tenant, told};
+use super::{
+    a_key_is_rotated_once, a_rotation_never_undoes_a_revocation, new_tenant,
+    no_successor_escapes_the_revocation_of_its_tenant, told,
+};
 use crate::{
     Directory, DirectoryStore, Grant, KeyId, ProjectId, StoreErrorKind, Tenant, TenantId,
     Timestamp, UserId,
@@ -22,14 +25,17 @@ pub async fn keys<D: Directory + DirectoryStore + KeyStore>(directory: &D) {
     changes_of_keys_are_kept_and_told(directory).await;
     a_revocation_stays(directory).await;
     a_rotated_key_never_outlives_its_expiry(directory).await;
+    a_key_is_rotated_once(directory).await;
+    a_rotation_never_undoes_a_revocation(directory).await;
+    no_successor_escapes_the_revocation_of_its_tenant(directory).await;
     many_keys_are_revoked_at_once(directory).await;
     uses_are_noted_forward_only(directory).await;
     digests_are_replaced_if_expected(directory).await;
 }
 
-const NOW: Timestamp = Timestamp::from_unix_seconds(1_800_000_000);
+pub(super) const NOW: Timestamp = Timestamp::from_unix_seconds(1_800_000_000);
 
-fn digest(byte: u8) -> KeyDigest {
+pub(super) fn digest(byte: u8) -> KeyDigest {
     KeyDigest::new(u32::from(byte), [byte; 32])
 }
 
@@ -41,17 +47,17 @@ fn networks(list: &[&str]) -> KeyNetworks {
     list.iter().map(|text| text.parse().unwrap()).collect()
 }
 
-fn key_of(tenant: TenantId) -> ApiKey {
+pub(super) fn key_of(tenant: TenantId) -> ApiKey {
     let id = KeyId::new();
     ApiKey::new(id, tenant, UserId::new(), Environment::Live, digest(1), NOW)
 }
 
-async fn stored<D: KeyStore>(directory: &D, key: &ApiKey) -> ApiKey {
+pub(super) async fn stored<D: KeyStore>(directory: &D, key: &ApiKey) -> ApiKey {
     directory.insert_key(key).await.unwrap();
     found(directory, key.id).await
 }
 
-async fn found<D: KeyStore>(directory: &D, id: KeyId) -> ApiKey {
+pub(super) async fn found<D: KeyStore>(directory: &D, id: KeyId) -> ApiKey {
     directory.find_key(id).await.unwrap().expect("the key")
 }
 

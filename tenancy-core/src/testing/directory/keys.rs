@@ -21,7 +21,7 @@ impl SwitchedDirectory {
 #[async_trait]
 impl KeyDirectory for SwitchedDirectory {
     async fn find_key(&self, key: KeyId) -> Result<Option<ApiKey>, DirectoryError> {
-        self.asked().await?.find_key(key).await
+        self.ask(async |inner| inner.find_key(key).await).await
     }
 }
 
