@@ -1,6 +1,8 @@
 //! API keys in the engine: what is configured, what is cached, which uses wait to be written.
 
 mod admin;
+mod change;
+mod issue;
 mod operator;
 mod uses;
 
