@@ -74,6 +74,7 @@ mod checksum;
 mod config;
 mod environment;
 mod format;
+mod handle;
 mod hasher;
 mod issued;
 mod known;
@@ -87,6 +88,7 @@ pub(crate) mod reason;
 mod record;
 mod store;
 mod text;
+mod verifier;
 
 #[cfg(test)]
 mod tests;
@@ -94,6 +96,7 @@ mod tests;
 pub use config::ApiKeys;
 pub use environment::Environment;
 pub use format::{KeyFormat, MAX_KEY_LEN};
+pub use handle::{InvalidKeyHandle, KeyHandle};
 pub use hasher::{HmacKeyHasher, KeyDigest, KeyHasher, KeyMatch, Pepper};
 pub use issued::IssuedKey;
 pub(crate) use known::KnownKey;
@@ -105,3 +108,4 @@ pub use range::KeyRange;
 pub use record::{ApiKey, KeyState};
 pub use store::{KeyChange, KeyDirectory, KeyRotation, KeyStore};
 pub use text::{KeyText, PresentedKey};
+pub use verifier::{KeyVerifier, SecretHash};

@@ -21,10 +21,11 @@
 mod keys;
 
 pub use keys::{
-    a_revocation_stays, a_rotated_key_never_outlives_its_expiry, changes_of_keys_are_kept_and_told,
-    digests_are_replaced_if_expected, keys, keys_are_found_as_they_were_stored,
-    keys_are_listed_in_pages, keys_belong_to_one_tenant, many_keys_are_revoked_at_once,
-    uses_are_noted_forward_only,
+    a_handle_belongs_to_one_key, a_revocation_stays, a_rotated_key_never_outlives_its_expiry,
+    an_imported_key_is_rotated_into_one_with_a_digest, changes_of_keys_are_kept_and_told,
+    digests_are_replaced_if_expected, imported_keys_are_found_by_their_handle, keys,
+    keys_are_found_as_they_were_stored, keys_are_listed_in_pages, keys_belong_to_one_tenant,
+    many_keys_are_revoked_at_once, uses_are_noted_forward_only,
 };
 
 use super::{Directory, DirectoryStore, FeedCursor, StoreErrorKind};

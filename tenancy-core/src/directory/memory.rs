@@ -16,7 +16,8 @@ use super::{
 };
 use crate::{
     DomainName, KeyId, Membership, Project, ProjectId, ProjectMembership, RoleDefinition, RoleName,
-    Settings, Tenant, TenantId, TenantKey, TenantStatus, UserId, key::ApiKey,
+    Settings, Tenant, TenantId, TenantKey, TenantStatus, UserId,
+    key::{ApiKey, Environment, KeyHandle},
 };
 
 /// Tenants, memberships, projects, roles and API keys in memory; clones share them.
@@ -48,6 +49,7 @@ struct State {
     project_roles: HashMap<(TenantId, ProjectId, UserId), RoleName>,
     roles: HashMap<TenantId, BTreeMap<RoleName, RoleDefinition>>,
     keys: BTreeMap<KeyId, ApiKey>,
+    handles: HashMap<(Environment, KeyHandle), KeyId>,
     /// When each tenant last changed, as a number of this directory's own.
     changed: BTreeMap<u64, TenantId>,
     changed_at: HashMap<TenantId, u64>,

@@ -3,10 +3,13 @@
 use ipnet::IpNet;
 use serde_json::{Map, Value};
 
-use super::limits::{check_metadata, check_name, check_networks, check_scopes, invalid};
+use super::{
+    ApiKey, Environment, KeyVerifier,
+    limits::{check_metadata, check_name, check_networks, check_scopes, invalid},
+};
 use crate::{
-    Grant, PermissionRegistry, ProjectId, Refusal, StoreError, TenantContext, TenantId, Timestamp,
-    UserId,
+    Grant, KeyId, PermissionRegistry, ProjectId, Refusal, StoreError, TenantContext, TenantId,
+    Timestamp, UserId,
 };
 
 /// A key to be issued.
@@ -106,6 +109,24 @@ impl NewKey {
     pub fn metadata(mut self, metadata: Map<String, Value>) -> Self {
         self.metadata = metadata;
         self
+    }
+
+    /// The record of the key, as it is stored.
+    pub(crate) fn record(
+        self,
+        id: KeyId,
+        environment: Environment,
+        verifier: KeyVerifier,
+        now: Timestamp,
+    ) -> ApiKey {
+        let mut record = ApiKey::new(id, self.tenant, self.creator, environment, verifier, now);
+        record.name = self.name;
+        record.scopes = self.scopes;
+        record.project = self.project;
+        record.expires_at = self.expires_at;
+        record.networks = self.networks.into_iter().collect();
+        record.metadata = self.metadata;
+        record
     }
 
     /// Whether the key can be issued.

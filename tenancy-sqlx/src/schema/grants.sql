@@ -27,7 +27,7 @@ BEGIN
             EXECUTE format('ALTER TABLE tenancy.%I ENABLE ROW LEVEL SECURITY', registry);
         END IF;
         CONTINUE WHEN registry = 'audit_log';
-        -- The app role finds a key by its id, through a function, and lists none.
+        -- The app role finds a key by its id or handle, through functions, and lists none.
         IF registry = 'api_keys' THEN
             EXECUTE format('GRANT SELECT, INSERT, UPDATE ON tenancy.api_keys TO %I', system);
             CONTINUE;
@@ -45,7 +45,8 @@ BEGIN
         'GRANT EXECUTE ON FUNCTION tenancy.current_tenant(), tenancy.current_project(), '
         'tenancy.schema_version(), tenancy.changes_since(bigint), '
         'tenancy.require_generation(uuid, bigint), tenancy.resolve_tenant(text, text, text), '
-        'tenancy.find_api_key(uuid), tenancy.note_key_uses(uuid[], timestamptz[]) '
+        'tenancy.find_api_key(uuid), tenancy.note_key_uses(uuid[], timestamptz[]), '
+        'tenancy.find_imported_key(text, text) '
         'TO %I, %I', app, system);
 
     -- A table that the application creates later is closed to the service's login until it is

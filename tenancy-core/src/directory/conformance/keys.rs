@@ -1,11 +1,16 @@
 //! What [`KeyStore`] promises.
 
 mod changes;
+mod imported;
 mod records;
 mod revocation;
 mod uses;
 
 pub use changes::{a_rotated_key_never_outlives_its_expiry, changes_of_keys_are_kept_and_told};
+pub use imported::{
+    a_handle_belongs_to_one_key, an_imported_key_is_rotated_into_one_with_a_digest,
+    imported_keys_are_found_by_their_handle,
+};
 pub use records::{
     keys_are_found_as_they_were_stored, keys_are_listed_in_pages, keys_belong_to_one_tenant,
 };
@@ -29,6 +34,9 @@ pub async fn keys<D: Directory + DirectoryStore + KeyStore>(directory: &D) {
     many_keys_are_revoked_at_once(directory).await;
     uses_are_noted_forward_only(directory).await;
     digests_are_replaced_if_expected(directory).await;
+    imported_keys_are_found_by_their_handle(directory).await;
+    a_handle_belongs_to_one_key(directory).await;
+    an_imported_key_is_rotated_into_one_with_a_digest(directory).await;
 }
 
 const NOW: Timestamp = Timestamp::from_unix_seconds(1_800_000_000);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{KeyAdmin, Keys};
 use crate::{
     KeyId, MembershipStatus, StoreError, StoreErrorKind, TenantId,
-    key::{ApiKey, IssuedKey, KeyDigest, KeyFormat, KeyRotation, KeyText, NewKey},
+    key::{IssuedKey, KeyDigest, KeyFormat, KeyRotation, KeyText, NewKey},
 };
 
 impl KeyAdmin {
@@ -28,13 +28,7 @@ impl KeyAdmin {
         let text = mint(&keys.config.format, id)?;
         let digest = self.digest(keys, &text)?;
         let environment = keys.config.format.environment();
-        let mut record = ApiKey::new(id, new.tenant, new.creator, environment, digest, now);
-        record.name = new.name;
-        record.scopes = new.scopes;
-        record.project = new.project;
-        record.expires_at = new.expires_at;
-        record.networks = new.networks.into_iter().collect();
-        record.metadata = new.metadata;
+        let record = new.record(id, environment, digest.into(), now);
         let change = keys.config.store.insert_key(&record);
         self.noted("key.issue", record.tenant, id, None, change)
             .await?;

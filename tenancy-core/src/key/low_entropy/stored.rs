@@ -3,6 +3,7 @@
 use argon2::{Algorithm, Params, password_hash::phc::PasswordHash};
 
 use super::{SecretError, SecretErrorKind};
+use crate::key::SecretHash;
 
 /// The most memory a stored hash may ask for, in KiB.
 const MAX_MEMORY: u32 = 64 * 1024;
@@ -13,13 +14,31 @@ const MAX_PASSES: u32 = 10;
 /// The most lanes a stored hash may ask for.
 const MAX_LANES: u32 = 4;
 
-/// The longest stored hash that is read, in bytes.
-const MAX_STORED: usize = 512;
+impl SecretHash {
+    /// Takes a hash of another system: Argon2id of version 19, of at least 16 bytes, with its salt,
+    /// that asks for at most 64 MiB, 10 passes and 4 lanes.
+    ///
+    /// ```
+    /// use tenancy_core::key::SecretHash;
+    ///
+    /// let theirs = "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA\
+    ///               $MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY";
+    /// assert!(SecretHash::argon2id(theirs).is_ok());
+    /// assert!(SecretHash::argon2id(&theirs.replace("m=19456", "m=4194304")).is_err());
+    /// assert!(SecretHash::argon2id("$2b$12$a.bcrypt.hash").is_err());
+    /// ```
+    ///
+    /// # Errors
+    /// [`SecretErrorKind::Stored`] for any other.
+    pub fn argon2id(phc: &str) -> Result<Self, SecretError> {
+        read(phc).map(|_| Self::from_stored(phc))
+    }
+}
 
 /// Reads a stored hash, if verifying it costs no more than it may.
 pub(super) fn read(stored: &str) -> Result<PasswordHash, SecretError> {
     let unusable = SecretErrorKind::Stored;
-    if stored.len() > MAX_STORED {
+    if stored.len() > SecretHash::MAX_LEN {
         return Err(unusable.into());
     }
     let hash = PasswordHash::new(stored).map_err(|_| unusable)?;

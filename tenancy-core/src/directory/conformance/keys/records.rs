@@ -34,7 +34,7 @@ pub async fn keys_are_found_as_they_were_stored<D: Directory + DirectoryStore + 
     full.disabled = true;
     full.revoked_at = Some(NOW);
     full.last_used_at = Some(NOW);
-    full.digest = KeyDigest::new(u32::MAX, [0xa5; 32]);
+    full.verifier = KeyDigest::new(u32::MAX, [0xa5; 32]).into();
     assert_eq!(stored(directory, &full).await, full);
     let again = directory.insert_key(&plain).await.unwrap_err();
     assert_eq!(again.kind(), StoreErrorKind::Conflict);

@@ -56,7 +56,7 @@ pub async fn digests_are_replaced_if_expected<D: Directory + DirectoryStore + Ke
     assert!(replace(&digest(1)).await);
     assert!(!replace(&digest(1)).await);
     let mut expected = key.clone();
-    expected.digest = digest(2);
+    expected.verifier = digest(2).into();
     assert_eq!(found(directory, key.id).await, expected);
     assert_eq!(
         generation(directory, &tenant).await.generation,
