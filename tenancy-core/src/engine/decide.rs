@@ -5,6 +5,8 @@
 //! goes before the caches, so that each thing is loaded at most once per request.
 
 mod agree;
+#[cfg(feature = "argon2")]
+mod imported;
 mod key;
 mod look;
 mod page;
@@ -134,7 +136,7 @@ impl Decision<'_> {
             Presented::Verified(principal) => return self.admitted_before(principal),
         };
         if let Some(keys) = &self.engine.keys
-            && keys.config.format.recognizes(credential.expose())
+            && keys.config.recognizes(credential.expose())
         {
             return self.holding(self.key_holder(keys, credential)?);
         }

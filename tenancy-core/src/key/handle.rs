@@ -1,6 +1,6 @@
 //! Handles: by which imported keys are found.
 
-use std::{borrow::Borrow, fmt, str::FromStr};
+use std::{fmt, str::FromStr};
 
 /// The public part of an imported key: what another system found it by.
 ///
@@ -54,13 +54,6 @@ impl FromStr for KeyHandle {
         } else {
             Err(InvalidKeyHandle(()))
         }
-    }
-}
-
-/// Hashes and compares as its text does, so that it is found by what a request says.
-impl Borrow<str> for KeyHandle {
-    fn borrow(&self) -> &str {
-        &self.0
     }
 }
 

@@ -73,7 +73,7 @@ impl KeyAdmin {
     }
 
     /// Whether creator and project are the tenant's.
-    async fn check_references(&self, new: &NewKey) -> Result<(), StoreError> {
+    pub(super) async fn check_references(&self, new: &NewKey) -> Result<(), StoreError> {
         let directory = &self.engine.inner().directory;
         let invalid = |message: &str| Err(StoreError::new(StoreErrorKind::Invalid, message));
         let creator = directory.find_membership(new.tenant, new.creator).await;

@@ -33,6 +33,11 @@ impl SecretHash {
     pub fn argon2id(phc: &str) -> Result<Self, SecretError> {
         read(phc).map(|_| Self::from_stored(phc))
     }
+
+    /// Whether a secret can be verified against it.
+    pub(crate) fn is_usable(&self) -> bool {
+        read(self.as_str()).is_ok()
+    }
 }
 
 /// Reads a stored hash, if verifying it costs no more than it may.
