@@ -4,5 +4,7 @@ mod flights;
 mod lookup;
 mod stamps;
 
+#[cfg(feature = "argon2")]
+pub(crate) use flights::{Flights, Work};
 pub(crate) use lookup::{Lookup, Probe};
 pub(crate) use stamps::{Stamp, Stamps};

@@ -35,6 +35,14 @@
 //! # }
 //! ```
 //!
+//! # Keys that come from elsewhere
+//! With the feature `argon2`, keys of another system, and secrets that people chose, are taken beside
+//! those that are issued here: `ApiKeys::imported` says how they look, and `KeyAdmin::import` adds
+//! one, by its secret or by the Argon2id hash that the other system has. They have the same record,
+//! and are decided about, changed, audited, rotated and revoked like all others. Only their secrets
+//! are verified in another way, which costs about 10 ms once in each process, and is bounded:
+//! `ImportedKeys` says how. Without the feature, such a key is refused.
+//!
 //! # Why a key is refused
 //! To the caller each of these is the same 401 `unauthenticated`; the reason is audited.
 //!
@@ -52,6 +60,11 @@
 //! | `key-disabled` | it is switched off |
 //! | `key-network` | the caller's address is in none of its networks |
 //! | `key-network-unknown` | it lists networks, and the caller's address is not known |
+//! | `key-hash-unusable` | it was imported, and its stored hash is none that can be verified |
+//!
+//! While the secret of an imported key can't be looked at, the answer is 503 with a time to wait,
+//! whatever the secret: `key-attempts-spent` after too many failures, `secret-hasher-busy` where too
+//! many wait.
 //!
 //! A good key whose creator is no active member of its tenant any more gets the 404 of every
 //! stranger (`not-a-member`, `membership-not-active`), and so does one that names another tenant or
@@ -74,17 +87,24 @@ mod checksum;
 mod config;
 mod environment;
 mod format;
+mod handle;
 mod hasher;
-mod issue;
+#[cfg(feature = "argon2")]
+mod imported;
+mod issued;
 mod known;
+pub(crate) mod limits;
 #[cfg(feature = "argon2")]
 mod low_entropy;
+mod name;
 mod network;
+mod new;
 mod range;
 pub(crate) mod reason;
 mod record;
 mod store;
 mod text;
+mod verifier;
 
 #[cfg(test)]
 mod tests;
@@ -92,14 +112,19 @@ mod tests;
 pub use config::ApiKeys;
 pub use environment::Environment;
 pub use format::{KeyFormat, MAX_KEY_LEN};
+pub use handle::{InvalidKeyHandle, KeyHandle};
 pub use hasher::{HmacKeyHasher, KeyDigest, KeyHasher, KeyMatch, Pepper};
-pub use issue::{IssuedKey, NewKey};
-pub(crate) use issue::{check_metadata, check_name, check_networks, check_scopes};
+#[cfg(feature = "argon2")]
+pub use imported::{ImportedFormat, ImportedKeys, ImportedSecret};
+pub use issued::IssuedKey;
 pub(crate) use known::KnownKey;
 #[cfg(feature = "argon2")]
 pub use low_entropy::{LowEntropySecret, SecretError, SecretErrorKind, SecretHasher};
+pub(crate) use name::KeyName;
 pub use network::KeyNetworks;
+pub use new::NewKey;
 pub use range::KeyRange;
 pub use record::{ApiKey, KeyState};
 pub use store::{KeyChange, KeyDirectory, KeyRotation, KeyStore};
 pub use text::{KeyText, PresentedKey};
+pub use verifier::{KeyVerifier, SecretHash};

@@ -18,7 +18,8 @@
 //!   responses should carry: adapters put both into effect.
 //!
 //! # Features
-//! * `argon2`: Argon2id for secrets that people choose, `key::SecretHasher`.
+//! * `argon2`: Argon2id for secrets that people choose, `key::SecretHasher`, and keys that come from
+//!   elsewhere, `key::ImportedKeys`.
 //! * `jwks-http`: an HTTPS client for the keys that token issuers publish, on reqwest and rustls.
 //! * `testing`: contexts built by hand, a clock that stands still, and the conformance suites.
 //!   For `[dev-dependencies]` only.
@@ -49,6 +50,7 @@ mod refusal;
 mod request;
 mod route;
 mod security_headers;
+mod source;
 mod tenant;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

@@ -109,6 +109,13 @@ impl Refusal {
         }
     }
 
+    /// The same, with another time to wait.
+    #[cfg(feature = "argon2")]
+    pub(crate) const fn after(mut self, wait: Duration) -> Self {
+        self.retry_after = Some(wait);
+        self
+    }
+
     /// A refusal because the caller's role lacks this permission.
     pub fn permission_denied(permission: &str) -> Self {
         Self {

@@ -9,7 +9,7 @@ use std::{
 
 use quick_cache::sync::Cache;
 
-use crate::Timestamp;
+use crate::{Timestamp, source::Source};
 
 /// One recorded refusal per source and reason in this time.
 const WINDOW: Duration = Duration::from_secs(10);
@@ -30,27 +30,6 @@ pub(crate) struct Sampler {
 
 /// How many entries are recorded in one window over all sources.
 const BURST: u64 = 256;
-
-/// A caller's network: an IPv4 address, or an IPv6 /64, the smallest block one customer is given.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Source {
-    Unknown,
-    V4([u8; 4]),
-    V6([u8; 8]),
-}
-
-impl From<Option<IpAddr>> for Source {
-    fn from(ip: Option<IpAddr>) -> Self {
-        match ip.map(|ip| ip.to_canonical()) {
-            None => Self::Unknown,
-            Some(IpAddr::V4(ip)) => Self::V4(ip.octets()),
-            Some(IpAddr::V6(ip)) => {
-                let [a, b, c, d, e, f, g, h, ..] = ip.octets();
-                Self::V6([a, b, c, d, e, f, g, h])
-            }
-        }
-    }
-}
 
 impl Sampler {
     pub(crate) fn new() -> Self {

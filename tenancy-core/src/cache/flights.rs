@@ -1,4 +1,4 @@
-//! Single flight: many callers that miss the same key wait for one load.
+//! Single flight: many callers that need the same wait for one who gets it.
 
 use std::{
     collections::HashMap,
@@ -6,7 +6,7 @@ use std::{
     future::Future,
     hash::Hash,
     pin::Pin,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use futures_util::{
@@ -14,69 +14,66 @@ use futures_util::{
     future::{Shared, WeakShared},
 };
 
-use super::Stamp;
-use crate::DirectoryError;
+pub(crate) type Work<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
-type Loaded<V> = Result<Option<V>, DirectoryError>;
-type Load<V> = Pin<Box<dyn Future<Output = Loaded<V>> + Send>>;
-
-/// A load with the stamp under which it began.
-type Flight<V> = (Stamp, WeakShared<Load<V>>);
-
-/// The loads under way. A load lives as long as somebody waits for it.
-pub(super) struct Flights<K, V: Clone> {
-    under_way: Mutex<HashMap<K, Flight<V>>>,
+/// The work under way. It lives as long as somebody waits for it.
+pub(crate) struct Flights<K, T: Clone> {
+    under_way: Mutex<HashMap<K, WeakShared<Work<T>>>>,
 }
 
-impl<K: Eq + Hash + Clone, V: Clone> Flights<K, V> {
-    pub(super) fn new() -> Self {
+impl<K: Eq + Hash + Clone, T: Clone> Flights<K, T> {
+    pub(crate) fn new() -> Self {
         Self {
             under_way: Mutex::default(),
         }
     }
 
-    /// Joins the load of `key` that began under `stamp`, or begins one.
-    ///
-    /// A load that began under an older stamp is not joined: it may have read what has changed.
-    pub(super) fn join<F>(&self, key: &K, stamp: Stamp, begin: F) -> Shared<Load<V>>
+    /// Joins the work under way for `key`, or begins it, and waits for what comes of it.
+    pub(crate) async fn join<F>(&self, key: &K, begin: F) -> T
     where
-        F: FnOnce() -> Load<V>,
+        F: FnOnce() -> Work<T>,
     {
-        let mut under_way = self
-            .under_way
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if let Some((began, load)) = under_way.get(key)
-            && *began == stamp
-            && let Some(load) = load.upgrade()
-            && load.peek().is_none()
-        {
-            return load;
-        }
-        // Loads that nobody waits for any more leave their entry behind; sweep when it pays.
-        if under_way.len() >= 64 && under_way.len() == under_way.capacity() {
-            under_way.retain(|_, (_, load)| load.upgrade().is_some());
-        }
-        let load = begin().shared();
-        if let Some(weak) = load.downgrade() {
-            under_way.insert(key.clone(), (stamp, weak));
-        }
-        load
-    }
-
-    /// Forgets a finished load.
-    pub(super) fn land(&self, key: &K, stamp: Stamp) {
-        let mut under_way = self
-            .under_way
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if under_way.get(key).is_some_and(|(began, _)| *began == stamp) {
+        let done = self.joined(key, begin).await;
+        let mut under_way = self.lock();
+        // What somebody has begun anew stays.
+        let landed = |work: &WeakShared<Work<T>>| work.upgrade().is_none_or(|w| w.peek().is_some());
+        if under_way.get(key).is_some_and(landed) {
             under_way.remove(key);
         }
+        drop(under_way);
+        done
+    }
+
+    fn joined<F>(&self, key: &K, begin: F) -> Shared<Work<T>>
+    where
+        F: FnOnce() -> Work<T>,
+    {
+        let mut under_way = self.lock();
+        if let Some(work) = under_way.get(key)
+            && let Some(work) = work.upgrade()
+            && work.peek().is_none()
+        {
+            return work;
+        }
+        // Work that nobody waits for any more leaves its entry behind; sweep when it pays.
+        if under_way.len() >= 64 && under_way.len() == under_way.capacity() {
+            under_way.retain(|_, work| work.upgrade().is_some());
+        }
+        let work = begin().shared();
+        if let Some(weak) = work.downgrade() {
+            under_way.insert(key.clone(), weak);
+        }
+        work
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<K, WeakShared<Work<T>>>> {
+        self.under_way
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl<K, V: Clone> fmt::Debug for Flights<K, V> {
+impl<K, T: Clone> fmt::Debug for Flights<K, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Flights").finish_non_exhaustive()
     }

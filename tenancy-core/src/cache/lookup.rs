@@ -32,7 +32,9 @@ struct Entry<V> {
 pub(crate) struct Lookup<K, V: Clone> {
     found: Cache<K, Entry<V>>,
     absent: Cache<K, Entry<Timestamp>>,
-    flights: Flights<K, V>,
+    /// Loads by the stamp they began under: a load that began under an older one is not joined,
+    /// because it may have read what has changed.
+    flights: Flights<(K, Stamp), Result<Option<V>, DirectoryError>>,
     negative_ttl: NegativeTtl,
 }
 
@@ -87,8 +89,9 @@ impl<K: Eq + Hash + Clone, V: Clone + Send + Sync + 'static> Lookup<K, V> {
     where
         L: Future<Output = Result<Option<V>, DirectoryError>> + Send + 'static,
     {
-        let answer = self.flights.join(&key, before, || Box::pin(load())).await;
-        self.flights.land(&key, before);
+        let flight = (key, before);
+        let answer = self.flights.join(&flight, || Box::pin(load())).await;
+        let (key, _) = flight;
         match &answer {
             Ok(Some(value)) => {
                 if let Some(stamp) = keep(value) {

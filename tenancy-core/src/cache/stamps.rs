@@ -13,7 +13,7 @@ use crate::TenantId;
 const STRIPES: usize = 4096;
 
 /// The state of a counter at one moment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Stamp(u64);
 
 #[derive(Debug)]

@@ -19,20 +19,18 @@
 )]
 
 mod epochs;
-mod key_races;
 mod keys;
 
 pub use epochs::{
     epochs_are_raised_and_never_lowered, old_epochs_are_forgotten, raised_epochs_are_told,
 };
-pub use key_races::{
-    a_key_is_rotated_once, a_rotation_never_undoes_a_revocation,
-    no_successor_escapes_the_revocation_of_its_tenant,
-};
 pub use keys::{
-    a_revocation_stays, a_rotated_key_never_outlives_its_expiry, changes_of_keys_are_kept_and_told,
-    digests_are_replaced_if_expected, keys, keys_are_found_as_they_were_stored,
-    keys_are_listed_in_pages, keys_belong_to_one_tenant, many_keys_are_revoked_at_once,
+    a_handle_belongs_to_one_key, a_key_is_rotated_once, a_revocation_stays,
+    a_rotated_key_never_outlives_its_expiry, a_rotation_never_undoes_a_revocation,
+    an_imported_key_is_rotated_into_one_with_a_digest, changes_of_keys_are_kept_and_told,
+    digests_are_replaced_if_expected, imported_keys_are_found_by_their_handle, keys,
+    keys_are_found_as_they_were_stored, keys_are_listed_in_pages, keys_belong_to_one_tenant,
+    many_keys_are_revoked_at_once, no_successor_escapes_the_revocation_of_its_tenant,
     uses_are_noted_forward_only,
 };
 

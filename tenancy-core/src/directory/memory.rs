@@ -17,7 +17,8 @@ use super::{
 };
 use crate::{
     DomainName, Epoch, KeyId, Membership, Project, ProjectId, ProjectMembership, RoleDefinition,
-    RoleName, Settings, Tenant, TenantId, TenantKey, TenantStatus, TokensOf, UserId, key::ApiKey,
+    RoleName, Settings, Tenant, TenantId, TenantKey, TenantStatus, TokensOf, UserId,
+    key::{ApiKey, Environment, KeyHandle},
 };
 use epochs::Epochs;
 
@@ -50,6 +51,7 @@ struct State {
     project_roles: HashMap<(TenantId, ProjectId, UserId), RoleName>,
     roles: HashMap<TenantId, BTreeMap<RoleName, RoleDefinition>>,
     keys: BTreeMap<KeyId, ApiKey>,
+    handles: HashMap<(Environment, KeyHandle), KeyId>,
     /// When each tenant last changed, as a number of this directory's own.
     changed: BTreeMap<u64, TenantId>,
     changed_at: HashMap<TenantId, u64>,

@@ -182,10 +182,11 @@ impl TenancyBuilder {
             None => None,
         };
         let keys = match self.keys {
-            Some(keys) => {
-                let known = Lookup::new(self.cache_capacity, self.negative_ttl);
-                Some(Keys::new(keys.checked()?, known))
-            }
+            Some(keys) => Some(Keys::new(
+                keys.checked()?,
+                self.cache_capacity,
+                self.negative_ttl,
+            )?),
             None => None,
         };
         let inner = Inner {

@@ -6,6 +6,8 @@
 
 mod agree;
 mod epoch;
+#[cfg(feature = "argon2")]
+mod imported;
 mod key;
 mod look;
 mod page;
@@ -139,7 +141,7 @@ impl Decision<'_> {
             Presented::Verified(principal) => return self.admitted_before(principal),
         };
         if let Some(keys) = &self.engine.keys
-            && keys.config.format.recognizes(credential.expose())
+            && keys.config.recognizes(credential.expose())
         {
             return self.holding(self.key_holder(keys, credential)?);
         }

@@ -126,9 +126,7 @@ fn read_credential<'a>(keys: Option<&Keys>, request: &'a dyn RequestView) -> Pre
     };
     match bearer {
         // Which of two would count is nothing that a caller may choose.
-        Presented::Nothing if config.format.recognizes(text) => {
-            Presented::Text(Credential::new(text))
-        }
+        Presented::Nothing if config.recognizes(text) => Presented::Text(Credential::new(text)),
         Presented::Nothing => Presented::Fault(Rejection::new("credential-malformed")),
         _ => Presented::Fault(Rejection::new("credential-repeated")),
     }

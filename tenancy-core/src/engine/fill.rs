@@ -3,23 +3,32 @@
 use std::sync::{Arc, LazyLock};
 
 use super::Tenancy;
+#[cfg(feature = "argon2")]
+use super::keys::Proof;
+#[cfg(feature = "argon2")]
+use crate::key::SecretHash;
 use crate::{
-    Actor, Credential, DirectoryError, Epoch, KeyId, LookupError, Membership, Principal, Project,
+    Actor, Credential, DirectoryError, Epoch, LookupError, Membership, Principal, Project,
     ProjectId, Reach, RoleName, RoleTable, Tenant, TenantId, TenantKey, Timestamp, TokensOf,
-    UserId, Verdict, identification::KeyRef, key::KnownKey,
+    UserId, Verdict,
+    identification::KeyRef,
+    key::{KeyName, KnownKey},
 };
 
 /// A project as asked for by one user, or by nobody who is a user.
 pub(super) type ProjectKey = (TenantId, ProjectId, Option<UserId>);
 
 /// Something a decision needs and the caches do not have.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(super) enum Miss {
     /// The directory has not been heard of recently.
     Feed,
     /// An authenticator, by position, needs to look the credential up.
     Credential(usize),
-    Key(KeyId),
+    Key(KeyName),
+    /// The secret of an imported key, if there is one, from this address.
+    #[cfg(feature = "argon2")]
+    Secret(Option<Arc<KnownKey>>, Option<std::net::IpAddr>),
     Epoch(Vec<TokensOf>),
     Tenant(TenantKey),
     Membership(TenantId, UserId),
@@ -41,7 +50,9 @@ pub(super) struct Fills {
     verdicts: Vec<(usize, Arc<Principal>)>,
     rejected: Option<(usize, crate::Rejection)>,
     not_mine: Vec<usize>,
-    key: Option<(KeyId, Option<Arc<KnownKey>>)>,
+    key: Option<(KeyName, Option<Arc<KnownKey>>)>,
+    #[cfg(feature = "argon2")]
+    proof: Option<(Option<SecretHash>, Proof)>,
     epochs: Vec<(Vec<TokensOf>, Epoch)>,
     tenants: Vec<(TenantKey, Option<Arc<Tenant>>)>,
     membership: Option<(TenantId, UserId, Option<Arc<Membership>>)>,
@@ -90,9 +101,18 @@ impl Fills {
         }
     }
 
-    pub(super) fn key(&self, id: KeyId) -> Option<Option<Arc<KnownKey>>> {
+    pub(super) fn key(&self, name: &KeyName) -> Option<Option<Arc<KnownKey>>> {
         match &self.key {
-            Some((at, found)) if *at == id => Some(found.clone()),
+            Some((at, found)) if at == name => Some(found.clone()),
+            _ => None,
+        }
+    }
+
+    /// What came of holding the secret of this request against this very hash, or against none.
+    #[cfg(feature = "argon2")]
+    pub(super) fn proof(&self, hash: Option<&SecretHash>) -> Option<Proof> {
+        match &self.proof {
+            Some((against, proof)) if against.as_ref() == hash => Some(*proof),
             _ => None,
         }
     }
@@ -165,7 +185,15 @@ impl Tenancy {
             Miss::Credential(index) => {
                 self.fill_credential(index, credential, fills, now).await?;
             }
-            Miss::Key(id) => fills.key = Some((id, self.load_key(id, now).await?)),
+            Miss::Key(name) => {
+                let found = self.load_key(name.clone(), now).await?;
+                fills.key = Some((name, found));
+            }
+            #[cfg(feature = "argon2")]
+            Miss::Secret(known, ip) => {
+                let hash = known.as_deref().and_then(KnownKey::hash).cloned();
+                fills.proof = Some((hash, self.prove(credential, known, ip, now).await));
+            }
             Miss::Epoch(of) => {
                 let epoch = self.inner().directory.find_epoch(&of).await?;
                 fills.epochs.push((of, epoch));

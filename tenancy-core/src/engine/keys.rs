@@ -1,35 +1,54 @@
 //! API keys in the engine: what is configured, what is cached, which uses wait to be written.
 
 mod admin;
+mod change;
+#[cfg(feature = "argon2")]
+mod import;
+#[cfg(feature = "argon2")]
+mod imported;
+mod issue;
 mod operator;
 mod uses;
 
-use std::{net::IpAddr, sync::Arc};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 pub use admin::KeyAdmin;
+#[cfg(feature = "argon2")]
+pub(super) use imported::{Imported, Proof};
 use uses::Uses;
 
 use super::Tenancy;
 use crate::{
-    DirectoryError, KeyId, Rejection, Timestamp,
+    ConfigError, DirectoryError, Rejection, Timestamp,
     cache::Lookup,
-    key::{ApiKeys, KeyMatch, KnownKey, PresentedKey, reason},
+    key::{ApiKeys, KeyMatch, KeyName, KnownKey, PresentedKey, reason},
 };
 
 #[derive(Debug)]
 pub(super) struct Keys {
     pub(super) config: ApiKeys,
-    pub(super) known: Lookup<KeyId, Arc<KnownKey>>,
+    pub(super) known: Lookup<KeyName, Arc<KnownKey>>,
+    #[cfg(feature = "argon2")]
+    pub(super) imported: Option<Imported>,
     uses: Uses,
 }
 
 impl Keys {
-    pub(super) fn new(config: ApiKeys, known: Lookup<KeyId, Arc<KnownKey>>) -> Self {
-        Self {
+    pub(super) fn new(
+        config: ApiKeys,
+        capacity: usize,
+        negative_ttl: Duration,
+    ) -> Result<Self, ConfigError> {
+        Ok(Self {
+            #[cfg(feature = "argon2")]
+            imported: match &config.imported {
+                Some(imported) => Some(Imported::new(imported.clone(), capacity)?),
+                None => None,
+            },
+            known: Lookup::new(capacity, negative_ttl),
             config,
-            known,
             uses: Uses::default(),
-        }
+        })
     }
 
     /// Whether the text is this key's, compared in constant time.
@@ -38,7 +57,12 @@ impl Keys {
         text: &PresentedKey<'_>,
         known: &KnownKey,
     ) -> Result<(), Rejection> {
-        match self.config.hasher.verify(text, &known.record.digest) {
+        // An imported key has no digest: its id is no way around its own secret.
+        let Some(stored) = known.record.verifier.digest() else {
+            std::hint::black_box(self.config.hasher.digest(text));
+            return Err(reason::SECRET);
+        };
+        match self.config.hasher.verify(text, stored) {
             KeyMatch::Current => Ok(()),
             KeyMatch::Outdated => {
                 known.renew(|| self.config.hasher.digest(text));
@@ -48,7 +72,7 @@ impl Keys {
             KeyMatch::UnknownVersion => {
                 tracing::warn!(
                     key.id = %known.record.id,
-                    pepper.version = known.record.digest.version(),
+                    pepper.version = stored.version(),
                     "an API key was hashed with a pepper that is not configured; rotate the key"
                 );
                 Err(reason::PEPPER)
@@ -84,7 +108,7 @@ impl Keys {
 impl Tenancy {
     pub(super) async fn load_key(
         &self,
-        id: KeyId,
+        name: KeyName,
         now: Timestamp,
     ) -> Result<Option<Arc<KnownKey>>, DirectoryError> {
         let inner = self.inner();
@@ -98,13 +122,20 @@ impl Tenancy {
             inner.stamps.undisturbed_since(before).then_some(stamp)
         };
         let store = Arc::clone(&keys.config.store);
+        #[cfg(feature = "argon2")]
+        let environment = keys.config.format.environment();
         let permissions = inner.permissions.clone();
+        let wanted = name.clone();
         let load = || async move {
-            let found = store.find_key(id).await?;
+            let found = match &wanted {
+                KeyName::Id(id) => store.find_key(*id).await?,
+                #[cfg(feature = "argon2")]
+                KeyName::Handle(handle) => store.find_imported_key(environment, handle).await?,
+            };
             // A store that answers with another key must not open anything.
-            let found = found.filter(|record| record.id == id);
+            let found = found.filter(|record| wanted.names(record));
             Ok(found.map(|record| Arc::new(KnownKey::new(record, &permissions))))
         };
-        keys.known.load(id, before, keep, now, load).await
+        keys.known.load(name, before, keep, now, load).await
     }
 }

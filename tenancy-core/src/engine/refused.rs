@@ -16,8 +16,12 @@ pub(super) struct Refused {
 
 impl Refused {
     pub(super) fn new(kind: RefusalKind, reason: &'static str) -> Self {
+        Self::of(Refusal::new(kind, reason))
+    }
+
+    pub(super) fn of(refusal: Refusal) -> Self {
         Self {
-            refusal: Refusal::new(kind, reason),
+            refusal,
             actor: None,
             tenant: None,
             target: None,

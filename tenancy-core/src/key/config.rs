@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+#[cfg(feature = "argon2")]
+use super::ImportedKeys;
 use super::{KeyFormat, KeyHasher, KeyStore};
 use crate::{ConfigError, request::is_field_name};
 
@@ -16,6 +18,8 @@ pub struct ApiKeys {
     pub(crate) hasher: Arc<dyn KeyHasher>,
     pub(crate) store: Arc<dyn KeyStore>,
     pub(crate) header: Option<Box<str>>,
+    #[cfg(feature = "argon2")]
+    pub(crate) imported: Option<ImportedKeys>,
 }
 
 impl ApiKeys {
@@ -34,6 +38,8 @@ impl ApiKeys {
             hasher: Arc::new(hasher),
             store: Arc::new(store),
             header: None,
+            #[cfg(feature = "argon2")]
+            imported: None,
         }
     }
 
@@ -46,7 +52,36 @@ impl ApiKeys {
         self
     }
 
+    /// Takes [imported keys](ImportedKeys) too. Default: none, and those in the store are refused.
+    #[cfg(feature = "argon2")]
+    pub fn imported(mut self, keys: ImportedKeys) -> Self {
+        self.imported = Some(keys);
+        self
+    }
+
+    /// Whether a credential is meant as a key, issued or imported.
+    pub(crate) fn recognizes(&self, text: &str) -> bool {
+        #[cfg(feature = "argon2")]
+        if let Some(imported) = &self.imported
+            && imported.format.recognizes(text)
+        {
+            return true;
+        }
+        self.format.recognizes(text)
+    }
+
     pub(crate) fn checked(self) -> Result<Self, ConfigError> {
+        #[cfg(feature = "argon2")]
+        if let Some(imported) = &self.imported {
+            imported.check()?;
+            if !imported.format.is_apart_from(&self.format) {
+                return Err(ConfigError::new(format!(
+                    "the prefix of imported keys and the brand `{}` can't be told apart; one must \
+                     not begin with the other",
+                    self.format.brand()
+                )));
+            }
+        }
         match &self.header {
             Some(name) if !is_field_name(name) || **name == *"authorization" => {
                 Err(ConfigError::new(format!(

@@ -52,6 +52,12 @@ impl KnownKey {
         }
     }
 
+    /// The hash of the secret, of an imported key.
+    #[cfg(feature = "argon2")]
+    pub(crate) fn hash(&self) -> Option<&super::SecretHash> {
+        self.record.verifier.hash()
+    }
+
     /// Takes note of a digest that should replace the stored one.
     pub(crate) fn renew(&self, digest: impl FnOnce() -> KeyDigest) {
         self.renewed.get_or_init(digest);

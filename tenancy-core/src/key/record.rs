@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use serde_json::{Map, Value};
 
-use super::{Environment, KeyDigest, KeyNetworks, reason};
+use super::{Environment, KeyDigest, KeyNetworks, KeyVerifier, reason};
 use crate::{
     Grant, KeyId, ProjectId, Rejection, StoreError, StoreErrorKind, TenantId, Timestamp, UserId,
 };
@@ -32,7 +32,7 @@ pub struct ApiKey {
     /// What the application keeps with it.
     pub metadata: Map<String, Value>,
     /// What is stored instead of the secret.
-    pub digest: KeyDigest,
+    pub verifier: KeyVerifier,
     /// When it was issued.
     pub created_at: Timestamp,
     /// The moment from which it no longer holds; never changes.
@@ -73,7 +73,7 @@ impl ApiKey {
         tenant: TenantId,
         creator: UserId,
         environment: Environment,
-        digest: KeyDigest,
+        verifier: impl Into<KeyVerifier>,
         created_at: Timestamp,
     ) -> Self {
         Self {
@@ -86,7 +86,7 @@ impl ApiKey {
             project: None,
             networks: KeyNetworks::default(),
             metadata: Map::new(),
-            digest,
+            verifier: verifier.into(),
             created_at,
             expires_at: None,
             overlap_until: None,
@@ -151,8 +151,9 @@ impl ApiKey {
 
     /// Puts a new key in this one's place: for stores, inside the transaction that rotates.
     ///
-    /// The successor has everything of this key but its id, digest and times of issue and use. This
-    /// key goes on until `overlap_until`, and never past its expiry.
+    /// The successor has everything of this key but its id, secret and times of issue and use, and is
+    /// of the service's own format also where this key was imported. This key goes on until
+    /// `overlap_until`, and never past its expiry.
     ///
     /// # Errors
     /// [`StoreErrorKind::IllegalTransition`] unless this key is active and has no successor yet.
@@ -176,7 +177,7 @@ impl ApiKey {
         }
         let new = Self {
             id: successor,
-            digest,
+            verifier: digest.into(),
             created_at: now,
             last_used_at: None,
             ..self.clone()

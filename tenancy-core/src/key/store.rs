@@ -5,7 +5,7 @@ use std::fmt;
 use async_trait::async_trait;
 use serde_json::{Map, Value};
 
-use super::{ApiKey, KeyDigest, KeyNetworks, KeyRange};
+use super::{ApiKey, Environment, KeyDigest, KeyHandle, KeyNetworks, KeyRange};
 use crate::{DirectoryError, Grant, KeyId, StoreError, TenantId, Timestamp};
 
 /// A change of a key's record.
@@ -87,6 +87,17 @@ pub trait KeyDirectory: Send + Sync {
     /// # Errors
     /// A [`DirectoryError`] if the store did not answer; never for what is not there.
     async fn find_key(&self, key: KeyId) -> Result<Option<ApiKey>, DirectoryError>;
+
+    /// The imported key that has this handle in this environment, whatever its state; `None` if
+    /// there is none.
+    ///
+    /// # Errors
+    /// A [`DirectoryError`] if the store did not answer; never for what is not there.
+    async fn find_imported_key(
+        &self,
+        environment: Environment,
+        handle: &KeyHandle,
+    ) -> Result<Option<ApiKey>, DirectoryError>;
 }
 
 /// Writes keys.
@@ -98,10 +109,11 @@ pub trait KeyDirectory: Send + Sync {
 ///
 /// # Security
 /// A key of another tenant is not found. Nothing here changes an id, a tenant, a creator, an
-/// environment or an expiry, and nothing takes a revocation back.
+/// environment, a handle, its hash or an expiry, and nothing takes a revocation back.
 #[async_trait]
 pub trait KeyStore: KeyDirectory + fmt::Debug {
-    /// Adds a key; a taken id is a [`Conflict`](crate::StoreErrorKind::Conflict), a project that is
+    /// Adds a key; an id that is taken is a [`Conflict`](crate::StoreErrorKind::Conflict), and so is
+    /// the handle of another imported key of the environment, of whichever tenant. A project that is
     /// not the tenant's is not found.
     ///
     /// # Errors

@@ -3,6 +3,8 @@
 #[cfg(feature = "argon2")]
 mod guessable;
 mod hashing;
+#[cfg(feature = "argon2")]
+mod imported;
 mod laws;
 mod reading;
 mod records;

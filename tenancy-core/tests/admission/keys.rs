@@ -3,12 +3,16 @@
 
 mod admin;
 mod hits;
+#[cfg(feature = "argon2")]
+mod imported;
 mod presenting;
 mod races;
 mod rights;
 mod rotation;
 mod uses;
 mod watched;
+#[cfg(not(feature = "argon2"))]
+mod without_argon2;
 
 use std::{net::IpAddr, sync::Arc};
 

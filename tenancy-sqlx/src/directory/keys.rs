@@ -5,7 +5,8 @@ use sqlx::{AssertSqlSafe, PgConnection, postgres::PgRow, types::Uuid};
 use tenancy_core::{
     DirectoryError, KeyId, ProjectId, StoreError, StoreErrorKind, TenantId, Timestamp, UserId,
     key::{
-        ApiKey, Environment, KeyChange, KeyDigest, KeyDirectory, KeyRange, KeyRotation, KeyStore,
+        ApiKey, Environment, KeyChange, KeyDigest, KeyDirectory, KeyHandle, KeyRange, KeyRotation,
+        KeyStore, KeyVerifier, SecretHash,
     },
 };
 
@@ -18,7 +19,8 @@ use crate::session;
 
 /// The columns that [`key`] reads.
 const KEY: &str = "k.id, k.tenant_id, k.creator, k.environment, k.name, k.scopes, k.project_id, \
-    k.networks, k.metadata, k.digest, k.digest_version, k.successor, k.disabled, \
+    k.networks, k.metadata, k.digest, k.digest_version, k.handle, k.secret_hash, k.successor, \
+    k.disabled, \
     (extract(epoch FROM k.created_at) * 1000000)::bigint AS created_at, \
     (extract(epoch FROM k.expires_at) * 1000000)::bigint AS expires_at, \
     (extract(epoch FROM k.overlap_until) * 1000000)::bigint AS overlap_until, \
@@ -28,11 +30,6 @@ const KEY: &str = "k.id, k.tenant_id, k.creator, k.environment, k.name, k.scopes
 /// Reads a key. A row that this version can't read is an error, never "not found".
 fn key(row: &PgRow) -> Result<ApiKey, DirectoryError> {
     let moment = |name| Ok(column::<Option<i64>>(row, name)?.map(Timestamp::from_unix_micros));
-    let digest: Vec<u8> = column(row, "digest")?;
-    let digest = digest
-        .try_into()
-        .map_err(|_| DirectoryError::new("a digest is not of 32 bytes"))?;
-    let version = u32::try_from(column::<i64>(row, "digest_version")?);
     let environment: String = column(row, "environment")?;
     let environment = Environment::from_stored(&environment).ok_or_else(|| {
         DirectoryError::new(format!("`{environment}` is not an environment of keys"))
@@ -42,7 +39,7 @@ fn key(row: &PgRow) -> Result<ApiKey, DirectoryError> {
         TenantId::from_uuid(column(row, "tenant_id")?),
         UserId::from_uuid(column(row, "creator")?),
         environment,
-        KeyDigest::new(version.map_err(DirectoryError::new)?, digest),
+        verifier(row)?,
         Timestamp::from_unix_micros(column(row, "created_at")?),
     );
     key.name = column(row, "name")?;
@@ -59,6 +56,28 @@ fn key(row: &PgRow) -> Result<ApiKey, DirectoryError> {
     key.revoked_at = moment("revoked_at")?;
     key.last_used_at = moment("last_used_at")?;
     Ok(key)
+}
+
+/// Reads how a key is verified. A row that says two ways, or none, is an error.
+fn verifier(row: &PgRow) -> Result<KeyVerifier, DirectoryError> {
+    let digest = (column(row, "digest")?, column(row, "digest_version")?);
+    let imported = (column(row, "handle")?, column(row, "secret_hash")?);
+    match (digest, imported) {
+        ((Some::<Vec<u8>>(digest), Some::<i64>(version)), (None, None)) => {
+            let digest = digest
+                .try_into()
+                .map_err(|_| DirectoryError::new("a digest is not of 32 bytes"))?;
+            let version = u32::try_from(version).map_err(DirectoryError::new)?;
+            Ok(KeyDigest::new(version, digest).into())
+        }
+        ((None, None), (Some::<String>(handle), Some::<String>(hash))) => {
+            Ok(KeyVerifier::Argon2id {
+                handle: handle.parse().map_err(DirectoryError::new)?,
+                hash: SecretHash::from_stored(hash),
+            })
+        }
+        _ => Err(DirectoryError::new("a key has neither a digest nor a hash")),
+    }
 }
 
 fn parsed<T>(texts: &[String]) -> Result<Vec<T>, DirectoryError>
@@ -116,17 +135,18 @@ async fn locked(
 
 async fn insert(connection: &mut PgConnection, key: &ApiKey) -> Result<(), StoreError> {
     let Written { scopes, networks } = written(key);
+    let digest = key.verifier.digest();
     sqlx::query(
         "INSERT INTO tenancy.api_keys
              (id, tenant_id, creator, environment, name, scopes, project_id, networks, metadata,
               digest, digest_version, created_at, expires_at, overlap_until, successor, disabled,
-              revoked_at, last_used_at)
+              revoked_at, last_used_at, handle, secret_hash)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11,
               timestamptz 'epoch' + $12 * interval '1 microsecond',
               timestamptz 'epoch' + $13 * interval '1 microsecond',
               timestamptz 'epoch' + $14 * interval '1 microsecond', $15, $16,
               timestamptz 'epoch' + $17 * interval '1 microsecond',
-              timestamptz 'epoch' + $18 * interval '1 microsecond')",
+              timestamptz 'epoch' + $18 * interval '1 microsecond', $19, $20)",
     )
     .bind(key.id.as_uuid())
     .bind(key.tenant.as_uuid())
@@ -137,8 +157,8 @@ async fn insert(connection: &mut PgConnection, key: &ApiKey) -> Result<(), Store
     .bind(key.project.map(|project| project.as_uuid()))
     .bind(networks)
     .bind(sqlx::types::Json(&key.metadata))
-    .bind(key.digest.as_bytes().as_slice())
-    .bind(i64::from(key.digest.version()))
+    .bind(digest.map(|digest| digest.as_bytes().as_slice()))
+    .bind(digest.map(|digest| i64::from(digest.version())))
     .bind(key.created_at.as_unix_micros())
     .bind(micros(key.expires_at))
     .bind(micros(key.overlap_until))
@@ -146,6 +166,8 @@ async fn insert(connection: &mut PgConnection, key: &ApiKey) -> Result<(), Store
     .bind(key.disabled)
     .bind(micros(key.revoked_at))
     .bind(micros(key.last_used_at))
+    .bind(key.verifier.handle().map(KeyHandle::as_str))
+    .bind(key.verifier.hash().map(SecretHash::as_str))
     .execute(connection)
     .await
     .map_err(refused)?;
@@ -183,6 +205,22 @@ impl KeyDirectory for PgDirectory {
         let one = format!("SELECT {KEY} FROM tenancy.find_api_key($1) AS k");
         let row = sqlx::query(AssertSqlSafe(one))
             .bind(id.as_uuid())
+            .fetch_optional(&mut *reading)
+            .await
+            .map_err(DirectoryError::new)?;
+        row.as_ref().map(key).transpose()
+    }
+
+    async fn find_imported_key(
+        &self,
+        environment: Environment,
+        handle: &KeyHandle,
+    ) -> Result<Option<ApiKey>, DirectoryError> {
+        let mut reading = self.read_as_nobody(&self.app).await?;
+        let one = format!("SELECT {KEY} FROM tenancy.find_imported_key($1, $2) AS k");
+        let row = sqlx::query(AssertSqlSafe(one))
+            .bind(environment.as_str())
+            .bind(handle.as_str())
             .fetch_optional(&mut *reading)
             .await
             .map_err(DirectoryError::new)?;

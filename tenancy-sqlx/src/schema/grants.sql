@@ -27,7 +27,7 @@ BEGIN
             EXECUTE format('ALTER TABLE tenancy.%I ENABLE ROW LEVEL SECURITY', registry);
         END IF;
         CONTINUE WHEN registry = 'audit_log';
-        -- The app role finds a key by its id, through a function, and lists none.
+        -- The app role finds a key by its id or handle, through functions, and lists none.
         IF registry = 'api_keys' THEN
             EXECUTE format('GRANT SELECT, INSERT, UPDATE ON tenancy.api_keys TO %I', system);
             CONTINUE;
@@ -49,7 +49,8 @@ BEGIN
         'tenancy.require_generation(uuid, bigint), tenancy.resolve_tenant(text, text, text), '
         'tenancy.find_api_key(uuid), tenancy.note_key_uses(uuid[], timestamptz[]), '
         'tenancy.epochs_since(bigint), tenancy.find_epoch(text[], text[]), '
-        'tenancy.require_token(uuid, text, text, uuid, timestamptz) '
+        'tenancy.require_token(uuid, text, text, uuid, timestamptz), '
+        'tenancy.find_imported_key(text, text) '
         'TO %I, %I', app, system);
 
     -- A table that the application creates later is closed to the service's login until it is

@@ -9,7 +9,7 @@ use tenancy_core::{
     Tenant, TenantStatus, UserId,
     key::{
         ApiKeys, Environment, HmacKeyHasher, IssuedKey, KeyFormat, KeyHasher as _, KeyMatch,
-        NewKey, Pepper,
+        KeyVerifier, NewKey, Pepper,
     },
     testing::FakeRequest,
 };
@@ -41,7 +41,9 @@ async fn alone() {
     let (_, keys) = world(1, 10).await;
     let issued = keys.first().unwrap();
     let (format, hasher) = (format(), hasher());
-    let digest = &issued.record().digest;
+    let KeyVerifier::Digest(digest) = &issued.record().verifier else {
+        unreachable!("an issued key has a digest");
+    };
     let key = Hmac::<Sha256>::new_from_slice(&PEPPER).unwrap();
     let rounds = ratio::by_turns(
         200,

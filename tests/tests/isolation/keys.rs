@@ -81,7 +81,7 @@ async fn only_changes_of_a_key_move_its_tenant_on() -> anyhow::Result<()> {
         assert!(
             notes
                 .directory
-                .replace_digest(key.id, &key.digest, &new)
+                .replace_digest(key.id, key.verifier.digest().unwrap(), &new)
                 .await?
         );
         assert_eq!(generation().await?, issued);

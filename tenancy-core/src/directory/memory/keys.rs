@@ -5,7 +5,10 @@ use async_trait::async_trait;
 use super::{MemoryDirectory, State};
 use crate::{
     DirectoryError, KeyId, StoreError, StoreErrorKind, TenantId, Timestamp,
-    key::{ApiKey, KeyChange, KeyDigest, KeyDirectory, KeyRange, KeyRotation, KeyStore},
+    key::{
+        ApiKey, Environment, KeyChange, KeyDigest, KeyDirectory, KeyHandle, KeyRange, KeyRotation,
+        KeyStore,
+    },
 };
 
 impl State {
@@ -31,7 +34,17 @@ impl State {
             let message = format!("there is no project `{project}` in tenant `{}`", key.tenant);
             return Err(StoreError::new(StoreErrorKind::NotFound, message));
         }
+        let handle = key.verifier.handle();
+        let handle = handle.map(|handle| (key.environment, handle.clone()));
+        if handle
+            .as_ref()
+            .is_some_and(|h| self.handles.contains_key(h))
+        {
+            let taken = "the handle is taken";
+            return Err(StoreError::new(StoreErrorKind::Conflict, taken));
+        }
         self.touch(key.tenant)?;
+        self.handles.extend(handle.map(|handle| (handle, key.id)));
         self.keys.insert(key.id, key.clone());
         Ok(())
     }
@@ -41,6 +54,16 @@ impl State {
 impl KeyDirectory for MemoryDirectory {
     async fn find_key(&self, key: KeyId) -> Result<Option<ApiKey>, DirectoryError> {
         Ok(self.read().keys.get(&key).cloned())
+    }
+
+    async fn find_imported_key(
+        &self,
+        environment: Environment,
+        handle: &KeyHandle,
+    ) -> Result<Option<ApiKey>, DirectoryError> {
+        let state = self.read();
+        let id = state.handles.get(&(environment, handle.clone()));
+        Ok(id.and_then(|id| state.keys.get(id)).cloned())
     }
 }
 
@@ -148,10 +171,14 @@ impl KeyStore for MemoryDirectory {
         new: &KeyDigest,
     ) -> Result<bool, StoreError> {
         let mut state = self.write();
-        let Some(record) = state.keys.get_mut(&key).filter(|k| k.digest == *expected) else {
+        let Some(record) = state
+            .keys
+            .get_mut(&key)
+            .filter(|record| record.verifier.digest() == Some(expected))
+        else {
             return Ok(false);
         };
-        record.digest = new.clone();
+        record.verifier = new.clone().into();
         Ok(true)
     }
 }

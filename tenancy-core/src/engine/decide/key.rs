@@ -7,7 +7,7 @@ use crate::{
     Credential, KeyId, Principal, RefusalKind, Rejection,
     cache::Probe,
     engine::{fill::Miss, keys::Keys, refused::Refused},
-    key::{KnownKey, reason},
+    key::{KeyName, KnownKey, reason},
 };
 
 impl Decision<'_> {
@@ -17,18 +17,24 @@ impl Decision<'_> {
         keys: &Keys,
         credential: Credential<'_>,
     ) -> Step<Arc<Principal>> {
+        #[cfg(feature = "argon2")]
+        if let Some(imported) = &keys.imported
+            && imported.config.format.recognizes(credential.expose())
+        {
+            return self.imported_holder(keys, imported, credential);
+        }
         let presented = match keys.config.format.read(credential.expose()) {
             Ok(presented) => presented,
             Err(rejection) => return Err(Stop::Refused(rejected(&rejection))),
         };
         let id = presented.id();
-        let Some(known) = self.known_key(keys, id)? else {
+        let Some(known) = self.known_key(keys, KeyName::Id(id))? else {
             let rejection = keys.verify_nothing(&presented);
-            return Err(Stop::Refused(about(id, &rejection)));
+            return Err(Stop::Refused(about(id, rejected(&rejection))));
         };
         // Whether the text is right comes before anything that the record says.
         keys.verify(&presented, &known)
-            .map_err(|rejection| Stop::Refused(about(id, &rejection)))?;
+            .map_err(|rejection| Stop::Refused(about(id, rejected(&rejection))))?;
         let principal = self.usable_key(keys, &known)?;
         keys.note_use(&known, self.now);
         Ok(principal)
@@ -36,42 +42,43 @@ impl Decision<'_> {
 
     /// Who was admitted with this key before, if it can still be used.
     pub(super) fn key_holder_again(&self, keys: &Keys, id: KeyId) -> Step<Arc<Principal>> {
-        match self.known_key(keys, id)? {
+        match self.known_key(keys, KeyName::Id(id))? {
             Some(known) => self.usable_key(keys, &known),
-            None => Err(Stop::Refused(about(id, &reason::UNKNOWN))),
+            None => Err(Stop::Refused(about(id, rejected(&reason::UNKNOWN)))),
         }
     }
 
-    fn usable_key(&self, keys: &Keys, known: &Arc<KnownKey>) -> Step<Arc<Principal>> {
+    pub(super) fn usable_key(&self, keys: &Keys, known: &Arc<KnownKey>) -> Step<Arc<Principal>> {
         match keys.usable(known, self.facts.ip, self.now) {
             Ok(()) => Ok(Arc::clone(&known.principal)),
             Err(rejection) => {
-                let mut refused = about(known.record.id, &rejection);
+                let mut refused = about(known.record.id, rejected(&rejection));
                 refused.tenant = Some(known.record.tenant);
                 Err(Stop::Refused(refused))
             }
         }
     }
 
-    fn known_key(&self, keys: &Keys, id: KeyId) -> Step<Option<Arc<KnownKey>>> {
-        if let Some(filled) = self.fills.key(id) {
+    /// The key of this name, from what was loaded for this request or from the cache.
+    pub(super) fn known_key(&self, keys: &Keys, name: KeyName) -> Step<Option<Arc<KnownKey>>> {
+        if let Some(filled) = self.fills.key(&name) {
             return Ok(filled);
         }
         let stamps = &self.engine.stamps;
         let found = |known: &Arc<KnownKey>| stamps.of(known.record.tenant);
-        let probe = || keys.known.probe(&id, found, || stamps.of_any(), self.now);
+        let probe = || keys.known.probe(&name, found, || stamps.of_any(), self.now);
         match self.cached(probe)? {
             Probe::Found(known) => Ok(Some(known)),
             Probe::Absent => Ok(None),
-            Probe::Unknown => Err(Stop::Miss(Miss::Key(id))),
+            Probe::Unknown => Err(Stop::Miss(Miss::Key(name))),
         }
     }
 }
 
-fn rejected(rejection: &Rejection) -> Refused {
+pub(super) fn rejected(rejection: &Rejection) -> Refused {
     Refused::new(RefusalKind::Unauthenticated, rejection.reason())
 }
 
-fn about(id: KeyId, rejection: &Rejection) -> Refused {
-    rejected(rejection).target(format!("key:{id}"))
+pub(super) fn about(id: KeyId, refused: Refused) -> Refused {
+    refused.target(format!("key:{id}"))
 }

@@ -1,9 +1,15 @@
 //! Revoking in an emergency: keys of whichever tenant, by operators, with a reason.
 
+use std::sync::Arc;
+
 use super::KeyAdmin;
+#[cfg(feature = "argon2")]
+use super::Proof;
+#[cfg(feature = "argon2")]
+use crate::key::LowEntropySecret;
 use crate::{
-    DirectoryError, KeyId, Outcome, StoreError, StoreErrorKind, TenantId,
-    key::{ApiKey, KeyChange},
+    KeyId, Outcome, StoreError, StoreErrorKind, TenantId,
+    key::{ApiKey, KeyChange, KeyName, KnownKey},
 };
 
 /// For operators: the reason is audited, and a blank one is refused.
@@ -43,17 +49,35 @@ impl KeyAdmin {
     ) -> Result<Option<ApiKey>, StoreError> {
         let reason = given(reason)?;
         let keys = self.configured()?;
+        #[cfg(feature = "argon2")]
+        if let Some(imported) = &keys.imported
+            && let Ok(presented) = imported.config.format.read(text)
+        {
+            let known = self.known(KeyName::Handle(presented.handle)).await?;
+            let secret = LowEntropySecret::new(presented.secret);
+            let (Some(known), Ok(secret)) = (known, secret) else {
+                return Ok(None);
+            };
+            let verified = imported.verify(secret, known.hash()).await;
+            return match verified.map_err(StoreError::unavailable)? {
+                Proof::Right => self.revoke_any(known.record.id, reason).await.map(Some),
+                _ => Ok(None),
+            };
+        }
         let Ok(presented) = keys.config.format.read(text) else {
             return Ok(None);
         };
-        let known = self.engine.load_key(presented.id(), self.now()).await;
-        let known = known.map_err(|error: DirectoryError| StoreError::unavailable(error))?;
-        match known {
+        match self.known(KeyName::Id(presented.id())).await? {
             Some(known) if keys.verify(&presented, &known).is_ok() => {
                 self.revoke_any(known.record.id, reason).await.map(Some)
             }
             _ => Ok(None),
         }
+    }
+
+    async fn known(&self, name: KeyName) -> Result<Option<Arc<KnownKey>>, StoreError> {
+        let known = self.engine.load_key(name, self.now()).await;
+        known.map_err(StoreError::unavailable)
     }
 
     /// Revokes all keys of a tenant, and returns how many that were.
@@ -71,6 +95,7 @@ impl KeyAdmin {
     /// Revokes all keys whose text begins alike, of whichever tenants: everything of this
     /// environment for `acme_live_`. Returns how many of which tenant.
     ///
+    /// An imported key counts by its id, as [`KeyFormat::shown`](crate::key::KeyFormat::shown) has it.
     /// Besides the whole, what befell each tenant is audited. Drops all caches of this process.
     ///
     /// # Errors

@@ -97,11 +97,9 @@ impl Taken<'_> {
         store.note_uses(&uses).await?;
         self.keys.retain(|known| known.renewal().is_some());
         while let Some(known) = self.keys.last() {
-            if let Some(renewed) = known.renewal() {
-                let record = &known.record;
-                store
-                    .replace_digest(record.id, &record.digest, renewed)
-                    .await?;
+            let record = &known.record;
+            if let (Some(renewed), Some(digest)) = (known.renewal(), record.verifier.digest()) {
+                store.replace_digest(record.id, digest, renewed).await?;
                 known.renewal_is_stored();
             }
             self.keys.pop();

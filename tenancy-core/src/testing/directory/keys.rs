@@ -5,7 +5,10 @@ use async_trait::async_trait;
 use super::{OUTAGE, SwitchedDirectory};
 use crate::{
     DirectoryError, KeyId, StoreError, TenantId, Timestamp,
-    key::{ApiKey, KeyChange, KeyDigest, KeyDirectory, KeyRange, KeyRotation, KeyStore},
+    key::{
+        ApiKey, Environment, KeyChange, KeyDigest, KeyDirectory, KeyHandle, KeyRange, KeyRotation,
+        KeyStore,
+    },
 };
 
 impl SwitchedDirectory {
@@ -22,6 +25,15 @@ impl SwitchedDirectory {
 impl KeyDirectory for SwitchedDirectory {
     async fn find_key(&self, key: KeyId) -> Result<Option<ApiKey>, DirectoryError> {
         self.ask(async |inner| inner.find_key(key).await).await
+    }
+
+    async fn find_imported_key(
+        &self,
+        environment: Environment,
+        handle: &KeyHandle,
+    ) -> Result<Option<ApiKey>, DirectoryError> {
+        self.ask(async |inner| inner.find_imported_key(environment, handle).await)
+            .await
     }
 }
 

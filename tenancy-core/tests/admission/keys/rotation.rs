@@ -26,10 +26,10 @@ async fn rotation_copies_everything_but_id_and_secret() {
         .unwrap();
     let mut expected = old.record().clone();
     assert_ne!(new.record().id, old.record().id);
-    assert_ne!(new.record().digest, old.record().digest);
+    assert_ne!(new.record().verifier, old.record().verifier);
     assert_ne!(new.expose(), old.expose());
     expected.id = new.record().id;
-    expected.digest = new.record().digest.clone();
+    expected.verifier = new.record().verifier.clone();
     expected.created_at = w.clock.now();
     assert_eq!(*new.record(), expected);
     let from = |key| with(key).peer(super::ip("192.0.2.1"));

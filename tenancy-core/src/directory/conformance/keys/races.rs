@@ -2,10 +2,7 @@
 
 use futures_util::future::{join, join_all, join3};
 
-use super::{
-    keys::{NOW, digest, found, key_of, stored},
-    new_tenant,
-};
+use super::{super::new_tenant, NOW, digest, found, key_of, stored};
 use crate::{
     DirectoryStore, KeyId, StoreErrorKind,
     key::{ApiKey, KeyChange, KeyRange, KeyRotation, KeyStore},

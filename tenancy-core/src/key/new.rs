@@ -1,22 +1,16 @@
-//! Issuing keys: what is asked for, and what is shown once.
+//! Keys to be issued: what is asked for.
 
 use ipnet::IpNet;
 use serde_json::{Map, Value};
 
-use super::{ApiKey, KeyNetworks, KeyText};
-use crate::{
-    Grant, PermissionRegistry, ProjectId, Refusal, StoreError, StoreErrorKind, TenantContext,
-    TenantId, Timestamp, UserId,
+use super::{
+    ApiKey, Environment, KeyVerifier,
+    limits::{check_metadata, check_name, check_networks, check_scopes, invalid},
 };
-
-/// The longest name of a key, in characters.
-const MAX_NAME: usize = 100;
-
-/// The most scopes of a key.
-const MAX_SCOPES: usize = 64;
-
-/// The largest metadata of a key, in bytes of JSON.
-const MAX_METADATA: usize = 4096;
+use crate::{
+    Grant, KeyId, PermissionRegistry, ProjectId, Refusal, StoreError, TenantContext, TenantId,
+    Timestamp, UserId,
+};
 
 /// A key to be issued.
 ///
@@ -117,6 +111,24 @@ impl NewKey {
         self
     }
 
+    /// The record of the key, as it is stored.
+    pub(crate) fn record(
+        self,
+        id: KeyId,
+        environment: Environment,
+        verifier: KeyVerifier,
+        now: Timestamp,
+    ) -> ApiKey {
+        let mut record = ApiKey::new(id, self.tenant, self.creator, environment, verifier, now);
+        record.name = self.name;
+        record.scopes = self.scopes;
+        record.project = self.project;
+        record.expires_at = self.expires_at;
+        record.networks = self.networks.into_iter().collect();
+        record.metadata = self.metadata;
+        record
+    }
+
     /// Whether the key can be issued.
     pub(crate) fn check(
         &self,
@@ -132,91 +144,4 @@ impl NewKey {
         }
         Ok(())
     }
-}
-
-/// A key that has just been issued or rotated: the only time that its text is known.
-///
-/// `Debug` shows the record, and nothing of the text.
-#[derive(Debug)]
-#[must_use = "the text of a key can't be had again"]
-pub struct IssuedKey {
-    record: ApiKey,
-    text: KeyText,
-}
-
-impl IssuedKey {
-    pub(crate) fn new(record: ApiKey, text: KeyText) -> Self {
-        Self { record, text }
-    }
-
-    /// The record, which can be shown at any time.
-    #[must_use]
-    pub const fn record(&self) -> &ApiKey {
-        &self.record
-    }
-
-    /// The text, to be shown to its owner once.
-    ///
-    /// # Security
-    /// Never log it, never store it. Send it with `Cache-Control: no-store`.
-    #[must_use]
-    pub fn expose(&self) -> &str {
-        self.text.expose()
-    }
-}
-
-fn invalid(message: impl Into<String>) -> StoreError {
-    StoreError::new(StoreErrorKind::Invalid, message)
-}
-
-pub(crate) fn check_name(name: &str) -> Result<(), StoreError> {
-    let fits = !name.trim().is_empty()
-        && name.chars().count() <= MAX_NAME
-        && !name.chars().any(char::is_control);
-    if fits {
-        Ok(())
-    } else {
-        Err(invalid(format!(
-            "the name of a key must be 1 to {MAX_NAME} characters that can be seen"
-        )))
-    }
-}
-
-/// A scope that covers nothing is a mistake that would show only when the key is used.
-pub(crate) fn check_scopes(
-    scopes: &[Grant],
-    permissions: &PermissionRegistry,
-) -> Result<(), StoreError> {
-    if scopes.len() > MAX_SCOPES {
-        return Err(invalid(format!("a key has at most {MAX_SCOPES} scopes")));
-    }
-    match scopes
-        .iter()
-        .find(|scope| permissions.covered_by(scope).is_empty())
-    {
-        Some(scope) => Err(invalid(format!(
-            "the scope `{scope}` covers no permission that is declared"
-        ))),
-        None => Ok(()),
-    }
-}
-
-pub(crate) fn check_networks(count: usize) -> Result<(), StoreError> {
-    if count > KeyNetworks::MAX {
-        return Err(invalid(format!(
-            "a key lists at most {} networks",
-            KeyNetworks::MAX
-        )));
-    }
-    Ok(())
-}
-
-pub(crate) fn check_metadata(metadata: &Map<String, Value>) -> Result<(), StoreError> {
-    let size = serde_json::to_vec(metadata).map_or(usize::MAX, |json| json.len());
-    if size > MAX_METADATA {
-        return Err(invalid(format!(
-            "the metadata of a key is at most {MAX_METADATA} bytes of JSON"
-        )));
-    }
-    Ok(())
 }

@@ -1,0 +1,104 @@
+//! Changes of keys: kept, told by the feed, and within the time that a key has.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::{
+    super::{new_tenant, told},
+    NOW, digest, found, generation, grants, key_of, networks, stored,
+};
+use crate::{
+    Directory, DirectoryStore, KeyId, StoreErrorKind, Tenant,
+    key::{KeyChange, KeyRotation, KeyStore},
+};
+
+/// Each change is kept, moves the tenant's generation on, and is told by the feed.
+pub async fn changes_of_keys_are_kept_and_told<D: Directory + DirectoryStore + KeyStore>(
+    directory: &D,
+) {
+    let tenant = new_tenant(directory).await;
+    let mut before = generation(directory, &tenant).await;
+    let page = directory.changes_since(None).await.unwrap();
+    let mut cursor = page.cursor;
+    let mut key = stored(directory, &key_of(tenant.id)).await;
+    let metadata = json!({ "seen": true }).as_object().cloned().unwrap();
+    let changes = [
+        KeyChange::Name("renamed".into()),
+        KeyChange::Scopes(grants(&["*"])),
+        KeyChange::Networks(networks(&["10.0.0.0/8"])),
+        KeyChange::Metadata(metadata),
+        KeyChange::Disabled(true),
+        KeyChange::Disabled(false),
+        KeyChange::Revoked(NOW),
+    ];
+    let mut step = 0;
+    let mut next = async |before: &mut Tenant| {
+        let now = generation(directory, &tenant).await;
+        assert!(
+            now.generation > before.generation,
+            "change {step} moves the generation on"
+        );
+        cursor = told(directory, cursor, &now, step).await;
+        step += 1;
+        *before = now;
+    };
+    next(&mut before).await;
+    for change in changes {
+        change.apply(&mut key);
+        let answered = directory
+            .change_key(tenant.id, key.id, &change)
+            .await
+            .unwrap();
+        assert_eq!(answered, key);
+        assert_eq!(found(directory, key.id).await, key);
+        next(&mut before).await;
+    }
+    let mut fresh = stored(directory, &key_of(tenant.id)).await;
+    next(&mut before).await;
+    let rotation = KeyRotation::new(fresh.id, KeyId::new(), digest(2), NOW, NOW);
+    let new = directory.rotate_key(tenant.id, &rotation).await.unwrap();
+    let expected = fresh
+        .rotate(rotation.successor, digest(2), NOW, NOW)
+        .unwrap();
+    assert_eq!(new, expected);
+    assert_eq!(found(directory, new.id).await, expected);
+    assert_eq!(found(directory, fresh.id).await, fresh);
+    next(&mut before).await;
+    directory.revoke_tenant_keys(tenant.id, NOW).await.unwrap();
+    next(&mut before).await;
+}
+
+/// An overlap ends with the expiry at the latest, and a key is rotated once.
+pub async fn a_rotated_key_never_outlives_its_expiry<D: Directory + DirectoryStore + KeyStore>(
+    directory: &D,
+) {
+    let tenant = new_tenant(directory).await;
+    let mut key = key_of(tenant.id);
+    let expiry = NOW + Duration::from_secs(60);
+    key.expires_at = Some(expiry);
+    let key = stored(directory, &key).await;
+    let beyond = expiry + Duration::from_secs(60);
+    let rotation = KeyRotation::new(key.id, KeyId::new(), digest(2), NOW, beyond);
+    let new = directory.rotate_key(tenant.id, &rotation).await.unwrap();
+    let old = found(directory, key.id).await;
+    assert_eq!(
+        (old.overlap_until, old.expires_at),
+        (Some(expiry), Some(expiry))
+    );
+    assert_eq!(new.expires_at, Some(expiry));
+    let twice = KeyRotation::new(key.id, KeyId::new(), digest(3), NOW, beyond);
+    let refused = directory.rotate_key(tenant.id, &twice).await.unwrap_err();
+    assert_eq!(refused.kind(), StoreErrorKind::IllegalTransition);
+    let expired = KeyRotation::new(new.id, KeyId::new(), digest(3), expiry, beyond);
+    let refused = directory.rotate_key(tenant.id, &expired).await.unwrap_err();
+    assert_eq!(refused.kind(), StoreErrorKind::IllegalTransition);
+    assert_eq!(
+        directory
+            .list_keys(tenant.id, None, 10)
+            .await
+            .unwrap()
+            .len(),
+        2
+    );
+}

@@ -1,0 +1,116 @@
+//! Changing a tenant's keys: their names and limits, off and on, and revoked for good.
+
+use ipnet::IpNet;
+use serde_json::{Map, Value};
+
+use super::KeyAdmin;
+use crate::{
+    Grant, KeyId, StoreError, TenantId,
+    key::{
+        ApiKey, KeyChange, KeyNetworks,
+        limits::{check_metadata, check_name, check_networks, check_scopes},
+    },
+};
+
+impl KeyAdmin {
+    /// Gives a key another name.
+    ///
+    /// # Errors
+    /// A [`StoreError`] if the tenant has no such key, or the name can't be one.
+    pub async fn rename(
+        &self,
+        tenant: TenantId,
+        key: KeyId,
+        name: &str,
+    ) -> Result<ApiKey, StoreError> {
+        check_name(name)?;
+        let change = KeyChange::Name(name.to_owned());
+        self.change("key.rename", tenant, key, change).await
+    }
+
+    /// Replaces what a key may be used for at most.
+    ///
+    /// # Errors
+    /// A [`StoreError`] if the tenant has no such key, or a scope covers nothing.
+    pub async fn set_scopes(
+        &self,
+        tenant: TenantId,
+        key: KeyId,
+        scopes: impl IntoIterator<Item = Grant> + Send,
+    ) -> Result<ApiKey, StoreError> {
+        let scopes: Vec<_> = scopes.into_iter().collect();
+        check_scopes(&scopes, &self.engine.inner().permissions)?;
+        let change = KeyChange::Scopes(scopes);
+        self.change("key.set-scopes", tenant, key, change).await
+    }
+
+    /// Replaces the networks from which a key may be used; none for any.
+    ///
+    /// # Errors
+    /// A [`StoreError`] if the tenant has no such key, or there are too many networks.
+    pub async fn set_networks(
+        &self,
+        tenant: TenantId,
+        key: KeyId,
+        networks: impl IntoIterator<Item = IpNet> + Send,
+    ) -> Result<ApiKey, StoreError> {
+        let networks: KeyNetworks = networks.into_iter().collect();
+        check_networks(networks.as_slice().len())?;
+        let change = KeyChange::Networks(networks);
+        self.change("key.set-networks", tenant, key, change).await
+    }
+
+    /// Replaces what the application keeps with a key.
+    ///
+    /// # Errors
+    /// A [`StoreError`] if the tenant has no such key, or the metadata is too large.
+    pub async fn set_metadata(
+        &self,
+        tenant: TenantId,
+        key: KeyId,
+        metadata: Map<String, Value>,
+    ) -> Result<ApiKey, StoreError> {
+        check_metadata(&metadata)?;
+        let change = KeyChange::Metadata(metadata);
+        self.change("key.set-metadata", tenant, key, change).await
+    }
+
+    /// Switches a key off, until it is enabled again.
+    ///
+    /// # Errors
+    /// A [`StoreError`] if the tenant has no such key.
+    pub async fn disable(&self, tenant: TenantId, key: KeyId) -> Result<ApiKey, StoreError> {
+        self.change("key.disable", tenant, key, KeyChange::Disabled(true))
+            .await
+    }
+
+    /// Switches a key on again. A key that was revoked, has expired or was rotated stays refused.
+    ///
+    /// # Errors
+    /// A [`StoreError`] if the tenant has no such key.
+    pub async fn enable(&self, tenant: TenantId, key: KeyId) -> Result<ApiKey, StoreError> {
+        self.change("key.enable", tenant, key, KeyChange::Disabled(false))
+            .await
+    }
+
+    /// Revokes a key, for good. Revoking it again changes nothing.
+    ///
+    /// # Errors
+    /// A [`StoreError`] if the tenant has no such key.
+    pub async fn revoke(&self, tenant: TenantId, key: KeyId) -> Result<ApiKey, StoreError> {
+        let change = KeyChange::Revoked(self.now());
+        self.change("key.revoke", tenant, key, change).await
+    }
+
+    async fn change(
+        &self,
+        action: &'static str,
+        tenant: TenantId,
+        key: KeyId,
+        change: KeyChange,
+    ) -> Result<ApiKey, StoreError> {
+        let store = &self.configured()?.config.store;
+        let change = store.change_key(tenant, key, &change);
+        self.noted(action, tenant, key, None, change).await
+    }
+}

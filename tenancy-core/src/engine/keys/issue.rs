@@ -1,0 +1,98 @@
+//! New keys of a tenant: issued, or put in another's place.
+
+use std::time::Duration;
+
+use super::{KeyAdmin, Keys};
+use crate::{
+    KeyId, MembershipStatus, StoreError, StoreErrorKind, TenantId,
+    key::{IssuedKey, KeyDigest, KeyFormat, KeyRotation, KeyText, NewKey},
+};
+
+impl KeyAdmin {
+    /// Issues a key. Its text is in the answer, and nowhere else.
+    ///
+    /// # Errors
+    /// [`StoreErrorKind::Invalid`] if its name, scopes, networks, metadata or expiry can't be, its
+    /// creator is no active member of the tenant, or its project is not the tenant's;
+    /// [`StoreErrorKind::NotFound`] if there is no such tenant.
+    ///
+    /// # Security
+    /// Make `new` by [`NewKey::in_context`] where a tenant's user asks: it sees to it that nobody
+    /// issues more than they hold.
+    pub async fn issue(&self, new: NewKey) -> Result<IssuedKey, StoreError> {
+        let keys = self.configured()?;
+        let now = self.engine.inner().clock.now();
+        new.check(&self.engine.inner().permissions, now)?;
+        self.check_references(&new).await?;
+        let id = KeyId::new();
+        let text = mint(&keys.config.format, id)?;
+        let digest = self.digest(keys, &text)?;
+        let environment = keys.config.format.environment();
+        let record = new.record(id, environment, digest.into(), now);
+        let change = keys.config.store.insert_key(&record);
+        self.noted("key.issue", record.tenant, id, None, change)
+            .await?;
+        Ok(IssuedKey::new(record, text))
+    }
+
+    /// Puts a new key in a key's place, with everything of it but id and secret.
+    ///
+    /// The old one goes on for the overlap, zero for not at all, and never past its own expiry. A
+    /// rotation does not prolong: the new key expires when the old one would have.
+    ///
+    /// # Errors
+    /// [`StoreErrorKind::NotFound`] if the tenant has no such key;
+    /// [`StoreErrorKind::IllegalTransition`] if it is revoked, expired, disabled, or was rotated.
+    pub async fn rotate(
+        &self,
+        tenant: TenantId,
+        key: KeyId,
+        overlap: Duration,
+    ) -> Result<IssuedKey, StoreError> {
+        let keys = self.configured()?;
+        let id = KeyId::new();
+        let text = mint(&keys.config.format, id)?;
+        let now = self.now();
+        let digest = self.digest(keys, &text)?;
+        let rotation = KeyRotation::new(key, id, digest, now, now + overlap);
+        let change = keys.config.store.rotate_key(tenant, &rotation);
+        let record = self.noted("key.rotate", tenant, key, None, change).await?;
+        Ok(IssuedKey::new(record, text))
+    }
+
+    fn digest(&self, keys: &Keys, text: &KeyText) -> Result<KeyDigest, StoreError> {
+        let presented = keys
+            .config
+            .format
+            .read(text.expose())
+            .map_err(|rejection| {
+                let message = format!("a new key can't be read back: {rejection}");
+                StoreError::new(StoreErrorKind::Invalid, message)
+            })?;
+        Ok(keys.config.hasher.digest(&presented))
+    }
+
+    /// Whether creator and project are the tenant's.
+    pub(super) async fn check_references(&self, new: &NewKey) -> Result<(), StoreError> {
+        let directory = &self.engine.inner().directory;
+        let invalid = |message: &str| Err(StoreError::new(StoreErrorKind::Invalid, message));
+        let creator = directory.find_membership(new.tenant, new.creator).await;
+        let active = creator
+            .map_err(StoreError::unavailable)?
+            .is_some_and(|member| member.status == MembershipStatus::Active);
+        if !active {
+            return invalid("the creator of a key must be an active member of its tenant");
+        }
+        if let Some(project) = new.project {
+            let found = directory.find_project(new.tenant, project).await;
+            if found.map_err(StoreError::unavailable)?.is_none() {
+                return invalid("the project of a key must be its tenant's");
+            }
+        }
+        Ok(())
+    }
+}
+
+fn mint(format: &KeyFormat, id: KeyId) -> Result<KeyText, StoreError> {
+    format.mint(id).map_err(StoreError::unavailable)
+}

@@ -1,0 +1,111 @@
+//! The format of keys that another system made.
+
+use proptest::prelude::*;
+
+use crate::key::{ImportedFormat, InvalidKeyHandle, KeyHandle, LowEntropySecret};
+
+#[test]
+fn a_prefix_that_other_credentials_could_begin_with_is_refused() {
+    for (prefix, fits) in [
+        ("sk", true),
+        ("oldco_", true),
+        ("ey_", true),
+        ("", false),
+        ("s", false),
+        ("e", false),
+        ("ey", false),
+        ("eyJ", false),
+        ("eyJhbGciOi", false),
+        ("two words", false),
+        ("a,b", false),
+        ("schlüssel_", false),
+        (&"x".repeat(32), true),
+        (&"x".repeat(33), false),
+    ] {
+        assert_eq!(
+            ImportedFormat::separated(prefix, '.').is_ok(),
+            fits,
+            "{prefix}"
+        );
+        assert_eq!(ImportedFormat::fixed(prefix, 8).is_ok(), fits, "{prefix}");
+    }
+    for (separator, fits) in [
+        ('.', true),
+        ('_', true),
+        (',', false),
+        (' ', false),
+        ('é', false),
+    ] {
+        assert_eq!(ImportedFormat::separated("sk", separator).is_ok(), fits);
+    }
+    for (len, fits) in [(0, false), (1, true), (64, true), (65, false)] {
+        assert_eq!(ImportedFormat::fixed("sk", len).is_ok(), fits, "{len}");
+    }
+}
+
+#[test]
+fn a_handle_is_short_and_can_be_seen() {
+    for (text, fits) in [
+        ("a", true),
+        ("user@example.org", true),
+        ("", false),
+        ("a b", false),
+        ("a,b", false),
+        ("a\n", false),
+        ("é", false),
+        (&"x".repeat(64), true),
+        (&"x".repeat(65), false),
+    ] {
+        assert_eq!(text.parse::<KeyHandle>().is_ok(), fits, "{text}");
+    }
+    let refused: Result<KeyHandle, InvalidKeyHandle> = "hunter2 hunter2".parse();
+    assert!(!refused.unwrap_err().to_string().contains("hunter2"));
+}
+
+#[test]
+fn the_length_of_what_is_hashed_is_capped() {
+    let own = ImportedFormat::separated("sk", '.').unwrap();
+    let whole = own.clone().hashed_whole();
+    let text = |len: usize| format!("skh.{}", "x".repeat(len));
+    for (format, most) in [
+        (own, LowEntropySecret::MAX_LEN),
+        (whole, LowEntropySecret::MAX_LEN - "skh.".len()),
+    ] {
+        assert!(format.read(&text(most)).is_ok());
+        assert!(format.read(&text(most + 1)).is_err());
+        assert!(format.read(&text(0)).is_err());
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_handle_that_fits_is_read_back(
+        handle in "[!-+\\--~]{1,64}", secret in "[ -~]{1,100}", fixed: bool,
+    ) {
+        let format = if fixed {
+            ImportedFormat::fixed("oldco_", handle.len()).unwrap()
+        } else {
+            ImportedFormat::separated("oldco_", '.').unwrap()
+        };
+        let handle: KeyHandle = handle.parse().unwrap();
+        prop_assume!(format.fits(&handle));
+        let separator = if fixed { "" } else { "." };
+        let text = format!("oldco_{handle}{separator}{secret}");
+        let read = format.read(&text).unwrap();
+        prop_assert_eq!(read.handle, handle);
+        prop_assert_eq!(read.secret, secret);
+    }
+
+    #[test]
+    fn whatever_is_read_has_a_handle_that_fits(text in "oldco_\\PC{0,80}", len in 1_usize..=64) {
+        for format in [
+            ImportedFormat::fixed("oldco_", len).unwrap(),
+            ImportedFormat::separated("oldco_", '.').unwrap(),
+        ] {
+            if let Ok(read) = format.read(&text) {
+                prop_assert!(format.fits(&read.handle));
+                prop_assert!(text.ends_with(read.secret));
+            }
+        }
+    }
+}
