@@ -34,7 +34,7 @@ pub use algorithm::Algorithm;
 pub use builder::JwtAuthenticatorBuilder;
 pub use epochs::{Epoch, EpochOf, MemoryEpochs, TokenEpochs};
 pub use error::{JwtConfigError, JwtConfigErrorKind, KeyError, KeyErrorKind};
-pub use issuers::JwtIssuers;
+pub use issuers::{IssuerSource, JwtIssuers, StoredIssuers};
 pub use key::VerificationKey;
 pub use mapping::SubjectMapping;
 pub use minter::{MintError, MintedToken, TokenMinter};
