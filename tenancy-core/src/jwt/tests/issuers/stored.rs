@@ -271,13 +271,17 @@ async fn a_name_that_nobody_could_have_is_not_asked_about() {
 #[tokio::test]
 async fn an_issuer_is_found_by_its_own_name_alone() {
     let table = Table::with_issuer();
-    let process = Process::over(&table);
+    let mut process = Process::over(&table);
     // The table finds it, and it is another text.
     let shouted = ISSUER.to_uppercase();
     for _ in 0..2 {
         assert_eq!(process.says(&of(&shouted)).await, "not-mine");
     }
     assert_eq!(table.asked(), 1);
+    // It is held as nobody's, for as long as that is believed.
+    process.after(10 * SECOND);
+    assert_eq!(process.says(&of(&shouted)).await, "not-mine");
+    assert_eq!(table.asked(), 2);
     for near in [format!("{ISSUER}/"), format!(" {ISSUER}")] {
         assert_eq!(process.says(&of(&near)).await, "not-mine", "{near}");
     }
