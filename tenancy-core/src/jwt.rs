@@ -32,7 +32,7 @@ pub use actor::ServiceMapping;
 pub use algorithm::Algorithm;
 pub use builder::JwtAuthenticatorBuilder;
 pub use error::{JwtConfigError, JwtConfigErrorKind, KeyError, KeyErrorKind};
-pub use issuers::JwtIssuers;
+pub use issuers::{IssuerSource, JwtIssuers, StoredIssuers};
 pub use key::VerificationKey;
 pub use mapping::SubjectMapping;
 pub use minter::{MintError, MintedToken, TokenMinter};

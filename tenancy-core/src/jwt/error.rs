@@ -81,7 +81,7 @@ pub enum JwtConfigErrorKind {
     IssuerDuplicate,
     /// An issuer is bound to a tenant by something else than its id or slug.
     TenantName,
-    /// A time of remote keys is out of its bounds.
+    /// A time of remote keys or of stored issuers is out of its bounds.
     RemoteTiming,
     /// The address of an issuer is not one that is connected to.
     IssuerAddress,

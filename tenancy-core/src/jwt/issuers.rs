@@ -1,5 +1,9 @@
 //! Many issuers behind one authenticator, found by name instead of one after the other.
 
+mod routes;
+mod source;
+mod stored;
+
 use std::{
     collections::HashMap,
     fmt,
@@ -7,10 +11,11 @@ use std::{
 };
 
 use async_trait::async_trait;
-use quick_cache::sync::Cache;
+use routes::Routes;
+pub use source::IssuerSource;
+pub use stored::StoredIssuers;
 
 use super::{
-    cache::Fingerprint,
     compact,
     error::{JwtConfigError, JwtConfigErrorKind as Kind},
     token::Token,
@@ -18,16 +23,14 @@ use super::{
 };
 use crate::{Authenticator, Credential, LookupError, Timestamp, Verdict};
 
-/// How many tokens are remembered to come from which issuer.
-const ROUTES: usize = 10_000;
-
 /// The issuers a service trusts, which may come and go while it runs.
 ///
 /// Two or three [`JwtAuthenticator`]s can be registered with the engine one by one: each passes
 /// over the tokens of another issuer. With an issuer per tenant there may be thousands; here a
 /// token's issuer is looked up by its exact name, and remembered tokens are not parsed at all.
 /// Clones share the issuers, so that one clone goes to the engine and another to the code that
-/// sets up a tenant's single sign-on.
+/// sets up a tenant's single sign-on. Where several processes serve, [`StoredIssuers`] finds what
+/// another one has set up.
 ///
 /// ```
 /// use tenancy_core::{
@@ -68,8 +71,7 @@ pub struct JwtIssuers(Arc<Inner>);
 
 struct Inner {
     issuers: RwLock<HashMap<Arc<str>, Arc<JwtAuthenticator>>>,
-    /// Verified tokens only, and only the way to their issuer: it decides about them every time.
-    routes: Cache<Fingerprint, Arc<str>>,
+    routes: Routes,
 }
 
 impl JwtIssuers {
@@ -78,7 +80,7 @@ impl JwtIssuers {
     pub fn new() -> Self {
         Self(Arc::new(Inner {
             issuers: RwLock::default(),
-            routes: Cache::new(ROUTES),
+            routes: Routes::new(),
         }))
     }
 
@@ -123,10 +125,7 @@ impl JwtIssuers {
 
     /// Whose token it is, if that is known.
     fn route(&self, token: &mut Token<'_>) -> Option<Arc<JwtAuthenticator>> {
-        if let Some(issuer) = self.0.routes.get(&token.fingerprint()) {
-            return self.named(&issuer);
-        }
-        self.named(token.unverified_issuer()?)
+        self.named(&self.0.routes.issuer(token)?)
     }
 }
 
@@ -152,7 +151,7 @@ impl Authenticator for JwtIssuers {
         };
         let decided = issuer.authenticate(&mut token, now);
         if decided.is_ok() {
-            self.0.routes.insert(token.fingerprint(), issuer.issuer());
+            self.0.routes.remember(&mut token, issuer.issuer());
         }
         verdict(decided)
     }

@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 use tenancy_core::{CorsPolicy, ManualClock, Tenancy, TenancyBuilder};
 use tenancy_tests::notes::{self, Notes};
 
-use crate::{issuers, key_server::KeyServer, keys, scenario::Shape};
+use crate::{issuers, key_server::KeyServer, keys, scenario::Shape, sign_ons};
 
 /// The origin of the application's own pages.
 pub(crate) const APPLICATION: &str = "https://app.example";
@@ -41,7 +41,11 @@ pub(crate) fn by_shape(
         engine.keys(keys::configured(notes))
     })?;
     let issuers = issuers::configured(key_server, notes.acme.id)?;
-    let with_tokens = built(&|engine| engine.authenticator(issuers.clone()))?;
+    let sign_ons = sign_ons::configured(notes.app_options())?;
+    let with_tokens = built(&|engine| {
+        let engine = engine.authenticator(issuers.clone());
+        engine.authenticator(sign_ons.clone())
+    })?;
     Ok(HashMap::from([
         (Shape::BehindProxy, behind_proxy),
         (Shape::Keys, with_keys),

@@ -18,6 +18,8 @@ use crate::{key_server::KeyServer, signer::SIGNERS};
 pub(crate) const LOGIN: &str = "login";
 /// The single sign-on that `acme` brought along.
 pub(crate) const SSO: &str = "sso/acme";
+/// The single sign-on that `globex` brings along while the service runs.
+pub(crate) const NEW_SSO: &str = "sso/globex";
 /// A provider whose tokens say which organizations, scopes, roles and application they are for.
 pub(crate) const CLOUD: &str = "cloud";
 /// A provider of service accounts.
@@ -34,6 +36,7 @@ pub(crate) fn publish(server: &KeyServer) {
     let login = [keys.rsa.jwk(), keys.ec.jwk(), keys.ed.jwk()];
     server.publishes(LOGIN, &login);
     server.publishes(SSO, &[keys.sso.jwk()]);
+    server.publishes(NEW_SSO, &[keys.new_sso.jwk()]);
     server.publishes(CLOUD, &[keys.cloud.jwk()]);
     server.publishes(MACHINES, &[keys.machines.jwk()]);
     server.publishes(UNREGISTERED, &[keys.stranger.jwk()]);

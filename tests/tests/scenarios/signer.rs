@@ -35,6 +35,7 @@ pub(crate) struct Signers {
     pub(crate) next: Signer,
     /// Another issuer's key, by coincidence under an id that `ed` has too.
     pub(crate) sso: Signer,
+    pub(crate) new_sso: Signer,
     pub(crate) cloud: Signer,
     pub(crate) machines: Signer,
     /// A key pair that no issuer of the service has.
@@ -47,6 +48,7 @@ pub(crate) static SIGNERS: LazyLock<Signers> = LazyLock::new(|| Signers {
     ed: Signer::ed25519("ed"),
     next: Signer::p256("next"),
     sso: Signer::ed25519("ed"),
+    new_sso: Signer::p256("new"),
     cloud: Signer::ed25519("cloud"),
     machines: Signer::ed25519("machines"),
     stranger: Signer::rsa("stranger"),

@@ -7,7 +7,7 @@ use tenancy_core::{Timestamp, UserId};
 use tenancy_tests::notes;
 
 use crate::{
-    issuers::{CLOUD, LOGIN, MACHINES, SSO, UNREGISTERED},
+    issuers::{CLOUD, LOGIN, MACHINES, NEW_SSO, SSO, UNREGISTERED},
     key_server::KeyServer,
     signer::{Draft, SIGNERS, Signer},
 };
@@ -173,6 +173,10 @@ impl Issued<'_> {
                     .claim("tenant", json!("globex"))
                     .claim("organizations", json!(["globex"]))
                     .text(),
+            ),
+            (
+                "gina's",
+                self.draft(NEW_SSO, &keys.new_sso, json!("gina")).text(),
             ),
             (
                 "of SSO by the other issuer",

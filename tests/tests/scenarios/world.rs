@@ -25,7 +25,7 @@ use crate::{
     key_server::KeyServer,
     keys,
     scenario::{Credential, Shape},
-    tokens,
+    sign_ons, tokens,
 };
 
 /// Everything that a scenario needs beside a service.
@@ -41,13 +41,15 @@ pub(crate) struct World {
 }
 
 /// Who is what where. `alice` owns `acme`, `bob` owns `globex`. `dana` is whom `acme`'s single
-/// sign-on knows by that name.
+/// sign-on knows by that name, and `gina` whom that of `globex` does.
 const MEMBERSHIPS: &[(&str, &str, &str)] = &[
     ("acme", "vera", "viewer"),
     ("acme", "carol", "member"),
     ("globex", "carol", "member"),
     ("acme", "dana", "member"),
     ("globex", "dana", "member"),
+    ("acme", "gina", "member"),
+    ("globex", "gina", "member"),
     ("asleep", "alice", "owner"),
     ("new", "alice", "owner"),
 ];
@@ -63,8 +65,9 @@ impl World {
         }
         let key_server = KeyServer::start().await?;
         issuers::publish(&key_server);
-        let dana = UserId::derive(&key_server.issuer(issuers::SSO), "dana");
-        users.insert("dana", dana);
+        for (name, issuer) in [("dana", issuers::SSO), ("gina", issuers::NEW_SSO)] {
+            users.insert(name, UserId::derive(&key_server.issuer(issuer), name));
+        }
         let mut tenants = BTreeMap::from([("acme", notes.acme.id), ("globex", notes.globex.id)]);
         for (slug, status) in [
             ("asleep", TenantStatus::Suspended),
@@ -86,7 +89,8 @@ impl World {
             .directory
             .bind_domain(tenants["asleep"], &"notes.asleep.example".parse()?)
             .await?;
-        let admin = notes.database.admin().await?;
+        let mut admin = notes.database.admin().await?;
+        admin.execute(sign_ons::TABLE).await?;
         let of_shapes = engines::by_shape(&notes, &other, &clock, &key_server)?;
         let with_keys = &of_shapes[&Shape::Keys].tenancy;
         let keys = keys::issue(with_keys, &clock, &users, &tenants).await?;
@@ -203,6 +207,15 @@ impl World {
             );
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
+    }
+
+    /// What another process of the application does to its tables.
+    pub(crate) async fn elsewhere(&mut self, sql: &'static str) -> anyhow::Result<()> {
+        let new = self.key_server.issuer(issuers::NEW_SSO);
+        let sql = sql.replace("{issuer}", &new);
+        let sql = String::from_utf8(self.fill(sql.as_bytes()))?;
+        self.admin.execute(sqlx::AssertSqlSafe(sql)).await?;
+        Ok(())
     }
 
     pub(crate) fn audit_len(&self) -> usize {

@@ -1,5 +1,7 @@
 //! Several issuers side by side, and issuers that speak for one tenant.
 
+mod stored;
+
 use serde_json::{Value, json};
 
 use super::{

@@ -1,5 +1,7 @@
 //! What an issuer of one tenant can't do to another, and what refused callers are told.
 
+use std::time::Duration;
+
 use anyhow::ensure;
 use serde_json::Value;
 
@@ -53,6 +55,58 @@ async fn a_tenants_own_issuer_does_not_speak_for_another_tenant() -> anyhow::Res
         // Its own tenant's door leads to its own tenant's notes alone.
         let through = answer(world, service, &at(ACME, ANOTHERS, danas)).await?;
         ensure!(through.body == "null", "{through:?}");
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_issuer_that_another_process_registers_is_found_and_dies_when_it_is_removed()
+-> anyhow::Result<()> {
+    let start = async |world: &World, framework| world.serve(framework, Shape::Tokens).await;
+    over_both(start, async |world, service| {
+        let ginas = Credential::Token("gina's");
+        let says = async |world: &World, host| {
+            let answer = answer(world, service, &at(host, "/app/notes", ginas)).await?;
+            anyhow::Ok((answer.status, answer.body))
+        };
+        // As a member of both tenants, by the service's own issuer.
+        for (host, notes) in [(ACME, "3"), (GLOBEX, "5")] {
+            let own = at(host, "/app/notes", Credential::Of("gina"));
+            ensure!(answer(world, service, &own).await?.body == notes);
+        }
+        ensure!(
+            says(world, GLOBEX).await?.0 == 401,
+            "nobody has registered it"
+        );
+        world
+            .elsewhere("INSERT INTO sign_ons VALUES ('{issuer}', '{globex}')")
+            .await?;
+        world.clock.advance(Duration::from_secs(10));
+        for _ in 0..2 {
+            ensure!(says(world, GLOBEX).await? == (200, "5".to_owned()));
+        }
+        ensure!(says(world, ACME).await?.0 == 404, "it is globex's alone");
+
+        world
+            .elsewhere("ALTER TABLE sign_ons RENAME TO away")
+            .await?;
+        ensure!(says(world, GLOBEX).await?.0 == 200, "it is held");
+        world.clock.advance(Duration::from_secs(30));
+        let (status, body) = says(world, GLOBEX).await?;
+        ensure!(status == 503, "it may have been removed: {body}");
+        ensure!(!body.contains("sign_ons"), "{body}");
+        world
+            .elsewhere("ALTER TABLE away RENAME TO sign_ons")
+            .await?;
+        ensure!(says(world, GLOBEX).await?.0 == 200, "it is there again");
+
+        world.elsewhere("DELETE FROM sign_ons").await?;
+        world.clock.advance(Duration::from_secs(30));
+        ensure!(says(world, GLOBEX).await?.0 == 401, "it is removed");
+        // Nobody else was affected.
+        let other = at(ACME, "/app/notes", Credential::Token("dana's"));
+        ensure!(answer(world, service, &other).await?.body == "3");
         Ok(())
     })
     .await

@@ -1,0 +1,144 @@
+//! What is held of a source's issuers, and asking about them.
+
+use std::{error::Error, sync::Arc, time::Duration};
+
+use tokio::sync::Semaphore;
+
+use super::super::{super::validator::JwtAuthenticator, source::IssuerSource};
+use crate::{
+    DirectoryError, LookupError, Timestamp,
+    cache::{Lookup, Probe, Stamp, Stamps},
+};
+
+/// How many issuers are held.
+const CAPACITY: usize = 10_000;
+
+/// How long a name is believed to be nobody's.
+const ABSENT_FOR: Duration = Duration::from_secs(10);
+
+/// How many names that are not known are asked about at a time.
+const UNKNOWN_AT_ONCE: usize = 8;
+
+/// An issuer that the source knew when it was asked last.
+struct Held<R> {
+    record: R,
+    authenticator: Arc<JwtAuthenticator>,
+    asked_at: Timestamp,
+    /// From before it was asked. Another one counts now if something was forgotten since.
+    stamp: Stamp,
+}
+
+/// What memory says of an issuer.
+pub(super) enum Known {
+    Trusted(Arc<JwtAuthenticator>),
+    Nobody,
+    /// The source has to be asked.
+    Ask,
+}
+
+/// A source, and the issuers it knew.
+pub(super) struct Issuers<S: IssuerSource> {
+    pub(super) source: S,
+    held: Lookup<Arc<str>, Arc<Held<S::Record>>>,
+    stamps: Stamps,
+    unknown: Semaphore,
+}
+
+impl<S: IssuerSource> Issuers<S> {
+    pub(super) fn new(source: S) -> Self {
+        Self {
+            source,
+            held: Lookup::new(CAPACITY, ABSENT_FOR),
+            stamps: Stamps::new(),
+            unknown: Semaphore::new(UNKNOWN_AT_ONCE),
+        }
+    }
+
+    pub(super) fn forget(&self) {
+        self.stamps.drop_all();
+    }
+
+    pub(super) fn known(&self, issuer: &str, max_age: Duration, now: Timestamp) -> Known {
+        match self.probe(issuer, now) {
+            // A clock that was set back tells no age.
+            Probe::Found(held)
+                if held.stamp == self.stamps.of_any()
+                    && now >= held.asked_at
+                    && now.since(held.asked_at) < max_age =>
+            {
+                Known::Trusted(Arc::clone(&held.authenticator))
+            }
+            Probe::Absent => Known::Nobody,
+            Probe::Found(_) | Probe::Unknown => Known::Ask,
+        }
+    }
+
+    /// Asks the source, or waits for the answer that another request has asked for.
+    pub(super) async fn ask(
+        self: &Arc<Self>,
+        issuer: Arc<str>,
+        now: Timestamp,
+    ) -> Result<Option<Arc<JwtAuthenticator>>, LookupError> {
+        let before = self.stamps.of_any();
+        let keep = |_: &_| Some(before);
+        let asking = self.held.load(Arc::clone(&issuer), before, keep, now, || {
+            let this = Arc::clone(self);
+            async move {
+                let found = this.find(&issuer, before, now).await;
+                found.map_err(DirectoryError::new)
+            }
+        });
+        let found = asking.await.map_err(cause)?;
+        Ok(found.map(|held| Arc::clone(&held.authenticator)))
+    }
+
+    /// Says what is held, and be it old: from an old one a new one may be made.
+    fn probe(&self, issuer: &str, now: Timestamp) -> Probe<Arc<Held<S::Record>>> {
+        let stamp = || self.stamps.of_any();
+        self.held.probe(issuer, |held| held.stamp, stamp, now)
+    }
+
+    async fn find(
+        &self,
+        issuer: &str,
+        stamp: Stamp,
+        now: Timestamp,
+    ) -> Result<Option<Arc<Held<S::Record>>>, LookupError> {
+        let former = match self.probe(issuer, now) {
+            Probe::Found(held) => Some(held),
+            _ => None,
+        };
+        // Whoever is known is asked about without regard to how many are not.
+        let _turn = match former {
+            Some(_) => None,
+            None => Some(self.unknown.try_acquire().map_err(|_| {
+                LookupError::new("too many names that are not known are being looked up")
+            })?),
+        };
+        let Some(record) = self.source.find_issuer(issuer).await? else {
+            return Ok(None);
+        };
+        let authenticator = match former {
+            Some(former) if former.record == record => Arc::clone(&former.authenticator),
+            _ => Arc::new(self.source.authenticator(issuer, &record)?),
+        };
+        // A store that compares loosely would have one issuer held under many names.
+        if *authenticator.issuer() != *issuer {
+            return Ok(None);
+        }
+        Ok(Some(Arc::new(Held {
+            record,
+            authenticator,
+            asked_at: now,
+            stamp,
+        })))
+    }
+}
+
+/// What went wrong, without the words of a cache that is made for directories.
+fn cause(error: DirectoryError) -> LookupError {
+    let shared = error.source().and_then(<dyn Error>::downcast_ref);
+    let shared: Option<&Arc<dyn Error + Send + Sync>> = shared;
+    let cause = shared.and_then(|shared| shared.downcast_ref::<LookupError>());
+    cause.cloned().unwrap_or_else(|| LookupError::new(error))
+}

@@ -1,0 +1,64 @@
+//! The single sign-ons that tenants brought along, in a table of the application's own.
+
+use sqlx::{Connection as _, PgConnection, postgres::PgConnectOptions};
+use tenancy_core::{
+    LookupError, TenantId, async_trait,
+    jwt::{
+        IssuerSource, JwksHttpClient, JwtAuthenticator, JwtConfigError, StoredIssuers,
+        SubjectMapping,
+    },
+};
+use tenancy_tests::notes;
+use uuid::Uuid;
+
+/// What the administrator creates; the service's login may only read it.
+pub(crate) const TABLE: &str =
+    "CREATE TABLE sign_ons (issuer text PRIMARY KEY, tenant_id uuid NOT NULL);
+     GRANT SELECT ON sign_ons TO tenancy_app";
+
+#[derive(Debug)]
+pub(crate) struct SignOns {
+    login: PgConnectOptions,
+    http: JwksHttpClient,
+}
+
+/// Finds issuers as the service does: with its own login.
+pub(crate) fn configured(
+    login: PgConnectOptions,
+) -> Result<StoredIssuers<SignOns>, JwtConfigError> {
+    let http = JwksHttpClient::builder().insecure_loopback().build()?;
+    Ok(StoredIssuers::new(SignOns { login, http }))
+}
+
+#[async_trait]
+impl IssuerSource for SignOns {
+    type Record = TenantId;
+
+    async fn find_issuer(&self, issuer: &str) -> Result<Option<TenantId>, LookupError> {
+        let found = async {
+            let mut connection = PgConnection::connect_with(&self.login).await?;
+            let select = "SELECT tenant_id FROM sign_ons WHERE issuer = $1";
+            let select = sqlx::query_scalar::<_, Uuid>(select).bind(issuer);
+            let found = select.fetch_optional(&mut connection).await;
+            connection.close().await?;
+            found
+        };
+        let found: Result<_, sqlx::Error> = found.await;
+        Ok(found.map_err(LookupError::new)?.map(TenantId::from_uuid))
+    }
+
+    fn authenticator(
+        &self,
+        issuer: &str,
+        tenant: &TenantId,
+    ) -> Result<JwtAuthenticator, LookupError> {
+        let sign_on = JwtAuthenticator::builder(issuer, notes::AUDIENCE)
+            .discover(&self.http)
+            .map_err(LookupError::new)?;
+        sign_on
+            .bound_to(*tenant)
+            .subject(SubjectMapping::PerIssuer)
+            .build()
+            .map_err(LookupError::new)
+    }
+}
