@@ -35,11 +35,9 @@ pub async fn a_key_is_rotated_once<D: DirectoryStore + KeyStore>(directory: &D) 
                 ),
             }
         }
-        assert_eq!(successors.len(), 1, "{successors:?}");
-        assert_eq!(
-            found(directory, key.id).await.successor,
-            Some(successors[0])
-        );
+        let successor = found(directory, key.id).await.successor;
+        assert_eq!(successors, Vec::from_iter(successor));
+        assert!(successor.is_some());
         let kept = directory.list_keys(tenant, None, 10).await.unwrap();
         assert_eq!(kept.len(), 2, "{kept:?}");
     }
