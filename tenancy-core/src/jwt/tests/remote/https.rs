@@ -202,6 +202,49 @@ async fn a_private_authority_is_trusted_only_where_it_is_named() {
     }
 }
 
+/// In a process of its own, because the environment names the system's authorities; elsewhere than
+/// on Linux and its like, something else does.
+#[cfg(all(unix, not(target_vendor = "apple")))]
+#[tokio::test]
+async fn the_systems_authorities_stay_trusted_beside_a_private_one() {
+    use std::{env, process::Command};
+
+    const HOUSE: &str = "TENANCY_TEST_HOUSE_CA";
+    const ASKED: &str = "TENANCY_TEST_SERVERS";
+
+    if let (Ok(house), Ok(servers)) = (env::var(HOUSE), env::var(ASKED)) {
+        let client = inside().root_certificate_pem(house).build().unwrap();
+        for url in servers.split(' ') {
+            let fetched = client.key_set(url).unwrap().fetch(LIMIT).await;
+            assert!(fetched.is_ok(), "{url}: {fetched:?}");
+        }
+        return;
+    }
+    let (house, public) = (Authority::new("house"), Authority::new("public"));
+    let in_house = house.server("127.0.0.1", 2100).await;
+    let outside = public.server("127.0.0.1", 2100).await;
+    let file = env::temp_dir().join(format!("tenancy-{}.pem", std::process::id()));
+    std::fs::write(&file, &public.pem).unwrap();
+    let (_, module) = module_path!().split_once("::").unwrap();
+    let this = format!("{module}::the_systems_authorities_stay_trusted_beside_a_private_one");
+    let mut process = Command::new(env::current_exe().unwrap());
+    process
+        .args(["--exact", &this])
+        .env("SSL_CERT_FILE", &file)
+        .env(HOUSE, &house.pem)
+        .env(
+            ASKED,
+            [in_house.url("/keys"), outside.url("/keys")].join(" "),
+        );
+    let output = tokio::task::spawn_blocking(move || process.output().unwrap());
+    let output = output.await.unwrap();
+    std::fs::remove_file(file).unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}");
+    // Both by that process, which would also succeed if it had found no such test.
+    assert_eq!((in_house.asked().len(), outside.asked().len()), (1, 1));
+}
+
 #[tokio::test]
 async fn a_trusted_authority_opens_no_network() {
     let house = Authority::new("house");
