@@ -1,5 +1,7 @@
 //! Keys that an issuer publishes, rotates, withholds and lies about.
 
+#[cfg(feature = "jwks-http")]
+mod authority;
 mod documents;
 mod floods;
 #[cfg(feature = "jwks-http")]

@@ -1,102 +1,14 @@
 //! Key sets over TLS, under the certificates of a private authority.
 
-use std::sync::Arc;
-
-use aws_lc_rs::{
-    rand::SystemRandom,
-    signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _},
-};
-use base64::engine::general_purpose::STANDARD;
-use rcgen::{
-    BasicConstraints, CertificateParams, DnType, IsCa, PKCS_ECDSA_P256_SHA256, PublicKeyData,
-    SerialNumber, SignatureAlgorithm, SigningKey, date_time_ymd,
-};
-use tokio_rustls::rustls::{ServerConfig, crypto::aws_lc_rs as provider};
-
 use super::{
     super::super::{JwksHttpClient, JwksHttpClientBuilder, JwtConfigErrorKind},
+    authority::{Authority, pem},
     server::{Answer, Server},
     *,
 };
 
 const ES: Algorithm = Algorithm::ES256;
 const LIMIT: usize = 256 << 10;
-
-/// The key of an authority or of a server.
-struct Key(EcdsaKeyPair);
-
-impl Key {
-    fn new() -> Self {
-        Self(EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).unwrap())
-    }
-}
-
-impl PublicKeyData for Key {
-    fn der_bytes(&self) -> &[u8] {
-        self.0.public_key().as_ref()
-    }
-
-    fn algorithm(&self) -> &'static SignatureAlgorithm {
-        &PKCS_ECDSA_P256_SHA256
-    }
-}
-
-impl SigningKey for Key {
-    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
-        let signature = self.0.sign(&SystemRandom::new(), message);
-        Ok(signature.unwrap().as_ref().to_vec())
-    }
-}
-
-fn params(name: &str, serial: u64) -> CertificateParams {
-    let mut params = CertificateParams::new([name.to_owned()]).unwrap();
-    params.serial_number = Some(SerialNumber::from(serial));
-    params
-}
-
-fn pem(label: &str, der: &[u8]) -> String {
-    let body = STANDARD.encode(der);
-    format!("-----BEGIN {label}-----\n{body}\n-----END {label}-----\n")
-}
-
-/// A certificate authority of the house.
-struct Authority {
-    pem: String,
-    issuer: rcgen::Issuer<'static, Key>,
-}
-
-impl Authority {
-    fn new(name: &str) -> Self {
-        let key = Key::new();
-        let mut params = params("ca.example", 1);
-        params.distinguished_name.push(DnType::CommonName, name);
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let certificate = params.self_signed(&key).unwrap();
-        Self {
-            pem: pem("CERTIFICATE", certificate.der()),
-            issuer: rcgen::Issuer::new(params, key),
-        }
-    }
-
-    /// A server on this machine with a certificate for this name, valid until that year.
-    async fn server(&self, name: &str, until: i32) -> Server {
-        let key = Key::new();
-        let mut params = params(name, 2);
-        params.not_after = date_time_ymd(until, 1, 1);
-        let certificate = params.signed_by(&key, &self.issuer).unwrap();
-        let private = key.0.to_pkcs8v1().unwrap().as_ref().to_vec();
-        let provider = Arc::new(provider::default_provider());
-        let tls = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate.der().clone()], private.try_into().unwrap())
-            .unwrap();
-        let server = Server::start_tls(tls).await;
-        server.publishes(&[jwk(ES, "k")]);
-        server
-    }
-}
 
 /// A client that may connect to this machine.
 fn inside() -> JwksHttpClientBuilder {
@@ -200,6 +112,49 @@ async fn a_private_authority_is_trusted_only_where_it_is_named() {
         assert_eq!(fetched(&both, &in_house).await, "fetched");
         assert_eq!(fetched(&both, &in_annex).await, "fetched");
     }
+}
+
+/// In a process of its own, because the environment names the system's authorities; elsewhere than
+/// on Linux and its like, something else does.
+#[cfg(all(unix, not(target_vendor = "apple")))]
+#[tokio::test]
+async fn the_systems_authorities_stay_trusted_beside_a_private_one() {
+    use std::{env, process::Command};
+
+    const HOUSE: &str = "TENANCY_TEST_HOUSE_CA";
+    const ASKED: &str = "TENANCY_TEST_SERVERS";
+
+    if let (Ok(house), Ok(servers)) = (env::var(HOUSE), env::var(ASKED)) {
+        let client = inside().root_certificate_pem(house).build().unwrap();
+        for url in servers.split(' ') {
+            let fetched = client.key_set(url).unwrap().fetch(LIMIT).await;
+            assert!(fetched.is_ok(), "{url}: {fetched:?}");
+        }
+        return;
+    }
+    let (house, public) = (Authority::new("house"), Authority::new("public"));
+    let in_house = house.server("127.0.0.1", 2100).await;
+    let outside = public.server("127.0.0.1", 2100).await;
+    let file = env::temp_dir().join(format!("tenancy-{}.pem", std::process::id()));
+    std::fs::write(&file, &public.pem).unwrap();
+    let (_, module) = module_path!().split_once("::").unwrap();
+    let this = format!("{module}::the_systems_authorities_stay_trusted_beside_a_private_one");
+    let mut process = Command::new(env::current_exe().unwrap());
+    process
+        .args(["--exact", &this])
+        .env("SSL_CERT_FILE", &file)
+        .env(HOUSE, &house.pem)
+        .env(
+            ASKED,
+            [in_house.url("/keys"), outside.url("/keys")].join(" "),
+        );
+    let output = tokio::task::spawn_blocking(move || process.output().unwrap());
+    let output = output.await.unwrap();
+    std::fs::remove_file(file).unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}");
+    // Both by that process, which would also succeed if it had found no such test.
+    assert_eq!((in_house.asked().len(), outside.asked().len()), (1, 1));
 }
 
 #[tokio::test]
