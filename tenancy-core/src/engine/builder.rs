@@ -74,8 +74,8 @@ impl TenancyBuilder {
 
     /// Accepts [API keys](crate::key), beside what authenticators verify. Default: none.
     ///
-    /// A credential that begins with the brand of the keys is a key and nothing else: no
-    /// authenticator sees it.
+    /// A credential that begins with the brand of the keys, or with the prefix of imported ones, is a
+    /// key and nothing else: no authenticator sees it.
     pub fn keys(mut self, keys: ApiKeys) -> Self {
         self.keys = Some(keys);
         self

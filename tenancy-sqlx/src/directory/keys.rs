@@ -1,202 +1,25 @@
 //! API keys in PostgreSQL.
 
+mod rows;
+mod statements;
+
 use async_trait::async_trait;
-use sqlx::{AssertSqlSafe, PgConnection, postgres::PgRow, types::Uuid};
+use sqlx::{AssertSqlSafe, types::Uuid};
 use tenancy_core::{
-    DirectoryError, KeyId, ProjectId, StoreError, StoreErrorKind, TenantId, Timestamp, UserId,
+    DirectoryError, KeyId, StoreError, TenantId, Timestamp,
     key::{
         ApiKey, Environment, KeyChange, KeyDigest, KeyDirectory, KeyHandle, KeyRange, KeyRotation,
-        KeyStore, KeyVerifier, SecretHash,
+        KeyStore,
     },
 };
 
 use super::{
     PgDirectory,
-    rows::column,
     write::{commit, record, refused},
 };
 use crate::session;
-
-/// The columns that [`key`] reads.
-const KEY: &str = "k.id, k.tenant_id, k.creator, k.environment, k.name, k.scopes, k.project_id, \
-    k.networks, k.metadata, k.digest, k.digest_version, k.handle, k.secret_hash, k.successor, \
-    k.disabled, \
-    (extract(epoch FROM k.created_at) * 1000000)::bigint AS created_at, \
-    (extract(epoch FROM k.expires_at) * 1000000)::bigint AS expires_at, \
-    (extract(epoch FROM k.overlap_until) * 1000000)::bigint AS overlap_until, \
-    (extract(epoch FROM k.revoked_at) * 1000000)::bigint AS revoked_at, \
-    (extract(epoch FROM k.last_used_at) * 1000000)::bigint AS last_used_at";
-
-/// Reads a key. A row that this version can't read is an error, never "not found".
-fn key(row: &PgRow) -> Result<ApiKey, DirectoryError> {
-    let moment = |name| Ok(column::<Option<i64>>(row, name)?.map(Timestamp::from_unix_micros));
-    let environment: String = column(row, "environment")?;
-    let environment = Environment::from_stored(&environment).ok_or_else(|| {
-        DirectoryError::new(format!("`{environment}` is not an environment of keys"))
-    })?;
-    let mut key = ApiKey::new(
-        KeyId::from_uuid(column(row, "id")?),
-        TenantId::from_uuid(column(row, "tenant_id")?),
-        UserId::from_uuid(column(row, "creator")?),
-        environment,
-        verifier(row)?,
-        Timestamp::from_unix_micros(column(row, "created_at")?),
-    );
-    key.name = column(row, "name")?;
-    let scopes: Vec<String> = column(row, "scopes")?;
-    key.scopes = parsed(&scopes)?;
-    key.project = column::<Option<Uuid>>(row, "project_id")?.map(ProjectId::from_uuid);
-    let networks: Vec<String> = column(row, "networks")?;
-    key.networks = parsed::<_>(&networks)?.into_iter().collect();
-    key.metadata = column::<sqlx::types::Json<_>>(row, "metadata")?.0;
-    key.expires_at = moment("expires_at")?;
-    key.overlap_until = moment("overlap_until")?;
-    key.successor = column::<Option<Uuid>>(row, "successor")?.map(KeyId::from_uuid);
-    key.disabled = column(row, "disabled")?;
-    key.revoked_at = moment("revoked_at")?;
-    key.last_used_at = moment("last_used_at")?;
-    Ok(key)
-}
-
-/// Reads how a key is verified. A row that says two ways, or none, is an error.
-fn verifier(row: &PgRow) -> Result<KeyVerifier, DirectoryError> {
-    let digest = (column(row, "digest")?, column(row, "digest_version")?);
-    let imported = (column(row, "handle")?, column(row, "secret_hash")?);
-    match (digest, imported) {
-        ((Some::<Vec<u8>>(digest), Some::<i64>(version)), (None, None)) => {
-            let digest = digest
-                .try_into()
-                .map_err(|_| DirectoryError::new("a digest is not of 32 bytes"))?;
-            let version = u32::try_from(version).map_err(DirectoryError::new)?;
-            Ok(KeyDigest::new(version, digest).into())
-        }
-        ((None, None), (Some::<String>(handle), Some::<String>(hash))) => {
-            Ok(KeyVerifier::Argon2id {
-                handle: handle.parse().map_err(DirectoryError::new)?,
-                hash: SecretHash::from_stored(hash),
-            })
-        }
-        _ => Err(DirectoryError::new("a key has neither a digest nor a hash")),
-    }
-}
-
-fn parsed<T>(texts: &[String]) -> Result<Vec<T>, DirectoryError>
-where
-    T: std::str::FromStr,
-    T::Err: std::error::Error + Send + Sync + 'static,
-{
-    let each = texts.iter().map(|text| text.parse::<T>());
-    each.collect::<Result<_, _>>().map_err(DirectoryError::new)
-}
-
-fn written(key: &ApiKey) -> Written {
-    Written {
-        scopes: key.scopes.iter().map(ToString::to_string).collect(),
-        networks: key
-            .networks
-            .as_slice()
-            .iter()
-            .map(ToString::to_string)
-            .collect(),
-    }
-}
-
-/// The parts of a key that are stored as lists of text.
-struct Written {
-    scopes: Vec<String>,
-    networks: Vec<String>,
-}
-
-fn micros(moment: Option<Timestamp>) -> Option<i64> {
-    moment.map(Timestamp::as_unix_micros)
-}
-
-fn unknown(key: KeyId) -> StoreError {
-    StoreError::new(StoreErrorKind::NotFound, format!("there is no key `{key}`"))
-}
-
-/// A tenant's key, locked until the transaction ends.
-async fn locked(
-    connection: &mut PgConnection,
-    tenant: TenantId,
-    id: KeyId,
-) -> Result<ApiKey, StoreError> {
-    let one = format!(
-        "SELECT {KEY} FROM tenancy.api_keys AS k WHERE k.tenant_id = $1 AND k.id = $2 FOR UPDATE"
-    );
-    let row = sqlx::query(AssertSqlSafe(one))
-        .bind(tenant.as_uuid())
-        .bind(id.as_uuid())
-        .fetch_optional(connection)
-        .await
-        .map_err(refused)?;
-    key(&row.ok_or_else(|| unknown(id))?).map_err(StoreError::unavailable)
-}
-
-async fn insert(connection: &mut PgConnection, key: &ApiKey) -> Result<(), StoreError> {
-    let Written { scopes, networks } = written(key);
-    let digest = key.verifier.digest();
-    sqlx::query(
-        "INSERT INTO tenancy.api_keys
-             (id, tenant_id, creator, environment, name, scopes, project_id, networks, metadata,
-              digest, digest_version, created_at, expires_at, overlap_until, successor, disabled,
-              revoked_at, last_used_at, handle, secret_hash)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11,
-              timestamptz 'epoch' + $12 * interval '1 microsecond',
-              timestamptz 'epoch' + $13 * interval '1 microsecond',
-              timestamptz 'epoch' + $14 * interval '1 microsecond', $15, $16,
-              timestamptz 'epoch' + $17 * interval '1 microsecond',
-              timestamptz 'epoch' + $18 * interval '1 microsecond', $19, $20)",
-    )
-    .bind(key.id.as_uuid())
-    .bind(key.tenant.as_uuid())
-    .bind(key.creator.as_uuid())
-    .bind(key.environment.as_str())
-    .bind(&key.name)
-    .bind(scopes)
-    .bind(key.project.map(|project| project.as_uuid()))
-    .bind(networks)
-    .bind(sqlx::types::Json(&key.metadata))
-    .bind(digest.map(|digest| digest.as_bytes().as_slice()))
-    .bind(digest.map(|digest| i64::from(digest.version())))
-    .bind(key.created_at.as_unix_micros())
-    .bind(micros(key.expires_at))
-    .bind(micros(key.overlap_until))
-    .bind(key.successor.map(|successor| successor.as_uuid()))
-    .bind(key.disabled)
-    .bind(micros(key.revoked_at))
-    .bind(micros(key.last_used_at))
-    .bind(key.verifier.handle().map(KeyHandle::as_str))
-    .bind(key.verifier.hash().map(SecretHash::as_str))
-    .execute(connection)
-    .await
-    .map_err(refused)?;
-    Ok(())
-}
-
-/// Writes what may change about a key that is there.
-async fn update(connection: &mut PgConnection, key: &ApiKey) -> Result<(), StoreError> {
-    let Written { scopes, networks } = written(key);
-    sqlx::query(
-        "UPDATE tenancy.api_keys SET name = $2, scopes = $3, networks = $4, metadata = $5,
-             overlap_until = timestamptz 'epoch' + $6 * interval '1 microsecond', successor = $7,
-             disabled = $8, revoked_at = timestamptz 'epoch' + $9 * interval '1 microsecond'
-         WHERE id = $1",
-    )
-    .bind(key.id.as_uuid())
-    .bind(&key.name)
-    .bind(scopes)
-    .bind(networks)
-    .bind(sqlx::types::Json(&key.metadata))
-    .bind(micros(key.overlap_until))
-    .bind(key.successor.map(|successor| successor.as_uuid()))
-    .bind(key.disabled)
-    .bind(micros(key.revoked_at))
-    .execute(connection)
-    .await
-    .map_err(refused)?;
-    Ok(())
-}
+use rows::{KEY, key};
+use statements::{insert, locked, update};
 
 #[async_trait]
 impl KeyDirectory for PgDirectory {

@@ -41,7 +41,8 @@ impl KeyAdmin {
     /// no secret, revokes nothing.
     ///
     /// # Errors
-    /// A [`StoreError`] if the store did not answer, or the reason is blank.
+    /// A [`StoreError`] if the store did not answer, the reason is blank, or the text is an imported
+    /// key's and too many secrets are being hashed: then try again.
     pub async fn revoke_leaked(
         &self,
         text: &str,

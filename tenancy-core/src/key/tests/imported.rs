@@ -2,7 +2,13 @@
 
 use proptest::prelude::*;
 
-use crate::key::{ImportedFormat, InvalidKeyHandle, KeyHandle, LowEntropySecret};
+use crate::{
+    KeyId, TenantId, Timestamp, UserId,
+    key::{
+        ApiKey, Environment, ImportedFormat, InvalidKeyHandle, KeyDigest, KeyHandle, KeyName,
+        KeyVerifier, LowEntropySecret, SecretHash,
+    },
+};
 
 #[test]
 fn a_prefix_that_other_credentials_could_begin_with_is_refused() {
@@ -74,6 +80,31 @@ fn the_length_of_what_is_hashed_is_capped() {
         assert!(format.read(&text(most)).is_ok());
         assert!(format.read(&text(most + 1)).is_err());
         assert!(format.read(&text(0)).is_err());
+    }
+}
+
+/// A store that answers with another key than was asked for must not open anything.
+#[test]
+fn a_record_is_named_by_its_own_id_and_handle_alone() {
+    let named = |handle: &str| KeyName::Handle(handle.parse().unwrap());
+    let (id, now) = (KeyId::new(), Timestamp::EPOCH);
+    let of = |verifier: KeyVerifier| {
+        let (tenant, creator) = (TenantId::new(), UserId::new());
+        ApiKey::new(id, tenant, creator, Environment::Live, verifier, now)
+    };
+    let issued = of(KeyDigest::new(1, [7; 32]).into());
+    let imported = of(KeyVerifier::Argon2id {
+        handle: "4711".parse().unwrap(),
+        hash: SecretHash::from_stored("a hash"),
+    });
+    for (name, names_issued, names_imported) in [
+        (KeyName::Id(id), true, true),
+        (KeyName::Id(KeyId::new()), false, false),
+        (named("4711"), false, true),
+        (named("4712"), false, false),
+    ] {
+        assert_eq!(name.names(&issued), names_issued, "{name:?}");
+        assert_eq!(name.names(&imported), names_imported, "{name:?}");
     }
 }
 

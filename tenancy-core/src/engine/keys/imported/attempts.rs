@@ -13,7 +13,7 @@ use crate::{Timestamp, key::KeyHandle, source::Source};
 /// For how long attempts are counted together.
 const WINDOW: Duration = Duration::from_secs(60);
 
-/// How many counters there are for handles, and for addresses.
+/// How many counters there are for handles, and for addresses: 1 MiB for both.
 const COUNTERS: usize = 1 << 16;
 
 /// Failed attempts of this minute, by handle and by address.

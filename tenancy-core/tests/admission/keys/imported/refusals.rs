@@ -4,14 +4,27 @@
 use std::time::Duration;
 
 use tenancy_core::{
-    Admission, Clock as _, RefusalKind, RouteNeeds,
-    key::{ImportedKeys, KeyStore as _, KeyVerifier, SecretHash},
+    Admission, Clock as _, KeyId, RefusalKind, RouteNeeds,
+    key::{ApiKey, Environment, ImportedKeys, KeyStore as _, KeyVerifier, SecretHash},
 };
 
 use super::{
-    super::{alices, ip, issue},
+    super::{World, alices, ip, issue},
     RIGHT, format, full, import, imported, one_at_a_time, secret, with, world, world_of,
 };
+
+/// A key of Alice's with whatever hash, past everything that looks at it.
+async fn stored(w: &World, handle: &str, hash: &str) -> ApiKey {
+    let verifier = KeyVerifier::Argon2id {
+        handle: handle.parse().unwrap(),
+        hash: SecretHash::from_stored(hash),
+    };
+    let (id, live, now) = (KeyId::new(), Environment::Live, w.clock.now());
+    let key = ApiKey::new(id, w.acme.id, w.alice, live, verifier, now);
+    w.directory.insert_key(&key).await.unwrap();
+    w.tenancy.invalidate(w.acme.id);
+    key
+}
 
 #[tokio::test]
 async fn every_bad_key_gets_the_same_answer_and_no_difference_is_visible_outside() {
@@ -56,7 +69,7 @@ async fn every_bad_key_gets_the_same_answer_and_no_difference_is_visible_outside
             None,
             "key-malformed",
         ),
-        ("oldco_4712.correcthorse", None, "key-unknown"),
+        ("oldco_nobody.correcthorse", None, "key-unknown"),
         ("oldco_4711.correcthorsf", None, "key-secret"),
         ("oldco_revoked.correcthorse", None, "key-revoked"),
         ("oldco_disabled.correcthorse", None, "key-disabled"),
@@ -90,14 +103,14 @@ async fn every_bad_key_gets_the_same_answer_and_no_difference_is_visible_outside
     );
     assert!(w.admit(&with(RIGHT)).await.is_ok());
     let trail = format!("{:?}", w.audit.entries());
-    for secret in ["correcthors", "4711", "4712", "argon2id"] {
+    for secret in ["correcthors", "nobody", "argon2id"] {
         assert!(!trail.contains(secret), "{secret}: {trail}");
     }
 }
 
 /// As long as it takes: nothing about time is measured, and so a shortcut must not be there.
 #[tokio::test]
-async fn an_unknown_handle_and_a_key_that_is_off_cost_what_a_wrong_secret_costs() {
+async fn an_unknown_handle_a_poisoned_row_and_a_key_that_is_off_cost_what_a_wrong_secret_costs() {
     let hasher = one_at_a_time();
     let w = world_of(ImportedKeys::new(format()).hasher(hasher.clone())).await;
     let admin = w.tenancy.keys().unwrap();
@@ -105,8 +118,10 @@ async fn an_unknown_handle_and_a_key_that_is_off_cost_what_a_wrong_secret_costs(
     // It was right, and is remembered.
     w.admit(&with("oldco_off.correcthorse")).await.unwrap();
     admin.disable(w.acme.id, off.id).await.unwrap();
+    stored(&w, "poisoned", "$argon2id$v=19$m=4194304,t=2,p=1").await;
     let texts = [
         "oldco_nobody.correcthorse",
+        "oldco_poisoned.correcthorse",
         "oldco_off.correcthorse",
         "oldco_off.wrong",
     ];
@@ -153,20 +168,7 @@ async fn a_poisoned_row_is_refused_and_hurts_nobody_else() {
         ),
         ("empty", ""),
     ] {
-        let mut key = tenancy_core::key::ApiKey::new(
-            tenancy_core::KeyId::new(),
-            w.acme.id,
-            w.alice,
-            tenancy_core::key::Environment::Live,
-            KeyVerifier::Argon2id {
-                handle: handle.parse().unwrap(),
-                hash: SecretHash::from_stored(hash),
-            },
-            w.clock.now(),
-        );
-        key.scopes = vec!["*".parse().unwrap()];
-        w.directory.insert_key(&key).await.unwrap();
-        w.tenancy.invalidate(w.acme.id);
+        let key = stored(&w, handle, hash).await;
         let text = format!("oldco_{handle}.correcthorse");
         assert_eq!(w.refused(&with(&text)).await, (401, "key-hash-unusable"));
         let shown = format!("{key:?}");

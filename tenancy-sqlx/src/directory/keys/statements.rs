@@ -1,0 +1,119 @@
+//! Rows of keys, locked and written inside a transaction.
+
+use sqlx::{AssertSqlSafe, PgConnection};
+use tenancy_core::{
+    KeyId, StoreError, StoreErrorKind, TenantId, Timestamp,
+    key::{ApiKey, KeyHandle, SecretHash},
+};
+
+use super::rows::{KEY, key};
+use crate::directory::write::refused;
+
+fn written(key: &ApiKey) -> Written {
+    Written {
+        scopes: key.scopes.iter().map(ToString::to_string).collect(),
+        networks: key
+            .networks
+            .as_slice()
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
+    }
+}
+
+/// The parts of a key that are stored as lists of text.
+struct Written {
+    scopes: Vec<String>,
+    networks: Vec<String>,
+}
+
+fn micros(moment: Option<Timestamp>) -> Option<i64> {
+    moment.map(Timestamp::as_unix_micros)
+}
+
+fn unknown(key: KeyId) -> StoreError {
+    StoreError::new(StoreErrorKind::NotFound, format!("there is no key `{key}`"))
+}
+
+/// A tenant's key, locked until the transaction ends.
+pub(super) async fn locked(
+    connection: &mut PgConnection,
+    tenant: TenantId,
+    id: KeyId,
+) -> Result<ApiKey, StoreError> {
+    let one = format!(
+        "SELECT {KEY} FROM tenancy.api_keys AS k WHERE k.tenant_id = $1 AND k.id = $2 FOR UPDATE"
+    );
+    let row = sqlx::query(AssertSqlSafe(one))
+        .bind(tenant.as_uuid())
+        .bind(id.as_uuid())
+        .fetch_optional(connection)
+        .await
+        .map_err(refused)?;
+    key(&row.ok_or_else(|| unknown(id))?).map_err(StoreError::unavailable)
+}
+
+pub(super) async fn insert(connection: &mut PgConnection, key: &ApiKey) -> Result<(), StoreError> {
+    let Written { scopes, networks } = written(key);
+    let digest = key.verifier.digest();
+    sqlx::query(
+        "INSERT INTO tenancy.api_keys
+             (id, tenant_id, creator, environment, name, scopes, project_id, networks, metadata,
+              digest, digest_version, created_at, expires_at, overlap_until, successor, disabled,
+              revoked_at, last_used_at, handle, secret_hash)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11,
+              timestamptz 'epoch' + $12 * interval '1 microsecond',
+              timestamptz 'epoch' + $13 * interval '1 microsecond',
+              timestamptz 'epoch' + $14 * interval '1 microsecond', $15, $16,
+              timestamptz 'epoch' + $17 * interval '1 microsecond',
+              timestamptz 'epoch' + $18 * interval '1 microsecond', $19, $20)",
+    )
+    .bind(key.id.as_uuid())
+    .bind(key.tenant.as_uuid())
+    .bind(key.creator.as_uuid())
+    .bind(key.environment.as_str())
+    .bind(&key.name)
+    .bind(scopes)
+    .bind(key.project.map(|project| project.as_uuid()))
+    .bind(networks)
+    .bind(sqlx::types::Json(&key.metadata))
+    .bind(digest.map(|digest| digest.as_bytes().as_slice()))
+    .bind(digest.map(|digest| i64::from(digest.version())))
+    .bind(key.created_at.as_unix_micros())
+    .bind(micros(key.expires_at))
+    .bind(micros(key.overlap_until))
+    .bind(key.successor.map(|successor| successor.as_uuid()))
+    .bind(key.disabled)
+    .bind(micros(key.revoked_at))
+    .bind(micros(key.last_used_at))
+    .bind(key.verifier.handle().map(KeyHandle::as_str))
+    .bind(key.verifier.hash().map(SecretHash::as_str))
+    .execute(connection)
+    .await
+    .map_err(refused)?;
+    Ok(())
+}
+
+/// Writes what may change about a key that is there.
+pub(super) async fn update(connection: &mut PgConnection, key: &ApiKey) -> Result<(), StoreError> {
+    let Written { scopes, networks } = written(key);
+    sqlx::query(
+        "UPDATE tenancy.api_keys SET name = $2, scopes = $3, networks = $4, metadata = $5,
+             overlap_until = timestamptz 'epoch' + $6 * interval '1 microsecond', successor = $7,
+             disabled = $8, revoked_at = timestamptz 'epoch' + $9 * interval '1 microsecond'
+         WHERE id = $1",
+    )
+    .bind(key.id.as_uuid())
+    .bind(&key.name)
+    .bind(scopes)
+    .bind(networks)
+    .bind(sqlx::types::Json(&key.metadata))
+    .bind(micros(key.overlap_until))
+    .bind(key.successor.map(|successor| successor.as_uuid()))
+    .bind(key.disabled)
+    .bind(micros(key.revoked_at))
+    .execute(connection)
+    .await
+    .map_err(refused)?;
+    Ok(())
+}
