@@ -20,6 +20,7 @@ mod remote;
 mod rights;
 mod roca;
 mod signing;
+mod small_order;
 mod source;
 mod spki;
 mod token;

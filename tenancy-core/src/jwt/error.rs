@@ -28,6 +28,8 @@ pub enum KeyErrorKind {
     RsaSize,
     /// The RSA modulus was made by a generator whose keys can be factored (CVE-2017-15361).
     RsaWeak,
+    /// The Ed25519 point is of small order: anyone can sign under it.
+    SmallOrder,
 }
 
 impl KeyError {

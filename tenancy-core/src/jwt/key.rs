@@ -7,7 +7,7 @@ use jsonwebtoken::{DecodingKey, crypto::aws_lc};
 use super::{
     algorithm::{Algorithm, KeyKind},
     error::{KeyError, KeyErrorKind as Kind},
-    roca,
+    roca, small_order,
     spki::{self, PublicKey},
 };
 
@@ -100,7 +100,7 @@ impl VerificationKey {
     /// [`KeyError`] if the text holds no such key, a private key or a certificate; if
     /// the key is of another kind or on another curve than the algorithm takes; if an RSA key has
     /// fewer than 2048 or more than 8192 bits, an exponent below 3, or comes from a generator
-    /// known to be broken. A point that is not on its curve is not noticed here; such a key
+    /// known to be broken; if an Ed25519 point is of small order. A point that is not on its curve is not noticed here; such a key
     /// verifies nothing.
     pub fn pem(algorithm: Algorithm, pem: impl AsRef<[u8]>) -> Result<Self, KeyError> {
         if algorithm.is_symmetric() {
@@ -119,7 +119,7 @@ impl VerificationKey {
         }
         let key = match public.kind {
             KeyKind::Rsa => rsa(&public.bytes)?,
-            KeyKind::Ed25519 => DecodingKey::from_ed_der(&public.bytes),
+            KeyKind::Ed25519 => ed25519(&public.bytes)?,
             KeyKind::P256 | KeyKind::P384 | KeyKind::Secret { .. } => {
                 DecodingKey::from_ec_der(&public.bytes)
             }
@@ -190,6 +190,16 @@ fn rsa(der: &[u8]) -> Result<DecodingKey, KeyError> {
         ));
     }
     Ok(DecodingKey::from_rsa_raw_components(&modulus, &exponent))
+}
+
+fn ed25519(point: &[u8]) -> Result<DecodingKey, KeyError> {
+    if small_order::is_point(point) {
+        return Err(KeyError::new(
+            Kind::SmallOrder,
+            "the Ed25519 key is a point of small order, under which anyone can sign; make a new one",
+        ));
+    }
+    Ok(DecodingKey::from_ed_der(point))
 }
 
 fn wrong_kind(algorithm: Algorithm, got: KeyKind) -> KeyError {

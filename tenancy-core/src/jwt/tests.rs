@@ -3,10 +3,12 @@
 mod config;
 mod cookbook;
 mod corpora;
+mod headers;
 mod issuers;
 mod keys;
 mod laws;
 mod mapping;
+mod material;
 mod minting;
 mod mutations;
 mod probes;

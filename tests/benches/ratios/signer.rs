@@ -28,7 +28,7 @@ pub(crate) struct Signer {
 }
 
 enum Pair {
-    Secret(hmac::Key),
+    Secret(Box<hmac::Key>),
     Rsa(RsaKeyPair, &'static dyn RsaEncoding),
     Ec(EcdsaKeyPair),
     Ed(Ed25519KeyPair),
@@ -42,7 +42,7 @@ impl Signer {
         [
             of(
                 Algorithm::HS256,
-                Pair::Secret(hmac::Key::new(hmac::HMAC_SHA256, &SECRET)),
+                Pair::Secret(Box::new(hmac::Key::new(hmac::HMAC_SHA256, &SECRET))),
             ),
             of(Algorithm::RS256, Pair::Rsa(rsa(), &RSA_PKCS1_SHA256)),
             of(Algorithm::PS256, Pair::Rsa(rsa(), &RSA_PSS_SHA256)),

@@ -176,3 +176,23 @@ fn an_issuer_is_bound_by_id_or_slug() {
     let slug: crate::Slug = "acme".parse().unwrap();
     assert!(builder(Algorithm::HS256).bound_to(slug).build().is_ok());
 }
+
+#[test]
+fn an_audience_counts_for_its_own_issuer_only() {
+    const ELSEWHERE: &str = "https://reports.example.com";
+    let key = VerificationKey::hmac(Algorithm::HS256, keys::SECRET).unwrap();
+    let theirs = JwtAuthenticator::builder(OTHER, ELSEWHERE).key(key);
+    let issuers = JwtIssuers::new();
+    issuers.add(authenticator()).unwrap();
+    issuers.add(theirs.build().unwrap()).unwrap();
+    for (issuer, audience, said) in [
+        (ISSUER, AUDIENCE, "accepted"),
+        (OTHER, ELSEWHERE, "accepted"),
+        (ISSUER, ELSEWHERE, "token-audience"),
+        (OTHER, AUDIENCE, "token-audience"),
+    ] {
+        let claims = json!({ "iss": issuer, "aud": audience, "sub": USER, "exp": NOW + 600 });
+        let token = hs256(HEADER, claims.to_string());
+        assert_eq!(said_by(&issuers, &token), said, "{issuer} for {audience}");
+    }
+}

@@ -6,7 +6,7 @@ use super::*;
 use crate::MAX_CREDENTIAL_LEN;
 
 #[test]
-fn repeated_names_are_refused_on_every_level() {
+fn repeated_claims_and_header_parameters_are_refused_on_every_level() {
     let good = claims().to_string();
     let more = |member: &str| good.replacen('{', &format!("{{{member},"), 1);
     for member in [
@@ -62,7 +62,7 @@ fn a_payload_is_one_json_object_in_utf_8() {
 }
 
 #[test]
-fn the_text_of_a_token_has_one_spelling() {
+fn padding_blanks_and_other_spellings_of_a_token_are_refused() {
     let token = hs256(HEADER, claims().to_string());
     let [header, payload, signature] = *token.split('.').collect::<Vec<_>>() else {
         panic!("a token has three parts");
@@ -140,7 +140,59 @@ fn the_text_of_a_token_has_one_spelling() {
 }
 
 #[test]
-fn a_long_token_is_refused_unread() {
+fn a_byte_outside_the_alphabet_is_refused_wherever_it_stands() {
+    let token = hs256(HEADER, claims().to_string());
+    let (first, second) = (token.find('.').unwrap(), token.rfind('.').unwrap());
+    for byte in 0..=0x7f_u8 {
+        let letter = char::from(byte);
+        if letter.is_ascii_alphanumeric() || "-_.".contains(letter) {
+            continue;
+        }
+        for at in [2, first, first + 1, second, second + 1, token.len()] {
+            let mut changed = token.clone();
+            changed.insert(at, letter);
+            assert_eq!(outcome(&changed), "token-malformed", "{letter:?} at {at}");
+        }
+    }
+}
+
+#[test]
+fn only_the_compact_serialization_is_read() {
+    let token = hs256(HEADER, claims().to_string());
+    let [header, payload, signature] = *token.split('.').collect::<Vec<_>>() else {
+        panic!("a token has three parts");
+    };
+    let one = json!({ "protected": header, "signature": signature });
+    for json in [
+        json!({ "payload": payload, "protected": header, "signature": signature }),
+        json!({ "payload": payload, "signatures": [one] }),
+    ] {
+        assert_eq!(outcome(&json.to_string()), "not-mine", "{json}");
+        assert_eq!(outcome(&base64(json.to_string())), "not-mine", "{json}");
+    }
+}
+
+/// Deriving the key of such a token would take as long as its sender likes (RFC 8725bis §3.13), and
+/// so may unpacking its payload (§3.15).
+#[test]
+fn an_encrypted_token_is_refused_before_anything_is_derived_or_unpacked() {
+    for header in [
+        r#"{"alg":"PBES2-HS256+A128KW","enc":"A128GCM","p2s":"AAAA","p2c":4294967295}"#,
+        r#"{"alg":"dir","enc":"A256GCM","zip":"DEF"}"#,
+        r#"{"alg":"RSA1_5","enc":"A128CBC-HS256"}"#,
+    ] {
+        let five = format!("{}.AAAA.AAAA.AAAA.AAAA", base64(header));
+        assert_eq!(outcome(&five), "token-encrypted", "{header}");
+        let three = hs256(header, claims().to_string());
+        assert!(
+            ["token-encrypted", "token-compressed"].contains(&outcome(&three)),
+            "{header}"
+        );
+    }
+}
+
+#[test]
+fn a_token_of_more_than_8_kib_is_refused_unread() {
     let pad = |len: usize| hs256(HEADER, claims_with("pad", json!("x".repeat(len))));
     let (mut fits, mut len) = (pad(1), 1);
     while pad(len + 1).len() <= MAX_CREDENTIAL_LEN {

@@ -124,7 +124,7 @@ async fn every_bad_key_gets_the_same_answer_and_no_difference_is_visible_outside
 }
 
 /// CRC-32 in base62, written again from its definition.
-fn checksum(text: &str) -> String {
+pub(super) fn checksum(text: &str) -> String {
     let mut crc = u32::MAX;
     for byte in text.bytes() {
         crc ^= u32::from(byte);
