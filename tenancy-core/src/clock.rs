@@ -117,7 +117,7 @@ fn civil_from_days(days: i64) -> (i64, i64, i64) {
 
 /// Where the engine reads the time.
 ///
-/// Tests use [`ManualClock`] and advance it; nothing in this family of crates sleeps to prove time.
+/// Tests use `ManualClock` and advance it; nothing in this family of crates sleeps to prove time.
 pub trait Clock: Send + Sync + fmt::Debug {
     /// The current moment.
     fn now(&self) -> Timestamp;

@@ -104,7 +104,7 @@ pub trait KeyDirectory: Send + Sync {
 ///
 /// Part of the directory that the engine reads: each call is one transaction, and all but the last
 /// two advance the generation of every tenant they concern in it, so that the
-/// [feed](crate::GenerationFeed) tells. [`conformance::keys`](crate::conformance::keys) checks
+/// [feed](crate::GenerationFeed) tells. `conformance::keys` (feature `testing`) checks
 /// all of this.
 ///
 /// # Security
