@@ -1,7 +1,5 @@
 //! Every way to the log: events and spans of `tracing`, records of `log`.
 
-use std::fmt::Write as _;
-
 use tracing::{
     Event, Level, Subscriber,
     span::{Attributes, Id, Record},
@@ -58,7 +56,7 @@ impl log::Log for Records {
     }
 
     fn log(&self, record: &log::Record<'_>) {
-        let mut line = Line {
+        write(Line {
             level: match record.level() {
                 log::Level::Error => Level::ERROR,
                 log::Level::Warn => Level::WARN,
@@ -67,10 +65,8 @@ impl log::Log for Records {
                 log::Level::Trace => Level::TRACE,
             },
             target: record.target().to_owned(),
-            text: String::new(),
-        };
-        let _ = write!(line.text, "message={} ", record.args());
-        write(line);
+            fields: vec![("message", record.args().to_string())],
+        });
     }
 
     fn flush(&self) {}

@@ -1,9 +1,6 @@
 //! What was logged, as text.
 
-use std::{
-    error::Error,
-    fmt::{Debug, Write as _},
-};
+use std::{error::Error, fmt};
 
 use tracing::{
     Level, Metadata,
@@ -18,8 +15,8 @@ pub struct Line {
     pub level: Level,
     /// Who logs.
     pub target: String,
-    /// The fields, `name=value`, with a space after each.
-    pub text: String,
+    /// Names and values, an error's sources under its name.
+    pub fields: Vec<(&'static str, String)>,
 }
 
 impl Line {
@@ -27,26 +24,29 @@ impl Line {
         Self {
             level: *metadata.level(),
             target: metadata.target().to_owned(),
-            text: String::new(),
+            fields: Vec::new(),
         }
-    }
-
-    fn push(&mut self, name: &str, value: impl Debug) {
-        // Writing to a string fails only if a `Debug` of somebody's does.
-        let _ = write!(self.text, "{name}={value:?} ");
     }
 }
 
 impl Visit for Line {
-    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        self.push(field.name(), value);
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.fields.push((field.name(), format!("{value:?}")));
     }
 
     fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
         let mut error = Some(value);
         while let Some(cause) = error {
-            self.push(field.name(), format_args!("{cause}"));
+            self.fields.push((field.name(), cause.to_string()));
             error = cause.source();
         }
+    }
+}
+
+impl fmt::Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.level, self.target)?;
+        let mut fields = self.fields.iter();
+        fields.try_for_each(|(name, value)| write!(f, " {name}={value}"))
     }
 }

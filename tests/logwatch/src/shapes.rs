@@ -11,22 +11,27 @@ const BEARER: usize = 20;
 /// Digits behind the environment of an API key: id, `_`, secret and checksum.
 const KEY_TAIL: usize = 22 + 1 + 49;
 
-/// The first secret in a text: its kind, and where it begins.
-pub(crate) fn find(text: &str) -> Option<(&'static str, usize)> {
+/// The kind of the first secret in a text.
+pub(crate) fn find(text: &str) -> Option<&'static str> {
     let bytes = text.as_bytes();
     bytes.iter().enumerate().find_map(|(at, byte)| {
         let rest = bytes.get(at..)?;
-        let kind = match byte {
-            b'e' if is_token(rest) => "a signed token",
-            b'B' | b'b' if is_bearer(rest) => "a bearer credential",
-            b'-' if is_private_key(rest) => "a private key",
-            b'$' if rest.starts_with(b"$argon2") => "an Argon2 hash",
-            b'_' => return key_around(text, at).map(|start| ("an API key", start)),
-            b':' if is_password_in_url(rest) => "a password in a URL",
-            _ => return None,
-        };
-        Some((kind, at))
+        match byte {
+            b'e' if is_token(rest) => Some("a signed token"),
+            b'B' | b'b' if is_bearer(rest) => Some("a bearer credential"),
+            b'-' if is_private_key(rest) => Some("a private key"),
+            b'$' if rest.starts_with(b"$argon2") => Some("an Argon2 hash"),
+            b'_' if key_around(text, at).is_some() => Some("an API key"),
+            b':' if is_password_in_url(rest) => Some("a password in a URL"),
+            _ => None,
+        }
     })
+}
+
+/// Whether all of a text is an API key.
+pub(crate) fn is_key(text: &str) -> bool {
+    let at = text.find('_').unwrap_or_default();
+    key_around(text, at) == Some(text)
 }
 
 /// How many bytes at the start are of this kind.
@@ -73,10 +78,13 @@ fn is_password_in_url(rest: &[u8]) -> bool {
     user.is_some_and(|user| run(user, |byte| byte != b':') + 1 < user.len())
 }
 
-/// Where a key starts that has `_live_`, or another environment, here: one whose checksum fits.
-fn key_around(text: &str, at: usize) -> Option<usize> {
+/// The key that has `_live_`, or another environment, here: one whose checksum fits.
+fn key_around(text: &str, at: usize) -> Option<&str> {
     let (before, rest) = (text.get(..at)?, text.get(at + 1..)?);
-    let of = |environment: &Environment| rest.starts_with(&format!("{}_", environment.as_str()));
+    let of = |environment: &Environment| {
+        let rest = rest.strip_prefix(environment.as_str());
+        rest.is_some_and(|rest| rest.starts_with('_'))
+    };
     let environment = Environment::ALL.into_iter().find(of)?;
     let end = at + 1 + environment.as_str().len() + 1 + KEY_TAIL;
     // What stands before the brand may look like a part of it, as in `\nacme_live_…`; the checksum
@@ -84,6 +92,7 @@ fn key_around(text: &str, at: usize) -> Option<usize> {
     (2..=12).find_map(|length| {
         let start = before.len().checked_sub(length)?;
         let format = KeyFormat::new(before.get(start..)?, environment).ok()?;
-        format.read(text.get(start..end)?).ok().map(|_| start)
+        let key = text.get(start..end)?;
+        format.read(key).is_ok().then_some(key)
     })
 }

@@ -7,6 +7,8 @@ use base64::{
     engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD},
 };
 
+use crate::shapes::is_key;
+
 /// Shorter ones would be found in places where they are none.
 pub(crate) const SHORTEST: usize = 8;
 
@@ -47,10 +49,10 @@ impl Told {
         new
     }
 
-    /// Where the first secret in an [`unescaped`] text begins.
-    pub(crate) fn find(&self, text: &str) -> Option<usize> {
+    /// Whether there is one in an [`unescaped`] text.
+    pub(crate) fn is_in(&self, text: &str) -> bool {
         let bytes = text.as_bytes();
-        bytes.windows(LEAD).enumerate().position(|(at, window)| {
+        bytes.windows(LEAD).enumerate().any(|(at, window)| {
             let Some(lead) = window.first_chunk::<LEAD>() else {
                 return false;
             };
@@ -76,15 +78,12 @@ fn place(lead: &[u8; LEAD]) -> (usize, u64) {
 ///
 /// The rest is logged rightly: the start of a key names it, and a token's claims are no secret.
 pub(crate) fn secret_part(text: &str) -> &str {
-    if let Some((_, signature)) = text
-        .starts_with("eyJ")
-        .then(|| text.rsplit_once('.'))
-        .flatten()
-    {
-        return signature;
+    match text.rsplit_once('.') {
+        Some((_, signature)) if text.starts_with("eyJ") => return signature,
+        _ => {}
     }
-    match crate::shapes::find(text) {
-        Some(("an API key", 0)) => text.rsplit_once('_').map_or(text, |(_, secret)| secret),
+    match text.rsplit_once('_') {
+        Some((_, secret)) if is_key(text) => secret,
         _ => text,
     }
 }

@@ -21,6 +21,9 @@ use crate::{
 /// of what it made at once; what is between is the statements that stored it.
 const RECENT: usize = 4096;
 
+/// The kind of what [`issued`] told of.
+const TOLD_OF: &str = "what was told of";
+
 static WATCHED: Mutex<Watched> = Mutex::new(Watched::new());
 static STARTED: Once = Once::new();
 
@@ -103,7 +106,7 @@ pub fn issued(secret: impl AsRef<[u8]>) {
     let mut alone = Told::default();
     alone.add(secret);
     for line in &watched.recent {
-        search(line, |text| alone.find(text).map(told_of));
+        search(line, |text| alone.is_in(text).then_some(TOLD_OF));
     }
 }
 
@@ -133,9 +136,9 @@ pub(crate) fn write(line: Line) {
     }
     let mut watched = watched();
     watched.seen.lines += 1;
-    search(&line, |text| {
-        let told = watched.told.as_ref().and_then(|told| told.find(text));
-        told.map(told_of).or_else(|| shapes::find(text))
+    search(&line, |text| match &watched.told {
+        Some(told) if told.is_in(text) => Some(TOLD_OF),
+        _ => shapes::find(text),
     });
     if line.target.starts_with("tenancy") {
         watched.ours.push(line.clone());
@@ -146,23 +149,16 @@ pub(crate) fn write(line: Line) {
     watched.recent.push_back(line);
 }
 
-const fn told_of(at: usize) -> (&'static str, usize) {
-    ("what was told of", at)
-}
-
 /// Ends the process if there is a secret in the line; says where, and not what.
-fn search(line: &Line, find: impl FnOnce(&str) -> Option<(&'static str, usize)>) {
-    let text = unescaped(&line.text);
-    let Some((kind, at)) = find(&text) else {
-        return;
-    };
-    let before = text.get(..at).unwrap_or_default();
-    let field = before.rsplit(' ').find_map(|word| word.split_once('='));
-    let (field, _) = field.unwrap_or_default();
-    end(&format!(
-        "a secret was logged: {kind}, in the field `{field}` of `{}` at {}",
-        line.target, line.level
-    ));
+fn search(line: &Line, find: impl Fn(&str) -> Option<&'static str>) {
+    for (field, value) in &line.fields {
+        if let Some(kind) = find(&unescaped(value)) {
+            end(&format!(
+                "a secret was logged: {kind}, in the field `{field}` of `{}` at {}",
+                line.target, line.level
+            ));
+        }
+    }
 }
 
 /// Ends the process at once, whichever thread notices.
