@@ -35,6 +35,9 @@ pub const AUDIENCE: &str = "notes";
 /// The secret under which the tokens are signed (HS256).
 pub const SECRET: &[u8] = b"an HS256 secret that only the tests know";
 
+/// The pepper of the keys that the suites issue.
+pub const PEPPER: &[u8] = b"a pepper that only the tests know";
+
 /// The password of the app and the system login, where the server asks for one.
 pub const PASSWORD: &str = "only for tests";
 
@@ -96,7 +99,7 @@ impl Notes {
         clock: Arc<dyn Clock>,
         options: impl FnOnce(TenancyBuilder) -> TenancyBuilder,
     ) -> anyhow::Result<Self> {
-        for secret in [SECRET, PASSWORD.as_bytes()] {
+        for secret in [SECRET, PEPPER, PASSWORD.as_bytes()] {
             logwatch::issued(secret);
         }
         let database = server.database(&TEMPLATE).await?;

@@ -28,4 +28,4 @@ mod watched;
 
 pub use capture::{Watch, layer};
 pub use line::Line;
-pub use watched::{Seen, issued, look_away, mark, ours_since, seen, watch};
+pub use watched::{Seen, issued, issued_key, look_away, mark, ours_since, seen, watch};

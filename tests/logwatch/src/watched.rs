@@ -1,12 +1,13 @@
 //! The watch of this process: one, whoever asks for it, and it does not stop.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeSet, VecDeque},
     io::Write as _,
     process,
     sync::{Mutex, MutexGuard, Once, PoisonError},
 };
 
+use tenancy_core::key::IssuedKey;
 use tracing_subscriber::layer::SubscriberExt as _;
 
 use crate::{
@@ -35,11 +36,13 @@ struct Watched {
 }
 
 /// What has been looked at, so that a test can tell that it was not nothing.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct Seen {
     /// Lines that were searched.
     pub lines: usize,
+    /// The crates that logged them, by the first part of their targets.
+    pub crates: BTreeSet<String>,
     /// Secrets that they were searched for.
     pub secrets: usize,
 }
@@ -52,6 +55,7 @@ impl Watched {
             ours: Vec::new(),
             seen: Seen {
                 lines: 0,
+                crates: BTreeSet::new(),
                 secrets: 0,
             },
         }
@@ -110,10 +114,18 @@ pub fn issued(secret: impl AsRef<[u8]>) {
     }
 }
 
+/// Tells of an API key: its text, and what is stored of it.
+pub fn issued_key(key: &IssuedKey) {
+    issued(key.expose());
+    if let Some(digest) = key.record().verifier.digest() {
+        issued(digest.as_bytes());
+    }
+}
+
 /// What has been looked at so far.
 #[must_use]
 pub fn seen() -> Seen {
-    watched().seen
+    watched().seen.clone()
 }
 
 /// A place in what the library itself has logged by now.
@@ -136,6 +148,10 @@ pub(crate) fn write(line: Line) {
     }
     let mut watched = watched();
     watched.seen.lines += 1;
+    let name = line.target.split("::").next().unwrap_or_default();
+    if !watched.seen.crates.contains(name) {
+        watched.seen.crates.insert(name.to_owned());
+    }
     search(&line, |text| match &watched.told {
         Some(told) if told.is_in(text) => Some(TOLD_OF),
         _ => shapes::find(text),
@@ -164,6 +180,6 @@ fn search(line: &Line, find: impl Fn(&str) -> Option<&'static str>) {
 /// Ends the process at once, whichever thread notices.
 fn end(why: &str) -> ! {
     // Past the test runner, which hides what tests print.
-    let _ = writeln!(std::io::stderr(), "LOGWATCH: {why}");
+    let _ = std::io::stderr().write_all(format!("LOGWATCH: {why}\n").as_bytes());
     process::abort();
 }
