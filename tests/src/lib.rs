@@ -24,6 +24,8 @@
 //! # }
 //! ```
 //!
+//! Whoever starts a server has the whole process's log searched for secrets: see [`logwatch`].
+//!
 //! # Which server
 //!
 //! [`Version::Default`] is the server at `DATABASE_URL` when that variable is set. Otherwise it is a
@@ -61,6 +63,7 @@ pub use postgres::{
 pub use proxy::DelayProxy;
 pub use random::{Random, long, seed};
 pub use serving::{Framework, Serving};
+pub use tenancy_logwatch as logwatch;
 
 /// The README's code compiles.
 #[cfg(doctest)]

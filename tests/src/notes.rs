@@ -26,7 +26,7 @@ use tenancy_sqlx::{
 };
 use uuid::Uuid;
 
-use crate::{DelayProxy, Server, Template, TestDatabase};
+use crate::{DelayProxy, Server, Template, TestDatabase, logwatch};
 
 /// The issuer of the tokens that the engine takes.
 pub const ISSUER: &str = "https://login.example.com";
@@ -34,6 +34,9 @@ pub const ISSUER: &str = "https://login.example.com";
 pub const AUDIENCE: &str = "notes";
 /// The secret under which the tokens are signed (HS256).
 pub const SECRET: &[u8] = b"an HS256 secret that only the tests know";
+
+/// The pepper of the keys that the suites issue.
+pub const PEPPER: &[u8] = b"a pepper that only the tests know";
 
 /// The password of the app and the system login, where the server asks for one.
 pub const PASSWORD: &str = "only for tests";
@@ -44,6 +47,7 @@ pub static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 /// A database with the schema `tenancy` and the application's tables.
 pub const TEMPLATE: Template = Template::new("notes", |options| {
     Box::pin(async move {
+        logwatch::issued(PASSWORD);
         let mut admin: PgConnection = sqlx::ConnectOptions::connect(&options).await?;
         Installer::new()
             .passwords(PASSWORD, PASSWORD)
@@ -95,6 +99,9 @@ impl Notes {
         clock: Arc<dyn Clock>,
         options: impl FnOnce(TenancyBuilder) -> TenancyBuilder,
     ) -> anyhow::Result<Self> {
+        for secret in [SECRET, PEPPER, PASSWORD.as_bytes()] {
+            logwatch::issued(secret);
+        }
         let database = server.database(&TEMPLATE).await?;
         let system =
             SystemPool::connect_with(database.options_as("tenancy_system", Some(PASSWORD))).await?;
@@ -382,9 +389,7 @@ pub fn token(user: UserId) -> anyhow::Result<String> {
     let expires = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs() + 3600;
     let claims = serde_json::json!({ "iss": ISSUER, "aud": AUDIENCE, "sub": user, "exp": expires });
     let key = jsonwebtoken::EncodingKey::from_secret(SECRET);
-    Ok(jsonwebtoken::encode(
-        &jsonwebtoken::Header::default(),
-        &claims,
-        &key,
-    )?)
+    let token = jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &key)?;
+    logwatch::issued(&token);
+    Ok(token)
 }

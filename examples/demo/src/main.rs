@@ -8,7 +8,7 @@ mod walk;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
-use tenancy_tests::{Server, Template, Version};
+use tenancy_tests::{Server, Template, Version, logwatch};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -23,6 +23,8 @@ async fn main() -> ExitCode {
 
 async fn run() -> anyhow::Result<()> {
     let options = Options::read()?;
+    // A program that walks through the notes, and no test.
+    logwatch::look_away();
     let server = Server::start(Version::Default).await?;
     let database = server.database(&Template::empty()).await?;
     let outcome = play(&options, &database).await;

@@ -35,6 +35,8 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn new() -> Self {
+        tenancy_logwatch::watch();
+        tenancy_logwatch::issued(SECRET);
         let directory = MemoryDirectory::new();
         let member = UserId::new();
         for slug in ["acme", "globex"] {
@@ -71,6 +73,7 @@ impl World {
         let claims = json!({ "iss": ISSUER, "aud": "notes", "sub": self.member, "exp": now + 300 });
         let key = jsonwebtoken::EncodingKey::from_secret(SECRET);
         let token = jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &key).unwrap();
+        tenancy_logwatch::issued(&token);
         TestRequest::with_uri(uri)
             .insert_header(("authorization", format!("Bearer {token}")))
             .insert_header(("x-tenant", tenant))

@@ -33,6 +33,7 @@ pub(crate) fn format() -> KeyFormat {
 }
 
 pub(crate) fn hasher() -> HmacKeyHasher {
+    tenancy_logwatch::issued(PEPPER);
     HmacKeyHasher::new(Pepper::new(1, PEPPER).unwrap())
 }
 
@@ -63,7 +64,9 @@ pub(crate) fn alices(w: &World) -> NewKey {
 }
 
 pub(crate) async fn issue(w: &World, new: NewKey) -> IssuedKey {
-    w.tenancy.keys().unwrap().issue(new).await.unwrap()
+    let key = w.tenancy.keys().unwrap().issue(new).await.unwrap();
+    tenancy_logwatch::issued_key(&key);
+    key
 }
 
 pub(crate) fn with(key: &IssuedKey) -> FakeRequest {

@@ -47,6 +47,8 @@ impl World {
     pub(crate) async fn over(
         options: impl FnOnce(SwitchedDirectory, TenancyBuilder) -> TenancyBuilder,
     ) -> Self {
+        tenancy_logwatch::watch();
+        tenancy_logwatch::issued(SECRET);
         let directory = SwitchedDirectory::new(MemoryDirectory::new());
         let clock = Arc::new(ManualClock::now_frozen());
         let audit = Arc::new(MemoryAuditSink::new(1_000));
@@ -154,6 +156,7 @@ pub(crate) fn sign(claims: &serde_json::Value) -> String {
     let signature = signer.sign(message.as_bytes());
     let signature =
         base64::Engine::encode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, signature);
+    tenancy_logwatch::issued(&signature);
     format!("{message}.{signature}")
 }
 

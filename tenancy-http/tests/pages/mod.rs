@@ -63,6 +63,8 @@ impl World {
     }
 
     async fn with(policy: CorsPolicy) -> Self {
+        tenancy_logwatch::watch();
+        tenancy_logwatch::issued(SECRET);
         let directory = SwitchedDirectory::new(MemoryDirectory::new());
         let key = VerificationKey::hmac(Algorithm::HS256, SECRET).unwrap();
         let tokens = JwtAuthenticator::builder(ISSUER, "notes").key(key);
@@ -155,6 +157,7 @@ impl Ask {
         let claims = json!({ "iss": ISSUER, "aud": "notes", "sub": user, "exp": end });
         let key = jsonwebtoken::EncodingKey::from_secret(SECRET);
         let token = jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &key).unwrap();
+        tenancy_logwatch::issued(&token);
         self.with("authorization", &format!("Bearer {token}"))
     }
 }

@@ -42,8 +42,10 @@ impl Installer {
     /// Sets the passwords of the app and the system login.
     ///
     /// # Security
-    /// They travel in an `ALTER ROLE` statement, which a server that logs statements writes to its
-    /// log; create the logins beforehand where that matters.
+    /// The installation sends them as parameters of a statement, so that sqlx logs none; a server
+    /// that logs parameters writes them to its log. [`merged`](Self::merged) and
+    /// [`emit`](Self::emit) have them in their text, which sqlx logs at `debug`, or at `warn` when a
+    /// statement takes more than a second. Create the logins beforehand where that matters.
     pub fn passwords(mut self, app: &str, system: &str) -> Self {
         self.passwords = Passwords {
             app: Some(Zeroizing::new(app.to_owned())),
@@ -148,12 +150,12 @@ impl Installer {
     async fn create_roles(&self, connection: &mut PgConnection) -> Result<(), InstallError> {
         let step = "creating the roles";
         let sql = format!(
-            "BEGIN; {LOCK} {}{} COMMIT",
+            "{LOCK} {}{} COMMIT",
             self.roles.create_sql(&self.passwords),
             self.roles.schema_sql()
         );
         let mut tries = 10;
-        while let Err(error) = connection.execute(AssertSqlSafe(sql.clone())).await {
+        while let Err(error) = self.begin_and_run(connection, sql.clone()).await {
             connection
                 .execute("ROLLBACK")
                 .await
@@ -179,13 +181,30 @@ impl Installer {
         Ok(())
     }
 
+    /// Begins a transaction that knows the passwords, and runs what ends with its COMMIT.
+    async fn begin_and_run(&self, connection: &mut PgConnection, sql: String) -> sqlx::Result<()> {
+        connection.execute("BEGIN").await?;
+        if let (Some(app), Some(system)) = (&self.passwords.app, &self.passwords.system) {
+            let to_settings = AssertSqlSafe(Passwords::to_settings("$1", "$2"));
+            let to_settings = sqlx::query(to_settings)
+                .persistent(false)
+                .bind(app.as_str());
+            connection
+                .execute(to_settings.bind(system.as_str()))
+                .await?;
+        }
+        connection.execute(AssertSqlSafe(sql)).await?;
+        Ok(())
+    }
+
     pub(super) fn names(&self) -> &Roles {
         &self.roles
     }
 
     pub(super) fn roles_sql(&self) -> String {
         format!(
-            "{}{}",
+            "{}{}{}",
+            self.passwords.as_text(),
             self.roles.create_sql(&self.passwords),
             self.roles.schema_sql()
         )

@@ -41,6 +41,27 @@ impl fmt::Debug for Passwords {
     }
 }
 
+impl Passwords {
+    /// Puts the passwords where [`Roles::create_sql`] reads them, for the rest of the transaction.
+    ///
+    /// With parameters (`$1`, `$2`) in the place of the literals, whoever logs statements logs no
+    /// password.
+    pub(super) fn to_settings(app: &str, system: &str) -> String {
+        format!(
+            "SELECT set_config('tenancy.app_password', {app}, true), \
+             set_config('tenancy.system_password', {system}, true)"
+        )
+    }
+
+    /// The same as text, for files, which can have no parameters.
+    pub(super) fn as_text(&self) -> String {
+        let (Some(app), Some(system)) = (&self.app, &self.system) else {
+            return String::new();
+        };
+        format!("{};\n", Self::to_settings(&literal(app), &literal(system)))
+    }
+}
+
 impl Roles {
     pub(super) fn check(&self) -> Result<(), InstallError> {
         for name in [&self.owner, &self.app, &self.system] {
@@ -62,7 +83,7 @@ impl Roles {
     }
 
     /// Makes the roles that are missing and records their names; changes none that exist, but for
-    /// a password that is given.
+    /// a password that is given, in a [setting](Passwords::to_settings) of the transaction.
     ///
     /// Roles belong to the whole server, and no lock of one database keeps another's installation
     /// away: creating one that has just appeared is no error.
@@ -84,13 +105,14 @@ impl Roles {
                 ident = quoted(name),
             ));
         }
-        for (name, password) in [
-            (&self.app, &passwords.app),
-            (&self.system, &passwords.system),
+        for (kind, name, password) in [
+            ("app", &self.app, &passwords.app),
+            ("system", &self.system, &passwords.system),
         ] {
-            if let Some(password) = password {
-                let set = format!("ALTER ROLE {} PASSWORD {}", quoted(name), literal(password));
-                sql.push_str(&persistently(&set));
+            if password.is_some() {
+                let set = literal(&format!("ALTER ROLE {} PASSWORD ", quoted(name)));
+                let password = format!("quote_literal(current_setting('tenancy.{kind}_password'))");
+                sql.push_str(&persistently(&format!("{set} || {password}")));
             }
         }
         sql.push_str(&self.membership_sql());
@@ -116,8 +138,8 @@ impl Roles {
              {grant_15}\
              \x20   END IF;\n",
             owner = literal(&self.owner),
-            grant_16 = persistently(&format!("{grant} WITH SET TRUE, INHERIT TRUE")),
-            grant_15 = persistently(&grant),
+            grant_16 = persistently(&literal(&format!("{grant} WITH SET TRUE, INHERIT TRUE"))),
+            grant_15 = persistently(&literal(&grant)),
         )
     }
 
@@ -146,18 +168,22 @@ impl Roles {
 
 /// A statement about roles that is tried again while another installation changes the same role:
 /// PostgreSQL tells that as an internal error, "tuple concurrently updated".
+///
+/// An error is raised anew, because PostgreSQL tells with an error the statement that it is of, and
+/// there may be a password in it.
 fn persistently(statement: &str) -> String {
     format!(
         "    FOR attempt IN 1..20 LOOP\n\
          \x20       BEGIN\n\
-         \x20           EXECUTE {};\n\
+         \x20           EXECUTE {statement};\n\
          \x20           EXIT;\n\
-         \x20       EXCEPTION WHEN internal_error THEN\n\
-         \x20           IF attempt = 20 THEN RAISE; END IF;\n\
+         \x20       EXCEPTION WHEN OTHERS THEN\n\
+         \x20           IF attempt = 20 OR SQLSTATE <> 'XX000' THEN\n\
+         \x20               RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM;\n\
+         \x20           END IF;\n\
          \x20           PERFORM pg_sleep(0.05);\n\
          \x20       END;\n\
-         \x20   END LOOP;\n",
-        literal(statement)
+         \x20   END LOOP;\n"
     )
 }
 
@@ -197,7 +223,12 @@ mod tests {
             system: None,
         };
         assert!(!format!("{passwords:?}").contains("hush"));
-        let sql = Roles::default().create_sql(&passwords);
+        assert!(passwords.as_text().is_empty(), "both or none");
+        let roles = Roles {
+            app: "hush $roles$".into(),
+            ..Roles::default()
+        };
+        let sql = roles.create_sql(&passwords);
         assert!(sql.starts_with("DO $the_roles$\n") && sql.ends_with("\n$the_roles$;\n"));
     }
 }

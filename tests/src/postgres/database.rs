@@ -93,11 +93,14 @@ impl TestDatabase {
 
     /// A connection of the administrator.
     ///
+    /// sqlx logs none of its statements: tests have it set passwords, and what they write themselves
+    /// is not what their logs are searched for. Those of other connections are logged.
+    ///
     /// # Errors
     ///
     /// When the server does not answer.
     pub async fn admin(&self) -> Result<PgConnection, Error> {
-        PgConnection::connect_with(&self.admin_options())
+        PgConnection::connect_with(&self.admin_options().disable_statement_logging())
             .await
             .map_err(Error::sql(format!("cannot connect to {}", self.name)))
     }

@@ -45,13 +45,15 @@ static STARTED: Mutex<Vec<Server>> = Mutex::new(Vec::new());
 impl Server {
     /// The server of this version, started if need be. Later calls get the same one.
     ///
-    /// Wants to be awaited on a tokio runtime, any one.
+    /// Wants to be awaited on a tokio runtime, any one. From the first call on, the process ends when
+    /// it logs a secret ([`logwatch`](crate::logwatch)).
     ///
     /// # Errors
     ///
     /// [`Error::Unavailable`] when this machine has no such PostgreSQL, with the command that mends
     /// it; others when it does not start or, for `DATABASE_URL`, does not answer.
     pub async fn start(version: Version) -> Result<Self, Error> {
+        tenancy_logwatch::watch();
         let given = env::var("DATABASE_URL").ok().filter(|url| !url.is_empty());
         match (version, given) {
             (Version::Default, Some(url)) => {

@@ -14,7 +14,7 @@ use tenancy_core::{
     Timestamp, UserId, conformance, testing::FakeRequest,
 };
 use tenancy_tests::{
-    Server,
+    Server, logwatch,
     notes::{AUDIENCE, ISSUER, Notes, SECRET},
 };
 
@@ -38,7 +38,9 @@ fn token_of(issuer: &str, user: UserId, issued: Timestamp) -> anyhow::Result<Str
     });
     let key = jsonwebtoken::EncodingKey::from_secret(SECRET);
     let header = jsonwebtoken::Header::new(jsonwebtoken::Algorithm::HS256);
-    Ok(jsonwebtoken::encode(&header, &claims, &key)?)
+    let token = jsonwebtoken::encode(&header, &claims, &key)?;
+    logwatch::issued(&token);
+    Ok(token)
 }
 
 /// Asks the engine about a request of a user who names a tenant by its slug.

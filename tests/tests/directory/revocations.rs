@@ -15,7 +15,7 @@ use tenancy_core::{
     testing::FakeRequest,
 };
 use tenancy_tests::{
-    Random, Server, long,
+    Random, Server, logwatch, long,
     notes::{self, Notes},
     seed,
 };
@@ -78,7 +78,7 @@ impl Loss {
 /// Keys `notes_live_…` in the database of the notes, and an engine of its own over them.
 fn engine_with_keys(notes: &Notes) -> anyhow::Result<Tenancy> {
     let format = KeyFormat::new("notes", Environment::Live)?;
-    let hasher = HmacKeyHasher::new(Pepper::new(1, b"a pepper that only the tests know")?);
+    let hasher = HmacKeyHasher::new(Pepper::new(1, notes::PEPPER)?);
     let keys = ApiKeys::new(format, hasher, notes.directory.clone());
     let builder = notes::builder(notes.directory.clone())?;
     Ok(builder.clock(Arc::new(SystemClock)).keys(keys).build()?)
@@ -130,6 +130,7 @@ async fn after_a_revocation_has_returned_no_request_is_admitted() -> anyhow::Res
             let loss = *random.one_of(&LOSSES).unwrap_or(&Loss::KeyRevoked);
             let new = NewKey::new(notes.acme.id, notes.alice, "a key", ["*".parse()?]);
             let key = engine.keys()?.issue(new).await?;
+            logwatch::issued_key(&key);
             // A fresh key, so that its record is being read when it is revoked; or a known one.
             if random.below(3) == 0 {
                 assert!(is_admitted(&engine, key.expose()).await);

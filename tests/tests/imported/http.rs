@@ -102,7 +102,6 @@ async fn a_flood_of_secrets_gets_503_and_a_time_to_wait_and_the_owner_goes_on() 
 #[tokio::test]
 async fn a_poisoned_row_is_refused_and_logged_without_its_hash_or_the_secret() -> anyhow::Result<()>
 {
-    logs::collect();
     on_every_server(async |notes: &Notes| {
         let tenancy = engine(notes)?;
         import(notes, &tenancy, "4711", LowEntropySecret::new("correcthorse")?).await?;

@@ -15,15 +15,16 @@ use tenancy_core::{
 };
 use tenancy_sqlx::{TenantPool, TenantPoolOptions};
 use tenancy_tests::{
-    Framework, Serving,
-    notes::{Notes, builder},
+    Framework, Serving, logwatch,
+    notes::{Notes, PEPPER, builder},
 };
 
 const NOTES: &str = "SELECT body FROM notes";
 
 /// An engine that takes keys `oldco_4711.correcthorse`, one secret at a time, over the notes.
 pub(crate) fn engine(notes: &Notes) -> anyhow::Result<Tenancy> {
-    let pepper = Pepper::new(1, b"a pepper that only the tests know")?;
+    let pepper = Pepper::new(1, PEPPER)?;
+    logwatch::issued("correcthorse");
     let format = KeyFormat::new("notes", Environment::Live)?;
     let one_at_a_time = SecretHasher::with_parallelism(NonZeroUsize::MIN);
     let imported = ImportedKeys::new(ImportedFormat::separated("oldco_", '.')?)

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use anyhow::Context as _;
 use serde_json::json;
 use tenancy_core::{Clock, ManualClock, UserId};
-use tenancy_tests::notes;
+use tenancy_tests::{logwatch, notes};
 
 use crate::{keys, scenario::Credential};
 
@@ -63,6 +63,8 @@ impl Credentials {
         });
         let key = jsonwebtoken::EncodingKey::from_secret(secret);
         let header = jsonwebtoken::Header::default();
-        Ok(jsonwebtoken::encode(&header, &claims, &key)?)
+        let token = jsonwebtoken::encode(&header, &claims, &key)?;
+        logwatch::issued(&token);
+        Ok(token)
     }
 }

@@ -6,12 +6,15 @@ use tenancy_core::{
     Clock as _, ManualClock, Tenancy, TenantId, UserId,
     key::{ApiKeys, Environment, HmacKeyHasher, KeyFormat, NewKey, Pepper},
 };
-use tenancy_tests::notes::Notes;
+use tenancy_tests::{
+    logwatch,
+    notes::{Notes, PEPPER},
+};
 
 /// Keys `notes_live_…`, kept in the database of the notes.
 pub(crate) fn configured(notes: &Notes) -> ApiKeys {
     let format = KeyFormat::new("notes", Environment::Live).unwrap();
-    let pepper = Pepper::new(1, b"a pepper that only the tests know").unwrap();
+    let pepper = Pepper::new(1, PEPPER).unwrap();
     let hasher = HmacKeyHasher::new(pepper);
     ApiKeys::new(format, hasher, notes.directory.clone()).header("x-api-key")
 }
@@ -58,6 +61,7 @@ pub(crate) async fn issue(
     let mut texts = BTreeMap::new();
     for (name, new) in news {
         let issued = keys.issue(new).await?;
+        logwatch::issued_key(&issued);
         let (id, tenant) = (issued.record().id, issued.record().tenant);
         match name {
             "revoked" => drop(keys.revoke(tenant, id).await?),

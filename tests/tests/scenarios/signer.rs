@@ -13,6 +13,7 @@ use aws_lc_rs::{
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
+use tenancy_tests::logwatch;
 
 /// A key pair under the id that its issuer publishes it by.
 pub(crate) struct Signer {
@@ -173,6 +174,7 @@ impl Draft {
     pub(crate) fn text(&self) -> String {
         let message = self.message();
         let signature = text(&self.signer.sign(message.as_bytes()));
+        logwatch::issued(&signature);
         format!("{message}.{signature}")
     }
 
@@ -182,6 +184,7 @@ impl Draft {
         let message = draft.message();
         let key = hmac::Key::new(hmac::HMAC_SHA256, secret);
         let signature = text(hmac::sign(&key, message.as_bytes()).as_ref());
+        logwatch::issued(&signature);
         format!("{message}.{signature}")
     }
 

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
 use tenancy_core::UserId;
-use tenancy_tests::notes;
+use tenancy_tests::{logwatch, notes};
 use tokio::{net::TcpStream, time::timeout};
 use tokio_tungstenite::{
     WebSocketStream,
@@ -219,5 +219,7 @@ fn token(user: UserId) -> String {
         "iss": notes::ISSUER, "aud": notes::AUDIENCE, "sub": user, "exp": now.as_secs() + 3600,
     });
     let key = jsonwebtoken::EncodingKey::from_secret(notes::SECRET);
-    jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &key).unwrap()
+    let token = jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &key).unwrap();
+    logwatch::issued(&token);
+    token
 }

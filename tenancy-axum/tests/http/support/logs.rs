@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
+use tracing_subscriber::{EnvFilter, fmt::MakeWriter, prelude::*};
 
 /// Collects the log of the current thread until it is dropped.
 #[derive(Clone, Default)]
@@ -18,7 +18,8 @@ impl Logs {
             .with_env_filter(EnvFilter::new("trace"))
             .with_ansi(false)
             .with_writer(logs.clone())
-            .finish();
+            .finish()
+            .with(tenancy_logwatch::layer());
         let guard = tracing::subscriber::set_default(subscriber);
         (logs, guard)
     }

@@ -46,6 +46,8 @@ impl World {
     }
 
     pub(crate) async fn with(setup: impl FnOnce(TenancyBuilder) -> TenancyBuilder) -> Self {
+        tenancy_logwatch::watch();
+        tenancy_logwatch::issued(SECRET);
         let directory = MemoryDirectory::new();
         let [member, viewer] = [UserId::new(), UserId::new()];
         let tenant = |slug: &str, status| {
@@ -127,7 +129,9 @@ pub(crate) fn token(user: UserId) -> String {
 pub(crate) fn token_until(user: UserId, end: u64) -> String {
     let claims = json!({ "iss": ISSUER, "aud": "notes", "sub": user, "exp": end });
     let key = jsonwebtoken::EncodingKey::from_secret(SECRET);
-    jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &key).unwrap()
+    let token = jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &key).unwrap();
+    tenancy_logwatch::issued(&token);
+    token
 }
 
 pub(crate) fn unix_now() -> u64 {

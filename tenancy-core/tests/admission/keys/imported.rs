@@ -28,6 +28,7 @@ pub(super) fn one_at_a_time() -> SecretHasher {
 }
 
 pub(super) async fn world_of(imported: ImportedKeys) -> World {
+    tenancy_logwatch::issued("correcthorse");
     World::over(|directory, builder| builder.keys(api_keys(directory).imported(imported))).await
 }
 
