@@ -76,3 +76,9 @@ pub struct Readme;
 #[doc = include_str!("../../docs/upgrade-guide.md")]
 #[derive(Debug)]
 pub struct UpgradeGuide;
+
+/// The guide to credentials compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/credentials.md")]
+#[derive(Debug)]
+pub struct CredentialsGuide;
