@@ -164,13 +164,19 @@ fn actor() {
             tenancy_logwatch::issued(PEPPER);
         }
         "a part of a credential" => {
-            tenancy_logwatch::watch();
             tenancy_logwatch::issued(&what);
             let (_, part) = what.rsplit_once(separator(&what)).unwrap();
             tracing::trace!("{}", part.get(..20).unwrap());
         }
-        "too short" => {
+        "a client's request" => {
             tenancy_logwatch::watch();
+            log::trace!(target: "tungstenite::handshake::client", "{what}");
+        }
+        "a server's answer" => {
+            tenancy_logwatch::watch();
+            log::trace!(target: "tungstenite::handshake::server", "{what}");
+        }
+        "too short" => {
             tenancy_logwatch::issued(what);
         }
         "another subscriber" => {
@@ -179,7 +185,7 @@ fn actor() {
         }
         "looked away" => {
             tenancy_logwatch::look_away();
-            tenancy_logwatch::watch();
+            tenancy_logwatch::issued(&what);
             tracing::error!("{what}");
         }
         way => {
@@ -268,6 +274,18 @@ fn what_is_no_secret_may_be_logged() {
 }
 
 #[test]
+fn the_client_alone_may_log_its_request() {
+    let output = act("a client's request", KEY);
+    assert!(output.status.success(), "{output:?}");
+    let output = act("a server's answer", KEY);
+    assert_ended(
+        &output,
+        "a secret was logged: an API key, in the field",
+        KEY,
+    );
+}
+
+#[test]
 fn a_watch_that_could_not_see_everything_is_none() {
     let other = act("another subscriber", "");
     assert_ended(&other, "the log can't be watched", "no secret");
@@ -283,4 +301,5 @@ fn a_watch_that_could_not_see_everything_is_none() {
 fn a_program_that_is_no_test_can_have_its_log_left_alone() {
     let output = act("looked away", KEY);
     assert!(output.status.success(), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stdout).contains("1 passed"));
 }
