@@ -22,7 +22,7 @@ const WHAT: &str = "LOGWATCH_WHAT";
 const KEY: &str =
     "acme_live_01KAJN2V8QxT3mYc7RwZ5p_TestsTestsTestsTestsTestsTestsTestsTestsTes4Mmjpx";
 
-const PEPPER: &str = "a \"pepper\" that only the tests know";
+const PEPPER: &str = "an \"onion\" that only the tests know";
 
 const TOLD_OF: &str = "a secret was logged: what was told of, in the field";
 
@@ -70,8 +70,8 @@ fn told_of() -> Vec<String> {
         PEPPER.get(..16).unwrap().to_owned(),
         format!("{PEPPER:?}"),
         format!("b\"{}\"", bytes.escape_ascii()),
-        "a%20%22pepper%22%20that%20only%20the%20tests%20know".to_owned(),
-        "a+%22pepper%22+that+only+the+tests+know".to_owned(),
+        "an%20%22onion%22%20that%20only%20the%20tests%20know".to_owned(),
+        "an+%22onion%22+that+only+the+tests+know".to_owned(),
         hex.to_uppercase(),
         hex,
         STANDARD.encode(bytes),
@@ -89,7 +89,7 @@ fn harmless() -> Vec<String> {
         "-----BEGIN PUBLIC KEY-----".to_owned(),
         "postgres://app@localhost/notes".to_owned(),
         "http://localhost:5432/a@b".to_owned(),
-        "a pepper".to_owned(),
+        "an \"onion\"".to_owned(),
     ]
 }
 
