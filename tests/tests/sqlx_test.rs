@@ -12,7 +12,7 @@ use sqlx::{
 };
 use tenancy_core::{MemoryDirectory, Tenancy, Tenant, testing::ContextBuilder};
 use tenancy_sqlx::{TenantPoolOptions, danger, schema::Installer};
-use tenancy_tests::{Server, Template, notes};
+use tenancy_tests::{Server, Template, logwatch, notes};
 
 static MIGRATOR: LazyLock<Migrator> = LazyLock::new(|| Installer::new().merged(&notes::MIGRATIONS));
 
@@ -22,6 +22,7 @@ async fn under_the_attribute_of_sqlx(
     settings: PgPoolOptions,
     options: PgConnectOptions,
 ) -> anyhow::Result<()> {
+    logwatch::watch();
     let tenancy = Tenancy::builder(MemoryDirectory::new())
         .authenticator(notes::authenticator()?)
         .build()?;

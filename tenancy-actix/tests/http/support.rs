@@ -35,7 +35,6 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn new() -> Self {
-        tenancy_logwatch::watch();
         tenancy_logwatch::issued(SECRET);
         let directory = MemoryDirectory::new();
         let member = UserId::new();

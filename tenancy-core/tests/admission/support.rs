@@ -47,7 +47,6 @@ impl World {
     pub(crate) async fn over(
         options: impl FnOnce(SwitchedDirectory, TenancyBuilder) -> TenancyBuilder,
     ) -> Self {
-        tenancy_logwatch::watch();
         tenancy_logwatch::issued(SECRET);
         let directory = SwitchedDirectory::new(MemoryDirectory::new());
         let clock = Arc::new(ManualClock::now_frozen());

@@ -63,7 +63,6 @@ impl World {
     }
 
     async fn with(policy: CorsPolicy) -> Self {
-        tenancy_logwatch::watch();
         tenancy_logwatch::issued(SECRET);
         let directory = SwitchedDirectory::new(MemoryDirectory::new());
         let key = VerificationKey::hmac(Algorithm::HS256, SECRET).unwrap();

@@ -1,7 +1,7 @@
 //! Looks for secrets in everything that a test process logs, at every level, of every crate.
 //!
-//! The harness calls [`watch`], and helpers that make a credential tell of it by [`issued`], so that
-//! no test has to remember either. From then on each line is searched as it is written, whichever
+//! The harness calls [`watch`], and helpers that make a credential tell of it by [`issued`], which
+//! watches too, so that no test has to remember either. From then on each line is searched as it is written, whichever
 //! thread writes it and whether or not a test still waits for it. A line that holds a secret ends the
 //! process: a spawned task can't fail a test, and an aborted test binary can't be overlooked.
 //!

@@ -29,6 +29,7 @@ static WATCHED: Mutex<Watched> = Mutex::new(Watched::new());
 static STARTED: Once = Once::new();
 
 struct Watched {
+    away: bool,
     told: Option<Told>,
     recent: VecDeque<Line>,
     ours: Vec<Line>,
@@ -50,6 +51,7 @@ pub struct Seen {
 impl Watched {
     const fn new() -> Self {
         Self {
+            away: false,
             told: None,
             recent: VecDeque::new(),
             ours: Vec::new(),
@@ -83,17 +85,18 @@ pub fn watch() {
     });
 }
 
-/// Has later calls of [`watch`] do nothing: for programs that measure, and for those that are no
-/// test but use the harness.
+/// Has later calls of everything here do nothing: for programs that measure, and for those that are
+/// no test but use the harness.
 pub fn look_away() {
-    STARTED.call_once(|| {});
+    STARTED.call_once(|| watched().away = true);
 }
 
-/// Tells of a secret: it must not be logged, now, later, or in the lines before.
+/// Tells of a secret, and [watches](watch): it must not be logged, now, later, or in the lines before.
 ///
 /// Of an API key it is the secret part that counts, and of a token the signature. Told twice is told
 /// once. What is shorter than 8 bytes ends the process, because it would be found everywhere.
 pub fn issued(secret: impl AsRef<[u8]>) {
+    watch();
     let secret = secret.as_ref();
     let secret = str::from_utf8(secret).map_or(secret, |text| secret_part(text).as_bytes());
     if secret.len() < SHORTEST {
@@ -103,7 +106,7 @@ pub fn issued(secret: impl AsRef<[u8]>) {
         ));
     }
     let mut watched = watched();
-    if !watched.told.get_or_insert_default().add(secret) {
+    if watched.away || !watched.told.get_or_insert_default().add(secret) {
         return;
     }
     watched.seen.secrets += 1;

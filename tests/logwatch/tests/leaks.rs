@@ -22,7 +22,7 @@ const WHAT: &str = "LOGWATCH_WHAT";
 const KEY: &str =
     "acme_live_01KAJN2V8QxT3mYc7RwZ5p_TestsTestsTestsTestsTestsTestsTestsTestsTes4Mmjpx";
 
-const PEPPER: &str = "a \"pepper\" that only the tests know";
+const PEPPER: &str = "an \"onion\" that only the tests know";
 
 const TOLD_OF: &str = "a secret was logged: what was told of, in the field";
 
@@ -70,8 +70,8 @@ fn told_of() -> Vec<String> {
         PEPPER.get(..16).unwrap().to_owned(),
         format!("{PEPPER:?}"),
         format!("b\"{}\"", bytes.escape_ascii()),
-        "a%20%22pepper%22%20that%20only%20the%20tests%20know".to_owned(),
-        "a+%22pepper%22+that+only+the+tests+know".to_owned(),
+        "an%20%22onion%22%20that%20only%20the%20tests%20know".to_owned(),
+        "an+%22onion%22+that+only+the+tests+know".to_owned(),
         hex.to_uppercase(),
         hex,
         STANDARD.encode(bytes),
@@ -89,7 +89,7 @@ fn harmless() -> Vec<String> {
         "-----BEGIN PUBLIC KEY-----".to_owned(),
         "postgres://app@localhost/notes".to_owned(),
         "http://localhost:5432/a@b".to_owned(),
-        "a pepper".to_owned(),
+        "an \"onion\"".to_owned(),
     ]
 }
 
@@ -164,13 +164,19 @@ fn actor() {
             tenancy_logwatch::issued(PEPPER);
         }
         "a part of a credential" => {
-            tenancy_logwatch::watch();
             tenancy_logwatch::issued(&what);
             let (_, part) = what.rsplit_once(separator(&what)).unwrap();
             tracing::trace!("{}", part.get(..20).unwrap());
         }
-        "too short" => {
+        "a client's request" => {
             tenancy_logwatch::watch();
+            log::trace!(target: "tungstenite::handshake::client", "{what}");
+        }
+        "a server's answer" => {
+            tenancy_logwatch::watch();
+            log::trace!(target: "tungstenite::handshake::server", "{what}");
+        }
+        "too short" => {
             tenancy_logwatch::issued(what);
         }
         "another subscriber" => {
@@ -179,7 +185,7 @@ fn actor() {
         }
         "looked away" => {
             tenancy_logwatch::look_away();
-            tenancy_logwatch::watch();
+            tenancy_logwatch::issued(&what);
             tracing::error!("{what}");
         }
         way => {
@@ -268,6 +274,18 @@ fn what_is_no_secret_may_be_logged() {
 }
 
 #[test]
+fn the_client_alone_may_log_its_request() {
+    let output = act("a client's request", KEY);
+    assert!(output.status.success(), "{output:?}");
+    let output = act("a server's answer", KEY);
+    assert_ended(
+        &output,
+        "a secret was logged: an API key, in the field",
+        KEY,
+    );
+}
+
+#[test]
 fn a_watch_that_could_not_see_everything_is_none() {
     let other = act("another subscriber", "");
     assert_ended(&other, "the log can't be watched", "no secret");
@@ -283,4 +301,5 @@ fn a_watch_that_could_not_see_everything_is_none() {
 fn a_program_that_is_no_test_can_have_its_log_left_alone() {
     let output = act("looked away", KEY);
     assert!(output.status.success(), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stdout).contains("1 passed"));
 }

@@ -31,5 +31,6 @@ mod sign_ons;
 mod signer;
 mod streams;
 mod tokens;
+mod watching;
 mod wire;
 mod world;

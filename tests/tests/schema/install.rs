@@ -16,7 +16,7 @@ use tenancy_tests::{
 };
 
 /// Names that no other test uses, so that the roles are really made.
-fn own_roles(odd: &str) -> Roles {
+pub(crate) fn own_roles(odd: &str) -> Roles {
     let unique = uuid::Uuid::now_v7().simple().to_string();
     let name = |kind: &str| format!("{kind}{odd} {unique}");
     Roles {
@@ -30,7 +30,7 @@ fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-async fn remove(server: &Server, roles: &Roles) -> anyhow::Result<()> {
+pub(crate) async fn remove(server: &Server, roles: &Roles) -> anyhow::Result<()> {
     let mut admin = PgConnection::connect_with(&server.admin_options()).await?;
     for role in [&roles.owner, &roles.app, &roles.system] {
         let drop = format!("DROP ROLE {}", quoted(role));

@@ -5,6 +5,7 @@ mod emit;
 mod install;
 mod keys;
 mod logins;
+mod passwords;
 mod protect;
 mod start;
 

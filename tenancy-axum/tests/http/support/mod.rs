@@ -46,7 +46,6 @@ impl World {
     }
 
     pub(crate) async fn with(setup: impl FnOnce(TenancyBuilder) -> TenancyBuilder) -> Self {
-        tenancy_logwatch::watch();
         tenancy_logwatch::issued(SECRET);
         let directory = MemoryDirectory::new();
         let [member, viewer] = [UserId::new(), UserId::new()];
