@@ -35,6 +35,24 @@ pub(super) enum Stop {
 
 type Step<T> = Result<T, Stop>;
 
+impl Stop {
+    /// Notes for the trail who was refused.
+    fn of_actor(mut self, actor: &Actor) -> Self {
+        if let Self::Refused(refused) = &mut self {
+            refused.actor = Some(actor.clone());
+        }
+        self
+    }
+
+    /// Notes for the trail in which tenant it was.
+    fn in_tenant(mut self, tenant: TenantId) -> Self {
+        if let Self::Refused(refused) = &mut self {
+            refused.tenant = Some(tenant);
+        }
+        self
+    }
+}
+
 fn refuse<T>(kind: RefusalKind, reason: &'static str) -> Step<T> {
     Err(Stop::Refused(Refused::new(kind, reason)))
 }
@@ -61,15 +79,16 @@ impl Tenancy {
         }
         let asking = decision.asking(principal.as_ref());
         if let Some(parts) = decision.remembered(asking.as_ref())? {
-            decision.not_taken_back_in(&parts.principal, parts.tenant.id)?;
+            let (principal, tenant) = (&parts.principal, parts.tenant.id);
+            decision
+                .not_taken_back_in(principal, tenant)
+                .map_err(|stop| stop.in_tenant(tenant).of_actor(&principal.actor))?;
             let context = TenantContext::new(self.clone(), parts, facts.ip);
             return Ok(Admitted::Tenant(context));
         }
-        let with_actor = |mut stop: Stop| {
-            if let (Stop::Refused(refused), Some(principal)) = (&mut stop, &principal) {
-                refused.actor = Some(principal.actor.clone());
-            }
-            stop
+        let with_actor = |stop: Stop| match &principal {
+            Some(principal) => stop.of_actor(&principal.actor),
+            None => stop,
         };
         let decided = decision.context_parts(principal.as_ref());
         let Some(parts) = decided.map_err(with_actor)? else {
@@ -199,12 +218,7 @@ impl Decision<'_> {
         let id = tenant.id;
         self.parts_of(principal, tenant)
             .map(Some)
-            .map_err(|mut stop| {
-                if let Stop::Refused(refused) = &mut stop {
-                    refused.tenant = Some(id);
-                }
-                stop
-            })
+            .map_err(|stop| stop.in_tenant(id))
     }
 
     fn parts_of(&self, principal: Option<&Arc<Principal>>, tenant: Arc<Tenant>) -> Step<Parts> {
