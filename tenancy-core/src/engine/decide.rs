@@ -11,14 +11,17 @@ mod imported;
 mod key;
 mod look;
 mod page;
+mod stop;
 
 use std::sync::Arc;
+
+pub(super) use stop::Stop;
+use stop::{Step, refuse};
 
 use super::{
     Admitted, Inner, Tenancy,
     facts::{Facts, Presented},
     fill::{Fills, Miss, ProjectAccess, anonymous},
-    refused::Refused,
     remembered::Asking,
 };
 use crate::{
@@ -26,36 +29,6 @@ use crate::{
     TenantContext, TenantId, TenantNeed, TenantStatus, Timestamp, Verdict, cache::Probe,
     context::Parts,
 };
-
-/// Why there is no answer yet, or no good one.
-pub(super) enum Stop {
-    Refused(Refused),
-    Miss(Miss),
-}
-
-type Step<T> = Result<T, Stop>;
-
-impl Stop {
-    /// Notes for the trail who was refused.
-    fn of_actor(mut self, actor: &Actor) -> Self {
-        if let Self::Refused(refused) = &mut self {
-            refused.actor = Some(actor.clone());
-        }
-        self
-    }
-
-    /// Notes for the trail in which tenant it was.
-    fn in_tenant(mut self, tenant: TenantId) -> Self {
-        if let Self::Refused(refused) = &mut self {
-            refused.tenant = Some(tenant);
-        }
-        self
-    }
-}
-
-fn refuse<T>(kind: RefusalKind, reason: &'static str) -> Step<T> {
-    Err(Stop::Refused(Refused::new(kind, reason)))
-}
 
 impl Tenancy {
     /// Decides about a request, or says what has to be loaded first.
