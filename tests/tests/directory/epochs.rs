@@ -88,6 +88,32 @@ async fn strict_mode_does_not_begin_for_a_token_that_another_process_took_back()
     Ok(())
 }
 
+/// Where backslashes in literals are escapes, as in old databases.
+#[tokio::test]
+async fn strict_mode_finds_an_issuers_epoch_whatever_a_backslash_means() -> anyhow::Result<()> {
+    let server = Server::start(Version::Default).await?;
+    let clock = Arc::new(ManualClock::now_frozen());
+    let notes = Notes::start_with(&server, clock.clone(), |builder| builder).await?;
+    let lenient = notes.app_options().options([
+        ("standard_conforming_strings", "off"),
+        ("escape_string_warning", "off"),
+    ]);
+    let other = another_process(&notes, clock.clone()).await?;
+    let pool = TenantPoolOptions::new().max_connections(1).strict(true);
+    let pool = pool.connect_with(lenient, &other).await?;
+    for issuer in [ISSUER, BRIEN] {
+        let token = token_of(issuer, notes.alice, clock.now())?;
+        let context = admit_token(&other, &token, "acme").await?;
+        pool.begin(&context).await?.commit().await?;
+        revoke(&notes, &TokensOf::Issuer(issuer.into())).await?;
+        let refused = pool.begin(&context).await.map(drop).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::TenantChanged, "{issuer}");
+    }
+    pool.close().await;
+    notes.database.close().await?;
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_revocation_is_heard_at_once_and_found_by_polling_all_the_same() -> anyhow::Result<()> {
     let server = Server::start(Version::Default).await?;
