@@ -238,6 +238,28 @@ async fn a_directory_that_counts_anew_tells_everything_again() {
 }
 
 #[tokio::test]
+async fn news_from_before_an_invalidation_does_not_stand_for_news_after_it() {
+    for invalidated_before in [false, true] {
+        let w = World::new().await;
+        let request = w.alice_at("acme.notes.example");
+        assert!(w.admit(&request).await.is_ok());
+        if invalidated_before {
+            w.tenancy.invalidate(w.acme.id);
+        }
+        w.directory.hold_news(true);
+        let mut asking = Box::pin(w.tenancy.catch_up());
+        assert!(futures_util::poll!(&mut asking).is_pending());
+        let directory = w.directory.directory();
+        let (alices, epoch) = (TokensOf::User(w.alice), Epoch::revoking_at(w.clock.now()));
+        directory.raise_epoch(&alices, epoch).await.unwrap();
+        w.tenancy.invalidate(w.acme.id);
+        w.directory.hold_news(false);
+        asking.await.unwrap();
+        assert_eq!(w.refused(&request).await, REVOKED, "{invalidated_before}");
+    }
+}
+
+#[tokio::test]
 async fn a_silent_feed_makes_each_request_ask_since_when_its_token_counts() {
     let w = World::new().await;
     let request = w.alice_at("acme.notes.example");
