@@ -154,8 +154,9 @@ impl Tenancy {
     /// Decides again about a context that is held for long: a stream, a socket, a job.
     ///
     /// Returns a context with today's record, role and permissions. A token is not verified again: it
-    /// holds until it expires or is taken back. An API key has to be usable still, from the same address. [`TenantContext::watch`] waits for the moment at
-    /// which the answer is another.
+    /// holds until it expires or is taken back, also where its key or its issuer has gone meanwhile.
+    /// An API key has to be usable still, from the same address. [`TenantContext::watch`] waits for
+    /// the moment at which the answer is another.
     ///
     /// # Errors
     /// The [`Refusal`] that a new request would get: a suspended tenant, a revoked membership, an

@@ -153,7 +153,8 @@ impl TenancyBuilder {
                  or `keys`",
             ));
         }
-        if self.poll_interval.is_zero() || self.max_staleness < 2 * self.poll_interval {
+        let two_polls = self.poll_interval.saturating_mul(2);
+        if self.poll_interval.is_zero() || self.max_staleness < two_polls {
             return Err(ConfigError::new(format!(
                 "a staleness bound of {:?} can't be held by polling every {:?}; poll at least \
                  twice within the bound",

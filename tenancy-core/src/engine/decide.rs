@@ -11,14 +11,17 @@ mod imported;
 mod key;
 mod look;
 mod page;
+mod stop;
 
 use std::sync::Arc;
+
+pub(super) use stop::Stop;
+use stop::{Step, refuse};
 
 use super::{
     Admitted, Inner, Tenancy,
     facts::{Facts, Presented},
     fill::{Fills, Miss, ProjectAccess, anonymous},
-    refused::Refused,
     remembered::Asking,
 };
 use crate::{
@@ -26,18 +29,6 @@ use crate::{
     TenantContext, TenantId, TenantNeed, TenantStatus, Timestamp, Verdict, cache::Probe,
     context::Parts,
 };
-
-/// Why there is no answer yet, or no good one.
-pub(super) enum Stop {
-    Refused(Refused),
-    Miss(Miss),
-}
-
-type Step<T> = Result<T, Stop>;
-
-fn refuse<T>(kind: RefusalKind, reason: &'static str) -> Step<T> {
-    Err(Stop::Refused(Refused::new(kind, reason)))
-}
 
 impl Tenancy {
     /// Decides about a request, or says what has to be loaded first.
@@ -61,15 +52,16 @@ impl Tenancy {
         }
         let asking = decision.asking(principal.as_ref());
         if let Some(parts) = decision.remembered(asking.as_ref())? {
-            decision.not_taken_back_in(&parts.principal, parts.tenant.id)?;
+            let (principal, tenant) = (&parts.principal, parts.tenant.id);
+            decision
+                .not_taken_back_in(principal, tenant)
+                .map_err(|stop| stop.in_tenant(tenant).of_actor(&principal.actor))?;
             let context = TenantContext::new(self.clone(), parts, facts.ip);
             return Ok(Admitted::Tenant(context));
         }
-        let with_actor = |mut stop: Stop| {
-            if let (Stop::Refused(refused), Some(principal)) = (&mut stop, &principal) {
-                refused.actor = Some(principal.actor.clone());
-            }
-            stop
+        let with_actor = |stop: Stop| match &principal {
+            Some(principal) => stop.of_actor(&principal.actor),
+            None => stop,
         };
         let decided = decision.context_parts(principal.as_ref());
         let Some(parts) = decided.map_err(with_actor)? else {
@@ -199,12 +191,7 @@ impl Decision<'_> {
         let id = tenant.id;
         self.parts_of(principal, tenant)
             .map(Some)
-            .map_err(|mut stop| {
-                if let Stop::Refused(refused) = &mut stop {
-                    refused.tenant = Some(id);
-                }
-                stop
-            })
+            .map_err(|stop| stop.in_tenant(id))
     }
 
     fn parts_of(&self, principal: Option<&Arc<Principal>>, tenant: Arc<Tenant>) -> Step<Parts> {

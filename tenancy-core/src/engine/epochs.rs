@@ -102,8 +102,9 @@ impl Admin {
     /// - Holds at once in this process, elsewhere within
     ///   [`max_staleness`](crate::Tenancy::max_staleness), and in strict mode from the next
     ///   transaction on.
-    /// - `iat` is the issuer's clock. If it runs ahead of yours by more than a second, tokens that it
-    ///   has just issued survive; call this again later.
+    /// - `iat` is the issuer's clock, and the moment of taking back is this process's. As far as the
+    ///   issuer's runs ahead, and be it by little, tokens that it has just issued survive; call this
+    ///   again later.
     /// - A token without `iat` is refused from then on.
     ///
     /// # Example
@@ -154,7 +155,8 @@ impl Admin {
     /// Forgets the epochs that concern only tokens issued before a moment: to be called now and then
     /// with the moment before which every token has expired. Returns how many were forgotten.
     ///
-    /// Running processes forget them when they start anew.
+    /// Running processes forget them when they start anew. Each holds every epoch there is, and reads
+    /// them all when it starts: where passwords change often, call this daily.
     ///
     /// # Errors
     /// A [`StoreError`] if the store did not answer.

@@ -24,8 +24,10 @@ const CLOCK_JITTER: Duration = Duration::from_millis(100);
 pub(super) struct Feed {
     interval: Duration,
     max_staleness: Duration,
-    /// Everything before this moment (microseconds) is known; `i64::MIN` before the first answer.
+    /// Everything before this moment (microseconds) is known; long ago before the first answer.
     heard_until: AtomicI64,
+    /// How often what was heard has been held for too old.
+    distrusted: AtomicI64,
     /// When the next poll is due (microseconds).
     due_at: AtomicI64,
     state: Mutex<State>,
@@ -45,6 +47,7 @@ impl Feed {
             interval,
             max_staleness,
             heard_until: AtomicI64::new(i64::MIN),
+            distrusted: AtomicI64::new(1),
             due_at: AtomicI64::new(i64::MIN),
             state: Mutex::default(),
         }
@@ -65,7 +68,10 @@ impl Feed {
 
     /// Holds everything that was heard for too old, so that the next request asks.
     pub(super) fn distrust(&self) {
-        self.heard_until.store(i64::MIN, Ordering::Release);
+        // Each time another moment, so that a poll under way notices: its page may be older.
+        let time = self.distrusted.fetch_add(1, Ordering::Relaxed);
+        let long_ago = i64::MIN.saturating_add(time);
+        self.heard_until.store(long_ago, Ordering::Release);
     }
 
     pub(super) fn is_stale(&self, now: Timestamp) -> bool {
@@ -152,6 +158,7 @@ impl Tenancy {
 
     async fn poll(&self, state: &mut State) -> Result<(), DirectoryError> {
         let inner = self.inner();
+        let heard = inner.feed.heard_until.load(Ordering::Acquire);
         let began = inner.clock.now();
         let asked = tokio::time::timeout(POLL_TIMEOUT, self.news(state.cursor)).await;
         let timed_out = || DirectoryError::new("it did not answer in time");
@@ -179,11 +186,11 @@ impl Tenancy {
         state.told = told;
         state.cursor = Some(page.cursor);
         state.failed_at = None;
-        // Stored after the drops: whoever sees the new moment also sees the new stamps.
-        inner
-            .feed
-            .heard_until
-            .store(began.as_unix_micros(), Ordering::Release);
+        // Stored after the drops: whoever sees the new moment also sees the new stamps. Not stored if
+        // the news was held for too old meanwhile: then the next request asks.
+        let (order, micros) = (Ordering::AcqRel, began.as_unix_micros());
+        let heard_until = &inner.feed.heard_until;
+        let _ = heard_until.compare_exchange(heard, micros, order, Ordering::Relaxed);
         Ok(())
     }
 

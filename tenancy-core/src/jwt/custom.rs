@@ -4,7 +4,8 @@ use std::{fmt, sync::Arc};
 
 use serde_json::Value;
 
-use crate::{Principal, Rejection};
+use super::reason;
+use crate::{Actor, Principal, Rejection};
 
 type Reading = dyn Fn(&Value, Principal) -> Result<Principal, Rejection> + Send + Sync;
 
@@ -19,12 +20,16 @@ impl CustomMapping {
         Self(Arc::new(reading))
     }
 
-    /// Applies the closure. Who vouches and when the token holds stay as they are, and the scope
-    /// only narrows.
+    /// Applies the closure. Who vouches and when the token holds stay as they are, the scope only
+    /// narrows, and a token stands for a user or a service account: others have rights that come
+    /// from no token, and nothing would take theirs back.
     pub(super) fn apply(&self, principal: Principal) -> Result<Principal, Rejection> {
         let claims = Arc::clone(&principal.claims);
         let before = principal.clone();
         let mut mapped = (self.0)(&claims, principal)?;
+        if !matches!(mapped.actor, Actor::User(_) | Actor::Service(_)) {
+            return Err(reason::ACTOR);
+        }
         mapped.issuer = before.issuer;
         mapped.issued_at = before.issued_at;
         mapped.expires_at = before.expires_at;

@@ -28,6 +28,7 @@ pub(super) const ISSUED_AT: Rejection = Rejection::new("token-issued-at");
 pub(super) const ISSUED_IN_FUTURE: Rejection = Rejection::new("token-issued-in-future");
 pub(super) const LIFETIME: Rejection = Rejection::new("token-lifetime");
 pub(super) const SUBJECT: Rejection = Rejection::new("token-subject");
+pub(super) const ACTOR: Rejection = Rejection::new("token-actor");
 pub(super) const TENANT_MISSING: Rejection = Rejection::new("token-tenant-missing");
 pub(super) const TENANT_MALFORMED: Rejection = Rejection::new("token-tenant-malformed");
 pub(super) const TENANT_FOREIGN: Rejection = Rejection::new("token-tenant-foreign");

@@ -98,6 +98,7 @@ use crate::{
 /// | `token-issued-in-future` | `iat` is to come, beyond the leeway |
 /// | `token-subject` | `sub` is missing, not a string of 1 to 255 bytes, or not a user id |
 /// | `token-application` | the claim that names the application is missing or names another |
+/// | `token-actor` | `map_principal` made of it neither a user nor a service account |
 /// | `token-scope` | a claim that lists scopes is missing or can't be read |
 /// | `token-role` | a claim that lists roles is missing or can't be read |
 /// | `token-tenant-missing` | a configured tenant claim is absent |

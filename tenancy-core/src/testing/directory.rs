@@ -52,6 +52,7 @@ struct Inner {
     behind: AtomicU64,
     /// The number of the question whose answer is held back.
     held: watch::Sender<Option<usize>>,
+    news_held: watch::Sender<bool>,
     questions: AtomicUsize,
     uses_written: AtomicUsize,
 }
@@ -68,6 +69,7 @@ impl SwitchedDirectory {
             open: watch::Sender::new(true),
             behind: AtomicU64::new(0),
             held: watch::Sender::new(None),
+            news_held: watch::Sender::new(false),
             questions: AtomicUsize::new(0),
             uses_written: AtomicUsize::new(0),
         }))
@@ -87,6 +89,12 @@ impl SwitchedDirectory {
     /// Whether the feed alone is answered by an error.
     pub fn silence_feed(&self, silent: bool) {
         self.0.silent.store(silent, Ordering::Relaxed);
+    }
+
+    /// Whether what the feed says is held back: it is looked up, and told once this is false again.
+    /// What changes meanwhile is not in it.
+    pub fn hold_news(&self, hold: bool) {
+        self.0.news_held.send_replace(hold);
     }
 
     /// From now on the feed counts from zero, as a directory does that was restored elsewhere.
@@ -231,6 +239,8 @@ impl GenerationFeed for SwitchedDirectory {
         let cursor = cursor.map(|FeedCursor(seen)| FeedCursor(seen.saturating_add(behind)));
         let mut page = self.passed().await?.changes_since(cursor).await?;
         page.cursor.0 = page.cursor.0.saturating_sub(behind);
+        let mut held = self.0.news_held.subscribe();
+        let _ = held.wait_for(|held| !held).await;
         Ok(page)
     }
 }

@@ -252,16 +252,18 @@ async fn a_negative_answer_is_believed_for_its_time_only() {
 #[tokio::test]
 async fn a_bound_that_polling_can_not_hold_is_refused_at_build() {
     let w = World::new().await;
-    let builder = Tenancy::builder(w.directory.clone())
-        .authenticator(
-            tenancy_core::jwt::JwtAuthenticator::builder("i", "a")
-                .key(crate::support::key())
-                .build()
-                .unwrap(),
-        )
-        .poll_interval(Duration::from_secs(3));
-    let message = builder.build().unwrap_err().to_string();
-    assert!(message.contains("poll at least twice"), "{message}");
+    for interval in [Duration::from_secs(3), Duration::MAX] {
+        let builder = Tenancy::builder(w.directory.clone())
+            .authenticator(
+                tenancy_core::jwt::JwtAuthenticator::builder("i", "a")
+                    .key(crate::support::key())
+                    .build()
+                    .unwrap(),
+            )
+            .poll_interval(interval);
+        let message = builder.build().unwrap_err().to_string();
+        assert!(message.contains("poll at least twice"), "{message}");
+    }
 }
 
 #[tokio::test]

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde_json::json;
 use tenancy_core::{
-    Clock as _, DirectoryStore as _, Epoch, Membership, Outcome, PermissionRegistry, RouteNeeds,
-    ServiceId, StoreErrorKind, SystemRole, Tenancy, Timestamp, TokensOf,
+    Actor, Clock as _, DirectoryStore as _, Epoch, Membership, Outcome, PermissionRegistry,
+    RouteNeeds, ServiceId, StoreErrorKind, SystemRole, Tenancy, Timestamp, TokensOf,
     jwt::{JwtAuthenticator, ServiceMapping},
     testing::FakeRequest,
 };
@@ -238,6 +238,28 @@ async fn a_directory_that_counts_anew_tells_everything_again() {
 }
 
 #[tokio::test]
+async fn news_from_before_an_invalidation_does_not_stand_for_news_after_it() {
+    for invalidated_before in [false, true] {
+        let w = World::new().await;
+        let request = w.alice_at("acme.notes.example");
+        assert!(w.admit(&request).await.is_ok());
+        if invalidated_before {
+            w.tenancy.invalidate(w.acme.id);
+        }
+        w.directory.hold_news(true);
+        let mut asking = Box::pin(w.tenancy.catch_up());
+        assert!(futures_util::poll!(&mut asking).is_pending());
+        let directory = w.directory.directory();
+        let (alices, epoch) = (TokensOf::User(w.alice), Epoch::revoking_at(w.clock.now()));
+        directory.raise_epoch(&alices, epoch).await.unwrap();
+        w.tenancy.invalidate(w.acme.id);
+        w.directory.hold_news(false);
+        asking.await.unwrap();
+        assert_eq!(w.refused(&request).await, REVOKED, "{invalidated_before}");
+    }
+}
+
+#[tokio::test]
 async fn a_silent_feed_makes_each_request_ask_since_when_its_token_counts() {
     let w = World::new().await;
     let request = w.alice_at("acme.notes.example");
@@ -255,6 +277,73 @@ async fn a_silent_feed_makes_each_request_ask_since_when_its_token_counts() {
     assert_eq!(w.refused(&request).await, REVOKED);
     w.directory.fail(true);
     assert_eq!(w.refused(&request).await, (503, "directory-unavailable"));
+}
+
+/// What the store says may be older than what this process has done, or lack it: a write that failed,
+/// a copy that lags behind.
+#[tokio::test]
+async fn what_this_process_has_taken_back_counts_whatever_the_store_says() {
+    let w = World::new().await;
+    let request = w.alice_at("acme.notes.example");
+    assert!(w.admit(&request).await.is_ok());
+    for of in [TokensOf::User(w.alice), TokensOf::Tenant(w.acme.id)] {
+        revoke(&w.tenancy, of).await;
+    }
+    let directory = w.directory.directory();
+    let later = Epoch::revoking_at(w.clock.now() + Duration::from_secs(1));
+    assert_eq!(directory.forget_epochs(later).await.unwrap(), 2);
+    assert_eq!(w.refused(&request).await, REVOKED);
+    w.directory.silence_feed(true);
+    w.clock
+        .advance(w.tenancy.max_staleness() + Duration::from_secs(1));
+    assert_eq!(w.refused(&request).await, REVOKED);
+}
+
+#[tokio::test]
+async fn an_epoch_that_was_read_before_the_revocation_admits_nobody_after_it() {
+    for (question, taken_back) in [
+        (0, (|w| TokensOf::User(w.alice)) as fn(&World) -> TokensOf),
+        (3, |w| TokensOf::Tenant(w.acme.id)),
+    ] {
+        let w = World::new().await;
+        let request = w.alice_at("acme.notes.example");
+        w.directory.silence_feed(true);
+        w.directory.hold_answer(question);
+        let mut admission = Box::pin(w.admit(&request));
+        assert!(futures_util::poll!(&mut admission).is_pending());
+        assert_eq!(w.directory.questions(), question + 1);
+        revoke(&w.tenancy, taken_back(&w)).await;
+        w.directory.tell();
+        assert_eq!(answer(admission.await), REVOKED, "{question}");
+    }
+}
+
+/// Whether the answer came from memory makes no difference to the trail either.
+#[tokio::test]
+async fn the_use_of_a_token_that_was_taken_back_is_recorded_alike_warm_and_cold() {
+    let w = World::new().await;
+    let (warm, cold) = (
+        w.alice_at("acme.notes.example"),
+        w.alice_at("acme.notes.example")
+            .header("x-organization-id", w.acme.id.to_string()),
+    );
+    for _ in 0..3 {
+        assert!(w.admit(&warm).await.is_ok());
+    }
+    revoke(&w.tenancy, TokensOf::Tenant(w.acme.id)).await;
+    for request in [&cold, &warm] {
+        assert_eq!(w.refused(request).await, REVOKED);
+        let entry = w.last_audit();
+        assert_eq!(entry.tenant, Some(w.acme.id));
+        assert_eq!(entry.actor, Some(Actor::User(w.alice)));
+    }
+    // Whoever has stolen an issuer's key signs as anybody: the trail tells what the token says, and
+    // holds nobody to account.
+    revoke(&w.tenancy, TokensOf::User(w.alice)).await;
+    assert_eq!(w.refused(&warm).await, REVOKED);
+    let entry = w.last_audit();
+    assert_eq!(entry.target, Some(format!("user:{}", w.alice)));
+    assert_eq!(entry.actor, None);
 }
 
 #[tokio::test(start_paused = true)]

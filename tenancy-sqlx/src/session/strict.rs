@@ -20,11 +20,15 @@ pub(super) fn push_checks(sql: &mut String, context: &TenantContext) {
         // Changes of a key advance its tenant's generation.
         _ => return,
     };
-    let _ = write!(sql, ", tenancy.require_token('{tenant}', convert_from('\\x");
+    // Hexadecimal digits and no `\x`: what a backslash means in a literal is a setting.
+    let _ = write!(
+        sql,
+        ", tenancy.require_token('{tenant}', convert_from(decode('"
+    );
     for byte in principal.issuer.bytes() {
         let _ = write!(sql, "{byte:02x}");
     }
-    let _ = write!(sql, "', 'UTF8'), '{holder}', '{id}', ");
+    let _ = write!(sql, "', 'hex'), 'UTF8'), '{holder}', '{id}', ");
     let _ = match principal.issued_at {
         Some(moment) => write!(
             sql,

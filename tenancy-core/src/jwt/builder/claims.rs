@@ -143,7 +143,8 @@ impl JwtAuthenticatorBuilder {
     ///
     /// # Security
     /// The claims are verified, and whoever issued them may still let users choose some of them. The
-    /// closure may change actor and reach. It can't widen the scope, change the times, the issuer or
+    /// closure may change the reach, and the actor to a user or a service account; a token that it
+    /// makes anything else of is rejected. It can't widen the scope, change the times, the issuer or
     /// the claims, nor lead a [bound](Self::bound_to) issuer to another tenant. It is called once per
     /// token and has to depend on its arguments alone.
     pub fn map_principal(

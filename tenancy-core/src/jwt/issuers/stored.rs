@@ -88,7 +88,8 @@ const DEFAULT: Duration = Duration::from_secs(30);
 /// | known to be nobody's since less than 10 s | is refused (401, unless another authenticator knows the token) |
 /// | not known | waits until the source was asked; 503 if it does not answer, or is being asked about 8 such names already |
 ///
-/// Many requests wait for one question about the same name.
+/// Many requests wait for one question about the same name. A source that takes longer than 5 s does
+/// not answer. This needs a tokio runtime with its timer enabled.
 ///
 /// # Security
 /// - A removed issuer's tokens are refused after `max_age` at the latest, remembered or not; after

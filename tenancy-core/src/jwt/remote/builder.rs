@@ -118,7 +118,7 @@ impl RemoteKeysBuilder {
         for (name, value, least, most) in [
             ("max_age", max_age, 10 * second, HOUR),
             ("cool_down", cool_down, second, 600 * second),
-            ("stale_for", stale_for, 2 * max_age, 24 * HOUR),
+            ("stale_for", stale_for, max_age.saturating_mul(2), 24 * HOUR),
             ("timeout", timeout, second / 10, 30 * second),
         ] {
             if !(least..=most).contains(&value) {

@@ -207,6 +207,20 @@ fn the_applications_own_reading_stays_within_its_bounds() {
     assert_eq!(registry().names(mapped.scope).count(), 1);
     assert_eq!(mapped.actor, Actor::User(UserId::derive("me", "root")));
 
+    // What stands for neither has rights without a membership, and no epoch takes it back.
+    for actor in [
+        Actor::System,
+        Actor::Anonymous,
+        Actor::Key(crate::KeyId::new()),
+    ] {
+        let posing = hs().map_principal(move |_, mut principal| {
+            principal.actor = actor.clone();
+            Ok(principal)
+        });
+        let said = principal(posing, &json!({})).map(|principal| principal.actor);
+        assert_eq!(said, Err("token-actor"));
+    }
+
     let strict = hs().map_principal(|_, _| Err(Rejection::new("token-not-today")));
     assert_eq!(
         principal(strict, &json!({})).map(|_| ()),

@@ -2,7 +2,7 @@
 
 use std::{error::Error, sync::Arc, time::Duration};
 
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, time::timeout};
 
 use super::super::{super::validator::JwtAuthenticator, source::IssuerSource};
 use crate::{
@@ -18,6 +18,9 @@ const ABSENT_FOR: Duration = Duration::from_secs(10);
 
 /// How many names that are not known are asked about at a time.
 const UNKNOWN_AT_ONCE: usize = 8;
+
+/// How long the source may take to answer, in real time.
+const ASK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// An issuer that the source knew when it was asked last.
 struct Held<R> {
@@ -115,7 +118,9 @@ impl<S: IssuerSource> Issuers<S> {
                 LookupError::new("too many names that are not known are being looked up")
             })?),
         };
-        let Some(record) = self.source.find_issuer(issuer).await? else {
+        let asked = timeout(ASK_TIMEOUT, self.source.find_issuer(issuer)).await;
+        let too_late = |_| LookupError::new("the source of issuers did not answer in time");
+        let Some(record) = asked.map_err(too_late)?? else {
             return Ok(None);
         };
         let authenticator = match former {

@@ -270,6 +270,10 @@ fn a_configuration_that_cannot_work_is_refused() {
         ),
         (start().max_age(2 * hour), JwtConfigErrorKind::RemoteTiming),
         (
+            start().max_age(Duration::MAX),
+            JwtConfigErrorKind::RemoteTiming,
+        ),
+        (
             start().cool_down(Duration::ZERO),
             JwtConfigErrorKind::RemoteTiming,
         ),

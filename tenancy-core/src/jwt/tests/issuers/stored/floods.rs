@@ -72,3 +72,19 @@ async fn an_answer_from_before_a_change_is_not_kept_after_it() {
     assert_eq!(process.says(&token).await, "accepted");
     assert_eq!(table.asked(), asked + 1);
 }
+
+/// Otherwise eight of them would keep every issuer out that is not known yet.
+#[tokio::test(start_paused = true)]
+async fn a_source_that_hangs_is_given_up_and_makes_room() {
+    let table = Table::with_issuer();
+    let process = Process::over(&table);
+    table.0.open.send_replace(false);
+    let flood: Vec<_> = (0..8)
+        .map(|number| of(&format!("https://{number}.example")))
+        .collect();
+    let asking = join_all(flood.iter().map(|token| process.says(token)));
+    let given_up = tokio::time::timeout(60 * SECOND, asking).await.unwrap();
+    assert!(given_up.iter().all(|said| *said == "unavailable"));
+    table.0.open.send_replace(true);
+    assert_eq!(process.says(&good()).await, "accepted");
+}

@@ -1,0 +1,36 @@
+//! Why a decision stops: something is missing, or the request is refused.
+
+use crate::{
+    Actor, RefusalKind, TenantId,
+    engine::{fill::Miss, refused::Refused},
+};
+
+/// Why there is no answer yet, or no good one.
+pub(in crate::engine) enum Stop {
+    Refused(Refused),
+    Miss(Miss),
+}
+
+pub(super) type Step<T> = Result<T, Stop>;
+
+impl Stop {
+    /// Notes for the trail who was refused.
+    pub(super) fn of_actor(mut self, actor: &Actor) -> Self {
+        if let Self::Refused(refused) = &mut self {
+            refused.actor = Some(actor.clone());
+        }
+        self
+    }
+
+    /// Notes for the trail in which tenant it was.
+    pub(super) fn in_tenant(mut self, tenant: TenantId) -> Self {
+        if let Self::Refused(refused) = &mut self {
+            refused.tenant = Some(tenant);
+        }
+        self
+    }
+}
+
+pub(super) fn refuse<T>(kind: RefusalKind, reason: &'static str) -> Step<T> {
+    Err(Stop::Refused(Refused::new(kind, reason)))
+}
