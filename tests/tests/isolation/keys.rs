@@ -94,3 +94,29 @@ async fn only_changes_of_a_key_move_its_tenant_on() -> anyhow::Result<()> {
     })
     .await
 }
+
+/// A time that no number of microseconds says could not be read, and would stay: uses go forward
+/// only.
+#[tokio::test]
+async fn the_services_login_closes_no_key_by_the_time_of_its_use() -> anyhow::Result<()> {
+    on_every_server(async |notes| {
+        let key = stored(notes, &notes.globex).await?;
+        let pool = notes.pool(TenantPoolOptions::new()).await?;
+        let db = pool.tenant(&notes.context(&notes.acme))?;
+        for moment in ["infinity", "-infinity", "294276-01-01"] {
+            let note = format!(
+                "SELECT tenancy.note_key_uses(ARRAY['{}']::uuid[], ARRAY['{moment}']::timestamptz[])",
+                key.id
+            );
+            db.execute(sqlx::AssertSqlSafe(note)).await?;
+            let found = notes.directory.find_key(key.id).await?;
+            assert_eq!(found.as_ref(), Some(&key), "{moment}");
+        }
+        let now = SystemClock.now();
+        notes.directory.note_uses(&[(key.id, now)]).await?;
+        let found = notes.directory.find_key(key.id).await?;
+        assert_eq!(found.and_then(|found| found.last_used_at), Some(now));
+        Ok(())
+    })
+    .await
+}
