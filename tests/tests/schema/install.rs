@@ -16,7 +16,7 @@ use tenancy_tests::{
 };
 
 /// Names that no other test uses, so that the roles are really made.
-fn own_roles(odd: &str) -> Roles {
+pub(crate) fn own_roles(odd: &str) -> Roles {
     let unique = uuid::Uuid::now_v7().simple().to_string();
     let name = |kind: &str| format!("{kind}{odd} {unique}");
     Roles {
@@ -26,11 +26,11 @@ fn own_roles(odd: &str) -> Roles {
     }
 }
 
-fn quoted(name: &str) -> String {
+pub(crate) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-async fn remove(server: &Server, roles: &Roles) -> anyhow::Result<()> {
+pub(crate) async fn remove(server: &Server, roles: &Roles) -> anyhow::Result<()> {
     let mut admin = PgConnection::connect_with(&server.admin_options()).await?;
     for role in [&roles.owner, &roles.app, &roles.system] {
         let drop = format!("DROP ROLE {}", quoted(role));
@@ -97,7 +97,7 @@ async fn a_second_time_changes_nothing() -> anyhow::Result<()> {
     .await
 }
 
-async fn installs(database: &TestDatabase, roles: &Roles) -> Result<(), InstallError> {
+pub(crate) async fn installs(database: &TestDatabase, roles: &Roles) -> Result<(), InstallError> {
     Installer::new()
         .roles(roles.clone())
         .passwords(PASSWORD, PASSWORD)

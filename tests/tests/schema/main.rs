@@ -7,6 +7,7 @@ mod keys;
 mod logins;
 mod protect;
 mod start;
+mod upgrade;
 
 use sqlx::{AssertSqlSafe, Executor as _};
 use tenancy_tests::notes::Notes;
