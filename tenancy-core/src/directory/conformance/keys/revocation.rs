@@ -113,20 +113,18 @@ pub async fn many_keys_are_revoked_at_once<D: Directory + DirectoryStore + KeySt
 pub async fn the_keys_of_a_creator_are_revoked<D: Directory + DirectoryStore + KeyStore>(
     directory: &D,
 ) {
-    let mut tenants = Vec::new();
-    for _ in 0..3 {
-        tenants.push(new_tenant(directory).await);
-    }
+    let (one, other) = (new_tenant(directory).await, new_tenant(directory).await);
+    let spared = new_tenant(directory).await;
     let (creator, at) = (UserId::new(), NOW + Duration::from_secs(60));
     let mut keys = Vec::new();
     for (tenant, environment, own) in [
-        (0, Environment::Live, true),
-        (0, Environment::Test, true),
-        (0, Environment::Live, false),
-        (1, Environment::Live, true),
-        (2, Environment::Live, false),
+        (&one, Environment::Live, true),
+        (&one, Environment::Test, true),
+        (&one, Environment::Live, false),
+        (&other, Environment::Live, true),
+        (&spared, Environment::Live, false),
     ] {
-        let mut key = key_of(tenants[tenant].id);
+        let mut key = key_of(tenant.id);
         key.environment = environment;
         if own {
             key.creator = creator;
@@ -134,16 +132,16 @@ pub async fn the_keys_of_a_creator_are_revoked<D: Directory + DirectoryStore + K
         keys.push((stored(directory, &key).await, own));
     }
     // One that was revoked before keeps its moment, and is not counted.
-    let mut before = key_of(tenants[2].id);
+    let mut before = key_of(spared.id);
     (before.creator, before.revoked_at) = (creator, Some(NOW));
     let before = stored(directory, &before).await;
-    let mut generations = Vec::new();
-    for tenant in &tenants {
-        generations.push(generation(directory, tenant).await.generation);
+    let mut states = Vec::new();
+    for tenant in [&one, &other, &spared] {
+        states.push(generation(directory, tenant).await);
     }
     let mut revoked = directory.revoke_creator_keys(creator, at).await.unwrap();
     revoked.sort();
-    let mut expected = vec![(tenants[0].id, 2), (tenants[1].id, 1)];
+    let mut expected = vec![(one.id, 2), (other.id, 1)];
     expected.sort();
     assert_eq!(revoked, expected);
     for (key, own) in &keys {
@@ -151,9 +149,9 @@ pub async fn the_keys_of_a_creator_are_revoked<D: Directory + DirectoryStore + K
         assert_eq!(revoked_at, own.then_some(at), "{key:?}");
     }
     assert_eq!(found(directory, before.id).await.revoked_at, Some(NOW));
-    for ((tenant, before), told) in tenants.iter().zip(generations).zip([true, true, false]) {
-        let now = generation(directory, tenant).await.generation;
-        assert_eq!(now > before, told);
+    for (before, told) in states.iter().zip([true, true, false]) {
+        let now = generation(directory, before).await;
+        assert_eq!(now.generation > before.generation, told);
     }
     let again = directory.revoke_creator_keys(creator, at).await.unwrap();
     assert!(again.is_empty(), "{again:?}");
