@@ -73,13 +73,18 @@ pub(crate) async fn list(tenant: Tenant) -> Result<Json<Vec<Shown>>, Error> {
     Ok(Json(keys.iter().map(Shown::from).collect()))
 }
 
+/// The new text acts with its creator's rights: nobody else is shown it, and no key.
 pub(crate) async fn rotate(
     tenant: Tenant,
     Path(key): Path<KeyId>,
 ) -> Result<impl IntoResponse, Error> {
-    let rotated = admin(&tenant)?
-        .rotate(tenant.tenant_id(), key, OVERLAP)
-        .await;
+    let (keys, id) = (admin(&tenant)?, tenant.tenant_id());
+    let found = keys.find(id, key).await?.ok_or(Error::NotFound)?;
+    let _ = NewKey::in_context(&tenant, found.name, found.scopes)?;
+    if tenant.user_id() != Some(found.creator) {
+        return Err(Error::NotFound);
+    }
+    let rotated = keys.rotate(id, key, OVERLAP).await;
     Ok(once(&rotated.map_err(Error::of_keys)?))
 }
 

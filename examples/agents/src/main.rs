@@ -13,7 +13,7 @@
 //! |---|---|---|
 //! | `POST /keys` | `keys:manage` | issues a key: `{"name", "scopes", "expires_in_days"}`; its text is shown once |
 //! | `GET /keys` | `keys:manage` | the tenant's keys, without their texts |
-//! | `POST /keys/{id}/rotate` | `keys:manage` | a new key; the old one goes on for a day |
+//! | `POST /keys/{id}/rotate` | `keys:manage` | for its creator: a new key; the old one goes on for a day |
 //! | `DELETE /keys/{id}` | `keys:manage` | revokes a key |
 //! | `POST /runs` | `runs:start` | starts a run: `{"task", "end_user"}` |
 //! | `GET /runs`, `GET /runs/{id}` | `runs:read` | the tenant's runs |
@@ -24,7 +24,8 @@
 //!
 //! # What to look at
 //! * **Nobody hands on more than they hold** (`keys.rs`): a key is made in its creator's context, and
-//!   does at every moment at most what its creator may do then.
+//!   does at every moment at most what its creator may do then. Its text is shown to its creator alone,
+//!   also when it is rotated.
 //! * **A run says who has asked** (`runs.rs`): the key and its creator are verified. The end user is
 //!   what the agent app says, a label that opens nothing.
 //! * **A job keeps its context and looks again** (`queue.rs`): a run of a key that was revoked while it

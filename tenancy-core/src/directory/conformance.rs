@@ -30,7 +30,8 @@ pub use keys::{
     an_imported_key_is_rotated_into_one_with_a_digest, changes_of_keys_are_kept_and_told,
     digests_are_replaced_if_expected, imported_keys_are_found_by_their_handle, keys,
     keys_are_found_as_they_were_stored, keys_are_listed_in_pages, keys_belong_to_one_tenant,
-    many_keys_are_revoked_at_once, no_successor_escapes_the_revocation_of_its_tenant,
+    many_keys_are_revoked_at_once, no_successor_escapes_a_revocation_across_tenants,
+    no_successor_escapes_the_revocation_of_its_tenant, the_keys_of_a_creator_are_revoked,
     uses_are_noted_forward_only,
 };
 

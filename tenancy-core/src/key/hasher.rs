@@ -119,7 +119,9 @@ impl fmt::Debug for Pepper {
 ///
 /// To replace the pepper, start with the new one as the current and the old one as the previous.
 /// A key gets its new digest when it is next used. Keys that were not used until the previous
-/// pepper is dropped are refused, and have to be rotated.
+/// pepper is dropped are refused, and have to be rotated. Where several processes run, first start
+/// all of them with the new one as the previous beside the old one: a process that doesn't know it
+/// would refuse the keys that another has given their new digest.
 ///
 /// The stored form is public API: `printf %s "$KEY" | openssl dgst -sha256 -hmac "$PEPPER"`.
 ///

@@ -30,6 +30,8 @@ pub struct NewKey {
     pub(crate) name: String,
     pub(crate) scopes: Vec<Grant>,
     pub(crate) project: Option<ProjectId>,
+    /// The project that the credential is confined to in whose context the key is made.
+    pub(crate) confined_to: Option<ProjectId>,
     pub(crate) expires_at: Option<Timestamp>,
     pub(crate) networks: Vec<IpNet>,
     pub(crate) metadata: Map<String, Value>,
@@ -37,12 +39,13 @@ pub struct NewKey {
 
 impl NewKey {
     /// A key of the tenant and user of a context, as far as the scopes go: `notes:read`, `notes:*`,
-    /// or `*` for all that the user may do.
+    /// or `*` for all that the user may do. Where the user's credential is confined to a project, so
+    /// is the key.
     ///
     /// # Errors
     /// A [`Refusal`] with status 403, which is recorded: if a scope covers what the context does not
-    /// hold, or if the context is not a user's. A key issues no keys, because they would outlive
-    /// its revocation.
+    /// hold, if it is `*` and the user's credential is narrower than the user, or if the context is
+    /// not a user's. A key issues no keys, because they would outlive its revocation.
     pub fn in_context(
         context: &TenantContext,
         name: impl Into<String>,
@@ -50,15 +53,26 @@ impl NewKey {
     ) -> Result<Self, Refusal> {
         let scopes: Vec<_> = scopes.into_iter().collect();
         let permissions = context.tenancy().permissions();
+        let principal = context.principal();
         let beyond = scopes.iter().find(|scope| {
-            // Everything that the user may do is never more than that.
-            !scope.is_everything()
-                && !permissions
-                    .covered_by(scope)
-                    .is_subset(context.permissions())
+            // Everything that the user may do is never more than that, but it is more than a
+            // narrower credential of the user's may be used for.
+            let most = if scope.is_everything() {
+                principal.scope
+            } else {
+                context.permissions()
+            };
+            !permissions.covered_by(scope).is_subset(most)
         });
         match (context.user_id(), beyond) {
-            (Some(user), None) => Ok(Self::new(context.tenant_id(), user, name, scopes)),
+            (Some(user), None) => {
+                let new = Self::new(context.tenant_id(), user, name, scopes);
+                Ok(Self {
+                    project: principal.project,
+                    confined_to: principal.project,
+                    ..new
+                })
+            }
             (_, Some(scope)) => Err(context.denied(scope.as_str())),
             (None, None) => Err(context.denied("key:issue")),
         }
@@ -81,6 +95,7 @@ impl NewKey {
             name: name.into(),
             scopes: scopes.into_iter().collect(),
             project: None,
+            confined_to: None,
             expires_at: None,
             networks: Vec::new(),
             metadata: Map::new(),
@@ -139,6 +154,11 @@ impl NewKey {
         check_scopes(&self.scopes, permissions)?;
         check_networks(self.networks.len())?;
         check_metadata(&self.metadata)?;
+        if self.confined_to.is_some() && self.project != self.confined_to {
+            return Err(invalid(
+                "the key would be of another project than the credential it is made with",
+            ));
+        }
         if self.expires_at.is_some_and(|end| end <= now) {
             return Err(invalid("the key would have expired before it is issued"));
         }

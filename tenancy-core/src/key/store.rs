@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use serde_json::{Map, Value};
 
 use super::{ApiKey, Environment, KeyDigest, KeyHandle, KeyNetworks, KeyRange};
-use crate::{DirectoryError, Grant, KeyId, StoreError, TenantId, Timestamp};
+use crate::{DirectoryError, Grant, KeyId, StoreError, TenantId, Timestamp, UserId};
 
 /// A change of a key's record.
 #[derive(Debug, Clone, PartialEq)]
@@ -164,11 +164,26 @@ pub trait KeyStore: KeyDirectory + fmt::Debug {
     /// Revokes all keys in a range that are not, of whichever tenants, and returns how many of
     /// which.
     ///
+    /// A successor whose rotation is under way meanwhile is revoked too, if it is in the range.
+    ///
     /// # Errors
     /// A [`StoreError`] whose kind says why nothing was changed.
     async fn revoke_key_range(
         &self,
         range: &KeyRange,
+        at: Timestamp,
+    ) -> Result<Vec<(TenantId, u64)>, StoreError>;
+
+    /// Revokes all keys that a user has made and that are not, in whichever tenants and
+    /// environments, and returns how many of which tenant.
+    ///
+    /// A successor whose rotation is under way meanwhile is revoked too.
+    ///
+    /// # Errors
+    /// A [`StoreError`] whose kind says why nothing was changed; a user without keys is none.
+    async fn revoke_creator_keys(
+        &self,
+        creator: UserId,
         at: Timestamp,
     ) -> Result<Vec<(TenantId, u64)>, StoreError>;
 

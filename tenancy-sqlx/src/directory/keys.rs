@@ -1,12 +1,13 @@
 //! API keys in PostgreSQL.
 
+mod many;
 mod rows;
 mod statements;
 
 use async_trait::async_trait;
 use sqlx::{AssertSqlSafe, types::Uuid};
 use tenancy_core::{
-    DirectoryError, KeyId, StoreError, TenantId, Timestamp,
+    DirectoryError, KeyId, StoreError, TenantId, Timestamp, UserId,
     key::{
         ApiKey, Environment, KeyChange, KeyDigest, KeyDirectory, KeyHandle, KeyRange, KeyRotation,
         KeyStore,
@@ -18,6 +19,7 @@ use super::{
     write::{commit, record, refused},
 };
 use crate::session;
+use many::Many;
 use rows::{KEY, key};
 use statements::{insert, locked, update};
 
@@ -120,24 +122,9 @@ impl KeyStore for PgDirectory {
     async fn revoke_tenant_keys(&self, tenant: TenantId, at: Timestamp) -> Result<u64, StoreError> {
         let mut tx = self.write().await?;
         record(&mut tx, tenant).await?;
-        let done = sqlx::query(
-            // Locked in the order in which uses are noted.
-            "WITH locked AS (
-                 SELECT k.id FROM tenancy.api_keys AS k
-                 WHERE k.tenant_id = $1 AND k.revoked_at IS NULL
-                 ORDER BY k.id FOR NO KEY UPDATE OF k
-             )
-             UPDATE tenancy.api_keys AS k
-             SET revoked_at = timestamptz 'epoch' + $2 * interval '1 microsecond'
-             FROM locked WHERE k.id = locked.id",
-        )
-        .bind(tenant.as_uuid())
-        .bind(at.as_unix_micros())
-        .execute(&mut *tx)
-        .await
-        .map_err(refused)?;
+        let revoked = Many::Tenant(tenant).revoke(&mut tx, at).await?;
         commit(tx).await?;
-        Ok(done.rows_affected())
+        Ok(revoked.iter().map(|(_, count)| count).sum())
     }
 
     async fn revoke_key_range(
@@ -145,32 +132,15 @@ impl KeyStore for PgDirectory {
         range: &KeyRange,
         at: Timestamp,
     ) -> Result<Vec<(TenantId, u64)>, StoreError> {
-        let mut tx = self.write().await?;
-        let revoked: Vec<(Uuid, i64)> = sqlx::query_as(
-            "WITH locked AS (
-                 SELECT k.id FROM tenancy.api_keys AS k
-                 WHERE k.environment = $1 AND k.id BETWEEN $2 AND $3 AND k.revoked_at IS NULL
-                 ORDER BY k.id FOR NO KEY UPDATE OF k
-             ), revoked AS (
-                 UPDATE tenancy.api_keys AS k
-                 SET revoked_at = timestamptz 'epoch' + $4 * interval '1 microsecond'
-                 FROM locked WHERE k.id = locked.id
-                 RETURNING k.tenant_id
-             )
-             SELECT tenant_id, count(*) FROM revoked GROUP BY tenant_id",
-        )
-        .bind(range.environment.as_str())
-        .bind(range.first.as_uuid())
-        .bind(range.last.as_uuid())
-        .bind(at.as_unix_micros())
-        .fetch_all(&mut *tx)
-        .await
-        .map_err(refused)?;
-        commit(tx).await?;
-        let counted = revoked.into_iter();
-        Ok(counted
-            .map(|(tenant, count)| (TenantId::from_uuid(tenant), count.unsigned_abs()))
-            .collect())
+        self.revoke(Many::Range(*range), at).await
+    }
+
+    async fn revoke_creator_keys(
+        &self,
+        creator: UserId,
+        at: Timestamp,
+    ) -> Result<Vec<(TenantId, u64)>, StoreError> {
+        self.revoke(Many::Creator(creator), at).await
     }
 
     async fn note_uses(&self, uses: &[(KeyId, Timestamp)]) -> Result<(), StoreError> {

@@ -39,7 +39,7 @@ pub(super) fn refused(error: sqlx::Error) -> StoreError {
             "there is no such tenant or project",
         ),
         Some("42501") => (StoreErrorKind::ReadOnly, "the login may not change tenants"),
-        Some("22P02" | "22001" | "22021" | "22P05" | "23514" | "23502") => {
+        Some("22P02" | "22001" | "22008" | "22021" | "22P05" | "23514" | "23502") => {
             (StoreErrorKind::Invalid, "the value can't be stored")
         }
         _ => return StoreError::unavailable(sqlx::Error::Database(error)),

@@ -3,7 +3,7 @@
 
 use sqlx::Executor as _;
 use tenancy_core::{
-    Clock as _, KeyId, SystemClock, Tenant, UserId,
+    Clock as _, KeyId, StoreErrorKind, SystemClock, Tenant, Timestamp, UserId,
     key::{ApiKey, Environment, KeyDigest, KeyDirectory as _, KeyStore as _},
 };
 use tenancy_sqlx::TenantPoolOptions;
@@ -90,6 +90,46 @@ async fn only_changes_of_a_key_move_its_tenant_on() -> anyhow::Result<()> {
             .revoke_tenant_keys(notes.acme.id, SystemClock.now())
             .await?;
         assert_eq!(generation().await?, issued + 1);
+        Ok(())
+    })
+    .await
+}
+
+/// A time that no number of microseconds says could not be read, and would stay: uses go forward
+/// only.
+#[tokio::test]
+async fn the_services_login_closes_no_key_by_the_time_of_its_use() -> anyhow::Result<()> {
+    on_every_server(async |notes| {
+        let key = stored(notes, &notes.globex).await?;
+        let pool = notes.pool(TenantPoolOptions::new()).await?;
+        let db = pool.tenant(&notes.context(&notes.acme))?;
+        for moment in ["infinity", "-infinity", "294276-01-01"] {
+            let note = format!(
+                "SELECT tenancy.note_key_uses(ARRAY['{}']::uuid[], ARRAY['{moment}']::timestamptz[])",
+                key.id
+            );
+            db.execute(sqlx::AssertSqlSafe(note)).await?;
+            let found = notes.directory.find_key(key.id).await?;
+            assert_eq!(found.as_ref(), Some(&key), "{moment}");
+        }
+        let now = SystemClock.now();
+        notes.directory.note_uses(&[(key.id, now)]).await?;
+        let found = notes.directory.find_key(key.id).await?;
+        assert_eq!(found.and_then(|found| found.last_used_at), Some(now));
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn an_end_that_can_not_be_stored_is_invalid_and_no_outage() -> anyhow::Result<()> {
+    on_every_server(async |notes| {
+        let mut key = stored(notes, &notes.acme).await?;
+        key.id = KeyId::new();
+        key.expires_at = Some(Timestamp::from_unix_micros(i64::MAX));
+        let refused = notes.directory.insert_key(&key).await;
+        assert_eq!(refused.map_err(|e| e.kind()), Err(StoreErrorKind::Invalid));
+        assert_eq!(notes.directory.find_key(key.id).await?, None);
         Ok(())
     })
     .await

@@ -26,7 +26,7 @@ pub(crate) fn own_roles(odd: &str) -> Roles {
     }
 }
 
-fn quoted(name: &str) -> String {
+pub(crate) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
@@ -97,7 +97,7 @@ async fn a_second_time_changes_nothing() -> anyhow::Result<()> {
     .await
 }
 
-async fn installs(database: &TestDatabase, roles: &Roles) -> Result<(), InstallError> {
+pub(crate) async fn installs(database: &TestDatabase, roles: &Roles) -> Result<(), InstallError> {
     Installer::new()
         .roles(roles.clone())
         .passwords(PASSWORD, PASSWORD)

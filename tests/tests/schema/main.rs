@@ -8,6 +8,7 @@ mod logins;
 mod passwords;
 mod protect;
 mod start;
+mod upgrade;
 
 use sqlx::{AssertSqlSafe, Executor as _};
 use tenancy_tests::notes::Notes;

@@ -110,3 +110,24 @@ async fn a_rotated_key_overlaps_with_its_successor_and_is_shown_once() -> anyhow
     );
     w.close().await
 }
+
+#[tokio::test]
+async fn nobody_is_shown_anothers_key_and_no_key_rotates_itself() -> anyhow::Result<()> {
+    let w = World::start().await?;
+    let carol = w.colleague(&w.alice).await?;
+    let (_, issued) = w.issue(&w.alice, "everything", &["*"]).await?;
+    let id = issued["id"].as_str().unwrap();
+    let rotate = format!("/keys/{id}/rotate");
+    // She sees it and may revoke it; its text would act as Alice.
+    let (_, keys) = w.person(&carol).get("/keys").await?;
+    assert_eq!(keys[0]["id"], json!(id));
+    assert_eq!(w.person(&carol).post(&rotate, &json!({})).await?.0, 404);
+    let key = issued["key"].as_str().unwrap();
+    assert_eq!(w.with_key(key).get("/keys").await?.0, 200);
+    assert_eq!(w.with_key(key).post(&rotate, &json!({})).await?.0, 403);
+    assert_eq!(w.person(&w.bob).post(&rotate, &json!({})).await?.0, 404);
+    assert_eq!(w.person(&w.alice).post(&rotate, &json!({})).await?.0, 200);
+    let revoke = format!("/keys/{id}");
+    assert_eq!(w.person(&carol).delete(&revoke).await?, 204);
+    w.close().await
+}

@@ -109,6 +109,14 @@ impl World {
         Ok(self.tenancy.admin().put_membership(&viewer).await?)
     }
 
+    /// An admin of the same tenant.
+    pub(crate) async fn colleague(&self, of: &Person) -> anyhow::Result<Person> {
+        let (tenant, user) = (of.tenant, UserId::new());
+        let admin = Membership::new(tenant, user, SystemRole::Admin.name());
+        self.tenancy.admin().put_membership(&admin).await?;
+        Ok(Person { user, tenant })
+    }
+
     pub(crate) async fn close(self) -> anyhow::Result<()> {
         self.served.abort();
         Ok(self.database.close().await?)

@@ -14,12 +14,15 @@ pub use imported::{
 };
 pub use races::{
     a_key_is_rotated_once, a_rotation_never_undoes_a_revocation,
+    no_successor_escapes_a_revocation_across_tenants,
     no_successor_escapes_the_revocation_of_its_tenant,
 };
 pub use records::{
     keys_are_found_as_they_were_stored, keys_are_listed_in_pages, keys_belong_to_one_tenant,
 };
-pub use revocation::{a_revocation_stays, many_keys_are_revoked_at_once};
+pub use revocation::{
+    a_revocation_stays, many_keys_are_revoked_at_once, the_keys_of_a_creator_are_revoked,
+};
 pub use uses::{digests_are_replaced_if_expected, uses_are_noted_forward_only};
 
 use crate::{
@@ -39,7 +42,9 @@ pub async fn keys<D: Directory + DirectoryStore + KeyStore>(directory: &D) {
     a_key_is_rotated_once(directory).await;
     a_rotation_never_undoes_a_revocation(directory).await;
     no_successor_escapes_the_revocation_of_its_tenant(directory).await;
+    no_successor_escapes_a_revocation_across_tenants(directory).await;
     many_keys_are_revoked_at_once(directory).await;
+    the_keys_of_a_creator_are_revoked(directory).await;
     uses_are_noted_forward_only(directory).await;
     digests_are_replaced_if_expected(directory).await;
     imported_keys_are_found_by_their_handle(directory).await;

@@ -1,10 +1,12 @@
 //! API keys in memory.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 
 use super::{MemoryDirectory, State};
 use crate::{
-    DirectoryError, KeyId, StoreError, StoreErrorKind, TenantId, Timestamp,
+    DirectoryError, KeyId, StoreError, StoreErrorKind, TenantId, Timestamp, UserId,
     key::{
         ApiKey, Environment, KeyChange, KeyDigest, KeyDirectory, KeyHandle, KeyRange, KeyRotation,
         KeyStore,
@@ -47,6 +49,25 @@ impl State {
         self.handles.extend(handle.map(|handle| (handle, key.id)));
         self.keys.insert(key.id, key.clone());
         Ok(())
+    }
+
+    /// Revokes these keys that are not, and counts them by tenant.
+    fn revoke_keys(
+        &mut self,
+        at: Timestamp,
+        these: impl Fn(&ApiKey) -> bool,
+    ) -> Result<Vec<(TenantId, u64)>, StoreError> {
+        let mut revoked = BTreeMap::new();
+        for key in self.keys.values_mut() {
+            if key.revoked_at.is_none() && these(key) {
+                key.revoked_at = Some(at);
+                *revoked.entry(key.tenant).or_insert(0) += 1;
+            }
+        }
+        for tenant in revoked.keys() {
+            self.touch(*tenant)?;
+        }
+        Ok(revoked.into_iter().collect())
     }
 }
 
@@ -140,18 +161,17 @@ impl KeyStore for MemoryDirectory {
         range: &KeyRange,
         at: Timestamp,
     ) -> Result<Vec<(TenantId, u64)>, StoreError> {
-        let mut state = self.write();
-        let mut revoked = std::collections::BTreeMap::new();
-        for (_, key) in state.keys.range_mut(range.first..=range.last) {
-            if key.environment == range.environment && key.revoked_at.is_none() {
-                key.revoked_at = Some(at);
-                *revoked.entry(key.tenant).or_insert(0) += 1;
-            }
-        }
-        for tenant in revoked.keys() {
-            state.touch(*tenant)?;
-        }
-        Ok(revoked.into_iter().collect())
+        self.write().revoke_keys(at, |key| {
+            key.environment == range.environment && range.contains(key.id)
+        })
+    }
+
+    async fn revoke_creator_keys(
+        &self,
+        creator: UserId,
+        at: Timestamp,
+    ) -> Result<Vec<(TenantId, u64)>, StoreError> {
+        self.write().revoke_keys(at, |key| key.creator == creator)
     }
 
     async fn note_uses(&self, uses: &[(KeyId, Timestamp)]) -> Result<(), StoreError> {

@@ -18,6 +18,9 @@ const MAX_PAGE: u32 = 1000;
 /// # Security
 /// Nothing here asks who is calling: guard the routes that lead here, and take the tenant from the
 /// caller's context. A tenant's methods find no other tenant's key.
+///
+/// A key acts with its creator's rights, so that whoever is shown its text has them, and whoever
+/// widens it hands them out: see [`rotate`](Self::rotate) before people manage each other's keys.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct KeyAdmin {
@@ -63,6 +66,16 @@ impl KeyAdmin {
     ) -> Result<Vec<ApiKey>, StoreError> {
         let store = &self.configured()?.config.store;
         store.list_keys(tenant, after, limit.min(MAX_PAGE)).await
+    }
+
+    /// A tenant's key, whatever its state; `None` if the tenant has no such key.
+    ///
+    /// # Errors
+    /// A [`StoreError`] if the store did not answer.
+    pub async fn find(&self, tenant: TenantId, key: KeyId) -> Result<Option<ApiKey>, StoreError> {
+        let found = self.configured()?.config.store.find_key(key).await;
+        let found = found.map_err(StoreError::unavailable)?;
+        Ok(found.filter(|found| found.id == key && found.tenant == tenant))
     }
 
     /// Writes when keys were last used. Happens once a minute under traffic; call it at shut-down.

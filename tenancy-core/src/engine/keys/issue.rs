@@ -42,7 +42,14 @@ impl KeyAdmin {
     ///
     /// # Errors
     /// [`StoreErrorKind::NotFound`] if the tenant has no such key;
-    /// [`StoreErrorKind::IllegalTransition`] if it is revoked, expired, disabled, or was rotated.
+    /// [`StoreErrorKind::IllegalTransition`] if it is revoked, expired, disabled, or was rotated;
+    /// [`StoreErrorKind::Invalid`] if it is of another environment, whose deployment has to do it.
+    ///
+    /// # Security
+    /// The text acts with the rights of the key's creator, and not of who asks for it. Where a
+    /// tenant's user asks, [`find`](Self::find) the key first, refuse unless its creator is that
+    /// user, and have [`NewKey::in_context`] look at its scopes. That refuses API keys, too: one
+    /// that could rotate itself would outlive its revocation.
     pub async fn rotate(
         &self,
         tenant: TenantId,
@@ -50,6 +57,13 @@ impl KeyAdmin {
         overlap: Duration,
     ) -> Result<IssuedKey, StoreError> {
         let keys = self.configured()?;
+        // Never changes, so that nothing is lost by looking before the transaction.
+        let found = self.find(tenant, key).await?;
+        let environment = keys.config.format.environment();
+        if found.is_some_and(|found| found.environment != environment) {
+            let message = "a key is rotated by the deployment of its own environment";
+            return Err(StoreError::new(StoreErrorKind::Invalid, message));
+        }
         let id = KeyId::new();
         let text = mint(&keys.config.format, id)?;
         let now = self.now();

@@ -8,7 +8,7 @@ use super::Proof;
 #[cfg(feature = "argon2")]
 use crate::key::LowEntropySecret;
 use crate::{
-    KeyId, Outcome, StoreError, StoreErrorKind, TenantId,
+    KeyId, Outcome, StoreError, StoreErrorKind, TenantId, UserId,
     key::{ApiKey, KeyChange, KeyName, KnownKey},
 };
 
@@ -114,14 +114,45 @@ impl KeyAdmin {
             .format
             .range(prefix)
             .map_err(|error| StoreError::new(StoreErrorKind::Invalid, error.to_string()))?;
-        let entry = self.entry("key.revoke-prefix", Some(reason));
-        let entry = entry.target(format!("keys:{range}"));
         let change = keys.config.store.revoke_key_range(&range, self.now());
-        let revoked = self.engine.noted(entry, None, change).await?;
+        self.noted_by_tenant("key.revoke-prefix", format!("keys:{range}"), reason, change)
+            .await
+    }
+
+    /// Revokes all keys that a user has made, in whichever tenants and environments: for somebody who
+    /// has left, or whose account was taken over. Returns how many of which tenant.
+    ///
+    /// Ends the user's keys and nothing else: end memberships by
+    /// [`Admin::remove_membership`](crate::Admin::remove_membership) and tokens by
+    /// [`Admin::revoke_tokens`](crate::Admin::revoke_tokens), and first, or the user makes new keys.
+    /// Besides the whole, what befell each tenant is audited. Drops all caches of this process.
+    ///
+    /// # Errors
+    /// [`StoreErrorKind::Invalid`] if the reason is blank; else a [`StoreError`] of the store.
+    pub async fn revoke_creator(
+        &self,
+        user: UserId,
+        reason: &str,
+    ) -> Result<Vec<(TenantId, u64)>, StoreError> {
+        let reason = given(reason)?;
+        let store = &self.configured()?.config.store;
+        let change = store.revoke_creator_keys(user, self.now());
+        self.noted_by_tenant("key.revoke-creator", format!("user:{user}"), reason, change)
+            .await
+    }
+
+    /// Makes a change that spans tenants, and notes it as a whole and with each tenant.
+    async fn noted_by_tenant(
+        &self,
+        action: &'static str,
+        target: String,
+        reason: &str,
+        change: impl Future<Output = Result<Vec<(TenantId, u64)>, StoreError>>,
+    ) -> Result<Vec<(TenantId, u64)>, StoreError> {
+        let whole = self.entry(action, Some(reason)).target(target);
+        let revoked = self.engine.noted(whole, None, change).await?;
         for (tenant, count) in &revoked {
-            let mut entry = self
-                .entry("key.revoke-prefix", Some(reason))
-                .tenant(*tenant);
+            let mut entry = self.entry(action, Some(reason)).tenant(*tenant);
             entry.outcome = Outcome::Allowed;
             let entry = entry.target(format!("keys:{count}"));
             self.engine.inner().audit.record(entry);

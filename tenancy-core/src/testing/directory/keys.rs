@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use super::{OUTAGE, SwitchedDirectory};
 use crate::{
-    DirectoryError, KeyId, StoreError, TenantId, Timestamp,
+    DirectoryError, KeyId, StoreError, TenantId, Timestamp, UserId,
     key::{
         ApiKey, Environment, KeyChange, KeyDigest, KeyDirectory, KeyHandle, KeyRange, KeyRotation,
         KeyStore,
@@ -79,6 +79,14 @@ impl KeyStore for SwitchedDirectory {
         at: Timestamp,
     ) -> Result<Vec<(TenantId, u64)>, StoreError> {
         self.0.directory.revoke_key_range(range, at).await
+    }
+
+    async fn revoke_creator_keys(
+        &self,
+        creator: UserId,
+        at: Timestamp,
+    ) -> Result<Vec<(TenantId, u64)>, StoreError> {
+        self.0.directory.revoke_creator_keys(creator, at).await
     }
 
     async fn note_uses(&self, uses: &[(KeyId, Timestamp)]) -> Result<(), StoreError> {

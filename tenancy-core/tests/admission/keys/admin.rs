@@ -2,7 +2,8 @@
 
 use serde_json::json;
 use tenancy_core::{
-    Actor, Clock as _, Grant, Outcome, ProjectId, StoreErrorKind, UserId, key::NewKey,
+    Actor, Clock as _, DirectoryStore as _, Grant, KeyId, Membership, Outcome, ProjectId,
+    StoreErrorKind, SystemRole, UserId, key::NewKey,
 };
 
 use super::{alices, issue, with, world};
@@ -163,6 +164,57 @@ async fn an_operator_revokes_a_key_a_tenant_a_prefix() {
 }
 
 #[tokio::test]
+async fn the_keys_of_somebody_who_left_are_revoked_in_every_tenant() {
+    let w = world().await;
+    let keys = w.tenancy.keys().unwrap().by(Actor::User(w.bob));
+    let viewer = Membership::new(w.globex.id, w.alice, SystemRole::Viewer.name());
+    w.directory.put_membership(&viewer).await.unwrap();
+    let mut issued = Vec::new();
+    for (tenant, creator) in [
+        (w.acme.id, w.alice),
+        (w.acme.id, w.alice),
+        (w.globex.id, w.alice),
+        (w.globex.id, w.bob),
+    ] {
+        let new = NewKey::new(tenant, creator, "a key", ["*".parse().unwrap()]);
+        let key = issue(&w, new).await;
+        assert!(w.admit(&with(&key)).await.is_ok(), "and it is cached");
+        issued.push(key);
+    }
+    let refused = keys.revoke_creator(w.alice, " ").await.unwrap_err();
+    assert_eq!(refused.kind(), StoreErrorKind::Invalid);
+    assert!(w.admit(&with(&issued[0])).await.is_ok());
+    let before = w.audit.entries().len();
+    let mut revoked = keys.revoke_creator(w.alice, "has left").await.unwrap();
+    revoked.sort();
+    let mut expected = [(w.acme.id, 2), (w.globex.id, 1)];
+    expected.sort();
+    assert_eq!(revoked, expected);
+    let noted = w.audit.entries().split_off(before);
+    let about: Vec<_> = noted
+        .iter()
+        .map(|entry| (entry.tenant, entry.target.clone().unwrap()))
+        .collect();
+    let mut wanted = vec![(None, format!("user:{}", w.alice))];
+    wanted.extend(revoked.iter().map(|(t, n)| (Some(*t), format!("keys:{n}"))));
+    assert_eq!(about[0], wanted[0]);
+    assert!(
+        about.len() == 3 && wanted.iter().all(|one| about.contains(one)),
+        "{about:?}"
+    );
+    for entry in &noted {
+        assert_eq!(&*entry.action, "key.revoke-creator");
+        assert_eq!(entry.outcome, Outcome::Allowed);
+        assert_eq!(entry.reason.as_deref(), Some("has left"));
+        assert_eq!(entry.actor, Some(Actor::User(w.bob)));
+    }
+    for key in &issued[..3] {
+        assert_eq!(w.refused(&with(key)).await, (401, "key-revoked"));
+    }
+    assert!(w.admit(&with(&issued[3])).await.is_ok());
+}
+
+#[tokio::test]
 async fn only_the_whole_text_of_a_key_revokes_it_as_leaked() {
     let w = world().await;
     let keys = w.tenancy.keys().unwrap();
@@ -185,4 +237,18 @@ async fn only_the_whole_text_of_a_key_revokes_it_as_leaked() {
     assert_eq!(revoked.id, key.record().id);
     assert_eq!(w.refused(&with(&key)).await, (401, "key-revoked"));
     assert!(w.admit(&with(&other)).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_tenant_finds_its_own_keys_only() {
+    let w = world().await;
+    let key = issue(&w, alices(&w)).await;
+    let (keys, id) = (w.tenancy.keys().unwrap(), key.record().id);
+    let found = keys.find(w.acme.id, id).await.unwrap();
+    assert_eq!(found.as_ref(), Some(key.record()));
+    assert_eq!(keys.find(w.globex.id, id).await.unwrap(), None);
+    assert_eq!(keys.find(w.acme.id, KeyId::new()).await.unwrap(), None);
+    w.directory.fail(true);
+    let refused = keys.find(w.acme.id, id).await.unwrap_err();
+    assert_eq!(refused.kind(), StoreErrorKind::Unavailable);
 }

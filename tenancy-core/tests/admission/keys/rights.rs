@@ -1,12 +1,14 @@
 //! What a key may do: its creator's rights of now, within its scopes.
 
+use serde_json::json;
 use tenancy_core::{
-    DirectoryStore as _, Membership, MembershipStatus, Project, ProjectMembership, SystemRole,
-    key::NewKey,
+    DirectoryStore as _, Membership, MembershipStatus, PermissionRegistry, Project,
+    ProjectMembership, StoreErrorKind, SystemRole, jwt::JwtAuthenticator, key::NewKey,
+    testing::FakeRequest,
 };
 
-use super::{alices, issue, with, world};
-use crate::support::{World, answer};
+use super::{alices, api_keys, issue, with, world};
+use crate::support::{ISSUER, World, answer, key as token_key};
 
 fn readers(w: &World) -> NewKey {
     NewKey::new(w.acme.id, w.alice, "reads", ["notes:read".parse().unwrap()])
@@ -148,4 +150,67 @@ async fn nobody_issues_more_than_they_hold_and_keys_issue_none() {
         403
     );
     assert!(NewKey::in_context(&viewer, "all that I may", ["*".parse().unwrap()]).is_ok());
+}
+
+/// A world where tokens say what they may be used for, and perhaps in which project.
+async fn world_of_narrow_tokens() -> World {
+    let permissions = PermissionRegistry::builder()
+        .permission("notes:read", SystemRole::Viewer)
+        .permission("notes:write", SystemRole::Member)
+        .build()
+        .unwrap();
+    let tokens = JwtAuthenticator::builder(ISSUER, "notes")
+        .key(token_key())
+        .scope_claim("scope", &permissions)
+        .map_principal(|claims, mut principal| {
+            let project = claims.get("project").and_then(|project| project.as_str());
+            principal.project = project.map(|project| project.parse().unwrap());
+            Ok(principal)
+        })
+        .build()
+        .unwrap();
+    World::over(|directory, builder| builder.authenticator(tokens).keys(api_keys(directory))).await
+}
+
+#[tokio::test]
+async fn a_narrow_token_issues_no_key_for_all_that_its_user_may_do() {
+    let w = world_of_narrow_tokens().await;
+    for (scope, asked, issued) in [
+        ("notes:read", "notes:read", true),
+        ("notes:read", "notes:*", false),
+        ("notes:read", "*", false),
+        ("", "*", false),
+        ("notes:read notes:write", "*", true),
+    ] {
+        let token = FakeRequest::new("/notes")
+            .header("host", "acme.notes.example")
+            .bearer(&w.token(w.alice, json!({ "scope": scope })));
+        let context = w.admit(&token).await.unwrap();
+        let new = NewKey::in_context(&context, "a key", [asked.parse().unwrap()]);
+        assert_eq!(new.is_ok(), issued, "{asked} with `{scope}`");
+        if !issued {
+            assert_eq!(answer(new), (403, "permission-not-held"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_token_of_a_project_issues_keys_of_that_project() {
+    let w = world_of_narrow_tokens().await;
+    let project = Project::new(w.acme.id, "web".parse().unwrap(), "web");
+    let other = Project::new(w.acme.id, "mobile".parse().unwrap(), "mobile");
+    for project in [&project, &other] {
+        w.directory.put_project(project).await.unwrap();
+    }
+    let claims = json!({ "scope": "notes:read", "project": project.id.to_string() });
+    let token = FakeRequest::new("/notes")
+        .header("host", "acme.notes.example")
+        .bearer(&w.token(w.alice, claims));
+    let context = w.admit(&token).await.unwrap();
+    let new = || NewKey::in_context(&context, "a key", ["notes:read".parse().unwrap()]).unwrap();
+    let key = issue(&w, new()).await;
+    assert_eq!(key.record().project, Some(project.id));
+    let keys = w.tenancy.keys().unwrap();
+    let refused = keys.issue(new().project(other.id)).await.unwrap_err();
+    assert_eq!(refused.kind(), StoreErrorKind::Invalid);
 }

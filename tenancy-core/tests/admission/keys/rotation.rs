@@ -3,9 +3,12 @@
 use std::time::Duration;
 
 use serde_json::json;
-use tenancy_core::{Clock as _, StoreErrorKind};
+use tenancy_core::{
+    Clock as _, StoreErrorKind, Tenancy,
+    key::{ApiKeys, Environment, KeyFormat},
+};
 
-use super::{alices, issue, with, world};
+use super::{alices, hasher, issue, with, world};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -112,4 +115,26 @@ async fn what_does_not_hold_can_not_be_rotated() {
     }
     let foreign = keys.rotate(w.globex.id, rotated.record().id, MINUTE).await;
     assert_eq!(foreign.unwrap_err().kind(), StoreErrorKind::NotFound);
+}
+
+/// Its text would say this deployment's environment and its record the other one: nobody's key.
+#[tokio::test]
+async fn a_key_of_another_environment_is_not_rotated_here() {
+    let w = world().await;
+    let testing = KeyFormat::new("acme", Environment::Test).unwrap();
+    let elsewhere = Tenancy::builder(w.directory.clone())
+        .keys(ApiKeys::new(testing, hasher(), w.directory.clone()))
+        .permissions(w.tenancy.permissions().clone())
+        .clock(w.clock.clone())
+        .build()
+        .unwrap();
+    let elsewhere = elsewhere.keys().unwrap();
+    let issued = elsewhere.issue(alices(&w)).await.unwrap();
+    let keys = w.tenancy.keys().unwrap();
+    let id = issued.record().id;
+    let refused = keys.rotate(w.acme.id, id, MINUTE).await.unwrap_err();
+    assert_eq!(refused.kind(), StoreErrorKind::Invalid);
+    let kept = keys.list(w.acme.id, None, 10).await.unwrap();
+    assert_eq!(kept, [issued.record().clone()]);
+    assert!(elsewhere.rotate(w.acme.id, id, MINUTE).await.is_ok());
 }

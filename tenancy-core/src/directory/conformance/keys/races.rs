@@ -4,8 +4,8 @@ use futures_util::future::{join, join_all, join3};
 
 use super::{super::new_tenant, NOW, digest, found, key_of, stored};
 use crate::{
-    DirectoryStore, KeyId, StoreErrorKind,
-    key::{ApiKey, KeyChange, KeyRange, KeyRotation, KeyStore},
+    DirectoryStore, KeyId, StoreErrorKind, UserId,
+    key::{ApiKey, Environment, KeyChange, KeyRange, KeyRotation, KeyStore},
 };
 
 /// How many rounds are tried; a store that takes no lock fails in one of the first.
@@ -120,5 +120,62 @@ pub async fn no_successor_escapes_the_revocation_of_its_tenant<D: DirectoryStore
         assert_eq!(revoked.unwrap(), 6 + successors);
         let kept = directory.list_keys(tenant, None, 100).await.unwrap();
         assert!(kept.iter().all(|key| key.revoked_at == Some(NOW)));
+    }
+}
+
+/// When keys of several tenants are revoked while they are rotated, changed and used, by their
+/// creator or by a range of an environment, that neither fails nor leaves a successor out.
+pub async fn no_successor_escapes_a_revocation_across_tenants<D: DirectoryStore + KeyStore>(
+    directory: &D,
+) {
+    for round in 0..2 * ROUNDS {
+        let (creator, mut keys) = (UserId::new(), Vec::new());
+        for _ in 0..2 {
+            let tenant = new_tenant(directory).await.id;
+            for _ in 0..3 {
+                let mut key = key_of(tenant);
+                (key.creator, key.environment) = (creator, Environment::Staging);
+                keys.push(stored(directory, &key).await);
+            }
+        }
+        let rotations: Vec<_> = keys.iter().map(|key| rotation_of(key, 2)).collect();
+        let ids = || rotations.iter().flat_map(|r| [r.key, r.successor]);
+        let range = KeyRange {
+            environment: Environment::Staging,
+            first: ids().min().unwrap(),
+            last: ids().max().unwrap(),
+        };
+        let rotate = keys.iter().zip(&rotations).map(async |(key, rotation)| {
+            let rotated = directory.rotate_key(key.tenant, rotation).await;
+            // The successor changes at once, in the middle of the revocation if it can.
+            if let Ok(new) = &rotated {
+                let change = KeyChange::Name("the successor".into());
+                let changed = directory.change_key(new.tenant, new.id, &change);
+                changed.await.unwrap();
+            }
+            rotated
+        });
+        let revoke = async {
+            if round % 2 == 0 {
+                directory.revoke_creator_keys(creator, NOW).await
+            } else {
+                directory.revoke_key_range(&range, NOW).await
+            }
+        };
+        let uses: Vec<_> = keys.iter().rev().map(|key| (key.id, NOW)).collect();
+        let (rotated, revoked, used) =
+            join3(join_all(rotate), revoke, directory.note_uses(&uses)).await;
+        used.unwrap();
+        let successors = rotated.iter().filter(|rotated| rotated.is_ok()).count();
+        for refused in rotated.into_iter().filter_map(Result::err) {
+            let kind = refused.kind();
+            assert_eq!(kind, StoreErrorKind::IllegalTransition, "{refused}");
+        }
+        let counted: u64 = revoked.unwrap().iter().map(|(_, count)| count).sum();
+        assert_eq!(counted, 6 + u64::try_from(successors).unwrap());
+        for id in ids() {
+            let key = directory.find_key(id).await.unwrap();
+            assert!(key.is_none_or(|key| key.revoked_at == Some(NOW)), "{id}");
+        }
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{super::new_tenant, NOW, digest, found, generation, key_of, stored};
 use crate::{
-    Directory, DirectoryStore, KeyId, StoreErrorKind, TenantId,
+    Directory, DirectoryStore, KeyId, StoreErrorKind, TenantId, UserId,
     key::{Environment, KeyChange, KeyRange, KeyRotation, KeyStore},
 };
 
@@ -106,4 +106,53 @@ pub async fn many_keys_are_revoked_at_once<D: Directory + DirectoryStore + KeySt
     assert!(found(directory, elsewhere.id).await.revoked_at.is_none());
     let unknown = directory.revoke_tenant_keys(TenantId::new(), NOW).await;
     assert_eq!(unknown.unwrap_err().kind(), StoreErrorKind::NotFound);
+}
+
+/// The keys that a user has made are revoked, in every tenant and environment; those of others stay,
+/// and each tenant that has lost some is told.
+pub async fn the_keys_of_a_creator_are_revoked<D: Directory + DirectoryStore + KeyStore>(
+    directory: &D,
+) {
+    let (one, other) = (new_tenant(directory).await, new_tenant(directory).await);
+    let spared = new_tenant(directory).await;
+    let (creator, at) = (UserId::new(), NOW + Duration::from_secs(60));
+    let mut keys = Vec::new();
+    for (tenant, environment, own) in [
+        (&one, Environment::Live, true),
+        (&one, Environment::Test, true),
+        (&one, Environment::Live, false),
+        (&other, Environment::Live, true),
+        (&spared, Environment::Live, false),
+    ] {
+        let mut key = key_of(tenant.id);
+        key.environment = environment;
+        if own {
+            key.creator = creator;
+        }
+        keys.push((stored(directory, &key).await, own));
+    }
+    // One that was revoked before keeps its moment, and is not counted.
+    let mut before = key_of(spared.id);
+    (before.creator, before.revoked_at) = (creator, Some(NOW));
+    let before = stored(directory, &before).await;
+    let mut states = Vec::new();
+    for tenant in [&one, &other, &spared] {
+        states.push(generation(directory, tenant).await);
+    }
+    let mut revoked = directory.revoke_creator_keys(creator, at).await.unwrap();
+    revoked.sort();
+    let mut expected = vec![(one.id, 2), (other.id, 1)];
+    expected.sort();
+    assert_eq!(revoked, expected);
+    for (key, own) in &keys {
+        let revoked_at = found(directory, key.id).await.revoked_at;
+        assert_eq!(revoked_at, own.then_some(at), "{key:?}");
+    }
+    assert_eq!(found(directory, before.id).await.revoked_at, Some(NOW));
+    for (before, told) in states.iter().zip([true, true, false]) {
+        let now = generation(directory, before).await;
+        assert_eq!(now.generation > before.generation, told);
+    }
+    let again = directory.revoke_creator_keys(creator, at).await.unwrap();
+    assert!(again.is_empty(), "{again:?}");
 }
