@@ -8,6 +8,7 @@ mod feed;
 mod notify;
 mod revocations;
 mod staleness;
+mod successors;
 
 use tenancy_core::{
     Admission, Admitted, Clock as _, Refusal, RouteNeeds, SystemClock, Tenancy, TenantContext,
