@@ -121,9 +121,30 @@ impl UserId {
     /// ```
     #[must_use]
     pub fn derive(issuer: &str, subject: &str) -> Self {
-        let name = format!("{}:{issuer}{}:{subject}", issuer.len(), subject.len());
-        Self(Uuid::new_v5(&Uuid::NAMESPACE_URL, name.as_bytes()))
+        Self(derived(issuer, subject))
     }
+}
+
+impl ServiceId {
+    /// Derives the id of a service account that an identity provider names by a text that is not a
+    /// UUID, as [`UserId::derive`] does.
+    ///
+    /// ```
+    /// use tenancy_core::{ServiceId, TokensOf};
+    ///
+    /// // To take back what client credentials were issued to it.
+    /// let exporter = ServiceId::derive("https://login.example.com", "exporter");
+    /// let tokens = TokensOf::Service(exporter);
+    /// ```
+    #[must_use]
+    pub fn derive(issuer: &str, subject: &str) -> Self {
+        Self(derived(issuer, subject))
+    }
+}
+
+fn derived(issuer: &str, subject: &str) -> Uuid {
+    let name = format!("{}:{issuer}{}:{subject}", issuer.len(), subject.len());
+    Uuid::new_v5(&Uuid::NAMESPACE_URL, name.as_bytes())
 }
 
 #[cfg(test)]

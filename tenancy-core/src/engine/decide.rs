@@ -164,6 +164,16 @@ impl Decision<'_> {
 
     /// A verified credential must hold now, also when it came from a cache.
     fn holding(&self, principal: Arc<Principal>) -> Step<Option<Arc<Principal>>> {
+        // The service itself sends no credential, and nobody in particular has none.
+        let impossible = matches!(principal.actor, Actor::System | Actor::Anonymous);
+        if impossible && !matches!(self.facts.presented, Presented::Verified(_)) {
+            tracing::error!(
+                issuer = %principal.issuer,
+                actor = principal.actor.kind(),
+                "an authenticator made an actor of a credential that none can stand for"
+            );
+            return refuse(RefusalKind::Unauthenticated, "credential-actor");
+        }
         if principal.holds_at(self.now) {
             Ok(Some(principal))
         } else {

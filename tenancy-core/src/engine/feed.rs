@@ -17,6 +17,9 @@ use crate::{DirectoryError, FeedCursor, FeedPage, Generation, TenantId, Timestam
 /// How long a poll may take, in real time.
 const POLL_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// How long the first may take, which tells every epoch.
+const FIRST_POLL_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// How far apart two threads' readings of the clock may be.
 const CLOCK_JITTER: Duration = Duration::from_millis(100);
 
@@ -160,7 +163,11 @@ impl Tenancy {
         let inner = self.inner();
         let heard = inner.feed.heard_until.load(Ordering::Acquire);
         let began = inner.clock.now();
-        let asked = tokio::time::timeout(POLL_TIMEOUT, self.news(state.cursor)).await;
+        let limit = match state.cursor {
+            Some(_) => POLL_TIMEOUT,
+            None => FIRST_POLL_TIMEOUT,
+        };
+        let asked = tokio::time::timeout(limit, self.news(state.cursor)).await;
         let timed_out = || DirectoryError::new("it did not answer in time");
         let page = match asked.map_err(|_| timed_out()).flatten() {
             Ok(page) => page,

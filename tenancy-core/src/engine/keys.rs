@@ -70,7 +70,8 @@ impl Keys {
             }
             KeyMatch::Mismatch => Err(reason::SECRET),
             KeyMatch::UnknownVersion => {
-                tracing::warn!(
+                // At a level that nobody fills by repeating a key; the audit trail has it, sampled.
+                tracing::debug!(
                     key.id = %known.record.id,
                     pepper.version = stored.version(),
                     "an API key was hashed with a pepper that is not configured; rotate the key"

@@ -1,10 +1,11 @@
 //! Credentials: one answer to every bad one, and a good one reaches only as far as it says.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use serde_json::json;
 use tenancy_core::{
-    Membership, MembershipStatus, RefusalKind, SystemRole, UserId, jwt::JwtAuthenticator,
+    Actor, Authenticator, Credential, LookupError, Membership, MembershipStatus, Principal, Reach,
+    RefusalKind, SystemRole, Timestamp, UserId, Verdict, async_trait, jwt::JwtAuthenticator,
     testing::FakeRequest,
 };
 
@@ -218,4 +219,35 @@ async fn no_audit_entry_and_no_debug_output_holds_a_credential() {
     assert!(!shown.contains(signature) && !shown.contains("a personal claim"));
     let recorded = serde_json::to_string(&w.audit.entries()).unwrap();
     assert!(recorded.contains("not-a-member") && !recorded.contains(signature));
+}
+
+/// An authenticator of the application's own that says who everybody is.
+#[derive(Debug)]
+struct Says(Arc<Principal>);
+
+#[async_trait]
+impl Authenticator for Says {
+    fn probe(&self, _: Credential<'_>, _: Timestamp) -> Verdict {
+        Verdict::Verified(Arc::clone(&self.0))
+    }
+
+    async fn verify(&self, _: Credential<'_>, _: Timestamp) -> Result<Verdict, LookupError> {
+        Ok(Verdict::NotMine)
+    }
+}
+
+#[tokio::test]
+async fn no_credential_stands_for_the_service_itself() {
+    let acme: tenancy_core::Slug = "acme".parse().unwrap();
+    let request = FakeRequest::new("/notes").bearer("anything");
+    for (actor, answered) in [
+        (Actor::System, (401, "credential-actor")),
+        (Actor::Anonymous, (401, "credential-actor")),
+        (Actor::User(UserId::new()), (404, "not-a-member")),
+    ] {
+        let principal = Principal::new(actor, Reach::Bound(acme.clone().into()), "sessions");
+        let says = Says(Arc::new(principal));
+        let w = World::with(|builder| builder.authenticator(says)).await;
+        assert_eq!(w.refused(&request).await, answered);
+    }
 }

@@ -44,7 +44,13 @@ pub(super) fn refused(error: sqlx::Error) -> StoreError {
         }
         _ => return StoreError::unavailable(sqlx::Error::Database(error)),
     };
-    StoreError::new(kind, format!("{message}: {}", error.message()))
+    // What the server says names tables and may hold values: for the log, and not for an answer.
+    tracing::debug!(
+        error = error.message(),
+        code = error.code().as_deref(),
+        "{message}"
+    );
+    StoreError::new(kind, message)
 }
 
 pub(super) async fn commit(tx: Open) -> Result<(), StoreError> {

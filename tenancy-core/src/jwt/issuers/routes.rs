@@ -26,6 +26,10 @@ impl Routes {
 
     /// Remembers the issuer of a token that it has verified.
     pub(super) fn remember(&self, token: &mut Token<'_>, issuer: Arc<str>) {
-        self.0.insert(token.fingerprint(), issuer);
+        let fingerprint = token.fingerprint();
+        // Reading is cheaper than writing, and a token has one issuer for ever.
+        if !self.0.contains_key(&fingerprint) {
+            self.0.insert(fingerprint, issuer);
+        }
     }
 }
