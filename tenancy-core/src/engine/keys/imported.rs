@@ -67,7 +67,8 @@ impl Imported {
             .is_some_and(|hash| self.proven.holds(text.expose(), hash))
     }
 
-    /// Hashes a secret and compares, as long for a key that there is not.
+    /// Hashes a secret and compares; for a key that there is not, as long as for a hash of our own
+    /// cost.
     pub(super) async fn verify(
         &self,
         secret: LowEntropySecret,
