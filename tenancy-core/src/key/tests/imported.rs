@@ -113,13 +113,15 @@ proptest! {
     fn a_handle_that_fits_is_read_back(
         handle in "[!-+\\--~]{1,64}", secret in "[ -~]{1,100}", fixed: bool,
     ) {
+        // A handle with the separator in it is one of a fixed length.
+        let fixed = fixed || handle.contains('.');
         let format = if fixed {
             ImportedFormat::fixed("oldco_", handle.len()).unwrap()
         } else {
             ImportedFormat::separated("oldco_", '.').unwrap()
         };
         let handle: KeyHandle = handle.parse().unwrap();
-        prop_assume!(format.fits(&handle));
+        prop_assert!(format.fits(&handle));
         let separator = if fixed { "" } else { "." };
         let text = format!("oldco_{handle}{separator}{secret}");
         let read = format.read(&text).unwrap();
