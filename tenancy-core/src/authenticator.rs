@@ -94,6 +94,11 @@ impl LookupError {
 /// An implementation decides from the credential alone. It must compare secrets in constant time,
 /// cache no rejection longer than a lookup costs, and evaluate expiry at `now` on every call, also
 /// for what it has in its cache. The engine checks [`Principal::holds_at`] again.
+///
+/// Set [`Principal::issued_at`]: by it a credential is
+/// [taken back](crate::Admin::revoke_tokens), and one that does not say when it was issued is refused as
+/// soon as anything concerns it. [`Actor::System`](crate::Actor::System) and
+/// [`Actor::Anonymous`](crate::Actor::Anonymous) are refused: no credential stands for them.
 #[async_trait]
 pub trait Authenticator: Send + Sync + fmt::Debug {
     /// Answers from memory.

@@ -40,7 +40,7 @@
 //! those that are issued here: `ApiKeys::imported` says how they look, and `KeyAdmin::import` adds
 //! one, by its secret or by the Argon2id hash that the other system has. They have the same record,
 //! and are decided about, changed, audited, rotated and revoked like all others. Only their secrets
-//! are verified in another way, which costs about 10 ms once in each process, and is bounded:
+//! are verified in another way, which costs a slow hash once in each process, and is bounded:
 //! `ImportedKeys` says how. Without the feature, such a key is refused.
 //!
 //! # Why a key is refused

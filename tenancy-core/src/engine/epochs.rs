@@ -8,7 +8,10 @@ use std::{
     },
 };
 
-use super::{Admin, noted::Stale};
+use super::{
+    Admin,
+    noted::{Stale, given},
+};
 use crate::{
     Actor, AuditEntry, Epoch, Outcome, Principal, StoreError, StoreErrorKind, TenantId, Timestamp,
     TokensOf,
@@ -122,10 +125,7 @@ impl Admin {
     /// # }
     /// ```
     pub async fn revoke_tokens(&self, of: &TokensOf, reason: &str) -> Result<(), StoreError> {
-        if reason.trim().is_empty() {
-            let message = "taking tokens back needs a reason for the audit trail";
-            return Err(StoreError::new(StoreErrorKind::Invalid, message));
-        }
+        let reason = given(reason)?;
         let inner = self.engine.inner();
         let now = inner.clock.now();
         let epoch = Epoch::revoking_at(now);

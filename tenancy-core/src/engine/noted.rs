@@ -1,7 +1,16 @@
 //! Changes of the directory: noted whatever comes of them.
 
 use super::Tenancy;
-use crate::{AuditEntry, Outcome, StoreError, TenantId};
+use crate::{AuditEntry, Outcome, StoreError, StoreErrorKind, TenantId};
+
+/// A reason for the audit trail; a blank one is refused.
+pub(super) fn given(reason: &str) -> Result<&str, StoreError> {
+    if reason.trim().is_empty() {
+        let message = "revoking needs a reason for the audit trail";
+        return Err(StoreError::new(StoreErrorKind::Invalid, message));
+    }
+    Ok(reason)
+}
 
 /// What is cached and no longer true after a change.
 pub(super) enum Stale {

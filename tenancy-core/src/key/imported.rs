@@ -28,8 +28,8 @@ use crate::ConfigError;
 /// ```
 ///
 /// # Security
-/// The first request with a key costs about 10 ms of a core, and everybody can cause that. So it is
-/// bounded, whatever comes in:
+/// The first request with a key costs a hash, two passes over 19 MiB, and everybody can cause that.
+/// So it is bounded, whatever comes in:
 ///
 /// - Attempts that fail are counted before anything is hashed, by handle and by the caller's
 ///   address (an IPv6 /64), for each minute of the clock. When either is spent, secrets are not

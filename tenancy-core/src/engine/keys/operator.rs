@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::KeyAdmin;
 #[cfg(feature = "argon2")]
 use super::Proof;
+use super::{super::noted::given, KeyAdmin};
 #[cfg(feature = "argon2")]
 use crate::key::LowEntropySecret;
 use crate::{
@@ -159,12 +159,4 @@ impl KeyAdmin {
         }
         Ok(revoked)
     }
-}
-
-fn given(reason: &str) -> Result<&str, StoreError> {
-    if reason.trim().is_empty() {
-        let message = "revoking across tenants needs a reason for the audit trail";
-        return Err(StoreError::new(StoreErrorKind::Invalid, message));
-    }
-    Ok(reason)
 }

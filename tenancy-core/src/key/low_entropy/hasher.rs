@@ -13,7 +13,7 @@ use super::{LowEntropySecret, SecretError, SecretErrorKind, stored};
 /// The hasher of secrets of low entropy: Argon2id (RFC 9106) with 19 MiB, two passes, one lane, as
 /// the OWASP cheat sheet on password storage has it. Hashes are PHC strings.
 ///
-/// One hash takes about 10 ms of a core. At most as many run at once as there are cores, four times
+/// One hash is two passes over 19 MiB. At most as many run at once as there are cores, four times
 /// as many wait, and whoever comes then is told to come again: no flood of logins takes more memory
 /// than that, or keeps the runtime's threads from other work. Clones share these bounds.
 ///
