@@ -7,7 +7,6 @@ use std::{
     time::Duration,
 };
 
-use serde_json::{Value, json};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     net::TcpListener,
@@ -15,7 +14,7 @@ use tokio::{
 };
 use tokio_rustls::{TlsAcceptor, rustls::ServerConfig};
 
-use super::set;
+use super::{super::super::JwksHttpClient, *};
 
 /// What a path is answered with.
 #[derive(Clone)]
@@ -112,6 +111,26 @@ impl Server {
 
     pub(super) fn asked(&self) -> Vec<String> {
         self.asked.lock().unwrap().clone()
+    }
+
+    /// Its issuer is found by its own description alone, and a token of it, under the published key
+    /// `k`, is verified.
+    pub(super) async fn is_discovered_by(&self, client: &JwksHttpClient) {
+        let issuer = self.url("/sso");
+        self.describes(&issuer, &self.url("/keys"));
+        let tokens = JwtAuthenticator::builder(&issuer, AUDIENCE)
+            .discover(client)
+            .unwrap()
+            .build()
+            .unwrap();
+        let mut claims = claims();
+        claims["iss"] = json!(issuer);
+        let header = r#"{"alg":"ES256","kid":"k"}"#;
+        let token = signed(Algorithm::ES256, header, claims.to_string());
+        let verdict = tokens.verify(Credential::new(&token), now()).await.unwrap();
+        assert!(matches!(verdict, Verdict::Verified(_)), "{verdict:?}");
+        let asked = ["/sso/.well-known/openid-configuration", "/keys"];
+        assert_eq!(self.asked(), asked);
     }
 }
 
