@@ -43,8 +43,20 @@ BEGIN
     -- The app role asks for epochs through functions.
     EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON tenancy.token_epochs TO %I', system);
 
+    -- What a check compares the policies of protected tables with.
+    PERFORM tenancy.ensure_policies('tenancy.protected_example', 'tenant_id', 'project_id');
+    -- Tables that were protected by an earlier version get the policies of this one.
+    PERFORM tenancy.ensure_policies(c.oid, s.columns[1], s.columns[2])
+    FROM pg_class AS c, tenancy.scope_columns(c.oid) AS s (columns)
+    WHERE c.relkind IN ('r', 'p') AND c.relnamespace <> 'tenancy'::regnamespace
+        AND EXISTS (SELECT FROM pg_policy AS p WHERE p.polrelid = c.oid AND p.polname = 'tenancy_guard')
+        AND s.columns[1] IS NOT NULL;
+
     EXECUTE format(
         'GRANT EXECUTE ON FUNCTION tenancy.current_tenant(), tenancy.current_project(), '
+        'tenancy.acts_as_owner(), tenancy.first_tenant(), tenancy.last_tenant(), '
+        'tenancy.first_project(), tenancy.last_project(), '
+        'tenancy.policy_column(oid, name[]), tenancy.scope_columns(oid), '
         'tenancy.schema_version(), tenancy.changes_since(bigint), '
         'tenancy.require_generation(uuid, bigint), tenancy.resolve_tenant(text, text, text), '
         'tenancy.find_api_key(uuid), tenancy.note_key_uses(uuid[], timestamptz[]), '
