@@ -52,7 +52,7 @@ CREATE FUNCTION tenancy.policy_column(target oid, policies name[]) RETURNS name
     END;
 
 -- The columns by which a protected table is kept apart: the tenant's, and the project's if it has
--- one. Null for a table that is not protected.
+-- one. Empty for a table that is not protected.
 CREATE FUNCTION tenancy.scope_columns(target oid) RETURNS name[]
     LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
     RETURN array_remove(ARRAY[
