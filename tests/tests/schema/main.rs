@@ -1,6 +1,7 @@
 //! The schema `tenancy`: installing it, protecting tables with it, and the check at start of who
 //! logs in.
 
+mod cases;
 mod emit;
 mod install;
 mod keys;

@@ -52,9 +52,13 @@ async fn the_policies_and_grants_are_these() -> anyhow::Result<()> {
              FROM pg_policies WHERE tablename = 'notes'",
         );
         let own = "(tenant_id = ( SELECT tenancy.current_tenant() AS current_tenant))";
+        let seen = "((tenant_id >= ( SELECT tenancy.first_tenant() AS first_tenant)) AND \
+            (tenant_id <= ( SELECT tenancy.last_tenant() AS last_tenant)))";
         let expected = format!(
             "tenancy_allow PERMISSIVE ALL {{tenancy_app}} {own} {own}\n\
              tenancy_guard RESTRICTIVE ALL {{tenancy_app}} {own} {own}\n\
+             tenancy_owner PERMISSIVE ALL {{tenancy_owner}} true true\n\
+             tenancy_owner_guard RESTRICTIVE ALL {{tenancy_owner}} {seen} {seen}\n\
              tenancy_system PERMISSIVE ALL {{tenancy_system}} true true"
         );
         assert_eq!(policies.await?, Some(expected));
@@ -112,6 +116,8 @@ async fn protecting_again_mends_a_policy_that_was_altered() -> anyhow::Result<()
             "ALTER TABLE notes NO FORCE ROW LEVEL SECURITY",
             "ALTER TABLE notes DISABLE ROW LEVEL SECURITY",
             "GRANT TRUNCATE ON notes TO tenancy_app",
+            "DROP POLICY tenancy_owner_guard ON notes",
+            "ALTER POLICY tenancy_owner_guard ON notes USING (true) WITH CHECK (true)",
         ] {
             let state = "SELECT concat_ws(' ', relrowsecurity, relforcerowsecurity, relacl, (
                     SELECT string_agg(concat_ws(' ', policyname, permissive, roles, qual, with_check), ' '
@@ -209,7 +215,7 @@ async fn partitions_and_children_show_nothing_under_their_own_names() -> anyhow:
         )
         .await?;
         for table in ["events", "parent", "child"] {
-            shows_own_rows_only(notes, table, "n").await.ok();
+            shows_own_rows_only(notes, table, "n").await?;
         }
         let fill = format!(
             "INSERT INTO events (tenant_id, n) VALUES ('{0}', 2), ('{0}', 150);
