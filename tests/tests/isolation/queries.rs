@@ -122,8 +122,8 @@ async fn a_prepared_statement_follows_the_tenant_on_one_connection() -> anyhow::
 }
 
 #[tokio::test]
-async fn a_view_of_the_invoker_shows_own_rows_and_one_of_the_owner_shows_none() -> anyhow::Result<()>
-{
+async fn a_view_shows_own_rows_whether_it_reads_as_the_invoker_or_as_the_owner()
+-> anyhow::Result<()> {
     on_every_server(async |notes| {
         let view = "SET ROLE tenancy_owner;
             CREATE VIEW bodies WITH (security_invoker) AS SELECT tenant_id FROM notes;
@@ -133,12 +133,12 @@ async fn a_view_of_the_invoker_shows_own_rows_and_one_of_the_owner_shows_none() 
         let pool = notes.pool(TenantPoolOptions::new()).await?;
         let db = pool.tenant(&notes.context(&notes.acme))?;
 
-        for (view, rows) in [("bodies", 3), ("careless", 0)] {
+        for view in ["bodies", "careless"] {
             let sql = format!("SELECT tenant_id FROM {view}");
             let seen: Vec<Uuid> = sqlx::query_scalar(AssertSqlSafe(sql))
                 .fetch_all(&db)
                 .await?;
-            assert_eq!(seen, vec![notes.acme.id.as_uuid(); rows], "{view}");
+            assert_eq!(seen, vec![notes.acme.id.as_uuid(); 3], "{view}");
         }
         Ok(())
     })
