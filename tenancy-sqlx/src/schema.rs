@@ -41,9 +41,11 @@ use sqlx::{PgConnection, migrate::Migrator};
 /// The migrations of the schema `tenancy`.
 pub(crate) static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 
-/// Protects a table: tenant column, keys, index, policies. As `SELECT tenancy.protect(…)`.
+/// Protects a table: tenant column, keys, index, policies. As `SELECT tenancy.protect(…)`, which also
+/// takes the name of the tenant's column, whether rows belong to projects, and keys that stay unique
+/// across tenants.
 ///
-/// Call it as the table's owner. Running it again changes nothing.
+/// Call it as the owner role. Running it again changes what is missing, and never widens.
 ///
 /// # Errors
 /// What the database says; the hint of the error says how to mend it.
