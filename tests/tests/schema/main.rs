@@ -8,6 +8,7 @@ mod keys;
 mod logins;
 mod passwords;
 mod protect;
+mod random;
 mod start;
 mod upgrade;
 
