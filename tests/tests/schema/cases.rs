@@ -3,6 +3,7 @@
 
 mod again;
 mod around;
+mod corpus;
 mod data;
 mod keys;
 mod later;

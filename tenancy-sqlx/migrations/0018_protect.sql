@@ -323,18 +323,41 @@ BEGIN
 END
 $$;
 
--- Refuses to go on if the service could see other tenants' rows by something around this table.
-CREATE FUNCTION tenancy.refuse_leaks(target regclass, verb text) RETURNS void
+-- What the app role could get past the guard by.
+CREATE FUNCTION tenancy.app_leaks() RETURNS TABLE (
+        code text, subject text, subject_oid oid, about oid[], finding text, mend text)
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+    BEGIN ATOMIC
+        SELECT f.code, f.subject, f.subject_oid, f.about, f.finding, f.mend
+        FROM (
+            SELECT * FROM tenancy.relation_findings(tenancy.role_name('app'))
+            UNION ALL
+            SELECT * FROM tenancy.definer_findings(tenancy.role_name('app'))
+        ) AS f WHERE f.level = 'error';
+    END;
+
+-- Refuses to go on if the service could see other tenants' rows by something around this table, or by
+-- something that was not there before. `known` are those that were, as code and subject.
+CREATE FUNCTION tenancy.refuse_leaks(target regclass, verb text, known text[]) RETURNS void
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     concerned oid[] := ARRAY(SELECT tenancy.descendants(target));
     leak record;
 BEGIN
-    SELECT f.* INTO leak FROM tenancy.relation_findings(tenancy.role_name('app')) AS f
-    WHERE f.level = 'error' AND (f.subject_oid = ANY (concerned) OR f.about && concerned) LIMIT 1;
+    SELECT l.*, (SELECT string_agg(a::regclass::text, ', ') FROM unnest(l.about) AS a) AS names INTO leak
+    FROM tenancy.app_leaks() AS l
+    WHERE l.subject_oid = ANY (concerned) OR l.about && concerned
+        OR l.code || ' ' || l.subject <> ALL (known)
+    LIMIT 1;
     IF FOUND THEN
-        PERFORM tenancy.refuse(format('can''t %s %s: %s', verb, target, leak.finding), leak.mend);
+        PERFORM tenancy.refuse(
+            format('can''t %s %s: of %s it was found that %s%s', verb, target, leak.subject, leak.finding,
+                coalesce(' (' || leak.names || ')', '')),
+            CASE verb WHEN 'share'
+                THEN 'What every tenant may read must lead to no tenant''s rows: protect it, or keep what is '
+                    'common in a table of its own.'
+                ELSE leak.mend END);
     END IF;
 END
 $$;
@@ -345,7 +368,11 @@ CREATE FUNCTION tenancy.say_around(target regclass) RETURNS void
 AS $$
 DECLARE
     policies text;
+    code record;
 BEGIN
+    FOR code IN SELECT w.subject, w.finding FROM tenancy.code_warnings() AS w WHERE target = ANY (w.about) LOOP
+        RAISE WARNING 'tenancy: %: %', code.subject, code.finding;
+    END LOOP;
     SELECT string_agg(quote_ident(p.polname), ', ') INTO policies FROM pg_policy AS p
     WHERE p.polrelid = target AND p.polname NOT LIKE 'tenancy\_%';
     IF policies IS NOT NULL THEN
@@ -432,7 +459,7 @@ BEGIN
         PERFORM tenancy.protect(child, scope[1], cardinality(scope) = 2);
     END LOOP;
     IF parent IS NULL THEN
-        PERFORM tenancy.refuse_leaks(target, 'protect');
+        PERFORM tenancy.refuse_leaks(target, 'protect', NULL);
     END IF;
     IF first THEN
         PERFORM tenancy.say_around(target);
@@ -448,8 +475,10 @@ DECLARE
     relation pg_class;
     app name := tenancy.role_name('app');
     holder record;
+    known text[];
 BEGIN
     PERFORM tenancy.one_at_a_time();
+    known := ARRAY(SELECT l.code || ' ' || l.subject FROM tenancy.app_leaks() AS l);
     SELECT * INTO STRICT relation FROM pg_class WHERE oid = target;
     IF relation.relkind NOT IN ('r', 'p', 'v', 'm', 'f') OR relation.relnamespace IN (
         'tenancy'::regnamespace, 'pg_catalog'::regnamespace, 'information_schema'::regnamespace)
@@ -480,7 +509,7 @@ BEGIN
     END IF;
     EXECUTE format('GRANT SELECT ON %s TO %I', target, app);
     PERFORM tenancy.open_schema(target);
-    PERFORM tenancy.refuse_leaks(target, 'share');
+    PERFORM tenancy.refuse_leaks(target, 'share', known);
 END
 $$;
 
