@@ -39,7 +39,7 @@ BEGIN
     END LOOP;
     -- The trail is added to, and read by those who may; nobody rewrites it.
     EXECUTE format('GRANT SELECT, INSERT ON tenancy.audit_log TO %I', system);
-    EXECUTE format('GRANT SELECT ON tenancy.role_names TO %I', system);
+    EXECUTE format('GRANT SELECT ON tenancy.role_names TO %I, %I', app, system);
     -- The app role asks for epochs through functions.
     EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON tenancy.token_epochs TO %I', system);
 
@@ -64,6 +64,11 @@ BEGIN
         'tenancy.require_token(uuid, text, text, uuid, timestamptz), '
         'tenancy.find_imported_key(text, text) '
         'TO %I, %I', app, system);
+    EXECUTE format(
+        'GRANT EXECUTE ON FUNCTION tenancy.app_privileges(), tenancy.role_oid(text), tenancy.reach(name), '
+        'tenancy.grantee(oid), tenancy.leave_sql(oid, oid[]), tenancy.login_findings(name), '
+        'tenancy.guards(), tenancy.grants_to(oid[]), tenancy.unguarded(oid[], name[]), '
+        'tenancy.relation_findings(name), tenancy.code_warnings() TO %I, %I', app, system);
 
     -- A table that the application creates later is closed to the service's login until it is
     -- protected or shared: a forgotten call is an error, and no leak. That holds for a partition

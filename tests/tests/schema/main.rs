@@ -2,6 +2,7 @@
 //! logs in.
 
 mod emit;
+mod findings;
 mod install;
 mod keys;
 mod logins;
