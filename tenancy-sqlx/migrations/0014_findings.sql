@@ -73,7 +73,8 @@ grantees AS MATERIALIZED (SELECT r.oid FROM roles AS r WHERE NOT r.told UNION AL
 owned AS MATERIALIZED (
     SELECT r.oid, o.kind, o.name
     FROM roles AS r JOIN (
-        SELECT c.relowner AS owner, 'relations' AS kind, c.oid::regclass::text AS name
+        SELECT c.relowner AS owner, 'relations' AS kind, regexp_replace(c.oid::regclass::text, '^public\.', '')
+            AS name
         FROM pg_class AS c
         WHERE c.oid >= 16384 AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
             AND c.relpersistence <> 't'
@@ -617,7 +618,7 @@ found (level, code, relation, subject, about, finding, mend) AS (
         CASE WHEN NOT k.convalidated THEN CASE
             WHEN coalesce((to_jsonb(k) ->> 'conenforced')::boolean, true)
                 THEN format('ALTER TABLE %s VALIDATE CONSTRAINT %I', k.conrelid::regclass, k.conname)
-            END
+            ELSE format('ALTER TABLE %s ALTER CONSTRAINT %I ENFORCED', k.conrelid::regclass, k.conname) END
         ELSE format('SELECT tenancy.protect(%L, %L)', k.conrelid::regclass, a.tenant_name) END
     FROM pg_constraint AS k JOIN protected AS a ON a.relation = k.conrelid
         LEFT JOIN protected AS b ON b.relation = k.confrelid
@@ -659,10 +660,11 @@ found (level, code, relation, subject, about, finding, mend) AS (
     SELECT 'warning', 'publication-columns', p.relation, NULL, ARRAY[p.relation],
         format('the publication %I leaves the tenant out, and an UPDATE fails where it is of the identity',
             b.pubname),
-        format('ALTER PUBLICATION %1$I DROP TABLE %2$s; ALTER PUBLICATION %1$I ADD TABLE %2$s (%3$s)',
+        CASE WHEN r.prqual IS NULL THEN format(
+            'ALTER PUBLICATION %1$I DROP TABLE %2$s; ALTER PUBLICATION %1$I ADD TABLE %2$s (%3$s)',
             b.pubname, p.relation::regclass, (SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum)
                 FROM pg_attribute AS a WHERE a.attrelid = p.relation
-                    AND (a.attnum = p.tenant OR a.attnum = ANY (r.prattrs::int2[]))))
+                    AND (a.attnum = p.tenant OR a.attnum = ANY (r.prattrs::int2[])))) END
     FROM protected AS p JOIN pg_publication_rel AS r ON r.prrelid = p.relation
         JOIN pg_publication AS b ON b.oid = r.prpubid
     WHERE r.prattrs IS NOT NULL AND NOT p.tenant = ANY (r.prattrs::int2[])

@@ -36,7 +36,8 @@ impl SystemPool {
     /// Connects with the system login (by default `tenancy_system`).
     ///
     /// # Errors
-    /// A [`StartError`] if the database is out of reach or the schema is not installed.
+    /// A [`StartError`] if the database is out of reach, the schema is not installed, or the login
+    /// inherits nothing from the system role.
     pub async fn connect(url: &str) -> Result<Self, StartError> {
         Self::connect_with(url.parse().map_err(StartError::bad_url)?).await
     }
@@ -52,7 +53,7 @@ impl SystemPool {
         let pool = Connections::open(settings, options.disable_statement_logging())
             .await
             .map_err(StartError::unreachable)?;
-        self_check::login(pool.as_sqlx()).await?;
+        self_check::system(pool.as_sqlx()).await?;
         Ok(Self { pool })
     }
 
@@ -180,7 +181,8 @@ impl fmt::Debug for AcrossTenants {
 ///
 /// # Security
 /// Row security then protects from mistakes and no more: SQL that says `SET ROLE NONE` is a
-/// superuser again. Says so in the log, with the reason.
+/// superuser again. Says so in the log, with the reason. Tables, views and functions are checked for
+/// the assumed role all the same.
 pub fn assume_app_role(
     mut options: TenantPoolOptions,
     role: &str,

@@ -20,6 +20,8 @@ pub enum ErrorKind {
     BulkShape,
     /// The database did not answer, or has no connection to spare.
     Unavailable,
+    /// The database no longer keeps tenants apart; the text says what lets them meet, and its mend.
+    Unguarded,
     /// The transaction lost against a concurrent one and may be tried again.
     Serialization,
     /// Anything else the database said.
@@ -65,7 +67,7 @@ impl Error {
         self.source.as_ref()
     }
 
-    /// What to answer a caller: 503 if the database is out of reach, else 500.
+    /// What to answer a caller: 503 if the database is out of reach or not safe to use, else 500.
     ///
     /// Holds nothing of what the driver said.
     pub const fn refusal(&self) -> Refusal {
@@ -73,6 +75,7 @@ impl Error {
             ErrorKind::Unavailable => {
                 Refusal::new(RefusalKind::Unavailable, "database-unavailable")
             }
+            ErrorKind::Unguarded => Refusal::new(RefusalKind::Unavailable, "database-unguarded"),
             ErrorKind::TenantChanged => Refusal::new(RefusalKind::Unavailable, "tenant-changed"),
             ErrorKind::Serialization => {
                 Refusal::new(RefusalKind::Unavailable, "serialization-failure")
@@ -105,6 +108,7 @@ impl fmt::Display for Error {
             }
             ErrorKind::BulkShape => "the columns of a bulk insert do not fit together",
             ErrorKind::Unavailable => "the database did not answer",
+            ErrorKind::Unguarded => "the service's login could get past row security",
             ErrorKind::Serialization => "the transaction lost against a concurrent one",
             ErrorKind::Database => "the database refused",
         };

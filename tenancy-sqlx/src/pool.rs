@@ -14,6 +14,8 @@ use crate::{
     Error, ErrorKind, Retryable, TenantDb, TenantTx,
     connections::Connections,
     options::{Timeouts, TxOptions},
+    schema::Finding,
+    self_check::Watch,
     session::{self, Scope},
 };
 
@@ -60,6 +62,7 @@ pub struct TenantPool {
 
 pub(crate) struct Inner {
     pub(crate) pool: Connections,
+    pub(crate) watch: Watch,
     pub(crate) engine: Tenancy,
     pub(crate) timeouts: Timeouts,
     pub(crate) strict: bool,
@@ -190,14 +193,39 @@ impl TenantPool {
         }
     }
 
-    /// Whether the database answers; for a readiness check.
+    /// Whether the database answers, and still keeps tenants apart; for a readiness check.
+    ///
+    /// The check of the start is repeated at most once a minute, by the engine's clock. A table that
+    /// maintenance opens later, such as a new partition with grants of its own, is so named within a
+    /// minute, and one that was mended counts as mended within a minute.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unguarded`] with the findings in its text, [`ErrorKind::Unavailable`], or what the
+    /// database says.
+    pub async fn ready(&self) -> Result<(), Error> {
+        let mut asking = session::begin_batch(&self.inner.pool, "BEGIN READ ONLY".into()).await?;
+        let now = self.inner.engine.clock().now();
+        self.inner.watch.check(&mut asking, now).await
+    }
+
+    /// What the check of the start finds now, errors and warnings; for a test of the schema in CI.
+    ///
+    /// ```no_run
+    /// # async fn example(pool: &tenancy_sqlx::TenantPool) -> Result<(), Box<dyn std::error::Error>> {
+    /// let findings = pool.findings().await?;
+    /// for finding in &findings {
+    ///     println!("{finding}");
+    /// }
+    /// assert!(findings.is_empty());
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`ErrorKind::Unavailable`], or what the database says.
-    pub async fn ready(&self) -> Result<(), Error> {
-        session::begin_batch(&self.inner.pool, "BEGIN READ ONLY".into())
-            .await
-            .map(drop)
+    pub async fn findings(&self) -> Result<Vec<Finding>, Error> {
+        let mut asking = session::begin_batch(&self.inner.pool, "BEGIN READ ONLY".into()).await?;
+        Ok(self.inner.watch.read(&mut asking).await?)
     }
 
     /// Waits for all connections to come back, and closes them.

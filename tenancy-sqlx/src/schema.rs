@@ -29,10 +29,13 @@
 
 mod emit;
 mod error;
+mod findings;
 mod install;
 mod roles;
 
 pub use error::InstallError;
+pub(crate) use findings::read as read_findings;
+pub use findings::{Finding, FindingLevel, code_warnings, findings};
 pub use install::Installer;
 pub use roles::Roles;
 

@@ -1,133 +1,61 @@
-//! The check of a pool's login at start: a login that could get past row security is refused.
+//! The check of a pool at start: a login, or a database, that leads past row security is refused.
 
-use std::fmt;
+mod error;
+mod verdict;
+mod watch;
 
-use sqlx::{AssertSqlSafe, PgPool, Row as _};
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, PgPool, Row as _};
+
+pub use error::{StartError, StartErrorKind};
+pub(crate) use verdict::warn;
+pub(crate) use watch::Watch;
+
+use crate::{
+    bulk::quoted,
+    connections::Connections,
+    schema::{self, Finding},
+};
 
 /// The schema version this crate needs; see `tenancy.schema_version()`.
-pub(crate) const SCHEMA_VERSION: i32 = 2;
+pub(crate) const SCHEMA_VERSION: i32 = 3;
 
-/// Why a pool can't be used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum StartErrorKind {
-    /// The connection URL can't be read.
-    BadUrl,
-    /// The database did not answer.
-    Unreachable,
-    /// The schema `tenancy` is not installed, or this login may not use it.
-    NotInstalled,
-    /// The schema `tenancy` is older than this version of the crate.
-    SchemaTooOld,
-    /// The login can get past row security.
-    LoginBypasses,
-    /// The login starts with settings that would name a tenant or switch row security off.
-    BadDefaults,
-}
-
-/// A pool that can't be used, and what to do about it.
-#[derive(Debug)]
-pub struct StartError {
-    kind: StartErrorKind,
-    message: String,
-    source: Option<sqlx::Error>,
-}
-
-impl StartError {
-    fn new(kind: StartErrorKind, message: String) -> Self {
-        Self {
-            kind,
-            message,
-            source: None,
-        }
-    }
-
-    pub(crate) fn bad_url(source: sqlx::Error) -> Self {
-        let message = "the database URL can't be read; expected \
-            `postgres://login:password@host:port/database`";
-        Self {
-            source: Some(source),
-            ..Self::new(StartErrorKind::BadUrl, message.into())
-        }
-    }
-
-    pub(crate) fn unreachable(source: sqlx::Error) -> Self {
-        let message = format!("the database did not answer: {source}");
-        Self {
-            source: Some(source),
-            ..Self::new(StartErrorKind::Unreachable, message)
-        }
-    }
-
-    /// What is wrong.
-    #[must_use]
-    pub const fn kind(&self) -> StartErrorKind {
-        self.kind
-    }
-}
-
-impl fmt::Display for StartError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
-    }
-}
-
-impl std::error::Error for StartError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.source.as_ref().map(|source| source as _)
-    }
-}
-
-/// What the server says about the login of a connection. `session_user`, not `current_user`: a
+/// What the server says before it can be asked for findings. `session_user`, not `current_user`: a
 /// privileged login falls back to itself after a stray COMMIT or `set_config('role', 'none', …)`.
 const LOGIN: &str = "
+    WITH policies AS (
+        SELECT p.polname, o.oid, o.rolname
+        FROM pg_policy AS p JOIN pg_class AS c ON c.oid = p.polrelid
+            JOIN pg_namespace AS n ON n.oid = c.relnamespace
+            JOIN pg_roles AS o ON o.oid = ANY (p.polroles)
+        WHERE n.nspname = 'tenancy' AND c.relname = 'tenants'
+    )
     SELECT session_user::text AS login,
-        r.rolsuper OR r.rolbypassrls AS bypasses,
-        r.rolcreaterole OR r.rolreplication AS privileged,
-        ARRAY(
-            SELECT o.rolname::text FROM pg_roles AS o
-            WHERE (o.rolsuper OR o.rolbypassrls OR o.rolname IN ('pg_execute_server_program',
-                    'pg_write_server_files', 'pg_read_server_files'))
-                AND o.rolname <> session_user AND pg_has_role(session_user, o.oid, 'MEMBER')
-            ORDER BY 1
-        ) AS reaches,
-        EXISTS (
-            SELECT FROM pg_policy AS p
-                JOIN pg_class AS c ON c.oid = p.polrelid
-                JOIN pg_namespace AS n ON n.oid = c.relnamespace
-                JOIN pg_roles AS o ON o.oid = ANY (p.polroles)
-            WHERE n.nspname = 'tenancy' AND c.relname = 'tenants' AND p.polname = 'tenancy_system'
-                AND pg_has_role(session_user, o.oid, 'MEMBER')
-        ) AS system,
-        ARRAY(
-            SELECT c.oid::regclass::text FROM pg_class AS c
-            WHERE c.relkind IN ('r', 'p') AND c.relnamespace NOT IN
-                    ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
-                AND c.relpersistence <> 't' AND pg_has_role(session_user, c.relowner, 'MEMBER')
-            ORDER BY 1 LIMIT 5
-        ) AS owned,
+        COALESCE((SELECT pg_has_role(session_user, p.oid, 'USAGE') FROM policies AS p
+            WHERE p.polname = 'tenancy_system'), false) AS system,
+        (SELECT p.rolname::text FROM policies AS p WHERE p.polname = 'tenancy_allow'
+            AND pg_has_role(session_user, p.oid, 'MEMBER')
+            AND NOT pg_has_role(session_user, p.oid, 'USAGE')) AS becomes,
         COALESCE(current_setting('tenancy.tenant_id', true), '') AS tenant,
         current_setting('row_security') AS row_security,
+        current_setting('role') AS role,
         EXISTS (
             SELECT FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace
             WHERE n.nspname = 'tenancy' AND p.proname = 'schema_version'
                 AND has_schema_privilege(n.oid, 'USAGE') AND has_function_privilege(p.oid, 'EXECUTE')
-        ) AS installed
-    FROM pg_roles AS r WHERE r.rolname = session_user";
+        ) AS installed";
 
-/// A login as the server sees it.
+/// The login of a pool as the server names it, in a database that has the schema.
 #[derive(Debug)]
 pub(crate) struct Login {
     name: String,
-    bypasses: bool,
-    privileged: bool,
-    reaches: Vec<String>,
     system: bool,
-    owned: Vec<String>,
+    /// The app role, where the login has to become it in order to ask.
+    becomes: Option<String>,
+    role: String,
 }
 
 /// Looks at the login of a pool, and at the schema it finds.
-pub(crate) async fn login(pool: &PgPool) -> Result<Login, StartError> {
+async fn login(pool: &PgPool) -> Result<Login, StartError> {
     let row = sqlx::query(AssertSqlSafe(LOGIN))
         .fetch_one(pool)
         .await
@@ -135,11 +63,9 @@ pub(crate) async fn login(pool: &PgPool) -> Result<Login, StartError> {
     let read = || -> Result<_, sqlx::Error> {
         let login = Login {
             name: row.try_get("login")?,
-            bypasses: row.try_get("bypasses")?,
-            privileged: row.try_get("privileged")?,
-            reaches: row.try_get("reaches")?,
             system: row.try_get("system")?,
-            owned: row.try_get("owned")?,
+            becomes: row.try_get("becomes")?,
+            role: row.try_get("role")?,
         };
         let tenant: String = row.try_get("tenant")?;
         let row_security: String = row.try_get("row_security")?;
@@ -194,32 +120,73 @@ async fn check_version(pool: &PgPool) -> Result<(), StartError> {
 }
 
 impl Login {
-    /// Refuses a login that could get past row security.
-    pub(crate) fn refuse_bypass(&self) -> Result<(), StartError> {
-        let name = &self.name;
-        let fault = if self.bypasses {
-            format!("`{name}` is a superuser or has BYPASSRLS")
-        } else if self.privileged {
-            format!("`{name}` may create roles or replicate")
-        } else if !self.reaches.is_empty() {
-            format!("`{name}` is a member of {}", self.reaches.join(", "))
-        } else if self.system {
-            format!("`{name}` is the system login or a member of it")
-        } else if !self.owned.is_empty() {
-            format!(
-                "`{name}` owns tables, or is a member of their owner: {}",
-                self.owned.join(", ")
-            )
-        } else {
+    /// Refuses sessions that begin as another role: it comes off again.
+    fn refuse_role(&self) -> Result<(), StartError> {
+        if self.role == "none" {
             return Ok(());
-        };
+        }
         Err(StartError::new(
-            StartErrorKind::LoginBypasses,
+            StartErrorKind::BadDefaults,
             format!(
-                "{fault}, and so gets past row security; connect as the app role that \
-                 `tenancy_sqlx::schema::Installer` made (by default `tenancy_app`). For development \
-                 with one login see `tenancy_sqlx::danger::assume_app_role`"
+                "sessions of `{0}` start with role = {1}; undo it with ALTER ROLE {0} RESET ALL, also \
+                 IN DATABASE, or take it out of the connection's options, and log in as the role itself",
+                self.name, self.role
             ),
         ))
     }
+}
+
+/// Checks a pool that serves tenants, and says what to check again and what there is to warn of.
+///
+/// With an assumed role, the login is nobody's concern; the database still is, for that role.
+pub(crate) async fn tenants(
+    pool: &Connections,
+    assumed: Option<&str>,
+) -> Result<(Watch, Vec<Finding>), StartError> {
+    let login = login(pool.as_sqlx()).await?;
+    let watch = match assumed {
+        Some(role) => Watch::of_assumed(role),
+        None => {
+            login.refuse_role()?;
+            Watch::of(&login.name)
+        }
+    };
+    let mut connection = pool.acquire().await.map_err(StartError::unreachable)?;
+    let findings = match &login.becomes {
+        Some(app) if assumed.is_none() => as_role(&mut connection, app, &login.name).await,
+        _ => watch.read(&mut connection).await,
+    };
+    let findings = findings.map_err(StartError::unreachable)?;
+    verdict::refuse(watch.login(), &findings)?;
+    Ok((watch, findings))
+}
+
+/// A login that does not inherit from the app role may ask as that role, which it can become.
+async fn as_role(
+    connection: &mut PgConnection,
+    app: &str,
+    login: &str,
+) -> Result<Vec<Finding>, sqlx::Error> {
+    let mut asking = connection.begin().await?;
+    let become_app = format!("SET LOCAL ROLE {}", quoted(app));
+    asking.execute(AssertSqlSafe(become_app)).await?;
+    schema::read_findings(&mut asking, login, true).await
+}
+
+/// Checks a pool of the system login.
+pub(crate) async fn system(pool: &PgPool) -> Result<(), StartError> {
+    let login = login(pool).await?;
+    login.refuse_role()?;
+    if login.system {
+        return Ok(());
+    }
+    Err(StartError::new(
+        StartErrorKind::WrongLogin,
+        format!(
+            "`{}` is not the system login and inherits nothing from it: what it writes would be \
+             refused, and most of what is there is hidden from it; connect as the system role that \
+             `tenancy_sqlx::schema::Installer` made (by default `tenancy_system`)",
+            login.name
+        ),
+    ))
 }

@@ -124,12 +124,14 @@ impl TenantPoolOptions {
         self.connect_with(options, tenancy).await
     }
 
-    /// Connects with the login of the service, and checks it.
+    /// Connects with the login of the service, and checks it and the database; warnings are logged.
     ///
     /// # Errors
     /// A [`StartError`] that says what to do, if the database is out of reach, the schema of this
     /// crate is not installed or too old, or the login could get past row security: a superuser,
-    /// a login with BYPASSRLS, one that owns tables or may become another role that can.
+    /// a login with BYPASSRLS, one that owns tables or may become another role that can; or if a
+    /// table, view or function leads past it. The message has every [finding](crate::schema::Finding)
+    /// of level `error` with its mend.
     pub async fn connect_with(
         self,
         options: PgConnectOptions,
@@ -148,12 +150,12 @@ impl TenantPoolOptions {
         let pool = Connections::open(settings, options)
             .await
             .map_err(StartError::unreachable)?;
-        let login = self_check::login(pool.as_sqlx()).await?;
-        if self.assumed_role.is_none() {
-            login.refuse_bypass()?;
-        }
+        let (watch, findings) = self_check::tenants(&pool, self.assumed_role.as_deref()).await?;
+        watch.passed(tenancy.clock().now());
+        self_check::warn(&findings);
         Ok(TenantPool::new(Inner {
             pool,
+            watch,
             engine: tenancy.clone(),
             timeouts: self.timeouts,
             strict: self.strict,

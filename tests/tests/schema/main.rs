@@ -3,6 +3,7 @@
 
 mod cases;
 mod emit;
+mod findings;
 mod install;
 mod keys;
 mod logins;

@@ -1,0 +1,79 @@
+//! The error of a pool that can't be used.
+
+use std::fmt;
+
+/// Why a pool can't be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StartErrorKind {
+    /// The connection URL can't be read.
+    BadUrl,
+    /// The database did not answer.
+    Unreachable,
+    /// The schema `tenancy` is not installed, or this login may not use it.
+    NotInstalled,
+    /// The schema `tenancy` is older than this version of the crate.
+    SchemaTooOld,
+    /// The login can get past row security.
+    LoginBypasses,
+    /// The login starts with settings that would name a tenant or a role, or switch row security or
+    /// foreign keys off.
+    BadDefaults,
+    /// A table, view or function lets the login past row security.
+    Unguarded,
+    /// A pool of the system login was given another login.
+    WrongLogin,
+}
+
+/// A pool that can't be used, and what to do about it.
+#[derive(Debug)]
+pub struct StartError {
+    kind: StartErrorKind,
+    message: String,
+    source: Option<sqlx::Error>,
+}
+
+impl StartError {
+    pub(crate) const fn new(kind: StartErrorKind, message: String) -> Self {
+        Self {
+            kind,
+            message,
+            source: None,
+        }
+    }
+
+    pub(crate) fn bad_url(source: sqlx::Error) -> Self {
+        let message = "the database URL can't be read; expected \
+            `postgres://login:password@host:port/database`";
+        Self {
+            source: Some(source),
+            ..Self::new(StartErrorKind::BadUrl, message.into())
+        }
+    }
+
+    pub(crate) fn unreachable(source: sqlx::Error) -> Self {
+        let message = format!("the database did not answer: {source}");
+        Self {
+            source: Some(source),
+            ..Self::new(StartErrorKind::Unreachable, message)
+        }
+    }
+
+    /// What is wrong.
+    #[must_use]
+    pub const fn kind(&self) -> StartErrorKind {
+        self.kind
+    }
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for StartError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source.as_ref().map(|source| source as _)
+    }
+}
