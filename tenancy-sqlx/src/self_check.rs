@@ -5,7 +5,7 @@ use std::fmt;
 use sqlx::{AssertSqlSafe, PgPool, Row as _};
 
 /// The schema version this crate needs; see `tenancy.schema_version()`.
-pub(crate) const SCHEMA_VERSION: i32 = 2;
+pub(crate) const SCHEMA_VERSION: i32 = 3;
 
 /// Why a pool can't be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +21,8 @@ pub enum StartErrorKind {
     SchemaTooOld,
     /// The login can get past row security.
     LoginBypasses,
+    /// The login is made for another purpose, or may do more than its own.
+    WrongLogin,
     /// The login starts with settings that would name a tenant or switch row security off.
     BadDefaults,
 }
@@ -34,7 +36,7 @@ pub struct StartError {
 }
 
 impl StartError {
-    fn new(kind: StartErrorKind, message: String) -> Self {
+    pub(crate) fn new(kind: StartErrorKind, message: String) -> Self {
         Self {
             kind,
             message,

@@ -1,11 +1,16 @@
 //! The schema `tenancy`: installing it, protecting tables with it, and the check at start of who
 //! logs in.
 
+mod concurrently;
+mod earlier;
 mod emit;
 mod install;
 mod keys;
 mod logins;
+mod owners;
 mod passwords;
+mod paths;
+mod privileges;
 mod protect;
 mod start;
 mod upgrade;
