@@ -10,7 +10,6 @@ DECLARE
     system name := tenancy.role_name('system');
     logins text := format('%I, %I, %I, %I', app, registry, audit, system);
     own text;
-    own_of_registry text;
     defaults record;
 BEGIN
     -- A newer release has been here, and what it needs stays.
@@ -61,10 +60,12 @@ BEGIN
             'tenancy_allow', true, app, own);
         PERFORM tenancy.ensure_policy(format('tenancy.%I', registry_table)::regclass,
             'tenancy_guard', false, app, own);
-        PERFORM tenancy.ensure_policy(format('tenancy.%I', registry_table)::regclass,
-            'tenancy_registry', true, registry, own);
-        PERFORM tenancy.ensure_policy(format('tenancy.%I', registry_table)::regclass,
-            'tenancy_registry_guard', false, registry, own);
+        IF registry_table <> 'audit_log' THEN
+            PERFORM tenancy.ensure_policy(format('tenancy.%I', registry_table)::regclass,
+                'tenancy_registry', true, registry, own);
+            PERFORM tenancy.ensure_policy(format('tenancy.%I', registry_table)::regclass,
+                'tenancy_registry_guard', false, registry, own);
+        END IF;
         PERFORM tenancy.ensure_policy(format('tenancy.%I', registry_table)::regclass,
             'tenancy_system', true, system, 'true');
         IF NOT (SELECT c.relrowsecurity FROM pg_class AS c
