@@ -6,11 +6,15 @@ use std::sync::{
 };
 
 use async_trait::async_trait;
-use sqlx::types::Uuid;
+use sqlx::{
+    ConnectOptions as _,
+    postgres::{PgConnectOptions, PgPoolOptions},
+    types::Uuid,
+};
 use tenancy_core::{AuditEntry, AuditError, AuditSink, Outcome};
 use tokio::sync::mpsc;
 
-use crate::{connections::Connections, danger::SystemPool};
+use crate::{StartError, connections::Connections, danger::SystemPool, purpose};
 
 /// How many entries of a lane wait for the database at most; beyond it they are counted and dropped.
 const QUEUE: usize = 4096;
@@ -23,7 +27,18 @@ const QUEUE: usize = 4096;
 /// Refusals, of which a caller chooses how many there are, wait in a lane of their own: they can't
 /// push out what was done.
 ///
-/// Written through the system login: a refusal concerns no tenant, or not the caller's.
+/// Written through a login of its own, because a refusal concerns no tenant, or not the caller's: the
+/// audit login adds entries and reads nothing. The system login may be used as well, where a process
+/// has it.
+///
+/// ```no_run
+/// use tenancy_sqlx::PgAuditSink;
+///
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let audit = PgAuditSink::connect("postgres://tenancy_audit@localhost/notes").await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct PgAuditSink {
     pool: Connections,
@@ -33,12 +48,39 @@ pub struct PgAuditSink {
 }
 
 impl PgAuditSink {
+    /// Connects with the audit login (by default `tenancy_audit`), and checks it.
+    ///
+    /// # Errors
+    /// A [`StartError`] if the database is out of reach, the schema is not installed, or the login is
+    /// another or may do more.
+    pub async fn connect(url: &str) -> Result<Self, StartError> {
+        Self::connect_with(url.parse().map_err(StartError::bad_url)?).await
+    }
+
+    /// Connects with the audit login; 3 connections at most.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect).
+    pub async fn connect_with(options: PgConnectOptions) -> Result<Self, StartError> {
+        let settings = PgPoolOptions::new()
+            .max_connections(3)
+            .acquire_timeout(std::time::Duration::from_secs(5));
+        let pool = Connections::open(settings, options.disable_statement_logging())
+            .await
+            .map_err(StartError::unreachable)?;
+        purpose::check(&pool, purpose::AUDIT).await?;
+        Ok(Self::over(pool))
+    }
+
     /// A sink over the system login. Must be called inside a tokio runtime, whose task it spawns.
     #[must_use]
     pub fn new(system: &SystemPool) -> Self {
+        Self::over(system.raw().clone())
+    }
+
+    fn over(pool: Connections) -> Self {
         let (refusals, refused) = mpsc::channel(QUEUE);
         let (actions, done) = mpsc::channel(QUEUE);
-        let pool = system.raw().clone();
         let dropped = Arc::new(AtomicU64::new(0));
         for entries in [refused, done] {
             tokio::spawn(write_queued(pool.clone(), entries, Arc::clone(&dropped)));
@@ -119,10 +161,8 @@ fn storable(text: Option<&str>) -> Option<String> {
 /// Inserting twice is inserting once: a retry may follow an answer that got lost.
 async fn insert(pool: &Connections, entry: &AuditEntry) -> Result<(), sqlx::Error> {
     sqlx::query(
-        "INSERT INTO tenancy.audit_log
-             (id, at, tenant_id, actor, action, outcome, reason, target, ip, user_agent, suppressed)
-         VALUES ($1, to_timestamp($2::float8 / 1000000), $3, $4, $5, $6, $7, $8, $9::text::inet, $10, $11)
-         ON CONFLICT (id) DO NOTHING",
+        "SELECT tenancy.append_audit($1, to_timestamp($2::float8 / 1000000), $3, $4, $5, $6, $7, $8,
+             $9::text::inet, $10, $11)",
     )
     .bind(entry.id)
     .bind(entry.at.as_unix_micros())

@@ -20,10 +20,11 @@ use crate::{
 
 /// Connections of the system role: they see the rows of every tenant.
 ///
-/// For operators, and for jobs that span tenants; a service that serves tenants has no need of it
-/// besides its directory and its audit trail. Reached only through [`across_tenants`],
-/// [`PgDirectory::with_system`](crate::PgDirectory::with_system) and
-/// [`PgAuditSink`](crate::PgAuditSink).
+/// For operators, and for jobs that span tenants. A process that serves tenants has no need of it:
+/// members manage themselves through a [`RegistryPool`](crate::RegistryPool), and the trail is
+/// written by [`PgAuditSink::connect`](crate::PgAuditSink::connect). Reached only through
+/// [`across_tenants`], [`PgDirectory::with_system`](crate::PgDirectory::with_system) and
+/// [`PgAuditSink::new`](crate::PgAuditSink::new).
 ///
 /// # Security
 /// Keep its URL from processes that do not manage tenants.

@@ -13,13 +13,13 @@ use sqlx::{
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
-use crate::{StartError, connections::Connections, danger::SystemPool, self_check};
+use crate::{RegistryPool, StartError, connections::Connections, danger::SystemPool, self_check};
 
 /// A directory in the schema `tenancy`.
 ///
 /// Reads through the login of the service, under row security: finding a tenant by name yields its
-/// id, and everything else is read as that tenant. Writes go through the system login, where
-/// there is one.
+/// id, and everything else is read as that tenant. Writes go through the registry login as the tenant
+/// that they concern, and what that login may not do through the system login, where there is one.
 ///
 /// It has connections of its own (4 at most by default), so that admission never waits for
 /// handlers that hold all of a [`TenantPool`](crate::TenantPool)'s, and one more for the feed of
@@ -29,11 +29,14 @@ use crate::{StartError, connections::Connections, danger::SystemPool, self_check
 /// Make it in the runtime that outlives the server: see [`TenantPool`](crate::TenantPool#runtime).
 ///
 /// ```no_run
-/// use tenancy_sqlx::{PgDirectory, danger::SystemPool};
+/// use tenancy_sqlx::{PgDirectory, RegistryPool, danger::SystemPool};
 ///
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 /// let directory = PgDirectory::connect("postgres://tenancy_app@localhost/notes").await?;
-/// // In a process that manages tenants:
+/// // In a process in which members manage their tenant:
+/// let registry = RegistryPool::connect("postgres://tenancy_registry@localhost/notes").await?;
+/// let directory = directory.with_registry(&registry);
+/// // In a process of operators:
 /// let system = SystemPool::connect("postgres://tenancy_system@localhost/notes").await?;
 /// let directory = directory.with_system(&system);
 /// # Ok(())
@@ -43,6 +46,7 @@ use crate::{StartError, connections::Connections, danger::SystemPool, self_check
 pub struct PgDirectory {
     app: Connections,
     feed: Connections,
+    registry: Option<Connections>,
     system: Option<Connections>,
 }
 
@@ -77,18 +81,32 @@ impl PgDirectory {
         Ok(Self {
             app,
             feed,
+            registry: None,
             system: None,
         })
     }
 
-    /// Also writes, through the system login.
+    /// Also writes what self-service needs, through the registry login.
+    ///
+    /// That is, for one tenant at a time: signing up, name and settings, domains and other systems'
+    /// ids, members, projects, roles, keys, and taking back the tenant's tokens. The rest is refused
+    /// as [`ReadOnly`](tenancy_core::StoreErrorKind::ReadOnly) without
+    /// [`with_system`](Self::with_system).
+    #[must_use]
+    pub fn with_registry(mut self, registry: &RegistryPool) -> Self {
+        self.registry = Some(registry.raw().clone());
+        self
+    }
+
+    /// Also writes, through the system login; where there is a registry login too, only what that one
+    /// may not do.
     #[must_use]
     pub fn with_system(mut self, system: &SystemPool) -> Self {
         self.system = Some(system.raw().clone());
         self
     }
 
-    /// Waits for all connections to come back, and closes them; not those of the system login.
+    /// Waits for all connections to come back, and closes them; not those of the logins that write.
     pub async fn close(&self) {
         self.feed.as_sqlx().close().await;
         self.app.as_sqlx().close().await;
@@ -98,7 +116,8 @@ impl PgDirectory {
 impl fmt::Debug for PgDirectory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PgDirectory")
-            .field("writes", &self.system.is_some())
+            .field("registry", &self.registry.is_some())
+            .field("system", &self.system.is_some())
             .finish_non_exhaustive()
     }
 }

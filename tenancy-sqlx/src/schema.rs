@@ -1,9 +1,16 @@
 //! Installing what the database needs: roles, the schema `tenancy`, and the application's own
 //! migrations after it.
 //!
-//! Three roles: the **owner** owns every table and migrates; the **app** role is the login of the
-//! service, owns nothing, and sees the rows of the tenant its transaction names; the **system**
-//! role is the login of operators and sees every tenant's.
+//! Five roles, each for one purpose. A serving process needs *app*, often *audit*, and *registry* where
+//! members manage themselves; it never needs *system*.
+//!
+//! | role | what it does |
+//! |---|---|
+//! | owner | owns every table and migrates; nobody logs in as it |
+//! | app | the rows of the tenant that its transaction names; the registry through functions, and its own tenant's part of it |
+//! | registry | writes its transaction's tenant's part of the registry: memberships, roles, projects, keys; no table of the application |
+//! | audit | adds to the audit trail, through a function, and reads nothing |
+//! | system | operators, and jobs that span tenants |
 //!
 //! ```no_run
 //! use tenancy_sqlx::schema::Installer;
@@ -24,14 +31,29 @@
 //! SELECT tenancy.protect('notes');
 //! ```
 //!
+//! # Who runs the application's migrations
+//! The owner role, so that their views and SECURITY DEFINER functions read under row security.
+//!
+//! * [`Installer::run`] and [`Installer::merged`] become the owner role for each of them.
+//! * `sqlx migrate run` with a file of [`Installer::emit`] runs them as the login that it connects
+//!   with, and what they make is handed over to the owner role where sqlx records the migration: in
+//!   the same transaction, whatever session runs it, by a trigger on sqlx's table. A migration may also
+//!   begin with `SET LOCAL ROLE tenancy_owner;`, which works on every way.
+//! * Two things are left to whoever writes a `-- no-transaction` migration for sqlx-cli, which is
+//!   recorded in a transaction of its own: neither a view nor a function belongs in it. And what a
+//!   migration made before the first installation stays whose it is: `ALTER … OWNER TO tenancy_owner`.
+//!
 //! The names of the settings (`tenancy.tenant_id`, `tenancy.project_id`), of the functions and of
 //! the tables in the schema `tenancy` are public: policies and reports may rely on them.
 
+mod application;
 mod emit;
 mod error;
 mod findings;
 mod install;
+mod lock;
 mod roles;
+mod script;
 
 pub use error::InstallError;
 pub(crate) use findings::read as read_findings;

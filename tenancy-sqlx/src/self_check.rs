@@ -55,7 +55,7 @@ pub(crate) struct Login {
 }
 
 /// Looks at the login of a pool, and at the schema it finds.
-async fn login(pool: &PgPool) -> Result<Login, StartError> {
+pub(crate) async fn login(pool: &PgPool) -> Result<Login, StartError> {
     let row = sqlx::query(AssertSqlSafe(LOGIN))
         .fetch_one(pool)
         .await

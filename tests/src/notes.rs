@@ -38,7 +38,7 @@ pub const SECRET: &[u8] = b"an HS256 secret that only the tests know";
 /// The pepper of the keys that the suites issue.
 pub const PEPPER: &[u8] = b"a pepper that only the tests know";
 
-/// The password of the app and the system login, where the server asks for one.
+/// The password of the logins, where the server asks for one.
 pub const PASSWORD: &str = "only for tests";
 
 /// The application's migrations.
@@ -51,6 +51,8 @@ pub const TEMPLATE: Template = Template::new("notes", |options| {
         let mut admin: PgConnection = sqlx::ConnectOptions::connect(&options).await?;
         Installer::new()
             .passwords(PASSWORD, PASSWORD)
+            .registry_password(PASSWORD)
+            .audit_password(PASSWORD)
             .run_on(&mut admin, &MIGRATIONS)
             .await?;
         sqlx::Connection::close(admin).await?;

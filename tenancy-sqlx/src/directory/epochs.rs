@@ -41,7 +41,10 @@ fn epoch(micros: i64) -> Epoch {
 
 impl PgDirectory {
     pub(super) async fn store_epoch(&self, of: &TokensOf, to: Epoch) -> Result<(), StoreError> {
-        let mut tx = self.write().await?;
+        let mut tx = match of {
+            TokensOf::Tenant(tenant) => self.write_as(*tenant).await?,
+            _ => self.write().await?,
+        };
         sqlx::query(
             "INSERT INTO tenancy.token_epochs AS e (kind, subject, valid_after)
              VALUES ($1, $2, to_timestamp($3::float8 / 1000000))

@@ -56,7 +56,7 @@ impl KeyDirectory for PgDirectory {
 #[async_trait]
 impl KeyStore for PgDirectory {
     async fn insert_key(&self, key: &ApiKey) -> Result<(), StoreError> {
-        let mut tx = self.write().await?;
+        let mut tx = self.write_as(key.tenant).await?;
         insert(&mut tx, key).await?;
         commit(tx).await
     }
@@ -67,7 +67,7 @@ impl KeyStore for PgDirectory {
         after: Option<KeyId>,
         limit: u32,
     ) -> Result<Vec<ApiKey>, StoreError> {
-        let mut tx = self.write().await?;
+        let mut tx = self.write_as(tenant).await?;
         let page = format!(
             "SELECT {KEY} FROM tenancy.api_keys AS k
              WHERE k.tenant_id = $1 AND ($2::uuid IS NULL OR k.id > $2) ORDER BY k.id LIMIT $3"
@@ -89,7 +89,7 @@ impl KeyStore for PgDirectory {
         key: KeyId,
         change: &KeyChange,
     ) -> Result<ApiKey, StoreError> {
-        let mut tx = self.write().await?;
+        let mut tx = self.write_as(tenant).await?;
         let mut changed = locked(&mut tx, tenant, key).await?;
         change.apply(&mut changed);
         update(&mut tx, &changed).await?;
@@ -102,7 +102,7 @@ impl KeyStore for PgDirectory {
         tenant: TenantId,
         rotation: &KeyRotation,
     ) -> Result<ApiKey, StoreError> {
-        let mut tx = self.write().await?;
+        let mut tx = self.write_as(tenant).await?;
         // The tenant before its keys, as where all of them are revoked: else the two would wait for
         // each other, and a successor could be missed.
         record(&mut tx, tenant).await?;
@@ -120,7 +120,7 @@ impl KeyStore for PgDirectory {
     }
 
     async fn revoke_tenant_keys(&self, tenant: TenantId, at: Timestamp) -> Result<u64, StoreError> {
-        let mut tx = self.write().await?;
+        let mut tx = self.write_as(tenant).await?;
         record(&mut tx, tenant).await?;
         let revoked = Many::Tenant(tenant).revoke(&mut tx, at).await?;
         commit(tx).await?;
@@ -169,7 +169,14 @@ impl KeyStore for PgDirectory {
         expected: &KeyDigest,
         new: &KeyDigest,
     ) -> Result<bool, StoreError> {
-        let mut tx = self.write().await?;
+        // The registry login writes as one tenant: the key says whose it is.
+        let mut tx = match &self.registry {
+            Some(_) => match self.find_key(key).await.map_err(StoreError::unavailable)? {
+                Some(key) => self.write_as(key.tenant).await?,
+                None => return Ok(false),
+            },
+            None => self.write().await?,
+        };
         let done = sqlx::query(
             "UPDATE tenancy.api_keys SET digest = $4, digest_version = $5
              WHERE id = $1 AND digest = $2 AND digest_version = $3",

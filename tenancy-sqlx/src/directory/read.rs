@@ -40,7 +40,7 @@ impl PgDirectory {
     }
 }
 
-fn scope(tenant: TenantId) -> Scope {
+pub(super) fn scope(tenant: TenantId) -> Scope {
     Scope {
         tenant,
         project: None,

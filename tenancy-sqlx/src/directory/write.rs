@@ -1,24 +1,48 @@
-//! Writing the registry: each call is one transaction of the system login. Triggers advance the
-//! tenant's generation in it.
+//! Writing the registry: each call is one transaction, of the registry login as the tenant that it
+//! concerns, or of the system login. Triggers advance the tenant's generation in it.
 
 use async_trait::async_trait;
-use sqlx::{AssertSqlSafe, PgConnection, postgres::PgQueryResult};
+use sqlx::{
+    AssertSqlSafe, PgConnection, Postgres,
+    postgres::{PgArguments, PgQueryResult},
+    query::Query,
+};
 use tenancy_core::{
     DirectoryStore, DomainName, Epoch, Membership, Project, ProjectMembership, RoleDefinition,
     Settings, StoreError, StoreErrorKind, Tenant, TenantId, TenantStatus, TokensOf, UserId,
 };
 
-use super::{PgDirectory, rows};
-use crate::session::{self, Open};
+use super::{PgDirectory, read::scope, rows};
+use crate::{
+    options::{Timeouts, TxOptions},
+    session::{self, Open},
+};
 
 impl PgDirectory {
+    /// Begins a transaction that writes one tenant's part of the registry.
+    pub(super) async fn write_as(&self, tenant: TenantId) -> Result<Open, StoreError> {
+        let Some(registry) = &self.registry else {
+            return self.write().await;
+        };
+        let (options, timeouts) = (TxOptions::new(), Timeouts::default());
+        session::begin(registry, scope(tenant), None, &options, &timeouts)
+            .await
+            .map_err(StoreError::unavailable)
+    }
+
+    /// Begins a transaction that writes what is the operators'.
     pub(super) async fn write(&self) -> Result<Open, StoreError> {
         let Some(system) = &self.system else {
-            return Err(StoreError::new(
-                StoreErrorKind::ReadOnly,
+            let message = if self.registry.is_some() {
+                "this is the operators': the registry login can't change a tenant's status or plan, \
+                 nor what concerns several tenants; give the directory the system login with \
+                 `PgDirectory::with_system`, in a process of operators"
+            } else {
                 "this directory reads only: the login of the service can't change tenants; give it \
-                 the system login with `PgDirectory::with_system`",
-            ));
+                 the registry login with `PgDirectory::with_registry`, or the system login with \
+                 `PgDirectory::with_system`"
+            };
+            return Err(StoreError::new(StoreErrorKind::ReadOnly, message));
         };
         session::begin_batch(system, "BEGIN".into())
             .await
@@ -72,6 +96,21 @@ fn unknown(tenant: TenantId) -> StoreError {
     )
 }
 
+/// Whether a name is the tenant's now, or was before. One that is another tenant's stays untouched,
+/// and its row is not seen.
+async fn is_bound(
+    connection: &mut PgConnection,
+    insert: Query<'_, Postgres, PgArguments>,
+    own: Query<'_, Postgres, PgArguments>,
+) -> Result<bool, StoreError> {
+    let done = insert.execute(&mut *connection).await.map_err(refused)?;
+    if done.rows_affected() > 0 {
+        return Ok(true);
+    }
+    let found = own.fetch_optional(connection).await.map_err(refused)?;
+    Ok(found.is_some())
+}
+
 pub(super) async fn record(
     connection: &mut PgConnection,
     id: TenantId,
@@ -92,7 +131,7 @@ pub(super) async fn record(
 #[async_trait]
 impl DirectoryStore for PgDirectory {
     async fn create_tenant(&self, tenant: &Tenant) -> Result<(), StoreError> {
-        let mut tx = self.write().await?;
+        let mut tx = self.write_as(tenant.id).await?;
         sqlx::query(
             "INSERT INTO tenancy.tenants (id, slug, name, status, plan, settings, created_at)
              VALUES ($1, $2, $3, $4, $5, $6, to_timestamp($7::float8 / 1000000))",
@@ -127,7 +166,7 @@ impl DirectoryStore for PgDirectory {
     }
 
     async fn set_settings(&self, tenant: TenantId, settings: &Settings) -> Result<(), StoreError> {
-        let mut tx = self.write().await?;
+        let mut tx = self.write_as(tenant).await?;
         let update = sqlx::query("UPDATE tenancy.tenants SET settings = $2 WHERE id = $1")
             .bind(tenant.as_uuid())
             .bind(settings.as_json());
@@ -145,18 +184,16 @@ impl DirectoryStore for PgDirectory {
     }
 
     async fn bind_domain(&self, tenant: TenantId, domain: &DomainName) -> Result<(), StoreError> {
-        let mut tx = self.write().await?;
-        // Updating nothing but the row's own tenant: a name that is another's stays untouched.
-        let done = sqlx::query(
-            "INSERT INTO tenancy.domains AS d (domain, tenant_id) VALUES ($1, $2)
-             ON CONFLICT (domain) DO UPDATE SET bound_at = d.bound_at WHERE d.tenant_id = $2",
-        )
-        .bind(domain.as_str())
-        .bind(tenant.as_uuid())
-        .execute(&mut *tx)
-        .await
-        .map_err(refused)?;
-        if done.rows_affected() == 0 {
+        let mut tx = self.write_as(tenant).await?;
+        let insert = sqlx::query(
+            "INSERT INTO tenancy.domains (domain, tenant_id) VALUES ($1, $2) ON CONFLICT (domain) DO NOTHING",
+        );
+        let own = sqlx::query(
+            "SELECT FROM tenancy.domains AS d WHERE d.domain = $1 AND d.tenant_id = $2",
+        );
+        let [insert, own] =
+            [insert, own].map(|query| query.bind(domain.as_str()).bind(tenant.as_uuid()));
+        if !is_bound(&mut tx, insert, own).await? {
             let taken = format!("the domain `{domain}` is taken");
             return Err(StoreError::new(StoreErrorKind::Conflict, taken));
         }
@@ -169,20 +206,18 @@ impl DirectoryStore for PgDirectory {
         provider: &str,
         id: &str,
     ) -> Result<(), StoreError> {
-        let mut tx = self.write().await?;
-        let done = sqlx::query(
-            "INSERT INTO tenancy.external_ids AS e (provider, external_id, tenant_id)
-             VALUES ($1, $2, $3)
-             ON CONFLICT (provider, external_id) DO UPDATE SET tenant_id = e.tenant_id
-             WHERE e.tenant_id = $3",
-        )
-        .bind(provider)
-        .bind(id)
-        .bind(tenant.as_uuid())
-        .execute(&mut *tx)
-        .await
-        .map_err(refused)?;
-        if done.rows_affected() == 0 {
+        let mut tx = self.write_as(tenant).await?;
+        let insert = sqlx::query(
+            "INSERT INTO tenancy.external_ids (provider, external_id, tenant_id)
+             VALUES ($1, $2, $3) ON CONFLICT (provider, external_id) DO NOTHING",
+        );
+        let own = sqlx::query(
+            "SELECT FROM tenancy.external_ids AS e
+             WHERE e.provider = $1 AND e.external_id = $2 AND e.tenant_id = $3",
+        );
+        let [insert, own] =
+            [insert, own].map(|query| query.bind(provider).bind(id).bind(tenant.as_uuid()));
+        if !is_bound(&mut tx, insert, own).await? {
             let taken = format!("the id `{provider}:{id}` is taken");
             return Err(StoreError::new(StoreErrorKind::Conflict, taken));
         }
@@ -190,7 +225,7 @@ impl DirectoryStore for PgDirectory {
     }
 
     async fn put_membership(&self, membership: &Membership) -> Result<(), StoreError> {
-        let mut tx = self.write().await?;
+        let mut tx = self.write_as(membership.tenant).await?;
         sqlx::query(
             "INSERT INTO tenancy.memberships (tenant_id, user_id, role, status)
              VALUES ($1, $2, $3, $4)
@@ -208,7 +243,7 @@ impl DirectoryStore for PgDirectory {
     }
 
     async fn remove_membership(&self, tenant: TenantId, user: UserId) -> Result<(), StoreError> {
-        let mut tx = self.write().await?;
+        let mut tx = self.write_as(tenant).await?;
         sqlx::query("DELETE FROM tenancy.memberships WHERE tenant_id = $1 AND user_id = $2")
             .bind(tenant.as_uuid())
             .bind(user.as_uuid())
@@ -219,7 +254,7 @@ impl DirectoryStore for PgDirectory {
     }
 
     async fn put_project(&self, project: &Project) -> Result<(), StoreError> {
-        let mut tx = self.write().await?;
+        let mut tx = self.write_as(project.tenant).await?;
         sqlx::query(
             "INSERT INTO tenancy.projects (tenant_id, id, slug, name, archived)
              VALUES ($1, $2, $3, $4, $5)
@@ -241,7 +276,7 @@ impl DirectoryStore for PgDirectory {
         &self,
         membership: &ProjectMembership,
     ) -> Result<(), StoreError> {
-        let mut tx = self.write().await?;
+        let mut tx = self.write_as(membership.tenant).await?;
         sqlx::query(
             "INSERT INTO tenancy.project_memberships (tenant_id, project_id, user_id, role)
              VALUES ($1, $2, $3, $4)
@@ -260,7 +295,7 @@ impl DirectoryStore for PgDirectory {
     async fn put_role(&self, tenant: TenantId, role: &RoleDefinition) -> Result<(), StoreError> {
         let definition = serde_json::to_value(role)
             .map_err(|error| StoreError::new(StoreErrorKind::Invalid, error.to_string()))?;
-        let mut tx = self.write().await?;
+        let mut tx = self.write_as(tenant).await?;
         sqlx::query(
             "INSERT INTO tenancy.roles (tenant_id, name, definition) VALUES ($1, $2, $3)
              ON CONFLICT (tenant_id, name) DO UPDATE SET definition = EXCLUDED.definition",

@@ -62,6 +62,10 @@ fn hint(error: &sqlx::Error) -> &'static str {
         .and_then(|said| said.code())
         .as_deref()
     {
+        Some("55P03") => {
+            " (somebody holds a lock for long; `SELECT * FROM pg_stat_activity` shows transactions \
+             that are open, end them and run the installation again)"
+        }
         Some("42501") => {
             " (the login of the installation must be a superuser, or have CREATEROLE and own the \
              database; with roles that exist already, it must be a member of the owner role)"

@@ -1,47 +1,112 @@
--- What each role may do in the schema `tenancy`. Run after the migrations, and again at will.
+-- What each role may do in the schema `tenancy`. Run after the migrations, and again at will: first
+-- everything is taken away, so that an upgraded database ends up as a new one.
 DO $grants$
 DECLARE
-    registry text;
+    registry_table text;
+    owner name := tenancy.role_name('owner');
     app name := tenancy.role_name('app');
+    registry name := tenancy.role_name('registry');
+    audit name := tenancy.role_name('audit');
     system name := tenancy.role_name('system');
+    logins text := format('%I, %I, %I, %I', app, registry, audit, system);
     own text;
+    defaults record;
 BEGIN
-    EXECUTE format('GRANT USAGE ON SCHEMA tenancy TO %I, %I', app, system);
+    -- A newer release has been here, and what it needs stays.
+    IF EXISTS (SELECT FROM tenancy.migrations AS m WHERE m.version > (
+        SELECT max(k.version) FROM jsonb_to_recordset(
+            current_setting('tenancy.known_migrations')::jsonb) AS k (version bigint)))
+    THEN
+        RETURN;
+    END IF;
 
-    -- The app role reads its own tenant's part of the registry, and finds ids by name.
-    FOREACH registry IN ARRAY ARRAY['tenants', 'domains', 'external_ids', 'memberships', 'roles',
-                                    'projects', 'project_memberships', 'generations',
-                                    'api_keys', 'audit_log']
+    EXECUTE format('REVOKE ALL ON SCHEMA tenancy FROM PUBLIC, %s CASCADE', logins);
+    EXECUTE format('REVOKE ALL ON ALL TABLES IN SCHEMA tenancy FROM PUBLIC, %s CASCADE', logins);
+    EXECUTE format('REVOKE ALL ON ALL SEQUENCES IN SCHEMA tenancy FROM PUBLIC, %s CASCADE', logins);
+    EXECUTE format('REVOKE ALL ON ALL ROUTINES IN SCHEMA tenancy FROM PUBLIC, %s CASCADE', logins);
+    -- Earlier releases gave default privileges everywhere, the schema `tenancy` included.
+    FOR defaults IN
+        SELECT DISTINCT CASE d.defaclobjtype WHEN 'r' THEN 'TABLES' WHEN 'S' THEN 'SEQUENCES'
+                WHEN 'f' THEN 'ROUTINES' WHEN 'T' THEN 'TYPES' ELSE 'SCHEMAS' END AS kind,
+            CASE WHEN d.defaclnamespace <> 0 THEN 'IN SCHEMA tenancy ' ELSE '' END AS place,
+            CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END AS grantee
+        FROM pg_default_acl AS d, aclexplode(d.defaclacl) AS a
+        WHERE d.defaclrole = quote_ident(owner)::regrole
+            AND d.defaclnamespace IN (0, 'tenancy'::regnamespace)
+            AND d.defaclobjtype IN ('r', 'S', 'f', 'T', 'n')
+            AND (a.grantee IN (quote_ident(app)::regrole, quote_ident(registry)::regrole,
+                    quote_ident(audit)::regrole, quote_ident(system)::regrole)
+                -- What everybody may do with functions and types unless told otherwise.
+                OR a.grantee = 0 AND (d.defaclobjtype IN ('r', 'S', 'n') OR d.defaclnamespace <> 0))
     LOOP
-        own := format('%I = (SELECT tenancy.current_tenant())',
-            CASE registry WHEN 'tenants' THEN 'id' ELSE 'tenant_id' END);
-        PERFORM tenancy.ensure_policy(format('tenancy.%I', registry)::regclass,
+        EXECUTE format('ALTER DEFAULT PRIVILEGES %sREVOKE ALL ON %s FROM %s',
+            defaults.place, defaults.kind, defaults.grantee);
+    END LOOP;
+
+    EXECUTE format('GRANT USAGE ON SCHEMA tenancy TO %s', logins);
+
+    -- The app role reads its own tenant's part of the registry, and finds ids by name. The registry
+    -- role writes that part, and only that.
+    FOREACH registry_table IN ARRAY ARRAY['tenants', 'domains', 'external_ids', 'memberships', 'roles',
+                                    'projects', 'project_memberships', 'generations',
+                                    'api_keys', 'audit_log', 'token_epochs']
+    LOOP
+        own := CASE registry_table
+            WHEN 'tenants' THEN 'id = (SELECT tenancy.current_tenant())'
+            WHEN 'token_epochs' THEN
+                'kind = ''tenant'' AND subject = (SELECT tenancy.current_tenant())::text'
+            ELSE 'tenant_id = (SELECT tenancy.current_tenant())' END;
+        PERFORM tenancy.ensure_policy(format('tenancy.%I', registry_table)::regclass,
             'tenancy_allow', true, app, own);
-        PERFORM tenancy.ensure_policy(format('tenancy.%I', registry)::regclass,
+        PERFORM tenancy.ensure_policy(format('tenancy.%I', registry_table)::regclass,
             'tenancy_guard', false, app, own);
-        PERFORM tenancy.ensure_policy(format('tenancy.%I', registry)::regclass,
+        IF registry_table <> 'audit_log' THEN
+            PERFORM tenancy.ensure_policy(format('tenancy.%I', registry_table)::regclass,
+                'tenancy_registry', true, registry, own);
+            PERFORM tenancy.ensure_policy(format('tenancy.%I', registry_table)::regclass,
+                'tenancy_registry_guard', false, registry, own);
+        END IF;
+        PERFORM tenancy.ensure_policy(format('tenancy.%I', registry_table)::regclass,
             'tenancy_system', true, system, 'true');
         IF NOT (SELECT c.relrowsecurity FROM pg_class AS c
-                WHERE c.oid = format('tenancy.%I', registry)::regclass)
+                WHERE c.oid = format('tenancy.%I', registry_table)::regclass)
         THEN
-            EXECUTE format('ALTER TABLE tenancy.%I ENABLE ROW LEVEL SECURITY', registry);
+            EXECUTE format('ALTER TABLE tenancy.%I ENABLE ROW LEVEL SECURITY', registry_table);
         END IF;
-        CONTINUE WHEN registry = 'audit_log';
+        CONTINUE WHEN registry_table = 'audit_log';
+        -- The app role asks for epochs through functions.
+        IF registry_table = 'token_epochs' THEN
+            EXECUTE format('GRANT SELECT, INSERT, UPDATE (valid_after, changed_xid) '
+                'ON tenancy.token_epochs TO %I', registry);
+            EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON tenancy.token_epochs TO %I', system);
+            CONTINUE;
+        END IF;
         -- The app role finds a key by its id or handle, through functions, and lists none.
-        IF registry = 'api_keys' THEN
+        IF registry_table = 'api_keys' THEN
+            EXECUTE format('GRANT SELECT, INSERT, UPDATE (name, scopes, networks, metadata, digest, '
+                'digest_version, overlap_until, successor, disabled, revoked_at) '
+                'ON tenancy.api_keys TO %I', registry);
             EXECUTE format('GRANT SELECT, INSERT, UPDATE ON tenancy.api_keys TO %I', system);
             CONTINUE;
         END IF;
-        EXECUTE format('GRANT SELECT ON tenancy.%I TO %I, %I', registry, app, system);
+        EXECUTE format('GRANT SELECT ON tenancy.%I TO %I, %I, %I', registry_table, app, registry, system);
         -- Only triggers move generations on.
-        CONTINUE WHEN registry = 'generations';
-        EXECUTE format('GRANT INSERT, UPDATE, DELETE ON tenancy.%I TO %I', registry, system);
+        CONTINUE WHEN registry_table = 'generations';
+        -- A tenant signs itself up and never goes; its status and its plan are the operators'.
+        EXECUTE format('GRANT INSERT%s ON tenancy.%I TO %I',
+            CASE registry_table WHEN 'tenants' THEN '' ELSE ', DELETE' END
+            || CASE registry_table WHEN 'tenants' THEN ', UPDATE (name, settings)'
+                WHEN 'memberships' THEN ', UPDATE (role, status)'
+                WHEN 'roles' THEN ', UPDATE (definition)'
+                WHEN 'projects' THEN ', UPDATE (slug, name, archived)'
+                WHEN 'project_memberships' THEN ', UPDATE (role)'
+                ELSE '' END,
+            registry_table, registry);
+        EXECUTE format('GRANT INSERT, UPDATE, DELETE ON tenancy.%I TO %I', registry_table, system);
     END LOOP;
     -- The trail is added to, and read by those who may; nobody rewrites it.
     EXECUTE format('GRANT SELECT, INSERT ON tenancy.audit_log TO %I', system);
     EXECUTE format('GRANT SELECT ON tenancy.role_names TO %I, %I', app, system);
-    -- The app role asks for epochs through functions.
-    EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON tenancy.token_epochs TO %I', system);
 
     -- What a check compares the policies of protected tables with.
     PERFORM tenancy.ensure_policies('tenancy.protected_example', 'tenant_id', 'project_id');
@@ -70,13 +135,23 @@ BEGIN
         'tenancy.guards(), tenancy.grants_to(oid[]), tenancy.unguarded(oid[], name[]), '
         'tenancy.relation_findings(name), tenancy.definer_findings(name), tenancy.code_warnings() TO %I, %I', app, system);
 
+    EXECUTE format(
+        'GRANT EXECUTE ON FUNCTION tenancy.schema_version(), tenancy.current_tenant() TO %I',
+        registry);
+    EXECUTE format('GRANT EXECUTE ON FUNCTION tenancy.schema_version() TO %I', audit);
+    EXECUTE format(
+        'GRANT EXECUTE ON FUNCTION tenancy.append_audit(uuid, timestamptz, uuid, text, text, text, '
+        'text, text, inet, text, bigint) TO %I, %I', audit, system);
+
     -- A table that the application creates later is closed to the service's login until it is
     -- protected or shared: a forgotten call is an error, and no leak. That holds for a partition
     -- too, which is reached through its parent and needs no grant of its own.
-    EXECUTE format('ALTER DEFAULT PRIVILEGES REVOKE ALL ON TABLES FROM %I', app);
-    EXECUTE format('ALTER DEFAULT PRIVILEGES GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO %I',
-        system);
-    EXECUTE format('ALTER DEFAULT PRIVILEGES GRANT USAGE ON SEQUENCES TO %I, %I', app, system);
+    EXECUTE format('ALTER DEFAULT PRIVILEGES IN SCHEMA public REVOKE ALL ON TABLES FROM %s', logins);
+    EXECUTE format('ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT, INSERT, UPDATE, DELETE '
+        'ON TABLES TO %I', system);
+    EXECUTE format('ALTER DEFAULT PRIVILEGES IN SCHEMA public REVOKE ALL ON SEQUENCES FROM %s', logins);
+    EXECUTE format('ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT USAGE ON SEQUENCES TO %I, %I',
+        app, system);
     EXECUTE format('GRANT USAGE ON SCHEMA public TO %I, %I', app, system);
 END
 $grants$;

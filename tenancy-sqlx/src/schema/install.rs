@@ -1,6 +1,6 @@
 //! The installation: roles, schema, grants, then the application's migrations. Idempotent.
 
-use std::borrow::Cow;
+use std::time::Duration;
 
 use sqlx::{
     AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, PgConnection,
@@ -8,11 +8,8 @@ use sqlx::{
 };
 use zeroize::Zeroizing;
 
-use super::{InstallError, MIGRATIONS, Roles, roles::Passwords};
+use super::{InstallError, Roles, application, lock, roles::Passwords, script};
 use crate::bulk::quoted;
-
-/// What each role may do; see the file.
-pub(super) const GRANTS: &str = include_str!("grants.sql");
 
 /// Installs the schema `tenancy` and runs the application's migrations.
 ///
@@ -20,6 +17,15 @@ pub(super) const GRANTS: &str = include_str!("grants.sql");
 /// superuser, or the database's owner with CREATEROLE, or with roles that exist already a member of
 /// the owner role. Running it again, also at the same time from several processes, is safe. An
 /// older version of the service keeps running meanwhile.
+///
+/// [`run`](Self::run), [`merged`](Self::merged) and [`emit`](Self::emit) do the same, and may take
+/// turns on one database. Each first takes from the roles what they have in the schema `tenancy`, and
+/// gives them what they need, so that an upgraded database ends up as a new one; where a newer release
+/// has installed, an older one leaves privileges alone.
+///
+/// No statement of the installation waits for a lock longer than 10 seconds, or takes longer than
+/// 5 minutes; [`run`](Self::run) tries again three times. The application's migrations have the
+/// timeouts that they set themselves.
 #[derive(Debug, Clone, Default)]
 #[must_use]
 pub struct Installer {
@@ -47,10 +53,27 @@ impl Installer {
     /// [`emit`](Self::emit) have them in their text, which sqlx logs at `debug`, or at `warn` when a
     /// statement takes more than a second. Create the logins beforehand where that matters.
     pub fn passwords(mut self, app: &str, system: &str) -> Self {
-        self.passwords = Passwords {
-            app: Some(Zeroizing::new(app.to_owned())),
-            system: Some(Zeroizing::new(system.to_owned())),
-        };
+        self.passwords.app = Some(Zeroizing::new(app.to_owned()));
+        self.passwords.system = Some(Zeroizing::new(system.to_owned()));
+        self
+    }
+
+    /// Sets the password of the registry login, for [`RegistryPool`](crate::RegistryPool).
+    ///
+    /// # Security
+    /// As [`passwords`](Self::passwords).
+    pub fn registry_password(mut self, password: &str) -> Self {
+        self.passwords.registry = Some(Zeroizing::new(password.to_owned()));
+        self
+    }
+
+    /// Sets the password of the audit login, for
+    /// [`PgAuditSink::connect`](crate::PgAuditSink::connect).
+    ///
+    /// # Security
+    /// As [`passwords`](Self::passwords).
+    pub fn audit_password(mut self, password: &str) -> Self {
+        self.passwords.audit = Some(Zeroizing::new(password.to_owned()));
         self
     }
 
@@ -83,115 +106,66 @@ impl Installer {
         connection: &mut PgConnection,
         application: &Migrator,
     ) -> Result<(), InstallError> {
-        self.install(connection).await?;
-        let done = application.run_direct(None, connection, false).await;
-        let kept = self
-            .keep_from_logins(connection, &application.table_name)
-            .await;
-        reset_role(connection).await?;
-        done.map_err(|source| InstallError::Migration {
-            whose: "the application's",
-            source,
-        })?;
-        kept
+        self.roles.check()?;
+        let locked = lock::take(connection).await?;
+        let done = self.install_and_migrate(connection, application).await;
+        let released = lock::release(connection, locked).await;
+        done.and(released)
     }
 
-    /// The system login's default privileges are not for the table that says which migrations have
-    /// run; an older installation gave them to the service's login too.
-    async fn keep_from_logins(
+    async fn install_and_migrate(
         &self,
         connection: &mut PgConnection,
-        table: &str,
+        application: &Migrator,
     ) -> Result<(), InstallError> {
-        // sqlx puts the name into its SQL as it is: it is quoted already where it has to be.
-        let revoke = format!(
-            "REVOKE ALL ON {table} FROM {}, {}",
-            quoted(&self.roles.app),
-            quoted(&self.roles.system)
-        );
-        connection
-            .execute(AssertSqlSafe(revoke))
-            .await
-            .map_err(InstallError::database("revoking"))?;
-        Ok(())
-    }
-
-    /// Installs the schema `tenancy` alone. The connection then acts as the owner role.
-    async fn install(&self, connection: &mut PgConnection) -> Result<(), InstallError> {
-        self.roles.check()?;
-        self.create_roles(connection).await?;
-        let mut ours = Migrator {
-            migrations: Cow::Borrowed(&MIGRATIONS.migrations),
-            // Another version's migrations are none of ours.
-            ignore_missing: true,
-            ..Migrator::DEFAULT
-        };
-        ours.dangerous_set_table_name("tenancy.migrations");
-        let migrated = ours.run_direct(None, connection, false).await;
-        if let Err(source) = migrated {
-            reset_role(connection).await?;
-            return Err(InstallError::Migration {
-                whose: "this crate's",
-                source,
-            });
-        }
-        let finish = format!("BEGIN; {LOCK} {}{GRANTS} COMMIT", self.roles.record_sql());
-        connection
-            .execute(AssertSqlSafe(finish))
-            .await
-            .map_err(InstallError::database("granting"))?;
-        Ok(())
-    }
-
-    /// Makes the roles and the schema, and becomes the owner.
-    ///
-    /// Roles are the whole server's: installations into several databases at a time may trip over
-    /// each other's rows in the catalog, which is told as an internal error and over in a moment.
-    async fn create_roles(&self, connection: &mut PgConnection) -> Result<(), InstallError> {
-        let step = "creating the roles";
-        let sql = format!(
-            "{LOCK} {}{} COMMIT",
-            self.roles.create_sql(&self.passwords),
-            self.roles.schema_sql()
-        );
-        let mut tries = 10;
-        while let Err(error) = self.begin_and_run(connection, sql.clone()).await {
-            connection
-                .execute("ROLLBACK")
-                .await
-                .map_err(InstallError::database(step))?;
-            tries -= 1;
-            let code = error
-                .as_database_error()
-                .and_then(|said| said.code().map(Cow::into_owned));
-            if tries == 0 || !matches!(code.as_deref(), Some("XX000" | "40001" | "40P01" | "23505"))
-            {
-                return Err(InstallError::Database {
-                    step,
-                    source: error,
-                });
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-        }
+        self.install(connection).await?;
         let become_owner = format!("SET ROLE {}", quoted(&self.roles.owner));
         connection
             .execute(AssertSqlSafe(become_owner))
             .await
             .map_err(InstallError::database("becoming the owner role"))?;
+        let done = migrate(connection, application).await;
+        connection
+            .execute("RESET ROLE")
+            .await
+            .map_err(InstallError::database("resetting the role"))?;
+        done
+    }
+
+    /// Installs the schema `tenancy` alone.
+    ///
+    /// Roles are the whole server's: installations into several databases at a time may trip over
+    /// each other's rows in the catalog, which is told as an internal error and over in a moment.
+    async fn install(&self, connection: &mut PgConnection) -> Result<(), InstallError> {
+        let step = "installing the schema `tenancy`";
+        let sql = format!("{}COMMIT", self.roles.script(&self.passwords));
+        let (mut collisions, mut waits) = (0, 0);
+        while let Err(error) = self.begin_and_run(connection, sql.clone()).await {
+            connection
+                .execute("ROLLBACK")
+                .await
+                .map_err(InstallError::database(step))?;
+            let said = error.as_database_error().and_then(|said| said.code());
+            match said.as_deref() {
+                Some("XX000" | "40001" | "40P01" | "23505") if collisions < 10 => collisions += 1,
+                Some("55P03") if waits < 3 => waits += 1,
+                _ => {
+                    drop(said);
+                    return Err(InstallError::database(step)(error));
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
         Ok(())
     }
 
     /// Begins a transaction that knows the passwords, and runs what ends with its COMMIT.
     async fn begin_and_run(&self, connection: &mut PgConnection, sql: String) -> sqlx::Result<()> {
         connection.execute("BEGIN").await?;
-        if let (Some(app), Some(system)) = (&self.passwords.app, &self.passwords.system) {
-            let to_settings = AssertSqlSafe(Passwords::to_settings("$1", "$2"));
-            let to_settings = sqlx::query(to_settings)
-                .persistent(false)
-                .bind(app.as_str());
-            connection
-                .execute(to_settings.bind(system.as_str()))
-                .await?;
+        for (kind, password) in self.passwords.given() {
+            let to_setting = AssertSqlSafe(Passwords::to_setting(kind, "$1"));
+            let to_setting = sqlx::query(to_setting).persistent(false).bind(password);
+            connection.execute(to_setting).await?;
         }
         connection.execute(AssertSqlSafe(sql)).await?;
         Ok(())
@@ -201,23 +175,31 @@ impl Installer {
         &self.roles
     }
 
-    pub(super) fn roles_sql(&self) -> String {
-        format!(
-            "{}{}{}",
-            self.passwords.as_text(),
-            self.roles.create_sql(&self.passwords),
-            self.roles.schema_sql()
-        )
+    /// The installation as text, with the passwords, for others to run.
+    pub(super) fn text(&self) -> String {
+        self.passwords.as_text() + &self.roles.script(&self.passwords)
     }
 }
 
-/// Keeps a second installation into the same database waiting until this one's transaction ends.
-const LOCK: &str = "SELECT pg_advisory_xact_lock(7236830212054017381);";
-
-async fn reset_role(connection: &mut PgConnection) -> Result<(), InstallError> {
-    connection
-        .execute("RESET ROLE")
-        .await
-        .map_err(InstallError::database("resetting the role"))?;
+/// Runs the application's migrations through a connection that acts as the owner role.
+async fn migrate(
+    connection: &mut PgConnection,
+    application: &Migrator,
+) -> Result<(), InstallError> {
+    let migrator = application::migrator(connection, application).await?;
+    let done = migrator.run_direct(None, connection, false).await;
+    done.map_err(|source| InstallError::Migration {
+        whose: "the application's",
+        source,
+    })?;
+    let close = format!("BEGIN; {}{} COMMIT", script::TIMEOUTS, script::BOOKKEEPING);
+    if let Err(error) = connection.execute(AssertSqlSafe(close)).await {
+        let step = "closing the table of migrations to the logins";
+        connection
+            .execute("ROLLBACK")
+            .await
+            .map_err(InstallError::database(step))?;
+        return Err(InstallError::database(step)(error));
+    }
     Ok(())
 }

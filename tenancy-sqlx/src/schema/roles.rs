@@ -7,13 +7,19 @@ use zeroize::Zeroizing;
 use super::InstallError;
 use crate::bulk::quoted;
 
-/// The names of the three roles. Default: `tenancy_owner`, `tenancy_app`, `tenancy_system`.
+/// The names of the roles. Default: `tenancy_owner`, `tenancy_app`, `tenancy_registry`,
+/// `tenancy_audit`, `tenancy_system`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Roles {
     /// Owns every table and migrates; nobody logs in as it.
     pub owner: String,
-    /// The login of the service.
+    /// The login of the service: the rows of the tenant that its transaction names.
     pub app: String,
+    /// The login for self-service: writes its transaction's tenant's part of the registry, and
+    /// touches no table of the application.
+    pub registry: String,
+    /// The login of the audit trail: adds entries, and reads nothing.
+    pub audit: String,
     /// The login of operators and of jobs that span tenants.
     pub system: String,
 }
@@ -23,6 +29,8 @@ impl Default for Roles {
         Self {
             owner: "tenancy_owner".into(),
             app: "tenancy_app".into(),
+            registry: "tenancy_registry".into(),
+            audit: "tenancy_audit".into(),
             system: "tenancy_system".into(),
         }
     }
@@ -32,6 +40,8 @@ impl Default for Roles {
 #[derive(Clone, Default)]
 pub(super) struct Passwords {
     pub(super) app: Option<Zeroizing<String>>,
+    pub(super) registry: Option<Zeroizing<String>>,
+    pub(super) audit: Option<Zeroizing<String>>,
     pub(super) system: Option<Zeroizing<String>>,
 }
 
@@ -42,29 +52,50 @@ impl fmt::Debug for Passwords {
 }
 
 impl Passwords {
-    /// Puts the passwords where [`Roles::create_sql`] reads them, for the rest of the transaction.
+    /// Those that are given, each with the kind of its role.
+    pub(super) fn given(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        [
+            ("app", &self.app),
+            ("registry", &self.registry),
+            ("audit", &self.audit),
+            ("system", &self.system),
+        ]
+        .into_iter()
+        .filter_map(|(kind, password)| Some((kind, password.as_ref()?.as_str())))
+    }
+
+    /// The statement that puts a password where [`Roles::create_sql`] reads it, for the rest of the
+    /// transaction.
     ///
-    /// With parameters (`$1`, `$2`) in the place of the literals, whoever logs statements logs no
+    /// With a parameter (`$1`) in the place of the literal, whoever logs statements logs no
     /// password.
-    pub(super) fn to_settings(app: &str, system: &str) -> String {
-        format!(
-            "SELECT set_config('tenancy.app_password', {app}, true), \
-             set_config('tenancy.system_password', {system}, true)"
-        )
+    pub(super) fn to_setting(kind: &str, password: &str) -> String {
+        format!("SELECT set_config('tenancy.{kind}_password', {password}, true)")
     }
 
     /// The same as text, for files, which can have no parameters.
     pub(super) fn as_text(&self) -> String {
-        let (Some(app), Some(system)) = (&self.app, &self.system) else {
-            return String::new();
-        };
-        format!("{};\n", Self::to_settings(&literal(app), &literal(system)))
+        self.given()
+            .map(|(kind, password)| Self::to_setting(kind, &literal(password)) + ";\n")
+            .collect()
     }
 }
 
 impl Roles {
+    /// The kind of each role, and its name.
+    fn kinds(&self) -> [(&'static str, &str); 5] {
+        [
+            ("owner", &self.owner),
+            ("app", &self.app),
+            ("registry", &self.registry),
+            ("audit", &self.audit),
+            ("system", &self.system),
+        ]
+    }
+
     pub(super) fn check(&self) -> Result<(), InstallError> {
-        for name in [&self.owner, &self.app, &self.system] {
+        let mut names: Vec<_> = self.kinds().map(|(_, name)| name).into();
+        for name in &names {
             if name.is_empty() || name.len() > 63 || name.contains('\0') || name.starts_with("pg_")
             {
                 return Err(InstallError::Roles(format!(
@@ -72,10 +103,13 @@ impl Roles {
                 )));
             }
         }
-        if self.owner == self.app || self.app == self.system || self.system == self.owner {
+        names.sort_unstable();
+        names.dedup();
+        if names.len() < self.kinds().len() {
             return Err(InstallError::Roles(
-                "owner, app and system must be three roles: one role that owns tables and serves \
-                 tenants would get past row security"
+                "owner, app, registry, audit and system must be five roles: one role that owns \
+                 tables and serves tenants would get past row security, and one that has two \
+                 purposes may do what neither should"
                     .into(),
             ));
         }
@@ -89,11 +123,11 @@ impl Roles {
     /// away: creating one that has just appeared is no error.
     pub(super) fn create_sql(&self, passwords: &Passwords) -> String {
         let mut sql = String::new();
-        for (name, attributes) in [
-            (&self.owner, "NOLOGIN NOBYPASSRLS"),
-            (&self.app, "LOGIN NOBYPASSRLS NOCREATEROLE NOCREATEDB"),
-            (&self.system, "LOGIN NOBYPASSRLS NOCREATEROLE NOCREATEDB"),
-        ] {
+        for (kind, name) in self.kinds() {
+            let attributes = match kind {
+                "owner" => "NOLOGIN NOBYPASSRLS",
+                _ => "LOGIN NOBYPASSRLS NOCREATEROLE NOCREATEDB",
+            };
             sql.push_str(&format!(
                 "    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = {literal}) THEN\n\
                  \x20       BEGIN\n\
@@ -105,22 +139,15 @@ impl Roles {
                 ident = quoted(name),
             ));
         }
-        for (kind, name, password) in [
-            ("app", &self.app, &passwords.app),
-            ("system", &self.system, &passwords.system),
-        ] {
-            if password.is_some() {
+        for (kind, name) in self.kinds() {
+            if passwords.given().any(|(given, _)| given == kind) {
                 let set = literal(&format!("ALTER ROLE {} PASSWORD ", quoted(name)));
                 let password = format!("quote_literal(current_setting('tenancy.{kind}_password'))");
                 sql.push_str(&persistently(&format!("{set} || {password}")));
             }
         }
         sql.push_str(&self.membership_sql());
-        let mut tag = "$roles$".to_owned();
-        while sql.contains(&tag) {
-            tag.insert_str(1, "the_");
-        }
-        format!("DO {tag}\nBEGIN\n{sql}END\n{tag};\n")
+        do_block("roles", &format!("BEGIN\n{sql}END\n"))
     }
 
     /// Lets the login of the installation act as the owner. PostgreSQL 16 tells apart whether a
@@ -143,27 +170,55 @@ impl Roles {
         )
     }
 
-    /// Makes the schema and records the names of the roles in it.
+    /// Makes the schema. Changes nothing that is as it should be: the owner role itself may run
+    /// this then, as it does where the installation is among the application's migrations.
     pub(super) fn schema_sql(&self) -> String {
         let owner = quoted(&self.owner);
-        format!(
-            "CREATE SCHEMA IF NOT EXISTS tenancy AUTHORIZATION {owner};\n\
-             GRANT USAGE, CREATE ON SCHEMA public TO {owner};\n\
-             REVOKE CREATE ON SCHEMA public FROM PUBLIC;\n"
-        )
+        let body = format!(
+            "BEGIN\n\
+             \x20   IF to_regnamespace('tenancy') IS NULL THEN\n\
+             \x20       CREATE SCHEMA tenancy AUTHORIZATION {owner};\n\
+             \x20   END IF;\n\
+             \x20   IF NOT has_schema_privilege({name}, 'public', 'USAGE')\n\
+             \x20       OR NOT has_schema_privilege({name}, 'public', 'CREATE') THEN\n\
+             \x20       GRANT USAGE, CREATE ON SCHEMA public TO {owner};\n\
+             \x20   END IF;\n\
+             \x20   IF EXISTS (SELECT FROM pg_namespace AS n, aclexplode(n.nspacl) AS a\n\
+             \x20       WHERE n.nspname = 'public' AND a.grantee = 0 AND a.privilege_type = 'CREATE') THEN\n\
+             \x20       REVOKE CREATE ON SCHEMA public FROM PUBLIC;\n\
+             \x20   END IF;\n\
+             END\n",
+            name = literal(&self.owner),
+        );
+        do_block("schema", &body)
     }
 
     /// Records the names of the roles where policies and grants look them up.
     pub(super) fn record_sql(&self) -> String {
+        let rows = self
+            .kinds()
+            .map(|(kind, name)| format!("('{kind}', {})", literal(name)));
         format!(
-            "INSERT INTO tenancy.role_names (kind, name) VALUES ('owner', {}), ('app', {}), \
-             ('system', {}) ON CONFLICT (kind) DO UPDATE SET name = EXCLUDED.name \
+            "INSERT INTO tenancy.role_names (kind, name) VALUES {} \
+             ON CONFLICT (kind) DO UPDATE SET name = EXCLUDED.name \
              WHERE role_names.name <> EXCLUDED.name;\n",
-            literal(&self.owner),
-            literal(&self.app),
-            literal(&self.system)
+            rows.join(", ")
         )
     }
+}
+
+/// An anonymous block, between quotes that its text does not have.
+pub(super) fn do_block(tag: &str, body: &str) -> String {
+    format!("DO {};\n", dollar_quoted(tag, body))
+}
+
+/// A text between dollar quotes that it does not have itself.
+pub(super) fn dollar_quoted(tag: &str, text: &str) -> String {
+    let mut tag = format!("${tag}$");
+    while text.contains(&tag) {
+        tag.insert_str(1, "the_");
+    }
+    format!("{tag}\n{text}\n{tag}")
 }
 
 /// A statement about roles that is tried again while another installation changes the same role:
@@ -202,17 +257,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn roles_must_be_three() {
+    fn roles_must_be_five() {
         let mut roles = Roles::default();
         assert!(roles.check().is_ok());
-        roles.app = roles.owner.clone();
-        assert!(
-            roles
-                .check()
-                .unwrap_err()
-                .to_string()
-                .contains("three roles")
-        );
+        roles.audit = roles.system.clone();
+        let refused = roles.check().unwrap_err().to_string();
+        assert!(refused.contains("five roles"), "{refused}");
     }
 
     #[test]
@@ -220,15 +270,15 @@ mod tests {
         assert_eq!(literal("a'b\\c"), "E'a''b\\\\c'");
         let passwords = Passwords {
             app: Some(Zeroizing::new("hush $roles$".into())),
-            system: None,
+            ..Passwords::default()
         };
         assert!(!format!("{passwords:?}").contains("hush"));
-        assert!(passwords.as_text().is_empty(), "both or none");
         let roles = Roles {
             app: "hush $roles$".into(),
             ..Roles::default()
         };
         let sql = roles.create_sql(&passwords);
         assert!(sql.starts_with("DO $the_roles$\n") && sql.ends_with("\n$the_roles$;\n"));
+        assert_eq!(sql.matches("_password'").count(), 1, "{sql}");
     }
 }

@@ -21,7 +21,7 @@ pub enum StartErrorKind {
     BadDefaults,
     /// A table, view or function lets the login past row security.
     Unguarded,
-    /// A pool of the system login was given another login.
+    /// The login is made for another purpose, or may do more than its own.
     WrongLogin,
 }
 

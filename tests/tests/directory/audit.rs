@@ -4,10 +4,12 @@ use std::time::{Duration, Instant};
 
 use sqlx::types::Uuid;
 use tenancy_core::{AuditEntry, AuditSink as _, Clock as _, Outcome, SystemClock};
-use tenancy_sqlx::{PgAuditSink, TenantPoolOptions, danger::SystemPool, schema::Installer};
+use tenancy_sqlx::{
+    PgAuditSink, StartErrorKind, TenantPoolOptions, danger::SystemPool, schema::Installer,
+};
 use tenancy_tests::{
     DelayProxy,
-    notes::{Notes, PASSWORD, on_every_server},
+    notes::{Notes, PASSWORD, on_every_server, sqlstate},
 };
 
 fn entry(notes: &Notes, number: usize) -> AuditEntry {
@@ -113,6 +115,60 @@ async fn storing_an_entry_twice_is_storing_it_once() -> anyhow::Result<()> {
         sink.record_durably(entry.clone()).await?;
         sink.record_durably(entry.clone()).await?;
         stored(notes, vec![entry.id]).await
+    })
+    .await
+}
+
+/// The login of the trail adds entries, and can't look at what it has added.
+#[tokio::test]
+async fn the_audit_login_adds_and_reads_nothing() -> anyhow::Result<()> {
+    on_every_server(async |notes| {
+        let options = notes.database.options_as("tenancy_audit", Some(PASSWORD));
+        let sink = PgAuditSink::connect_with(options.clone()).await?;
+        let entry = entry(notes, 1);
+        sink.record_durably(entry.clone()).await?;
+        sink.record_durably(entry.clone()).await?;
+        stored(notes, vec![entry.id]).await?;
+
+        let mut login: sqlx::PgConnection = sqlx::ConnectOptions::connect(&options).await?;
+        for statement in [
+            "SELECT FROM tenancy.audit_log",
+            "INSERT INTO tenancy.audit_log (id, at, action, outcome)
+                 VALUES (gen_random_uuid(), now(), 'test', 'allowed')",
+            "UPDATE tenancy.audit_log SET actor = 'nobody'",
+            "DELETE FROM tenancy.audit_log",
+            "SELECT FROM tenancy.tenants",
+            "SELECT tenancy.resolve_tenant('slug', '', 'acme')",
+            "SELECT FROM notes",
+        ] {
+            let refused = sqlx::Executor::execute(&mut login, statement).await;
+            assert_eq!(sqlstate(refused), "42501", "{statement}");
+        }
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_trail_is_not_opened_with_another_login() -> anyhow::Result<()> {
+    on_every_server(async |notes| {
+        for (login, kind) in [
+            ("tenancy_app", StartErrorKind::WrongLogin),
+            ("tenancy_registry", StartErrorKind::WrongLogin),
+            ("tenancy_system", StartErrorKind::WrongLogin),
+        ] {
+            let options = notes.database.options_as(login, Some(PASSWORD));
+            let error = PgAuditSink::connect_with(options).await.unwrap_err();
+            assert_eq!(error.kind(), kind, "{error}");
+            assert!(
+                error.to_string().contains("connect as the audit role"),
+                "{error}"
+            );
+        }
+        let admin = notes.database.admin_options();
+        let error = PgAuditSink::connect_with(admin).await.unwrap_err();
+        assert_eq!(error.kind(), StartErrorKind::LoginBypasses, "{error}");
+        Ok(())
     })
     .await
 }

@@ -6,6 +6,7 @@ mod danger;
 mod epochs;
 mod feed;
 mod notify;
+mod registry;
 mod revocations;
 mod staleness;
 mod successors;

@@ -13,7 +13,7 @@ use tenancy_tests::{
 };
 
 /// The service's login sees nothing of a note that is there.
-async fn isolates(database: &TestDatabase) -> anyhow::Result<()> {
+pub(crate) async fn isolates(database: &TestDatabase) -> anyhow::Result<()> {
     let mut admin = database.admin().await?;
     admin
         .execute(
@@ -79,10 +79,11 @@ fn emitting_again_writes_nothing_and_a_changed_file_is_left_alone() -> anyhow::R
     let folder = tempfile::tempdir()?;
     let installer = Installer::new();
     let files = installer.emit(folder.path(), 100)?;
-    assert!(files[0].starts_with("00000000000100_tenancy_roles"));
+    assert!(files[0].contains("_tenancy_schema_"), "{files:?}");
     assert_eq!(installer.emit(folder.path(), 100)?, files);
 
-    let changed = folder.path().join(&files[1]);
+    let changed = folder.path().join(&files[0]);
+    assert!(fs::read_to_string(&changed)?.starts_with("SET LOCAL lock_timeout"));
     fs::write(&changed, "-- mine")?;
     let refused = installer.emit(folder.path(), 100).unwrap_err();
     assert!(matches!(refused, InstallError::Files(_)));
@@ -90,6 +91,12 @@ fn emitting_again_writes_nothing_and_a_changed_file_is_left_alone() -> anyhow::R
         refused.to_string().contains("is there with other content"),
         "{refused}"
     );
-    assert_eq!(fs::read_to_string(changed)?, "-- mine");
+    assert_eq!(fs::read_to_string(&changed)?, "-- mine");
+
+    let number = files[0].split_once('_').map(|(number, _)| number);
+    let theirs = format!("{}_letters.sql", number.unwrap_or_default());
+    fs::rename(&changed, folder.path().join(&theirs))?;
+    let refused = installer.emit(folder.path(), 100).unwrap_err();
+    assert!(refused.to_string().contains(&theirs), "{refused}");
     Ok(())
 }

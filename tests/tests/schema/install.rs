@@ -22,6 +22,8 @@ pub(crate) fn own_roles(odd: &str) -> Roles {
     Roles {
         owner: name("O"),
         app: name("A"),
+        registry: name("R"),
+        audit: name("T"),
         system: name("S"),
     }
 }
@@ -32,7 +34,8 @@ pub(crate) fn quoted(name: &str) -> String {
 
 pub(crate) async fn remove(server: &Server, roles: &Roles) -> anyhow::Result<()> {
     let mut admin = PgConnection::connect_with(&server.admin_options()).await?;
-    for role in [&roles.owner, &roles.app, &roles.system] {
+    let logins = [&roles.app, &roles.registry, &roles.audit, &roles.system];
+    for role in logins.into_iter().chain([&roles.owner]) {
         let drop = format!("DROP ROLE {}", quoted(role));
         admin.execute(AssertSqlSafe(drop)).await?;
     }
@@ -66,10 +69,8 @@ async fn serves_two_tenants(database: &TestDatabase, roles: &Roles) -> anyhow::R
     Ok(())
 }
 
-#[tokio::test]
-async fn a_second_time_changes_nothing() -> anyhow::Result<()> {
-    on_every_server(async |notes| {
-        let state = "SELECT md5(concat_ws('|',
+/// What an installation makes, as one text: whoever changes anything changes this.
+pub(crate) const STATE: &str = "SELECT md5(concat_ws('|',
             (SELECT string_agg(concat_ws(' ', oid, relname, relowner, relacl, relrowsecurity, relforcerowsecurity), '|' ORDER BY oid)
              FROM pg_class WHERE relnamespace::regnamespace::text IN ('tenancy', 'public')),
             (SELECT string_agg(concat_ws(' ', oid, polname, obj_description(oid, 'pg_policy')), '|' ORDER BY oid) FROM pg_policy),
@@ -78,14 +79,20 @@ async fn a_second_time_changes_nothing() -> anyhow::Result<()> {
             (SELECT string_agg(concat_ws(' ', defaclrole, defaclobjtype, defaclacl), '|' ORDER BY oid) FROM pg_default_acl),
             (SELECT string_agg(r::text, '|' ORDER BY r.kind) FROM tenancy.role_names AS r),
             (SELECT string_agg(version::text, '|' ORDER BY version) FROM tenancy.migrations)))";
+
+#[tokio::test]
+async fn a_second_time_changes_nothing() -> anyhow::Result<()> {
+    on_every_server(async |notes| {
         let mut admin = notes.database.admin().await?;
-        let before: String = sqlx::query_scalar(state).fetch_one(&mut admin).await?;
+        let before: String = sqlx::query_scalar(STATE).fetch_one(&mut admin).await?;
 
         let mut installing = notes.database.admin().await?;
         for _ in 0..2 {
-            Installer::new().run_on(&mut installing, &MIGRATIONS).await?;
+            Installer::new()
+                .run_on(&mut installing, &MIGRATIONS)
+                .await?;
         }
-        let after: String = sqlx::query_scalar(state).fetch_one(&mut admin).await?;
+        let after: String = sqlx::query_scalar(STATE).fetch_one(&mut admin).await?;
         assert_eq!(before, after);
         // The connection is the administrator's again.
         let user: String = sqlx::query_scalar("SELECT current_user::text")
@@ -203,13 +210,16 @@ async fn roles_that_exist_are_used_as_they_are() -> anyhow::Result<()> {
         let mut superuser = database.admin().await?;
         let make = format!(
             "CREATE ROLE {0} NOLOGIN; CREATE ROLE {1} LOGIN PASSWORD '{PASSWORD}' CONNECTION LIMIT 17;
-             CREATE ROLE {2} LOGIN PASSWORD '{PASSWORD}'; CREATE ROLE {admin} LOGIN PASSWORD '{PASSWORD}';
+             CREATE ROLE {2} LOGIN PASSWORD '{PASSWORD}'; CREATE ROLE {5}; CREATE ROLE {6};
+             CREATE ROLE {admin} LOGIN PASSWORD '{PASSWORD}';
              GRANT {0} TO {admin} {3}; ALTER DATABASE {4} OWNER TO {admin}",
             quoted(&roles.owner),
             quoted(&roles.app),
             quoted(&roles.system),
             if server.version_num().await? < 160_000 { "" } else { "WITH SET TRUE, INHERIT TRUE" },
-            database.name()
+            database.name(),
+            quoted(&roles.registry),
+            quoted(&roles.audit)
         );
         superuser.execute(AssertSqlSafe(make)).await?;
 

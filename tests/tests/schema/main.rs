@@ -2,12 +2,17 @@
 //! logs in.
 
 mod cases;
+mod concurrently;
+mod earlier;
 mod emit;
 mod findings;
 mod install;
 mod keys;
 mod logins;
+mod owners;
 mod passwords;
+mod paths;
+mod privileges;
 mod protect;
 mod random;
 mod start;

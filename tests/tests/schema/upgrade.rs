@@ -14,7 +14,7 @@ use tenancy_tests::{Server, Template, notes::PASSWORD};
 
 use crate::install::{installs, own_roles, quoted, remove};
 
-static OURS: Migrator = sqlx::migrate!("../tenancy-sqlx/migrations");
+pub(crate) static OURS: Migrator = sqlx::migrate!("../tenancy-sqlx/migrations");
 
 /// Before there were imported keys.
 const BEFORE_IMPORTS: i64 = 7;

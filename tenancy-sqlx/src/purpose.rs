@@ -1,0 +1,92 @@
+//! The check of a login that is made for one purpose: it is that login, and no more than that.
+
+use sqlx::{AssertSqlSafe, Row as _};
+
+use crate::{StartError, StartErrorKind, connections::Connections, self_check};
+
+/// A login with one purpose.
+#[derive(Clone, Copy)]
+pub(crate) struct Purpose {
+    name: &'static str,
+    /// Whether the session's login is meant for it.
+    is_login: &'static str,
+    /// Tables that it must not reach, as text.
+    beyond: &'static str,
+    fault: &'static str,
+}
+
+/// Writes the registry. Whose policies its tables have for that, is told by PostgreSQL's catalog.
+pub(crate) const REGISTRY: Purpose = Purpose {
+    name: "registry",
+    is_login: "EXISTS (SELECT FROM pg_policy AS p JOIN pg_roles AS o ON o.oid = ANY (p.polroles)
+        WHERE p.polrelid = to_regclass('tenancy.tenants') AND p.polname = 'tenancy_registry'
+            AND pg_has_role(session_user, o.oid, 'MEMBER'))",
+    beyond: "SELECT c.oid::regclass::text FROM pg_class AS c
+        JOIN pg_namespace AS n ON n.oid = c.relnamespace
+        WHERE c.relkind IN ('r', 'p', 'v', 'f') AND c.relpersistence <> 't'
+            AND n.nspname NOT IN ('tenancy', 'pg_catalog', 'information_schema')
+            AND (has_table_privilege(session_user, c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE')
+                OR has_any_column_privilege(session_user, c.oid, 'INSERT, UPDATE'))",
+    fault: "may write tables of the application",
+};
+
+/// Adds to the audit trail.
+pub(crate) const AUDIT: Purpose = Purpose {
+    name: "audit",
+    is_login: "EXISTS (SELECT FROM pg_proc AS p WHERE p.proname = 'append_audit'
+        AND p.pronamespace = to_regnamespace('tenancy')
+        AND has_function_privilege(session_user, p.oid, 'EXECUTE'))",
+    beyond: "SELECT c.oid::regclass::text FROM pg_class AS c
+        WHERE c.relkind IN ('r', 'p') AND c.relnamespace = to_regnamespace('tenancy')
+            AND (has_table_privilege(session_user, c.oid,
+                    'SELECT, INSERT, UPDATE, DELETE, TRUNCATE')
+                OR has_any_column_privilege(session_user, c.oid, 'SELECT, INSERT, UPDATE'))",
+    fault: "may read or write tables of the schema `tenancy`",
+};
+
+/// Refuses a login that is not the one for this purpose, or can do more.
+pub(crate) async fn check(pool: &Connections, purpose: Purpose) -> Result<(), StartError> {
+    self_check::login(pool.as_sqlx()).await?;
+    let Purpose {
+        is_login, beyond, ..
+    } = purpose;
+    let select = format!(
+        "SELECT session_user::text AS login, {is_login} AS is_login,
+             EXISTS (SELECT FROM pg_roles AS r WHERE (r.rolsuper OR r.rolbypassrls)
+                 AND pg_has_role(session_user, r.oid, 'MEMBER')) AS bypasses,
+             ARRAY({beyond} ORDER BY 1 LIMIT 5) AS beyond"
+    );
+    let row = sqlx::query(AssertSqlSafe(select))
+        .fetch_one(pool.as_sqlx())
+        .await
+        .map_err(StartError::unreachable)?;
+    let read = || -> Result<_, sqlx::Error> {
+        Ok((
+            row.try_get::<String, _>("login")?,
+            row.try_get::<bool, _>("is_login")?,
+            row.try_get::<bool, _>("bypasses")?,
+            row.try_get::<Vec<String>, _>("beyond")?,
+        ))
+    };
+    let (login, is_login, bypasses, beyond) = read().map_err(StartError::unreachable)?;
+    let (kind, fault) = if bypasses {
+        let fault = "is a superuser, has BYPASSRLS, or is a member of such a role".to_owned();
+        (StartErrorKind::LoginBypasses, fault)
+    } else if !is_login {
+        let fault = format!("is neither the {} login nor a member of it", purpose.name);
+        (StartErrorKind::WrongLogin, fault)
+    } else if !beyond.is_empty() {
+        let fault = format!("{}: {}", purpose.fault, beyond.join(", "));
+        (StartErrorKind::WrongLogin, fault)
+    } else {
+        return Ok(());
+    };
+    Err(StartError::new(
+        kind,
+        format!(
+            "`{login}` {fault}; connect as the {name} role that `tenancy_sqlx::schema::Installer` \
+             made (by default `tenancy_{name}`), and grant it nothing else",
+            name = purpose.name
+        ),
+    ))
+}

@@ -1,0 +1,78 @@
+//! The registry login: what a service needs that lets tenants manage themselves.
+
+use std::fmt;
+
+use sqlx::{
+    ConnectOptions as _,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+
+use crate::{StartError, connections::Connections, purpose};
+
+/// Connections of the registry role: they write the registry for one tenant at a time.
+///
+/// For [`PgDirectory::with_registry`](crate::PgDirectory::with_registry). A tenant signs itself up;
+/// its members, projects, roles, keys, domains and other systems' ids, its name and its settings are
+/// its own to change. PostgreSQL refuses the rows of other tenants. A tenant's status and plan, what
+/// concerns several tenants, and the audit trail are not this login's, and neither is any table of
+/// the application.
+///
+/// ```no_run
+/// use tenancy_sqlx::{PgDirectory, RegistryPool};
+///
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let registry = RegistryPool::connect("postgres://tenancy_registry@localhost/notes").await?;
+/// let directory = PgDirectory::connect("postgres://tenancy_app@localhost/notes")
+///     .await?
+///     .with_registry(&registry);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct RegistryPool {
+    pool: Connections,
+}
+
+impl RegistryPool {
+    /// Connects with the registry login (by default `tenancy_registry`), and checks it.
+    ///
+    /// # Errors
+    /// A [`StartError`] if the database is out of reach, the schema is not installed, or the login is
+    /// another, can get past row security, or may write a table of the application.
+    pub async fn connect(url: &str) -> Result<Self, StartError> {
+        Self::connect_with(url.parse().map_err(StartError::bad_url)?).await
+    }
+
+    /// Connects with the registry login; 5 connections at most.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect).
+    pub async fn connect_with(options: PgConnectOptions) -> Result<Self, StartError> {
+        let settings = PgPoolOptions::new()
+            .max_connections(5)
+            .acquire_timeout(std::time::Duration::from_secs(5))
+            .test_before_acquire(false);
+        let pool = Connections::open(settings, options.disable_statement_logging())
+            .await
+            .map_err(StartError::unreachable)?;
+        purpose::check(&pool, purpose::REGISTRY).await?;
+        Ok(Self { pool })
+    }
+
+    /// Waits for all connections to come back, and closes them.
+    pub async fn close(&self) {
+        self.pool.as_sqlx().close().await;
+    }
+
+    pub(crate) const fn raw(&self) -> &Connections {
+        &self.pool
+    }
+}
+
+impl fmt::Debug for RegistryPool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RegistryPool")
+            .field("size", &self.pool.as_sqlx().size())
+            .finish_non_exhaustive()
+    }
+}
