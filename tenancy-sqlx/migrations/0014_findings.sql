@@ -640,14 +640,16 @@ found (level, code, relation, subject, about, finding, mend) AS (
     FROM protected AS p JOIN pg_index AS i ON i.indrelid = p.relation
         JOIN pg_class AS c ON c.oid = i.indexrelid AND NOT c.relispartition
         LEFT JOIN pg_constraint AS k ON k.conindid = i.indexrelid AND k.contype = 'x'
-    WHERE (i.indisunique OR i.indisexclusion)
-        AND NOT EXISTS (
+    WHERE CASE WHEN i.indisexclusion THEN NOT EXISTS (
             SELECT FROM generate_series(0, i.indnkeyatts - 1) AS n
             WHERE i.indkey[n] = p.tenant AND (k.oid IS NULL
                 -- Of an exclusion, `tenant WITH =` keeps it within a tenant and nothing else does.
                 OR (SELECT o.oprname FROM pg_operator AS o WHERE o.oid = k.conexclop[n + 1]) = '='))
-        AND NOT coalesce(obj_description(i.indexrelid, 'pg_class')
-            LIKE '%[tenancy: unique across tenants]%', false)
+        -- Not the columns that an index merely carries along (INCLUDE).
+        ELSE i.indisunique AND NOT p.tenant = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1]) END
+        AND NOT EXISTS (SELECT FROM pg_description AS d WHERE d.objoid = i.indexrelid AND d.objsubid = 0
+            AND d.classoid = 'pg_class'::regclass
+            AND d.description LIKE '%[tenancy: unique across tenants]%')
     UNION ALL
     SELECT 'warning', 'policy-setting', p.relation, NULL, ARRAY[p.relation],
         format('the policy %I reads a setting without saying missing_ok: where nobody has set it, every '

@@ -5,6 +5,7 @@
 mod login;
 mod readiness;
 mod relations;
+mod speed;
 mod warnings;
 
 use anyhow::Context as _;
