@@ -10,7 +10,7 @@ use sqlx::types::Uuid;
 use tenancy_core::{AuditEntry, AuditError, AuditSink, Outcome};
 use tokio::sync::mpsc;
 
-use crate::{connections::Connections, danger::SystemPool};
+use crate::{connections::Connections, danger::SystemPool, options::Timeouts, session};
 
 /// How many entries of a lane wait for the database at most; beyond it they are counted and dropped.
 const QUEUE: usize = 4096;
@@ -118,6 +118,7 @@ fn storable(text: Option<&str>) -> Option<String> {
 
 /// Inserting twice is inserting once: a retry may follow an answer that got lost.
 async fn insert(pool: &Connections, entry: &AuditEntry) -> Result<(), sqlx::Error> {
+    let mut tx = session::begin(pool, session::nobodys_batch("BEGIN", &Timeouts::LOOK_UP)).await?;
     sqlx::query(
         "INSERT INTO tenancy.audit_log
              (id, at, tenant_id, actor, action, outcome, reason, target, ip, user_agent, suppressed)
@@ -135,7 +136,7 @@ async fn insert(pool: &Connections, entry: &AuditEntry) -> Result<(), sqlx::Erro
     .bind(entry.ip.map(|ip| ip.to_string()))
     .bind(storable(entry.user_agent.as_deref()))
     .bind(i64::try_from(entry.suppressed).unwrap_or(i64::MAX))
-    .execute(&mut *pool.acquire().await?)
+    .execute(&mut *tx)
     .await?;
-    Ok(())
+    tx.commit().await
 }

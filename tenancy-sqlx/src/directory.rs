@@ -68,11 +68,11 @@ impl PgDirectory {
             .acquire_timeout(std::time::Duration::from_secs(5))
             .test_before_acquire(false);
         let one = settings.clone().max_connections(1);
-        let feed = Connections::open_lazily(one, options.clone());
-        let app = Connections::open(settings.max_connections(max_connections), options)
+        let app = Connections::open(settings.max_connections(max_connections), options, false)
             .await
             .map_err(StartError::unreachable)?;
-        self_check::login(app.as_sqlx()).await?.refuse_bypass()?;
+        self_check::login(&app).await?.refuse_bypass()?;
+        let feed = app.beside(one);
         Ok(Self {
             app,
             feed,

@@ -14,7 +14,7 @@ use crate::{
     Error, ErrorKind, Retryable, TenantDb, TenantTx,
     connections::Connections,
     options::{Timeouts, TxOptions},
-    session::{self, Scope},
+    session::{self, Open, Scope},
 };
 
 /// A connection pool that is used through a tenant's context only.
@@ -120,14 +120,36 @@ impl TenantPool {
         options: TxOptions,
     ) -> Result<TenantTx, Error> {
         self.check_engine(context)?;
+        let batch = self.begin_batch(context, &options);
+        let begun = session::begin(&self.inner.pool, batch).await;
+        self.begun(context, &options, begun)
+    }
+
+    /// Rolls back a transaction that met a stale plan, and begins another on its connection, which
+    /// prepares its statements anew.
+    pub(crate) async fn begin_again(
+        &self,
+        tx: TenantTx,
+        options: &TxOptions,
+    ) -> Result<TenantTx, Error> {
+        let context = tx.context().clone();
+        let batch = self.begin_batch(&context, options);
+        let begun = tx.into_open().begin_again(batch).await;
+        self.begun(&context, options, begun.map_err(Error::from))
+    }
+
+    fn begin_batch(&self, context: &TenantContext, options: &TxOptions) -> String {
         let strict = options.strict.unwrap_or(self.inner.strict);
-        let scope = Scope {
-            tenant: context.tenant_id(),
-            project: context.project_id(),
-        };
-        let (pool, timeouts) = (&self.inner.pool, &self.inner.timeouts);
-        let strict = strict.then_some(context);
-        let begun = session::begin(pool, scope, strict, &options, timeouts).await;
+        scope(context).begin_batch(strict.then_some(context), options, &self.inner.timeouts)
+    }
+
+    fn begun(
+        &self,
+        context: &TenantContext,
+        options: &TxOptions,
+        begun: Result<Open, Error>,
+    ) -> Result<TenantTx, Error> {
+        let scope = scope(context);
         if let Err(error) = &begun
             && error.kind() == ErrorKind::TenantChanged
         {
@@ -141,7 +163,8 @@ impl TenantPool {
     /// Runs a closure in a transaction, and commits if it returns `Ok`.
     ///
     /// # Errors
-    /// The closure's error, after a rollback, or an error of beginning or committing.
+    /// The closure's error, after a rollback, or an error of beginning or committing:
+    /// [`ErrorKind::TransactionFailed`] if the closure has ignored the error of a statement.
     pub async fn with<T, E, F>(&self, context: &TenantContext, work: F) -> Result<T, E>
     where
         F: AsyncFnOnce(&mut TenantTx) -> Result<T, E>,
@@ -155,6 +178,9 @@ impl TenantPool {
 
     /// Runs a closure in a transaction, commits if it returns `Ok`, and runs it again if the
     /// transaction lost against a concurrent one.
+    ///
+    /// [`RetryPolicy::new`] is serializable: this is where an application asks for that level. To
+    /// have only deadlocks tried again, give the policy other [options](RetryPolicy::options).
     ///
     /// The closure may run several times: it must do nothing outside the transaction that a
     /// rollback does not undo.
@@ -172,19 +198,31 @@ impl TenantPool {
         E: From<Error> + Retryable,
     {
         let mut retries = policy.start();
+        let mut stale = None;
         loop {
-            let mut tx = self.begin_with(context, policy.options.clone()).await?;
+            let mut tx = match stale.take() {
+                Some(tx) => self.begin_again(tx, &policy.options).await?,
+                None => self.begin_with(context, policy.options.clone()).await?,
+            };
             let outcome = match work(&mut tx).await {
                 Ok(value) => match tx.commit().await {
                     Ok(()) => return Ok(value),
                     Err(error) => E::from(error),
                 },
+                Err(error) if error.is_stale_plan() => {
+                    stale = Some(tx);
+                    error
+                }
                 Err(error) => {
                     drop(tx);
                     error
                 }
             };
-            if !outcome.is_serialization_failure() || !retries.wait().await {
+            let again = match stale {
+                Some(_) => retries.next(),
+                None => outcome.is_serialization_failure() && retries.wait().await,
+            };
+            if !again {
                 return Err(outcome);
             }
         }
@@ -195,9 +233,10 @@ impl TenantPool {
     /// # Errors
     /// [`ErrorKind::Unavailable`], or what the database says.
     pub async fn ready(&self) -> Result<(), Error> {
-        session::begin_batch(&self.inner.pool, "BEGIN READ ONLY".into())
+        let batch = session::nobodys_batch("BEGIN READ ONLY", &Timeouts::LOOK_UP);
+        session::begin(&self.inner.pool, batch)
             .await
-            .map(drop)
+            .map(Open::give_back)
     }
 
     /// Waits for all connections to come back, and closes them.
@@ -217,6 +256,13 @@ impl TenantPool {
         } else {
             Err(Error::new(ErrorKind::WrongEngine))
         }
+    }
+}
+
+fn scope(context: &TenantContext) -> Scope {
+    Scope {
+        tenant: context.tenant_id(),
+        project: context.project_id(),
     }
 }
 

@@ -1,8 +1,17 @@
 //! The check of a pool's login at start: a login that could get past row security is refused.
 
+mod system;
+
 use std::fmt;
 
-use sqlx::{AssertSqlSafe, PgPool, Row as _};
+use sqlx::{AssertSqlSafe, PgConnection, Row as _};
+
+use crate::{
+    connections::Connections,
+    options::Timeouts,
+    session::{self, Open},
+};
+pub(crate) use system::system_login;
 
 /// The schema version this crate needs; see `tenancy.schema_version()`.
 pub(crate) const SCHEMA_VERSION: i32 = 2;
@@ -21,6 +30,8 @@ pub enum StartErrorKind {
     SchemaTooOld,
     /// The login can get past row security.
     LoginBypasses,
+    /// The login of a system pool is not the system role, or a member of it.
+    NotSystemLogin,
     /// The login starts with settings that would name a tenant or switch row security off.
     BadDefaults,
 }
@@ -127,9 +138,10 @@ pub(crate) struct Login {
 }
 
 /// Looks at the login of a pool, and at the schema it finds.
-pub(crate) async fn login(pool: &PgPool) -> Result<Login, StartError> {
+pub(crate) async fn login(pool: &Connections) -> Result<Login, StartError> {
+    let mut checking = begin(pool).await?;
     let row = sqlx::query(AssertSqlSafe(LOGIN))
-        .fetch_one(pool)
+        .fetch_one(&mut *checking)
         .await
         .map_err(StartError::unreachable)?;
     let read = || -> Result<_, sqlx::Error> {
@@ -171,13 +183,20 @@ pub(crate) async fn login(pool: &PgPool) -> Result<Login, StartError> {
             ),
         ));
     }
-    check_version(pool).await?;
+    check_version(&mut checking).await?;
+    checking.give_back();
     Ok(login)
 }
 
-async fn check_version(pool: &PgPool) -> Result<(), StartError> {
+async fn begin(pool: &Connections) -> Result<Open, StartError> {
+    session::begin(pool, session::limited_batch(&Timeouts::LOOK_UP))
+        .await
+        .map_err(|error| StartError::unreachable(error.into()))
+}
+
+async fn check_version(connection: &mut PgConnection) -> Result<(), StartError> {
     let version: i32 = sqlx::query_scalar("SELECT tenancy.schema_version()")
-        .fetch_one(pool)
+        .fetch_one(connection)
         .await
         .map_err(StartError::unreachable)?;
     // A newer schema serves older programs: that is how an upgrade rolls out.

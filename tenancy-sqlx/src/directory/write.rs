@@ -9,7 +9,10 @@ use tenancy_core::{
 };
 
 use super::{PgDirectory, rows};
-use crate::session::{self, Open};
+use crate::{
+    options::Timeouts,
+    session::{self, Open},
+};
 
 impl PgDirectory {
     pub(super) async fn write(&self) -> Result<Open, StoreError> {
@@ -20,7 +23,7 @@ impl PgDirectory {
                  the system login with `PgDirectory::with_system`",
             ));
         };
-        session::begin_batch(system, "BEGIN".into())
+        session::begin(system, session::nobodys_batch("BEGIN", &Timeouts::CHANGE))
             .await
             .map_err(StoreError::unavailable)
     }
@@ -72,12 +75,17 @@ fn unknown(tenant: TenantId) -> StoreError {
     )
 }
 
+/// A tenant's record, locked until the transaction ends.
+///
+/// No stronger than a change of the record needs: `FOR UPDATE` would wait for every open
+/// transaction that has written a row of the tenant, since the foreign key of that row holds the
+/// record's key.
 pub(super) async fn record(
     connection: &mut PgConnection,
     id: TenantId,
 ) -> Result<Tenant, StoreError> {
     let one = format!(
-        "SELECT {} FROM tenancy.tenants AS t WHERE t.id = $1 FOR UPDATE",
+        "SELECT {} FROM tenancy.tenants AS t WHERE t.id = $1 FOR NO KEY UPDATE",
         rows::TENANT
     );
     let row = sqlx::query(AssertSqlSafe(one))
@@ -220,6 +228,23 @@ impl DirectoryStore for PgDirectory {
 
     async fn put_project(&self, project: &Project) -> Result<(), StoreError> {
         let mut tx = self.write().await?;
+        // A project that keeps its slug keeps its keys. `DO UPDATE SET slug` would lock it as for a
+        // change of a key, and wait for every open transaction that refers to it.
+        let same_slug = sqlx::query(
+            "UPDATE tenancy.projects SET name = $4, archived = $5
+             WHERE tenant_id = $1 AND id = $2 AND slug = $3",
+        )
+        .bind(project.tenant.as_uuid())
+        .bind(project.id.as_uuid())
+        .bind(project.slug.as_str())
+        .bind(&project.name)
+        .bind(project.archived)
+        .execute(&mut *tx)
+        .await
+        .map_err(refused)?;
+        if same_slug.rows_affected() > 0 {
+            return commit(tx).await;
+        }
         sqlx::query(
             "INSERT INTO tenancy.projects (tenant_id, id, slug, name, archived)
              VALUES ($1, $2, $3, $4, $5)
