@@ -26,6 +26,9 @@ use crate::{
 /// [`PgDirectory::with_system`](crate::PgDirectory::with_system) and
 /// [`PgAuditSink`](crate::PgAuditSink).
 ///
+/// What a borrower changes about its session, such as by `SET ROLE`, is undone before a connection
+/// is lent again.
+///
 /// # Security
 /// Keep its URL from processes that do not manage tenants.
 #[derive(Clone)]

@@ -26,7 +26,13 @@ pub enum ErrorKind {
     /// A statement of the transaction failed, and its error was ignored: nothing is stored.
     TransactionFailed,
     /// A statement that the connection keeps prepared no longer fits its table, which was altered
-    /// meanwhile. Tried again, it is prepared anew.
+    /// meanwhile: `SELECT *` after a column was added.
+    ///
+    /// It can only happen inside a transaction, and then once for each connection:
+    /// `&TenantDb` and `&TenantReader` run their statement again by themselves, and so does
+    /// [`with_retry`](crate::TenantPool::with_retry). Only where a savepoint is rolled back and its
+    /// transaction committed does the connection keep the statement. Whoever names columns
+    /// instead of `*` never meets it.
     StalePlan,
     /// Anything else the database said.
     Database,

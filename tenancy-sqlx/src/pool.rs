@@ -40,6 +40,12 @@ use crate::{
 /// # }
 /// ```
 ///
+/// # Outages
+/// sqlx tries for the whole acquire timeout to open a connection. The first caller for whom that is
+/// in vain waits so long; after it, callers fail at once with [`ErrorKind::Unavailable`], and one
+/// of them at a time, about twice a second, finds out whether the database is back. A pool all of
+/// whose connections are lent is busy, which is something else: its callers wait.
+///
 /// # Runtime
 /// Make it in the tokio runtime that outlives the server, before workers start: connections are
 /// opened in the runtime that made the pool, whichever one uses them, so that a worker that ends
@@ -134,8 +140,12 @@ impl TenantPool {
     ) -> Result<TenantTx, Error> {
         let context = tx.context().clone();
         let batch = self.begin_batch(&context, options);
-        let begun = tx.into_open().begin_again(batch).await;
-        self.begun(&context, options, begun.map_err(Error::from))
+        let limit = self.inner.pool.patience();
+        let begun = match tokio::time::timeout(limit, tx.into_open().begin_again(batch)).await {
+            Ok(begun) => begun.map_err(Error::from),
+            Err(_) => Err(sqlx::Error::PoolTimedOut.into()),
+        };
+        self.begun(&context, options, begun)
     }
 
     fn begin_batch(&self, context: &TenantContext, options: &TxOptions) -> String {

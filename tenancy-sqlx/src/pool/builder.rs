@@ -58,6 +58,8 @@ impl TenantPoolOptions {
     }
 
     /// How long to wait for a connection before the request is answered 503. Default: 5 s.
+    ///
+    /// While the database is out of reach, callers after the first [do not wait](TenantPool#outages).
     pub fn acquire_timeout(mut self, limit: Duration) -> Self {
         self.pool = self.pool.acquire_timeout(limit);
         self
