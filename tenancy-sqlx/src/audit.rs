@@ -14,7 +14,9 @@ use sqlx::{
 use tenancy_core::{AuditEntry, AuditError, AuditSink, Outcome};
 use tokio::sync::mpsc;
 
-use crate::{StartError, connections::Connections, danger::SystemPool, purpose};
+use crate::{
+    StartError, connections::Connections, danger::SystemPool, options::Timeouts, purpose, session,
+};
 
 /// How many entries of a lane wait for the database at most; beyond it they are counted and dropped.
 const QUEUE: usize = 4096;
@@ -65,7 +67,7 @@ impl PgAuditSink {
         let settings = PgPoolOptions::new()
             .max_connections(3)
             .acquire_timeout(std::time::Duration::from_secs(5));
-        let pool = Connections::open(settings, options.disable_statement_logging())
+        let pool = Connections::open(settings, options.disable_statement_logging(), true)
             .await
             .map_err(StartError::unreachable)?;
         purpose::check(&pool, purpose::AUDIT).await?;
@@ -160,6 +162,7 @@ fn storable(text: Option<&str>) -> Option<String> {
 
 /// Inserting twice is inserting once: a retry may follow an answer that got lost.
 async fn insert(pool: &Connections, entry: &AuditEntry) -> Result<(), sqlx::Error> {
+    let mut tx = session::begin(pool, session::nobodys_batch("BEGIN", &Timeouts::LOOK_UP)).await?;
     sqlx::query(
         "SELECT tenancy.append_audit($1, to_timestamp($2::float8 / 1000000), $3, $4, $5, $6, $7, $8,
              $9::text::inet, $10, $11)",
@@ -175,7 +178,7 @@ async fn insert(pool: &Connections, entry: &AuditEntry) -> Result<(), sqlx::Erro
     .bind(entry.ip.map(|ip| ip.to_string()))
     .bind(storable(entry.user_agent.as_deref()))
     .bind(i64::try_from(entry.suppressed).unwrap_or(i64::MAX))
-    .execute(&mut *pool.acquire().await?)
+    .execute(&mut *tx)
     .await?;
-    Ok(())
+    tx.commit().await
 }

@@ -3,7 +3,7 @@
 //! # Security
 //! Search a code base for `danger::` to find every place where it could see more than one tenant.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use sqlx::{
     ConnectOptions as _, PgConnection,
@@ -14,6 +14,7 @@ use tenancy_core::{AuditEntry, Outcome, Tenancy, UserId};
 use crate::{
     Error, StartError, TenantPoolOptions,
     connections::Connections,
+    options::{Timeouts, millis},
     self_check,
     session::{self, Open},
 };
@@ -26,6 +27,9 @@ use crate::{
 /// [`across_tenants`], [`PgDirectory::with_system`](crate::PgDirectory::with_system) and
 /// [`PgAuditSink::new`](crate::PgAuditSink::new).
 ///
+/// What a borrower changes about its session, such as by `SET ROLE`, is undone before a connection
+/// is lent again.
+///
 /// # Security
 /// Keep its URL from processes that do not manage tenants.
 #[derive(Clone)]
@@ -37,8 +41,9 @@ impl SystemPool {
     /// Connects with the system login (by default `tenancy_system`).
     ///
     /// # Errors
-    /// A [`StartError`] if the database is out of reach, the schema is not installed, or the login
-    /// inherits nothing from the system role.
+    /// A [`StartError`] if the database is out of reach, the schema is not installed, or this is
+    /// another login: the service's, which sees nothing here, or a superuser, whose rights are no
+    /// business of a server process.
     pub async fn connect(url: &str) -> Result<Self, StartError> {
         Self::connect_with(url.parse().map_err(StartError::bad_url)?).await
     }
@@ -50,11 +55,13 @@ impl SystemPool {
     pub async fn connect_with(options: PgConnectOptions) -> Result<Self, StartError> {
         let settings = PgPoolOptions::new()
             .max_connections(5)
-            .acquire_timeout(std::time::Duration::from_secs(5));
-        let pool = Connections::open(settings, options.disable_statement_logging())
+            .acquire_timeout(Duration::from_secs(5))
+            .test_before_acquire(false);
+        let pool = Connections::open(settings, options.disable_statement_logging(), true)
             .await
             .map_err(StartError::unreachable)?;
-        self_check::system(pool.as_sqlx()).await?;
+        self_check::login(&pool).await?.refuse_role()?;
+        self_check::system_login(&pool).await?;
         Ok(Self { pool })
     }
 
@@ -79,6 +86,9 @@ impl fmt::Debug for SystemPool {
 /// A transaction that sees every tenant's rows.
 ///
 /// Derefs to the connection, commits explicitly, rolls back when dropped.
+///
+/// A statement may take 5 minutes, unless [`statement_timeout`](Self::statement_timeout) says
+/// otherwise, and wait 5 seconds for a lock.
 #[must_use = "a transaction that is dropped rolls back"]
 pub struct AcrossTenants {
     tx: Open,
@@ -126,7 +136,8 @@ pub async fn across_tenants(
         .record_durably(entry)
         .await
         .map_err(AcrossError::Audit)?;
-    let tx = session::begin_batch(&system.pool, "BEGIN".into())
+    let batch = session::nobodys_batch("BEGIN", &Timeouts::ACROSS_TENANTS);
+    let tx = session::begin(&system.pool, batch)
         .await
         .map_err(AcrossError::Database)?;
     Ok(AcrossTenants { tx })
@@ -148,12 +159,25 @@ pub enum AcrossError {
 }
 
 impl AcrossTenants {
-    /// Commits.
+    /// Limits the statements that follow, for a report that takes long. One round trip.
     ///
     /// # Errors
     /// What the database says.
+    pub async fn statement_timeout(&mut self, limit: Duration) -> Result<(), Error> {
+        sqlx::query("SELECT set_config('statement_timeout', $1, true)")
+            .bind(millis(limit).to_string())
+            .execute(&mut *self.tx)
+            .await?;
+        Ok(())
+    }
+
+    /// Commits, if all statements have succeeded.
+    ///
+    /// # Errors
+    /// [`ErrorKind::TransactionFailed`](crate::ErrorKind::TransactionFailed) after a rollback, or what
+    /// the database says.
     pub async fn commit(self) -> Result<(), Error> {
-        Ok(self.tx.commit().await?)
+        Ok(self.tx.commit_checked().await?)
     }
 }
 

@@ -72,12 +72,12 @@ impl PgDirectory {
             .acquire_timeout(std::time::Duration::from_secs(5))
             .test_before_acquire(false);
         let one = settings.clone().max_connections(1);
-        let feed = Connections::open_lazily(one, options.clone());
-        let app = Connections::open(settings.max_connections(max_connections), options)
+        let app = Connections::open(settings.max_connections(max_connections), options, false)
             .await
             .map_err(StartError::unreachable)?;
         // What there is to warn of, the pool warns of.
         self_check::tenants(&app, None).await?;
+        let feed = app.beside(one);
         Ok(Self {
             app,
             feed,

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use sqlx::postgres::PgDatabaseError;
 use tenancy_core::{Refusal, RefusalKind};
 
 /// Why a tenant's data could not be reached.
@@ -24,6 +25,17 @@ pub enum ErrorKind {
     Unguarded,
     /// The transaction lost against a concurrent one and may be tried again.
     Serialization,
+    /// A statement of the transaction failed, and its error was ignored: nothing is stored.
+    TransactionFailed,
+    /// A statement that the connection keeps prepared no longer fits its table, which was altered
+    /// meanwhile: `SELECT *` after a column was added.
+    ///
+    /// It can only happen inside a transaction, and then once for each connection:
+    /// `&TenantDb` and `&TenantReader` run their statement again by themselves, and so does
+    /// [`with_retry`](crate::TenantPool::with_retry). Only where a savepoint is rolled back and its
+    /// transaction committed does the connection keep the statement. Whoever names columns
+    /// instead of `*` never meets it.
+    StalePlan,
     /// Anything else the database said.
     Database,
 }
@@ -80,6 +92,10 @@ impl Error {
             ErrorKind::Serialization => {
                 Refusal::new(RefusalKind::Unavailable, "serialization-failure")
             }
+            ErrorKind::StalePlan => Refusal::new(RefusalKind::Unavailable, "stale-plan"),
+            ErrorKind::TransactionFailed => {
+                Refusal::new(RefusalKind::Internal, "transaction-failed")
+            }
             ErrorKind::WrongEngine => {
                 Refusal::new(RefusalKind::Misconfigured, "context-of-another-engine")
             }
@@ -110,16 +126,32 @@ impl fmt::Display for Error {
             ErrorKind::Unavailable => "the database did not answer",
             ErrorKind::Unguarded => "the service's login could get past row security",
             ErrorKind::Serialization => "the transaction lost against a concurrent one",
+            ErrorKind::TransactionFailed => {
+                "an earlier statement of the transaction failed and its error was ignored, so that \
+                 nothing was stored; return the error, or undo the statement by a savepoint"
+            }
+            ErrorKind::StalePlan => {
+                "a prepared statement no longer fits its table, which was altered meanwhile; try \
+                 again, or name the columns instead of `*`"
+            }
             ErrorKind::Database => "the database refused",
         };
         f.write_str(text)?;
         if let Some(detail) = &self.detail {
             write!(f, ": {detail}")?;
         }
-        match &self.source {
-            Some(source) => write!(f, ": {source}"),
-            None => Ok(()),
+        let Some(source) = &self.source else {
+            return Ok(());
+        };
+        write!(f, ": {source}")?;
+        if violates_row_security(source) {
+            f.write_str(
+                " (a row that was to be written names another tenant than the transaction's, or \
+                 none: leave the tenant's column out of the statement, and its default fills it; \
+                 outside of a tenant's transaction no row can be written)",
+            )?;
         }
+        Ok(())
     }
 }
 
@@ -146,6 +178,8 @@ impl From<sqlx::Error> for Error {
         let kind = match &source {
             sqlx::Error::Database(said) => match said.code().as_deref() {
                 Some("40001" | "40P01") => ErrorKind::Serialization,
+                Some(FAILED_TRANSACTION) => ErrorKind::TransactionFailed,
+                Some(_) if is_stale_plan(&source) => ErrorKind::StalePlan,
                 Some("TN001") => ErrorKind::TenantChanged,
                 Some(code) if is_connection_code(code) => ErrorKind::Unavailable,
                 _ => ErrorKind::Database,
@@ -183,6 +217,55 @@ fn is_connection_code(code: &str) -> bool {
     code.starts_with("08") || matches!(code, "53300" | "57P01" | "57P02" | "57P03" | "57P05")
 }
 
+/// What the server answers to any statement in a transaction in which one has failed.
+const FAILED_TRANSACTION: &str = "25P02";
+
+/// Whether a statement was refused because one before it in the transaction has failed.
+pub(crate) fn is_failed_transaction(error: &sqlx::Error) -> bool {
+    has_code(error, FAILED_TRANSACTION)
+}
+
+/// Whether a statement was refused because there is no transaction any more.
+pub(crate) fn is_no_transaction(error: &sqlx::Error) -> bool {
+    has_code(error, "25P01")
+}
+
+fn has_code(error: &sqlx::Error, code: &str) -> bool {
+    let said = error.as_database_error().and_then(|said| said.code());
+    said.is_some_and(|said| said == code)
+}
+
+/// Whether the server function of this name refused with this code. Its messages are translated,
+/// its functions' names are not.
+fn was_refused_by(error: &sqlx::Error, code: &str, function: &str) -> bool {
+    let said = error
+        .as_database_error()
+        .and_then(|said| said.try_downcast_ref::<PgDatabaseError>());
+    said.is_some_and(|said| said.code() == code && said.routine() == Some(function))
+}
+
+/// "cached plan must not change result type".
+pub(crate) fn is_stale_plan(error: &sqlx::Error) -> bool {
+    was_refused_by(error, "0A000", "RevalidateCachedQuery")
+}
+
+/// "new row violates row-level security policy".
+fn violates_row_security(error: &sqlx::Error) -> bool {
+    was_refused_by(error, "42501", "ExecWithCheckOptions")
+}
+
+/// Whether a database could not be reached, or would not let anybody in yet.
+pub(crate) fn is_out_of_reach(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) => true,
+        // One that has no connection to spare is there, and has one in a moment.
+        sqlx::Error::Database(said) => said
+            .code()
+            .is_some_and(|code| code != "53300" && is_connection_code(&code)),
+        _ => false,
+    }
+}
+
 /// Whether the connection, and not the statement, is what failed.
 pub(crate) fn is_dead_connection(error: &sqlx::Error) -> bool {
     match error {
@@ -194,22 +277,36 @@ pub(crate) fn is_dead_connection(error: &sqlx::Error) -> bool {
 
 /// Errors that can tell whether their transaction may be tried again.
 ///
-/// Implement it for an application's own error to use [`TenantPool::with_retry`](crate::TenantPool::with_retry).
+/// Implement it for an application's own error to use [`TenantPool::with_retry`](crate::TenantPool::with_retry),
+/// by asking the error that it holds.
 pub trait Retryable {
-    /// Whether this is a serialization failure (40001) or a deadlock (40P01).
+    /// Whether another try may succeed: a serialization failure (40001), a deadlock (40P01), or a
+    /// [stale plan](ErrorKind::StalePlan).
     fn is_serialization_failure(&self) -> bool;
+
+    /// Whether it is a [stale plan](ErrorKind::StalePlan), after which the next try needs no pause,
+    /// and goes to the same connection. Default: no.
+    fn is_stale_plan(&self) -> bool {
+        false
+    }
 }
 
 impl Retryable for Error {
     fn is_serialization_failure(&self) -> bool {
-        self.kind == ErrorKind::Serialization
+        matches!(self.kind, ErrorKind::Serialization | ErrorKind::StalePlan)
+    }
+
+    fn is_stale_plan(&self) -> bool {
+        self.kind == ErrorKind::StalePlan
     }
 }
 
 impl Retryable for sqlx::Error {
     fn is_serialization_failure(&self) -> bool {
-        self.as_database_error()
-            .and_then(|said| said.code())
-            .is_some_and(|code| matches!(&*code, "40001" | "40P01"))
+        has_code(self, "40001") || has_code(self, "40P01") || is_stale_plan(self)
+    }
+
+    fn is_stale_plan(&self) -> bool {
+        is_stale_plan(self)
     }
 }

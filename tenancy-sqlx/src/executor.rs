@@ -5,18 +5,19 @@ use futures_core::{future::BoxFuture, stream::BoxStream};
 use futures_util::TryStreamExt as _;
 use sqlx::{
     Either, Error, Execute, Executor, Postgres, SqlStr,
-    postgres::{PgQueryResult, PgRow, PgStatement, PgTypeInfo},
+    error::BoxDynError,
+    postgres::{PgArguments, PgQueryResult, PgRow, PgStatement, PgTypeInfo},
 };
 use sqlx_core::describe::Describe;
 
-use crate::{TenantDb, TenantReader, TenantTx};
+use crate::{TenantDb, TenantReader, TenantTx, TxOptions, error::is_stale_plan};
 
 /// Implements [`Executor`] for a reference to something that begins a transaction and ends it.
 ///
 /// `describe` is a hidden method of the trait which exists while sqlx-core's feature `offline` is
 /// on; this crate switches it on, so that the implementation can't be broken from outside.
 macro_rules! executor {
-    ($database:ty, $begin:path, $end:path) => {
+    ($database:ty, $begin:path, $again:path, $end:path) => {
         impl<'c> Executor<'c> for &'c $database {
             type Database = Postgres;
 
@@ -28,10 +29,29 @@ macro_rules! executor {
                 'c: 'e,
                 E: 'q + Execute<'q, Postgres>,
             {
+                let statement = Statement::of(query);
                 Box::pin(try_stream! {
+                    let statement = statement?;
                     let mut tx = $begin(self).await?;
+                    let mut stale = false;
                     {
-                        let mut rows = (&mut *tx).fetch_many(query);
+                        let mut rows = (&mut *tx).fetch_many(statement.clone());
+                        loop {
+                            match rows.try_next().await {
+                                Ok(Some(row)) => yield row,
+                                Ok(None) => break,
+                                Err(error) if is_stale_plan(&error) => {
+                                    // The server says so before it runs the statement.
+                                    stale = true;
+                                    break;
+                                }
+                                Err(error) => Err(error)?,
+                            }
+                        }
+                    }
+                    if stale {
+                        tx = $again(self, tx).await?;
+                        let mut rows = (&mut *tx).fetch_many(statement);
                         while let Some(row) = rows.try_next().await? {
                             yield row;
                         }
@@ -48,9 +68,17 @@ macro_rules! executor {
                 'c: 'e,
                 E: 'q + Execute<'q, Postgres>,
             {
+                let statement = Statement::of(query);
                 Box::pin(async move {
+                    let statement = statement?;
                     let mut tx = $begin(self).await?;
-                    let row = (&mut *tx).fetch_optional(query).await?;
+                    let row = match (&mut *tx).fetch_optional(statement.clone()).await {
+                        Err(error) if is_stale_plan(&error) => {
+                            tx = $again(self, tx).await?;
+                            (&mut *tx).fetch_optional(statement).await?
+                        }
+                        fetched => fetched?,
+                    };
                     $end(tx).await?;
                     Ok(row)
                 })
@@ -83,23 +111,74 @@ macro_rules! executor {
     };
 }
 
-executor!(TenantDb, begin_write, commit);
-executor!(TenantReader, begin_read, give_back);
+executor!(TenantDb, begin_write, write_again, commit);
+executor!(TenantReader, begin_read, read_again, give_back);
 
 async fn begin_write(db: &TenantDb) -> Result<TenantTx, Error> {
     Ok(db.begin().await?)
 }
 
+async fn write_again(db: &TenantDb, tx: TenantTx) -> Result<TenantTx, Error> {
+    Ok(db.pool().begin_again(tx, &TxOptions::new()).await?)
+}
+
 async fn commit(tx: TenantTx) -> Result<(), Error> {
-    Ok(tx.commit().await?)
+    Ok(tx.commit_one().await?)
 }
 
 async fn begin_read(reader: &TenantReader) -> Result<TenantTx, Error> {
     Ok(reader.db().read().await?)
 }
 
+async fn read_again(reader: &TenantReader, tx: TenantTx) -> Result<TenantTx, Error> {
+    let options = TxOptions::new().read_only();
+    Ok(reader.db().pool().begin_again(tx, &options).await?)
+}
+
 /// Nothing was written: the rollback goes out with the pool's own round trip.
 async fn give_back(tx: TenantTx) -> Result<(), Error> {
-    drop(tx);
+    tx.give_back();
     Ok(())
+}
+
+/// A statement that can be run again.
+///
+/// After a table was altered, a connection that has prepared `SELECT * FROM` it refuses to run that
+/// once more. Nothing has been read or written then, so that it is prepared anew and runs in a new
+/// transaction, unseen by the caller.
+#[derive(Clone)]
+struct Statement {
+    sql: SqlStr,
+    prepared: Option<PgStatement>,
+    arguments: Option<PgArguments>,
+    persistent: bool,
+}
+
+impl Statement {
+    fn of<'q>(mut query: impl Execute<'q, Postgres>) -> Result<Self, Error> {
+        Ok(Self {
+            arguments: query.take_arguments().map_err(Error::Encode)?,
+            prepared: query.statement().cloned(),
+            persistent: query.persistent(),
+            sql: query.sql(),
+        })
+    }
+}
+
+impl Execute<'_, Postgres> for Statement {
+    fn sql(self) -> SqlStr {
+        self.sql
+    }
+
+    fn statement(&self) -> Option<&PgStatement> {
+        self.prepared.as_ref()
+    }
+
+    fn take_arguments(&mut self) -> Result<Option<PgArguments>, BoxDynError> {
+        Ok(self.arguments.take())
+    }
+
+    fn persistent(&self) -> bool {
+        self.persistent
+    }
 }

@@ -1,6 +1,6 @@
 //! How transactions are begun: isolation, access, limits.
 
-use std::time::Duration;
+use std::{fmt::Write as _, time::Duration};
 
 /// The isolation level of a transaction (PostgreSQL manual, §13.2).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -13,6 +13,13 @@ pub enum Isolation {
     RepeatableRead,
     /// As if transactions ran one after another; use it with
     /// [`with_retry`](crate::TenantPool::with_retry).
+    ///
+    /// PostgreSQL notes what was read by page of an index, or by table, and not by row. So two
+    /// tenants may abort each other (SQLSTATE 40001) although they share no row, in large tables
+    /// too: their rows lie on the same pages, and the planner may prefer to read all of a table.
+    /// Nothing is wrong then, and nothing of one tenant is shown to the other; the one that lost has
+    /// to run again, which `with_retry` does. Choose this level for transactions that need it; no
+    /// transaction has it by default.
     Serializable,
 }
 
@@ -66,7 +73,7 @@ impl TxOptions {
     }
 }
 
-/// The limits of every transaction of a pool; `None` leaves the server's.
+/// The limits of a transaction; `None` leaves the server's.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Timeouts {
     pub(crate) statement: Option<Duration>,
@@ -82,4 +89,48 @@ impl Default for Timeouts {
             idle_in_transaction: Some(Duration::from_secs(60)),
         }
     }
+}
+
+impl Timeouts {
+    /// For reading the registry while a request waits, and for what may as well be tried later.
+    pub(crate) const LOOK_UP: Self = Self {
+        statement: Some(Duration::from_secs(5)),
+        lock: Some(Duration::from_secs(3)),
+        idle_in_transaction: Some(Duration::from_secs(60)),
+    };
+
+    /// For changing the registry: what stops a tenant should not wait, and many keys take a while.
+    pub(crate) const CHANGE: Self = Self {
+        statement: Some(Duration::from_secs(30)),
+        lock: Some(Duration::from_secs(5)),
+        idle_in_transaction: Some(Duration::from_secs(60)),
+    };
+
+    /// For reports of operators.
+    pub(crate) const ACROSS_TENANTS: Self = Self {
+        statement: Some(Duration::from_secs(300)),
+        lock: Some(Duration::from_secs(5)),
+        idle_in_transaction: Some(Duration::from_secs(600)),
+    };
+
+    /// Appends the settings to a `SELECT` that has a column already.
+    pub(crate) fn push_settings(&self, sql: &mut String) {
+        for (name, limit) in [
+            ("statement_timeout", self.statement),
+            ("lock_timeout", self.lock),
+            (
+                "idle_in_transaction_session_timeout",
+                self.idle_in_transaction,
+            ),
+        ] {
+            if let Some(limit) = limit {
+                let _ = write!(sql, ", set_config('{name}', '{}', true)", millis(limit));
+            }
+        }
+    }
+}
+
+/// Whole milliseconds, at least one: zero would switch a limit off.
+pub(crate) fn millis(limit: Duration) -> u128 {
+    limit.as_millis().clamp(1, i32::MAX as u128)
 }

@@ -16,7 +16,7 @@ use crate::{
     options::{Timeouts, TxOptions},
     schema::Finding,
     self_check::Watch,
-    session::{self, Scope},
+    session::{self, Open, Scope},
 };
 
 /// A connection pool that is used through a tenant's context only.
@@ -41,6 +41,12 @@ use crate::{
 /// # Ok(())
 /// # }
 /// ```
+///
+/// # Outages
+/// sqlx tries for the whole acquire timeout to open a connection. The first caller for whom that is
+/// in vain waits so long; after it, callers fail at once with [`ErrorKind::Unavailable`], and one
+/// of them at a time, about twice a second, finds out whether the database is back. A pool all of
+/// whose connections are lent is busy, which is something else: its callers wait.
 ///
 /// # Runtime
 /// Make it in the tokio runtime that outlives the server, before workers start: connections are
@@ -123,14 +129,40 @@ impl TenantPool {
         options: TxOptions,
     ) -> Result<TenantTx, Error> {
         self.check_engine(context)?;
-        let strict = options.strict.unwrap_or(self.inner.strict);
-        let scope = Scope {
-            tenant: context.tenant_id(),
-            project: context.project_id(),
+        let batch = self.begin_batch(context, &options);
+        let begun = session::begin(&self.inner.pool, batch).await;
+        self.begun(context, &options, begun)
+    }
+
+    /// Rolls back a transaction that met a stale plan, and begins another on its connection, which
+    /// prepares its statements anew.
+    pub(crate) async fn begin_again(
+        &self,
+        tx: TenantTx,
+        options: &TxOptions,
+    ) -> Result<TenantTx, Error> {
+        let context = tx.context().clone();
+        let batch = self.begin_batch(&context, options);
+        let limit = self.inner.pool.patience();
+        let begun = match tokio::time::timeout(limit, tx.into_open().begin_again(batch)).await {
+            Ok(begun) => begun.map_err(Error::from),
+            Err(_) => Err(sqlx::Error::PoolTimedOut.into()),
         };
-        let (pool, timeouts) = (&self.inner.pool, &self.inner.timeouts);
-        let strict = strict.then_some(context);
-        let begun = session::begin(pool, scope, strict, &options, timeouts).await;
+        self.begun(&context, options, begun)
+    }
+
+    fn begin_batch(&self, context: &TenantContext, options: &TxOptions) -> String {
+        let strict = options.strict.unwrap_or(self.inner.strict);
+        scope(context).begin_batch(strict.then_some(context), options, &self.inner.timeouts)
+    }
+
+    fn begun(
+        &self,
+        context: &TenantContext,
+        options: &TxOptions,
+        begun: Result<Open, Error>,
+    ) -> Result<TenantTx, Error> {
+        let scope = scope(context);
         if let Err(error) = &begun
             && error.kind() == ErrorKind::TenantChanged
         {
@@ -144,7 +176,8 @@ impl TenantPool {
     /// Runs a closure in a transaction, and commits if it returns `Ok`.
     ///
     /// # Errors
-    /// The closure's error, after a rollback, or an error of beginning or committing.
+    /// The closure's error, after a rollback, or an error of beginning or committing:
+    /// [`ErrorKind::TransactionFailed`] if the closure has ignored the error of a statement.
     pub async fn with<T, E, F>(&self, context: &TenantContext, work: F) -> Result<T, E>
     where
         F: AsyncFnOnce(&mut TenantTx) -> Result<T, E>,
@@ -158,6 +191,9 @@ impl TenantPool {
 
     /// Runs a closure in a transaction, commits if it returns `Ok`, and runs it again if the
     /// transaction lost against a concurrent one.
+    ///
+    /// [`RetryPolicy::new`] is serializable: this is where an application asks for that level. To
+    /// have only deadlocks tried again, give the policy other [options](RetryPolicy::options).
     ///
     /// The closure may run several times: it must do nothing outside the transaction that a
     /// rollback does not undo.
@@ -175,19 +211,31 @@ impl TenantPool {
         E: From<Error> + Retryable,
     {
         let mut retries = policy.start();
+        let mut stale = None;
         loop {
-            let mut tx = self.begin_with(context, policy.options.clone()).await?;
+            let mut tx = match stale.take() {
+                Some(tx) => self.begin_again(tx, &policy.options).await?,
+                None => self.begin_with(context, policy.options.clone()).await?,
+            };
             let outcome = match work(&mut tx).await {
                 Ok(value) => match tx.commit().await {
                     Ok(()) => return Ok(value),
                     Err(error) => E::from(error),
                 },
+                Err(error) if error.is_stale_plan() => {
+                    stale = Some(tx);
+                    error
+                }
                 Err(error) => {
                     drop(tx);
                     error
                 }
             };
-            if !outcome.is_serialization_failure() || !retries.wait().await {
+            let again = match stale {
+                Some(_) => retries.next(),
+                None => outcome.is_serialization_failure() && retries.wait().await,
+            };
+            if !again {
                 return Err(outcome);
             }
         }
@@ -203,9 +251,17 @@ impl TenantPool {
     /// [`ErrorKind::Unguarded`] with the findings in its text, [`ErrorKind::Unavailable`], or what the
     /// database says.
     pub async fn ready(&self) -> Result<(), Error> {
-        let mut asking = session::begin_batch(&self.inner.pool, "BEGIN READ ONLY".into()).await?;
+        let mut asking = self.begin_asking().await?;
         let now = self.inner.engine.clock().now();
-        self.inner.watch.check(&mut asking, now).await
+        self.inner.watch.check(&mut asking, now).await?;
+        asking.give_back();
+        Ok(())
+    }
+
+    /// Begins a transaction that asks about the database and not for a tenant's rows.
+    async fn begin_asking(&self) -> Result<Open, Error> {
+        let batch = session::nobodys_batch("BEGIN READ ONLY", &Timeouts::LOOK_UP);
+        session::begin(&self.inner.pool, batch).await
     }
 
     /// What the check of the start finds now, errors and warnings; for a test of the schema in CI.
@@ -224,8 +280,10 @@ impl TenantPool {
     /// # Errors
     /// [`ErrorKind::Unavailable`], or what the database says.
     pub async fn findings(&self) -> Result<Vec<Finding>, Error> {
-        let mut asking = session::begin_batch(&self.inner.pool, "BEGIN READ ONLY".into()).await?;
-        Ok(self.inner.watch.read(&mut asking).await?)
+        let mut asking = self.begin_asking().await?;
+        let findings = self.inner.watch.read(&mut asking).await?;
+        asking.give_back();
+        Ok(findings)
     }
 
     /// Waits for all connections to come back, and closes them.
@@ -245,6 +303,13 @@ impl TenantPool {
         } else {
             Err(Error::new(ErrorKind::WrongEngine))
         }
+    }
+}
+
+fn scope(context: &TenantContext) -> Scope {
+    Scope {
+        tenant: context.tenant_id(),
+        project: context.project_id(),
     }
 }
 

@@ -46,7 +46,7 @@ pub(crate) const AUDIT: Purpose = Purpose {
 
 /// Refuses a login that is not the one for this purpose, or can do more.
 pub(crate) async fn check(pool: &Connections, purpose: Purpose) -> Result<(), StartError> {
-    self_check::login(pool.as_sqlx()).await?;
+    self_check::login(pool).await?;
     let Purpose {
         is_login, beyond, ..
     } = purpose;
@@ -56,8 +56,9 @@ pub(crate) async fn check(pool: &Connections, purpose: Purpose) -> Result<(), St
                  AND pg_has_role(session_user, r.oid, 'MEMBER')) AS bypasses,
              ARRAY({beyond} ORDER BY 1 LIMIT 5) AS beyond"
     );
+    let mut checking = self_check::begin(pool).await?;
     let row = sqlx::query(AssertSqlSafe(select))
-        .fetch_one(pool.as_sqlx())
+        .fetch_one(&mut *checking)
         .await
         .map_err(StartError::unreachable)?;
     let read = || -> Result<_, sqlx::Error> {
@@ -69,6 +70,7 @@ pub(crate) async fn check(pool: &Connections, purpose: Purpose) -> Result<(), St
         ))
     };
     let (login, is_login, bypasses, beyond) = read().map_err(StartError::unreachable)?;
+    checking.give_back();
     let (kind, fault) = if bypasses {
         let fault = "is a superuser, has BYPASSRLS, or is a member of such a role".to_owned();
         (StartErrorKind::LoginBypasses, fault)

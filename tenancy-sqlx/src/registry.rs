@@ -52,7 +52,7 @@ impl RegistryPool {
             .max_connections(5)
             .acquire_timeout(std::time::Duration::from_secs(5))
             .test_before_acquire(false);
-        let pool = Connections::open(settings, options.disable_statement_logging())
+        let pool = Connections::open(settings, options.disable_statement_logging(), true)
             .await
             .map_err(StartError::unreachable)?;
         purpose::check(&pool, purpose::REGISTRY).await?;

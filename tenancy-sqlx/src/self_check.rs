@@ -1,19 +1,23 @@
 //! The check of a pool at start: a login, or a database, that leads past row security is refused.
 
 mod error;
+mod system;
 mod verdict;
 mod watch;
 
-use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, PgPool, Row as _};
+use sqlx::{AssertSqlSafe, Executor as _, PgConnection, Row as _};
 
 pub use error::{StartError, StartErrorKind};
+pub(crate) use system::system_login;
 pub(crate) use verdict::warn;
 pub(crate) use watch::Watch;
 
 use crate::{
     bulk::quoted,
     connections::Connections,
+    options::Timeouts,
     schema::{self, Finding},
+    session::{self, Open},
 };
 
 /// The schema version this crate needs; see `tenancy.schema_version()`.
@@ -30,8 +34,6 @@ const LOGIN: &str = "
         WHERE n.nspname = 'tenancy' AND c.relname = 'tenants'
     )
     SELECT session_user::text AS login,
-        COALESCE((SELECT pg_has_role(session_user, p.oid, 'USAGE') FROM policies AS p
-            WHERE p.polname = 'tenancy_system'), false) AS system,
         (SELECT p.rolname::text FROM policies AS p WHERE p.polname = 'tenancy_allow'
             AND pg_has_role(session_user, p.oid, 'MEMBER')
             AND NOT pg_has_role(session_user, p.oid, 'USAGE')) AS becomes,
@@ -48,22 +50,21 @@ const LOGIN: &str = "
 #[derive(Debug)]
 pub(crate) struct Login {
     name: String,
-    system: bool,
     /// The app role, where the login has to become it in order to ask.
     becomes: Option<String>,
     role: String,
 }
 
 /// Looks at the login of a pool, and at the schema it finds.
-pub(crate) async fn login(pool: &PgPool) -> Result<Login, StartError> {
+pub(crate) async fn login(pool: &Connections) -> Result<Login, StartError> {
+    let mut checking = begin(pool).await?;
     let row = sqlx::query(AssertSqlSafe(LOGIN))
-        .fetch_one(pool)
+        .fetch_one(&mut *checking)
         .await
         .map_err(StartError::unreachable)?;
     let read = || -> Result<_, sqlx::Error> {
         let login = Login {
             name: row.try_get("login")?,
-            system: row.try_get("system")?,
             becomes: row.try_get("becomes")?,
             role: row.try_get("role")?,
         };
@@ -97,13 +98,21 @@ pub(crate) async fn login(pool: &PgPool) -> Result<Login, StartError> {
             ),
         ));
     }
-    check_version(pool).await?;
+    check_version(&mut checking).await?;
+    checking.give_back();
     Ok(login)
 }
 
-async fn check_version(pool: &PgPool) -> Result<(), StartError> {
+/// Begins a transaction that looks at the session as it is.
+pub(crate) async fn begin(pool: &Connections) -> Result<Open, StartError> {
+    session::begin(pool, session::limited_batch(&Timeouts::LOOK_UP))
+        .await
+        .map_err(|error| StartError::unreachable(error.into()))
+}
+
+async fn check_version(connection: &mut PgConnection) -> Result<(), StartError> {
     let version: i32 = sqlx::query_scalar("SELECT tenancy.schema_version()")
-        .fetch_one(pool)
+        .fetch_one(connection)
         .await
         .map_err(StartError::unreachable)?;
     // A newer schema serves older programs: that is how an upgrade rolls out.
@@ -121,7 +130,7 @@ async fn check_version(pool: &PgPool) -> Result<(), StartError> {
 
 impl Login {
     /// Refuses sessions that begin as another role: it comes off again.
-    fn refuse_role(&self) -> Result<(), StartError> {
+    pub(crate) fn refuse_role(&self) -> Result<(), StartError> {
         if self.role == "none" {
             return Ok(());
         }
@@ -143,7 +152,7 @@ pub(crate) async fn tenants(
     pool: &Connections,
     assumed: Option<&str>,
 ) -> Result<(Watch, Vec<Finding>), StartError> {
-    let login = login(pool.as_sqlx()).await?;
+    let login = login(pool).await?;
     let watch = match assumed {
         Some(role) => Watch::of_assumed(role),
         None => {
@@ -151,12 +160,13 @@ pub(crate) async fn tenants(
             Watch::of(&login.name)
         }
     };
-    let mut connection = pool.acquire().await.map_err(StartError::unreachable)?;
+    let mut asking = begin(pool).await?;
     let findings = match &login.becomes {
-        Some(app) if assumed.is_none() => as_role(&mut connection, app, &login.name).await,
-        _ => watch.read(&mut connection).await,
+        Some(app) if assumed.is_none() => as_role(&mut asking, app, &login.name).await,
+        _ => watch.read(&mut asking).await,
     };
     let findings = findings.map_err(StartError::unreachable)?;
+    asking.give_back();
     verdict::refuse(watch.login(), &findings)?;
     Ok((watch, findings))
 }
@@ -167,26 +177,7 @@ async fn as_role(
     app: &str,
     login: &str,
 ) -> Result<Vec<Finding>, sqlx::Error> {
-    let mut asking = connection.begin().await?;
     let become_app = format!("SET LOCAL ROLE {}", quoted(app));
-    asking.execute(AssertSqlSafe(become_app)).await?;
-    schema::read_findings(&mut asking, login, true).await
-}
-
-/// Checks a pool of the system login.
-pub(crate) async fn system(pool: &PgPool) -> Result<(), StartError> {
-    let login = login(pool).await?;
-    login.refuse_role()?;
-    if login.system {
-        return Ok(());
-    }
-    Err(StartError::new(
-        StartErrorKind::WrongLogin,
-        format!(
-            "`{}` is not the system login and inherits nothing from it: what it writes would be \
-             refused, and most of what is there is hidden from it; connect as the system role that \
-             `tenancy_sqlx::schema::Installer` made (by default `tenancy_system`)",
-            login.name
-        ),
-    ))
+    connection.execute(AssertSqlSafe(become_app)).await?;
+    schema::read_findings(connection, login, true).await
 }

@@ -6,20 +6,20 @@ mod strict;
 use std::{
     fmt::Write as _,
     ops::{Deref, DerefMut},
-    time::Duration,
 };
 
 use sqlx::{
-    AssertSqlSafe, Executor as _, PgConnection, Postgres, SqlSafeStr as _, pool::PoolConnection,
+    AssertSqlSafe, Connection as _, Executor as _, PgConnection, SqlSafeStr as _, SqlStr,
     postgres::PgTransactionManager,
 };
 use sqlx_core::transaction::TransactionManager as _;
 use tenancy_core::{ProjectId, TenantContext, TenantId};
+use tokio::time::{Instant, timeout_at};
 
 use crate::{
     Error,
-    connections::Connections,
-    error::is_dead_connection,
+    connections::{Connections, Lent},
+    error::{is_dead_connection, is_failed_transaction},
     options::{Isolation, Timeouts, TxOptions},
 };
 
@@ -37,7 +37,7 @@ impl Scope {
     /// The text is put together from typed ids, numbers and hexadecimal digits only: a UUID in its
     /// hyphenated form needs no quoting. `set_config(…, true)` lasts until the end of the transaction, and is what
     /// transaction poolers and `pg_stat_statements` bear well.
-    fn begin_batch(
+    pub(crate) fn begin_batch(
         self,
         strict: Option<&TenantContext>,
         options: &TxOptions,
@@ -55,21 +55,11 @@ impl Scope {
         }
         sql.push_str("; ");
         self.push_settings(&mut sql);
-        for (name, limit) in [
-            (
-                "statement_timeout",
-                options.statement_timeout.or(timeouts.statement),
-            ),
-            ("lock_timeout", timeouts.lock),
-            (
-                "idle_in_transaction_session_timeout",
-                timeouts.idle_in_transaction,
-            ),
-        ] {
-            if let Some(limit) = limit {
-                let _ = write!(sql, ", set_config('{name}', '{}', true)", millis(limit));
-            }
-        }
+        let limits = Timeouts {
+            statement: options.statement_timeout.or(timeouts.statement),
+            ..*timeouts
+        };
+        limits.push_settings(&mut sql);
         if let Some(context) = strict {
             strict::push_checks(&mut sql, context);
         }
@@ -97,18 +87,98 @@ impl Scope {
     }
 }
 
-/// Whole milliseconds, at least one: zero would switch a limit off.
-fn millis(limit: Duration) -> u128 {
-    limit.as_millis().clamp(1, i32::MAX as u128)
+/// The batch that begins a transaction of no tenant, with limits.
+pub(crate) fn nobodys_batch(begin: &str, limits: &Timeouts) -> String {
+    let mut sql = format!("{begin}; SELECT set_config('tenancy.tenant_id', '', true)");
+    limits.push_settings(&mut sql);
+    sql
 }
 
-/// A connection inside a transaction: goes back to its pool with the rollback queued, which goes
-/// out with the pool's own round trip, unless it was committed.
-pub(crate) struct Open(PoolConnection<Postgres>);
+/// The batch that begins a transaction to look at the session as it is, with limits.
+pub(crate) fn limited_batch(limits: &Timeouts) -> String {
+    let mut sql = "BEGIN READ ONLY; SELECT NULL".to_owned();
+    limits.push_settings(&mut sql);
+    sql
+}
+
+/// A connection inside a transaction: goes back to its pool, which rolls back what is not committed.
+pub(crate) struct Open {
+    lent: Lent,
+    /// Whether the pool sends statements of its own when the connection comes back, to which it can
+    /// add a rollback.
+    tidied: bool,
+}
 
 impl Open {
+    /// Commits a transaction all of whose statements are known to have succeeded.
     pub(crate) async fn commit(mut self) -> Result<(), sqlx::Error> {
-        PgTransactionManager::commit(&mut self.0).await
+        PgTransactionManager::commit(&mut self.lent).await
+    }
+
+    /// Commits, and fails if a statement has failed: PostgreSQL itself answers the COMMIT of a failed
+    /// transaction with a rollback, which sqlx takes for success.
+    ///
+    /// The first statement of the batch fails then, in the same round trip. The new transaction is
+    /// for sqlx, whose count of open transactions goes down only by a statement that ends one.
+    pub(crate) async fn commit_checked(mut self) -> Result<(), sqlx::Error> {
+        self.lent.execute("SELECT; COMMIT AND CHAIN").await?;
+        self.give_back();
+        Ok(())
+    }
+
+    /// Rolls back, and looks whether a statement has failed: see [`Self::forget_statements`].
+    pub(crate) async fn rollback(mut self) -> Result<(), sqlx::Error> {
+        if PgTransactionManager::get_transaction_depth(&self.lent) == 1 {
+            match self.lent.execute("SELECT; ROLLBACK AND CHAIN").await {
+                Ok(_) => {
+                    self.give_back();
+                    return Ok(());
+                }
+                Err(error) if is_failed_transaction(&error) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.end().await?;
+        self.forget_statements().await
+    }
+
+    /// Gives back a transaction of which nothing is to stay, and whose statements have succeeded:
+    /// the rollback goes out with the pool's own round trip.
+    pub(crate) fn give_back(mut self) {
+        if !self.tidied {
+            PgTransactionManager::start_rollback(&mut self.lent);
+        }
+    }
+
+    /// Rolls back, forgets the statements that were prepared, and begins anew on the same
+    /// connection.
+    pub(crate) async fn begin_again(mut self, batch: String) -> Result<Self, sqlx::Error> {
+        self.end().await?;
+        self.forget_statements().await?;
+        let mut beginning = Beginning(Some(self.lent));
+        let batch = AssertSqlSafe(batch).into_sql_str();
+        if let Some(lent) = &mut beginning.0 {
+            PgTransactionManager::begin(lent, Some(batch)).await?;
+        }
+        match beginning.0.take() {
+            Some(lent) => Ok(Self {
+                lent,
+                tidied: self.tidied,
+            }),
+            None => Err(sqlx::Error::BeginFailed),
+        }
+    }
+
+    async fn end(&mut self) -> Result<(), sqlx::Error> {
+        while PgTransactionManager::get_transaction_depth(&self.lent) > 0 {
+            PgTransactionManager::rollback(&mut self.lent).await?;
+        }
+        Ok(())
+    }
+
+    /// A statement that no longer fits its table would fail for every later borrower.
+    async fn forget_statements(&mut self) -> Result<(), sqlx::Error> {
+        self.lent.clear_cached_statements().await
     }
 }
 
@@ -116,51 +186,26 @@ impl Deref for Open {
     type Target = PgConnection;
 
     fn deref(&self) -> &PgConnection {
-        &self.0
+        &self.lent
     }
 }
 
 impl DerefMut for Open {
     fn deref_mut(&mut self) -> &mut PgConnection {
-        &mut self.0
+        &mut self.lent
     }
 }
 
-impl Drop for Open {
-    fn drop(&mut self) {
-        while PgTransactionManager::get_transaction_depth(&self.0) > 0 {
-            PgTransactionManager::start_rollback(&mut self.0);
-        }
-    }
-}
-
-/// Takes a connection from the pool and begins a transaction for `scope` on it.
-pub(crate) async fn begin(
-    pool: &Connections,
-    scope: Scope,
-    strict: Option<&TenantContext>,
-    options: &TxOptions,
-    timeouts: &Timeouts,
-) -> Result<Open, Error> {
-    begin_batch(pool, scope.begin_batch(strict, options, timeouts)).await
-}
-
-/// As [`begin`], for a batch of the crate's own making.
+/// Takes a connection from the pool and begins a transaction with a batch.
 ///
 /// Has begun, or failed, within the pool's acquire timeout: a network that swallows packets would
 /// otherwise keep the caller waiting for as long as TCP tries.
-pub(crate) async fn begin_batch(pool: &Connections, batch: String) -> Result<Open, Error> {
-    let limit = pool.as_sqlx().options().get_acquire_timeout();
-    match tokio::time::timeout(limit, begin_on_any(pool, batch)).await {
-        Ok(outcome) => outcome,
-        Err(_) => Err(sqlx::Error::PoolTimedOut.into()),
-    }
-}
-
+///
 /// The pool does not ping before it hands a connection out, so that a dead one shows here: BEGIN
 /// is safe to repeat. After a restart every idle connection is dead, hence one try for each.
-async fn begin_on_any(pool: &Connections, batch: String) -> Result<Open, Error> {
+pub(crate) async fn begin(pool: &Connections, batch: String) -> Result<Open, Error> {
     let batch = AssertSqlSafe(batch).into_sql_str();
+    let deadline = Instant::now() + pool.patience();
     let mut tries = pool
         .as_sqlx()
         .options()
@@ -168,13 +213,22 @@ async fn begin_on_any(pool: &Connections, batch: String) -> Result<Open, Error> 
         .saturating_add(1);
     loop {
         tries = tries.saturating_sub(1);
-        let mut beginning = Beginning(Some(pool.acquire().await?));
-        let Some(connection) = &mut beginning.0 else {
+        let mut beginning = Beginning(Some(pool.acquire(deadline).await?));
+        let Some(lent) = &mut beginning.0 else {
             continue;
         };
-        let error = match PgTransactionManager::begin(connection, Some(batch.clone())).await {
+        let asked = Instant::now();
+        let Ok(begun) = timeout_at(deadline, begin_on(lent, batch.clone())).await else {
+            pool.unanswered(asked);
+            return Err(sqlx::Error::PoolTimedOut.into());
+        };
+        let error = match begun {
             Ok(()) => match beginning.0.take() {
-                Some(begun) => return Ok(Open(begun)),
+                Some(lent) => {
+                    pool.answered();
+                    let tidied = pool.resets_session();
+                    return Ok(Open { lent, tidied });
+                }
                 None => continue,
             },
             Err(error) => error,
@@ -186,13 +240,30 @@ async fn begin_on_any(pool: &Connections, batch: String) -> Result<Open, Error> 
             tracing::debug!(%error, "a pooled connection was dead; taking another");
             continue;
         }
+        pool.answered();
         // The server may have begun the transaction and then refused the rest of the batch. A
         // rolled-back connection is as good as new, and cheaper than another.
-        if connection.execute("ROLLBACK").await.is_ok() {
+        if matches!(timeout_at(deadline, roll_back(lent)).await, Ok(Ok(()))) {
             drop(beginning.0.take());
         }
         return Err(error.into());
     }
+}
+
+/// sqlx counts a transaction as open that the pool itself has rolled back; a batch is then sent as
+/// it is.
+async fn begin_on(lent: &mut Lent, batch: SqlStr) -> Result<(), sqlx::Error> {
+    if PgTransactionManager::get_transaction_depth(lent) == 0 {
+        return PgTransactionManager::begin(lent, Some(batch)).await;
+    }
+    lent.execute(batch).await.map(drop)
+}
+
+async fn roll_back(lent: &mut Lent) -> Result<(), sqlx::Error> {
+    if PgTransactionManager::get_transaction_depth(lent) == 0 {
+        return lent.execute("ROLLBACK").await.map(drop);
+    }
+    PgTransactionManager::rollback(lent).await
 }
 
 /// A connection on which a transaction is being begun.
@@ -200,12 +271,12 @@ async fn begin_on_any(pool: &Connections, batch: String) -> Result<Open, Error> 
 /// sqlx (up to 0.9.0) takes a connection whose BEGIN was cancelled, or failed half-way, back into
 /// its pool, where the next borrower finds itself inside another tenant's transaction. So the
 /// connection is closed when this is dropped before the outcome is known.
-struct Beginning(Option<PoolConnection<Postgres>>);
+struct Beginning(Option<Lent>);
 
 impl Drop for Beginning {
     fn drop(&mut self) {
-        if let Some(connection) = &mut self.0 {
-            connection.close_on_drop();
+        if let Some(lent) = &mut self.0 {
+            lent.close_on_drop();
         }
     }
 }

@@ -11,6 +11,7 @@ use tenancy_core::TenantContext;
 
 use crate::{
     Error, ErrorKind,
+    error::is_no_transaction,
     session::{Open, Scope},
 };
 
@@ -52,17 +53,30 @@ impl TenantTx {
         &self.context
     }
 
-    /// Commits.
+    /// Commits, if all statements have succeeded.
     ///
-    /// A statement that failed has ended the transaction, and PostgreSQL then answers COMMIT with a
-    /// rollback that sqlx takes for success: do not ignore a statement's error, or undo it by a
-    /// [`savepoint`](Self::savepoint).
-    /// [`check_tenant_at_commit`](crate::TenantPoolOptions::check_tenant_at_commit) notices.
+    /// A statement that failed has ended the transaction, also where its error was ignored: undo it by
+    /// a [`savepoint`](Self::savepoint) to go on after it.
     ///
     /// # Errors
-    /// [`ErrorKind::SavepointOpen`] or [`ErrorKind::TenantLost`], both after a rollback, or what
-    /// the database says, such as a serialization failure.
+    /// [`ErrorKind::SavepointOpen`], [`ErrorKind::TenantLost`] or [`ErrorKind::TransactionFailed`],
+    /// all after a rollback, or what the database says, such as a serialization failure.
     pub async fn commit(mut self) -> Result<(), Error> {
+        self.check_end().await?;
+        match self.connection.commit_checked().await {
+            // A statement has ended the transaction.
+            Err(error) if is_no_transaction(&error) => Err(Error::new(ErrorKind::TenantLost)),
+            ended => Ok(ended?),
+        }
+    }
+
+    /// Commits a transaction whose only statement has succeeded.
+    pub(crate) async fn commit_one(mut self) -> Result<(), Error> {
+        self.check_end().await?;
+        Ok(self.connection.commit().await?)
+    }
+
+    async fn check_end(&mut self) -> Result<(), Error> {
         match PgTransactionManager::get_transaction_depth(&self.connection) {
             1 => {}
             // A savepoint was cancelled while it began: sqlx has rolled the transaction back.
@@ -72,18 +86,29 @@ impl TenantTx {
         if self.check_at_commit {
             self.check_tenant().await?;
         }
-        Ok(self.connection.commit().await?)
+        Ok(())
+    }
+
+    /// Ends a read-only transaction whose only statement has succeeded.
+    pub(crate) fn give_back(self) {
+        self.connection.give_back();
     }
 
     /// Rolls back, and returns when that is done. Dropping does the same without waiting.
     ///
     /// # Errors
     /// What the database says; the transaction is gone all the same.
-    pub async fn rollback(mut self) -> Result<(), Error> {
-        while PgTransactionManager::get_transaction_depth(&self.connection) > 0 {
-            PgTransactionManager::rollback(&mut self.connection).await?;
+    pub async fn rollback(self) -> Result<(), Error> {
+        match self.connection.rollback().await {
+            // A statement has ended the transaction: there is nothing left to undo.
+            Err(error) if is_no_transaction(&error) => Ok(()),
+            ended => Ok(ended?),
         }
-        Ok(())
+    }
+
+    /// The connection, to begin another transaction on it.
+    pub(crate) fn into_open(self) -> Open {
+        self.connection
     }
 
     /// Makes sure that the connection still carries the tenant this transaction was begun for.

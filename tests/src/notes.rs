@@ -324,6 +324,22 @@ pub async fn at_rest(pool: &impl fmt::Debug, connections: usize) -> anyhow::Resu
     Ok(())
 }
 
+/// Tries until it succeeds: a database that was out of reach is not asked again at once.
+///
+/// # Errors
+/// The last try's, when none has succeeded within 10 seconds.
+pub async fn comes_back<T, E>(mut attempt: impl AsyncFnMut() -> Result<T, E>) -> Result<T, E> {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        match attempt().await {
+            Err(_) if Instant::now() < deadline => {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
 /// An engine with the suites' rules over a directory, to be completed and built.
 ///
 /// # Errors

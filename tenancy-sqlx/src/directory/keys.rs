@@ -18,7 +18,7 @@ use super::{
     PgDirectory,
     write::{commit, record, refused},
 };
-use crate::session;
+use crate::{options::Timeouts, session};
 use many::Many;
 use rows::{KEY, key};
 use statements::{insert, locked, update};
@@ -147,7 +147,8 @@ impl KeyStore for PgDirectory {
         let keys: Vec<Uuid> = uses.iter().map(|(key, _)| key.as_uuid()).collect();
         let at: Vec<i64> = uses.iter().map(|(_, at)| at.as_unix_micros()).collect();
         // By the service's own login, whose process it is that keys are used in.
-        let mut tx = session::begin_batch(&self.app, "BEGIN".into())
+        let batch = session::nobodys_batch("BEGIN", &Timeouts::LOOK_UP);
+        let mut tx = session::begin(&self.app, batch)
             .await
             .map_err(StoreError::unavailable)?;
         sqlx::query(

@@ -19,22 +19,16 @@ impl PgDirectory {
     /// Begins a read-only transaction as a tenant.
     async fn read_as(&self, tenant: TenantId) -> Result<Open, DirectoryError> {
         let options = TxOptions::new().read_only();
-        session::begin(
-            &self.app,
-            scope(tenant),
-            None,
-            &options,
-            &Timeouts::default(),
-        )
-        .await
-        .map_err(DirectoryError::new)
+        let batch = scope(tenant).begin_batch(None, &options, &Timeouts::LOOK_UP);
+        session::begin(&self.app, batch)
+            .await
+            .map_err(DirectoryError::new)
     }
 
     /// Begins a read-only transaction as nobody: only functions that look names up answer.
     pub(super) async fn read_as_nobody(&self, pool: &Connections) -> Result<Open, DirectoryError> {
-        let begin = "BEGIN READ ONLY; SELECT set_config('tenancy.tenant_id', '', true), \
-             set_config('statement_timeout', '5000', true)";
-        session::begin_batch(pool, begin.to_owned())
+        let batch = session::nobodys_batch("BEGIN READ ONLY", &Timeouts::LOOK_UP);
+        session::begin(pool, batch)
             .await
             .map_err(DirectoryError::new)
     }

@@ -24,8 +24,8 @@ impl PgDirectory {
         let Some(registry) = &self.registry else {
             return self.write().await;
         };
-        let (options, timeouts) = (TxOptions::new(), Timeouts::default());
-        session::begin(registry, scope(tenant), None, &options, &timeouts)
+        let batch = scope(tenant).begin_batch(None, &TxOptions::new(), &Timeouts::CHANGE);
+        session::begin(registry, batch)
             .await
             .map_err(StoreError::unavailable)
     }
@@ -44,7 +44,7 @@ impl PgDirectory {
             };
             return Err(StoreError::new(StoreErrorKind::ReadOnly, message));
         };
-        session::begin_batch(system, "BEGIN".into())
+        session::begin(system, session::nobodys_batch("BEGIN", &Timeouts::CHANGE))
             .await
             .map_err(StoreError::unavailable)
     }
@@ -111,12 +111,17 @@ async fn is_bound(
     Ok(found.is_some())
 }
 
+/// A tenant's record, locked until the transaction ends.
+///
+/// No stronger than a change of the record needs: `FOR UPDATE` would wait for every open
+/// transaction that has written a row of the tenant, since the foreign key of that row holds the
+/// record's key.
 pub(super) async fn record(
     connection: &mut PgConnection,
     id: TenantId,
 ) -> Result<Tenant, StoreError> {
     let one = format!(
-        "SELECT {} FROM tenancy.tenants AS t WHERE t.id = $1 FOR UPDATE",
+        "SELECT {} FROM tenancy.tenants AS t WHERE t.id = $1 FOR NO KEY UPDATE",
         rows::TENANT
     );
     let row = sqlx::query(AssertSqlSafe(one))
@@ -255,6 +260,23 @@ impl DirectoryStore for PgDirectory {
 
     async fn put_project(&self, project: &Project) -> Result<(), StoreError> {
         let mut tx = self.write_as(project.tenant).await?;
+        // A project that keeps its slug keeps its keys. `DO UPDATE SET slug` would lock it as for a
+        // change of a key, and wait for every open transaction that refers to it.
+        let same_slug = sqlx::query(
+            "UPDATE tenancy.projects SET name = $4, archived = $5
+             WHERE tenant_id = $1 AND id = $2 AND slug = $3",
+        )
+        .bind(project.tenant.as_uuid())
+        .bind(project.id.as_uuid())
+        .bind(project.slug.as_str())
+        .bind(&project.name)
+        .bind(project.archived)
+        .execute(&mut *tx)
+        .await
+        .map_err(refused)?;
+        if same_slug.rows_affected() > 0 {
+            return commit(tx).await;
+        }
         sqlx::query(
             "INSERT INTO tenancy.projects (tenant_id, id, slug, name, archived)
              VALUES ($1, $2, $3, $4, $5)

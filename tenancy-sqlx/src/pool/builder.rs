@@ -3,19 +3,13 @@
 use std::{fmt, time::Duration};
 
 use sqlx::{
-    ConnectOptions as _, Executor as _,
+    ConnectOptions as _,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 use tenancy_core::Tenancy;
 
 use super::{Inner, TenantPool};
 use crate::{StartError, connections::Connections, options::Timeouts, self_check};
-
-/// What a connection is freed of when it comes back, where transactions can't: cursors held open,
-/// roles, settings, channels, advisory locks and temporary tables of the session. Prepared
-/// statements stay (`DISCARD ALL` would break sqlx's cache of them).
-const RESET_SESSION: &str = "CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET ALL; UNLISTEN *; \
-     SELECT pg_advisory_unlock_all(); DISCARD TEMP; DISCARD SEQUENCES";
 
 /// Options of a [`TenantPool`].
 #[must_use]
@@ -64,6 +58,8 @@ impl TenantPoolOptions {
     }
 
     /// How long to wait for a connection before the request is answered 503. Default: 5 s.
+    ///
+    /// While the database is out of reach, callers after the first [do not wait](TenantPool#outages).
     pub fn acquire_timeout(mut self, limit: Duration) -> Self {
         self.pool = self.pool.acquire_timeout(limit);
         self
@@ -141,13 +137,7 @@ impl TenantPoolOptions {
         if let Some(role) = &self.assumed_role {
             options = options.options([("role", role.as_str())]);
         }
-        let mut settings = self.pool;
-        if self.reset_session {
-            settings = settings.after_release(|connection, _| {
-                Box::pin(async move { connection.execute(RESET_SESSION).await.map(|_| true) })
-            });
-        }
-        let pool = Connections::open(settings, options)
+        let pool = Connections::open(self.pool, options, self.reset_session)
             .await
             .map_err(StartError::unreachable)?;
         let (watch, findings) = self_check::tenants(&pool, self.assumed_role.as_deref()).await?;

@@ -6,8 +6,19 @@ use crate::options::{Isolation, TxOptions};
 
 /// How often, and after which pauses, a transaction that lost against another is run again.
 ///
-/// The default is serializable isolation, 5 tries, and pauses of at most 10, 20, 40 and 80 ms, each
+/// The default is [serializable](Isolation::Serializable) isolation, 5 tries, and pauses of at most 10, 20, 40 and 80 ms, each
 /// cut by a random part so that two losers do not meet again.
+///
+/// Serializable transactions are opt-in: whoever hands over this policy chooses them, and no other
+/// transaction is one. They may lose against another tenant's; see
+/// [there](Isolation::Serializable). Where running again after a deadlock is all that is wanted:
+///
+/// ```
+/// use tenancy_sqlx::{RetryPolicy, TxOptions};
+///
+/// let after_deadlocks = RetryPolicy::new().options(TxOptions::new());
+/// # let _ = after_deadlocks;
+/// ```
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct RetryPolicy {
@@ -64,12 +75,18 @@ pub(super) struct Retries {
 }
 
 impl Retries {
+    /// Whether there is another try, which then counts as begun.
+    pub(super) fn next(&mut self) -> bool {
+        let left = self.left > 0;
+        self.left = self.left.saturating_sub(1);
+        left
+    }
+
     /// Waits before the next try; `false` if there is none.
     pub(super) async fn wait(&mut self) -> bool {
-        if self.left == 0 {
+        if !self.next() {
             return false;
         }
-        self.left -= 1;
         // The low bits of a UUIDv7 are random enough to keep two losers apart.
         let random = u32::try_from(uuid::Uuid::now_v7().as_u128() & 0xffff).unwrap_or(0);
         tokio::time::sleep(self.pause * random / 0x1_0000).await;

@@ -8,7 +8,7 @@ use tenancy_sqlx::{
     PgAuditSink, StartErrorKind,
     danger::{self, AcrossError, SystemPool},
 };
-use tenancy_tests::notes::{self, Notes, on_every_server, sqlstate};
+use tenancy_tests::notes::{self, Notes, PASSWORD, on_every_server, sqlstate};
 
 fn engine(notes: &Notes, sink: Arc<dyn AuditSink>) -> anyhow::Result<Tenancy> {
     Ok(notes::builder(notes.directory.clone())?
@@ -84,19 +84,92 @@ async fn without_a_reason_or_a_durable_trail_nothing_is_read() -> anyhow::Result
     .await
 }
 
+/// D24: a pool that was made with another login is refused at start.
 #[tokio::test]
-async fn the_services_login_can_not_do_it() -> anyhow::Result<()> {
+async fn only_the_system_login_can_do_it() -> anyhow::Result<()> {
     on_every_server(async |notes| {
-        let impostor = SystemPool::connect_with(notes.app_options()).await;
-        let kind = impostor.err().map(|error| error.kind());
-        assert_eq!(kind, Some(StartErrorKind::WrongLogin));
+        let name = notes.database.name();
+        let (member, stranger) = (format!("{name}_operator"), format!("{name}_stranger"));
+        notes
+            .as_admin(&format!(
+                "CREATE ROLE {member} LOGIN PASSWORD '{PASSWORD}' IN ROLE tenancy_system;
+                 CREATE ROLE {stranger} LOGIN PASSWORD '{PASSWORD}' IN ROLE tenancy_app"
+            ))
+            .await?;
+        let options = |login: &str| notes.database.options_as(login, Some(PASSWORD));
+        let outcome = async {
+            for (login, options) in [
+                ("tenancy_app", notes.app_options()),
+                (stranger.as_str(), options(&stranger)),
+                ("superuser", notes.database.admin_options()),
+            ] {
+                let refused = SystemPool::connect_with(options).await.map(drop);
+                let error = refused.expect_err(login);
+                assert_eq!(error.kind(), StartErrorKind::WrongLogin, "{login}");
+                let said = error.to_string();
+                assert!(
+                    said.contains("connect the system pool as `tenancy_system`"),
+                    "{said}"
+                );
+                assert!(login == "superuser" || said.contains(login), "{said}");
+            }
+            let operators = SystemPool::connect_with(options(&member)).await?;
+            let tenancy = engine(notes, Arc::new(PgAuditSink::new(&operators)))?;
+            let mut all =
+                danger::across_tenants(&tenancy, &operators, UserId::new(), "test").await?;
+            assert_eq!(all.fetch_all("SELECT FROM notes").await?.len(), 8);
+            drop(all);
+            operators.close().await;
+            anyhow::Ok(())
+        }
+        .await;
+        notes
+            .as_admin(&format!("DROP ROLE {member}; DROP ROLE {stranger}"))
+            .await?;
+        outcome
+    })
+    .await
+}
 
-        // Even on a connection of its own, row security shows nothing.
-        let mut nothing = notes.app().await?;
-        assert_eq!(nothing.fetch_all("SELECT FROM notes").await?.len(), 0);
-        let taken = nothing.execute("SET ROLE tenancy_system").await;
-        assert_eq!(sqlstate(taken), "42501");
-        Ok(())
+/// D24: what an operator's statements change about the session does not reach the next borrower.
+#[tokio::test]
+async fn the_next_borrower_finds_the_system_login_as_it_was() -> anyhow::Result<()> {
+    on_every_server(async |notes| {
+        let tenancy = engine(notes, Arc::new(PgAuditSink::new(&notes.system)))?;
+        let role = format!("{}_clerk", notes.database.name());
+        notes
+            .as_admin(&format!(
+                "CREATE ROLE {role}; GRANT {role} TO tenancy_system"
+            ))
+            .await?;
+        let left = async {
+            // More often than the pool has connections, so that each is met again.
+            for leave in ["", "SET ROLE", "SET search_path ="]
+                .into_iter()
+                .cycle()
+                .take(24)
+            {
+                let mut all =
+                    danger::across_tenants(&tenancy, &notes.system, UserId::new(), "test").await?;
+                let (user, path): (String, String) =
+                    sqlx::query_as("SELECT current_user::text, current_setting('search_path')")
+                        .fetch_one(&mut *all)
+                        .await?;
+                assert_eq!(
+                    (user.as_str(), path.contains(&role)),
+                    ("tenancy_system", false)
+                );
+                if !leave.is_empty() {
+                    let leave = format!("{leave} {role}");
+                    all.execute(AssertSqlSafe(leave)).await?;
+                }
+                all.commit().await?;
+            }
+            anyhow::Ok(())
+        }
+        .await;
+        notes.as_admin(&format!("DROP ROLE {role}")).await?;
+        left
     })
     .await
 }

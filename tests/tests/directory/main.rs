@@ -10,6 +10,7 @@ mod registry;
 mod revocations;
 mod staleness;
 mod successors;
+mod waiting;
 
 use tenancy_core::{
     Admission, Admitted, Clock as _, Refusal, RouteNeeds, SystemClock, Tenancy, TenantContext,

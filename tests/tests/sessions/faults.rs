@@ -7,7 +7,7 @@ use tenancy_core::RefusalKind;
 use tenancy_sqlx::{ErrorKind, TenantPool, TenantPoolOptions, TxOptions};
 use tenancy_tests::{
     DelayProxy,
-    notes::{Notes, at_rest, on_every_server, sqlstate},
+    notes::{Notes, at_rest, comes_back, on_every_server, sqlstate},
 };
 
 const PATIENCE: Duration = Duration::from_millis(400);
@@ -90,7 +90,7 @@ async fn a_server_that_refuses_is_unavailable_and_comes_back() -> anyhow::Result
         assert!(pool.ready().await.is_err());
 
         proxy.refuse(false);
-        pool.ready().await?;
+        comes_back(async || pool.ready().await).await?;
         open_all(notes, &pool).await
     })
     .await
@@ -104,6 +104,7 @@ async fn a_network_that_swallows_packets_is_unavailable_and_comes_back() -> anyh
         is_unavailable(notes, &pool).await?;
 
         proxy.resume();
+        comes_back(async || pool.ready().await).await?;
         open_all(notes, &pool).await
     })
     .await
@@ -120,6 +121,7 @@ async fn a_server_without_connections_to_spare_is_unavailable() -> anyhow::Resul
         is_unavailable(notes, &pool).await?;
 
         notes.as_admin(&limit(-1)).await?;
+        comes_back(async || pool.ready().await).await?;
         open_all(notes, &pool).await
     })
     .await

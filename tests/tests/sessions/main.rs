@@ -3,7 +3,10 @@
 
 mod cost;
 mod faults;
+mod ignored;
 mod options;
+mod outages;
+mod releases;
 mod residue;
 mod retry;
 mod savepoints;

@@ -42,7 +42,8 @@ pub(super) async fn locked(
     id: KeyId,
 ) -> Result<ApiKey, StoreError> {
     let one = format!(
-        "SELECT {KEY} FROM tenancy.api_keys AS k WHERE k.tenant_id = $1 AND k.id = $2 FOR UPDATE"
+        "SELECT {KEY} FROM tenancy.api_keys AS k
+         WHERE k.tenant_id = $1 AND k.id = $2 FOR NO KEY UPDATE"
     );
     let row = sqlx::query(AssertSqlSafe(one))
         .bind(tenant.as_uuid())

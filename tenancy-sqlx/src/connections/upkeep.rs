@@ -1,0 +1,108 @@
+//! What is done to a connection that comes back, before it is lent again.
+
+use std::time::Duration;
+
+use sqlx::{
+    Connection as _, Executor as _, PgConnection,
+    postgres::{PgPoolOptions, PgTransactionManager},
+};
+use sqlx_core::transaction::TransactionManager as _;
+
+use crate::error::is_failed_transaction;
+
+/// What a connection is freed of, where transactions can't: cursors held open, roles, settings,
+/// channels, advisory locks and temporary tables of the session. Prepared statements stay
+/// (`DISCARD ALL` would break sqlx's cache of them).
+macro_rules! reset_session {
+    () => {
+        "CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET ALL; UNLISTEN *; \
+         SELECT pg_advisory_unlock_all(); DISCARD TEMP; DISCARD SEQUENCES"
+    };
+}
+
+/// Statements that end what is left of a transaction and, where that is wanted, of a session.
+struct Endings {
+    /// Outside of a transaction.
+    outside: &'static str,
+    /// In a transaction. The first statement of this one fails in a transaction that has failed,
+    /// and the server then passes over the rest.
+    healthy: &'static str,
+    /// In a transaction that has failed.
+    failed: &'static str,
+}
+
+const ROLLBACK: Endings = Endings {
+    outside: "",
+    healthy: "SELECT; ROLLBACK",
+    failed: "ROLLBACK",
+};
+
+const ROLLBACK_AND_RESET: Endings = Endings {
+    outside: reset_session!(),
+    healthy: concat!("SELECT; ROLLBACK; ", reset_session!()),
+    failed: concat!("ROLLBACK; ", reset_session!()),
+};
+
+/// Has the connections of a pool tidied up when they come back.
+pub(super) fn kept_up(settings: PgPoolOptions, reset_session: bool) -> PgPoolOptions {
+    let endings = if reset_session {
+        &ROLLBACK_AND_RESET
+    } else {
+        &ROLLBACK
+    };
+    let limit = settings.get_acquire_timeout();
+    settings.after_release(move |connection, _| {
+        Box::pin(async move { tidied(connection, endings, limit).await.map(|()| true) })
+    })
+}
+
+/// An error has the pool close the connection.
+async fn tidied(
+    connection: &mut PgConnection,
+    endings: &Endings,
+    limit: Duration,
+) -> Result<(), sqlx::Error> {
+    match tokio::time::timeout(limit, tidy(connection, endings)).await {
+        Ok(done) => done,
+        Err(_) => Err(sqlx::Error::PoolTimedOut),
+    }
+}
+
+/// Ends the transaction that the connection may be in.
+///
+/// A transaction that has failed may have failed because a statement that sqlx keeps prepared no
+/// longer fits its table. That statement would fail for every later borrower, so all are forgotten.
+///
+/// sqlx counts the transaction as open afterwards. That count goes down by statements only, and
+/// [`session`](crate::session) knows it.
+async fn tidy(connection: &mut PgConnection, endings: &Endings) -> Result<(), sqlx::Error> {
+    let depth = PgTransactionManager::get_transaction_depth(connection);
+    let mut stale = false;
+    let mut end = endings.healthy;
+    if depth > 1 {
+        // A savepoint was left open, and what failed in it can't be told from outside.
+        stale = true;
+        while PgTransactionManager::get_transaction_depth(connection) > 0 {
+            PgTransactionManager::start_rollback(connection);
+        }
+    }
+    if depth != 1 {
+        end = endings.outside;
+    }
+    let ended = match end {
+        "" => Ok(()),
+        end => connection.execute(end).await.map(drop),
+    };
+    match ended {
+        Ok(()) => {}
+        Err(error) if is_failed_transaction(&error) => {
+            stale = true;
+            connection.execute(endings.failed).await?;
+        }
+        Err(error) => return Err(error),
+    }
+    if stale {
+        connection.clear_cached_statements().await?;
+    }
+    Ok(())
+}
