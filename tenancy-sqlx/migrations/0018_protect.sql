@@ -491,6 +491,15 @@ BEGIN
             USING ERRCODE = 'object_not_in_prerequisite_state',
             HINT = 'A table belongs to tenants or to all; keep what is common in a table of its own.';
     END IF;
+    -- What a view reads as a superuser, row security does not cover.
+    IF relation.relkind IN ('v', 'm') AND relation.relowner <> quote_ident(tenancy.role_name('owner'))::regrole
+        AND pg_has_role(relation.relowner, 'USAGE')
+    THEN
+        EXECUTE format('ALTER %s %s OWNER TO %I',
+            CASE relation.relkind WHEN 'v' THEN 'VIEW' ELSE 'MATERIALIZED VIEW' END, target,
+            tenancy.role_name('owner'));
+        SELECT * INTO STRICT relation FROM pg_class WHERE oid = target;
+    END IF;
     -- Sharing is reading.
     EXECUTE format('REVOKE INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER%s ON %s FROM PUBLIC, %I',
         CASE WHEN current_setting('server_version_num')::int >= 170000 THEN ', MAINTAIN' ELSE '' END,

@@ -362,3 +362,59 @@ async fn a_database_with_data_is_adopted_as_the_readme_says() -> anyhow::Result<
     }
     Ok(())
 }
+
+/// A lock that somebody holds for longer than a statement waits, as the server tells it.
+#[tokio::test]
+async fn an_installation_that_waits_in_vain_tries_again_and_then_says_why() -> anyhow::Result<()> {
+    for server in Server::all().await? {
+        for (failures, succeeds) in [(2, true), (1000, false)] {
+            let database = server.database(&Template::empty()).await?;
+            let roles = own_roles("");
+            let mut admin = database.admin().await?;
+            // A sequence counts on although each try is rolled back.
+            let fail = format!(
+                "CREATE SEQUENCE tries;
+                 CREATE FUNCTION fail() RETURNS event_trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+                 BEGIN
+                     IF nextval('public.tries') <= {failures} THEN
+                         RAISE EXCEPTION 'canceling statement due to lock timeout'
+                             USING ERRCODE = 'lock_not_available';
+                     END IF;
+                 END $$;
+                 CREATE EVENT TRIGGER fail ON ddl_command_start EXECUTE FUNCTION fail()"
+            );
+            admin.execute(AssertSqlSafe(fail)).await?;
+            let installed = installs(&database, &roles).await;
+            let tries: i64 = sqlx::query_scalar("SELECT last_value FROM tries")
+                .fetch_one(&mut admin)
+                .await?;
+            if succeeds {
+                installed?;
+                serves_two_tenants(&database, &roles).await?;
+                assert!(tries > failures);
+            } else {
+                let told = installed.unwrap_err().to_string();
+                assert!(told.contains("pg_stat_activity"), "{told}");
+                assert_eq!(tries, 4);
+                // The roles went with the transaction that would have made them.
+                installs_nothing(&mut admin, &roles).await?;
+            }
+            admin.close().await?;
+            database.close().await?;
+            if succeeds {
+                remove(&server, &roles).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn installs_nothing(admin: &mut PgConnection, roles: &Roles) -> anyhow::Result<()> {
+    let role: Option<String> =
+        sqlx::query_scalar("SELECT rolname::text FROM pg_roles WHERE rolname = $1")
+            .bind(&roles.app)
+            .fetch_optional(admin)
+            .await?;
+    anyhow::ensure!(role.is_none(), "{role:?} is there");
+    Ok(())
+}

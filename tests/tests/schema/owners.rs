@@ -40,9 +40,11 @@ const BY_HAND: &str = "SET LOCAL ROLE tenancy_owner;
 const SQL: [&str; 4] = [LETTERS, READERS, INDEX, BY_HAND];
 
 fn write(folder: &Path, numbers: std::ops::Range<usize>) -> anyhow::Result<()> {
-    for number in numbers {
-        let file = folder.join(format!("202601010000{number:02}_app.sql"));
-        fs::write(file, SQL[number])?;
+    for (number, sql) in SQL.iter().enumerate() {
+        if numbers.contains(&number) {
+            let file = folder.join(format!("202601010000{number:02}_app.sql"));
+            fs::write(file, sql)?;
+        }
     }
     Ok(())
 }

@@ -29,12 +29,24 @@ async fn has(admin: &mut PgConnection, role: &str, password: &str) -> anyhow::Re
     Ok(select.fetch_one(admin).await?)
 }
 
-async fn both_set(
+fn with_passwords(installer: Installer, [app, system, registry, audit]: &[String; 4]) -> Installer {
+    installer
+        .passwords(app, system)
+        .registry_password(registry)
+        .audit_password(audit)
+}
+
+async fn all_set(
     admin: &mut PgConnection,
     roles: &Roles,
-    [app, system]: &[String; 2],
+    [app, system, registry, audit]: &[String; 4],
 ) -> anyhow::Result<()> {
-    for (role, password) in [(&roles.app, app), (&roles.system, system)] {
+    for (role, password) in [
+        (&roles.app, app),
+        (&roles.system, system),
+        (&roles.registry, registry),
+        (&roles.audit, audit),
+    ] {
         anyhow::ensure!(
             has(admin, role, password).await?,
             "{role} has another password"
@@ -57,13 +69,12 @@ async fn they_are_set_and_no_statement_that_is_logged_has_them() -> anyhow::Resu
         }
         for _ in 0..2 {
             let before = logwatch::seen().lines;
-            let passwords = [own_password(), own_password()];
-            let installer = Installer::new().roles(roles.clone());
-            let installer = installer.passwords(&passwords[0], &passwords[1]);
+            let passwords = std::array::from_fn(|_| own_password());
+            let installer = with_passwords(Installer::new().roles(roles.clone()), &passwords);
             installer.run_on(&mut logged, &MIGRATIONS).await?;
             // Whatever had a password in it would have ended the process.
             assert!(logwatch::seen().lines > before, "no statement was logged");
-            both_set(&mut admin, &roles, &passwords).await?;
+            all_set(&mut admin, &roles, &passwords).await?;
         }
         logged.close().await?;
         admin.close().await?;
@@ -78,9 +89,8 @@ async fn they_are_set_by_a_migrator_that_has_them_in_its_text() -> anyhow::Resul
     for server in Server::all().await? {
         let database = server.database(&Template::empty()).await?;
         let roles = own_roles("");
-        let passwords = [own_password(), own_password()];
-        let installer = Installer::new().roles(roles.clone());
-        let installer = installer.passwords(&passwords[0], &passwords[1]);
+        let passwords = std::array::from_fn(|_| own_password());
+        let installer = with_passwords(Installer::new().roles(roles.clone()), &passwords);
         let mut admin = database.admin().await?;
         admin.execute("SET password_encryption = 'md5'").await?;
         let merged = installer.merged(&Migrator {
@@ -88,7 +98,7 @@ async fn they_are_set_by_a_migrator_that_has_them_in_its_text() -> anyhow::Resul
             ..Migrator::DEFAULT
         });
         merged.run_direct(None, &mut admin, false).await?;
-        both_set(&mut admin, &roles, &passwords).await?;
+        all_set(&mut admin, &roles, &passwords).await?;
         admin.close().await?;
         database.close().await?;
         remove(&server, &roles).await?;
@@ -112,8 +122,8 @@ async fn the_error_of_somebody_who_may_not_set_them_has_none() -> anyhow::Result
             .options_as(&stranger, Some(PASSWORD))
             .connect()
             .await?;
-        let passwords = [own_password(), own_password()];
-        let installer = installer.passwords(&passwords[0], &passwords[1]);
+        let passwords = std::array::from_fn(|_| own_password());
+        let installer = with_passwords(installer, &passwords);
         let error = installer
             .run_on(&mut connection, &MIGRATIONS)
             .await
