@@ -31,8 +31,10 @@ const PAST: Duration = Duration::from_micros(1);
 /// suspended tenant's ten thousand streams ask the directory one after the other.
 ///
 /// # What it costs
-/// While nothing changes, a look reads three counters. It asks the directory nothing and takes no
-/// connection; asking what has changed is shared by all watches and requests of the engine.
+/// While nothing changes, a look reads a few counters. It asks the directory nothing and takes no
+/// connection; asking what has changed is shared by all watches and requests of the engine. Once in
+/// [`max_cache_age`](crate::TenancyBuilder::max_cache_age) (default: 60 s) the context is decided
+/// about again, because of changes that nobody told of.
 ///
 /// # When the directory is down
 /// A stream goes on, and is ended as [`Unavailable`](RefusalKind::Unavailable) only when its
@@ -194,14 +196,15 @@ impl ContextWatch {
     fn still_holds(&mut self) -> bool {
         let engine = self.context.tenancy();
         let inner = engine.inner();
-        let now = inner.clock.now();
+        let now = engine.now();
         engine.poll_if_due(now);
         let heard = inner.feed.heard_until();
-        let unchanged = self.stamp == Some(inner.stamps.of(self.context.tenant_id()));
-        if unchanged && inner.feed.is_recent(heard, now) {
+        let holds = self.stamp == Some(inner.stamps.of(self.context.tenant_id()))
+            && inner.max_age.allows(self.context.read_at(), now);
+        if holds && inner.feed.is_recent(heard, now) {
             self.held_at = heard;
         }
-        unchanged
+        holds
             && inner.feed.is_recent(self.held_at, now)
             && self.context.principal().holds_at(now)
             && (inner.epochs).admit(self.context.principal(), self.context.tenant_id())
