@@ -5,7 +5,7 @@ use std::fmt;
 use sqlx::{AssertSqlSafe, PgPool, Row as _};
 
 /// The schema version this crate needs; see `tenancy.schema_version()`.
-pub(crate) const SCHEMA_VERSION: i32 = 2;
+pub(crate) const SCHEMA_VERSION: i32 = 3;
 
 /// Why a pool can't be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,6 +9,7 @@ mod notify;
 mod revocations;
 mod staleness;
 mod successors;
+mod unseen;
 
 use tenancy_core::{
     Admission, Admitted, Clock as _, Refusal, RouteNeeds, SystemClock, Tenancy, TenantContext,
