@@ -1,9 +1,15 @@
 -- The feed where no session of ours writes: logical replication, `session_replication_role`, a
 -- database that was restored or has another in its place.
 
--- Which database this is: the cluster, the database in it, and the timeline, which is another one
--- after a restore to a point in time and after a standby has taken over. Transaction ids mean
--- something within one of these alone. What a server does not tell is `?`.
+-- In the order in which a change of the registry takes them: a service may be at work.
+LOCK TABLE tenancy.tenants, tenancy.domains, tenancy.external_ids, tenancy.memberships,
+    tenancy.roles, tenancy.projects, tenancy.project_memberships, tenancy.api_keys,
+    tenancy.generations, tenancy.token_epochs IN SHARE ROW EXCLUSIVE MODE;
+
+-- Which feed this is: the cluster, the database in it, the table, and the timeline. A restored dump
+-- has another table at least. After a restore to a point in time, and after a standby has taken over,
+-- the timeline is another one. Transaction ids mean something within one of these alone. What a
+-- server does not tell is `?`.
 CREATE FUNCTION tenancy.feed_origin() RETURNS text
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
@@ -21,8 +27,9 @@ BEGIN
             ELSE left(pg_walfile_name(pg_current_wal_lsn()), 8) END;
     EXCEPTION WHEN OTHERS THEN NULL;
     END;
-    RETURN format('%s/%s/%s', cluster,
-        (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()), timeline);
+    RETURN format('%s/%s/%s/%s', cluster,
+        (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()),
+        'tenancy.generations'::regclass::oid, timeline);
 END
 $$;
 
@@ -120,7 +127,8 @@ BEGIN
         WHERE NOT t.tgisinternal AND t.tgenabled <> 'A' AND t.tgfoid IN (
             'tenancy.on_registry_change()'::regprocedure, 'tenancy.tell_change()'::regprocedure,
             'tenancy.stamp_generation()'::regprocedure, 'tenancy.stamp_epoch()'::regprocedure)
-        ORDER BY t.tgrelid, t.tgname
+        -- As a change of the registry takes the tables, lest both wait for each other.
+        ORDER BY t.tgfoid <> 'tenancy.on_registry_change()'::regprocedure, t.tgrelid, t.tgname
     LOOP
         EXECUTE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER %I', found.registry, found.name);
     END LOOP;
@@ -128,8 +136,8 @@ END
 $$;
 SELECT tenancy.arm_triggers();
 
--- Tells everything anew where this database is another than the one in which the feed was last based,
--- or has stamps from the future; else does nothing. Runs with each installation, and is to be run as
+-- Tells everything anew where this feed is another than the one that was last based here, or has
+-- stamps from the future; else does nothing. Runs with each installation, and is to be run as
 -- the owner role after a restore without one. Returns whether it has.
 --
 -- Generations become milliseconds since 1970, which is beyond any that the former database can have
