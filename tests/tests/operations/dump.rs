@@ -14,12 +14,15 @@ async fn a_dump_is_restored_where_the_roles_were_not_and_isolates_as_before() ->
     };
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("notes.dump");
-    programs::dump(&notes.database.admin_options(), &file)?;
+    programs::dump(&notes.database.admin_options(), &file).await?;
     for server in bare().await? {
         let admin = server.admin_options();
         run(&admin, "CREATE DATABASE notes").await?;
         let target = admin.clone().database("notes");
-        let refused = programs::restore(&target, &file).unwrap_err().to_string();
+        let refused = programs::restore(&target, &file, &[])
+            .await
+            .unwrap_err()
+            .to_string();
         assert!(
             refused.contains("role \"tenancy_owner\" does not exist"),
             "{refused}"
@@ -28,8 +31,8 @@ async fn a_dump_is_restored_where_the_roles_were_not_and_isolates_as_before() ->
         // What came before the error is there; the next attempt starts from nothing.
         run(&admin, "DROP DATABASE notes").await?;
         run(&admin, "CREATE DATABASE notes").await?;
-        programs::copy_roles(&notes.database.admin_options(), &admin)?;
-        programs::restore(&target, &file)?;
+        programs::copy_roles(&notes.database.admin_options(), &admin).await?;
+        programs::restore(&target, &file, &[]).await?;
         let mut connection = target.clone().connect().await?;
         Installer::new()
             .run_on(&mut connection, &MIGRATIONS)

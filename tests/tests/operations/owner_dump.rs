@@ -23,7 +23,9 @@ async fn the_owners_dump_is_complete_and_the_services_lacks_every_protected_row(
     let backup = admin.clone().username("backup");
     let as_owner = "--role=tenancy_owner";
     // pg_dump switches row security off, and PostgreSQL refuses to show less than there is.
-    let refused = programs::run("pg_dump", &backup, &[as_owner, database]).unwrap_err();
+    let refused = programs::run("pg_dump", &backup, &[as_owner, database])
+        .await
+        .unwrap_err();
     assert!(
         refused
             .to_string()
@@ -31,7 +33,7 @@ async fn the_owners_dump_is_complete_and_the_services_lacks_every_protected_row(
         "{refused}"
     );
     let policies = "--enable-row-security";
-    let complete = programs::run("pg_dump", &backup, &[as_owner, policies, database])?;
+    let complete = programs::run("pg_dump", &backup, &[as_owner, policies, database]).await?;
     assert_eq!(notes_in(&complete), 8);
     for tenant in [&notes.acme, &notes.globex] {
         let id = tenant.id.to_string();
@@ -44,20 +46,24 @@ async fn the_owners_dump_is_complete_and_the_services_lacks_every_protected_row(
     // The service's login: refused where it would be asked for the whole database or without the
     // flag, and with it a dump that looks like one and has nobody's rows.
     let app = admin.clone().username("tenancy_app");
-    let refused = programs::run("pg_dump", &app, &[policies, database]).unwrap_err();
+    let refused = programs::run("pg_dump", &app, &[policies, database])
+        .await
+        .unwrap_err();
     assert!(
         refused.to_string().contains("permission denied"),
         "{refused}"
     );
     let table = "--table=notes";
-    let refused = programs::run("pg_dump", &app, &[table, database]).unwrap_err();
+    let refused = programs::run("pg_dump", &app, &[table, database])
+        .await
+        .unwrap_err();
     assert!(
         refused
             .to_string()
             .contains("affected by row-level security policy"),
         "{refused}"
     );
-    let partial = programs::run("pg_dump", &app, &[table, policies, database])?;
+    let partial = programs::run("pg_dump", &app, &[table, policies, database]).await?;
     assert!(partial.contains("COPY public.notes"));
     assert_eq!(notes_in(&partial), 0);
     Ok(())

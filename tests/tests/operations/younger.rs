@@ -23,7 +23,7 @@ async fn a_service_goes_on_over_a_younger_server_and_forgets_what_was_lost() -> 
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("notes.dump");
     let original = notes.database.admin_options();
-    programs::dump(&original, &file)?;
+    programs::dump(&original, &file).await?;
     // After the dump: lost with the server.
     let carol = UserId::new();
     let membership = Membership::new(notes.acme.id, carol, SystemRole::Viewer.name());
@@ -38,13 +38,13 @@ async fn a_service_goes_on_over_a_younger_server_and_forgets_what_was_lost() -> 
 
         let admin = server.admin_options();
         let target = admin.clone().database(notes.database.name());
-        programs::copy_roles(&original, &admin)?;
+        programs::copy_roles(&original, &admin).await?;
         run(
             &admin,
             &format!("CREATE DATABASE {}", notes.database.name()),
         )
         .await?;
-        programs::restore(&target, &file)?;
+        programs::restore(&target, &file, &[]).await?;
         proxy.redirect((target.get_host(), target.get_port()))?;
         proxy.cut();
 
@@ -85,7 +85,7 @@ async fn a_service_goes_on_over_its_database_restored_in_place() -> anyhow::Resu
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("notes.dump");
     let original = notes.database.admin_options();
-    programs::dump(&original, &file)?;
+    programs::dump(&original, &file).await?;
     let carol = UserId::new();
     let membership = Membership::new(notes.acme.id, carol, SystemRole::Viewer.name());
     notes.directory.put_membership(&membership).await?;
@@ -94,16 +94,8 @@ async fn a_service_goes_on_over_its_database_restored_in_place() -> anyhow::Resu
         service.will_answer(user, "acme", (200, "")).await?;
     }
 
-    let path = file.to_str().unwrap_or_default();
-    let arguments = [
-        "--clean",
-        "--if-exists",
-        "--exit-on-error",
-        "--dbname",
-        notes.database.name(),
-        path,
-    ];
-    programs::run("pg_restore", &original, &arguments)?;
+    let in_place = ["--clean", "--if-exists"];
+    programs::restore(&original, &file, &in_place).await?;
     service
         .will_answer(carol, "acme", (404, "not-a-member"))
         .await?;
