@@ -27,8 +27,10 @@ const PAST: Duration = Duration::from_micros(1);
 /// the moment its credential expires. So a change made in this process is noticed within one poll
 /// interval, and one made in another process within
 /// [`max_staleness`](crate::Tenancy::max_staleness) (default: 5 s), plus the time the directory
-/// takes to answer. Watches are not woken by a change, but look at evenly spread moments: a
-/// suspended tenant's ten thousand streams ask the directory one after the other.
+/// takes to answer; one that nobody told of, within
+/// [`max_cache_age`](crate::Tenancy::max_cache_age) (default: 60 s). Watches are not woken by a
+/// change, but look at evenly spread moments: a suspended tenant's ten thousand streams ask the
+/// directory one after the other.
 ///
 /// # What it costs
 /// While nothing changes, a look reads a few counters. It asks the directory nothing and takes no
