@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 
 use crate::{
     Actor, ContextWatch, Generation, PermissionId, PermissionSet, Principal, ProjectId, Refusal,
-    RefusalKind, RoleName, SettingsError, Tenancy, Tenant, TenantId, UserId,
+    RefusalKind, RoleName, SettingsError, Tenancy, Tenant, TenantId, Timestamp, UserId,
 };
 
 /// One tenant, one principal, and what it may do: the only key to the tenant's data.
@@ -33,6 +33,8 @@ pub(crate) struct Parts {
     pub(crate) role: Option<RoleName>,
     pub(crate) project: Option<ProjectId>,
     pub(crate) permissions: PermissionSet,
+    /// When the oldest answer of the directory that this rests on began to be read.
+    pub(crate) read_at: Timestamp,
 }
 
 impl TenantContext {
@@ -66,6 +68,10 @@ impl TenantContext {
 
     pub(crate) fn principal_arc(&self) -> &Arc<Principal> {
         &self.parts.principal
+    }
+
+    pub(crate) fn read_at(&self) -> Timestamp {
+        self.parts.read_at
     }
 
     /// The user who acts, if it is one.

@@ -109,6 +109,9 @@ pub struct FeedPage {
     pub changed: Vec<(TenantId, Generation)>,
     /// The epochs that were raised; without a cursor, all there are.
     pub epochs: Vec<(TokensOf, Epoch)>,
+    /// Which database tells this, if there can be another in its place one day. A cursor means
+    /// something to the one alone that gave it.
+    pub origin: String,
 }
 
 impl FeedPage {
@@ -123,7 +126,15 @@ impl FeedPage {
             cursor,
             changed,
             epochs,
+            origin: String::new(),
         }
+    }
+
+    /// The same, told by this database.
+    #[must_use]
+    pub fn told_by(mut self, origin: impl Into<String>) -> Self {
+        self.origin = origin.into();
+        self
     }
 }
 
@@ -136,7 +147,9 @@ pub trait GenerationFeed: Send + Sync {
     /// # Security
     /// No change may be lost: one that becomes visible after this call must be reported by a call
     /// with the returned cursor, however long its transaction had been open. Reporting a change
-    /// again is allowed. Cursors never decrease; one that does drops everything that is cached.
+    /// again is allowed. Cursors never decrease. One that does drops everything that is cached, and so
+    /// does an [`origin`](FeedPage::origin) that is another one: the directory was restored, or another
+    /// took its place. It is then asked again without a cursor.
     ///
     /// # Errors
     /// A [`DirectoryError`] if the store did not answer; never for what is not there.

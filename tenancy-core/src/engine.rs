@@ -11,6 +11,7 @@ mod feed;
 mod fill;
 mod keys;
 mod noted;
+mod present;
 mod refused;
 mod remembered;
 mod watch;
@@ -30,7 +31,7 @@ use crate::{
     Reach, Refusal, RefusalKind, RequestView, RoleTable, RouteNeeds, Tenant, TenantContext,
     TenantId, TenantKey, UserId,
     audit::Sampler,
-    cache::{Lookup, Stamps},
+    cache::{Lookup, MaxAge, Stamps},
     plan::Plans,
 };
 use epochs::Epochs;
@@ -38,6 +39,7 @@ use facts::{Caller, Facts, Presented};
 use feed::Feed;
 use fill::{ProjectAccess, ProjectKey};
 use keys::Keys;
+use present::Latest;
 use refused::RefusalCounts;
 use remembered::Remembered;
 
@@ -84,6 +86,8 @@ pub(crate) struct Inner {
     feed: Feed,
     epochs: Epochs,
     stamps: Stamps,
+    max_age: MaxAge,
+    latest: Latest,
     tenants: Lookup<TenantKey, Arc<Tenant>>,
     memberships: Lookup<(TenantId, UserId), Arc<Membership>>,
     roles: Lookup<TenantId, Arc<RoleTable>>,
@@ -103,7 +107,7 @@ impl Tenancy {
     ///
     /// Adapters call this; applications use an adapter's layer.
     pub fn admit(&self, request: &dyn RequestView, needs: RouteNeeds) -> Admission {
-        let now = self.inner.clock.now();
+        let now = self.now();
         self.poll_if_due(now);
         self.write_uses_if_due(now);
         let facts = Facts::read(&self.inner, request, needs);
@@ -227,6 +231,13 @@ impl Tenancy {
     #[must_use]
     pub fn max_staleness(&self) -> Duration {
         self.inner.feed.max_staleness()
+    }
+
+    /// The longest time for which this process believes what the directory has said, whatever it
+    /// hears of changes; see [`TenancyBuilder::max_cache_age`].
+    #[must_use]
+    pub fn max_cache_age(&self) -> Duration {
+        self.inner.max_age.as_duration()
     }
 
     /// The application's permissions.

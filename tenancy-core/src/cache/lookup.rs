@@ -4,7 +4,10 @@ use std::{fmt, future::Future, hash::Hash, time::Duration};
 
 use quick_cache::{Equivalent, sync::Cache};
 
-use super::{Stamp, flights::Flights};
+use super::{
+    MaxAge, Stamp,
+    flights::{Flights, Work},
+};
 use crate::{DirectoryError, Timestamp};
 
 /// How long "there is none" is believed at most; the key may come to exist without a change
@@ -14,7 +17,8 @@ pub(crate) type NegativeTtl = Duration;
 /// What a cache can say at once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Probe<V> {
-    Found(V),
+    /// A value, and the moment at which it began to be read.
+    Found(V, Timestamp),
     Absent,
     Unknown,
 }
@@ -22,8 +26,12 @@ pub(crate) enum Probe<V> {
 #[derive(Debug, Clone)]
 struct Entry<V> {
     stamp: Stamp,
+    read_at: Timestamp,
     value: V,
 }
+
+/// What a load tells, and when it began.
+type Told<V> = (Timestamp, Result<Option<V>, DirectoryError>);
 
 /// A bounded cache of look-ups in a directory.
 ///
@@ -31,20 +39,22 @@ struct Entry<V> {
 /// random keys can't push out what is known to exist. An error is never kept.
 pub(crate) struct Lookup<K, V: Clone> {
     found: Cache<K, Entry<V>>,
-    absent: Cache<K, Entry<Timestamp>>,
+    absent: Cache<K, Entry<()>>,
     /// Loads by the stamp they began under: a load that began under an older one is not joined,
     /// because it may have read what has changed.
-    flights: Flights<(K, Stamp), Result<Option<V>, DirectoryError>>,
+    flights: Flights<(K, Stamp), Told<V>>,
     negative_ttl: NegativeTtl,
+    max_age: MaxAge,
 }
 
 impl<K: Eq + Hash + Clone, V: Clone + Send + Sync + 'static> Lookup<K, V> {
-    pub(crate) fn new(capacity: usize, negative_ttl: NegativeTtl) -> Self {
+    pub(crate) fn new(capacity: usize, negative_ttl: NegativeTtl, max_age: MaxAge) -> Self {
         Self {
             found: Cache::new(capacity),
             absent: Cache::new((capacity / 8).clamp(16, 4096)),
             flights: Flights::new(),
-            negative_ttl,
+            negative_ttl: negative_ttl.min(max_age.as_duration()),
+            max_age,
         }
     }
 
@@ -61,13 +71,14 @@ impl<K: Eq + Hash + Clone, V: Clone + Send + Sync + 'static> Lookup<K, V> {
     {
         if let Some(entry) = self.found.get(key)
             && entry.stamp == stamp(&entry.value)
+            && self.max_age.allows(entry.read_at, now)
         {
-            return Probe::Found(entry.value);
+            return Probe::Found(entry.value, entry.read_at);
         }
         if let Some(entry) = self.absent.get(key)
             && entry.stamp == absent_stamp()
-            && now >= entry.value
-            && now.since(entry.value) < self.negative_ttl
+            && now >= entry.read_at
+            && now.since(entry.read_at) < self.negative_ttl
         {
             return Probe::Absent;
         }
@@ -90,7 +101,13 @@ impl<K: Eq + Hash + Clone, V: Clone + Send + Sync + 'static> Lookup<K, V> {
         L: Future<Output = Result<Option<V>, DirectoryError>> + Send + 'static,
     {
         let flight = (key, before);
-        let answer = self.flights.join(&flight, || Box::pin(load())).await;
+        let begin = || {
+            let load = load();
+            let told = async move { (now, load.await) };
+            Box::pin(told) as Work<Told<V>>
+        };
+        // As old as the load is, whoever joins it later.
+        let (read_at, answer) = self.flights.join(&flight, begin).await;
         let (key, _) = flight;
         match &answer {
             Ok(Some(value)) => {
@@ -100,6 +117,7 @@ impl<K: Eq + Hash + Clone, V: Clone + Send + Sync + 'static> Lookup<K, V> {
                         key,
                         Entry {
                             stamp,
+                            read_at,
                             value: value.clone(),
                         },
                     );
@@ -111,7 +129,8 @@ impl<K: Eq + Hash + Clone, V: Clone + Send + Sync + 'static> Lookup<K, V> {
                     key,
                     Entry {
                         stamp: before,
-                        value: now,
+                        read_at,
+                        value: (),
                     },
                 );
             }
@@ -138,6 +157,7 @@ mod tests {
     use crate::{TenantId, cache::Stamps};
 
     const TTL: Duration = Duration::from_secs(5);
+    const MAX_AGE: Duration = Duration::from_secs(60);
 
     struct Fixture {
         cache: Arc<Lookup<TenantId, u32>>,
@@ -149,7 +169,7 @@ mod tests {
     impl Fixture {
         fn new() -> Self {
             Self {
-                cache: Arc::new(Lookup::new(100, TTL)),
+                cache: Arc::new(Lookup::new(100, TTL, MaxAge::new(MAX_AGE))),
                 stamps: Arc::new(Stamps::new()),
                 loads: Arc::default(),
                 now: Timestamp::from_unix_seconds(1_000),
@@ -202,6 +222,39 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_value_is_believed_until_it_is_too_old() {
+        let mut f = Fixture::new();
+        let (key, read_at) = (TenantId::new(), f.now);
+        f.load(key, async { Ok(Some(1)) }).await.unwrap();
+        f.now = read_at + MAX_AGE - Duration::from_micros(1);
+        assert_eq!(f.probe(key), Probe::Found(1, read_at));
+        f.now = read_at + MAX_AGE;
+        assert_eq!(f.probe(key), Probe::Unknown);
+    }
+
+    #[tokio::test]
+    async fn whoever_joins_a_load_late_makes_its_answer_no_younger() {
+        let mut f = Fixture::new();
+        let (key, began) = (TenantId::new(), f.now);
+        let (go, gate) = tokio::sync::oneshot::channel::<()>();
+        let stamp = f.stamps.of(key);
+        let (cache, later) = (Arc::clone(&f.cache), began + Duration::from_secs(9));
+        let keep = |_: &u32| Some(stamp);
+        let first = cache.load(key, stamp, keep, began, || async move {
+            let _ = gate.await;
+            Ok(Some(1))
+        });
+        let second = cache.load(key, stamp, keep, later, || async { Ok(Some(2)) });
+        let open = async {
+            let _ = go.send(());
+        };
+        let (first, second, ()) = futures_util::join!(first, second, open);
+        assert_eq!((first.unwrap(), second.unwrap()), (Some(1), Some(1)));
+        f.now = later;
+        assert_eq!(f.probe(key), Probe::Found(1, began));
+    }
+
+    #[tokio::test]
     async fn a_value_loaded_while_its_tenant_changed_is_not_believed() {
         let f = Fixture::new();
         let key = TenantId::new();
@@ -243,7 +296,7 @@ mod tests {
         let answers = callers.await;
         assert!(answers.into_iter().all(|a| a.unwrap() == Some(7)));
         assert_eq!(f.loads.load(Ordering::SeqCst), 1);
-        assert_eq!(f.probe(key), Probe::Found(7));
+        assert_eq!(f.probe(key), Probe::Found(7, f.now));
     }
 
     #[tokio::test]
@@ -271,7 +324,7 @@ mod tests {
         for _ in 0..10_000 {
             f.load(TenantId::new(), async { Ok(None) }).await.unwrap();
         }
-        assert_eq!(f.probe(known), Probe::Found(1));
+        assert_eq!(f.probe(known), Probe::Found(1, f.now));
         assert!(f.cache.absent.len() <= 64, "{}", f.cache.absent.len());
     }
 }

@@ -101,7 +101,7 @@ pub(super) async fn settle(
 ) -> Result<Admitted, Unsettled> {
     let mut fills = Fills::default();
     for _ in 0..MAX_LOADS {
-        let now = engine.inner().clock.now();
+        let now = engine.now();
         if let Some(miss) = miss.take() {
             let credential = match &facts.presented {
                 Presented::OwnedText(text) => Some(Credential::new(text)),
@@ -111,7 +111,7 @@ pub(super) async fn settle(
                 return Err(Unsettled::Failed(unavailable(&error)));
             }
         }
-        match engine.decide(facts, &fills, engine.inner().clock.now()) {
+        match engine.decide(facts, &fills, engine.now()) {
             Ok(admitted) => return Ok(admitted),
             Err(Stop::Refused(refused)) => return Err(Unsettled::Refused(refused)),
             Err(Stop::Miss(next)) => miss = Some(next),

@@ -3,16 +3,19 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    Inner, Tenancy, epochs::Epochs, feed::Feed, keys::Keys, refused::RefusalCounts,
-    remembered::Remembered,
+    Inner, Tenancy, epochs::Epochs, feed::Feed, keys::Keys, present::Latest,
+    refused::RefusalCounts, remembered::Remembered,
 };
 use crate::{
     AuditSink, Authenticator, Clock, ConfigError, CorsPolicy, Directory, DirectoryStore,
     Identification, PermissionRegistry, PlanBook, RoleTable, SystemClock, TracingAuditSink,
     audit::Sampler,
-    cache::{Lookup, Stamps},
+    cache::{Lookup, MaxAge, Stamps},
     key::ApiKeys,
 };
+
+/// How long what a directory has said is believed, unless the builder is told otherwise.
+const MAX_CACHE_AGE: Duration = Duration::from_secs(60);
 
 /// Builds a [`Tenancy`].
 #[must_use]
@@ -31,6 +34,7 @@ pub struct TenancyBuilder {
     negative_ttl: Duration,
     poll_interval: Duration,
     max_staleness: Duration,
+    max_cache_age: Option<Duration>,
 }
 
 impl TenancyBuilder {
@@ -50,6 +54,7 @@ impl TenancyBuilder {
             negative_ttl: Duration::from_secs(5),
             poll_interval: Duration::from_secs(1),
             max_staleness: Duration::from_secs(5),
+            max_cache_age: None,
         }
     }
 
@@ -140,12 +145,30 @@ impl TenancyBuilder {
         self
     }
 
+    /// The longest time for which what a directory has said is believed, whatever the feed says.
+    /// Default: 60 s, or twice [`max_staleness`](Self::max_staleness) if that is more.
+    ///
+    /// The feed tells what has changed, and so does the directory's own record of changes. This bounds
+    /// what neither heard of: a change made with the triggers switched off, a database that was
+    /// restored in place, a replica that lies. A cached tenant, membership, role, project or API key,
+    /// "there is none", and an admission that rests on any of them count no more after it, and every
+    /// epoch is read again within it. A stream that is [watched](crate::TenantContext::watch) is
+    /// decided about again as often.
+    ///
+    /// It costs look-ups: each tenant and member in use is read once in this time, also where
+    /// nothing changes. With very many in use at once, raise it.
+    pub fn max_cache_age(mut self, bound: Duration) -> Self {
+        self.max_cache_age = Some(bound);
+        self
+    }
+
     /// Builds the engine.
     ///
     /// # Errors
     /// A [`ConfigError`] that says what is wrong and what to do: no authenticator, a rule of
     /// identification that can't apply, an origin that can't be allowed, a plan that permits what
-    /// there is not, a staleness bound shorter than two polls.
+    /// there is not, a staleness bound shorter than two polls, a cache age shorter than twice
+    /// the staleness bound.
     pub fn build(self) -> Result<Tenancy, ConfigError> {
         if self.authenticators.is_empty() && self.keys.is_none() {
             return Err(ConfigError::new(
@@ -161,6 +184,16 @@ impl TenancyBuilder {
                 self.max_staleness, self.poll_interval
             )));
         }
+        let twice_stale = self.max_staleness.saturating_mul(2);
+        let max_cache_age = (self.max_cache_age).unwrap_or(MAX_CACHE_AGE.max(twice_stale));
+        if max_cache_age < twice_stale {
+            return Err(ConfigError::new(format!(
+                "a cache age of {max_cache_age:?} at most is too short for a staleness bound of {:?}; \
+                 give `max_cache_age` at least twice that, or lower `max_staleness`",
+                self.max_staleness
+            )));
+        }
+        let max_age = MaxAge::new(max_cache_age);
         if self.cache_capacity == 0 {
             return Err(ConfigError::new("the cache capacity must be at least 1"));
         }
@@ -187,6 +220,7 @@ impl TenancyBuilder {
                 keys.checked()?,
                 self.cache_capacity,
                 self.negative_ttl,
+                max_age,
             )?),
             None => None,
         };
@@ -203,12 +237,14 @@ impl TenancyBuilder {
             audit: self.audit,
             clock: self.clock,
             feed: Feed::new(self.poll_interval, self.max_staleness),
-            epochs: Epochs::new(),
+            epochs: Epochs::new(max_cache_age, self.max_staleness),
+            max_age,
+            latest: Latest::new(),
             stamps: Stamps::new(),
-            tenants: Lookup::new(self.cache_capacity, self.negative_ttl),
-            memberships: Lookup::new(self.cache_capacity, self.negative_ttl),
-            roles: Lookup::new(self.cache_capacity, self.negative_ttl),
-            projects: Lookup::new(self.cache_capacity, self.negative_ttl),
+            tenants: Lookup::new(self.cache_capacity, self.negative_ttl, max_age),
+            memberships: Lookup::new(self.cache_capacity, self.negative_ttl, max_age),
+            roles: Lookup::new(self.cache_capacity, self.negative_ttl, max_age),
+            projects: Lookup::new(self.cache_capacity, self.negative_ttl, max_age),
             remembered: Remembered::new(self.cache_capacity),
             sampler: Sampler::new(),
             refusals: RefusalCounts::default(),

@@ -129,7 +129,7 @@ impl Tenancy {
                 return CorsAnswer::Ready(CorsDecision::Refused(refusal));
             }
         };
-        let now = self.inner().clock.now();
+        let now = self.now();
         self.poll_if_due(now);
         let facts = Facts::of_page(page);
         match self.decide(&facts, &Fills::default(), now) {

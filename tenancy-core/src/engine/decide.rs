@@ -13,7 +13,7 @@ mod look;
 mod page;
 mod stop;
 
-use std::sync::Arc;
+use std::{cell::Cell, sync::Arc};
 
 pub(super) use stop::Stop;
 use stop::{Step, refuse};
@@ -43,6 +43,7 @@ impl Tenancy {
             facts,
             fills,
             now,
+            read_at: Cell::new(fills.began().unwrap_or(now)),
         };
         decision.readable_page()?;
         let before = self.inner().stamps.of_any();
@@ -82,6 +83,8 @@ struct Decision<'a> {
     facts: &'a Facts<'a>,
     fills: &'a Fills,
     now: Timestamp,
+    /// When the oldest answer began to be read, of those that were used.
+    read_at: Cell<Timestamp>,
 }
 
 impl Decision<'_> {
@@ -106,11 +109,14 @@ impl Decision<'_> {
         };
         let stamps = &self.engine.stamps;
         let known = || match self.engine.remembered.get(asking, stamps) {
-            Some(parts) => Probe::Found(parts),
-            None => Probe::Unknown,
+            Some(parts) if self.engine.max_age.allows(parts.read_at, self.now) => {
+                let read_at = parts.read_at;
+                Probe::Found(parts, read_at)
+            }
+            _ => Probe::Unknown,
         };
         match self.cached(known)? {
-            Probe::Found(parts) => Ok(Some(parts)),
+            Probe::Found(parts, _) => Ok(Some(parts)),
             Probe::Absent | Probe::Unknown => Ok(None),
         }
     }
@@ -251,6 +257,7 @@ impl Decision<'_> {
             principal,
             project: project.map(|access| access.project.id),
             permissions,
+            read_at: self.read_at.get(),
         })
     }
 

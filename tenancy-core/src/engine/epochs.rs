@@ -6,6 +6,7 @@ use std::{
         Arc, PoisonError, RwLock,
         atomic::{AtomicI64, Ordering},
     },
+    time::Duration,
 };
 
 use super::{
@@ -25,14 +26,54 @@ pub(super) struct Epochs {
     /// The newest of all, in microseconds.
     newest: AtomicI64,
     known: RwLock<HashMap<TokensOf, Epoch>>,
+    /// When all that there are began to be read; long ago before the first time.
+    read_at: AtomicI64,
+    max_age: Duration,
+    max_staleness: Duration,
+    /// Held by who reads them all while nobody waits for it.
+    pub(super) reading: tokio::sync::Mutex<()>,
 }
 
 impl Epochs {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(max_age: Duration, max_staleness: Duration) -> Self {
         Self {
             newest: AtomicI64::new(Epoch::NONE.as_timestamp().as_unix_micros()),
             known: RwLock::default(),
+            read_at: AtomicI64::new(i64::MIN),
+            max_age,
+            max_staleness,
+            reading: tokio::sync::Mutex::default(),
         }
+    }
+
+    /// Whether all should be read again, at leisure.
+    pub(super) fn are_due(&self, now: Timestamp) -> bool {
+        self.older_than(self.max_age / 2, now)
+    }
+
+    /// Whether all have to be read again before news may be believed: news is believed for as long as
+    /// the staleness bound, and then they would be too old.
+    pub(super) fn are_overdue(&self, now: Timestamp) -> bool {
+        self.older_than(self.max_age.saturating_sub(self.max_staleness), now)
+    }
+
+    fn older_than(&self, age: Duration, now: Timestamp) -> bool {
+        let read_at = Timestamp::from_unix_micros(self.read_at.load(Ordering::Acquire));
+        // A clock that was set back says nothing about how old they are.
+        read_at > now || now.since(read_at) >= age
+    }
+
+    /// Takes in all that there are, as they were read from this moment on.
+    pub(super) fn replenish(&self, all: Vec<(TokensOf, Epoch)>, began: Timestamp) {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        let news = |(of, epoch): &(TokensOf, Epoch)| known.get(of).is_none_or(|had| had < epoch);
+        let news: Vec<_> = all.into_iter().filter(news).collect();
+        drop(known);
+        if !news.is_empty() {
+            self.raise(news);
+        }
+        self.read_at
+            .store(began.as_unix_micros(), Ordering::Release);
     }
 
     /// Takes in news. An epoch never moves back.

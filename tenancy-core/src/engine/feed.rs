@@ -38,10 +38,26 @@ pub(super) struct Feed {
 
 #[derive(Debug, Default)]
 struct State {
-    cursor: Option<FeedCursor>,
+    seen: Option<Seen>,
     /// What the last page told, so that news told again does not drop caches again.
     told: HashMap<TenantId, Generation>,
     failed_at: Option<Timestamp>,
+}
+
+/// How far the last poll has come, and with whom.
+#[derive(Debug)]
+struct Seen {
+    cursor: FeedCursor,
+    origin: String,
+}
+
+/// What a poll was told.
+struct News {
+    page: FeedPage,
+    /// Whether this is the first page of a directory, and not the next after the last.
+    anew: bool,
+    /// Whether the page has every epoch there is.
+    whole: bool,
 }
 
 impl Feed {
@@ -124,7 +140,13 @@ impl Tenancy {
                 let Ok(mut state) = engine.inner().feed.state.try_lock() else {
                     return;
                 };
-                if let Err(error) = engine.poll(&mut state).await {
+                let polled = engine.poll(&mut state).await;
+                drop(state);
+                let done = match polled {
+                    Ok(()) => engine.reread_epochs_if_due().await,
+                    failed => failed,
+                };
+                if let Err(error) = done {
                     tracing::warn!(%error, "could not ask what has changed");
                 }
             });
@@ -163,35 +185,41 @@ impl Tenancy {
         let inner = self.inner();
         let heard = inner.feed.heard_until.load(Ordering::Acquire);
         let began = inner.clock.now();
-        let limit = match state.cursor {
-            Some(_) => POLL_TIMEOUT,
-            None => FIRST_POLL_TIMEOUT,
+        let whole = inner.epochs.are_overdue(began);
+        let limit = match state.seen {
+            Some(_) if !whole => POLL_TIMEOUT,
+            _ => FIRST_POLL_TIMEOUT,
         };
-        let asked = tokio::time::timeout(limit, self.news(state.cursor)).await;
-        let timed_out = || DirectoryError::new("it did not answer in time");
-        let page = match asked.map_err(|_| timed_out()).flatten() {
-            Ok(page) => page,
+        let asked = in_time(limit, self.news(state.seen.as_ref(), whole)).await;
+        let news = match asked {
+            Ok(news) => news,
             Err(error) => {
                 state.failed_at = Some(inner.clock.now());
                 return Err(error);
             }
         };
-        let goes_back = |seen: FeedCursor| page.cursor.0 < seen.0;
-        if state.cursor.is_none_or(goes_back) {
+        if news.anew {
             // What was loaded before the first answer may have changed unnoticed; and a directory
-            // that was restored counts anew.
+            // that was restored, or has another in its place, counts anew.
             state.told.clear();
             inner.stamps.drop_all();
         }
-        inner.epochs.raise(page.epochs);
-        let told: HashMap<_, _> = page.changed.into_iter().collect();
+        if news.whole {
+            inner.epochs.replenish(news.page.epochs, began);
+        } else {
+            inner.epochs.raise(news.page.epochs);
+        }
+        let told: HashMap<_, _> = news.page.changed.into_iter().collect();
         for (tenant, generation) in &told {
             if state.told.get(tenant) != Some(generation) {
                 inner.stamps.drop_tenant(*tenant);
             }
         }
         state.told = told;
-        state.cursor = Some(page.cursor);
+        state.seen = Some(Seen {
+            cursor: news.page.cursor,
+            origin: news.page.origin,
+        });
         state.failed_at = None;
         // Stored after the drops: whoever sees the new moment also sees the new stamps. Not stored if
         // the news was held for too old meanwhile: then the next request asks.
@@ -201,13 +229,61 @@ impl Tenancy {
         Ok(())
     }
 
-    /// What is new since a cursor; of a directory that counts anew, everything.
-    async fn news(&self, cursor: Option<FeedCursor>) -> Result<FeedPage, DirectoryError> {
+    /// What is new since a poll before; of a directory that counts anew, everything. With every epoch
+    /// there is if they are wanted `whole`.
+    async fn news(&self, seen: Option<&Seen>, whole: bool) -> Result<News, DirectoryError> {
         let directory = &self.inner().directory;
-        let page = directory.changes_since(cursor).await?;
-        match cursor {
-            Some(seen) if page.cursor.0 < seen.0 => directory.changes_since(None).await,
-            _ => Ok(page),
+        let everything = async || directory.changes_since(None).await;
+        let anew = |page| News {
+            page,
+            anew: true,
+            whole: true,
+        };
+        let Some(seen) = seen else {
+            return Ok(anew(everything().await?));
+        };
+        let mut page = directory.changes_since(Some(seen.cursor)).await?;
+        if page.cursor.0 < seen.cursor.0 || page.origin != seen.origin {
+            tracing::warn!(
+                before = seen.origin,
+                now = page.origin,
+                "the directory counts anew; everything that is cached is read again"
+            );
+            return Ok(anew(everything().await?));
         }
+        if whole {
+            page.epochs = everything().await?.epochs;
+        }
+        Ok(News {
+            page,
+            anew: false,
+            whole,
+        })
     }
+
+    /// Reads every epoch again if it is time for it, and nobody does so already: whoever polls later
+    /// then need not wait for it.
+    async fn reread_epochs_if_due(&self) -> Result<(), DirectoryError> {
+        let inner = self.inner();
+        let began = inner.clock.now();
+        if !inner.epochs.are_due(began) {
+            return Ok(());
+        }
+        let Ok(_reading) = inner.epochs.reading.try_lock() else {
+            return Ok(());
+        };
+        let page = in_time(FIRST_POLL_TIMEOUT, inner.directory.changes_since(None)).await?;
+        inner.epochs.replenish(page.epochs, began);
+        Ok(())
+    }
+}
+
+async fn in_time<T>(
+    limit: Duration,
+    asked: impl Future<Output = Result<T, DirectoryError>>,
+) -> Result<T, DirectoryError> {
+    let timed_out = |_| DirectoryError::new("it did not answer in time");
+    tokio::time::timeout(limit, asked)
+        .await
+        .map_err(timed_out)?
 }

@@ -46,6 +46,8 @@ pub(crate) struct ProjectAccess {
 /// What was loaded for one request.
 #[derive(Debug, Default)]
 pub(super) struct Fills {
+    /// When the first of it began to be loaded.
+    began: Option<Timestamp>,
     feed_answered: Option<bool>,
     verdicts: Vec<(usize, Arc<Principal>)>,
     rejected: Option<(usize, crate::Rejection)>,
@@ -89,6 +91,11 @@ impl Fills {
     /// If it did not, nothing cached is used, and everything is asked for.
     pub(super) fn feed_answered(&self) -> Option<bool> {
         self.feed_answered
+    }
+
+    /// When the first thing began to be loaded, if anything was.
+    pub(super) fn began(&self) -> Option<Timestamp> {
+        self.began
     }
 
     pub(super) fn verdict(&self, index: usize) -> Option<Verdict> {
@@ -174,6 +181,7 @@ impl Tenancy {
         fills: &mut Fills,
         now: Timestamp,
     ) -> Result<(), FillError> {
+        fills.began.get_or_insert(now);
         match miss {
             Miss::Feed => {
                 let polled = self.poll_if_stale(now).await;

@@ -20,7 +20,7 @@ use uses::Uses;
 use super::Tenancy;
 use crate::{
     ConfigError, DirectoryError, Rejection, Timestamp,
-    cache::Lookup,
+    cache::{Lookup, MaxAge},
     key::{ApiKeys, KeyMatch, KeyName, KnownKey, PresentedKey, reason},
 };
 
@@ -38,6 +38,7 @@ impl Keys {
         config: ApiKeys,
         capacity: usize,
         negative_ttl: Duration,
+        max_age: MaxAge,
     ) -> Result<Self, ConfigError> {
         Ok(Self {
             #[cfg(feature = "argon2")]
@@ -45,7 +46,7 @@ impl Keys {
                 Some(imported) => Some(Imported::new(imported.clone(), capacity)?),
                 None => None,
             },
-            known: Lookup::new(capacity, negative_ttl),
+            known: Lookup::new(capacity, negative_ttl, max_age),
             config,
             uses: Uses::default(),
         })

@@ -27,12 +27,16 @@ const PAST: Duration = Duration::from_micros(1);
 /// the moment its credential expires. So a change made in this process is noticed within one poll
 /// interval, and one made in another process within
 /// [`max_staleness`](crate::Tenancy::max_staleness) (default: 5 s), plus the time the directory
-/// takes to answer. Watches are not woken by a change, but look at evenly spread moments: a
-/// suspended tenant's ten thousand streams ask the directory one after the other.
+/// takes to answer; one that nobody told of, within
+/// [`max_cache_age`](crate::Tenancy::max_cache_age) (default: 60 s). Watches are not woken by a
+/// change, but look at evenly spread moments: a suspended tenant's ten thousand streams ask the
+/// directory one after the other.
 ///
 /// # What it costs
-/// While nothing changes, a look reads three counters. It asks the directory nothing and takes no
-/// connection; asking what has changed is shared by all watches and requests of the engine.
+/// While nothing changes, a look reads a few counters. It asks the directory nothing and takes no
+/// connection; asking what has changed is shared by all watches and requests of the engine. Once in
+/// [`max_cache_age`](crate::TenancyBuilder::max_cache_age) (default: 60 s) the context is decided
+/// about again, because of changes that nobody told of.
 ///
 /// # When the directory is down
 /// A stream goes on, and is ended as [`Unavailable`](RefusalKind::Unavailable) only when its
@@ -194,14 +198,15 @@ impl ContextWatch {
     fn still_holds(&mut self) -> bool {
         let engine = self.context.tenancy();
         let inner = engine.inner();
-        let now = inner.clock.now();
+        let now = engine.now();
         engine.poll_if_due(now);
         let heard = inner.feed.heard_until();
-        let unchanged = self.stamp == Some(inner.stamps.of(self.context.tenant_id()));
-        if unchanged && inner.feed.is_recent(heard, now) {
+        let holds = self.stamp == Some(inner.stamps.of(self.context.tenant_id()))
+            && inner.max_age.allows(self.context.read_at(), now);
+        if holds && inner.feed.is_recent(heard, now) {
             self.held_at = heard;
         }
-        unchanged
+        holds
             && inner.feed.is_recent(self.held_at, now)
             && self.context.principal().holds_at(now)
             && (inner.epochs).admit(self.context.principal(), self.context.tenant_id())

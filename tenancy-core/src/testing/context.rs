@@ -86,6 +86,7 @@ impl ContextBuilder {
             role: Some(self.role),
             project: self.project,
             permissions: mask.effective(),
+            read_at: self.engine.clock().now(),
         };
         TenantContext::new(self.engine, Arc::new(parts), None)
     }

@@ -46,6 +46,9 @@ struct Inner {
     directory: MemoryDirectory,
     down: AtomicBool,
     silent: AtomicBool,
+    only_news: AtomicBool,
+    hides_news: AtomicBool,
+    whole_pages: AtomicUsize,
     holds_writes: AtomicBool,
     open: watch::Sender<bool>,
     /// How far the feed's cursors lie behind the directory's.
@@ -53,6 +56,7 @@ struct Inner {
     /// The number of the question whose answer is held back.
     held: watch::Sender<Option<usize>>,
     news_held: watch::Sender<bool>,
+    origin: watch::Sender<String>,
     questions: AtomicUsize,
     uses_written: AtomicUsize,
 }
@@ -65,11 +69,15 @@ impl SwitchedDirectory {
             directory,
             down: AtomicBool::new(false),
             silent: AtomicBool::new(false),
+            only_news: AtomicBool::new(false),
+            hides_news: AtomicBool::new(false),
+            whole_pages: AtomicUsize::new(0),
             holds_writes: AtomicBool::new(false),
             open: watch::Sender::new(true),
             behind: AtomicU64::new(0),
             held: watch::Sender::new(None),
             news_held: watch::Sender::new(false),
+            origin: watch::Sender::new(String::new()),
             questions: AtomicUsize::new(0),
             uses_written: AtomicUsize::new(0),
         }))
@@ -89,6 +97,28 @@ impl SwitchedDirectory {
     /// Whether the feed alone is answered by an error.
     pub fn silence_feed(&self, silent: bool) {
         self.0.silent.store(silent, Ordering::Relaxed);
+    }
+
+    /// Whether every question is answered by an error, and the feed as ever.
+    pub fn fail_questions(&self, fail: bool) {
+        self.0.only_news.store(fail, Ordering::Relaxed);
+    }
+
+    /// Whether the feed says that nothing has changed, whatever has: as for a change that no trigger
+    /// saw. Asked without a cursor it tells every epoch all the same.
+    pub fn hide_news(&self, hide: bool) {
+        self.0.hides_news.store(hide, Ordering::Relaxed);
+    }
+
+    /// How often the feed was asked without a cursor, and so for every epoch.
+    #[must_use]
+    pub fn whole_pages(&self) -> usize {
+        self.0.whole_pages.load(Ordering::Relaxed)
+    }
+
+    /// From now on another directory answers the feed, which counts its changes from where it likes.
+    pub fn move_to(&self, origin: &str) {
+        self.0.origin.send_replace(origin.to_owned());
     }
 
     /// Whether what the feed says is held back: it is looked up, and told once this is false again.
@@ -149,7 +179,11 @@ impl SwitchedDirectory {
         F: AsyncFnOnce(&MemoryDirectory) -> Result<T, DirectoryError>,
     {
         let number = self.0.questions.fetch_add(1, Ordering::SeqCst);
-        let answer = look_up(self.passed().await?).await;
+        let directory = self.passed().await?;
+        if self.0.only_news.load(Ordering::Relaxed) {
+            return Err(DirectoryError::new(OUTAGE));
+        }
+        let answer = look_up(directory).await;
         let mut held = self.0.held.subscribe();
         let _ = held.wait_for(|held| *held != Some(number)).await;
         answer
@@ -235,10 +269,18 @@ impl GenerationFeed for SwitchedDirectory {
         if self.0.silent.load(Ordering::Relaxed) {
             return Err(DirectoryError::new(OUTAGE));
         }
+        if cursor.is_none() {
+            self.0.whole_pages.fetch_add(1, Ordering::Relaxed);
+        }
         let behind = self.0.behind.load(Ordering::SeqCst);
         let cursor = cursor.map(|FeedCursor(seen)| FeedCursor(seen.saturating_add(behind)));
         let mut page = self.passed().await?.changes_since(cursor).await?;
         page.cursor.0 = page.cursor.0.saturating_sub(behind);
+        page.origin.clone_from(&self.0.origin.borrow());
+        if cursor.is_some() && self.0.hides_news.load(Ordering::Relaxed) {
+            page.changed.clear();
+            page.epochs.clear();
+        }
         let mut held = self.0.news_held.subscribe();
         let _ = held.wait_for(|held| !held).await;
         Ok(page)

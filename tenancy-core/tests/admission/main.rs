@@ -6,6 +6,7 @@
     reason = "helpers of tests fail as tests do"
 )]
 
+mod ages;
 mod caches;
 mod contexts;
 mod cors;

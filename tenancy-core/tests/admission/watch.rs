@@ -35,7 +35,13 @@ async fn world_with(clock: Arc<dyn Clock>) -> World {
         .key(key())
         .build()
         .unwrap();
-    World::with(|builder| builder.authenticator(tokens).clock(clock)).await
+    // Longer than any test: `ages.rs` is about what is too old.
+    let hour = Duration::from_secs(3600);
+    World::with(|builder| {
+        let builder = builder.authenticator(tokens).clock(clock);
+        builder.max_cache_age(hour)
+    })
+    .await
 }
 
 pub(crate) async fn world() -> World {

@@ -194,17 +194,17 @@ impl GenerationFeed for PgDirectory {
         // One statement, and so one view of the database: the cursor is as old as all of it.
         let read = sqlx::query(
             "SELECT cursor, tenant_id, generation, NULL::text AS kind, NULL::text AS subject,
-                 NULL::bigint AS valid_after
+                 NULL::bigint AS valid_after, (SELECT tenancy.feed_origin()) AS origin
              FROM tenancy.changes_since($1)
              UNION ALL
              SELECT NULL, NULL, NULL, kind, subject,
-                 (extract(epoch FROM valid_after) * 1000000)::bigint
+                 (extract(epoch FROM valid_after) * 1000000)::bigint, NULL
              FROM tenancy.epochs_since($1)",
         )
         .bind(since)
         .fetch_all(&mut *reading)
         .await;
-        let mut cursor = None;
+        let mut told = None;
         let (mut changed, mut epochs) = (Vec::new(), Vec::new());
         for row in &read.map_err(DirectoryError::new)? {
             let Some(next) = row
@@ -214,7 +214,10 @@ impl GenerationFeed for PgDirectory {
                 epochs.extend(epochs::told(row)?);
                 continue;
             };
-            cursor = Some(u64::try_from(next).map_err(DirectoryError::new)?);
+            if told.is_none() {
+                let cursor = u64::try_from(next).map_err(DirectoryError::new)?;
+                told = Some((FeedCursor(cursor), rows::text(row, "origin")?));
+            }
             let tenant: Option<sqlx::types::Uuid> =
                 row.try_get("tenant_id").map_err(DirectoryError::new)?;
             if let Some(tenant) = tenant {
@@ -222,8 +225,8 @@ impl GenerationFeed for PgDirectory {
                 changed.push((TenantId::from_uuid(tenant), generation));
             }
         }
-        let cursor = cursor
-            .ok_or_else(|| DirectoryError::new("the feed told nothing, not even its cursor"))?;
-        Ok(FeedPage::new(FeedCursor(cursor), changed, epochs))
+        let (cursor, origin) =
+            told.ok_or_else(|| DirectoryError::new("the feed told nothing, not even its cursor"))?;
+        Ok(FeedPage::new(cursor, changed, epochs).told_by(origin))
     }
 }

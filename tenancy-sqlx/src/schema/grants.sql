@@ -122,7 +122,7 @@ BEGIN
         'tenancy.acts_as_owner(), tenancy.first_tenant(), tenancy.last_tenant(), '
         'tenancy.first_project(), tenancy.last_project(), '
         'tenancy.policy_column(oid, name[]), tenancy.scope_columns(oid), '
-        'tenancy.schema_version(), tenancy.changes_since(bigint), '
+        'tenancy.schema_version(), tenancy.changes_since(bigint), tenancy.feed_origin(), '
         'tenancy.require_generation(uuid, bigint), tenancy.resolve_tenant(text, text, text), '
         'tenancy.find_api_key(uuid), tenancy.note_key_uses(uuid[], timestamptz[]), '
         'tenancy.epochs_since(bigint), tenancy.find_epoch(text[], text[]), '
@@ -155,3 +155,5 @@ BEGIN
     EXECUTE format('GRANT USAGE ON SCHEMA public TO %I, %I', app, system);
 END
 $grants$;
+-- Triggers that were replaced or switched off, and a database that was restored.
+SELECT tenancy.arm_triggers(), tenancy.rebase_feed();

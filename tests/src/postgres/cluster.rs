@@ -35,6 +35,15 @@ log_min_messages = warning
 log_line_prefix = '%m [%p] %q%u@%d '
 ";
 
+/// What is special about a cluster.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Special {
+    /// Lines of its configuration.
+    pub(super) settings: &'static str,
+    /// The port of the server that it is a standby of.
+    pub(super) standby_of: Option<u16>,
+}
+
 /// Makes an empty directory that only the server's account can look into.
 pub(super) fn directory(account: Account) -> Result<PathBuf, Error> {
     let dir = tempfile::Builder::new()
@@ -47,17 +56,25 @@ pub(super) fn directory(account: Account) -> Result<PathBuf, Error> {
     Ok(dir.keep())
 }
 
-/// Runs `initdb` in `dir`, starts the server and returns its port.
-pub(super) fn start(dir: &Path, binaries: &Binaries, account: Account) -> Result<u16, Error> {
+/// Runs `initdb` in `dir`, or copies the primary there, starts the server and returns its port.
+pub(super) fn start(
+    dir: &Path,
+    binaries: &Binaries,
+    account: Account,
+    special: Special,
+) -> Result<u16, Error> {
     let data = dir.join("data");
-    initdb(dir, &data, binaries, account)?;
+    match special.standby_of {
+        None => initdb(dir, &data, binaries, account)?,
+        Some(primary) => copy(dir, &data, binaries, account, primary)?,
+    }
 
     // Somebody else may take the free port before the server does.
     let mut tries = 0;
     loop {
         tries += 1;
         let port = free_port()?;
-        configure(dir, &data, port)?;
+        configure(dir, &data, port, special)?;
         match launch(dir, &data, binaries, account) {
             Err(Error::Startup { log }) if tries < 5 && log.contains("could not bind") => {}
             other => return other.map(|()| port),
@@ -82,22 +99,53 @@ fn initdb(dir: &Path, data: &Path, binaries: &Binaries, account: Account) -> Res
         .args(["--no-sync", "--no-instructions"])
         .arg("--pgdata")
         .arg(data);
-    let output = command.output().map_err(Error::io("cannot run initdb"))?;
+    run(command, "initdb")
+}
+
+fn copy(
+    dir: &Path,
+    data: &Path,
+    binaries: &Binaries,
+    account: Account,
+    primary: u16,
+) -> Result<(), Error> {
+    let mut command = program("pg_basebackup", dir, binaries, account);
+    command
+        .args(["--host=127.0.0.1", "--username=postgres", "--no-sync"])
+        .args(["--checkpoint=fast", "--wal-method=stream"])
+        // Writes `standby.signal`.
+        .arg("--write-recovery-conf")
+        .arg(format!("--port={primary}"))
+        .arg("--pgdata")
+        .arg(data);
+    run(command, "pg_basebackup")
+}
+
+fn run(mut command: Command, program: &str) -> Result<(), Error> {
+    let output = command
+        .output()
+        .map_err(Error::io(format!("cannot run {program}")))?;
     if output.status.success() {
         return Ok(());
     }
     Err(Error::Command {
-        program: "initdb".into(),
+        program: program.into(),
         output: String::from_utf8_lossy(&output.stderr).into_owned(),
     })
 }
 
 /// `postgresql.auto.conf` is read last, so nothing that initdb chose can win.
-fn configure(dir: &Path, data: &Path, port: u16) -> Result<(), Error> {
-    let mut text = SETTINGS.to_owned();
+fn configure(dir: &Path, data: &Path, port: u16, special: Special) -> Result<(), Error> {
+    let mut text = format!("{SETTINGS}{}\n", special.settings);
     // Writing to a string cannot fail.
     let _ = writeln!(text, "port = {port}");
     let _ = writeln!(text, "unix_socket_directories = '{}'", dir.display());
+    if let Some(primary) = special.standby_of {
+        let _ = writeln!(
+            text,
+            "primary_conninfo = 'host=127.0.0.1 port={primary} user=postgres'"
+        );
+    }
     fs::write(data.join("postgresql.auto.conf"), text)
         .map_err(Error::io("cannot write the configuration of the cluster"))
 }
@@ -140,7 +188,7 @@ fn is_ready(data: &Path) -> bool {
     fs::read_to_string(data.join("postmaster.pid")).is_ok_and(|text| {
         text.lines()
             .nth(7)
-            .is_some_and(|line| line.trim_end() == "ready")
+            .is_some_and(|line| matches!(line.trim_end(), "ready" | "standby"))
     })
 }
 

@@ -17,6 +17,7 @@ use super::{Binaries, Error, Launcher, account, account::Account, cleanup, clust
 pub struct ClusterRegistry {
     dir: PathBuf,
     launcher: Launcher,
+    special: cluster::Special,
 }
 
 /// Where a throw-away cluster is.
@@ -75,7 +76,22 @@ impl ClusterRegistry {
         Ok(Self {
             dir: dir.to_owned(),
             launcher,
+            special: cluster::Special::default(),
         })
+    }
+
+    /// Gives the clusters that are made from now on these lines of configuration too.
+    #[must_use]
+    pub fn with_settings(mut self, settings: &'static str) -> Self {
+        self.special.settings = settings;
+        self
+    }
+
+    /// Makes standbys of the server at this port of 127.0.0.1, which has to be of the same version.
+    #[must_use]
+    pub fn standby_of(mut self, primary: u16) -> Self {
+        self.special.standby_of = Some(primary);
+        self
     }
 
     /// The cluster of this launcher and these binaries; made if there is none that answers.
@@ -129,7 +145,7 @@ impl ClusterRegistry {
         self.save(&all)?;
         cleanup::watch(&dir, &self.launcher)?;
 
-        let started = cluster::start(&dir, binaries, account)
+        let started = cluster::start(&dir, binaries, account, self.special)
             .and_then(|port| self.require_launcher().map(|()| port));
         all.pop();
         match started {

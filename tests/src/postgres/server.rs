@@ -76,14 +76,8 @@ impl Server {
     ///
     /// As [`start`](Self::start).
     pub async fn start_or_skip(version: Version) -> Result<Option<Self>, Error> {
-        match Self::start(version).await {
-            Err(error) if error.is_unavailable() && version == Version::V18 && !v18_required() => {
-                // Not `eprintln!`, which the test runner hides for tests that pass.
-                let _ = writeln!(io::stderr(), "SKIPPED: {error}");
-                Ok(None)
-            }
-            other => other.map(Some),
-        }
+        let dispensable = version == Version::V18 && !v18_required();
+        unless_missing(Self::start(version).await, dispensable)
     }
 
     /// The servers that a suite of SQL should pass on: the default one, and PostgreSQL 18 unless
@@ -96,6 +90,44 @@ impl Server {
         let mut servers = vec![Self::start(Version::Default).await?];
         servers.extend(Self::start_or_skip(Version::V18).await?);
         Ok(servers)
+    }
+
+    /// A server of this version that nobody else has: young, without any role of ours, and with
+    /// further lines of configuration. It ends with this process. Not for `DATABASE_URL`.
+    ///
+    /// # Errors
+    ///
+    /// As [`start`](Self::start).
+    pub async fn fresh(version: Version, settings: &'static str) -> Result<Self, Error> {
+        tenancy_logwatch::watch();
+        Self::alone(version, move |registry| registry.with_settings(settings)).await
+    }
+
+    /// Like [`fresh`](Self::fresh), but `None`, and a line on stderr, where PostgreSQL is missing and
+    /// may be: as for [`start_or_skip`](Self::start_or_skip), and with `DATABASE_URL` set.
+    ///
+    /// # Errors
+    ///
+    /// As [`start`](Self::start).
+    pub async fn fresh_or_skip(
+        version: Version,
+        settings: &'static str,
+    ) -> Result<Option<Self>, Error> {
+        let dispensable = match version {
+            Version::Default => env::var_os("DATABASE_URL").is_some_and(|url| !url.is_empty()),
+            Version::V18 => !v18_required(),
+        };
+        unless_missing(Self::fresh(version, settings).await, dispensable)
+    }
+
+    /// A physical standby of a [fresh](Self::fresh) server.
+    ///
+    /// # Errors
+    ///
+    /// As [`start`](Self::start); and where there is no `pg_basebackup` of that version.
+    pub async fn standby(&self) -> Result<Self, Error> {
+        let primary = self.inner.admin.get_port();
+        Self::alone(self.version(), move |registry| registry.standby_of(primary)).await
     }
 
     /// Which one this is.
@@ -181,20 +213,32 @@ impl Server {
         if let Some(server) = started.iter().find(|server| server.version() == version) {
             return Ok(server.clone());
         }
-        let binaries = match version {
-            Version::Default => Binaries::installed()?,
-            Version::V18 => Binaries::v18()?,
-        };
-        let cluster = ClusterRegistry::new()?.acquire(&binaries)?;
-        let admin = PgConnectOptions::new_without_pgpass()
-            .host("127.0.0.1")
-            .port(cluster.port)
-            .username("postgres")
-            .database("postgres")
-            .ssl_mode(PgSslMode::Disable);
+        let cluster = ClusterRegistry::new()?.acquire(&binaries(version)?)?;
+        let admin = admin_at(cluster.port);
         let server = Self::new(version, admin, Launcher::current()?, false);
         started.push(server.clone());
         Ok(server)
+    }
+
+    async fn alone(
+        version: Version,
+        special: impl FnOnce(ClusterRegistry) -> ClusterRegistry + Send + 'static,
+    ) -> Result<Self, Error> {
+        let make = move || {
+            let own = Launcher::of(std::process::id()).ok_or_else(|| Error::Unavailable {
+                what: "a way to look at running processes".into(),
+                mend: "install `ps`, or mount /proc".into(),
+            })?;
+            // A list that nobody else reads. The cluster's cleaner knows its directory without it.
+            let list = tempfile::tempdir().map_err(Error::io("cannot create a directory"))?;
+            let registry = special(ClusterRegistry::at(list.path(), own.clone())?);
+            let cluster = registry.acquire(&binaries(version)?)?;
+            Ok(Self::new(version, admin_at(cluster.port), own, false))
+        };
+        tokio::task::spawn_blocking(make)
+            .await
+            .map_err(io::Error::other)
+            .map_err(Error::io("starting PostgreSQL was interrupted"))?
     }
 
     fn new(
@@ -212,6 +256,37 @@ impl Server {
             }),
         }
     }
+}
+
+fn unless_missing(
+    started: Result<Server, Error>,
+    dispensable: bool,
+) -> Result<Option<Server>, Error> {
+    match started {
+        Err(error) if error.is_unavailable() && dispensable => {
+            // Not `eprintln!`, which the test runner hides for tests that pass.
+            let _ = writeln!(io::stderr(), "SKIPPED: {error}");
+            Ok(None)
+        }
+        other => other.map(Some),
+    }
+}
+
+fn binaries(version: Version) -> Result<Binaries, Error> {
+    match version {
+        Version::Default => Binaries::installed(),
+        Version::V18 => Binaries::v18(),
+    }
+}
+
+/// Options of the superuser of a throw-away cluster.
+fn admin_at(port: u16) -> PgConnectOptions {
+    PgConnectOptions::new_without_pgpass()
+        .host("127.0.0.1")
+        .port(port)
+        .username("postgres")
+        .database("postgres")
+        .ssl_mode(PgSslMode::Disable)
 }
 
 /// Runs one statement that takes no parameters. Callers build it from names this crate made.

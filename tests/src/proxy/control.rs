@@ -24,8 +24,9 @@ pub(super) struct Control {
     changed: Condvar,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
+    upstream: SocketAddr,
     refuse: bool,
     stop: bool,
     listening: bool,
@@ -33,20 +34,31 @@ struct State {
 }
 
 impl Control {
-    pub(super) fn new(delay: Duration) -> Self {
+    pub(super) fn new(upstream: SocketAddr, delay: Duration) -> Self {
         let control = Self {
             delay_nanos: AtomicU64::new(0),
             round_trips: AtomicU64::new(0),
             accepted: AtomicU64::new(0),
             paused: AtomicBool::new(false),
             state: Mutex::new(State {
+                upstream,
+                refuse: false,
+                stop: false,
                 listening: true,
-                ..State::default()
+                live: Vec::new(),
             }),
             changed: Condvar::new(),
         };
         control.set_delay(delay);
         control
+    }
+
+    pub(super) fn redirect(&self, upstream: SocketAddr) {
+        self.state().upstream = upstream;
+    }
+
+    pub(super) fn upstream(&self) -> SocketAddr {
+        self.state().upstream
     }
 
     pub(super) fn set_delay(&self, delay: Duration) {

@@ -57,16 +57,13 @@ impl DelayProxy {
     ///
     /// When `upstream` is no address, or no port is free.
     pub fn start(upstream: impl ToSocketAddrs, one_way: Duration) -> io::Result<Self> {
-        let upstream = upstream
-            .to_socket_addrs()?
-            .next()
-            .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "no address to forward to"))?;
+        let upstream = first(upstream)?;
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let address = listener.local_addr()?;
-        let control = Arc::new(Control::new(one_way));
+        let control = Arc::new(Control::new(upstream, one_way));
         let acceptor = thread::Builder::new().name("proxy".into()).spawn({
             let control = Arc::clone(&control);
-            move || accept(listener, address, upstream, &control)
+            move || accept(listener, address, &control)
         })?;
         Ok(Self {
             address,
@@ -94,6 +91,17 @@ impl DelayProxy {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Forwards new connections to another server: what has its address from now on. Live ones go
+    /// on; see [`cut`](Self::cut).
+    ///
+    /// # Errors
+    ///
+    /// When `upstream` is no address.
+    pub fn redirect(&self, upstream: impl ToSocketAddrs) -> io::Result<()> {
+        self.control.redirect(first(upstream)?);
+        Ok(())
     }
 
     /// Changes the delay for bytes that arrive from now on.
@@ -158,7 +166,12 @@ impl Drop for DelayProxy {
     }
 }
 
-fn accept(first: TcpListener, address: SocketAddr, upstream: SocketAddr, control: &Arc<Control>) {
+fn first(upstream: impl ToSocketAddrs) -> io::Result<SocketAddr> {
+    let none = || io::Error::new(io::ErrorKind::NotFound, "no address to forward to");
+    upstream.to_socket_addrs()?.next().ok_or_else(none)
+}
+
+fn accept(first: TcpListener, address: SocketAddr, control: &Arc<Control>) {
     let mut listener = Some(first);
     loop {
         if control.is_stopped() {
@@ -183,7 +196,7 @@ fn accept(first: TcpListener, address: SocketAddr, upstream: SocketAddr, control
             && !control.is_refusing()
         {
             // An upstream that refuses shows as a connection closed at once.
-            if let Ok(server) = TcpStream::connect(upstream) {
+            if let Ok(server) = TcpStream::connect(control.upstream()) {
                 let _ = connection::spawn(client, server, control);
             }
         }

@@ -10,6 +10,7 @@ mod registry;
 mod revocations;
 mod staleness;
 mod successors;
+mod unseen;
 mod waiting;
 
 use tenancy_core::{

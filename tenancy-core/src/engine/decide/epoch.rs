@@ -51,13 +51,13 @@ impl Decision<'_> {
     ) -> Step<()> {
         let issued_at = principal.issued_at;
         // Whether there is news comes before what it says.
-        let vouched = self.cached(|| Probe::Found(()))?;
+        let vouched = self.cached(|| Probe::Found((), self.now))?;
         // What this process knows of holds whatever a store says: no epoch moves back, and a write
         // that failed here is in no store.
         let known = self.engine.epochs.concerning(&of, issued_at);
         let admitted = known.admits(issued_at)
             && match vouched {
-                Probe::Found(()) => true,
+                Probe::Found((), _) => true,
                 Probe::Absent | Probe::Unknown => self.looked_up(of())?.admits(issued_at),
             };
         if admitted {

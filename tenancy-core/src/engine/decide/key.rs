@@ -68,7 +68,7 @@ impl Decision<'_> {
         let found = |known: &Arc<KnownKey>| stamps.of(known.record.tenant);
         let probe = || keys.known.probe(&name, found, || stamps.of_any(), self.now);
         match self.cached(probe)? {
-            Probe::Found(known) => Ok(Some(known)),
+            Probe::Found(known, _) => Ok(Some(known)),
             Probe::Absent => Ok(None),
             Probe::Unknown => Err(Stop::Miss(Miss::Key(name))),
         }

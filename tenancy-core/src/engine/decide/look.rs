@@ -19,7 +19,7 @@ impl Decision<'_> {
                 let key = (tenant, user);
                 let cache = &self.engine.memberships;
                 match self.cached(|| cache.probe(&key, |_| stamp(), stamp, self.now))? {
-                    Probe::Found(membership) => Some(membership),
+                    Probe::Found(membership, _) => Some(membership),
                     Probe::Absent => None,
                     Probe::Unknown => return Err(Stop::Miss(Miss::Membership(tenant, user))),
                 }
@@ -60,7 +60,7 @@ impl Decision<'_> {
                 let stamp = || self.engine.stamps.of(tenant);
                 let cache = &self.engine.projects;
                 match self.cached(|| cache.probe(&key, |_| stamp(), stamp, self.now))? {
-                    Probe::Found(access) => Some(access),
+                    Probe::Found(access, _) => Some(access),
                     Probe::Absent => None,
                     Probe::Unknown => {
                         return Err(Stop::Miss(Miss::Project(tenant, project, user)));
@@ -88,7 +88,7 @@ impl Decision<'_> {
         let found = |tenant: &Arc<Tenant>| stamps.of(tenant.id);
         let cache = &self.engine.tenants;
         match self.cached(|| cache.probe(key, found, || stamps.of_any(), self.now))? {
-            Probe::Found(tenant) => Ok(Some(tenant)),
+            Probe::Found(tenant, _) => Ok(Some(tenant)),
             Probe::Absent => Ok(None),
             Probe::Unknown => Err(Stop::Miss(Miss::Tenant(key.to_key()))),
         }
@@ -101,18 +101,22 @@ impl Decision<'_> {
         let stamp = || self.engine.stamps.of(tenant);
         let cache = &self.engine.roles;
         match self.cached(|| cache.probe(&tenant, |_| stamp(), stamp, self.now))? {
-            Probe::Found(table) => Ok(table),
+            Probe::Found(table, _) => Ok(table),
             Probe::Absent | Probe::Unknown => Err(Stop::Miss(Miss::Roles(tenant))),
         }
     }
 
     /// Asks a cache, which counts only while the directory has been heard of recently.
     pub(super) fn cached<V>(&self, probe: impl FnOnce() -> Probe<V>) -> Step<Probe<V>> {
-        match self.fills.feed_answered() {
-            Some(true) => Ok(probe()),
-            Some(false) => Ok(Probe::Unknown),
-            None if self.engine.feed.is_stale(self.now) => Err(Stop::Miss(Miss::Feed)),
-            None => Ok(probe()),
+        let probe = match self.fills.feed_answered() {
+            Some(true) => probe(),
+            Some(false) => Probe::Unknown,
+            None if self.engine.feed.is_stale(self.now) => return Err(Stop::Miss(Miss::Feed)),
+            None => probe(),
+        };
+        if let Probe::Found(_, read_at) = &probe {
+            self.read_at.set(self.read_at.get().min(*read_at));
         }
+        Ok(probe)
     }
 }

@@ -7,7 +7,7 @@ use tokio::{sync::Semaphore, time::timeout};
 use super::super::{super::validator::JwtAuthenticator, source::IssuerSource};
 use crate::{
     DirectoryError, LookupError, Timestamp,
-    cache::{Lookup, Probe, Stamp, Stamps},
+    cache::{Lookup, MaxAge, Probe, Stamp, Stamps},
 };
 
 /// How many issuers are held.
@@ -51,7 +51,7 @@ impl<S: IssuerSource> Issuers<S> {
     pub(super) fn new(source: S) -> Self {
         Self {
             source,
-            held: Lookup::new(CAPACITY, ABSENT_FOR),
+            held: Lookup::new(CAPACITY, ABSENT_FOR, MaxAge::NONE),
             stamps: Stamps::new(),
             unknown: Semaphore::new(UNKNOWN_AT_ONCE),
         }
@@ -64,7 +64,7 @@ impl<S: IssuerSource> Issuers<S> {
     pub(super) fn known(&self, issuer: &str, max_age: Duration, now: Timestamp) -> Known {
         match self.probe(issuer, now) {
             // A clock that was set back tells no age.
-            Probe::Found(held)
+            Probe::Found(held, _)
                 if held.stamp == self.stamps.of_any()
                     && now >= held.asked_at
                     && now.since(held.asked_at) < max_age =>
@@ -72,7 +72,7 @@ impl<S: IssuerSource> Issuers<S> {
                 Known::Trusted(Arc::clone(&held.authenticator))
             }
             Probe::Absent => Known::Nobody,
-            Probe::Found(_) | Probe::Unknown => Known::Ask,
+            Probe::Found(..) | Probe::Unknown => Known::Ask,
         }
     }
 
@@ -108,7 +108,7 @@ impl<S: IssuerSource> Issuers<S> {
         now: Timestamp,
     ) -> Result<Option<Arc<Held<S::Record>>>, LookupError> {
         let former = match self.probe(issuer, now) {
-            Probe::Found(held) => Some(held),
+            Probe::Found(held, _) => Some(held),
             _ => None,
         };
         // Whoever is known is asked about without regard to how many are not.
