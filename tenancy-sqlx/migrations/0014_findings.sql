@@ -741,10 +741,6 @@ SELECT 'warning', f.code, f.function::regprocedure::text, f.function, ARRAY[f.re
 FROM found AS f ORDER BY 2, 3, f.line
 $$;
 
--- Programs of this version ask for findings.
-CREATE OR REPLACE FUNCTION tenancy.schema_version() RETURNS integer
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN 3;
 
 REVOKE ALL ON FUNCTION
     tenancy.app_privileges(), tenancy.role_oid(text), tenancy.reach(name), tenancy.grantee(oid),

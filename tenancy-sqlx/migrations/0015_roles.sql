@@ -91,8 +91,3 @@ REVOKE ALL ON FUNCTION
     tenancy.append_audit(uuid, timestamptz, uuid, text, text, text, text, text, inet, text, bigint),
     tenancy.hand_over()
 FROM PUBLIC;
-
--- What programs need from here on: `append_audit`.
-CREATE OR REPLACE FUNCTION tenancy.schema_version() RETURNS integer
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN 3;

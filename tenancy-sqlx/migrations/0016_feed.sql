@@ -174,8 +174,3 @@ REVOKE ALL ON FUNCTION
     tenancy.feed_origin(), tenancy.stamp_generation(), tenancy.stamp_epoch(),
     tenancy.arm_triggers(), tenancy.rebase_feed()
 FROM PUBLIC;
-
--- Programs of this version ask for the feed's origin.
-CREATE OR REPLACE FUNCTION tenancy.schema_version() RETURNS integer
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN 3;
