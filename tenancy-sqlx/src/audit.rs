@@ -6,11 +6,11 @@ use std::sync::{
 };
 
 use async_trait::async_trait;
-use sqlx::types::Uuid;
+use sqlx::{PgConnection, types::Uuid};
 use tenancy_core::{AuditEntry, AuditError, AuditSink, Outcome};
 use tokio::sync::mpsc;
 
-use crate::{connections::Connections, danger::SystemPool};
+use crate::{connections::Connections, danger::SystemPool, session};
 
 /// How many entries of a lane wait for the database at most; beyond it they are counted and dropped.
 const QUEUE: usize = 4096;
@@ -118,6 +118,16 @@ fn storable(text: Option<&str>) -> Option<String> {
 
 /// Inserting twice is inserting once: a retry may follow an answer that got lost.
 async fn insert(pool: &Connections, entry: &AuditEntry) -> Result<(), sqlx::Error> {
+    if !pool.through().is_pooler() {
+        return insert_on(&mut *pool.acquire().await?, entry).await;
+    }
+    // Outside of a transaction, a pooler can swap the session between a statement's messages.
+    let mut tx = session::begin_batch(pool, "BEGIN".into()).await?;
+    insert_on(&mut tx, entry).await?;
+    tx.commit().await
+}
+
+async fn insert_on(connection: &mut PgConnection, entry: &AuditEntry) -> Result<(), sqlx::Error> {
     sqlx::query(
         "INSERT INTO tenancy.audit_log
              (id, at, tenant_id, actor, action, outcome, reason, target, ip, user_agent, suppressed)
@@ -135,7 +145,7 @@ async fn insert(pool: &Connections, entry: &AuditEntry) -> Result<(), sqlx::Erro
     .bind(entry.ip.map(|ip| ip.to_string()))
     .bind(storable(entry.user_agent.as_deref()))
     .bind(i64::try_from(entry.suppressed).unwrap_or(i64::MAX))
-    .execute(&mut *pool.acquire().await?)
+    .execute(connection)
     .await?;
     Ok(())
 }

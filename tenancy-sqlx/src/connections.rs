@@ -2,15 +2,14 @@
 
 use std::{
     pin::{Pin, pin},
+    sync::Arc,
     task::{Context, Poll},
 };
 
-use sqlx::{
-    PgPool, Postgres,
-    pool::PoolConnection,
-    postgres::{PgConnectOptions, PgPoolOptions},
-};
+use sqlx::{PgPool, Postgres, pool::PoolConnection, postgres::PgPoolOptions};
 use tokio::runtime::{Handle, is_rt_shutdown_err};
+
+use crate::route::{Reset, Route, Through};
 
 /// An sqlx pool, and the runtime it was made in.
 ///
@@ -24,26 +23,38 @@ use tokio::runtime::{Handle, is_rt_shutdown_err};
 pub(crate) struct Connections {
     pool: PgPool,
     home: Handle,
+    through: Through,
+    before_begin: Arc<str>,
 }
 
 impl Connections {
-    /// A pool with one connection.
+    /// A pool with one connection, whose sessions are freed of what transactions can't undo.
     pub(crate) async fn open(
         settings: PgPoolOptions,
-        options: PgConnectOptions,
+        route: &Route,
+        reset: Reset,
     ) -> Result<Self, sqlx::Error> {
-        let pool = settings.connect_with(options).await?;
-        let home = Handle::current();
-        Ok(Self { pool, home })
+        let settings = route.tidy(settings, reset);
+        let pool = settings.connect_with(route.options.clone()).await?;
+        Ok(Self::over(pool, route, reset))
     }
 
-    /// A pool that opens its first connection when it is asked for one.
+    /// A pool that opens its first connection when it is asked for one. Only a pooler's sessions are
+    /// reset.
     ///
     /// Called inside a runtime, as sqlx demands of a pool in any case.
-    pub(crate) fn open_lazily(settings: PgPoolOptions, options: PgConnectOptions) -> Self {
+    pub(crate) fn open_lazily(settings: PgPoolOptions, route: &Route) -> Self {
+        let settings = route.tidy(settings, Reset::BehindPooler);
+        let pool = settings.connect_lazy_with(route.options.clone());
+        Self::over(pool, route, Reset::BehindPooler)
+    }
+
+    fn over(pool: PgPool, route: &Route, reset: Reset) -> Self {
         Self {
-            pool: settings.connect_lazy_with(options),
+            pool,
             home: Handle::current(),
+            through: route.through,
+            before_begin: route.before_begin(reset).into(),
         }
     }
 
@@ -60,6 +71,16 @@ impl Connections {
     /// The pool, for what needs no new connection.
     pub(crate) const fn as_sqlx(&self) -> &PgPool {
         &self.pool
+    }
+
+    /// What is between this pool and the server.
+    pub(crate) const fn through(&self) -> Through {
+        self.through
+    }
+
+    /// What goes ahead of each BEGIN, in the same message.
+    pub(crate) fn before_begin(&self) -> &str {
+        &self.before_begin
     }
 
     fn at_home<F: Future>(&self, future: Pin<&mut F>, cx: &mut Context<'_>) -> Poll<F::Output> {

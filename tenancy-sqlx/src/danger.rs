@@ -14,6 +14,7 @@ use tenancy_core::{AuditEntry, Outcome, Tenancy, UserId};
 use crate::{
     Error, StartError, TenantPoolOptions,
     connections::Connections,
+    route::{Reset, Route},
     self_check,
     session::{self, Open},
 };
@@ -36,7 +37,8 @@ impl SystemPool {
     /// Connects with the system login (by default `tenancy_system`).
     ///
     /// # Errors
-    /// A [`StartError`] if the database is out of reach or the schema is not installed.
+    /// A [`StartError`] if the database is out of reach, the schema is not installed, or a pooler
+    /// stands between that can't be worked with.
     pub async fn connect(url: &str) -> Result<Self, StartError> {
         Self::connect_with(url.parse().map_err(StartError::bad_url)?).await
     }
@@ -49,10 +51,12 @@ impl SystemPool {
         let settings = PgPoolOptions::new()
             .max_connections(5)
             .acquire_timeout(std::time::Duration::from_secs(5));
-        let pool = Connections::open(settings, options.disable_statement_logging())
+        let options = options.disable_statement_logging();
+        let route = Route::find(options, settings.get_acquire_timeout()).await?;
+        let pool = Connections::open(settings, &route, Reset::BehindPooler)
             .await
             .map_err(StartError::unreachable)?;
-        self_check::login(pool.as_sqlx()).await?;
+        self_check::login(&pool).await?;
         Ok(Self { pool })
     }
 

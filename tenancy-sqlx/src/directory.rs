@@ -13,7 +13,13 @@ use sqlx::{
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
-use crate::{StartError, connections::Connections, danger::SystemPool, self_check};
+use crate::{
+    StartError,
+    connections::Connections,
+    danger::SystemPool,
+    route::{Reset, Route},
+    self_check,
+};
 
 /// A directory in the schema `tenancy`.
 ///
@@ -67,12 +73,14 @@ impl PgDirectory {
         let settings = PgPoolOptions::new()
             .acquire_timeout(std::time::Duration::from_secs(5))
             .test_before_acquire(false);
+        let route = Route::find(options, settings.get_acquire_timeout()).await?;
         let one = settings.clone().max_connections(1);
-        let feed = Connections::open_lazily(one, options.clone());
-        let app = Connections::open(settings.max_connections(max_connections), options)
+        let feed = Connections::open_lazily(one, &route);
+        let several = settings.max_connections(max_connections);
+        let app = Connections::open(several, &route, Reset::BehindPooler)
             .await
             .map_err(StartError::unreachable)?;
-        self_check::login(app.as_sqlx()).await?.refuse_bypass()?;
+        self_check::login(&app).await?.refuse_bypass()?;
         Ok(Self {
             app,
             feed,

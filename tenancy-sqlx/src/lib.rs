@@ -25,6 +25,7 @@ mod executor;
 mod listener;
 mod options;
 mod pool;
+mod route;
 pub mod schema;
 mod self_check;
 mod session;

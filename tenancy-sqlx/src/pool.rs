@@ -225,6 +225,7 @@ impl fmt::Debug for TenantPool {
         f.debug_struct("TenantPool")
             .field("size", &self.inner.pool.as_sqlx().size())
             .field("idle", &self.inner.pool.as_sqlx().num_idle())
+            .field("through", &self.inner.pool.through())
             .finish_non_exhaustive()
     }
 }

@@ -35,6 +35,7 @@ mod roles;
 pub use error::InstallError;
 pub use install::Installer;
 pub use roles::Roles;
+pub(crate) use roles::literal;
 
 use sqlx::{PgConnection, migrate::Migrator};
 

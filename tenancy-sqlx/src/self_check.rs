@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use sqlx::{AssertSqlSafe, PgPool, Row as _};
+use sqlx::{AssertSqlSafe, PgConnection, Row as _};
+
+use crate::{connections::Connections, session};
 
 /// The schema version this crate needs; see `tenancy.schema_version()`.
 pub(crate) const SCHEMA_VERSION: i32 = 2;
@@ -23,6 +25,9 @@ pub enum StartErrorKind {
     LoginBypasses,
     /// The login starts with settings that would name a tenant or switch row security off.
     BadDefaults,
+    /// What was asked for can't be done through the pooler in front of the database, or not with its
+    /// settings.
+    Pooler,
 }
 
 /// A pool that can't be used, and what to do about it.
@@ -56,6 +61,17 @@ impl StartError {
         Self {
             source: Some(source),
             ..Self::new(StartErrorKind::Unreachable, message)
+        }
+    }
+
+    pub(crate) fn pooler(message: &str, source: Option<sqlx::Error>) -> Self {
+        let message = match &source {
+            Some(source) => format!("{message}: {source}"),
+            None => message.to_owned(),
+        };
+        Self {
+            source,
+            ..Self::new(StartErrorKind::Pooler, message)
         }
     }
 
@@ -127,9 +143,14 @@ pub(crate) struct Login {
 }
 
 /// Looks at the login of a pool, and at the schema it finds.
-pub(crate) async fn login(pool: &PgPool) -> Result<Login, StartError> {
+///
+/// In a transaction, behind which a pooler can't swap the session.
+pub(crate) async fn login(pool: &Connections) -> Result<Login, StartError> {
+    let mut reading = session::begin_batch(pool, "BEGIN READ ONLY".into())
+        .await
+        .map_err(|error| StartError::unreachable(error.into()))?;
     let row = sqlx::query(AssertSqlSafe(LOGIN))
-        .fetch_one(pool)
+        .fetch_one(&mut *reading)
         .await
         .map_err(StartError::unreachable)?;
     let read = || -> Result<_, sqlx::Error> {
@@ -171,13 +192,13 @@ pub(crate) async fn login(pool: &PgPool) -> Result<Login, StartError> {
             ),
         ));
     }
-    check_version(pool).await?;
+    check_version(&mut reading).await?;
     Ok(login)
 }
 
-async fn check_version(pool: &PgPool) -> Result<(), StartError> {
+async fn check_version(connection: &mut PgConnection) -> Result<(), StartError> {
     let version: i32 = sqlx::query_scalar("SELECT tenancy.schema_version()")
-        .fetch_one(pool)
+        .fetch_one(connection)
         .await
         .map_err(StartError::unreachable)?;
     // A newer schema serves older programs: that is how an upgrade rolls out.

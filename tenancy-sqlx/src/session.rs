@@ -10,8 +10,8 @@ use std::{
 };
 
 use sqlx::{
-    AssertSqlSafe, Executor as _, PgConnection, Postgres, SqlSafeStr as _, pool::PoolConnection,
-    postgres::PgTransactionManager,
+    AssertSqlSafe, Connection as _, Executor as _, PgConnection, Postgres, SqlSafeStr as _, SqlStr,
+    pool::PoolConnection, postgres::PgTransactionManager,
 };
 use sqlx_core::transaction::TransactionManager as _;
 use tenancy_core::{ProjectId, TenantContext, TenantId};
@@ -160,7 +160,7 @@ pub(crate) async fn begin_batch(pool: &Connections, batch: String) -> Result<Ope
 /// The pool does not ping before it hands a connection out, so that a dead one shows here: BEGIN
 /// is safe to repeat. After a restart every idle connection is dead, hence one try for each.
 async fn begin_on_any(pool: &Connections, batch: String) -> Result<Open, Error> {
-    let batch = AssertSqlSafe(batch).into_sql_str();
+    let batch = AssertSqlSafe(format!("{}{batch}", pool.before_begin())).into_sql_str();
     let mut tries = pool
         .as_sqlx()
         .options()
@@ -172,7 +172,7 @@ async fn begin_on_any(pool: &Connections, batch: String) -> Result<Open, Error> 
         let Some(connection) = &mut beginning.0 else {
             continue;
         };
-        let error = match PgTransactionManager::begin(connection, Some(batch.clone())).await {
+        let error = match begin_on(pool, connection, batch.clone()).await {
             Ok(()) => match beginning.0.take() {
                 Some(begun) => return Ok(Open(begun)),
                 None => continue,
@@ -193,6 +193,18 @@ async fn begin_on_any(pool: &Connections, batch: String) -> Result<Open, Error> 
         }
         return Err(error.into());
     }
+}
+
+async fn begin_on(
+    pool: &Connections,
+    connection: &mut PgConnection,
+    batch: SqlStr,
+) -> Result<(), sqlx::Error> {
+    if pool.through().forgets_statements() && connection.cached_statements_size() > 0 {
+        // Not tidied up when it came back.
+        connection.clear_cached_statements().await?;
+    }
+    PgTransactionManager::begin(connection, Some(batch)).await
 }
 
 /// A connection on which a transaction is being begun.

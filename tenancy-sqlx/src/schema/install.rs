@@ -1,6 +1,6 @@
 //! The installation: roles, schema, grants, then the application's migrations. Idempotent.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, time::Duration};
 
 use sqlx::{
     AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, PgConnection,
@@ -9,7 +9,13 @@ use sqlx::{
 use zeroize::Zeroizing;
 
 use super::{InstallError, MIGRATIONS, Roles, roles::Passwords};
-use crate::bulk::quoted;
+use crate::{
+    bulk::quoted,
+    route::{self, Detour, Route},
+};
+
+/// How long a connection may take to open.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What each role may do; see the file.
 pub(super) const GRANTS: &str = include_str!("grants.sql");
@@ -56,14 +62,23 @@ impl Installer {
 
     /// Installs into the database of a URL, then runs the application's migrations as the owner.
     ///
+    /// Refuses to run through a pooler, such as PgBouncer: migrations take locks of the session, and
+    /// a role for the session.
+    ///
     /// # Errors
     /// An [`InstallError`] that says at which step it stopped and what to do.
     pub async fn run(&self, url: &str, application: &Migrator) -> Result<(), InstallError> {
         let options: PgConnectOptions = url
             .parse()
             .map_err(InstallError::database("reading the database URL"))?;
+        let options = options.disable_statement_logging();
+        Route::refuse_pooler(&options, PATIENCE)
+            .await
+            .map_err(|detour| match detour {
+                Detour::Pooler => InstallError::Pooler,
+                Detour::Unreachable(source) => InstallError::database("connecting")(source),
+            })?;
         let mut connection = options
-            .disable_statement_logging()
             .connect()
             .await
             .map_err(InstallError::database("connecting"))?;
@@ -76,6 +91,9 @@ impl Installer {
 
     /// Installs through a connection; see [`run`](Self::run).
     ///
+    /// Of a connection that is there, only a pooler that renames prepared statements can be told
+    /// (PgBouncer from 1.21 on, as it comes). Give this none that leads to a pooler of another kind.
+    ///
     /// # Errors
     /// As [`run`](Self::run).
     pub async fn run_on(
@@ -83,6 +101,12 @@ impl Installer {
         connection: &mut PgConnection,
         application: &Migrator,
     ) -> Result<(), InstallError> {
+        if route::shows_pooler(connection)
+            .await
+            .map_err(InstallError::database("connecting"))?
+        {
+            return Err(InstallError::Pooler);
+        }
         self.install(connection).await?;
         let done = application.run_direct(None, connection, false).await;
         let kept = self
@@ -171,7 +195,7 @@ impl Installer {
                     source: error,
                 });
             }
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
         let become_owner = format!("SET ROLE {}", quoted(&self.roles.owner));
         connection
