@@ -130,7 +130,10 @@ fn is_protocol_violation(error: &sqlx::Error) -> bool {
 
 /// Whether a connection leads to a pooler that shows: one that renames prepared statements.
 pub(crate) async fn shows_pooler(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
-    let names = names_of_a_statement(connection).await?;
+    let names = match names_of_a_statement(connection).await {
+        Err(error) if is_of_another_client(&error) => return Ok(true),
+        names => names?,
+    };
     connection.clear_cached_statements().await?;
     Ok(are_renamed(&names))
 }

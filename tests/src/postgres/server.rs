@@ -77,9 +77,12 @@ impl Server {
     /// As [`start`](Self::start).
     pub async fn start_or_skip(version: Version) -> Result<Option<Self>, Error> {
         match Self::start(version).await {
-            Err(error) if error.is_unavailable() && version == Version::V18 && !v18_required() => {
-                // Not `eprintln!`, which the test runner hides for tests that pass.
-                let _ = writeln!(io::stderr(), "SKIPPED: {error}");
+            Err(error)
+                if error.is_unavailable()
+                    && version == Version::V18
+                    && !required("TENANCY_REQUIRE_PG18") =>
+            {
+                say_skipped(&error);
                 Ok(None)
             }
             other => other.map(Some),
@@ -222,9 +225,16 @@ pub(super) async fn execute(connection: &mut PgConnection, sql: String) -> Resul
         .map(drop)
 }
 
-fn v18_required() -> bool {
+/// Says in the output of the tests what they went without.
+pub(super) fn say_skipped(error: &Error) {
+    // Not `eprintln!`, which the test runner hides for tests that pass.
+    let _ = writeln!(io::stderr(), "SKIPPED: {error}");
+}
+
+/// Whether something that may be missing must not be: as the variable says, else where `CI` is set.
+pub(super) fn required(variable: &str) -> bool {
     let on = |value: String| !matches!(value.as_str(), "" | "0" | "false");
-    match env::var("TENANCY_REQUIRE_PG18") {
+    match env::var(variable) {
         Ok(value) => on(value),
         Err(_) => env::var("CI").is_ok_and(on),
     }
