@@ -91,8 +91,8 @@ impl Installer {
 
     /// Installs through a connection; see [`run`](Self::run).
     ///
-    /// Of a connection that is there, only a pooler that renames prepared statements can be told
-    /// (PgBouncer from 1.21 on, as it comes). Give this none that leads to a pooler of another kind.
+    /// Of a connection that is there, only a pooler that renames prepared statements can be told:
+    /// PgBouncer with `max_prepared_statements` above 0. Give this none that leads to another.
     ///
     /// # Errors
     /// As [`run`](Self::run).
