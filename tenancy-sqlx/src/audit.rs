@@ -15,7 +15,13 @@ use tenancy_core::{AuditEntry, AuditError, AuditSink, Outcome};
 use tokio::sync::mpsc;
 
 use crate::{
-    StartError, connections::Connections, danger::SystemPool, options::Timeouts, purpose, session,
+    StartError,
+    connections::Connections,
+    danger::SystemPool,
+    options::Timeouts,
+    purpose,
+    route::{Reset, Route},
+    session,
 };
 
 /// How many entries of a lane wait for the database at most; beyond it they are counted and dropped.
@@ -67,7 +73,11 @@ impl PgAuditSink {
         let settings = PgPoolOptions::new()
             .max_connections(3)
             .acquire_timeout(std::time::Duration::from_secs(5));
-        let pool = Connections::open(settings, options.disable_statement_logging(), true)
+        let route = Route::find(
+            options.disable_statement_logging(),
+            settings.get_acquire_timeout(),
+        );
+        let pool = Connections::open(settings, &route.await?, Reset::Always)
             .await
             .map_err(StartError::unreachable)?;
         purpose::check(&pool, purpose::AUDIT).await?;

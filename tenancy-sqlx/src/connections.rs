@@ -26,8 +26,12 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use crate::error::is_out_of_reach;
+use crate::{
+    error::is_out_of_reach,
+    route::{Reset, Route, Through},
+};
 use breaker::{Breaker, Pass};
+pub(crate) use upkeep::RESET_SESSION;
 
 /// An sqlx pool, and the runtime it was made in.
 ///
@@ -46,38 +50,46 @@ pub(crate) struct Connections {
     home: Handle,
     breaker: Arc<Breaker>,
     lent: Arc<AtomicU32>,
-    reset_session: bool,
+    resets_session: bool,
+    through: Through,
+    before_begin: Arc<str>,
 }
 
 impl Connections {
-    /// A pool with one connection. Connections that come back are rid of what a session keeps, if
-    /// that is wanted.
+    /// A pool with one connection, whose sessions are freed of what transactions can't undo, if that is
+    /// wanted.
     pub(crate) async fn open(
         settings: PgPoolOptions,
-        options: PgConnectOptions,
-        reset_session: bool,
+        route: &Route,
+        reset: Reset,
     ) -> Result<Self, sqlx::Error> {
-        let settings = upkeep::kept_up(settings, reset_session);
+        // Behind a pooler, it would reach another session than the one that was used.
+        let resets_session = reset == Reset::Always && !route.through.is_pooler();
+        let settings = upkeep::kept_up(settings, route.through, resets_session);
         Ok(Self {
-            pool: settings.connect_with(options).await?,
+            pool: settings.connect_with(route.options.clone()).await?,
             home: Handle::current(),
             breaker: Arc::new(Breaker::new()),
             lent: Arc::default(),
-            reset_session,
+            resets_session,
+            through: route.through,
+            before_begin: route.before_begin(reset).into(),
         })
     }
 
     /// Another pool to the same database, which opens its first connection when it is asked for
     /// one. What one of the two learns of an outage, the other knows.
     pub(crate) fn beside(&self, settings: PgPoolOptions) -> Self {
-        let settings = upkeep::kept_up(settings, self.reset_session);
+        let settings = upkeep::kept_up(settings, self.through, self.resets_session);
         let options = PgConnectOptions::clone(&self.pool.connect_options());
         Self {
             pool: settings.connect_lazy_with(options),
             home: self.home.clone(),
             breaker: Arc::clone(&self.breaker),
             lent: Arc::default(),
-            reset_session: self.reset_session,
+            resets_session: self.resets_session,
+            through: self.through,
+            before_begin: Arc::clone(&self.before_begin),
         }
     }
 
@@ -135,7 +147,7 @@ impl Connections {
 
     /// Whether a connection that comes back is rid of what a session keeps.
     pub(crate) const fn resets_session(&self) -> bool {
-        self.reset_session
+        self.resets_session
     }
 
     /// The pool, for what needs no new connection.
@@ -166,6 +178,16 @@ impl Connections {
             Err(sqlx::Error::Io(error)) if is_rt_shutdown_err(&error) => self.pool.acquire().await,
             acquired => acquired,
         }
+    }
+
+    /// What is between this pool and the server.
+    pub(crate) const fn through(&self) -> Through {
+        self.through
+    }
+
+    /// What goes ahead of each BEGIN, in the same message.
+    pub(crate) fn before_begin(&self) -> &str {
+        &self.before_begin
     }
 
     fn at_home<F: Future>(&self, future: Pin<&mut F>, cx: &mut Context<'_>) -> Poll<F::Output> {

@@ -15,6 +15,7 @@ use crate::{
     Error, StartError, TenantPoolOptions,
     connections::Connections,
     options::{Timeouts, millis},
+    route::{Reset, Route},
     self_check,
     session::{self, Open},
 };
@@ -41,9 +42,9 @@ impl SystemPool {
     /// Connects with the system login (by default `tenancy_system`).
     ///
     /// # Errors
-    /// A [`StartError`] if the database is out of reach, the schema is not installed, or this is
-    /// another login: the service's, which sees nothing here, or a superuser, whose rights are no
-    /// business of a server process.
+    /// A [`StartError`] if the database is out of reach, the schema is not installed, this is another
+    /// login – the service's, which sees nothing here, or a superuser, whose rights are no business of a
+    /// server process –, or a pooler stands between that can't be worked with.
     pub async fn connect(url: &str) -> Result<Self, StartError> {
         Self::connect_with(url.parse().map_err(StartError::bad_url)?).await
     }
@@ -57,7 +58,11 @@ impl SystemPool {
             .max_connections(5)
             .acquire_timeout(Duration::from_secs(5))
             .test_before_acquire(false);
-        let pool = Connections::open(settings, options.disable_statement_logging(), true)
+        let route = Route::find(
+            options.disable_statement_logging(),
+            settings.get_acquire_timeout(),
+        );
+        let pool = Connections::open(settings, &route.await?, Reset::Always)
             .await
             .map_err(StartError::unreachable)?;
         self_check::login(&pool).await?.refuse_role()?;

@@ -13,7 +13,13 @@ use sqlx::{
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
-use crate::{RegistryPool, StartError, connections::Connections, danger::SystemPool, self_check};
+use crate::{
+    RegistryPool, StartError,
+    connections::Connections,
+    danger::SystemPool,
+    route::{Reset, Route},
+    self_check,
+};
 
 /// A directory in the schema `tenancy`.
 ///
@@ -71,8 +77,10 @@ impl PgDirectory {
         let settings = PgPoolOptions::new()
             .acquire_timeout(std::time::Duration::from_secs(5))
             .test_before_acquire(false);
+        let route = Route::find(options, settings.get_acquire_timeout()).await?;
         let one = settings.clone().max_connections(1);
-        let app = Connections::open(settings.max_connections(max_connections), options, false)
+        let several = settings.max_connections(max_connections);
+        let app = Connections::open(several, &route, Reset::BehindPooler)
             .await
             .map_err(StartError::unreachable)?;
         // What there is to warn of, the pool warns of.

@@ -27,6 +27,7 @@ mod options;
 mod pool;
 mod purpose;
 mod registry;
+mod route;
 pub mod schema;
 mod self_check;
 mod session;

@@ -9,7 +9,10 @@ use sqlx::{
 use tenancy_core::Tenancy;
 use tokio::task::JoinHandle;
 
-use crate::StartError;
+use crate::{
+    StartError,
+    route::{Detour, Route},
+};
 
 /// The channel on which the schema's triggers tell that something has changed.
 const CHANNEL: &str = "tenancy_changes";
@@ -33,8 +36,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 ///
 /// # PgBouncer
 /// `LISTEN` belongs to a session, and so needs a direct connection: give this the server's own
-/// address. Through a pooler in transaction mode, `LISTEN` succeeds and nothing is ever heard; what
-/// remains then is polling.
+/// address. Through a pooler in transaction mode, `LISTEN` succeeds and nothing is ever heard, so
+/// that a pooler is refused. Who has no direct connection does without this, and polls.
 ///
 /// # Example
 /// ```no_run
@@ -56,7 +59,8 @@ impl ChangeListener {
     /// Listens with the login of the service.
     ///
     /// # Errors
-    /// A [`StartError`] if the URL can't be read or the database does not answer.
+    /// A [`StartError`] if the URL can't be read, the database does not answer, or a pooler stands
+    /// between.
     pub async fn connect(url: &str, tenancy: &Tenancy) -> Result<Self, StartError> {
         Self::connect_with(url.parse().map_err(StartError::bad_url)?, tenancy).await
     }
@@ -69,10 +73,21 @@ impl ChangeListener {
         options: PgConnectOptions,
         tenancy: &Tenancy,
     ) -> Result<Self, StartError> {
-        let pool = PgPoolOptions::new()
+        let options = options.disable_statement_logging();
+        let settings = PgPoolOptions::new()
             .max_connections(1)
-            .acquire_timeout(Duration::from_secs(5))
-            .connect_lazy_with(options.disable_statement_logging());
+            .acquire_timeout(Duration::from_secs(5));
+        Route::refuse_pooler(&options, settings.get_acquire_timeout())
+            .await
+            .map_err(|detour| match detour {
+                Detour::Pooler => StartError::pooler(
+                    "nothing is heard through the pooler in front of the database; give \
+                     `ChangeListener` the database's own address",
+                    None,
+                ),
+                Detour::Unreachable(error) => StartError::unreachable(error),
+            })?;
+        let pool = settings.connect_lazy_with(options);
         let listener = listen(&pool).await.map_err(StartError::unreachable)?;
         let engine = tenancy.clone();
         let task = tokio::spawn(async move { keep_listening(&pool, listener, &engine).await });

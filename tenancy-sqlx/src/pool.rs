@@ -142,7 +142,8 @@ impl TenantPool {
         options: &TxOptions,
     ) -> Result<TenantTx, Error> {
         let context = tx.context().clone();
-        let batch = self.begin_batch(&context, options);
+        let ahead = self.inner.pool.before_begin();
+        let batch = format!("{ahead}{}", self.begin_batch(&context, options));
         let limit = self.inner.pool.patience();
         let begun = match tokio::time::timeout(limit, tx.into_open().begin_again(batch)).await {
             Ok(begun) => begun.map_err(Error::from),
@@ -318,6 +319,7 @@ impl fmt::Debug for TenantPool {
         f.debug_struct("TenantPool")
             .field("size", &self.inner.pool.as_sqlx().size())
             .field("idle", &self.inner.pool.as_sqlx().num_idle())
+            .field("through", &self.inner.pool.through())
             .finish_non_exhaustive()
     }
 }

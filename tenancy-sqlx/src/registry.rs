@@ -7,7 +7,12 @@ use sqlx::{
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
-use crate::{StartError, connections::Connections, purpose};
+use crate::{
+    StartError,
+    connections::Connections,
+    purpose,
+    route::{Reset, Route},
+};
 
 /// Connections of the registry role: they write the registry for one tenant at a time.
 ///
@@ -52,7 +57,11 @@ impl RegistryPool {
             .max_connections(5)
             .acquire_timeout(std::time::Duration::from_secs(5))
             .test_before_acquire(false);
-        let pool = Connections::open(settings, options.disable_statement_logging(), true)
+        let route = Route::find(
+            options.disable_statement_logging(),
+            settings.get_acquire_timeout(),
+        );
+        let pool = Connections::open(settings, &route.await?, Reset::Always)
             .await
             .map_err(StartError::unreachable)?;
         purpose::check(&pool, purpose::REGISTRY).await?;

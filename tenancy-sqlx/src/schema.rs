@@ -60,6 +60,7 @@ pub(crate) use findings::read as read_findings;
 pub use findings::{Finding, FindingLevel, code_warnings, findings};
 pub use install::Installer;
 pub use roles::Roles;
+pub(crate) use roles::literal;
 
 use sqlx::{PgConnection, migrate::Migrator};
 

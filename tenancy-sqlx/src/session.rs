@@ -204,7 +204,7 @@ impl DerefMut for Open {
 /// The pool does not ping before it hands a connection out, so that a dead one shows here: BEGIN
 /// is safe to repeat. After a restart every idle connection is dead, hence one try for each.
 pub(crate) async fn begin(pool: &Connections, batch: String) -> Result<Open, Error> {
-    let batch = AssertSqlSafe(batch).into_sql_str();
+    let batch = AssertSqlSafe(format!("{}{batch}", pool.before_begin())).into_sql_str();
     let deadline = Instant::now() + pool.patience();
     let mut tries = pool
         .as_sqlx()
@@ -218,7 +218,8 @@ pub(crate) async fn begin(pool: &Connections, batch: String) -> Result<Open, Err
             continue;
         };
         let asked = Instant::now();
-        let Ok(begun) = timeout_at(deadline, begin_on(lent, batch.clone())).await else {
+        let beginning_on = begin_on(pool, lent, batch.clone());
+        let Ok(begun) = timeout_at(deadline, beginning_on).await else {
             pool.unanswered(asked);
             return Err(sqlx::Error::PoolTimedOut.into());
         };
@@ -252,7 +253,11 @@ pub(crate) async fn begin(pool: &Connections, batch: String) -> Result<Open, Err
 
 /// sqlx counts a transaction as open that the pool itself has rolled back; a batch is then sent as
 /// it is.
-async fn begin_on(lent: &mut Lent, batch: SqlStr) -> Result<(), sqlx::Error> {
+async fn begin_on(pool: &Connections, lent: &mut Lent, batch: SqlStr) -> Result<(), sqlx::Error> {
+    if pool.through().forgets_statements() && lent.cached_statements_size() > 0 {
+        // Not tidied up when it came back.
+        lent.clear_cached_statements().await?;
+    }
     if PgTransactionManager::get_transaction_depth(lent) == 0 {
         return PgTransactionManager::begin(lent, Some(batch)).await;
     }

@@ -44,6 +44,8 @@
 //! | `TENANCY_PG_DATA` | where throw-away clusters keep their data; else `/dev/shm` if 2 GiB are free there, else the directory for temporary files |
 //! | `TENANCY_PG18_BIN` | the same for [`Version::V18`]; else what `scripts/postgres-18` fetched |
 //! | `TENANCY_REQUIRE_PG18` | `1`: a missing PostgreSQL 18 is a failure (the default when `CI` is set); `0`: it is a skip |
+//! | `TENANCY_PGBOUNCER_OLD`, `TENANCY_PGBOUNCER_NEW` | a PgBouncer before 1.21, and a newer one; else what `scripts/pgbouncer` fetched |
+//! | `TENANCY_REQUIRE_PGBOUNCER` | the same for them |
 //! | `TENANCY_LONG` | `1`: what takes minutes |
 //! | `TENANCY_SEED` | what is done by chance is done as in the run that printed this |
 //! | `TENANCY_TEST_LAUNCHER` | process id that the throw-away cluster lives as long as; else the parent of the test binary |
@@ -53,12 +55,13 @@ pub mod notes;
 mod postgres;
 mod proxy;
 mod random;
+pub mod residue;
 mod serving;
 
 pub use client::{Answer, Client};
 pub use postgres::{
-    Binaries, BuildFuture, ClusterRegistry, Error, Launcher, RunningCluster, Server, Template,
-    TestDatabase, Version,
+    Binaries, BuildFuture, ClusterRegistry, Error, Launcher, PgBouncer, PgBouncerVersion,
+    RunningCluster, Server, Template, TestDatabase, Version,
 };
 pub use proxy::DelayProxy;
 pub use random::{Random, long, seed};

@@ -8,7 +8,7 @@ use sqlx::{
 };
 use sqlx_core::transaction::TransactionManager as _;
 
-use crate::error::is_failed_transaction;
+use crate::{error::is_failed_transaction, route::Through};
 
 /// What a connection is freed of, where transactions can't: cursors held open, roles, settings,
 /// channels, advisory locks and temporary tables of the session. Prepared statements stay
@@ -16,9 +16,12 @@ use crate::error::is_failed_transaction;
 macro_rules! reset_session {
     () => {
         "CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET ALL; UNLISTEN *; \
-         SELECT pg_advisory_unlock_all(); DISCARD TEMP; DISCARD SEQUENCES"
+         SELECT pg_catalog.pg_advisory_unlock_all(); DISCARD TEMP; DISCARD SEQUENCES"
     };
 }
+
+/// The same, for who sends it at another time.
+pub(crate) const RESET_SESSION: &str = reset_session!();
 
 /// Statements that end what is left of a transaction and, where that is wanted, of a session.
 struct Endings {
@@ -44,15 +47,26 @@ const ROLLBACK_AND_RESET: Endings = Endings {
 };
 
 /// Has the connections of a pool tidied up when they come back.
-pub(super) fn kept_up(settings: PgPoolOptions, reset_session: bool) -> PgPoolOptions {
-    let endings = if reset_session {
+pub(super) fn kept_up(
+    settings: PgPoolOptions,
+    through: Through,
+    resets_session: bool,
+) -> PgPoolOptions {
+    let endings = if resets_session {
         &ROLLBACK_AND_RESET
     } else {
         &ROLLBACK
     };
     let limit = settings.get_acquire_timeout();
     settings.after_release(move |connection, _| {
-        Box::pin(async move { tidied(connection, endings, limit).await.map(|()| true) })
+        Box::pin(async move {
+            tidied(connection, endings, limit).await?;
+            if through.forgets_statements() {
+                // The session of the next transaction has none of them.
+                connection.clear_cached_statements().await?;
+            }
+            Ok(true)
+        })
     })
 }
 

@@ -9,7 +9,13 @@ use sqlx::{
 use tenancy_core::Tenancy;
 
 use super::{Inner, TenantPool};
-use crate::{StartError, connections::Connections, options::Timeouts, self_check};
+use crate::{
+    StartError,
+    connections::Connections,
+    options::Timeouts,
+    route::{Reset, Route},
+    self_check,
+};
 
 /// Options of a [`TenantPool`].
 #[must_use]
@@ -100,10 +106,12 @@ impl TenantPoolOptions {
     /// Whether a connection that comes back is freed of what a session keeps: temporary tables,
     /// cursors, settings, advisory locks. Default: yes.
     ///
-    /// Costs a round trip after the caller has its answer.
+    /// Costs a round trip after the caller has its answer. Behind a pooler it goes with BEGIN, and
+    /// costs none.
     ///
     /// # Security
-    /// Without it, a temporary table that one tenant's request made is there for the next tenant's.
+    /// Without it, a temporary table that one tenant's request made is there for the next tenant's;
+    /// behind a pooler, for whoever else uses its sessions.
     pub fn reset_session(mut self, reset: bool) -> Self {
         self.reset_session = reset;
         self
@@ -124,20 +132,33 @@ impl TenantPoolOptions {
     ///
     /// # Errors
     /// A [`StartError`] that says what to do, if the database is out of reach, the schema of this
-    /// crate is not installed or too old, or the login could get past row security: a superuser,
-    /// a login with BYPASSRLS, one that owns tables or may become another role that can; or if a
-    /// table, view or function leads past it. The message has every [finding](crate::schema::Finding)
-    /// of level `error` with its mend.
+    /// crate is not installed or too old, a pooler stands between that can't be worked with, or the
+    /// login could get past row security: a superuser, a login with BYPASSRLS, one that owns tables
+    /// or may become another role that can; or if a table, view or function leads past it. The message
+    /// has every [finding](crate::schema::Finding) of level `error` with its mend.
     pub async fn connect_with(
         self,
         options: PgConnectOptions,
         tenancy: &Tenancy,
     ) -> Result<TenantPool, StartError> {
-        let mut options = options.disable_statement_logging();
+        let options = options.disable_statement_logging();
+        let mut route = Route::find(options, self.pool.get_acquire_timeout()).await?;
         if let Some(role) = &self.assumed_role {
-            options = options.options([("role", role.as_str())]);
+            if route.through.is_pooler() {
+                return Err(StartError::pooler(
+                    "a role can't be assumed through a pooler, which does not pass it on; give \
+                     `assume_app_role` the database's own address",
+                    None,
+                ));
+            }
+            route.options = route.options.options([("role", role.as_str())]);
         }
-        let pool = Connections::open(self.pool, options, self.reset_session)
+        let reset = if self.reset_session {
+            Reset::Always
+        } else {
+            Reset::Never
+        };
+        let pool = Connections::open(self.pool, &route, reset)
             .await
             .map_err(StartError::unreachable)?;
         let (watch, findings) = self_check::tenants(&pool, self.assumed_role.as_deref()).await?;

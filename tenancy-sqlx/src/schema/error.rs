@@ -22,6 +22,12 @@ pub enum InstallError {
         /// What the driver says.
         source: MigrateError,
     },
+    /// The connection leads to a pooler, such as PgBouncer.
+    #[error(
+        "the installation can't run through a pooler, which swaps sessions under it; give it the \
+         database's own address"
+    )]
+    Pooler,
     /// The names of the roles can't be used.
     #[error("{0}")]
     Roles(String),

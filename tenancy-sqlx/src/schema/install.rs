@@ -9,7 +9,13 @@ use sqlx::{
 use zeroize::Zeroizing;
 
 use super::{InstallError, Roles, application, lock, roles::Passwords, script};
-use crate::bulk::quoted;
+use crate::{
+    bulk::quoted,
+    route::{self, Detour, Route},
+};
+
+/// How long a connection may take to open.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Installs the schema `tenancy` and runs the application's migrations.
 ///
@@ -79,14 +85,23 @@ impl Installer {
 
     /// Installs into the database of a URL, then runs the application's migrations as the owner.
     ///
+    /// Refuses to run through a pooler, such as PgBouncer: migrations take locks of the session, and
+    /// a role for the session.
+    ///
     /// # Errors
     /// An [`InstallError`] that says at which step it stopped and what to do.
     pub async fn run(&self, url: &str, application: &Migrator) -> Result<(), InstallError> {
         let options: PgConnectOptions = url
             .parse()
             .map_err(InstallError::database("reading the database URL"))?;
+        let options = options.disable_statement_logging();
+        Route::refuse_pooler(&options, PATIENCE)
+            .await
+            .map_err(|detour| match detour {
+                Detour::Pooler => InstallError::Pooler,
+                Detour::Unreachable(source) => InstallError::database("connecting")(source),
+            })?;
         let mut connection = options
-            .disable_statement_logging()
             .connect()
             .await
             .map_err(InstallError::database("connecting"))?;
@@ -99,6 +114,9 @@ impl Installer {
 
     /// Installs through a connection; see [`run`](Self::run).
     ///
+    /// Of a connection that is there, only a pooler that renames prepared statements can be told:
+    /// PgBouncer with `max_prepared_statements` above 0. Give this none that leads to another.
+    ///
     /// # Errors
     /// As [`run`](Self::run).
     pub async fn run_on(
@@ -106,6 +124,12 @@ impl Installer {
         connection: &mut PgConnection,
         application: &Migrator,
     ) -> Result<(), InstallError> {
+        if route::shows_pooler(connection)
+            .await
+            .map_err(InstallError::database("connecting"))?
+        {
+            return Err(InstallError::Pooler);
+        }
         self.roles.check()?;
         let locked = lock::take(connection).await?;
         let done = self.install_and_migrate(connection, application).await;

@@ -243,7 +243,7 @@ fn persistently(statement: &str) -> String {
 }
 
 /// A text in SQL, in the form that needs no server setting to be read right.
-pub(super) fn literal(text: &str) -> String {
+pub(crate) fn literal(text: &str) -> String {
     let quotes = text.replace('\'', "''");
     if text.contains('\\') {
         format!("E'{}'", quotes.replace('\\', "\\\\"))

@@ -23,6 +23,9 @@ pub enum StartErrorKind {
     Unguarded,
     /// The login is made for another purpose, or may do more than its own.
     WrongLogin,
+    /// What was asked for can't be done through the pooler in front of the database, or not with its
+    /// settings.
+    Pooler,
 }
 
 /// A pool that can't be used, and what to do about it.
@@ -56,6 +59,17 @@ impl StartError {
         Self {
             source: Some(source),
             ..Self::new(StartErrorKind::Unreachable, message)
+        }
+    }
+
+    pub(crate) fn pooler(message: &str, source: Option<sqlx::Error>) -> Self {
+        let message = match &source {
+            Some(source) => format!("{message}: {source}"),
+            None => message.to_owned(),
+        };
+        Self {
+            source,
+            ..Self::new(StartErrorKind::Pooler, message)
         }
     }
 

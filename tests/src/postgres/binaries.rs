@@ -62,7 +62,7 @@ impl Binaries {
     pub fn v18() -> Result<Self, Error> {
         let dir = match variable("TENANCY_PG18_BIN") {
             Some(dir) => dir,
-            None => v18_cache()?.join("current/bin"),
+            None => fetched("postgres-18")?.join("current/bin"),
         };
         Self::at(&dir)
             .filter(|found| found.major >= 18)
@@ -98,21 +98,22 @@ impl Binaries {
     }
 }
 
-fn variable(name: &str) -> Option<PathBuf> {
+pub(super) fn variable(name: &str) -> Option<PathBuf> {
     env::var_os(name)
         .filter(|value| !value.is_empty())
         .map(PathBuf::from)
 }
 
-/// Root's own cache is closed to the account that the server runs as, hence a second place.
-fn v18_cache() -> Result<PathBuf, Error> {
+/// Where a script in `scripts` of that name puts what it fetches. Root's own cache is closed to the
+/// account that servers run as, hence a second place.
+pub(super) fn fetched(script: &str) -> Result<PathBuf, Error> {
     if effective_uid()? == 0 {
-        return Ok("/var/cache/tenancy/postgres-18".into());
+        return Ok(Path::new("/var/cache/tenancy").join(script));
     }
     let cache = variable("XDG_CACHE_HOME")
         .or_else(|| variable("HOME").map(|home| home.join(".cache")))
         .unwrap_or_else(env::temp_dir);
-    Ok(cache.join("tenancy/postgres-18"))
+    Ok(cache.join("tenancy").join(script))
 }
 
 /// `pg_config` is asked first: on Debian it is on `PATH` while the server programs are not.

@@ -212,7 +212,7 @@ fn program(name: &str, dir: &Path, binaries: &Binaries, account: Account) -> Com
     command
 }
 
-fn free_port() -> Result<u16, Error> {
+pub(super) fn free_port() -> Result<u16, Error> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
         .and_then(|listener| listener.local_addr())
         .map(|address| address.port())

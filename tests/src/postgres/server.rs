@@ -76,7 +76,7 @@ impl Server {
     ///
     /// As [`start`](Self::start).
     pub async fn start_or_skip(version: Version) -> Result<Option<Self>, Error> {
-        let dispensable = version == Version::V18 && !v18_required();
+        let dispensable = version == Version::V18 && !required("TENANCY_REQUIRE_PG18");
         unless_missing(Self::start(version).await, dispensable)
     }
 
@@ -115,7 +115,7 @@ impl Server {
     ) -> Result<Option<Self>, Error> {
         let dispensable = match version {
             Version::Default => env::var_os("DATABASE_URL").is_some_and(|url| !url.is_empty()),
-            Version::V18 => !v18_required(),
+            Version::V18 => !required("TENANCY_REQUIRE_PG18"),
         };
         unless_missing(Self::fresh(version, settings).await, dispensable)
     }
@@ -264,8 +264,7 @@ fn unless_missing(
 ) -> Result<Option<Server>, Error> {
     match started {
         Err(error) if error.is_unavailable() && dispensable => {
-            // Not `eprintln!`, which the test runner hides for tests that pass.
-            let _ = writeln!(io::stderr(), "SKIPPED: {error}");
+            say_skipped(&error);
             Ok(None)
         }
         other => other.map(Some),
@@ -297,9 +296,16 @@ pub(super) async fn execute(connection: &mut PgConnection, sql: String) -> Resul
         .map(drop)
 }
 
-fn v18_required() -> bool {
+/// Says in the output of the tests what they went without.
+pub(super) fn say_skipped(error: &Error) {
+    // Not `eprintln!`, which the test runner hides for tests that pass.
+    let _ = writeln!(io::stderr(), "SKIPPED: {error}");
+}
+
+/// Whether something that may be missing must not be: as the variable says, else where `CI` is set.
+pub(super) fn required(variable: &str) -> bool {
     let on = |value: String| !matches!(value.as_str(), "" | "0" | "false");
-    match env::var("TENANCY_REQUIRE_PG18") {
+    match env::var(variable) {
         Ok(value) => on(value),
         Err(_) => env::var("CI").is_ok_and(on),
     }
