@@ -43,7 +43,7 @@ pub fn ready(tenancy: &Tenancy) -> Readiness {
 pub struct Readiness(tenancy_http::Readiness);
 
 impl Readiness {
-    /// Also asks the database.
+    /// Also asks the database, and whether it still keeps tenants apart.
     #[cfg(feature = "sqlx")]
     pub fn pool(self, pool: &tenancy_sqlx::TenantPool) -> Self {
         Self(self.0.pool(pool))

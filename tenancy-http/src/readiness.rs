@@ -28,7 +28,7 @@ impl Readiness {
         }
     }
 
-    /// Also asks the database.
+    /// Also asks the database, and whether it still keeps tenants apart.
     #[cfg(feature = "sqlx")]
     pub fn pool(mut self, pool: &tenancy_sqlx::TenantPool) -> Self {
         self.pool = Some(pool.clone());

@@ -54,11 +54,11 @@ CREATE FUNCTION tenancy.login_findings(login name)
 AS $$
 WITH me AS MATERIALIZED (
     SELECT r.*, login_findings.login = session_user AS present,
-        tenancy.role_oid('owner') AS owner, tenancy.role_oid('app') AS app,
-        ARRAY[tenancy.role_oid('owner'), tenancy.role_oid('system'), tenancy.role_oid('registry')]
-            AS ours,
+        n.nspowner AS owner, tenancy.role_oid('app') AS app,
+        ARRAY[n.nspowner, tenancy.role_oid('system'), tenancy.role_oid('registry')] AS ours,
         tenancy.reach(r.rolname) AS reach
-    FROM pg_roles AS r WHERE r.rolname = login_findings.login
+    FROM pg_roles AS r JOIN pg_namespace AS n ON n.nspname = 'tenancy'
+    WHERE r.rolname = login_findings.login
 ),
 -- Every role in reach, and whether a finding of its own tells all there is to tell of it.
 roles AS MATERIALIZED (
@@ -134,15 +134,15 @@ found (code, subject, finding, mend) AS (
         AND EXISTS (SELECT FROM pg_auth_members AS m JOIN roles AS o ON o.oid = m.member
             WHERE m.roleid = r.oid AND NOT o.predefined)
     UNION ALL
-    SELECT 'reaches-' || n.kind, r.oid::regrole::text,
-        format(CASE n.kind
+    SELECT 'reaches-' || k.kind, r.oid::regrole::text,
+        format(CASE k.kind
             WHEN 'owner' THEN '`%s` owns tables, or is a member of their owner: %s'
             WHEN 'system' THEN '`%s` is the system login or a member of it: %s'
             ELSE '`%s` is the login that writes the registry or a member of it: %s' END,
             me.rolname, r.rolname),
         CASE WHEN NOT r.itself THEN tenancy.leave_sql(r.oid, me.reach) END
-    FROM me JOIN roles AS r ON r.oid = ANY (me.ours)
-        JOIN tenancy.role_names AS n ON n.name = r.rolname
+    FROM me CROSS JOIN unnest(ARRAY['owner', 'system', 'registry'], me.ours) AS k (kind, oid)
+        JOIN roles AS r ON r.oid = k.oid
     UNION ALL
     SELECT 'owns-' || o.kind, o.oid::regrole::text,
         format('`%s` owns %s, or is a member of their owner: %s', min(me.rolname),
@@ -378,13 +378,14 @@ CREATE FUNCTION tenancy.relation_findings(login name) RETURNS TABLE (
     LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
 WITH RECURSIVE me AS MATERIALIZED (
-    SELECT r.oid, r.rolname, tenancy.role_oid('owner') AS owner, tenancy.role_oid('app') AS app,
+    SELECT r.oid, n.nspowner AS owner, coalesce(tenancy.role_oid('app'), r.oid) AS app,
         tenancy.role_oid('system') AS system,
         -- What comes by a role that no login may reach is told of the login.
-        ARRAY(SELECT o.oid FROM pg_roles AS o WHERE o.oid = ANY (tenancy.reach(r.rolname))
-            AND NOT coalesce(o.oid IN (tenancy.role_oid('owner'), tenancy.role_oid('system'),
+        ARRAY(SELECT x.oid FROM unnest(tenancy.reach(r.rolname)) AS x (oid)
+            WHERE NOT coalesce(x.oid IN (n.nspowner, tenancy.role_oid('system'),
                 tenancy.role_oid('registry')), false)) || 0::oid AS reach
-    FROM pg_roles AS r WHERE r.rolname = relation_findings.login
+    FROM pg_roles AS r JOIN pg_namespace AS n ON n.nspname = 'tenancy'
+    WHERE r.rolname = relation_findings.login
 ),
 guards AS MATERIALIZED (SELECT * FROM tenancy.guards()),
 protected AS MATERIALIZED (SELECT * FROM guards AS g WHERE NOT g.registry),
@@ -418,9 +419,7 @@ reached AS (
     SELECT r.target, x.entry FROM reached AS x JOIN rules AS r ON r.relation = x.relation
         JOIN readers AS v ON v.relation = x.relation AND v.relkind <> 'm' AND v.reader <> 0
 ),
-reach AS MATERIALIZED (
-    SELECT x.relation, array_agg(x.entry) AS entries FROM reached AS x GROUP BY x.relation
-),
+reach AS MATERIALIZED (SELECT DISTINCT x.relation FROM reached AS x),
 -- Statements that close every way to it.
 closing AS MATERIALIZED (
     SELECT x.relation, string_agg(format('REVOKE ALL ON %s FROM %s', x.entry::regclass, g.grantees), '; '
@@ -458,7 +457,9 @@ definers AS MATERIALIZED (
             AND EXISTS (SELECT FROM aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) AS a
                 WHERE a.privilege_type = 'USAGE' AND a.grantee = ANY (me.reach)))
         OR EXISTS (SELECT FROM pg_trigger AS t WHERE t.tgfoid = p.oid AND NOT t.tgisinternal
-            AND t.tgrelid IN (SELECT x.relation FROM reach AS x)))
+            AND t.tgrelid IN (
+                SELECT x.relation FROM reached AS x JOIN granted AS g ON g.relation = x.entry
+                WHERE g.privilege IN ('INSERT', 'UPDATE', 'DELETE'))))
 ),
 strangers AS MATERIALIZED (
     SELECT o.oid, o.rolname, o.rolsuper OR o.rolbypassrls OR o.reaches_system AS sees_all,
@@ -517,9 +518,8 @@ found (level, code, relation, subject, about, finding, mend) AS (
             CASE WHEN g.policies IS NOT NULL THEN format('SELECT tenancy.ensure_policy(%L, %L, false, %L, %L)',
                 g.relation::regclass, 'tenancy_guard', me.app::regrole,
                 format('%I = (SELECT tenancy.current_tenant())', g.tenant_name)) END)
-        ELSE concat_ws('; ',
-            CASE WHEN g.tenant IS NOT NULL THEN
-                format('SELECT tenancy.protect(%L, %L)', g.relation::regclass, g.tenant_name) END,
+        WHEN g.tenant IS NOT NULL THEN concat_ws('; ',
+            format('SELECT tenancy.protect(%L, %L)', g.relation::regclass, g.tenant_name),
             CASE WHEN g.project IS NOT NULL AND g.policies IS NOT NULL THEN
                 format('SELECT tenancy.ensure_policies(%L, %L, %L)', g.relation::regclass, g.tenant_name,
                     g.project_name) END)

@@ -3,7 +3,9 @@
 
 -- SECURITY DEFINER functions that the login may call, or sets off by writing, and that name a relation
 -- which holds tenants' rows without a guard. Found by name in their text, and in that of functions that
--- they call; a name that is put together at run time is not found.
+-- they call; a name that is put together at run time is not found. What has to be looked up before a
+-- tenant is known is looked up by such a function: one whose comment contains
+-- `[tenancy: looks across tenants]` is left out.
 CREATE FUNCTION tenancy.definer_findings(login name) RETURNS TABLE (
         level text, code text, subject text, subject_oid oid, about oid[], finding text, mend text)
     LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
@@ -60,6 +62,7 @@ definers AS MATERIALIZED (
             AND EXISTS (SELECT FROM aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) AS a
                 WHERE a.privilege_type = 'USAGE' AND a.grantee = ANY (me.reach))
         OR EXISTS (SELECT FROM pg_trigger AS t WHERE t.tgfoid = f.oid AND NOT t.tgisinternal))
+        AND NOT coalesce(obj_description(f.oid, 'pg_proc') LIKE '%[tenancy: looks across tenants]%', false)
 ),
 calls (definer, function) AS (
     SELECT d.oid, d.oid FROM definers AS d
@@ -77,7 +80,9 @@ named AS (
 SELECT 'error', 'definer-reads-unguarded', n.definer::regprocedure::text, n.definer,
     array_agg(n.relation),
     format('it runs as `%s` and names %s, which has rows of tenants and no guard; the login may call it or '
-        'sets it off', min(f.proowner::regrole::text), string_agg(n.relation::regclass::text, ', ')),
+        'sets it off. If it is to look across tenants, say so in its comment: '
+        '[tenancy: looks across tenants]',
+        min(f.proowner::regrole::text), string_agg(n.relation::regclass::text, ', ')),
     concat_ws('; ',
         (SELECT format('SELECT tenancy.protect(%L, %L)', u.relation::regclass, u.tenant) FROM unguarded AS u
             WHERE u.relation = ANY (array_agg(n.relation)) AND u.mendable LIMIT 1),

@@ -26,7 +26,8 @@ impl fmt::Display for FindingLevel {
 /// One thing that could lead a login past row security, and its mend.
 ///
 /// The database tells findings: `tenancy.login_findings(login)` those of a login,
-/// `tenancy.relation_findings(login)` those of tables, views and functions that it can get to, and
+/// `tenancy.relation_findings(login)` and `tenancy.definer_findings(login)` those of tables, views and
+/// functions that it can get to, and
 /// `tenancy.code_warnings()` those in the text of functions. All read the catalogs only.
 ///
 /// | code | level | what |
@@ -53,6 +54,7 @@ impl fmt::Display for FindingLevel {
 /// | `materialized-view` | error | a materialized view holds tenants' rows |
 /// | `foreign-table` | error | a foreign table leads back to a protected table |
 /// | `definer-function` | error | a SECURITY DEFINER function, or trigger function, acts as a role that the guard does not bind |
+/// | `definer-reads-unguarded` | error | a SECURITY DEFINER function names a table that has tenants and no guard, or a materialized view; a comment on the function that contains `[tenancy: looks across tenants]` says that it is meant |
 /// | `view-not-invoker` | warning | a view of the owner role over protected tables uses their indexes less well |
 /// | `foreign-key-unpaired` | warning | a foreign key can lead to another tenant's row |
 /// | `foreign-key-not-valid` | warning | a foreign key was not checked for the rows that are there |
@@ -180,7 +182,9 @@ pub(crate) async fn read(
         FROM tenancy.login_findings($1::text::name) UNION ALL ";
     let sql = format!(
         "{}SELECT false AS of_login, level, code, subject, finding, mend
-        FROM tenancy.relation_findings($1::text::name) ORDER BY 2, 1 DESC, 3, 4",
+        FROM tenancy.relation_findings($1::text::name) UNION ALL
+        SELECT false, level, code, subject, finding, mend
+        FROM tenancy.definer_findings($1::text::name) ORDER BY 2, 1 DESC, 3, 4",
         if with_login { of_login } else { "" }
     );
     let asked = sqlx::query(AssertSqlSafe(sql))

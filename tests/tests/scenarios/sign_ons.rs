@@ -11,10 +11,16 @@ use tenancy_core::{
 use tenancy_tests::notes;
 use uuid::Uuid;
 
-/// What the administrator creates; the service's login may only read it.
+/// What the administrator creates: the service's login finds one row at a time, and reads no table
+/// that has rows of every tenant.
 pub(crate) const TABLE: &str =
     "CREATE TABLE sign_ons (issuer text PRIMARY KEY, tenant_id uuid NOT NULL);
-     GRANT SELECT ON sign_ons TO tenancy_app";
+     ALTER TABLE sign_ons OWNER TO tenancy_owner;
+     CREATE FUNCTION find_sign_on(text) RETURNS SETOF uuid
+         LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp
+         AS 'SELECT tenant_id FROM sign_ons WHERE issuer = $1';
+     COMMENT ON FUNCTION find_sign_on IS '[tenancy: looks across tenants]';
+     ALTER FUNCTION find_sign_on OWNER TO tenancy_owner";
 
 #[derive(Debug)]
 pub(crate) struct SignOns {
@@ -37,7 +43,7 @@ impl IssuerSource for SignOns {
     async fn find_issuer(&self, issuer: &str) -> Result<Option<TenantId>, LookupError> {
         let found = async {
             let mut connection = PgConnection::connect_with(&self.login).await?;
-            let select = "SELECT tenant_id FROM sign_ons WHERE issuer = $1";
+            let select = "SELECT find_sign_on($1)";
             let select = sqlx::query_scalar::<_, Uuid>(select).bind(issuer);
             let found = select.fetch_optional(&mut connection).await;
             connection.close().await?;

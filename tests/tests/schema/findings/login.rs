@@ -274,6 +274,8 @@ async fn faults_of_the_owner_and_of_the_database_are_found_under_odd_names() -> 
         installs(&database, &roles).await?;
         let mut admin = database.admin().await?;
         let (owner, app) = (quoted(&roles.owner), quoted(&roles.app));
+        let registry = app.replacen('A', "R", 1);
+        let registry_name = format!("'{}'", roles.app.replacen('A', "R", 1).replace('\'', "''"));
         let former: String = sqlx::query_scalar(
             "SELECT quote_ident(pg_get_userbyid(datdba)) FROM pg_database
                 WHERE datname = current_database()",
@@ -293,6 +295,14 @@ async fn faults_of_the_owner_and_of_the_database_are_found_under_odd_names() -> 
             (
                 format!("GRANT TRIGGER ON notes TO {app}"),
                 "privilege-past-guard",
+            ),
+            (
+                format!(
+                    "ALTER TABLE tenancy.role_names DROP CONSTRAINT role_names_kind_check;
+                     INSERT INTO tenancy.role_names VALUES ('registry', {registry_name});
+                     CREATE ROLE {registry}; GRANT {registry} TO {app}"
+                ),
+                "reaches-registry",
             ),
             (
                 "ALTER TABLE notes NO FORCE ROW LEVEL SECURITY".to_owned(),
@@ -324,6 +334,9 @@ async fn faults_of_the_owner_and_of_the_database_are_found_under_odd_names() -> 
         pool.close().await;
         admin.close().await?;
         database.close().await?;
+        let mut admin = sqlx::PgConnection::connect_with(&server.admin_options()).await?;
+        let gone = format!("DROP ROLE {registry}");
+        admin.execute(sqlx::AssertSqlSafe(gone)).await?;
         remove(&server, &roles).await?;
     }
     Ok(())

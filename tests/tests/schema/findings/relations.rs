@@ -398,6 +398,11 @@ async fn what_leads_nowhere_is_not_found() -> anyhow::Result<()> {
             // More policies only take away.
             "CREATE POLICY published ON notes USING (body <> '')",
             "CREATE TABLE numbered (tenant_id int); GRANT SELECT ON numbered TO {}",
+            // It is set off by writing, and nobody of the service writes there.
+            "CREATE FUNCTION four() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS
+                 $$ BEGIN UPDATE notes SET stars = 1; RETURN NEW; END $$;
+             REVOKE EXECUTE ON FUNCTION four FROM PUBLIC;
+             CREATE TRIGGER sets_off AFTER INSERT ON countries FOR EACH ROW EXECUTE FUNCTION four()",
             "CREATE EXTENSION pgcrypto",
         ] {
             notes.as_admin(&harmless.replace("{}", &login.name)).await?;

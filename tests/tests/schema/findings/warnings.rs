@@ -3,10 +3,13 @@
 use anyhow::Context as _;
 use sqlx::{Connection as _, Executor as _};
 use tenancy_sqlx::{
-    TenantPoolOptions,
+    PgDirectory, TenantPoolOptions,
     schema::{self, Finding, FindingLevel},
 };
-use tenancy_tests::notes::{Notes, on_every_server};
+use tenancy_tests::{
+    logwatch,
+    notes::{Notes, on_every_server},
+};
 
 use super::found;
 use crate::told;
@@ -127,6 +130,40 @@ async fn each_weakness_is_told_and_refuses_nobody() -> anyhow::Result<()> {
                 anyhow::ensure!(left.is_empty(), "after {mend}: {left:#?}");
             }
             notes.as_admin(REMOVE).await?;
+        }
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_warning_is_logged_once_when_a_pool_starts() -> anyhow::Result<()> {
+    on_every_server(async |notes| {
+        // Other tests of this process log as well.
+        let view = format!("view_{}", uuid::Uuid::now_v7().simple());
+        let plant = format!(
+            "CREATE VIEW {view} AS SELECT * FROM notes; ALTER VIEW {view} OWNER TO tenancy_owner;
+             GRANT SELECT ON {view} TO tenancy_app"
+        );
+        notes.as_admin(&plant).await?;
+        let mark = logwatch::mark();
+        PgDirectory::connect_with(notes.app_options(), 1)
+            .await?
+            .close()
+            .await;
+        let pool = notes.pool(TenantPoolOptions::new()).await?;
+        pool.ready().await?;
+        pool.close().await;
+        let lines: Vec<_> = logwatch::ours_since(mark)
+            .iter()
+            .filter(|line| line.to_string().contains(&view))
+            .map(ToString::to_string)
+            .collect();
+        let [line] = &lines[..] else {
+            anyhow::bail!("{lines:#?}");
+        };
+        for part in ["WARN", "view-not-invoker", "SET (security_invoker = true)"] {
+            assert!(line.contains(part), "no {part} in {line}");
         }
         Ok(())
     })
