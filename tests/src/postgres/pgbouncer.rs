@@ -44,9 +44,9 @@ pub struct PgBouncer {
     _dir: TempDir,
 }
 
-/// Ends what it runs when nobody holds its input any more, however that came about. Newer ones wait
-/// for their clients to leave before they heed a gentler signal.
-const RUN: &str = "\"$0\" pgbouncer.ini & read -r _; kill -KILL $!; wait";
+/// Ends what it runs, and tidies up, when nobody holds its input any more, however that came about.
+/// Newer ones wait for their clients to leave before they heed a gentler signal.
+const RUN: &str = "\"$0\" pgbouncer.ini & read -r _; kill -KILL $!; wait; rm -rf \"$PWD\"";
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -184,10 +184,9 @@ impl PgBouncer {
             }
             sleep(Duration::from_millis(5));
         }
+        let log = fs::read_to_string(log_path).unwrap_or_default();
         started.end();
-        Err(Error::Startup {
-            log: fs::read_to_string(log_path).unwrap_or_default(),
-        })
+        Err(Error::Startup { log })
     }
 
     fn end(&mut self) {
@@ -205,6 +204,33 @@ impl Drop for PgBouncer {
 /// The administrator, in the form of PgBouncer's file.
 fn users(admin: &PgConnectOptions) -> String {
     let url = admin.to_url_lossy();
-    let password = url.password().unwrap_or_default();
-    format!("\"{}\" \"{password}\"\n", admin.get_username())
+    let password = decoded(url.password().unwrap_or_default());
+    format!(
+        "\"{}\" \"{}\"\n",
+        admin.get_username(),
+        password.replace('"', "\"\"")
+    )
+}
+
+/// A part of a URL without its `%20`s.
+fn decoded(part: &str) -> String {
+    let mut pieces = part.split('%');
+    let mut bytes = pieces.next().unwrap_or_default().as_bytes().to_vec();
+    for piece in pieces {
+        let (code, rest) = piece.split_at_checked(2).unwrap_or(("", piece));
+        bytes.extend(u8::from_str_radix(code, 16).ok());
+        bytes.extend_from_slice(rest.as_bytes());
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::decoded;
+
+    #[test]
+    fn reads_a_password_in_a_url() {
+        assert_eq!(decoded("a%20b%C3%A9%25c"), "a bé%c");
+        assert_eq!(decoded("plain"), "plain");
+    }
 }
