@@ -390,6 +390,9 @@ async fn an_installation_that_waits_in_vain_tries_again_and_then_says_why() -> a
                 .await?;
             if succeeds {
                 installed?;
+                admin
+                    .execute("DROP EVENT TRIGGER fail; DROP FUNCTION fail()")
+                    .await?;
                 serves_two_tenants(&database, &roles).await?;
                 assert!(tries > failures);
             } else {
