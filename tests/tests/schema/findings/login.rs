@@ -328,9 +328,6 @@ async fn faults_of_the_owner_and_of_the_database_are_found_under_odd_names() -> 
         pool.close().await;
         admin.close().await?;
         database.close().await?;
-        let mut admin = sqlx::PgConnection::connect_with(&server.admin_options()).await?;
-        let gone = format!("DROP ROLE {registry}");
-        admin.execute(sqlx::AssertSqlSafe(gone)).await?;
         remove(&server, &roles).await?;
     }
     Ok(())
