@@ -2,7 +2,7 @@
 
 use sqlx::{AssertSqlSafe, Executor as _};
 use tenancy_sqlx::{TenantPoolOptions, danger};
-use tenancy_tests::notes::{Notes, on_every_server, sqlstate};
+use tenancy_tests::notes::{on_every_server, sqlstate};
 
 use super::as_tenant;
 use crate::{as_owner, told};
@@ -16,15 +16,11 @@ const OPEN: &str = "CREATE VIEW all_notes AS SELECT * FROM notes;
         AS 'BEGIN RETURN (SELECT count(*) FROM public.notes WHERE tenant_id = tenant); END';
     CREATE POLICY published ON notes USING (body <> '')";
 
-async fn bodies(notes: &Notes) -> anyhow::Result<i64> {
-    Ok(notes.count("notes", &notes.globex).await?)
-}
-
 #[tokio::test]
 async fn d1_views_and_functions_of_the_owner_show_and_change_own_rows_only() -> anyhow::Result<()> {
     on_every_server(async |notes| {
         as_owner(notes, OPEN).await?;
-        assert_eq!(bodies(notes).await?, 5);
+        assert_eq!(notes.count("notes", &notes.globex).await?, 5);
         for (tenant, own) in [(&notes.acme, 3), (&notes.globex, 5)] {
             for sql in [
                 "SELECT body FROM all_notes",
