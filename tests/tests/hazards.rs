@@ -1,16 +1,21 @@
-//! What the guide to hazards names exists.
+//! What the guides to hazards name exists.
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 use std::{fs, path::Path};
 
 /// The short paths of the guide, and what they stand for.
-const PLACES: [(&str, &str); 6] = [
+const PLACES: [(&str, &str); 11] = [
     ("admission/", "tenancy-core/tests/admission/"),
     ("keys/", "tenancy-core/tests/admission/keys/"),
     ("jwt/", "tenancy-core/src/jwt/tests/"),
     ("key/", "tenancy-core/src/key/"),
     ("conformance/", "tenancy-core/src/directory/conformance/"),
     ("directory/", "tests/tests/directory/"),
+    ("cases/", "tests/tests/schema/cases/"),
+    ("operations/", "tests/tests/operations/"),
+    ("pooler/", "tests/tests/pooler/"),
+    ("schema/", "tests/tests/schema/"),
+    ("sessions/", "tests/tests/sessions/"),
 ];
 
 fn read(path: &str) -> Result<String, String> {
@@ -88,20 +93,29 @@ fn faults(tests: &str) -> Vec<String> {
     faults
 }
 
-#[test]
-fn every_test_that_the_guide_to_hazards_names_exists() {
-    let guide = read("docs/credential-hazards.md").unwrap();
+/// The last column of each row of a guide.
+fn tests_of(guide: &str) -> Vec<String> {
+    let guide = read(guide).unwrap();
     let rows = guide
         .lines()
         .filter_map(|line| line.strip_prefix('|')?.strip_suffix('|'));
-    let tests: Vec<_> = rows
-        .filter_map(|row| row.rsplit('|').next())
-        .map(str::trim)
-        .filter(|last| !["test", "---"].contains(last))
-        .collect();
-    assert!(tests.len() > 50, "{}", tests.len());
-    let faults: Vec<_> = tests.iter().flat_map(|tests| faults(tests)).collect();
-    assert!(faults.is_empty(), "{faults:#?}");
+    rows.filter_map(|row| row.rsplit('|').next())
+        .map(|last| last.trim().to_owned())
+        .filter(|last| !["test", "---"].contains(&last.as_str()))
+        .collect()
+}
+
+#[test]
+fn every_test_that_the_guides_to_hazards_name_exists() {
+    for (guide, rows) in [
+        ("docs/credential-hazards.md", 50),
+        ("docs/isolation-hazards.md", 30),
+    ] {
+        let tests = tests_of(guide);
+        assert!(tests.len() > rows, "{guide}: {}", tests.len());
+        let faults: Vec<_> = tests.iter().flat_map(|tests| faults(tests)).collect();
+        assert!(faults.is_empty(), "{guide}: {faults:#?}");
+    }
 }
 
 #[test]
