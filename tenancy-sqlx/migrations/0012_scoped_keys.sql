@@ -229,8 +229,14 @@ CREATE FUNCTION tenancy.index_marks(root oid) RETURNS jsonb
     LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
     BEGIN ATOMIC
         SELECT jsonb_agg(jsonb_build_object(
-            'relation', t.relation::regclass, 'name', c.relname,
+            'relation', t.relation::regclass, 'name', c.relname, 'root', t.index = root,
             'comment', obj_description(t.index, 'pg_class'),
+            'said', (SELECT obj_description(k.oid, 'pg_constraint') FROM pg_constraint AS k
+                WHERE k.conindid = t.index AND k.conrelid = t.relation AND k.contype IN ('p', 'u', 'x')),
+            'options', CASE c.relkind WHEN 'i' THEN array_to_string(c.reloptions, ', ') END,
+            -- By expression, because an expression's place moves and columns have statistics of their own.
+            'statistics', (SELECT jsonb_object_agg(pg_get_indexdef(t.index, a.attnum, false), a.attstattarget)
+                FROM pg_attribute AS a WHERE a.attrelid = t.index AND a.attstattarget >= 0),
             'clustered', i.indisclustered, 'identity', i.indisreplident))
         FROM tenancy.index_tree(root) AS t JOIN pg_class AS c ON c.oid = t.index
             JOIN pg_index AS i ON i.indexrelid = t.index;
@@ -242,12 +248,14 @@ CREATE FUNCTION tenancy.set_index_marks(root oid, marks jsonb) RETURNS void
 AS $$
 DECLARE
     m record;
+    k record;
 BEGIN
     FOR m IN
-        SELECT t.index::regclass AS index, c.relname, o.*
+        SELECT t.index::regclass AS index, c.relname, c.reloptions AS present, o.*
         FROM tenancy.index_tree(root) AS t JOIN pg_class AS c ON c.oid = t.index
         JOIN jsonb_to_recordset(marks) AS o
-            (relation text, name name, comment text, clustered boolean, identity boolean)
+            (relation text, name name, root boolean, comment text, said text, options text,
+                statistics jsonb, clustered boolean, identity boolean)
             ON o.relation::regclass = t.relation
     LOOP
         IF m.relname <> m.name THEN
@@ -256,6 +264,19 @@ BEGIN
         IF m.comment IS NOT NULL THEN
             EXECUTE format('COMMENT ON INDEX %s IS %L', m.index, m.comment);
         END IF;
+        IF m.said IS NOT NULL AND NOT m.root THEN
+            EXECUTE format('COMMENT ON CONSTRAINT %I ON %s IS %L', m.name, m.relation, m.said);
+        END IF;
+        IF m.options IS NOT NULL AND m.options IS DISTINCT FROM array_to_string(m.present, ', ') THEN
+            EXECUTE format('ALTER INDEX %s SET (%s)', m.index, m.options);
+        END IF;
+        FOR k IN
+            SELECT a.attnum, o.value FROM jsonb_each_text(m.statistics) AS o
+            JOIN pg_attribute AS a ON a.attrelid = m.index
+                AND pg_get_indexdef(m.index, a.attnum, false) = o.key
+        LOOP
+            EXECUTE format('ALTER INDEX %s ALTER COLUMN %s SET STATISTICS %s', m.index, k.attnum, k.value);
+        END LOOP;
         IF m.clustered THEN
             EXECUTE format('ALTER TABLE %s CLUSTER ON %I', m.relation, m.name);
         END IF;

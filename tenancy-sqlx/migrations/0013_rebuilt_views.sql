@@ -11,7 +11,7 @@ CREATE FUNCTION tenancy.grants_of(relation regclass) RETURNS text[]
             FROM (
                 SELECT x.grantee, x.privilege_type, x.is_grantable, '' AS columns
                 FROM pg_class AS c, aclexplode(c.relacl) AS x
-                WHERE c.oid = relation AND x.grantee <> c.relowner
+                WHERE c.oid = relation
                 UNION ALL
                 SELECT x.grantee, x.privilege_type, x.is_grantable, format(' (%I)', a.attname)
                 FROM pg_attribute AS a, aclexplode(a.attacl) AS x
@@ -46,6 +46,19 @@ CREATE FUNCTION tenancy.view_extras(view regclass) RETURNS text[]
             UNION ALL
             SELECT pg_get_ruledef(r.oid) FROM pg_rewrite AS r
             WHERE r.ev_class = view AND r.rulename <> '_RETURN'
+            UNION ALL
+            SELECT format('COMMENT ON TRIGGER %I ON %s IS %L', t.tgname, view, d.description)
+            FROM pg_trigger AS t JOIN pg_description AS d
+                ON d.classoid = 'pg_trigger'::regclass AND d.objoid = t.oid
+            WHERE t.tgrelid = view AND NOT t.tgisinternal
+            UNION ALL
+            SELECT format('COMMENT ON RULE %I ON %s IS %L', r.rulename, view, d.description)
+            FROM pg_rewrite AS r JOIN pg_description AS d
+                ON d.classoid = 'pg_rewrite'::regclass AND d.objoid = r.oid
+            WHERE r.ev_class = view AND r.rulename <> '_RETURN'
+            UNION ALL
+            SELECT format('REVOKE ALL ON %s FROM %I', view, pg_get_userbyid(c.relowner))
+            FROM pg_class AS c WHERE c.oid = view AND c.relacl IS NOT NULL
         ) || tenancy.grants_of(view);
     END;
 
@@ -99,8 +112,8 @@ BEGIN
         PERFORM tenancy.refuse(
             format('a key can''t be rebuilt: the view %s depends on it, and can''t be made anew: %s',
                 views -> 0 ->> 'name', detail),
-            format('Drop it, protect the table, and make it again: DROP VIEW %s CASCADE',
-                views -> 0 ->> 'name'));
+            format('Drop what depends on it and then the view, protect the table, and make them again: '
+                'DROP VIEW %s', views -> 0 ->> 'name'));
     END;
     RETURN views;
 END
@@ -123,14 +136,21 @@ BEGIN
         BEGIN
             EXECUTE format('CREATE VIEW %s%s AS %s', view ->> 'name', view ->> 'options', definition);
         EXCEPTION WHEN grouping_error THEN
-            definition := regexp_replace(definition,
-                '(GROUP BY (?:[^();]*, )??)((?:[[:alnum:]_"]+\.)?)('
-                    || (SELECT string_agg(quote_ident(c), '|')
-                        FROM jsonb_array_elements_text(view -> 'columns') AS c)
-                    || ')(?=[,;)[:space:]]|$)',
-                format('\1%s, \2\3', (SELECT string_agg('\2' || quote_ident(s), ', ')
-                    FROM unnest(scope) AS s)), 'g');
             BEGIN
+                -- Only where there is one place that can be meant. A text may hold the words, too.
+                IF regexp_count(definition, 'GROUP BY') <> 1
+                    OR definition ~ '\m(UNION|INTERSECT|EXCEPT)\M'
+                THEN
+                    RAISE EXCEPTION 'more than one' USING ERRCODE = 'grouping_error';
+                END IF;
+                definition := regexp_replace(definition,
+                    '(GROUP BY (?:[^();'']*, )??)((?:[[:alnum:]_"]+\.)?)('
+                        || (SELECT string_agg(regexp_replace(quote_ident(c), '([^[:alnum:]_])', '\\\1', 'g'), '|')
+                            FROM jsonb_array_elements_text(view -> 'columns') AS c)
+                        || ')(?=[,;)[:space:]]|$)',
+                    format('\1%s, \2\3', (
+                        SELECT string_agg('\2' || replace(quote_ident(s), '\', '\\'), ', ')
+                        FROM unnest(scope) AS s)));
                 EXECUTE format('CREATE VIEW %s%s AS %s', view ->> 'name', view ->> 'options', definition);
             EXCEPTION WHEN OTHERS THEN
                 PERFORM tenancy.refuse(

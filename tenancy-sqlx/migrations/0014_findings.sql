@@ -287,7 +287,13 @@ SELECT c.oid, c.relnamespace = n.oid, s.tenant, t.attname, s.project, p.attname,
     c.relowner = n.nspowner, c.relrowsecurity AND (c.relforcerowsecurity OR c.relnamespace = n.oid),
     (SELECT string_agg(e.polname, ', ' ORDER BY e.polname) FROM example AS e
     WHERE NOT e.polname = ANY (coalesce(i.policies, '{}'))
-        AND (s.project IS NOT NULL OR NOT e.polname LIKE '%project')
+        AND (NOT e.polname LIKE '%project' OR s.project IS NOT NULL
+            -- The default stays where the policies were dropped.
+            OR EXISTS (SELECT FROM pg_attrdef AS f JOIN pg_depend AS d
+                ON d.classid = 'pg_attrdef'::regclass AND d.objid = f.oid
+                    AND d.refclassid = 'pg_proc'::regclass
+                    AND d.refobjid = 'tenancy.current_project()'::regprocedure
+                WHERE f.adrelid = c.oid))
         AND (c.relnamespace <> n.oid OR e.polname = 'tenancy_guard'))
 FROM scope AS s JOIN pg_class AS c ON c.oid = s.polrelid
     JOIN pg_namespace AS n ON n.nspname = 'tenancy'
@@ -298,7 +304,7 @@ WHERE c.oid <> 'tenancy.protected_example'::regclass
 $$;
 
 -- What roles were granted on tables, views and the like, and on their columns, in the schemas that
--- they may use.
+-- they may use or where a view leads.
 CREATE FUNCTION tenancy.grants_to(reach oid[])
     RETURNS TABLE (relation oid, grantee oid, privilege text)
     LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
@@ -308,8 +314,11 @@ WITH relations AS MATERIALIZED (
     FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
     WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT n.nspname LIKE 'pg\_%'
         AND n.nspname <> 'information_schema'
-        AND EXISTS (SELECT FROM aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) AS a
-            WHERE a.privilege_type = 'USAGE' AND a.grantee = ANY (reach))
+        AND (EXISTS (SELECT FROM aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) AS a
+                WHERE a.privilege_type = 'USAGE' AND a.grantee = ANY (reach))
+            -- Whoever comes by a view is not asked for USAGE.
+            OR EXISTS (SELECT FROM pg_depend AS d WHERE d.classid = 'pg_rewrite'::regclass
+                AND d.refclassid = 'pg_class'::regclass AND d.refobjid = c.oid))
 )
 SELECT r.oid, a.grantee, a.privilege_type
 FROM relations AS r CROSS JOIN aclexplode(coalesce(r.relacl, acldefault('r', r.relowner))) AS a
@@ -337,11 +346,14 @@ down (relation, origin) AS (
     SELECT i.inhrelid, down.origin FROM down JOIN pg_inherits AS i ON i.inhparent = down.relation
 ),
 named AS (
-    SELECT a.attrelid AS relation, a.attname, t.oid = 'uuid'::regtype AS mendable
-    FROM pg_attribute AS a JOIN pg_type AS t ON t.oid = a.atttypid
+    SELECT a.attrelid AS relation, a.attname, a.atttypid = 'uuid'::regtype AS mendable
+    FROM pg_attribute AS a
     WHERE a.attname = ANY (tenant_names) AND NOT a.attisdropped
-        AND coalesce(nullif(t.typbasetype, 0), t.oid) IN ('uuid'::regtype, 'text'::regtype,
-            'varchar'::regtype, 'bpchar'::regtype)
+    UNION ALL
+    -- What refers to tenants' rows is a tenant's.
+    SELECT k.conrelid, NULL, false FROM pg_constraint AS k
+    WHERE k.contype = 'f' AND (k.confrelid = ANY (protected)
+        OR k.confrelid = 'tenancy.projects'::regclass OR k.confrelid = 'tenancy.tenants'::regclass)
     UNION ALL
     SELECT k.conrelid, a.attname, a.atttypid = 'uuid'::regtype
     FROM pg_constraint AS k JOIN pg_attribute AS a ON a.attrelid = k.conrelid AND a.attnum = k.conkey[1]
@@ -398,18 +410,20 @@ unguarded AS MATERIALIZED (
 granted AS MATERIALIZED (SELECT g.* FROM me, tenancy.grants_to(me.reach) AS g),
 -- What reads which relation by a rule: views, and tables with rules of their own.
 rules AS MATERIALIZED (
-    SELECT DISTINCT r.ev_class AS relation, d.refobjid AS target
+    SELECT DISTINCT r.ev_class AS relation, d.refobjid AS target, r.ev_type = '1' AS selects
     FROM pg_rewrite AS r JOIN pg_depend AS d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid
         AND d.refclassid = 'pg_class'::regclass AND d.refobjid <> r.ev_class
     WHERE r.ev_class >= 16384
 ),
--- Whose eyes it reads with: 0 is whoever asks, at whatever depth.
+-- Whose eyes it reads with: 0 is whoever asks, at whatever depth. PostgreSQL knows `security_invoker`
+-- for what a view selects, and not for rules that do something instead of a change.
 readers AS MATERIALIZED (
-    SELECT c.oid AS relation, c.relkind, c.relnamespace = 'tenancy'::regnamespace AS ours,
-        CASE WHEN c.relkind = 'v' AND EXISTS (SELECT FROM pg_options_to_table(c.reloptions) AS o
+    SELECT c.oid AS relation, c.relkind, k.selects,
+        CASE WHEN k.selects AND c.relkind = 'v' AND EXISTS (SELECT FROM pg_options_to_table(c.reloptions) AS o
             WHERE o.option_name = 'security_invoker' AND o.option_value::boolean)
             THEN 0 ELSE c.relowner END AS reader
-    FROM pg_class AS c WHERE c.oid IN (SELECT r.relation FROM rules AS r)
+    FROM pg_class AS c JOIN (SELECT DISTINCT r.relation, r.selects FROM rules AS r) AS k
+        ON k.relation = c.oid
 ),
 -- What the login gets to, and by which grant it enters. What `whoever asks` reads needs a grant itself.
 reached AS (
@@ -417,7 +431,8 @@ reached AS (
     WHERE g.privilege IN ('SELECT', 'INSERT', 'UPDATE', 'DELETE')
     UNION
     SELECT r.target, x.entry FROM reached AS x JOIN rules AS r ON r.relation = x.relation
-        JOIN readers AS v ON v.relation = x.relation AND v.relkind <> 'm' AND v.reader <> 0
+        JOIN readers AS v ON v.relation = x.relation AND v.selects = r.selects AND v.relkind <> 'm'
+            AND v.reader <> 0
 ),
 reach AS MATERIALIZED (SELECT DISTINCT x.relation FROM reached AS x),
 -- Statements that close every way to it.
@@ -444,18 +459,39 @@ led AS (
     UNION
     SELECT l.origin, r.target FROM led AS l JOIN rules AS r ON r.relation = l.target
 ),
+-- Relations of nobody's that the login changes, by itself or by a foreign key to what it changes.
+cascading AS (
+    SELECT f.relation FROM (
+        SELECT g.relation FROM granted AS g JOIN pg_class AS c ON c.oid = g.relation
+        WHERE g.privilege IN ('UPDATE', 'DELETE') AND c.relkind IN ('r', 'p')
+        UNION
+        SELECT k.conrelid FROM pg_constraint AS k JOIN granted AS g ON g.relation = k.confrelid
+        WHERE k.contype = 'f' AND k.confdeltype IN ('c', 'n', 'd') AND g.privilege IN ('UPDATE', 'DELETE')
+    ) AS f WHERE NOT EXISTS (SELECT FROM protected AS p WHERE p.relation = f.relation)
+    UNION
+    SELECT k.conrelid FROM cascading AS a JOIN pg_constraint AS k ON k.confrelid = a.relation
+    WHERE k.contype = 'f' AND k.confdeltype IN ('c', 'n', 'd')
+        AND NOT EXISTS (SELECT FROM protected AS p WHERE p.relation = k.conrelid)
+),
 -- Functions that act as their owner, and that the login may call or sets off by writing.
 definers AS MATERIALIZED (
     SELECT p.oid, p.proowner
     FROM me, pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace
-    WHERE p.prosecdef AND p.oid >= 16384 AND n.nspname <> 'tenancy'
+    WHERE p.prosecdef AND p.oid >= 16384
         AND p.proowner NOT IN (me.owner, me.app, me.oid)
         AND NOT EXISTS (SELECT FROM pg_depend AS d WHERE d.classid = 'pg_proc'::regclass
             AND d.objid = p.oid AND d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e')
-        AND ((EXISTS (SELECT FROM aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) AS a
-                WHERE a.grantee = ANY (me.reach))
-            AND EXISTS (SELECT FROM aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) AS a
-                WHERE a.privilege_type = 'USAGE' AND a.grantee = ANY (me.reach)))
+        -- A trigger function can't be called. The owner's functions may call what the owner may.
+        AND ((p.prorettype NOT IN ('trigger'::regtype, 'event_trigger'::regtype)
+            AND EXISTS (SELECT FROM aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) AS a
+                WHERE a.grantee = ANY (me.reach) OR a.grantee = me.owner)
+            AND (EXISTS (SELECT FROM aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) AS a
+                    WHERE a.privilege_type = 'USAGE' AND (a.grantee = ANY (me.reach) OR a.grantee = me.owner))
+                -- Nobody is asked for USAGE where a view, a policy or a default calls it.
+                OR EXISTS (SELECT FROM pg_depend AS d WHERE d.refclassid = 'pg_proc'::regclass
+                    AND d.refobjid = p.oid AND d.classid IN ('pg_rewrite'::regclass,
+                        'pg_policy'::regclass, 'pg_attrdef'::regclass, 'pg_constraint'::regclass,
+                        'pg_proc'::regclass, 'pg_operator'::regclass, 'pg_cast'::regclass))))
         OR EXISTS (SELECT FROM pg_trigger AS t WHERE t.tgfoid = p.oid AND NOT t.tgisinternal
             AND t.tgrelid IN (
                 SELECT x.relation FROM reached AS x JOIN granted AS g ON g.relation = x.entry
@@ -491,6 +527,31 @@ found (level, code, relation, subject, about, finding, mend) AS (
     WHERE g.privilege IN ('TRUNCATE', 'REFERENCES', 'TRIGGER', 'MAINTAIN') AND g.grantee <> c.relowner
         AND c.relnamespace <> 'tenancy'::regnamespace
     GROUP BY g.relation
+    UNION ALL
+    -- A role of a group that the login can become, and for which a policy of the application's is.
+    SELECT 'error', 'role-past-guard', g.relation, NULL, ARRAY[g.relation],
+        format('the login can SET ROLE %s, whom the guard does not bind and a policy lets at its rows',
+            string_agg(DISTINCT r.oid::regrole::text, ', ')),
+        string_agg(DISTINCT format('REVOKE ALL ON %s FROM %s', g.relation::regclass, r.oid::regrole), '; ')
+    FROM me, granted AS g JOIN pg_roles AS r ON r.oid = g.grantee
+        JOIN protected AS p ON p.relation = g.relation
+    WHERE NOT pg_has_role(r.oid, me.app, 'USAGE') AND EXISTS (
+        SELECT FROM pg_policy AS o WHERE o.polrelid = g.relation AND o.polpermissive
+            AND o.polname NOT LIKE 'tenancy\_%' AND (0 = ANY (o.polroles) OR EXISTS (
+                SELECT FROM unnest(o.polroles) AS x WHERE pg_has_role(r.oid, x, 'USAGE'))))
+    GROUP BY g.relation
+    UNION ALL
+    -- PostgreSQL follows a foreign key past row security: what the login deletes or renames in a table
+    -- of nobody's takes rows of every tenant with it.
+    SELECT 'error', 'cascade-past-guard', k.conrelid, NULL, ARRAY[k.conrelid],
+        format('its foreign key %s changes rows of every tenant along with %s, which the login can change',
+            k.conname, k.confrelid::regclass),
+        format('ALTER TABLE %s DROP CONSTRAINT %I; or take the rights to change %s away',
+            k.conrelid::regclass, k.conname, k.confrelid::regclass)
+    FROM pg_constraint AS k JOIN protected AS p ON p.relation = k.conrelid
+    WHERE k.contype = 'f' AND k.conparentid = 0
+        AND (k.confdeltype IN ('c', 'n', 'd') OR k.confupdtype IN ('c', 'n', 'd'))
+        AND k.confrelid IN (SELECT c.relation FROM cascading AS c)
     UNION ALL
     SELECT 'error', 'registry-privilege', g.relation, NULL, '{}',
         format('%s has %s on it, and the app role needs none of that',
@@ -536,7 +597,8 @@ found (level, code, relation, subject, about, finding, mend) AS (
             THEN 'it is a part of a protected table, and its own name leads past the guard of that'
         WHEN u.code = 'unguarded-parent'
             THEN 'it shows the rows of protected tables that inherit from it, past their guard'
-        ELSE format('it has a tenant column%s and no guard', coalesce(format(' (%s)', u.tenant), '')) END,
+        WHEN u.tenant IS NULL THEN 'it refers to tenants'' rows and has no guard'
+        ELSE format('it has a tenant column (%s) and no guard', u.tenant) END,
         CASE WHEN f.protected IS NULL AND c.relkind <> 'f' AND u.code = 'unguarded-child' THEN
             format('SELECT tenancy.protect(%L, %L)', c.oid::regclass,
                 (SELECT p.tenant_name FROM protected AS p WHERE p.relation = u.about[1]))
@@ -568,18 +630,18 @@ found (level, code, relation, subject, about, finding, mend) AS (
             array_to_string((array_agg(t.relation::regclass::text ORDER BY t.relation))[1:5], ', '),
             v.reader::regrole),
         -- Whoever asks needs rights of its own then; the owner role has them.
-        CASE WHEN v.relkind = 'v' AND (v.reader = min(me.owner) OR NOT EXISTS (
+        CASE WHEN v.relkind = 'v' AND v.selects AND (v.reader = min(me.owner) OR NOT EXISTS (
                 SELECT FROM rules AS r WHERE r.relation = v.relation AND NOT EXISTS (
                     SELECT FROM granted AS g WHERE g.relation = r.target AND g.privilege = 'SELECT')))
             THEN format('ALTER VIEW %s SET (security_invoker = true)', v.relation::regclass)
         ELSE format('ALTER %s %s OWNER TO %s', CASE v.relkind WHEN 'v' THEN 'VIEW' ELSE 'TABLE' END,
             v.relation::regclass, min(me.owner::regrole::text)) END
     FROM me, readers AS v JOIN reach AS x ON x.relation = v.relation
-        JOIN rules AS r ON r.relation = v.relation
+        JOIN rules AS r ON r.relation = v.relation AND r.selects = v.selects
         JOIN targets AS t ON t.relation = r.target
-    WHERE v.relkind <> 'm' AND NOT v.ours AND v.reader NOT IN (0, me.app, me.oid)
+    WHERE v.relkind <> 'm' AND v.reader NOT IN (0, me.app, me.oid)
         AND (v.reader <> me.owner OR t.registry)
-    GROUP BY v.relation, v.relkind, v.reader
+    GROUP BY v.relation, v.relkind, v.reader, v.selects
     UNION ALL
     SELECT 'error', 'materialized-view', l.origin, NULL,
         coalesce(array_agg(t.relation) FILTER (WHERE t.protected), '{}'),
@@ -603,9 +665,9 @@ found (level, code, relation, subject, about, finding, mend) AS (
             'more columns serves these less well through it',
         format('ALTER VIEW %s SET (security_invoker = true)', v.relation::regclass)
     FROM me, readers AS v JOIN reach AS x ON x.relation = v.relation
-        JOIN rules AS r ON r.relation = v.relation
+        JOIN rules AS r ON r.relation = v.relation AND r.selects
         JOIN targets AS t ON t.relation = r.target AND t.protected
-    WHERE v.relkind = 'v' AND v.reader = me.owner
+    WHERE v.relkind = 'v' AND v.selects AND v.reader = me.owner
     GROUP BY v.relation
     UNION ALL
     SELECT 'warning',
@@ -716,10 +778,10 @@ found (code, function, line, relation, finding) AS (
                 'fails with 42P10. Add the column'
             ELSE 'INSERT INTO %1$s SELECT %3$s goes by position, and %2$I has shifted them. Name the columns'
             END, p.relation::regclass, p.tenant_name, h.said)
-    FROM hits AS h CROSS JOIN LATERAL parse_ident(h.named, false) AS i (parts)
-        JOIN protected AS p ON p.relname = i.parts[cardinality(i.parts)]
-            AND (cardinality(i.parts) = 1 OR p.within = quote_ident(i.parts[1]))
-    WHERE h.code = 'positional-insert' OR NOT h.said ~* format('\y%s\y', p.tenant_name)
+    FROM hits AS h CROSS JOIN LATERAL string_to_array(replace(h.named, '"', ''), '.') AS i (parts)
+        JOIN protected AS p ON lower(p.relname) = lower(i.parts[cardinality(i.parts)])
+            AND (cardinality(i.parts) = 1 OR lower(p.within) = quote_ident(lower(i.parts[1])))
+    WHERE h.code = 'positional-insert' OR strpos(lower(h.said), lower(p.tenant_name)) = 0
         -- A key that spans tenants on purpose is found as ever.
         AND NOT EXISTS (
             SELECT FROM pg_index AS x WHERE x.indrelid = p.relation AND x.indisunique AND (
@@ -734,7 +796,7 @@ found (code, function, line, relation, finding) AS (
             'or select *', p.relation::regclass, p.tenant_name)
     FROM bodies AS b JOIN protected AS p ON p.reltype = b.prorettype
     WHERE b.body ~* '\yselect\y' AND NOT b.body ~* '\yselect\s+(distinct\s+)?(\w+\.)?\*'
-        AND NOT b.body ~* format('\y%s\y', p.tenant_name)
+        AND strpos(lower(b.body), lower(p.tenant_name)) = 0
 )
 SELECT 'warning', f.code, f.function::regprocedure::text, f.function, ARRAY[f.relation],
     format('line %s: %s', f.line, f.finding), NULL

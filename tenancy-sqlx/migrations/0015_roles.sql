@@ -34,39 +34,48 @@ DECLARE
     -- PostgreSQL 16 tells apart whether a member may become the role.
     may_become text := CASE WHEN current_setting('server_version_num')::int >= 160000
         THEN 'SET' ELSE 'MEMBER' END;
-    made record;
+    found record;
 BEGIN
     IF current_user = owner OR NOT pg_has_role(current_user, owner, may_become) THEN
         RETURN NULL;
     END IF;
-    FOR made IN
+    FOR found IN
         WITH object (catalog, oid, made_by, owner, schema, kind, name) AS (
             SELECT 'pg_namespace'::regclass, n.oid, n.xmin, n.nspowner, n.oid, 'SCHEMA',
                 quote_ident(n.nspname)
             FROM pg_namespace AS n
             UNION ALL
-            SELECT 'pg_class'::regclass, c.oid, c.xmin, c.relowner, c.relnamespace,
+            SELECT 'pg_class'::regclass, c.oid, NULL, c.relowner, c.relnamespace,
                 CASE c.relkind WHEN 'v' THEN 'VIEW' WHEN 'm' THEN 'MATERIALIZED VIEW'
                     WHEN 'S' THEN 'SEQUENCE' WHEN 'f' THEN 'FOREIGN TABLE' ELSE 'TABLE' END,
                 c.oid::regclass::text
             FROM pg_class AS c WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
             UNION ALL
-            SELECT 'pg_proc'::regclass, p.oid, p.xmin, p.proowner, p.pronamespace, 'ROUTINE',
+            SELECT 'pg_proc'::regclass, p.oid, NULL, p.proowner, p.pronamespace, 'ROUTINE',
                 p.oid::regprocedure::text
             FROM pg_proc AS p
             UNION ALL
             -- Not the types that tables and other types bring along.
-            SELECT 'pg_type'::regclass, t.oid, t.xmin, t.typowner, t.typnamespace, 'TYPE',
+            SELECT 'pg_type'::regclass, t.oid, NULL, t.typowner, t.typnamespace, 'TYPE',
                 t.oid::regtype::text
             FROM pg_type AS t LEFT JOIN pg_class AS c ON c.oid = t.typrelid
             WHERE t.typtype IN ('e', 'd', 'r') OR (t.typtype = 'c' AND c.relkind = 'c')
         )
         SELECT o.kind, o.name FROM object AS o JOIN pg_namespace AS n ON n.oid = o.schema
+        -- What says in which schema it is, is written when it is made; its own row also when somebody
+        -- grants on it or refers to it.
+        CROSS JOIN LATERAL (SELECT coalesce(o.made_by, (
+            SELECT d.xmin FROM pg_depend AS d
+            WHERE d.refclassid = 'pg_namespace'::regclass AND d.refobjid = o.schema
+                AND (d.classid = o.catalog AND d.objid = o.oid
+                    OR o.kind = 'TYPE' AND d.classid = 'pg_class'::regclass AND d.objid = (
+                        SELECT t.typrelid FROM pg_type AS t WHERE t.oid = o.oid))
+            LIMIT 1)) AS by) AS made
         WHERE o.owner = quote_ident(current_user)::regrole
             AND n.nspname NOT IN ('tenancy', 'information_schema') AND n.nspname NOT LIKE 'pg\_%'
             -- Written by this transaction: by itself or, in a block with an exception, for it.
-            AND CASE WHEN age(o.made_by) <= 0
-                THEN pg_xact_status((pg_current_xact_id()::text::bigint - age(o.made_by))::text::xid8)
+            AND CASE WHEN age(made.by) <= 0
+                THEN pg_xact_status((pg_current_xact_id()::text::bigint - age(made.by))::text::xid8)
                     = 'in progress'
                 ELSE false END
             -- Neither an extension's nor a column's, which follow their own.
@@ -75,12 +84,12 @@ BEGIN
                     AND (d.deptype = 'e' OR (o.kind = 'SEQUENCE' AND d.deptype IN ('a', 'i'))))
         ORDER BY o.kind <> 'SCHEMA'
     LOOP
-        IF made.kind = 'SCHEMA' AND NOT has_database_privilege(owner, current_database(), 'CREATE')
+        IF found.kind = 'SCHEMA' AND NOT has_database_privilege(owner, current_database(), 'CREATE')
             AND NOT (SELECT r.rolsuper FROM pg_roles AS r WHERE r.rolname = current_user)
         THEN
-            EXECUTE format('GRANT USAGE, CREATE ON SCHEMA %s TO %I', made.name, owner);
+            EXECUTE format('GRANT USAGE, CREATE ON SCHEMA %s TO %I', found.name, owner);
         ELSE
-            EXECUTE format('ALTER %s %s OWNER TO %I', made.kind, made.name, owner);
+            EXECUTE format('ALTER %s %s OWNER TO %I', found.kind, found.name, owner);
         END IF;
     END LOOP;
     RETURN NULL;

@@ -26,6 +26,9 @@ DECLARE
     relation pg_class;
     extension name;
 BEGIN
+    IF target IS NULL THEN
+        PERFORM tenancy.refuse('can''t protect: no table was named', 'SELECT tenancy.protect(''notes'')');
+    END IF;
     SELECT * INTO STRICT relation FROM pg_class WHERE oid = target;
     IF relation.relkind NOT IN ('r', 'p') THEN
         RAISE EXCEPTION 'can''t protect %: row security exists for tables only', target
@@ -47,6 +50,10 @@ BEGIN
             USING ERRCODE = 'wrong_object_type',
             HINT = 'If every tenant may read it, share it; else keep what is a tenant''s in a table of '
                 'your own.';
+    END IF;
+    IF relation.reloftype <> 0 THEN
+        PERFORM tenancy.refuse(format('can''t protect %s: it is of a type, and takes no other column', target),
+            format('ALTER TABLE %s NOT OF', target));
     END IF;
     IF relation.relispartition AND tenancy.scope_columns((
         SELECT i.inhparent FROM pg_inherits AS i WHERE i.inhrelid = target)) = '{}'
@@ -79,10 +86,22 @@ BEGIN
     IF known = '{}' AND parents IS NOT NULL THEN
         known := parents;
     END IF;
+    -- Where the policies of a project were dropped, its column's default says what the table was.
+    IF cardinality(known) = 1 THEN
+        known := known || ARRAY(
+            SELECT a.attname FROM pg_attribute AS a JOIN pg_attrdef AS d
+                ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+            WHERE a.attrelid = target AND pg_get_expr(d.adbin, d.adrelid) = 'tenancy.current_project()');
+    END IF;
     IF known <> '{}' AND tenant_column <> known[1] THEN
         PERFORM tenancy.refuse(
             format('can''t protect %s by %I: it is protected by %I', target, tenant_column, known[1]),
             format('A protected table keeps its tenant column: SELECT tenancy.protect(%L)', target));
+    END IF;
+    IF project AND coalesce(known[1], tenant_column) = 'project_id' THEN
+        PERFORM tenancy.refuse(
+            format('can''t protect %s by project: the column project_id names its tenant', target),
+            format('Rename it: ALTER TABLE %s RENAME COLUMN project_id TO tenant_id', target));
     END IF;
     IF cardinality(known) = 2 AND NOT project THEN
         PERFORM tenancy.refuse(
@@ -141,6 +160,7 @@ DECLARE
     number int2 := (tenancy.column_numbers(target, ARRAY[scope_column]))[1];
     has_rows boolean;
     known pg_attribute;
+    unchecked name;
 BEGIN
     IF number IS NULL THEN
         EXECUTE format('SELECT EXISTS (SELECT FROM %s)', target) INTO has_rows;
@@ -167,9 +187,23 @@ BEGIN
             'The service fills it in by default, which a generated column can''t have.');
     END IF;
     -- Only where it is missing: each takes a lock that waits for every reader.
-    IF NOT known.attnotnull THEN
-        EXECUTE format('ALTER TABLE %s ALTER COLUMN %I SET NOT NULL', target, scope_column);
-    END IF;
+    BEGIN
+        IF NOT known.attnotnull THEN
+            EXECUTE format('ALTER TABLE %s ALTER COLUMN %I SET NOT NULL', target, scope_column);
+        END IF;
+        -- PostgreSQL 18 has NOT NULL constraints that have not been checked.
+        FOR unchecked IN
+            SELECT c.conname FROM pg_constraint AS c
+            WHERE c.conrelid = target AND c.contype = 'n' AND c.conkey = ARRAY[number]
+                AND NOT c.convalidated
+        LOOP
+            EXECUTE format('ALTER TABLE %s VALIDATE CONSTRAINT %I', target, unchecked);
+        END LOOP;
+    EXCEPTION WHEN not_null_violation THEN
+        RAISE EXCEPTION USING MESSAGE = SQLERRM, ERRCODE = 'not_null_violation',
+            HINT = format('Say whose these rows are first: UPDATE %s SET %I = … WHERE %2$I IS NULL',
+                target, scope_column);
+    END;
     IF NOT EXISTS (
         SELECT FROM pg_attrdef AS d WHERE d.adrelid = target AND d.adnum = number
             AND (pg_get_expr(d.adbin, d.adrelid) = current
@@ -223,7 +257,7 @@ DECLARE
     key name;
     index regclass;
 BEGIN
-    FOREACH key IN ARRAY keys LOOP
+    FOREACH key IN ARRAY array_remove(coalesce(keys, '{}'), NULL) LOOP
         SELECT i.indexrelid INTO index FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid
         WHERE i.indrelid = target AND i.indisunique AND c.relname = key;
         IF index IS NULL THEN
@@ -317,6 +351,9 @@ BEGIN
         FOREACH privilege IN ARRAY ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE'] LOOP
             IF parent IS NULL OR has_table_privilege(login, parent, privilege) THEN
                 EXECUTE format('GRANT %s ON %s TO %I', privilege, target, login);
+            ELSE
+                -- It may have been given by default.
+                EXECUTE format('REVOKE %s ON %s FROM %I', privilege, target, login);
             END IF;
         END LOOP;
     END LOOP;
@@ -410,7 +447,7 @@ BEGIN
     scope := tenancy.wanted_scope(target, tenant_column, project);
     first := NOT EXISTS (
         SELECT FROM pg_policy AS p
-        WHERE p.polrelid = target AND p.polname IN ('tenancy_allow', 'tenancy_guard'));
+        WHERE p.polrelid = target AND p.polname LIKE 'tenancy\_%');
     parent := (
         SELECT i.inhparent FROM pg_inherits AS i
         WHERE i.inhrelid = target AND tenancy.scope_columns(i.inhparent) <> '{}'
@@ -491,6 +528,12 @@ BEGIN
             USING ERRCODE = 'object_not_in_prerequisite_state',
             HINT = 'A table belongs to tenants or to all; keep what is common in a table of its own.';
     END IF;
+    IF NOT pg_has_role(relation.relowner, 'USAGE') THEN
+        PERFORM tenancy.refuse(format('can''t share %s: it belongs to %I', target,
+                pg_get_userbyid(relation.relowner)),
+            format('As its owner or an administrator: ALTER TABLE %s OWNER TO %I', target,
+                tenancy.role_name('owner')));
+    END IF;
     -- What a view reads as a superuser, row security does not cover.
     IF relation.relkind IN ('v', 'm') AND relation.relowner <> quote_ident(tenancy.role_name('owner'))::regrole
         AND pg_has_role(relation.relowner, 'USAGE')
@@ -504,17 +547,20 @@ BEGIN
     EXECUTE format('REVOKE INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER%s ON %s FROM PUBLIC, %I',
         CASE WHEN current_setting('server_version_num')::int >= 170000 THEN ', MAINTAIN' ELSE '' END,
         target, app);
-    SELECT r.rolname, x.privilege_type INTO holder
+    SELECT CASE x.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(r.rolname) END AS grantee,
+        x.privilege_type, quote_ident(pg_get_userbyid(x.grantor)) AS grantor INTO holder
     FROM (SELECT c.relacl AS acl FROM pg_class AS c WHERE c.oid = target
         UNION ALL SELECT a.attacl FROM pg_attribute AS a WHERE a.attrelid = target) AS g,
-        aclexplode(g.acl) AS x JOIN pg_roles AS r ON r.oid = x.grantee
-    WHERE x.privilege_type <> 'SELECT' AND r.oid <> relation.relowner AND pg_has_role(app, r.oid, 'MEMBER')
+        aclexplode(g.acl) AS x LEFT JOIN pg_roles AS r ON r.oid = x.grantee
+    WHERE x.privilege_type <> 'SELECT'
+        AND (x.grantee = 0 OR r.oid <> relation.relowner AND pg_has_role(app, r.oid, 'MEMBER'))
     LIMIT 1;
     IF FOUND THEN
         PERFORM tenancy.refuse(
-            format('can''t share %s: the service may %s it as a member of %I, or by a grant that the '
-                'owner did not make', target, holder.privilege_type, holder.rolname),
-            format('REVOKE %s ON %s FROM %I', holder.privilege_type, target, holder.rolname));
+            format('can''t share %s: the service may %s it as %s, by a grant of %s', target,
+                holder.privilege_type, holder.grantee, holder.grantor),
+            format('REVOKE %s ON %s FROM %s GRANTED BY %s', holder.privilege_type, target, holder.grantee,
+                holder.grantor));
     END IF;
     EXECUTE format('GRANT SELECT ON %s TO %I', target, app);
     PERFORM tenancy.open_schema(target);

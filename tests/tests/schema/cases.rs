@@ -5,6 +5,7 @@ mod again;
 mod around;
 mod corpus;
 mod data;
+mod detours;
 mod keys;
 mod later;
 mod privileges;

@@ -116,7 +116,11 @@ impl Schema {
                     "ALTER POLICY {} ON {table} USING (true)",
                     one(random, &["tenancy_guard", "tenancy_owner_guard"])
                 ),
-                7 => format!("ALTER TABLE {table} RENAME COLUMN tenant_id TO company"),
+                // Of a table that is not protected, nobody could know afterwards which column it is.
+                7 => format!(
+                    "DO $$ BEGIN IF tenancy.scope_columns('rs.{table}'::regclass) <> '{{}}' THEN
+                         ALTER TABLE {table} RENAME COLUMN tenant_id TO company; END IF; END $$"
+                ),
                 8 => format!("ALTER TABLE {table} ADD COLUMN extra{number} int UNIQUE"),
                 9 => format!("SELECT tenancy.protect('{table}')"),
                 10 => format!("ALTER TABLE {table} DETACH PARTITION {table}_p0"),
