@@ -202,9 +202,10 @@ BEGIN
             PERFORM tenancy.refuse(
                 format('can''t protect %s: the publication %I lists its columns without %s, and its '
                     'rows could no longer be updated', target, p.pubname, tenancy.column_list(scope)),
-                format('As the owner of the publication, where the column is there already: '
-                    'ALTER PUBLICATION %1$I DROP TABLE %2$s; ALTER PUBLICATION %1$I ADD TABLE %2$s (%3$s)%4$s',
-                    p.pubname, p.relation, tenancy.column_list(p.columns), p.condition));
+                format('ALTER TABLE %2$s ADD COLUMN IF NOT EXISTS %5$I uuid; then, as the owner of the '
+                    'publication: ALTER PUBLICATION %1$I DROP TABLE %2$s; '
+                    'ALTER PUBLICATION %1$I ADD TABLE %2$s (%3$s)%4$s',
+                    p.pubname, p.relation, tenancy.column_list(p.columns), p.condition, scope[1]));
         END IF;
         EXECUTE format('ALTER PUBLICATION %I DROP TABLE %s', p.pubname, p.relation);
         EXECUTE format('ALTER PUBLICATION %I ADD TABLE %s (%s)%s',
@@ -323,7 +324,8 @@ BEGIN
     THEN
         PERFORM tenancy.refuse(
             format('can''t protect %s: the constraint %s spans tenants', relation, index::regclass),
-            'With the extension it is rebuilt with the tenant: CREATE EXTENSION btree_gist');
+            'With the extension it is rebuilt with the tenant. As an administrator: '
+            'CREATE EXTENSION btree_gist');
     END IF;
     IF (con).oid IS NULL THEN
         definition := pg_get_indexdef(index);

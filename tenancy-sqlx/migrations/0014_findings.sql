@@ -110,7 +110,8 @@ found (code, subject, finding, mend) AS (
     UNION ALL
     SELECT 'login-bypasses', me.oid::regrole::text,
         format('`%s` is a superuser or has BYPASSRLS', me.rolname),
-        format('ALTER ROLE %I NOSUPERUSER NOBYPASSRLS', me.rolname)
+        -- An administrator is to stay one. The service logs in as somebody else.
+        CASE WHEN NOT me.rolsuper THEN format('ALTER ROLE %I NOBYPASSRLS', me.rolname) END
     FROM me WHERE me.rolsuper OR me.rolbypassrls
     UNION ALL
     SELECT 'login-privileged', r.oid::regrole::text,
@@ -518,7 +519,7 @@ found (level, code, relation, subject, about, finding, mend) AS (
     SELECT 'error', 'privilege-past-guard', g.relation, NULL::text,
         CASE WHEN EXISTS (SELECT FROM protected AS p WHERE p.relation = g.relation)
             THEN ARRAY[g.relation] ELSE '{}' END,
-        format('%s may %s it, which row security does not cover',
+        format('%s has %s on it, which row security does not cover',
             string_agg(DISTINCT tenancy.grantee(g.grantee), ', '),
             string_agg(DISTINCT g.privilege, ', ')),
         format('REVOKE %s ON %s FROM %s', string_agg(DISTINCT g.privilege, ', '), g.relation::regclass,

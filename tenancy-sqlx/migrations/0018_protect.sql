@@ -124,7 +124,16 @@ AS $$
 DECLARE
     owner name := tenancy.role_name('owner');
     relation record;
+    place name := (SELECT n.nspname FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+        WHERE c.oid = target);
 BEGIN
+    IF NOT has_schema_privilege(owner, place, 'USAGE, CREATE')
+        AND NOT (SELECT r.rolsuper FROM pg_roles AS r WHERE r.rolname = current_user)
+    THEN
+        PERFORM tenancy.refuse(
+            format('can''t protect %s: the owner role may not make anything in its schema', target),
+            format('As an administrator: GRANT USAGE, CREATE ON SCHEMA %I TO %I', place, owner));
+    END IF;
     FOR relation IN
         SELECT c.oid::regclass AS name, c.relowner, n.nspname FROM pg_class AS c
         JOIN pg_namespace AS n ON n.oid = c.relnamespace
@@ -250,7 +259,7 @@ END
 $$;
 
 -- Marks the keys that stay unique across tenants, by the names of their indexes.
-CREATE FUNCTION tenancy.mark_global(target regclass, keys name[]) RETURNS void
+CREATE FUNCTION tenancy.mark_global(target regclass, keys name[], scope name[]) RETURNS void
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -268,6 +277,16 @@ BEGIN
                     SELECT string_agg(quote_ident(c.relname), ', ' ORDER BY c.relname)
                     FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid
                     WHERE i.indrelid = target AND i.indisunique), 'none')));
+        END IF;
+        IF EXISTS (
+            SELECT FROM pg_index AS i WHERE i.indexrelid = index
+                AND tenancy.column_numbers(target, scope[1:1]) <@ (i.indkey::int2[])[0:i.indnkeyatts - 1]
+                AND i.indnkeyatts > 1)
+        THEN
+            PERFORM tenancy.refuse(
+                format('can''t protect %s: the key %I has %I in it already, and holds within one tenant',
+                    target, key, scope[1]),
+                'Drop it, create it anew without that column, and say this again.');
         END IF;
         IF strpos(coalesce(obj_description(index, 'pg_class'), ''), tenancy.global_mark()) = 0 THEN
             EXECUTE format('COMMENT ON INDEX %s IS %L', index,
@@ -389,7 +408,7 @@ BEGIN
     LIMIT 1;
     IF FOUND THEN
         PERFORM tenancy.refuse(
-            format('can''t %s %s: of %s it was found that %s%s', verb, target, leak.subject, leak.finding,
+            format('can''t %s %s: %s: %s%s', verb, target, leak.subject, leak.finding,
                 coalesce(' (' || leak.names || ')', '')),
             CASE verb WHEN 'share'
                 THEN 'What every tenant may read must lead to no tenant''s rows: protect it, or keep what is '
@@ -468,7 +487,7 @@ BEGIN
     PERFORM tenancy.refer_to_registry(target, scope);
 
     -- A duplicate must not tell that another tenant has the value.
-    PERFORM tenancy.mark_global(target, global);
+    PERFORM tenancy.mark_global(target, global, scope);
     PERFORM tenancy.publish_scope(target, scope);
     PERFORM tenancy.scope_keys(target, scope);
     PERFORM tenancy.scope_references(target, scope);

@@ -10,10 +10,19 @@ pub(crate) struct Purpose {
     name: &'static str,
     /// Whether the session's login is meant for it.
     is_login: &'static str,
-    /// Tables that it must not reach, as text.
-    beyond: &'static str,
-    fault: &'static str,
+    /// Whether a relation `c` in a schema `n` of ours is none of its business.
+    beyond_of_ours: &'static str,
 }
+
+/// What the login, or a role that it is a member of, was granted on relations of the application.
+/// What PUBLIC has, everybody has.
+const GRANTED: &str = "EXISTS (
+    SELECT FROM (
+        SELECT c.relacl AS acl
+        UNION ALL
+        SELECT a.attacl FROM pg_attribute AS a WHERE a.attrelid = c.oid AND a.attacl IS NOT NULL
+    ) AS g, aclexplode(g.acl) AS x
+    WHERE x.grantee <> 0 AND pg_has_role(session_user, x.grantee, 'MEMBER'))";
 
 /// Writes the registry. Whose policies its tables have for that, is told by PostgreSQL's catalog.
 pub(crate) const REGISTRY: Purpose = Purpose {
@@ -21,13 +30,7 @@ pub(crate) const REGISTRY: Purpose = Purpose {
     is_login: "EXISTS (SELECT FROM pg_policy AS p JOIN pg_roles AS o ON o.oid = ANY (p.polroles)
         WHERE p.polrelid = to_regclass('tenancy.tenants') AND p.polname = 'tenancy_registry'
             AND pg_has_role(session_user, o.oid, 'MEMBER'))",
-    beyond: "SELECT c.oid::regclass::text FROM pg_class AS c
-        JOIN pg_namespace AS n ON n.oid = c.relnamespace
-        WHERE c.relkind IN ('r', 'p', 'v', 'f') AND c.relpersistence <> 't'
-            AND n.nspname NOT IN ('tenancy', 'pg_catalog', 'information_schema')
-            AND (has_table_privilege(session_user, c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE')
-                OR has_any_column_privilege(session_user, c.oid, 'INSERT, UPDATE'))",
-    fault: "may write tables of the application",
+    beyond_of_ours: "false",
 };
 
 /// Adds to the audit trail.
@@ -36,25 +39,34 @@ pub(crate) const AUDIT: Purpose = Purpose {
     is_login: "EXISTS (SELECT FROM pg_proc AS p WHERE p.proname = 'append_audit'
         AND p.pronamespace = to_regnamespace('tenancy')
         AND has_function_privilege(session_user, p.oid, 'EXECUTE'))",
-    beyond: "SELECT c.oid::regclass::text FROM pg_class AS c
-        WHERE c.relkind IN ('r', 'p') AND c.relnamespace = to_regnamespace('tenancy')
-            AND (has_table_privilege(session_user, c.oid,
-                    'SELECT, INSERT, UPDATE, DELETE, TRUNCATE')
-                OR has_any_column_privilege(session_user, c.oid, 'SELECT, INSERT, UPDATE'))",
-    fault: "may read or write tables of the schema `tenancy`",
+    beyond_of_ours: "true",
 };
 
 /// Refuses a login that is not the one for this purpose, or can do more.
 pub(crate) async fn check(pool: &Connections, purpose: Purpose) -> Result<(), StartError> {
     self_check::login(pool).await?;
     let Purpose {
-        is_login, beyond, ..
+        is_login,
+        beyond_of_ours,
+        ..
     } = purpose;
     let select = format!(
         "SELECT session_user::text AS login, {is_login} AS is_login,
-             EXISTS (SELECT FROM pg_roles AS r WHERE (r.rolsuper OR r.rolbypassrls)
+             EXISTS (SELECT FROM pg_roles AS r
+                 WHERE (r.rolsuper OR r.rolbypassrls OR r.rolname LIKE 'pg\\_%' AND r.oid < 16384
+                     AND r.rolname NOT IN ('pg_checkpoint', 'pg_use_reserved_connections'))
                  AND pg_has_role(session_user, r.oid, 'MEMBER')) AS bypasses,
-             ARRAY({beyond} ORDER BY 1 LIMIT 5) AS beyond"
+             ARRAY(
+                 SELECT c.oid::regclass::text
+                 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+                 WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND c.relpersistence <> 't'
+                     AND n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema'
+                     AND (n.nspname <> 'tenancy' OR {beyond_of_ours}) AND {GRANTED}
+                 UNION
+                 SELECT 'the schema ' || quote_ident(n.nspname) FROM pg_namespace AS n
+                 WHERE n.nspname NOT LIKE 'pg\\_%' AND has_schema_privilege(session_user, n.oid, 'CREATE')
+                 ORDER BY 1 LIMIT 5
+             ) AS beyond"
     );
     let mut checking = self_check::begin(pool).await?;
     let row = sqlx::query(AssertSqlSafe(select))
@@ -72,13 +84,15 @@ pub(crate) async fn check(pool: &Connections, purpose: Purpose) -> Result<(), St
     let (login, is_login, bypasses, beyond) = read().map_err(StartError::unreachable)?;
     checking.give_back();
     let (kind, fault) = if bypasses {
-        let fault = "is a superuser, has BYPASSRLS, or is a member of such a role".to_owned();
+        let fault = "is a superuser, has BYPASSRLS, or is a member of such a role or of one of \
+            PostgreSQL's own"
+            .to_owned();
         (StartErrorKind::LoginBypasses, fault)
     } else if !is_login {
         let fault = format!("is neither the {} login nor a member of it", purpose.name);
         (StartErrorKind::WrongLogin, fault)
     } else if !beyond.is_empty() {
-        let fault = format!("{}: {}", purpose.fault, beyond.join(", "));
+        let fault = format!("was granted what it has no need of: {}", beyond.join(", "));
         (StartErrorKind::WrongLogin, fault)
     } else {
         return Ok(());

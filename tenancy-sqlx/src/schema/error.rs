@@ -1,9 +1,13 @@
 //! Errors of the installation.
 
+use std::fmt;
+
 use sqlx::{migrate::MigrateError, postgres::PgDatabaseError};
 
 /// An installation that did not finish. Running it again goes on where it stopped.
-#[derive(Debug, thiserror::Error)]
+///
+/// `Debug` says the same as `Display`, for a `main` that returns it.
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum InstallError {
     /// The database did not answer, or refused.
@@ -34,6 +38,12 @@ pub enum InstallError {
     /// The files could not be written.
     #[error("the migrations could not be written: {0}")]
     Files(#[from] std::io::Error),
+}
+
+impl fmt::Debug for InstallError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 impl InstallError {

@@ -181,10 +181,12 @@ pub(crate) async fn read(
     let of_login = "SELECT true AS of_login, level, code, subject, finding, mend
         FROM tenancy.login_findings($1::text::name) UNION ALL ";
     let sql = format!(
-        "{}SELECT false AS of_login, level, code, subject, finding, mend
-        FROM tenancy.relation_findings($1::text::name) UNION ALL
-        SELECT false, level, code, subject, finding, mend
-        FROM tenancy.definer_findings($1::text::name) ORDER BY 2, 1 DESC, 3, 4",
+        "SELECT * FROM ({}SELECT false AS of_login, level, code, subject, finding, mend
+            FROM tenancy.relation_findings($1::text::name) UNION ALL
+            SELECT false, level, code, subject, finding, mend
+            FROM tenancy.definer_findings($1::text::name)) AS f
+        -- `protect` refuses while something around the table is open: its mend comes last.
+        ORDER BY level, of_login DESC, coalesce(mend LIKE 'SELECT tenancy.protect%', false), code, subject",
         if with_login { of_login } else { "" }
     );
     let asked = sqlx::query(AssertSqlSafe(sql))

@@ -8,7 +8,7 @@ use sqlx::{
 };
 use zeroize::Zeroizing;
 
-use super::{InstallError, Roles, application, lock, roles::Passwords, script};
+use super::{FindingLevel, InstallError, Roles, application, lock, roles::Passwords, script};
 use crate::{
     bulk::quoted,
     route::{self, Detour, Route},
@@ -114,6 +114,8 @@ impl Installer {
 
     /// Installs through a connection; see [`run`](Self::run).
     ///
+    /// What a pool of the service would refuse to start for is logged at the end, at `warn`.
+    ///
     /// Of a connection that is there, only a pooler that renames prepared statements can be told:
     /// PgBouncer with `max_prepared_statements` above 0. Give this none that leads to another.
     ///
@@ -149,11 +151,35 @@ impl Installer {
             .await
             .map_err(InstallError::database("becoming the owner role"))?;
         let done = migrate(connection, application).await;
+        if done.is_ok() {
+            self.say_what_is_open(connection).await;
+        }
         connection
             .execute("RESET ROLE")
             .await
             .map_err(InstallError::database("resetting the role"))?;
         done
+    }
+
+    /// Logs what a pool of the service would refuse to start for, so that whoever installs reads it
+    /// before whoever starts the service.
+    async fn say_what_is_open(&self, connection: &mut PgConnection) {
+        let findings = match super::read_findings(connection, &self.roles.app, true).await {
+            Ok(findings) => findings,
+            Err(error) => {
+                tracing::warn!(%error, "could not look for ways around row security");
+                return;
+            }
+        };
+        for finding in findings {
+            if finding.level() == FindingLevel::Error {
+                tracing::warn!(
+                    code = finding.code(),
+                    subject = finding.subject(),
+                    "a pool of the service will refuse to start: {finding}"
+                );
+            }
+        }
     }
 
     /// Installs the schema `tenancy` alone.

@@ -29,7 +29,8 @@ pub enum StartErrorKind {
 }
 
 /// A pool that can't be used, and what to do about it.
-#[derive(Debug)]
+///
+/// `Debug` says the same as `Display`, for a `main` that returns it.
 pub struct StartError {
     kind: StartErrorKind,
     message: String,
@@ -81,6 +82,12 @@ impl StartError {
 }
 
 impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl fmt::Debug for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)
     }

@@ -10,6 +10,14 @@ const OF_SETTINGS: [&str; 2] = ["default-setting", "session-setting"];
 
 /// Refuses a login if there is an error among the findings.
 pub(super) fn refuse(login: &str, findings: &[Finding]) -> Result<(), StartError> {
+    // Of an administrator nothing else is of interest, and no statement would be a mend.
+    let administrator = findings
+        .iter()
+        .position(|one| one.code() == "login-bypasses");
+    let findings = match administrator.and_then(|at| findings.get(at..=at)) {
+        Some(alone) => alone,
+        None => findings,
+    };
     let Some(list) = errors(findings) else {
         return Ok(());
     };

@@ -290,15 +290,49 @@ async fn another_login_or_one_that_may_do_more_is_refused() -> anyhow::Result<()
         let (kind, told) = refused(notes.database.admin_options()).await?;
         assert_eq!(kind, StartErrorKind::LoginBypasses, "{told}");
 
-        notes
-            .as_admin("GRANT INSERT ON notes TO tenancy_registry")
-            .await?;
         let options = notes
             .database
             .options_as("tenancy_registry", Some(PASSWORD));
-        let (kind, told) = refused(options).await?;
-        assert_eq!(kind, StartErrorKind::WrongLogin, "{told}");
-        assert!(told.contains("tables of the application: notes"), "{told}");
+        for (grant, object) in [
+            ("GRANT INSERT ON notes TO", "notes"),
+            ("GRANT SELECT (title) ON notebooks TO", "notebooks"),
+            (
+                "CREATE VIEW every AS SELECT * FROM notes; GRANT SELECT ON every TO",
+                "every",
+            ),
+            ("GRANT CREATE ON SCHEMA public TO", "the schema public"),
+        ] {
+            notes
+                .as_admin(&format!("{grant} tenancy_registry, tenancy_audit"))
+                .await?;
+            let (kind, told) = refused(options.clone()).await?;
+            assert_eq!(kind, StartErrorKind::WrongLogin, "{told}");
+            assert!(told.contains(object), "{grant}: {told}");
+            let audit = notes.database.url_as("tenancy_audit", Some(PASSWORD));
+            let error = tenancy_sqlx::PgAuditSink::connect(&audit).await.err();
+            let told = error.map(|error| error.to_string()).unwrap_or_default();
+            assert!(told.contains(object), "{grant}: {told}");
+            notes
+                .as_admin(&format!(
+                    "{} tenancy_registry, tenancy_audit",
+                    grant
+                        .rsplit("; ")
+                        .next()
+                        .unwrap_or_default()
+                        .replace("GRANT", "REVOKE")
+                        .replace(" TO", " FROM")
+                ))
+                .await?;
+        }
+        let member = format!("member_{}", Uuid::now_v7().simple());
+        notes
+            .as_admin(&format!(
+                "CREATE ROLE {member} LOGIN PASSWORD '{PASSWORD}' IN ROLE tenancy_registry, pg_read_all_data"
+            ))
+            .await?;
+        let refusal = refused(notes.database.options_as(&member, Some(PASSWORD))).await;
+        notes.as_admin(&format!("DROP ROLE {member}")).await?;
+        assert_eq!(refusal?.0, StartErrorKind::LoginBypasses);
         Ok(())
     })
     .await

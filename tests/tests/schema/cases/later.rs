@@ -25,6 +25,14 @@ async fn d25_a_value_stays_unique_across_tenants_where_the_owner_says_so() -> an
         let comment = told(notes, comment).await?.unwrap_or_default();
         assert!(comment.starts_with("in mails ") && comment.contains("unique across tenants"), "{comment}");
 
+        let late = refusal(
+            as_owner(
+                notes,
+                "SELECT tenancy.protect('invites', global => '{invites_email_key}')",
+            )
+            .await,
+        );
+        assert!(late.contains("has tenant_id in it already"), "{late}");
         let wrong = refusal(as_owner(notes, "SELECT tenancy.protect('invites', global => '{no_such}')").await);
         assert!(wrong.contains("no unique key no_such") && wrong.contains("invites_token"), "{wrong}");
         Ok(())
