@@ -109,6 +109,7 @@ impl<C, W> Queue<C, W> {
         }
         let connection = self.idle.pop()?;
         self.change(lane, Line::lend);
+        self.house_was_last = lane == Lane::House;
         Some(connection)
     }
 

@@ -162,6 +162,7 @@ impl Account {
                         assert!(self.eligible().is_empty(), "somebody was passed over");
                         assert!(self.may_have_more(lane));
                         self.lent.push((lane, connection));
+                        self.house_grants_in_a_row = usize::from(lane == Lane::House);
                     }
                     None => {
                         let waiter = self.id();
