@@ -278,9 +278,10 @@ async fn roll_back(lent: &mut Lent) -> Result<(), sqlx::Error> {
 
 /// A connection on which a transaction is being begun.
 ///
-/// sqlx (up to 0.9.0) takes a connection whose BEGIN was cancelled, or failed half-way, back into
-/// its pool, where the next borrower finds itself inside another tenant's transaction. So the
-/// connection is closed when this is dropped before the outcome is known.
+/// sqlx does not count a transaction whose BEGIN was cancelled, or failed half-way. Such a connection
+/// looks as if it were outside of one, and its next borrower could be inside another tenant's: a
+/// defect of sqlx's own pool, up to 0.9.0. So the connection is closed when this is dropped before
+/// the outcome is known.
 struct Beginning(Option<Lent>);
 
 impl Drop for Beginning {
