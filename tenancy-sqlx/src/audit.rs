@@ -6,17 +6,13 @@ use std::sync::{
 };
 
 use async_trait::async_trait;
-use sqlx::{
-    ConnectOptions as _,
-    postgres::{PgConnectOptions, PgPoolOptions},
-    types::Uuid,
-};
+use sqlx::{ConnectOptions as _, postgres::PgConnectOptions, types::Uuid};
 use tenancy_core::{AuditEntry, AuditError, AuditSink, Outcome};
 use tokio::sync::mpsc;
 
 use crate::{
     StartError,
-    connections::Connections,
+    connections::{Connections, Settings},
     danger::SystemPool,
     options::Timeouts,
     purpose,
@@ -70,13 +66,8 @@ impl PgAuditSink {
     /// # Errors
     /// As [`connect`](Self::connect).
     pub async fn connect_with(options: PgConnectOptions) -> Result<Self, StartError> {
-        let settings = PgPoolOptions::new()
-            .max_connections(3)
-            .acquire_timeout(std::time::Duration::from_secs(5));
-        let route = Route::find(
-            options.disable_statement_logging(),
-            settings.get_acquire_timeout(),
-        );
+        let settings = Settings::new(3);
+        let route = Route::find(options.disable_statement_logging(), settings.patience);
         let pool = Connections::open(settings, &route.await?, Reset::Always)
             .await
             .map_err(StartError::unreachable)?;
@@ -141,7 +132,7 @@ async fn write_queued(
     let mut pause = std::time::Duration::from_millis(100);
     while let Some(entry) = entries.recv().await {
         while let Err(error) = insert(&pool, &entry).await {
-            if pool.as_sqlx().is_closed() {
+            if pool.is_closed() {
                 tracing::error!(%error, "the audit trail was closed with entries in its queue");
                 return;
             }

@@ -1,28 +1,21 @@
-//! A pool whose connections live in the runtime that made the pool, and that does not wait for a
-//! database that is out of reach.
+//! A pool whose connections live in the runtime that made the pool, that serves tenants in turn,
+//! and that does not wait for a database that is out of reach.
 
 mod breaker;
+mod lent;
+mod opening;
+mod queue;
+mod returning;
+mod rounds;
+mod settings;
+mod stock;
 mod upkeep;
 
-use std::{
-    io,
-    ops::{Deref, DerefMut},
-    pin::{Pin, pin},
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
-    },
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::{io, sync::Arc, time::Duration};
 
-use sqlx::{
-    Connection as _, PgConnection, PgPool, Postgres,
-    pool::PoolConnection,
-    postgres::{PgConnectOptions, PgPoolOptions},
-};
+use sqlx::{Connection as _, PgConnection};
 use tokio::{
-    runtime::{Handle, is_rt_shutdown_err},
+    runtime::Handle,
     time::{Instant, timeout_at},
 };
 
@@ -31,25 +24,27 @@ use crate::{
     route::{Reset, Route, Through},
 };
 use breaker::{Breaker, Pass};
+pub(crate) use lent::Lent;
+pub(crate) use queue::{Lane, Level};
+pub(crate) use settings::Settings;
+use stock::Stock;
 pub(crate) use upkeep::RESET_SESSION;
+use upkeep::Upkeep;
 
-/// An sqlx pool, and the runtime it was made in.
+/// Connections to one database, and the runtime in which they are opened.
 ///
-/// A socket works as long as the runtime in which it was opened, and sqlx opens a connection in
-/// whichever runtime happens to ask for one. A server with a runtime per worker, such as
-/// actix-web's, would then lose connections that other workers use when one worker ends before
-/// them: requests that were accepted would fail while the server shuts down. So connections are
+/// A socket works as long as the runtime in which it was opened. A server with a runtime per
+/// worker, such as actix-web's, would lose connections that other workers use when one worker ends
+/// before them: requests that were accepted would fail while the server shuts down. So connections are
 /// opened in the runtime that made the pool, which in a service is the one that outlives the
-/// workers. Where that one has ended all the same, they are opened as sqlx does.
+/// workers. Where that one has ended all the same, they are opened where the caller is.
 ///
-/// sqlx tries for the whole acquire timeout to open a connection. After the first caller for whom
-/// that was in vain, the others are refused at once until the database answers.
+/// A caller waits for the whole acquire timeout. After the first caller for whom that was in vain
+/// because no connection could be opened, the others are refused at once until the database answers.
 #[derive(Debug, Clone)]
 pub(crate) struct Connections {
-    pool: PgPool,
-    home: Handle,
+    stock: Arc<Stock>,
     breaker: Arc<Breaker>,
-    lent: Arc<AtomicU32>,
     resets_session: bool,
     through: Through,
     before_begin: Arc<str>,
@@ -59,18 +54,23 @@ impl Connections {
     /// A pool with one connection, whose sessions are freed of what transactions can't undo, if that is
     /// wanted.
     pub(crate) async fn open(
-        settings: PgPoolOptions,
+        settings: Settings,
         route: &Route,
         reset: Reset,
     ) -> Result<Self, sqlx::Error> {
         // Behind a pooler, it would reach another session than the one that was used.
         let resets_session = reset == Reset::Always && !route.through.is_pooler();
-        let settings = upkeep::kept_up(settings, route.through, resets_session);
+        let deadline = Instant::now() + settings.patience;
+        let upkeep = Upkeep::new(route.through, resets_session, settings.patience);
+        let stock = Stock::new(route.options.clone(), settings, upkeep, Handle::current());
+        match timeout_at(deadline, stock.acquire(Lane::House)).await {
+            Ok(acquired) => drop(acquired?),
+            Err(_) => return Err(sqlx::Error::PoolTimedOut),
+        }
+        rounds::start(&stock);
         Ok(Self {
-            pool: settings.connect_with(route.options.clone()).await?,
-            home: Handle::current(),
+            stock,
             breaker: Arc::new(Breaker::new()),
-            lent: Arc::default(),
             resets_session,
             through: route.through,
             before_begin: route.before_begin(reset).into(),
@@ -79,14 +79,17 @@ impl Connections {
 
     /// Another pool to the same database, which opens its first connection when it is asked for
     /// one. What one of the two learns of an outage, the other knows.
-    pub(crate) fn beside(&self, settings: PgPoolOptions) -> Self {
-        let settings = upkeep::kept_up(settings, self.through, self.resets_session);
-        let options = PgConnectOptions::clone(&self.pool.connect_options());
+    pub(crate) fn beside(&self, settings: Settings) -> Self {
+        let stock = Stock::new(
+            self.stock.options.clone(),
+            settings,
+            self.stock.upkeep.clone(),
+            self.stock.home().clone(),
+        );
+        rounds::start(&stock);
         Self {
-            pool: settings.connect_lazy_with(options),
-            home: self.home.clone(),
+            stock,
             breaker: Arc::clone(&self.breaker),
-            lent: Arc::default(),
             resets_session: self.resets_session,
             through: self.through,
             before_begin: Arc::clone(&self.before_begin),
@@ -95,14 +98,19 @@ impl Connections {
 
     /// How long a caller waits at most.
     pub(crate) fn patience(&self) -> Duration {
-        self.pool.options().get_acquire_timeout()
+        self.stock.settings.patience
     }
 
-    /// Takes a connection, opened at home if it is new.
+    /// The most connections that are open at a time.
+    pub(crate) fn most(&self) -> u32 {
+        self.stock.settings.most
+    }
+
+    /// Takes a connection on behalf of somebody.
     ///
     /// # Errors
     /// At once, where the database was found out of reach and has not answered since.
-    pub(crate) async fn acquire(&self, deadline: Instant) -> Result<Lent, sqlx::Error> {
+    pub(crate) async fn acquire(&self, lane: Lane, deadline: Instant) -> Result<Lent, sqlx::Error> {
         let began = std::time::Instant::now();
         match self.breaker.ask() {
             Pass::Closed => {}
@@ -112,27 +120,27 @@ impl Connections {
                 self.breaker.answered();
             }
         }
-        let acquired = match timeout_at(deadline, self.acquire_at_home()).await {
+        let acquired = match timeout_at(deadline, self.stock.acquire(lane)).await {
             Ok(acquired) => acquired,
             Err(_) => Err(sqlx::Error::PoolTimedOut),
         };
-        match acquired {
-            Ok(connection) => Ok(Lent::new(connection, &self.lent)),
+        let waited = began.elapsed();
+        match &acquired {
+            Ok(_) if waited > self.stock.settings.slow => {
+                tracing::warn!(?waited, ?lane, "a connection was waited for");
+            }
+            Ok(_) => {}
             Err(error) => {
-                let could_not_open = match &error {
-                    // Where all are lent, nothing was opened: the pool is busy.
-                    sqlx::Error::PoolTimedOut => {
-                        self.lent.load(Ordering::Relaxed)
-                            < self.pool.options().get_max_connections()
-                    }
+                let could_not_open = match error {
+                    sqlx::Error::PoolTimedOut => !self.stock.is_busy_for(lane),
                     error => is_out_of_reach(error),
                 };
                 if could_not_open {
                     self.breaker.failed(began);
                 }
-                Err(error)
             }
         }
+        acquired
     }
 
     /// Notes that the database has answered.
@@ -150,16 +158,33 @@ impl Connections {
         self.resets_session
     }
 
-    /// The pool, for what needs no new connection.
-    pub(crate) const fn as_sqlx(&self) -> &PgPool {
-        &self.pool
+    /// Waits for all connections to come back, and closes them.
+    pub(crate) async fn close(&self) {
+        self.stock.close().await;
     }
 
-    /// Finds out whether the database is back, by one attempt: the pool itself would go on trying
-    /// while nobody listens.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.stock.queue().is_closed()
+    }
+
+    /// The number of connections that are open or being opened.
+    pub(crate) fn size(&self) -> usize {
+        self.stock.queue().open()
+    }
+
+    /// The number of connections that wait for somebody to use them.
+    pub(crate) fn idle(&self) -> usize {
+        self.stock.queue().idle()
+    }
+
+    /// How busy it is.
+    pub(crate) fn level(&self) -> Level {
+        self.stock.queue().level()
+    }
+
+    /// Finds out whether the database is back, by one attempt.
     async fn probe(&self, deadline: Instant) -> Result<(), sqlx::Error> {
-        let options = self.pool.connect_options();
-        match timeout_at(deadline, PgConnection::connect_with(&options)).await {
+        match timeout_at(deadline, PgConnection::connect_with(&self.stock.options)).await {
             Ok(Ok(connection)) => {
                 let _ = timeout_at(deadline, connection.close()).await;
                 Ok(())
@@ -168,15 +193,6 @@ impl Connections {
             // It has something to say, which the pool will hear too.
             Ok(Err(_)) => Ok(()),
             Err(_) => Err(sqlx::Error::PoolTimedOut),
-        }
-    }
-
-    async fn acquire_at_home(&self) -> Result<PoolConnection<Postgres>, sqlx::Error> {
-        let mut acquiring = pin!(self.pool.acquire());
-        let acquired = std::future::poll_fn(|cx| self.at_home(acquiring.as_mut(), cx)).await;
-        match acquired {
-            Err(sqlx::Error::Io(error)) if is_rt_shutdown_err(&error) => self.pool.acquire().await,
-            acquired => acquired,
         }
     }
 
@@ -189,11 +205,6 @@ impl Connections {
     pub(crate) fn before_begin(&self) -> &str {
         &self.before_begin
     }
-
-    fn at_home<F: Future>(&self, future: Pin<&mut F>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        let _inside = self.home.enter();
-        future.poll(cx)
-    }
 }
 
 fn out_of_reach() -> sqlx::Error {
@@ -201,45 +212,4 @@ fn out_of_reach() -> sqlx::Error {
         io::ErrorKind::NotConnected,
         "the database was out of reach a moment ago and has not been asked again yet",
     ))
-}
-
-/// A connection that is lent, and counted for as long.
-pub(crate) struct Lent {
-    connection: PoolConnection<Postgres>,
-    count: Arc<AtomicU32>,
-}
-
-impl Lent {
-    fn new(connection: PoolConnection<Postgres>, count: &Arc<AtomicU32>) -> Self {
-        count.fetch_add(1, Ordering::Relaxed);
-        Self {
-            connection,
-            count: Arc::clone(count),
-        }
-    }
-
-    /// Closes the connection when it comes back, instead of lending it again.
-    pub(crate) fn close_on_drop(&mut self) {
-        self.connection.close_on_drop();
-    }
-}
-
-impl Deref for Lent {
-    type Target = PgConnection;
-
-    fn deref(&self) -> &PgConnection {
-        &self.connection
-    }
-}
-
-impl DerefMut for Lent {
-    fn deref_mut(&mut self) -> &mut PgConnection {
-        &mut self.connection
-    }
-}
-
-impl Drop for Lent {
-    fn drop(&mut self) {
-        self.count.fetch_sub(1, Ordering::Relaxed);
-    }
 }

@@ -5,15 +5,12 @@
 
 use std::{fmt, time::Duration};
 
-use sqlx::{
-    ConnectOptions as _, PgConnection,
-    postgres::{PgConnectOptions, PgPoolOptions},
-};
+use sqlx::{ConnectOptions as _, PgConnection, postgres::PgConnectOptions};
 use tenancy_core::{AuditEntry, Outcome, Tenancy, UserId};
 
 use crate::{
     Error, StartError, TenantPoolOptions,
-    connections::Connections,
+    connections::{Connections, Settings},
     options::{Timeouts, millis},
     route::{Reset, Route},
     self_check,
@@ -54,14 +51,8 @@ impl SystemPool {
     /// # Errors
     /// As [`connect`](Self::connect).
     pub async fn connect_with(options: PgConnectOptions) -> Result<Self, StartError> {
-        let settings = PgPoolOptions::new()
-            .max_connections(5)
-            .acquire_timeout(Duration::from_secs(5))
-            .test_before_acquire(false);
-        let route = Route::find(
-            options.disable_statement_logging(),
-            settings.get_acquire_timeout(),
-        );
+        let settings = Settings::new(5);
+        let route = Route::find(options.disable_statement_logging(), settings.patience);
         let pool = Connections::open(settings, &route.await?, Reset::Always)
             .await
             .map_err(StartError::unreachable)?;
@@ -72,7 +63,7 @@ impl SystemPool {
 
     /// Waits for all connections to come back, and closes them.
     pub async fn close(&self) {
-        self.pool.as_sqlx().close().await;
+        self.pool.close().await;
     }
 
     pub(crate) fn raw(&self) -> &Connections {
@@ -83,7 +74,7 @@ impl SystemPool {
 impl fmt::Debug for SystemPool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SystemPool")
-            .field("size", &self.pool.as_sqlx().size())
+            .field("size", &self.pool.size())
             .finish_non_exhaustive()
     }
 }

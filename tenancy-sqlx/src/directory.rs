@@ -8,14 +8,11 @@ mod write;
 
 use std::fmt;
 
-use sqlx::{
-    ConnectOptions as _,
-    postgres::{PgConnectOptions, PgPoolOptions},
-};
+use sqlx::{ConnectOptions as _, postgres::PgConnectOptions};
 
 use crate::{
     RegistryPool, StartError,
-    connections::Connections,
+    connections::{Connections, Settings},
     danger::SystemPool,
     route::{Reset, Route},
     self_check,
@@ -74,18 +71,14 @@ impl PgDirectory {
         max_connections: u32,
     ) -> Result<Self, StartError> {
         let options = options.disable_statement_logging();
-        let settings = PgPoolOptions::new()
-            .acquire_timeout(std::time::Duration::from_secs(5))
-            .test_before_acquire(false);
-        let route = Route::find(options, settings.get_acquire_timeout()).await?;
-        let one = settings.clone().max_connections(1);
-        let several = settings.max_connections(max_connections);
+        let several = Settings::new(max_connections.max(1));
+        let route = Route::find(options, several.patience).await?;
         let app = Connections::open(several, &route, Reset::BehindPooler)
             .await
             .map_err(StartError::unreachable)?;
         // What there is to warn of, the pool warns of.
         self_check::tenants(&app, None).await?;
-        let feed = app.beside(one);
+        let feed = app.beside(Settings::new(1));
         Ok(Self {
             app,
             feed,
@@ -116,8 +109,8 @@ impl PgDirectory {
 
     /// Waits for all connections to come back, and closes them; not those of the logins that write.
     pub async fn close(&self) {
-        self.feed.as_sqlx().close().await;
-        self.app.as_sqlx().close().await;
+        self.feed.close().await;
+        self.app.close().await;
     }
 }
 

@@ -266,6 +266,20 @@ pub(crate) fn is_out_of_reach(error: &sqlx::Error) -> bool {
     }
 }
 
+/// Whether the server has no connection to spare.
+pub(crate) fn is_full_server(error: &sqlx::Error) -> bool {
+    has_code(error, "53300")
+}
+
+/// Whether another attempt to connect may succeed in a moment: nobody listens yet, or the server
+/// lets nobody in yet.
+pub(crate) fn is_passing_at_connect(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(error) => error.kind() == std::io::ErrorKind::ConnectionRefused,
+        error => is_full_server(error) || has_code(error, "57P03"),
+    }
+}
+
 /// Whether the connection, and not the statement, is what failed.
 pub(crate) fn is_dead_connection(error: &sqlx::Error) -> bool {
     match error {

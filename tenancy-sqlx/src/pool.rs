@@ -2,17 +2,19 @@
 
 mod builder;
 mod retry;
+mod stats;
 
 use std::{fmt, sync::Arc};
 
 pub use builder::TenantPoolOptions;
 pub use retry::RetryPolicy;
+pub use stats::{PoolStats, TenantLoad};
 
 use tenancy_core::{Tenancy, TenantContext};
 
 use crate::{
     Error, ErrorKind, Retryable, TenantDb, TenantTx,
-    connections::Connections,
+    connections::{Connections, Lane},
     options::{Timeouts, TxOptions},
     schema::Finding,
     self_check::Watch,
@@ -42,8 +44,16 @@ use crate::{
 /// # }
 /// ```
 ///
+/// # Turns
+/// Where all connections are in use, callers wait by tenant, and turns go round by tenant: a few of
+/// one ([`turn_length`](TenantPoolOptions::turn_length)), then the next. A tenant with a hundred
+/// callers keeps another's single statement waiting for one turn, and not for a hundred.
+/// [`max_connections_per_tenant`](TenantPoolOptions::max_connections_per_tenant) keeps connections
+/// free of it altogether. [`ready`](Self::ready) and [`findings`](Self::findings) do not queue
+/// behind tenants. [`stats`](Self::stats) tells who waits.
+///
 /// # Outages
-/// sqlx tries for the whole acquire timeout to open a connection. The first caller for whom that is
+/// A connection is tried to be opened for the whole acquire timeout. The first caller for whom that is
 /// in vain waits so long; after it, callers fail at once with [`ErrorKind::Unavailable`], and one
 /// of them at a time, about twice a second, finds out whether the database is back. A pool all of
 /// whose connections are lent is busy, which is something else: its callers wait.
@@ -130,7 +140,8 @@ impl TenantPool {
     ) -> Result<TenantTx, Error> {
         self.check_engine(context)?;
         let batch = self.begin_batch(context, &options);
-        let begun = session::begin(&self.inner.pool, batch).await;
+        let lane = Lane::Tenant(context.tenant_id());
+        let begun = session::begin_for(&self.inner.pool, lane, batch).await;
         self.begun(context, &options, begun)
     }
 
@@ -287,9 +298,27 @@ impl TenantPool {
         Ok(findings)
     }
 
-    /// Waits for all connections to come back, and closes them.
+    /// How busy the pool is, and with which tenants; for a metric or a line in the log.
+    ///
+    /// Looks at each tenant that waits or uses a connection: ask once in a few seconds.
+    ///
+    /// ```no_run
+    /// # fn example(pool: &tenancy_sqlx::TenantPool) {
+    /// let stats = pool.stats();
+    /// println!("{} of {} in use, {} waiting", stats.in_use, stats.size, stats.waiting);
+    /// for load in &stats.busiest {
+    ///     println!("{}: {} in use, {} waiting", load.tenant, load.in_use, load.waiting);
+    /// }
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn stats(&self) -> PoolStats {
+        PoolStats::of(&self.inner.pool)
+    }
+
+    /// Waits for all connections to come back, and closes them. Whoever waits for one is refused.
     pub async fn close(&self) {
-        self.inner.pool.as_sqlx().close().await;
+        self.inner.pool.close().await;
     }
 
     /// The engine whose contexts this pool takes.
@@ -317,8 +346,8 @@ fn scope(context: &TenantContext) -> Scope {
 impl fmt::Debug for TenantPool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TenantPool")
-            .field("size", &self.inner.pool.as_sqlx().size())
-            .field("idle", &self.inner.pool.as_sqlx().num_idle())
+            .field("size", &self.inner.pool.size())
+            .field("idle", &self.inner.pool.idle())
             .field("through", &self.inner.pool.through())
             .finish_non_exhaustive()
     }

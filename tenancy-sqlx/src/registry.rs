@@ -2,14 +2,11 @@
 
 use std::fmt;
 
-use sqlx::{
-    ConnectOptions as _,
-    postgres::{PgConnectOptions, PgPoolOptions},
-};
+use sqlx::{ConnectOptions as _, postgres::PgConnectOptions};
 
 use crate::{
     StartError,
-    connections::Connections,
+    connections::{Connections, Settings},
     purpose,
     route::{Reset, Route},
 };
@@ -54,14 +51,8 @@ impl RegistryPool {
     /// # Errors
     /// As [`connect`](Self::connect).
     pub async fn connect_with(options: PgConnectOptions) -> Result<Self, StartError> {
-        let settings = PgPoolOptions::new()
-            .max_connections(5)
-            .acquire_timeout(std::time::Duration::from_secs(5))
-            .test_before_acquire(false);
-        let route = Route::find(
-            options.disable_statement_logging(),
-            settings.get_acquire_timeout(),
-        );
+        let settings = Settings::new(5);
+        let route = Route::find(options.disable_statement_logging(), settings.patience);
         let pool = Connections::open(settings, &route.await?, Reset::Always)
             .await
             .map_err(StartError::unreachable)?;
@@ -71,7 +62,7 @@ impl RegistryPool {
 
     /// Waits for all connections to come back, and closes them.
     pub async fn close(&self) {
-        self.pool.as_sqlx().close().await;
+        self.pool.close().await;
     }
 
     pub(crate) const fn raw(&self) -> &Connections {
@@ -82,7 +73,7 @@ impl RegistryPool {
 impl fmt::Debug for RegistryPool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RegistryPool")
-            .field("size", &self.pool.as_sqlx().size())
+            .field("size", &self.pool.size())
             .finish_non_exhaustive()
     }
 }

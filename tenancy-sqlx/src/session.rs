@@ -18,7 +18,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::{
     Error,
-    connections::{Connections, Lent},
+    connections::{Connections, Lane, Lent},
     error::{is_dead_connection, is_failed_transaction},
     options::{Isolation, Timeouts, TxOptions},
 };
@@ -204,16 +204,21 @@ impl DerefMut for Open {
 /// The pool does not ping before it hands a connection out, so that a dead one shows here: BEGIN
 /// is safe to repeat. After a restart every idle connection is dead, hence one try for each.
 pub(crate) async fn begin(pool: &Connections, batch: String) -> Result<Open, Error> {
+    begin_for(pool, Lane::House, batch).await
+}
+
+/// The same, on behalf of somebody.
+pub(crate) async fn begin_for(
+    pool: &Connections,
+    lane: Lane,
+    batch: String,
+) -> Result<Open, Error> {
     let batch = AssertSqlSafe(format!("{}{batch}", pool.before_begin())).into_sql_str();
     let deadline = Instant::now() + pool.patience();
-    let mut tries = pool
-        .as_sqlx()
-        .options()
-        .get_max_connections()
-        .saturating_add(1);
+    let mut tries = pool.most().saturating_add(1);
     loop {
         tries = tries.saturating_sub(1);
-        let mut beginning = Beginning(Some(pool.acquire(deadline).await?));
+        let mut beginning = Beginning(Some(pool.acquire(lane, deadline).await?));
         let Some(lent) = &mut beginning.0 else {
             continue;
         };
@@ -273,9 +278,10 @@ async fn roll_back(lent: &mut Lent) -> Result<(), sqlx::Error> {
 
 /// A connection on which a transaction is being begun.
 ///
-/// sqlx (up to 0.9.0) takes a connection whose BEGIN was cancelled, or failed half-way, back into
-/// its pool, where the next borrower finds itself inside another tenant's transaction. So the
-/// connection is closed when this is dropped before the outcome is known.
+/// sqlx does not count a transaction whose BEGIN was cancelled, or failed half-way. Such a connection
+/// looks as if it were outside of one, and its next borrower could be inside another tenant's: a
+/// defect of sqlx's own pool, up to 0.9.0. So the connection is closed when this is dropped before
+/// the outcome is known.
 struct Beginning(Option<Lent>);
 
 impl Drop for Beginning {

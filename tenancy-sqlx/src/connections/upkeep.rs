@@ -2,10 +2,7 @@
 
 use std::time::Duration;
 
-use sqlx::{
-    Connection as _, Executor as _, PgConnection,
-    postgres::{PgPoolOptions, PgTransactionManager},
-};
+use sqlx::{Connection as _, Executor as _, PgConnection, postgres::PgTransactionManager};
 use sqlx_core::transaction::TransactionManager as _;
 
 use crate::{error::is_failed_transaction, route::Through};
@@ -46,39 +43,41 @@ const ROLLBACK_AND_RESET: Endings = Endings {
     failed: concat!("ROLLBACK; ", reset_session!()),
 };
 
-/// Has the connections of a pool tidied up when they come back.
-pub(super) fn kept_up(
-    settings: PgPoolOptions,
-    through: Through,
-    resets_session: bool,
-) -> PgPoolOptions {
-    let endings = if resets_session {
-        &ROLLBACK_AND_RESET
-    } else {
-        &ROLLBACK
-    };
-    let limit = settings.get_acquire_timeout();
-    settings.after_release(move |connection, _| {
-        Box::pin(async move {
-            tidied(connection, endings, limit).await?;
-            if through.forgets_statements() {
+/// How a pool's connections are tidied up when they come back.
+#[derive(Clone)]
+pub(super) struct Upkeep {
+    endings: &'static Endings,
+    limit: Duration,
+    forgets_statements: bool,
+}
+
+impl Upkeep {
+    pub(super) fn new(through: Through, resets_session: bool, limit: Duration) -> Self {
+        Self {
+            endings: if resets_session {
+                &ROLLBACK_AND_RESET
+            } else {
+                &ROLLBACK
+            },
+            limit,
+            forgets_statements: through.forgets_statements(),
+        }
+    }
+
+    /// Makes a connection as good as new; one for which that fails is to be closed.
+    pub(super) async fn tidy(&self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+        let tidying = async {
+            tidy(connection, self.endings).await?;
+            if self.forgets_statements {
                 // The session of the next transaction has none of them.
                 connection.clear_cached_statements().await?;
             }
-            Ok(true)
-        })
-    })
-}
-
-/// An error has the pool close the connection.
-async fn tidied(
-    connection: &mut PgConnection,
-    endings: &Endings,
-    limit: Duration,
-) -> Result<(), sqlx::Error> {
-    match tokio::time::timeout(limit, tidy(connection, endings)).await {
-        Ok(done) => done,
-        Err(_) => Err(sqlx::Error::PoolTimedOut),
+            Ok(())
+        };
+        match tokio::time::timeout(self.limit, tidying).await {
+            Ok(done) => done,
+            Err(_) => Err(sqlx::Error::PoolTimedOut),
+        }
     }
 }
 
@@ -104,7 +103,8 @@ async fn tidy(connection: &mut PgConnection, endings: &Endings) -> Result<(), sq
         end = endings.outside;
     }
     let ended = match end {
-        "" => Ok(()),
+        // What is still under way is sent, and its answer read.
+        "" => connection.ping().await,
         end => connection.execute(end).await.map(drop),
     };
     match ended {

@@ -2,16 +2,13 @@
 
 use std::{fmt, time::Duration};
 
-use sqlx::{
-    ConnectOptions as _,
-    postgres::{PgConnectOptions, PgPoolOptions},
-};
+use sqlx::{ConnectOptions as _, postgres::PgConnectOptions};
 use tenancy_core::Tenancy;
 
 use super::{Inner, TenantPool};
 use crate::{
     StartError,
-    connections::Connections,
+    connections::{Connections, Settings},
     options::Timeouts,
     route::{Reset, Route},
     self_check,
@@ -20,7 +17,7 @@ use crate::{
 /// Options of a [`TenantPool`].
 #[must_use]
 pub struct TenantPoolOptions {
-    pool: PgPoolOptions,
+    pool: Settings,
     timeouts: Timeouts,
     strict: bool,
     check_at_commit: bool,
@@ -38,11 +35,7 @@ impl TenantPoolOptions {
     /// 10 connections, 5 s to get one, statements of at most 30 s, lock waits of at most 10 s.
     pub fn new() -> Self {
         Self {
-            pool: PgPoolOptions::new()
-                .max_connections(10)
-                .acquire_timeout(Duration::from_secs(5))
-                // A hidden round trip before every transaction; BEGIN finds a dead connection too.
-                .test_before_acquire(false),
+            pool: Settings::new(10),
             timeouts: Timeouts::default(),
             strict: false,
             check_at_commit: false,
@@ -53,13 +46,46 @@ impl TenantPoolOptions {
 
     /// The most connections that are open at a time. Default: 10.
     pub fn max_connections(mut self, most: u32) -> Self {
-        self.pool = self.pool.max_connections(most);
+        self.pool.most = most;
         self
     }
 
     /// How many connections are kept open. Default: 0.
     pub fn min_connections(mut self, least: u32) -> Self {
-        self.pool = self.pool.min_connections(least);
+        self.pool.least = least;
+        self
+    }
+
+    /// The most connections that one tenant uses at a time, so that the others always find some.
+    /// Default: no limit but that of the pool.
+    pub fn max_connections_per_tenant(mut self, most: u32) -> Self {
+        self.pool.per_tenant = Some(most);
+        self
+    }
+
+    /// How many callers of one tenant are served in a row while other tenants wait. Default: 4.
+    ///
+    /// A shorter turn has other tenants wait less.
+    pub fn turn_length(mut self, callers: u32) -> Self {
+        self.pool.quantum = callers;
+        self
+    }
+
+    /// How long a connection is kept at most; `None` keeps it for ever. Default: 30 min.
+    pub fn max_lifetime(mut self, limit: Option<Duration>) -> Self {
+        self.pool.max_lifetime = limit;
+        self
+    }
+
+    /// How long a connection is kept that nobody uses; `None` keeps it. Default: 10 min.
+    pub fn idle_timeout(mut self, limit: Option<Duration>) -> Self {
+        self.pool.idle_timeout = limit;
+        self
+    }
+
+    /// How long taking a connection may last before a warning is logged. Default: 2 s.
+    pub fn slow_acquire_threshold(mut self, limit: Duration) -> Self {
+        self.pool.slow = limit;
         self
     }
 
@@ -67,7 +93,7 @@ impl TenantPoolOptions {
     ///
     /// While the database is out of reach, callers after the first [do not wait](TenantPool#outages).
     pub fn acquire_timeout(mut self, limit: Duration) -> Self {
-        self.pool = self.pool.acquire_timeout(limit);
+        self.pool.patience = limit;
         self
     }
 
@@ -131,7 +157,7 @@ impl TenantPoolOptions {
     /// Connects with the login of the service, and checks it and the database; warnings are logged.
     ///
     /// # Errors
-    /// A [`StartError`] that says what to do, if the database is out of reach, the schema of this
+    /// A [`StartError`] that says what to do, if the options contradict each other, the database is out of reach, the schema of this
     /// crate is not installed or too old, a pooler stands between that can't be worked with, or the
     /// login could get past row security: a superuser, a login with BYPASSRLS, one that owns tables
     /// or may become another role that can; or if a table, view or function leads past it. The message
@@ -141,8 +167,9 @@ impl TenantPoolOptions {
         options: PgConnectOptions,
         tenancy: &Tenancy,
     ) -> Result<TenantPool, StartError> {
+        self.pool.check()?;
         let options = options.disable_statement_logging();
-        let mut route = Route::find(options, self.pool.get_acquire_timeout()).await?;
+        let mut route = Route::find(options, self.pool.patience).await?;
         if let Some(role) = &self.assumed_role {
             if route.through.is_pooler() {
                 return Err(StartError::pooler(

@@ -8,6 +8,8 @@ use std::fmt;
 pub enum StartErrorKind {
     /// The connection URL can't be read.
     BadUrl,
+    /// The options of the pool contradict each other, or leave it no connection.
+    BadOptions,
     /// The database did not answer.
     Unreachable,
     /// The schema `tenancy` is not installed, or this login may not use it.

@@ -1,0 +1,306 @@
+//! Connections that are open, and what moves them between callers.
+
+use std::{
+    fmt,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use sqlx::{PgConnection, postgres::PgConnectOptions};
+use tokio::{
+    runtime::Handle,
+    sync::{Notify, oneshot, watch},
+};
+
+use super::{
+    lent::Lent,
+    opening::Opening,
+    queue::{Grant, Lane, Queue, Ticket},
+    returning::Returning,
+    settings::{Settings, count},
+    upkeep::Upkeep,
+};
+
+/// A connection, and its age.
+pub(super) struct Live {
+    pub(super) connection: PgConnection,
+    pub(super) opened: Instant,
+    pub(super) idle_since: Instant,
+}
+
+impl Live {
+    pub(super) fn new(connection: PgConnection) -> Self {
+        let now = Instant::now();
+        Self {
+            connection,
+            opened: now,
+            idle_since: now,
+        }
+    }
+}
+
+pub(super) fn is_over(since: Instant, limit: Option<Duration>) -> bool {
+    limit.is_some_and(|limit| since.elapsed() > limit)
+}
+
+/// What a waiter is told.
+pub(super) enum Turn {
+    Lent(Lent),
+    /// A connection was to be opened, and the server or the network said no.
+    Failed(sqlx::Error),
+    /// Who opened for the waiters has ended with its runtime: ask again.
+    Again,
+}
+
+type Waiter = oneshot::Sender<Turn>;
+
+/// The connections of a pool.
+pub(super) struct Stock {
+    queue: Mutex<Queue<Live, Waiter>>,
+    pub(super) options: PgConnectOptions,
+    pub(super) settings: Settings,
+    pub(super) upkeep: Upkeep,
+    home: Handle,
+    home_has_ended: AtomicBool,
+    /// Whether the server has said that it has no connection to spare.
+    server_is_full: AtomicBool,
+    lent: AtomicUsize,
+    closing: watch::Sender<bool>,
+    one_is_gone: Notify,
+}
+
+impl Stock {
+    pub(super) fn new(
+        options: PgConnectOptions,
+        settings: Settings,
+        upkeep: Upkeep,
+        home: Handle,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            queue: Mutex::new(Queue::new(settings.bounds())),
+            options,
+            settings,
+            upkeep,
+            home,
+            home_has_ended: AtomicBool::new(false),
+            server_is_full: AtomicBool::new(false),
+            lent: AtomicUsize::new(0),
+            closing: watch::Sender::new(false),
+            one_is_gone: Notify::new(),
+        })
+    }
+
+    /// Takes a connection, or waits for one for as long as the future lives.
+    pub(super) async fn acquire(self: &Arc<Self>, lane: Lane) -> Result<Lent, sqlx::Error> {
+        loop {
+            let mut waiting = {
+                let mut queue = self.queue();
+                if queue.is_closed() {
+                    return Err(sqlx::Error::PoolClosed);
+                }
+                if let Some(live) = queue.take(lane) {
+                    return Ok(Lent::new(Arc::clone(self), lane, live));
+                }
+                let (sender, turn) = oneshot::channel();
+                Waiting {
+                    stock: self,
+                    ticket: Some(queue.wait(lane, sender)),
+                    turn,
+                }
+            };
+            self.open_more();
+            let turn = (&mut waiting.turn).await;
+            waiting.ticket = None;
+            match turn {
+                Ok(Turn::Lent(lent)) => return Ok(lent),
+                Ok(Turn::Failed(error)) => return Err(error),
+                Ok(Turn::Again) => tokio::task::yield_now().await,
+                Err(_) => return Err(sqlx::Error::PoolClosed),
+            }
+        }
+    }
+
+    /// Takes back a connection that is as good as new.
+    pub(super) fn put_back(self: &Arc<Self>, lane: Lane, mut live: Live) {
+        live.idle_since = Instant::now();
+        let mut queue = self.queue();
+        if queue.is_closed() {
+            drop(queue);
+            drop(live);
+            return self.lost(Some(lane));
+        }
+        let grant = queue.back(lane, live);
+        drop(queue);
+        self.hand_out(grant);
+    }
+
+    /// Notes that a connection is closed, which was lent to a lane or to nobody.
+    pub(super) fn lost(self: &Arc<Self>, lane: Option<Lane>) {
+        let grant = self.queue().gone(lane);
+        self.hand_out(grant);
+        self.open_more();
+        self.one_is_gone.notify_waiters();
+    }
+
+    /// Takes in a connection that was opened with a right.
+    pub(super) fn opened(self: &Arc<Self>, connection: PgConnection) {
+        self.server_is_full.store(false, Ordering::Relaxed);
+        let mut queue = self.queue();
+        if queue.is_closed() {
+            drop(queue);
+            return self.not_opened(None);
+        }
+        let grant = queue.opened(Live::new(connection));
+        drop(queue);
+        self.hand_out(grant);
+    }
+
+    /// Takes back a right that was of no use, and tells one waiter why, if there is a reason.
+    pub(super) fn not_opened(self: &Arc<Self>, reason: Option<sqlx::Error>) {
+        let refused = {
+            let mut queue = self.queue();
+            queue.not_opened();
+            reason.and_then(|reason| Some((queue.refuse()?, reason)))
+        };
+        if let Some((waiter, reason)) = refused {
+            let _ = waiter.send(Turn::Failed(reason));
+        }
+        self.open_more();
+        self.one_is_gone.notify_waiters();
+    }
+
+    /// Takes back the right of a task that ended with its runtime. From now on, callers open in
+    /// their own.
+    pub(super) fn runtime_has_ended(self: &Arc<Self>) {
+        self.home_has_ended.store(true, Ordering::Relaxed);
+        let waiters: Vec<Waiter> = {
+            let mut queue = self.queue();
+            queue.not_opened();
+            std::iter::from_fn(|| queue.refuse()).collect()
+        };
+        for waiter in waiters {
+            let _ = waiter.send(Turn::Again);
+        }
+        self.one_is_gone.notify_waiters();
+    }
+
+    /// Opens connections for those who wait.
+    fn open_more(self: &Arc<Self>) {
+        while self.queue().take_right() {
+            Opening::start(self);
+        }
+    }
+
+    /// Opens connections up to the least that is to be open.
+    pub(super) fn open_least(self: &Arc<Self>) {
+        let least = count(self.settings.least);
+        for _ in 0..least {
+            if !self.queue().take_right_below(least) {
+                return;
+            }
+            Opening::start(self);
+        }
+    }
+
+    /// Closes connections that are too old, or were idle for too long.
+    pub(super) fn close_due(self: &Arc<Self>) {
+        let settings = &self.settings;
+        let due = self.queue().expire(|live| {
+            is_over(live.opened, settings.max_lifetime)
+                || is_over(live.idle_since, settings.idle_timeout)
+        });
+        for live in due {
+            Returning::of_nobody(self, live).start(true);
+        }
+    }
+
+    /// Lends nothing any more, waits for all connections to come back, and closes them.
+    pub(super) async fn close(self: &Arc<Self>) {
+        let (idle, waiters) = self.queue().close();
+        self.closing.send_replace(true);
+        drop(waiters);
+        let idle = idle.into_iter();
+        let idle: Vec<_> = idle.map(|live| Returning::of_nobody(self, live)).collect();
+        for returning in idle {
+            returning.run(true).await;
+        }
+        loop {
+            let gone = self.one_is_gone.notified();
+            if self.queue().open() == 0 {
+                return;
+            }
+            gone.await;
+        }
+    }
+
+    /// Tells when the pool is closed or dropped.
+    pub(super) fn closing(&self) -> watch::Receiver<bool> {
+        self.closing.subscribe()
+    }
+
+    /// Where connections are opened: at home, and where that has ended, where the caller is.
+    pub(super) fn runtime(&self) -> Option<Handle> {
+        if self.home_has_ended.load(Ordering::Relaxed) {
+            return Handle::try_current().ok();
+        }
+        Some(self.home.clone())
+    }
+
+    pub(super) const fn home(&self) -> &Handle {
+        &self.home
+    }
+
+    pub(super) fn server_is_full(&self) {
+        self.server_is_full.store(true, Ordering::Relaxed);
+    }
+
+    /// The number of connections that callers have.
+    pub(super) const fn lent(&self) -> &AtomicUsize {
+        &self.lent
+    }
+
+    /// Whether there is a reason to wait, other than that the database is out of reach.
+    pub(super) fn is_busy_for(&self, lane: Lane) -> bool {
+        self.lent.load(Ordering::Relaxed) >= count(self.settings.most)
+            || self.server_is_full.load(Ordering::Relaxed)
+            || self.queue().is_at_its_most(lane)
+    }
+
+    pub(super) fn queue(&self) -> MutexGuard<'_, Queue<Live, Waiter>> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn hand_out(self: &Arc<Self>, grant: Option<Grant<Live, Waiter>>) {
+        if let Some(grant) = grant {
+            let lent = Lent::new(Arc::clone(self), grant.lane, grant.connection);
+            // If nobody waits there any more, it comes back at once.
+            let _ = grant.waiter.send(Turn::Lent(lent));
+        }
+    }
+}
+
+impl fmt::Debug for Stock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stock")
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A place in the queue, which is left when this is dropped.
+struct Waiting<'s> {
+    stock: &'s Arc<Stock>,
+    ticket: Option<Ticket>,
+    turn: oneshot::Receiver<Turn>,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        if let Some(ticket) = self.ticket {
+            drop(self.stock.queue().give_up(ticket));
+        }
+    }
+}
