@@ -22,6 +22,7 @@ use tokio::{
 use crate::{
     error::is_out_of_reach,
     route::{Reset, Route, Through},
+    session::Scope,
 };
 use breaker::{Breaker, Pass};
 pub(crate) use lent::Lent;
@@ -63,7 +64,7 @@ impl Connections {
         let deadline = Instant::now() + settings.patience;
         let upkeep = Upkeep::new(route.through, resets_session, settings.patience);
         let stock = Stock::new(route.options.clone(), settings, upkeep, Handle::current());
-        match timeout_at(deadline, stock.acquire(Lane::House)).await {
+        match timeout_at(deadline, stock.acquire(Lane::House, None)).await {
             Ok(acquired) => drop(acquired?),
             Err(_) => return Err(sqlx::Error::PoolTimedOut),
         }
@@ -106,11 +107,16 @@ impl Connections {
         self.stock.settings.most
     }
 
-    /// Takes a connection on behalf of somebody.
+    /// Takes a connection on behalf of somebody, whose session names what is wanted if one is idle.
     ///
     /// # Errors
     /// At once, where the database was found out of reach and has not answered since.
-    pub(crate) async fn acquire(&self, lane: Lane, deadline: Instant) -> Result<Lent, sqlx::Error> {
+    pub(crate) async fn acquire(
+        &self,
+        lane: Lane,
+        wanted: Option<Scope>,
+        deadline: Instant,
+    ) -> Result<Lent, sqlx::Error> {
         let began = std::time::Instant::now();
         match self.breaker.ask() {
             Pass::Closed => {}
@@ -120,7 +126,7 @@ impl Connections {
                 self.breaker.answered();
             }
         }
-        let acquired = match timeout_at(deadline, self.stock.acquire(lane)).await {
+        let acquired = match timeout_at(deadline, self.stock.acquire(lane, wanted)).await {
             Ok(acquired) => acquired,
             Err(_) => Err(sqlx::Error::PoolTimedOut),
         };

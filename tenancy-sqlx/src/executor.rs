@@ -4,20 +4,20 @@ use async_stream::try_stream;
 use futures_core::{future::BoxFuture, stream::BoxStream};
 use futures_util::TryStreamExt as _;
 use sqlx::{
-    Either, Error, Execute, Executor, Postgres, SqlStr,
+    Connection as _, Either, Error, Execute, Executor, Postgres, SqlStr,
     error::BoxDynError,
     postgres::{PgArguments, PgQueryResult, PgRow, PgStatement, PgTypeInfo},
 };
 use sqlx_core::describe::Describe;
 
-use crate::{TenantDb, TenantReader, TenantTx, TxOptions, error::is_stale_plan};
+use crate::{TenantDb, TenantReader, TenantTx, TxOptions, error::is_stale_plan, session::Switched};
 
 /// Implements [`Executor`] for a reference to something that begins a transaction and ends it.
 ///
 /// `describe` is a hidden method of the trait which exists while sqlx-core's feature `offline` is
 /// on; this crate switches it on, so that the implementation can't be broken from outside.
 macro_rules! executor {
-    ($database:ty, $begin:path, $again:path, $end:path) => {
+    ($database:ty, $alone:path, $begin:path, $again:path, $end:path) => {
         impl<'c> Executor<'c> for &'c $database {
             type Database = Postgres;
 
@@ -32,6 +32,31 @@ macro_rules! executor {
                 let statement = Statement::of(query);
                 Box::pin(try_stream! {
                     let statement = statement?;
+                    let mut is_done = false;
+                    if let Some(mut switched) = $alone(self, &statement).await? {
+                        let mut rows = (&mut *switched).fetch_many(statement.clone());
+                        loop {
+                            match rows.try_next().await {
+                                Ok(Some(row)) => yield row,
+                                Ok(None) => {
+                                    is_done = true;
+                                    break;
+                                }
+                                // It is prepared anew, and runs in a transaction.
+                                Err(error) if is_stale_plan(&error) => break,
+                                Err(error) => Err(error)?,
+                            }
+                        }
+                        drop(rows);
+                        if is_done {
+                            switched.settle();
+                        } else {
+                            switched.clear_cached_statements().await?;
+                        }
+                    }
+                    if is_done {
+                        return;
+                    }
                     let mut tx = $begin(self).await?;
                     let mut stale = false;
                     {
@@ -71,6 +96,19 @@ macro_rules! executor {
                 let statement = Statement::of(query);
                 Box::pin(async move {
                     let statement = statement?;
+                    if let Some(mut switched) = $alone(self, &statement).await? {
+                        match (&mut *switched).fetch_optional(statement.clone()).await {
+                            // It is prepared anew, and runs in a transaction.
+                            Err(error) if is_stale_plan(&error) => {
+                                switched.clear_cached_statements().await?;
+                            }
+                            fetched => {
+                                let row = fetched?;
+                                switched.settle();
+                                return Ok(row);
+                            }
+                        }
+                    }
                     let mut tx = $begin(self).await?;
                     let row = match (&mut *tx).fetch_optional(statement.clone()).await {
                         Err(error) if is_stale_plan(&error) => {
@@ -111,8 +149,23 @@ macro_rules! executor {
     };
 }
 
-executor!(TenantDb, begin_write, write_again, commit);
-executor!(TenantReader, begin_read, read_again, give_back);
+executor!(TenantDb, never_alone, begin_write, write_again, commit);
+executor!(TenantReader, read_alone, begin_read, read_again, give_back);
+
+/// A statement that may write is committed when its caller has its answer, and not before.
+async fn never_alone(_db: &TenantDb, _statement: &Statement) -> Result<Option<Switched>, Error> {
+    Ok(None)
+}
+
+/// Where a plain read runs without a transaction.
+async fn read_alone(
+    reader: &TenantReader,
+    statement: &Statement,
+) -> Result<Option<Switched>, Error> {
+    let db = reader.db();
+    let sql = statement.sql.as_str();
+    Ok(db.pool().switched(db.context(), sql).await?)
+}
 
 async fn begin_write(db: &TenantDb) -> Result<TenantTx, Error> {
     Ok(db.begin().await?)

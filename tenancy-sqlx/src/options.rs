@@ -23,6 +23,26 @@ pub enum Isolation {
     Serializable,
 }
 
+/// How a [`TenantReader`](crate::TenantReader) runs its statements.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SessionMode {
+    /// Each in a transaction of its own. Default.
+    #[default]
+    Transaction,
+    /// A plain read – one `SELECT` whose text shows nothing that could use the session – without a
+    /// transaction: the session is freed and named ahead of it, in one message, and nothing is sent
+    /// afterwards. Two round trips in all; in a transaction, the session is freed by a third.
+    ///
+    /// Whatever else a reader runs goes through a transaction. So does everything in a
+    /// [strict](crate::TenantPoolOptions::strict) pool and behind a pooler.
+    ///
+    /// # Security
+    /// An idle session goes on naming the tenant of its last read. It is freed before anything else is
+    /// done in it: by the batch that names the next tenant, or ahead of the next BEGIN.
+    Switched,
+}
+
 /// How one transaction is begun. Travels in the round trip of BEGIN; costs nothing.
 ///
 /// ```
@@ -113,8 +133,13 @@ impl Timeouts {
         idle_in_transaction: Some(Duration::from_secs(600)),
     };
 
-    /// Appends the settings to a `SELECT` that has a column already.
+    /// Appends the settings to a `SELECT` that has a column already, for a transaction.
     pub(crate) fn push_settings(&self, sql: &mut String) {
+        self.push(sql, true);
+    }
+
+    /// Appends the settings to a `SELECT` that has a column already.
+    pub(crate) fn push(&self, sql: &mut String, is_local: bool) {
         for (name, limit) in [
             ("statement_timeout", self.statement),
             ("lock_timeout", self.lock),
@@ -124,7 +149,8 @@ impl Timeouts {
             ),
         ] {
             if let Some(limit) = limit {
-                let _ = write!(sql, ", set_config('{name}', '{}', true)", millis(limit));
+                let limit = millis(limit);
+                let _ = write!(sql, ", set_config('{name}', '{limit}', {is_local})");
             }
         }
     }

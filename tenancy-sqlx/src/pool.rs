@@ -16,9 +16,10 @@ use crate::{
     Error, ErrorKind, Retryable, TenantDb, TenantTx,
     connections::{Connections, Lane},
     options::{Timeouts, TxOptions},
+    plain::is_plain_read,
     schema::Finding,
     self_check::Watch,
-    session::{self, Open, Scope},
+    session::{self, Open, Scope, Switched},
 };
 
 /// A connection pool that is used through a tenant's context only.
@@ -83,6 +84,8 @@ pub(crate) struct Inner {
     pub(crate) timeouts: Timeouts,
     pub(crate) strict: bool,
     pub(crate) check_at_commit: bool,
+    /// Whether plain reads run without a transaction.
+    pub(crate) switches: bool,
 }
 
 impl TenantPool {
@@ -161,6 +164,20 @@ impl TenantPool {
             Err(_) => Err(sqlx::Error::PoolTimedOut.into()),
         };
         self.begun(&context, options, begun)
+    }
+
+    /// A connection for a plain read of a reader's, where those run without a transaction.
+    pub(crate) async fn switched(
+        &self,
+        context: &TenantContext,
+        sql: &str,
+    ) -> Result<Option<Switched>, Error> {
+        if !self.inner.switches || !is_plain_read(sql) {
+            return Ok(None);
+        }
+        self.check_engine(context)?;
+        let Inner { pool, timeouts, .. } = &*self.inner;
+        Ok(Some(Switched::take(pool, scope(context), timeouts).await?))
     }
 
     fn begin_batch(&self, context: &TenantContext, options: &TxOptions) -> String {

@@ -2,6 +2,7 @@
 //! connection that can't come back to the pool half begun.
 
 mod strict;
+mod switch;
 
 use std::{
     fmt::Write as _,
@@ -9,7 +10,7 @@ use std::{
 };
 
 use sqlx::{
-    AssertSqlSafe, Connection as _, Executor as _, PgConnection, SqlSafeStr as _, SqlStr,
+    AssertSqlSafe, Connection as _, Executor as _, PgConnection, SqlSafeStr as _,
     postgres::PgTransactionManager,
 };
 use sqlx_core::transaction::TransactionManager as _;
@@ -23,8 +24,10 @@ use crate::{
     options::{Isolation, Timeouts, TxOptions},
 };
 
+pub(crate) use switch::Switched;
+
 /// What a transaction is begun for.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Scope {
     pub(crate) tenant: TenantId,
     pub(crate) project: Option<ProjectId>,
@@ -54,7 +57,7 @@ impl Scope {
             sql.push_str(" READ ONLY");
         }
         sql.push_str("; ");
-        self.push_settings(&mut sql);
+        self.push_settings(&mut sql, true);
         let limits = Timeouts {
             statement: options.statement_timeout.or(timeouts.statement),
             ..*timeouts
@@ -66,23 +69,29 @@ impl Scope {
         sql
     }
 
-    /// Appends the statement that names the tenant; more settings may follow it.
-    fn push_settings(self, sql: &mut String) {
+    /// Appends the statement that names the tenant, until the transaction ends or for as long as the
+    /// session lasts; more settings may follow it.
+    fn push_settings(self, sql: &mut String, is_local: bool) {
         let _ = write!(
             sql,
-            "SELECT set_config('tenancy.tenant_id', '{}', true)",
+            "SELECT set_config('tenancy.tenant_id', '{}', {is_local})",
             self.tenant
         );
         let _ = match self.project {
-            Some(project) => write!(sql, ", set_config('tenancy.project_id', '{project}', true)"),
-            None => write!(sql, ", set_config('tenancy.project_id', '', true)"),
+            Some(project) => {
+                write!(
+                    sql,
+                    ", set_config('tenancy.project_id', '{project}', {is_local})"
+                )
+            }
+            None => write!(sql, ", set_config('tenancy.project_id', '', {is_local})"),
         };
     }
 
     /// The statement that names the tenant again, after a savepoint's work may have changed it.
     pub(crate) fn settings_sql(self) -> String {
         let mut sql = String::with_capacity(160);
-        self.push_settings(&mut sql);
+        self.push_settings(&mut sql, true);
         sql
     }
 }
@@ -213,18 +222,39 @@ pub(crate) async fn begin_for(
     lane: Lane,
     batch: String,
 ) -> Result<Open, Error> {
-    let batch = AssertSqlSafe(format!("{}{batch}", pool.before_begin())).into_sql_str();
+    let batch = format!("{}{batch}", pool.before_begin());
+    let lent = started(pool, lane, None, &Start::Begin(batch)).await?;
+    Ok(Open {
+        lent,
+        tidied: pool.resets_session(),
+    })
+}
+
+/// How the use of a connection begins.
+enum Start {
+    /// With a transaction that this batch begins.
+    Begin(String),
+    /// With a session in which this batch names a tenant.
+    Switch(String),
+}
+
+/// Takes a connection and starts on it, as [`begin`] says.
+async fn started(
+    pool: &Connections,
+    lane: Lane,
+    wanted: Option<Scope>,
+    start: &Start,
+) -> Result<Lent, Error> {
     let deadline = Instant::now() + pool.patience();
     let mut tries = pool.most().saturating_add(1);
     loop {
         tries = tries.saturating_sub(1);
-        let mut beginning = Beginning(Some(pool.acquire(lane, deadline).await?));
+        let mut beginning = Beginning(Some(pool.acquire(lane, wanted, deadline).await?));
         let Some(lent) = &mut beginning.0 else {
             continue;
         };
         let asked = Instant::now();
-        let beginning_on = begin_on(pool, lent, batch.clone());
-        let Ok(begun) = timeout_at(deadline, beginning_on).await else {
+        let Ok(begun) = timeout_at(deadline, start_on(pool, lent, start)).await else {
             pool.unanswered(asked);
             return Err(sqlx::Error::PoolTimedOut.into());
         };
@@ -232,8 +262,7 @@ pub(crate) async fn begin_for(
             Ok(()) => match beginning.0.take() {
                 Some(lent) => {
                     pool.answered();
-                    let tidied = pool.resets_session();
-                    return Ok(Open { lent, tidied });
+                    return Ok(lent);
                 }
                 None => continue,
             },
@@ -256,9 +285,20 @@ pub(crate) async fn begin_for(
     }
 }
 
+async fn start_on(pool: &Connections, lent: &mut Lent, start: &Start) -> Result<(), sqlx::Error> {
+    match start {
+        Start::Begin(batch) if lent.names_a_tenant() => {
+            begin_on(pool, lent, switch::freed_before(batch)).await
+        }
+        Start::Begin(batch) => begin_on(pool, lent, batch.clone()).await,
+        Start::Switch(batch) => switch::switch(lent, batch).await,
+    }
+}
+
 /// sqlx counts a transaction as open that the pool itself has rolled back; a batch is then sent as
 /// it is.
-async fn begin_on(pool: &Connections, lent: &mut Lent, batch: SqlStr) -> Result<(), sqlx::Error> {
+async fn begin_on(pool: &Connections, lent: &mut Lent, batch: String) -> Result<(), sqlx::Error> {
+    let batch = AssertSqlSafe(batch).into_sql_str();
     if pool.through().forgets_statements() && lent.cached_statements_size() > 0 {
         // Not tidied up when it came back.
         lent.clear_cached_statements().await?;

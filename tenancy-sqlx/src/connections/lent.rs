@@ -12,6 +12,7 @@ use super::{
     returning::Returning,
     stock::{Live, Stock},
 };
+use crate::session::Scope;
 
 /// A connection that is lent. Dropped, it goes back, and is tidied up if it was touched.
 pub(crate) struct Lent {
@@ -20,6 +21,8 @@ pub(crate) struct Lent {
     /// Taken out by `drop`, and by nothing else.
     live: Option<Live>,
     was_touched: bool,
+    /// Whether nothing is left of its use but the name in its session.
+    is_settled: bool,
     closes: bool,
 }
 
@@ -31,7 +34,27 @@ impl Lent {
             lane,
             live: Some(live),
             was_touched: false,
+            is_settled: false,
             closes: false,
+        }
+    }
+
+    /// Whether the session names the tenant of its last user.
+    pub(crate) fn names_a_tenant(&self) -> bool {
+        self.live.as_ref().is_some_and(|live| live.names.is_some())
+    }
+
+    /// Whether this process of the server is the one that has always answered. The first one is noted.
+    pub(crate) fn is_served_by(&mut self, process: i32) -> bool {
+        let live = self.live.as_mut();
+        live.is_some_and(|live| *live.process.get_or_insert(process) == process)
+    }
+
+    /// Notes that the session names a tenant, and that nothing else is left to be tidied up.
+    pub(crate) fn settle(&mut self, scope: Scope) {
+        if let Some(live) = &mut self.live {
+            live.names = Some(scope);
+            self.is_settled = true;
         }
     }
 
@@ -55,6 +78,7 @@ impl Deref for Lent {
 impl DerefMut for Lent {
     fn deref_mut(&mut self) -> &mut PgConnection {
         self.was_touched = true;
+        self.is_settled = false;
         match &mut self.live {
             Some(live) => &mut live.connection,
             None => unreachable!("a connection is lent until it is dropped"),
@@ -68,10 +92,11 @@ impl Drop for Lent {
         let Some(live) = self.live.take() else {
             return;
         };
-        if self.was_touched || self.closes {
-            Returning::of(&self.stock, self.lane, live).start(self.closes);
-        } else {
+        let is_good = !self.was_touched || self.is_settled;
+        if is_good && !self.closes && !self.stock.is_too_old(&live) {
             self.stock.put_back(self.lane, live);
+        } else {
+            Returning::of(&self.stock, self.lane, live).start(self.closes);
         }
     }
 }

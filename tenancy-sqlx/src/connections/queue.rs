@@ -102,12 +102,16 @@ impl<C, W> Queue<C, W> {
         }
     }
 
-    /// An idle connection, the one used last, if there is one and the lane may have it.
-    pub(super) fn take(&mut self, lane: Lane) -> Option<C> {
+    /// An idle connection if there is one and the lane may have it: of those that suit, if any do, the
+    /// one used last.
+    pub(super) fn take(&mut self, lane: Lane, suits: impl Fn(&C) -> bool) -> Option<C> {
         if self.is_at_its_most(lane) {
             return None;
         }
-        let connection = self.idle.pop()?;
+        let connection = match self.idle.iter().rposition(suits) {
+            Some(at) => self.idle.remove(at),
+            None => self.idle.pop()?,
+        };
         self.change(lane, Line::lend);
         self.house_was_last = lane == Lane::House;
         Some(connection)

@@ -7,7 +7,7 @@ use tokio::{runtime::Handle, time::timeout};
 
 use super::{
     queue::Lane,
-    stock::{Live, Stock, is_over},
+    stock::{Live, Stock},
 };
 
 /// A connection that nobody uses. Its right comes back too where the task that has it is dropped.
@@ -48,7 +48,7 @@ impl Returning {
         let Some(live) = &mut self.live else {
             return;
         };
-        let is_too_old = is_over(live.opened, settings.max_lifetime);
+        let is_too_old = self.stock.is_too_old(live);
         if closes || is_too_old || self.stock.queue().is_closed() {
             if let Some(live) = self.live.take() {
                 // With a farewell, if the other side listens.
@@ -57,7 +57,10 @@ impl Returning {
             return;
         }
         match self.stock.upkeep.tidy(&mut live.connection).await {
-            Ok(()) => self.is_tidy = true,
+            Ok(()) => {
+                live.names = None;
+                self.is_tidy = true;
+            }
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be tidied up and is closed");
             }

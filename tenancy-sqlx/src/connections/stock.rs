@@ -23,12 +23,17 @@ use super::{
     settings::{Settings, count},
     upkeep::Upkeep,
 };
+use crate::session::Scope;
 
 /// A connection, and its age.
 pub(super) struct Live {
     pub(super) connection: PgConnection,
     pub(super) opened: Instant,
     pub(super) idle_since: Instant,
+    /// What the session names, once the server has said so.
+    pub(super) names: Option<Scope>,
+    /// The server's process, once it has said which.
+    pub(super) process: Option<i32>,
 }
 
 impl Live {
@@ -38,11 +43,13 @@ impl Live {
             connection,
             opened: now,
             idle_since: now,
+            names: None,
+            process: None,
         }
     }
 }
 
-pub(super) fn is_over(since: Instant, limit: Option<Duration>) -> bool {
+fn is_over(since: Instant, limit: Option<Duration>) -> bool {
     limit.is_some_and(|limit| since.elapsed() > limit)
 }
 
@@ -94,14 +101,20 @@ impl Stock {
     }
 
     /// Takes a connection, or waits for one for as long as the future lives.
-    pub(super) async fn acquire(self: &Arc<Self>, lane: Lane) -> Result<Lent, sqlx::Error> {
+    ///
+    /// One whose session names what is wanted, or nobody, is taken first.
+    pub(super) async fn acquire(
+        self: &Arc<Self>,
+        lane: Lane,
+        wanted: Option<Scope>,
+    ) -> Result<Lent, sqlx::Error> {
         loop {
             let mut waiting = {
                 let mut queue = self.queue();
                 if queue.is_closed() {
                     return Err(sqlx::Error::PoolClosed);
                 }
-                if let Some(live) = queue.take(lane) {
+                if let Some(live) = queue.take(lane, |live| live.names == wanted) {
                     return Ok(Lent::new(Arc::clone(self), lane, live));
                 }
                 let (sender, turn) = oneshot::channel();
@@ -205,12 +218,15 @@ impl Stock {
         }
     }
 
+    pub(super) fn is_too_old(&self, live: &Live) -> bool {
+        is_over(live.opened, self.settings.max_lifetime)
+    }
+
     /// Closes connections that are too old, or were idle for too long.
     pub(super) fn close_due(self: &Arc<Self>) {
         let settings = &self.settings;
         let due = self.queue().expire(|live| {
-            is_over(live.opened, settings.max_lifetime)
-                || is_over(live.idle_since, settings.idle_timeout)
+            self.is_too_old(live) || is_over(live.idle_since, settings.idle_timeout)
         });
         for live in due {
             Returning::of_nobody(self, live).start(true);

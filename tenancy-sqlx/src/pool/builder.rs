@@ -7,9 +7,9 @@ use tenancy_core::Tenancy;
 
 use super::{Inner, TenantPool};
 use crate::{
-    StartError,
+    StartError, StartErrorKind,
     connections::{Connections, Settings},
-    options::Timeouts,
+    options::{SessionMode, Timeouts},
     route::{Reset, Route},
     self_check,
 };
@@ -22,6 +22,7 @@ pub struct TenantPoolOptions {
     strict: bool,
     check_at_commit: bool,
     reset_session: bool,
+    sessions: SessionMode,
     pub(crate) assumed_role: Option<String>,
 }
 
@@ -40,6 +41,7 @@ impl TenantPoolOptions {
             strict: false,
             check_at_commit: false,
             reset_session: true,
+            sessions: SessionMode::default(),
             assumed_role: None,
         }
     }
@@ -143,6 +145,12 @@ impl TenantPoolOptions {
         self
     }
 
+    /// How readers run their statements. Default: each in a transaction.
+    pub fn sessions(mut self, mode: SessionMode) -> Self {
+        self.sessions = mode;
+        self
+    }
+
     /// Connects to a `postgres://` URL with the login of the service.
     ///
     /// # Errors
@@ -168,6 +176,14 @@ impl TenantPoolOptions {
         tenancy: &Tenancy,
     ) -> Result<TenantPool, StartError> {
         self.pool.check()?;
+        if self.sessions == SessionMode::Switched && !self.reset_session {
+            return Err(StartError::new(
+                StartErrorKind::BadOptions,
+                "sessions that are switched have to be reset; leave out `reset_session(false)`, or \
+                 `sessions(SessionMode::Switched)`"
+                    .to_owned(),
+            ));
+        }
         let options = options.disable_statement_logging();
         let mut route = Route::find(options, self.pool.patience).await?;
         if let Some(role) = &self.assumed_role {
@@ -185,6 +201,8 @@ impl TenantPoolOptions {
         } else {
             Reset::Never
         };
+        let switches =
+            self.sessions == SessionMode::Switched && !self.strict && !route.through.is_pooler();
         let pool = Connections::open(self.pool, &route, reset)
             .await
             .map_err(StartError::unreachable)?;
@@ -198,6 +216,7 @@ impl TenantPoolOptions {
             timeouts: self.timeouts,
             strict: self.strict,
             check_at_commit: self.check_at_commit,
+            switches,
         }))
     }
 }
@@ -210,6 +229,7 @@ impl fmt::Debug for TenantPoolOptions {
             .field("strict", &self.strict)
             .field("check_at_commit", &self.check_at_commit)
             .field("reset_session", &self.reset_session)
+            .field("sessions", &self.sessions)
             .finish_non_exhaustive()
     }
 }

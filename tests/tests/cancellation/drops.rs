@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use futures_util::TryStreamExt as _;
-use tenancy_sqlx::{BulkInsert, Error, RetryPolicy, TenantDb, TenantPoolOptions, TxOptions};
+use tenancy_sqlx::{
+    BulkInsert, Error, RetryPolicy, SessionMode, TenantDb, TenantPoolOptions, TxOptions,
+};
 use tenancy_tests::{DelayProxy, notes::on_every_server};
 
 use crate::{dropped_after, probe};
@@ -19,9 +21,17 @@ async fn at_every_wait(
     rows: i64,
     operation: impl AsyncFn(&TenantDb) -> Result<(), Error>,
 ) -> anyhow::Result<()> {
+    at_every_wait_with(SessionMode::Transaction, rows, operation).await
+}
+
+async fn at_every_wait_with(
+    mode: SessionMode,
+    rows: i64,
+    operation: impl AsyncFn(&TenantDb) -> Result<(), Error>,
+) -> anyhow::Result<()> {
     on_every_server(async |notes| {
         let proxy = DelayProxy::for_options(&notes.app_options(), Duration::from_micros(200))?;
-        let options = TenantPoolOptions::new().max_connections(1);
+        let options = TenantPoolOptions::new().max_connections(1).sessions(mode);
         let pool = notes.pool_through(&proxy, options).await?;
         let db = pool.tenant(&notes.context(&notes.acme))?;
 
@@ -134,6 +144,50 @@ async fn a_reader() -> anyhow::Result<()> {
         sqlx::query("SELECT FROM notes")
             .fetch_all(&db.reader())
             .await?;
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_reader_without_a_transaction() -> anyhow::Result<()> {
+    at_every_wait_with(SessionMode::Switched, 0, async |db| {
+        let read = sqlx::query("SELECT FROM notes WHERE stars >= $1").bind(0);
+        read.fetch_all(&db.reader()).await?;
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_reader_without_a_transaction_whose_first_row_is_fetched() -> anyhow::Result<()> {
+    at_every_wait_with(SessionMode::Switched, 0, async |db| {
+        let read = sqlx::query("SELECT FROM notes");
+        read.fetch_optional(&db.reader()).await?;
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_stream_without_a_transaction_part_way() -> anyhow::Result<()> {
+    at_every_wait_with(SessionMode::Switched, 0, async |db| {
+        let many = "SELECT repeat('x', 1000) FROM notes, generate_series(1, 2000)";
+        let reader = db.reader();
+        let mut rows = sqlx::query(many).fetch(&reader);
+        rows.try_next().await?;
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_transaction_after_a_read_without_one() -> anyhow::Result<()> {
+    at_every_wait_with(SessionMode::Switched, 2, async |db| {
+        sqlx::query("SELECT FROM notes")
+            .fetch_all(&db.reader())
+            .await?;
+        sqlx::query(INSERT_TWO).execute(db).await?;
         Ok(())
     })
     .await

@@ -1,7 +1,7 @@
 //! Tenants that take turns in the sessions of the server.
 
 use sqlx::Executor as _;
-use tenancy_sqlx::{BulkInsert, TenantPoolOptions, TxOptions};
+use tenancy_sqlx::{BulkInsert, SessionMode, TenantPoolOptions, TxOptions};
 use tenancy_tests::residue::backend;
 use uuid::Uuid;
 
@@ -61,6 +61,36 @@ async fn a_transaction_that_waits_for_a_session_is_its_own_tenants() -> anyhow::
         assert_eq!(seen, 3);
         held.commit().await?;
         assert_eq!(waiting.await??, 5);
+        Ok(())
+    })
+    .await
+}
+
+/// A session that names its tenant would be the next client's.
+#[tokio::test]
+async fn readers_use_transactions_whatever_the_option_says() -> anyhow::Result<()> {
+    through_every_kind(1, async |through| {
+        let notes = through.notes;
+        let options = TenantPoolOptions::new()
+            .max_connections(4)
+            .sessions(SessionMode::Switched);
+        let pool = through.pool(options).await?;
+        for _ in 0..3 {
+            for (tenant, own) in [(&notes.acme, 3_i64), (&notes.globex, 5)] {
+                let db = pool.tenant(&notes.context(tenant))?;
+                let row: (i64, String) = sqlx::query_as(
+                    "SELECT (SELECT count(*) FROM notes),
+                        current_setting('default_transaction_read_only')",
+                )
+                .fetch_one(&db.reader())
+                .await?;
+                assert_eq!(row, (own, "off".to_owned()));
+            }
+        }
+        let mut raw = through.raw().await?;
+        let left = "SELECT coalesce(current_setting('tenancy.tenant_id', true), '')";
+        let left: String = sqlx::query_scalar(left).fetch_one(&mut raw).await?;
+        assert_eq!(left, "");
         Ok(())
     })
     .await

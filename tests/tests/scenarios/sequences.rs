@@ -212,6 +212,10 @@ async fn a_graceful_shutdown_answers_every_request_it_accepted() -> anyhow::Resu
         let proxy = DelayProxy::for_options(&world.notes.app_options(), delay)?;
         let options = TenantPoolOptions::new().max_connections(8);
         let pool = world.notes.pool_through(&proxy, options).await?;
+        // The transaction of its check is not one of a request.
+        while pool.stats().idle < pool.stats().size {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
         let service = world.serve_with(framework, Shape::Areas, pool).await?;
         let add = send("POST", "/app/notes")
             .at(ACME)

@@ -12,3 +12,4 @@ mod retry;
 mod savepoints;
 mod scope;
 mod strict;
+mod switched;

@@ -157,7 +157,7 @@ impl Account {
                     0 => Lane::House,
                     number => tenant(number),
                 };
-                match self.queue.take(lane) {
+                match self.queue.take(lane, |id| id % 2 == 0) {
                     Some(connection) => {
                         assert!(self.eligible().is_empty(), "somebody was passed over");
                         assert!(self.may_have_more(lane));
@@ -352,7 +352,7 @@ fn busy(quantum: u32) -> Queue<&'static str, u32> {
     let mut queue = Queue::new(bounds(1, usize::MAX, quantum));
     assert!(queue.take_right_below(1));
     assert!(queue.opened("it").is_none());
-    assert_eq!(queue.take(tenant(99)), Some("it"));
+    assert_eq!(queue.take(tenant(99), |_| false), Some("it"));
     queue
 }
 
