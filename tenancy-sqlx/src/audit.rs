@@ -6,18 +6,12 @@ use std::sync::{
 };
 
 use async_trait::async_trait;
-use sqlx::{ConnectOptions as _, postgres::PgConnectOptions, types::Uuid};
+use sqlx::{postgres::PgConnectOptions, types::Uuid};
 use tenancy_core::{AuditEntry, AuditError, AuditSink, Outcome};
 use tokio::sync::mpsc;
 
 use crate::{
-    StartError,
-    connections::{Connections, Settings},
-    danger::SystemPool,
-    options::Timeouts,
-    purpose,
-    route::{Reset, Route},
-    session,
+    StartError, connections::Connections, danger::SystemPool, options::Timeouts, purpose, session,
 };
 
 /// How many entries of a lane wait for the database at most; beyond it they are counted and dropped.
@@ -66,11 +60,7 @@ impl PgAuditSink {
     /// # Errors
     /// As [`connect`](Self::connect).
     pub async fn connect_with(options: PgConnectOptions) -> Result<Self, StartError> {
-        let settings = Settings::new(3);
-        let route = Route::find(options.disable_statement_logging(), settings.patience);
-        let pool = Connections::open(settings, &route.await?, Reset::Always)
-            .await
-            .map_err(StartError::unreachable)?;
+        let pool = purpose::open(options, 3).await?;
         purpose::check(&pool, purpose::AUDIT).await?;
         Ok(Self::over(pool))
     }

@@ -5,15 +5,14 @@
 
 use std::{fmt, time::Duration};
 
-use sqlx::{ConnectOptions as _, PgConnection, postgres::PgConnectOptions};
+use sqlx::{PgConnection, postgres::PgConnectOptions};
 use tenancy_core::{AuditEntry, Outcome, Tenancy, UserId};
 
 use crate::{
     Error, StartError, TenantPoolOptions,
-    connections::{Connections, Settings},
+    connections::Connections,
     options::{Timeouts, millis},
-    route::{Reset, Route},
-    self_check,
+    purpose, self_check,
     session::{self, Open},
 };
 
@@ -51,11 +50,7 @@ impl SystemPool {
     /// # Errors
     /// As [`connect`](Self::connect).
     pub async fn connect_with(options: PgConnectOptions) -> Result<Self, StartError> {
-        let settings = Settings::new(5);
-        let route = Route::find(options.disable_statement_logging(), settings.patience);
-        let pool = Connections::open(settings, &route.await?, Reset::Always)
-            .await
-            .map_err(StartError::unreachable)?;
+        let pool = purpose::open(options, 5).await?;
         self_check::login(&pool).await?.refuse_role()?;
         self_check::system_login(&pool).await?;
         Ok(Self { pool })

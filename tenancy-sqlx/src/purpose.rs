@@ -1,8 +1,14 @@
-//! The check of a login that is made for one purpose: it is that login, and no more than that.
+//! Logins that are made for one purpose: how they connect, and the check that each is that login, and no
+//! more than that.
 
-use sqlx::{AssertSqlSafe, Row as _};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Row as _, postgres::PgConnectOptions};
 
-use crate::{StartError, StartErrorKind, connections::Connections, self_check};
+use crate::{
+    StartError, StartErrorKind,
+    connections::{Connections, Settings},
+    route::{Reset, Route},
+    self_check,
+};
 
 /// A login with one purpose.
 #[derive(Clone, Copy)]
@@ -41,6 +47,16 @@ pub(crate) const AUDIT: Purpose = Purpose {
         AND has_function_privilege(session_user, p.oid, 'EXECUTE'))",
     beyond_of_ours: "true",
 };
+
+/// Opens a pool of `most` connections, whose sessions are reset before each is lent. Whose login it is,
+/// the caller checks.
+pub(crate) async fn open(options: PgConnectOptions, most: u32) -> Result<Connections, StartError> {
+    let settings = Settings::new(most);
+    let route = Route::find(options.disable_statement_logging(), settings.patience).await?;
+    Connections::open(settings, &route, Reset::Always)
+        .await
+        .map_err(StartError::unreachable)
+}
 
 /// Refuses a login that is not the one for this purpose, or can do more.
 pub(crate) async fn check(pool: &Connections, purpose: Purpose) -> Result<(), StartError> {

@@ -2,14 +2,9 @@
 
 use std::fmt;
 
-use sqlx::{ConnectOptions as _, postgres::PgConnectOptions};
+use sqlx::postgres::PgConnectOptions;
 
-use crate::{
-    StartError,
-    connections::{Connections, Settings},
-    purpose,
-    route::{Reset, Route},
-};
+use crate::{StartError, connections::Connections, purpose};
 
 /// Connections of the registry role: they write the registry for one tenant at a time.
 ///
@@ -31,6 +26,10 @@ use crate::{
 /// # Ok(())
 /// # }
 /// ```
+///
+/// # Security
+/// The login names the tenant of each of its transactions itself, so whoever holds its URL can change
+/// the registry of any tenant, one at a time. Keep it as secret as the service's own.
 #[derive(Clone)]
 pub struct RegistryPool {
     pool: Connections,
@@ -51,11 +50,7 @@ impl RegistryPool {
     /// # Errors
     /// As [`connect`](Self::connect).
     pub async fn connect_with(options: PgConnectOptions) -> Result<Self, StartError> {
-        let settings = Settings::new(5);
-        let route = Route::find(options.disable_statement_logging(), settings.patience);
-        let pool = Connections::open(settings, &route.await?, Reset::Always)
-            .await
-            .map_err(StartError::unreachable)?;
+        let pool = purpose::open(options, 5).await?;
         purpose::check(&pool, purpose::REGISTRY).await?;
         Ok(Self { pool })
     }

@@ -4,9 +4,9 @@
 use std::{sync::Arc, time::Duration};
 
 use tenancy_core::{
-    Clock, DirectoryStore as _, Epoch, Membership, Project, ProjectId, RoleDefinition, SystemClock,
-    SystemRole, Tenancy, Tenant, TenantStatus, Timestamp, TokensOf, jwt::JwtAuthenticator,
-    key::KeyStore as _, testing::FakeRequest,
+    Clock, ContextWatch, DirectoryStore as _, Epoch, Membership, Project, ProjectId,
+    RoleDefinition, SystemClock, SystemRole, Tenancy, Tenant, TenantStatus, Timestamp, TokensOf,
+    jwt::JwtAuthenticator, key::KeyStore as _, testing::FakeRequest,
 };
 use tokio::time::{Instant, timeout};
 
@@ -250,8 +250,8 @@ impl Clock for RuntimeClock {
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_stream_ends_within_a_tick_of_the_bound() {
+/// Alice's stream, which nothing has ended yet, in a world that follows Tokio's time; and when it began.
+async fn streaming() -> (World, Instant, ContextWatch) {
     let clock = Arc::new(RuntimeClock(Instant::now(), SystemClock.now()));
     let w = with(|builder| builder.clock(clock)).await;
     let request = w.alice_at(HOST);
@@ -259,6 +259,12 @@ async fn a_stream_ends_within_a_tick_of_the_bound() {
     let began = Instant::now();
     let mut watch = w.admit(&request).await.unwrap().watch();
     assert!(timeout(SECOND, watch.changed()).await.is_err());
+    (w, began, watch)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_ends_within_a_tick_of_the_bound() {
+    let (w, began, mut watch) = streaming().await;
     w.directory.hide_news(true);
     let elsewhere = w.directory.directory();
     elsewhere
@@ -274,13 +280,7 @@ async fn a_stream_ends_within_a_tick_of_the_bound() {
 /// A stream whose directory answers the feed and nothing else does not outlive both bounds.
 #[tokio::test(start_paused = true)]
 async fn a_stream_that_can_not_be_decided_about_again_ends() {
-    let clock = Arc::new(RuntimeClock(Instant::now(), SystemClock.now()));
-    let w = with(|builder| builder.clock(clock)).await;
-    let request = w.alice_at(HOST);
-    w.admit(&request).await.unwrap();
-    let began = Instant::now();
-    let mut watch = w.admit(&request).await.unwrap().watch();
-    assert!(timeout(SECOND, watch.changed()).await.is_err());
+    let (w, began, mut watch) = streaming().await;
     w.directory.fail_questions(true);
     let ended = watch.ended().await;
     assert_eq!(ended.reason(), "directory-unavailable");

@@ -2,12 +2,15 @@
 //! lost, whose transaction ids are lower, and into the same database. Both times the rows are those
 //! of the last dump.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use sqlx::{ConnectOptions as _, Connection as _};
 use tenancy_core::{DirectoryStore as _, Membership, SystemRole, UserId};
 use tenancy_sqlx::schema::Installer;
-use tenancy_tests::{DelayProxy, notes::MIGRATIONS};
+use tenancy_tests::{
+    DelayProxy,
+    notes::{MIGRATIONS, Notes},
+};
 
 use crate::{Service, aged, ask, bare, programs, run};
 
@@ -15,19 +18,26 @@ const NEXT: &str = "SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint
 const FROM_THE_FUTURE: &str = "SELECT count(*) FROM tenancy.generations
     WHERE changed_xid >= pg_snapshot_xmax(pg_current_snapshot())";
 
-#[tokio::test]
-async fn a_service_goes_on_over_a_younger_server_and_forgets_what_was_lost() -> anyhow::Result<()> {
+/// A database that is dumped to `file`, and a member who joins Acme after the dump and is lost with it.
+async fn dumped(file: &Path) -> anyhow::Result<Option<(Notes, UserId)>> {
     let Some(notes) = aged("").await? else {
-        return Ok(());
+        return Ok(None);
     };
-    let folder = tempfile::tempdir()?;
-    let file = folder.path().join("notes.dump");
-    let original = notes.database.admin_options();
-    programs::dump(&original, &file).await?;
-    // After the dump: lost with the server.
+    programs::dump(&notes.database.admin_options(), file).await?;
     let carol = UserId::new();
     let membership = Membership::new(notes.acme.id, carol, SystemRole::Viewer.name());
     notes.directory.put_membership(&membership).await?;
+    Ok(Some((notes, carol)))
+}
+
+#[tokio::test]
+async fn a_service_goes_on_over_a_younger_server_and_forgets_what_was_lost() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("notes.dump");
+    let Some((notes, carol)) = dumped(&file).await? else {
+        return Ok(());
+    };
+    let original = notes.database.admin_options();
 
     for server in bare().await? {
         let proxy = DelayProxy::for_options(&original, Duration::ZERO)?;
@@ -79,16 +89,12 @@ async fn a_service_goes_on_over_a_younger_server_and_forgets_what_was_lost() -> 
 
 #[tokio::test]
 async fn a_service_goes_on_over_its_database_restored_in_place() -> anyhow::Result<()> {
-    let Some(notes) = aged("").await? else {
-        return Ok(());
-    };
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("notes.dump");
+    let Some((notes, carol)) = dumped(&file).await? else {
+        return Ok(());
+    };
     let original = notes.database.admin_options();
-    programs::dump(&original, &file).await?;
-    let carol = UserId::new();
-    let membership = Membership::new(notes.acme.id, carol, SystemRole::Viewer.name());
-    notes.directory.put_membership(&membership).await?;
     let service = Service::over(original.clone()).await?;
     for user in [carol, notes.alice] {
         service.will_answer(user, "acme", (200, "")).await?;
