@@ -1,6 +1,7 @@
 //! A pool whose connections live in the runtime that made the pool, that serves tenants in turn,
 //! and that does not wait for a database that is out of reach.
 
+mod anchor;
 mod breaker;
 mod lent;
 mod opening;

@@ -6,9 +6,15 @@ use std::{pin::pin, sync::Arc, time::Duration};
 
 use futures_util::future::{Either, select};
 use sqlx::{ConnectOptions as _, PgConnection};
-use tokio::time::{sleep, timeout};
+use tokio::{
+    runtime::Handle,
+    time::{sleep, timeout},
+};
 
-use super::stock::Stock;
+use super::{
+    anchor::Anchor,
+    stock::{Live, Stock},
+};
 use crate::error::{is_full_server, is_passing_at_connect};
 
 /// The pause after the first attempt that failed; it doubles.
@@ -44,7 +50,10 @@ impl Opening {
         };
         self.has_ended = true;
         match outcome {
-            Ok(Some(connection)) => stock.opened(connection),
+            Ok(Some(connection)) => {
+                let anchor = Anchor::in_runtime(&Handle::current());
+                stock.opened(Live::new(connection, anchor));
+            }
             Ok(None) => stock.not_opened(None),
             Err(error) => stock.not_opened(Some(error)),
         }

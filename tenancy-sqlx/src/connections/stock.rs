@@ -16,6 +16,7 @@ use tokio::{
 };
 
 use super::{
+    anchor::Anchor,
     lent::Lent,
     opening::Opening,
     queue::{Grant, Lane, Queue, Ticket},
@@ -34,13 +35,15 @@ pub(super) struct Live {
     pub(super) names: Option<Scope>,
     /// The server's process, once it has said which.
     pub(super) process: Option<i32>,
+    anchor: Anchor,
 }
 
 impl Live {
-    pub(super) fn new(connection: PgConnection) -> Self {
+    pub(super) fn new(connection: PgConnection, anchor: Anchor) -> Self {
         let now = Instant::now();
         Self {
             connection,
+            anchor,
             opened: now,
             idle_since: now,
             names: None,
@@ -115,7 +118,13 @@ impl Stock {
                     return Err(sqlx::Error::PoolClosed);
                 }
                 if let Some(live) = queue.take(lane, |live| live.names == wanted) {
-                    return Ok(Lent::new(Arc::clone(self), lane, live));
+                    drop(queue);
+                    if live.anchor.holds() {
+                        return Ok(Lent::new(Arc::clone(self), lane, live));
+                    }
+                    drop(live);
+                    self.lost(Some(lane));
+                    continue;
                 }
                 let (sender, turn) = oneshot::channel();
                 Waiting {
@@ -140,7 +149,7 @@ impl Stock {
     pub(super) fn put_back(self: &Arc<Self>, lane: Lane, mut live: Live) {
         live.idle_since = Instant::now();
         let mut queue = self.queue();
-        if queue.is_closed() {
+        if queue.is_closed() || !live.anchor.holds() {
             drop(queue);
             drop(live);
             return self.lost(Some(lane));
@@ -159,14 +168,14 @@ impl Stock {
     }
 
     /// Takes in a connection that was opened with a right.
-    pub(super) fn opened(self: &Arc<Self>, connection: PgConnection) {
+    pub(super) fn opened(self: &Arc<Self>, live: Live) {
         self.server_is_full.store(false, Ordering::Relaxed);
         let mut queue = self.queue();
         if queue.is_closed() {
             drop(queue);
             return self.not_opened(None);
         }
-        let grant = queue.opened(Live::new(connection));
+        let grant = queue.opened(live);
         drop(queue);
         self.hand_out(grant);
     }
