@@ -12,7 +12,11 @@ mod settings;
 mod stock;
 mod upkeep;
 
-use std::{io, sync::Arc, time::Duration};
+use std::{
+    io,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use sqlx::{Connection as _, PgConnection};
 use tokio::{
@@ -23,15 +27,15 @@ use tokio::{
 use crate::{
     error::is_out_of_reach,
     route::{Reset, Route, Through},
-    session::Scope,
+    session::Named,
 };
 use breaker::{Breaker, Pass};
 pub(crate) use lent::Lent;
 pub(crate) use queue::{Lane, Level};
 pub(crate) use settings::Settings;
 use stock::Stock;
-pub(crate) use upkeep::RESET_SESSION;
 use upkeep::Upkeep;
+pub(crate) use upkeep::{RESET_SESSION, Wear};
 
 /// Connections to one database, and the runtime in which they are opened.
 ///
@@ -108,14 +112,14 @@ impl Connections {
         self.stock.settings.most
     }
 
-    /// Takes a connection on behalf of somebody, whose session names what is wanted if one is idle.
+    /// Takes a connection on behalf of somebody: one whose session names what is wanted, if one is idle.
     ///
     /// # Errors
     /// At once, where the database was found out of reach and has not answered since.
     pub(crate) async fn acquire(
         &self,
         lane: Lane,
-        wanted: Option<Scope>,
+        wanted: Option<Named>,
         deadline: Instant,
     ) -> Result<Lent, sqlx::Error> {
         let began = std::time::Instant::now();
@@ -148,6 +152,27 @@ impl Connections {
             }
         }
         acquired
+    }
+
+    /// Counts a statement in autocommit. Says whether its session is to be looked at afterwards.
+    pub(crate) fn count_statement(&self, was_pinned: bool) -> bool {
+        let counts = &self.stock.counts;
+        let counter = if was_pinned {
+            &counts.pinned
+        } else {
+            &counts.switched
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+        let number = counts.statements.fetch_add(1, Ordering::Relaxed);
+        let every = u64::from(self.stock.settings.check_every);
+        every != 0 && number.is_multiple_of(every)
+    }
+
+    /// How many statements in autocommit have found their session named, and how many have not.
+    pub(crate) fn statements(&self) -> (u64, u64) {
+        let counts = &self.stock.counts;
+        let pinned = counts.pinned.load(Ordering::Relaxed);
+        (pinned, counts.switched.load(Ordering::Relaxed))
     }
 
     /// Notes that the database has answered.

@@ -225,6 +225,11 @@ pub(crate) fn is_failed_transaction(error: &sqlx::Error) -> bool {
     has_code(error, FAILED_TRANSACTION)
 }
 
+/// Whether the server has ended the process that serves a connection (`admin_shutdown`).
+pub(crate) fn was_shut_down(error: &sqlx::Error) -> bool {
+    has_code(error, "57P01")
+}
+
 /// Whether a statement was refused because there is no transaction any more.
 pub(crate) fn is_no_transaction(error: &sqlx::Error) -> bool {
     has_code(error, "25P01")

@@ -1,4 +1,5 @@
-//! `&TenantDb` and `&TenantReader` as sqlx executors: one statement, one transaction.
+//! `&TenantDb` and `&TenantReader` as sqlx executors: one statement, in autocommit or in a
+//! transaction.
 
 use async_stream::try_stream;
 use futures_core::{future::BoxFuture, stream::BoxStream};
@@ -10,14 +11,18 @@ use sqlx::{
 };
 use sqlx_core::describe::Describe;
 
-use crate::{TenantDb, TenantReader, TenantTx, TxOptions, error::is_stale_plan, session::Switched};
+use crate::{
+    TenantDb, TenantReader, TenantTx, TxOptions,
+    error::is_stale_plan,
+    session::{Access, Autocommit},
+};
 
 /// Implements [`Executor`] for a reference to something that begins a transaction and ends it.
 ///
 /// `describe` is a hidden method of the trait which exists while sqlx-core's feature `offline` is
 /// on; this crate switches it on, so that the implementation can't be broken from outside.
 macro_rules! executor {
-    ($database:ty, $alone:path, $begin:path, $again:path, $end:path) => {
+    ($database:ty) => {
         impl<'c> Executor<'c> for &'c $database {
             type Database = Postgres;
 
@@ -32,32 +37,33 @@ macro_rules! executor {
                 let statement = Statement::of(query);
                 Box::pin(try_stream! {
                     let statement = statement?;
-                    let mut is_done = false;
-                    if let Some(mut switched) = $alone(self, &statement).await? {
-                        let mut rows = (&mut *switched).fetch_many(statement.clone());
-                        loop {
-                            match rows.try_next().await {
-                                Ok(Some(row)) => yield row,
-                                Ok(None) => {
-                                    is_done = true;
-                                    break;
+                    let is_plain = self.is_plain(&statement);
+                    let mut attempt = Attempt::first(is_plain);
+                    while let Some(mut session) = self.autocommit(attempt).await? {
+                        let mut has_begun = false;
+                        let outcome = {
+                            let mut rows = (&mut *session).fetch_many(statement.clone());
+                            loop {
+                                match rows.try_next().await {
+                                    Ok(Some(row)) => {
+                                        has_begun = true;
+                                        yield row;
+                                    }
+                                    Ok(None) => break Ok(()),
+                                    Err(error) => break Err(error),
                                 }
-                                // It is prepared anew, and runs in a transaction.
-                                Err(error) if is_stale_plan(&error) => break,
-                                Err(error) => Err(error)?,
                             }
-                        }
-                        drop(rows);
-                        if is_done {
-                            switched.settle();
-                        } else {
-                            switched.clear_cached_statements().await?;
+                        };
+                        match outcome {
+                            Ok(()) => {
+                                session.settle().await?;
+                                return;
+                            }
+                            Err(error) if has_begun => Err(error)?,
+                            Err(error) => attempt = attempt.after(session, error).await?,
                         }
                     }
-                    if is_done {
-                        return;
-                    }
-                    let mut tx = $begin(self).await?;
+                    let mut tx = self.begin_one().await?;
                     let mut stale = false;
                     {
                         let mut rows = (&mut *tx).fetch_many(statement.clone());
@@ -75,13 +81,13 @@ macro_rules! executor {
                         }
                     }
                     if stale {
-                        tx = $again(self, tx).await?;
+                        tx = self.begin_one_again(tx).await?;
                         let mut rows = (&mut *tx).fetch_many(statement);
                         while let Some(row) = rows.try_next().await? {
                             yield row;
                         }
                     }
-                    $end(tx).await?;
+                    self.end(tx, is_plain).await?;
                 })
             }
 
@@ -96,28 +102,26 @@ macro_rules! executor {
                 let statement = Statement::of(query);
                 Box::pin(async move {
                     let statement = statement?;
-                    if let Some(mut switched) = $alone(self, &statement).await? {
-                        match (&mut *switched).fetch_optional(statement.clone()).await {
-                            // It is prepared anew, and runs in a transaction.
-                            Err(error) if is_stale_plan(&error) => {
-                                switched.clear_cached_statements().await?;
-                            }
-                            fetched => {
-                                let row = fetched?;
-                                switched.settle();
+                    let is_plain = self.is_plain(&statement);
+                    let mut attempt = Attempt::first(is_plain);
+                    while let Some(mut session) = self.autocommit(attempt).await? {
+                        match (&mut *session).fetch_optional(statement.clone()).await {
+                            Ok(row) => {
+                                session.settle().await?;
                                 return Ok(row);
                             }
+                            Err(error) => attempt = attempt.after(session, error).await?,
                         }
                     }
-                    let mut tx = $begin(self).await?;
+                    let mut tx = self.begin_one().await?;
                     let row = match (&mut *tx).fetch_optional(statement.clone()).await {
                         Err(error) if is_stale_plan(&error) => {
-                            tx = $again(self, tx).await?;
+                            tx = self.begin_one_again(tx).await?;
                             (&mut *tx).fetch_optional(statement).await?
                         }
                         fetched => fetched?,
                     };
-                    $end(tx).await?;
+                    self.end(tx, is_plain).await?;
                     Ok(row)
                 })
             }
@@ -131,7 +135,7 @@ macro_rules! executor {
                 'c: 'e,
             {
                 Box::pin(async move {
-                    let mut tx = $begin(self).await?;
+                    let mut tx = self.begin_one().await?;
                     (&mut *tx).prepare_with(sql, parameters).await
                 })
             }
@@ -141,7 +145,7 @@ macro_rules! executor {
                 'c: 'e,
             {
                 Box::pin(async move {
-                    let mut tx = $begin(self).await?;
+                    let mut tx = self.begin_one().await?;
                     (&mut *tx).describe(sql).await
                 })
             }
@@ -149,49 +153,100 @@ macro_rules! executor {
     };
 }
 
-executor!(TenantDb, never_alone, begin_write, write_again, commit);
-executor!(TenantReader, read_alone, begin_read, read_again, give_back);
+executor!(TenantDb);
+executor!(TenantReader);
 
-/// A statement that may write is committed when its caller has its answer, and not before.
-async fn never_alone(_db: &TenantDb, _statement: &Statement) -> Result<Option<Switched>, Error> {
-    Ok(None)
+/// An attempt to run a statement in autocommit.
+#[derive(Clone, Copy)]
+enum Attempt {
+    First,
+    /// After the server has ended a process whose connection was taken without asking it first.
+    Second,
+    /// It runs in a transaction.
+    None,
 }
 
-/// Where a plain read runs without a transaction.
-async fn read_alone(
-    reader: &TenantReader,
-    statement: &Statement,
-) -> Result<Option<Switched>, Error> {
-    let db = reader.db();
-    let sql = statement.sql.as_str();
-    Ok(db.pool().switched(db.context(), sql).await?)
+impl Attempt {
+    const fn first(is_plain: bool) -> Self {
+        if is_plain { Self::First } else { Self::None }
+    }
+
+    /// What follows a failure without a row.
+    async fn after(self, mut session: Autocommit, error: Error) -> Result<Self, Error> {
+        if is_stale_plan(&error) {
+            // It is prepared anew, and runs in a transaction.
+            session.clear_cached_statements().await?;
+            return Ok(Self::None);
+        }
+        if matches!(self, Self::First) && session.may_run_again(&error) {
+            return Ok(Self::Second);
+        }
+        Err(error)
+    }
 }
 
-async fn begin_write(db: &TenantDb) -> Result<TenantTx, Error> {
-    Ok(db.begin().await?)
+/// A statement that may write.
+impl TenantDb {
+    fn is_plain(&self, statement: &Statement) -> bool {
+        self.pool().is_plain(statement.sql.as_str())
+    }
+
+    async fn autocommit(&self, attempt: Attempt) -> Result<Option<Autocommit>, Error> {
+        self.autocommit_with(Access::Write, attempt).await
+    }
+
+    async fn autocommit_with(
+        &self,
+        access: Access,
+        attempt: Attempt,
+    ) -> Result<Option<Autocommit>, Error> {
+        let trusts = match attempt {
+            Attempt::None => return Ok(None),
+            Attempt::First => true,
+            Attempt::Second => false,
+        };
+        let session = self.pool().autocommit(self.context(), access, trusts);
+        Ok(session.await?)
+    }
+
+    async fn begin_one(&self) -> Result<TenantTx, Error> {
+        Ok(self.begin().await?)
+    }
+
+    async fn begin_one_again(&self, tx: TenantTx) -> Result<TenantTx, Error> {
+        Ok(self.pool().begin_again(tx, &TxOptions::new()).await?)
+    }
+
+    async fn end(&self, tx: TenantTx, was_plain: bool) -> Result<(), Error> {
+        Ok(tx.commit_one(was_plain).await?)
+    }
 }
 
-async fn write_again(db: &TenantDb, tx: TenantTx) -> Result<TenantTx, Error> {
-    Ok(db.pool().begin_again(tx, &TxOptions::new()).await?)
-}
+/// A statement that only reads.
+impl TenantReader {
+    fn is_plain(&self, statement: &Statement) -> bool {
+        self.db().is_plain(statement)
+    }
 
-async fn commit(tx: TenantTx) -> Result<(), Error> {
-    Ok(tx.commit_one().await?)
-}
+    async fn autocommit(&self, attempt: Attempt) -> Result<Option<Autocommit>, Error> {
+        self.db().autocommit_with(Access::Read, attempt).await
+    }
 
-async fn begin_read(reader: &TenantReader) -> Result<TenantTx, Error> {
-    Ok(reader.db().read().await?)
-}
+    async fn begin_one(&self) -> Result<TenantTx, Error> {
+        Ok(self.db().read().await?)
+    }
 
-async fn read_again(reader: &TenantReader, tx: TenantTx) -> Result<TenantTx, Error> {
-    let options = TxOptions::new().read_only();
-    Ok(reader.db().pool().begin_again(tx, &options).await?)
-}
+    async fn begin_one_again(&self, tx: TenantTx) -> Result<TenantTx, Error> {
+        let options = TxOptions::new().read_only();
+        Ok(self.db().pool().begin_again(tx, &options).await?)
+    }
 
-/// Nothing was written: the rollback goes out with the pool's own round trip.
-async fn give_back(tx: TenantTx) -> Result<(), Error> {
-    tx.give_back();
-    Ok(())
+    /// Nothing was written: the rollback goes out with the pool's own round trip.
+    #[expect(clippy::unused_async, reason = "the same for both")]
+    async fn end(&self, tx: TenantTx, _was_plain: bool) -> Result<(), Error> {
+        tx.give_back();
+        Ok(())
+    }
 }
 
 /// A statement that can be run again.

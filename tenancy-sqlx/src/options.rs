@@ -23,24 +23,45 @@ pub enum Isolation {
     Serializable,
 }
 
-/// How a [`TenantReader`](crate::TenantReader) runs its statements.
+/// How a pool runs plain statements: those of a [`TenantReader`](crate::TenantReader), and those of
+/// a [`TenantDb`](crate::TenantDb) where
+/// [`autocommit_writes`](crate::TenantPoolOptions::autocommit_writes) says so.
+///
+/// A plain statement is one `SELECT`, `WITH`, `VALUES`, `TABLE`, `INSERT`, `UPDATE`, `DELETE` or
+/// `MERGE` whose text shows nothing that uses or changes the session: no `INTO` of a new table, no
+/// `set_config`, no advisory lock, no function that the application
+/// [lists](crate::TenantPoolOptions::session_functions). Whatever else there is runs in a
+/// transaction, and so does everything behind a transaction pooler.
+///
+/// # Cancellation
+/// In autocommit, the server commits a statement before its answer arrives. A call that is cancelled
+/// or a stream that is dropped may have run to its end. That is no matter for reads, which is why only
+/// they run so by default.
+///
+/// # Security
+/// Row security decides which rows are shown, in each mode by the tenant that the session or the
+/// transaction names. An idle session goes on naming the tenant of its last plain statement, and may
+/// keep what a function has left that the statement called. It is freed of both before another tenant
+/// or a transaction uses it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SessionMode {
-    /// Each in a transaction of its own. Default.
-    #[default]
+    /// Each statement in a transaction of its own: BEGIN, the statement and COMMIT, three round trips.
+    /// A read needs no COMMIT; what ends it is sent after the caller has its answer.
     Transaction,
-    /// A plain read – one `SELECT` whose text shows nothing that could use the session – without a
-    /// transaction: the session is freed and named ahead of it, in one message, and nothing is sent
-    /// afterwards. Two round trips in all; in a transaction, the session is freed by a third.
-    ///
-    /// Whatever else a reader runs goes through a transaction. So does everything in a
-    /// [strict](crate::TenantPoolOptions::strict) pool and behind a pooler.
+    /// A batch frees the session and names the tenant, then the statement runs in autocommit: two
+    /// round trips, and nothing afterwards. Default.
+    #[default]
+    Switched,
+    /// As `Switched`, but where a connection names the tenant and project already, the bare statement:
+    /// one round trip.
     ///
     /// # Security
-    /// An idle session goes on naming the tenant of its last read. It is freed before anything else is
-    /// done in it: by the batch that names the next tenant, or ahead of the next BEGIN.
-    Switched,
+    /// Residue stays between statements of one tenant. A function that calls
+    /// `set_config('tenancy.tenant_id', …, false)` inside a plain statement therefore changes the
+    /// tenant of the statements after it, up to the next one of another tenant. With `Switched`, it
+    /// does not. Choose it where no function does that and no SQL can be injected.
+    Pinned,
 }
 
 /// How one transaction is begun. Travels in the round trip of BEGIN; costs nothing.
@@ -133,6 +154,27 @@ impl Timeouts {
         idle_in_transaction: Some(Duration::from_secs(600)),
     };
 
+    /// What the session has already.
+    pub(crate) const NONE: Self = Self {
+        statement: None,
+        lock: None,
+        idle_in_transaction: None,
+    };
+
+    /// The limits as a session's settings.
+    pub(crate) fn parameters(&self) -> impl Iterator<Item = (&'static str, String)> {
+        let limits = [
+            ("statement_timeout", self.statement),
+            ("lock_timeout", self.lock),
+            (
+                "idle_in_transaction_session_timeout",
+                self.idle_in_transaction,
+            ),
+        ];
+        let given = |(name, limit): (_, Option<Duration>)| Some((name, millis(limit?).to_string()));
+        limits.into_iter().filter_map(given)
+    }
+
     /// Appends the settings to a `SELECT` that has a column already, for a transaction.
     pub(crate) fn push_settings(&self, sql: &mut String) {
         self.push(sql, true);
@@ -140,18 +182,8 @@ impl Timeouts {
 
     /// Appends the settings to a `SELECT` that has a column already.
     pub(crate) fn push(&self, sql: &mut String, is_local: bool) {
-        for (name, limit) in [
-            ("statement_timeout", self.statement),
-            ("lock_timeout", self.lock),
-            (
-                "idle_in_transaction_session_timeout",
-                self.idle_in_transaction,
-            ),
-        ] {
-            if let Some(limit) = limit {
-                let limit = millis(limit);
-                let _ = write!(sql, ", set_config('{name}', '{limit}', {is_local})");
-            }
+        for (name, limit) in self.parameters() {
+            let _ = write!(sql, ", set_config('{name}', '{limit}', {is_local})");
         }
     }
 }

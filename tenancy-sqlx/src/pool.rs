@@ -2,6 +2,7 @@
 
 mod builder;
 mod retry;
+mod sessions;
 mod stats;
 
 use std::{fmt, sync::Arc};
@@ -10,16 +11,16 @@ pub use builder::TenantPoolOptions;
 pub use retry::RetryPolicy;
 pub use stats::{PoolStats, TenantLoad};
 
+use sessions::Sessions;
 use tenancy_core::{Tenancy, TenantContext};
 
 use crate::{
     Error, ErrorKind, Retryable, TenantDb, TenantTx,
     connections::{Connections, Lane},
-    options::{Timeouts, TxOptions},
-    plain::is_plain_read,
+    options::{SessionMode, Timeouts, TxOptions},
     schema::Finding,
     self_check::Watch,
-    session::{self, Open, Scope, Switched},
+    session::{self, Access, Autocommit, Named, Naming, Open, Scope},
 };
 
 /// A connection pool that is used through a tenant's context only.
@@ -84,8 +85,7 @@ pub(crate) struct Inner {
     pub(crate) timeouts: Timeouts,
     pub(crate) strict: bool,
     pub(crate) check_at_commit: bool,
-    /// Whether plain reads run without a transaction.
-    pub(crate) switches: bool,
+    pub(crate) sessions: Sessions,
 }
 
 impl TenantPool {
@@ -166,18 +166,46 @@ impl TenantPool {
         self.begun(&context, options, begun)
     }
 
-    /// A connection for a plain read of a reader's, where those run without a transaction.
-    pub(crate) async fn switched(
+    /// Whether a statement is plain, as far as its text tells.
+    pub(crate) fn is_plain(&self, sql: &str) -> bool {
+        self.inner.sessions.is_plain(sql)
+    }
+
+    /// A connection for a plain statement, where those run in autocommit. `trusts` says whether one may
+    /// be used that has not been asked first.
+    pub(crate) async fn autocommit(
         &self,
         context: &TenantContext,
-        sql: &str,
-    ) -> Result<Option<Switched>, Error> {
-        if !self.inner.switches || !is_plain_read(sql) {
-            return Ok(None);
-        }
-        self.check_engine(context)?;
+        access: Access,
+        trusts: bool,
+    ) -> Result<Option<Autocommit>, Error> {
         let Inner { pool, timeouts, .. } = &*self.inner;
-        Ok(Some(Switched::take(pool, scope(context), timeouts).await?))
+        let Some(mode) = self.inner.sessions.autocommit(access) else {
+            return Ok(None);
+        };
+        self.check_engine(context)?;
+        let naming = Naming {
+            named: Named {
+                scope: scope(context),
+                access,
+            },
+            timeouts,
+            strict: self.inner.strict.then_some(context),
+            pins: mode == SessionMode::Pinned && trusts && !self.inner.strict,
+        };
+        let taken = Autocommit::take(pool, naming).await;
+        self.notice(context, taken).map(Some)
+    }
+
+    /// Has the next request of a tenant ask the directory instead of the caches, where the database
+    /// has said that the tenant has changed.
+    fn notice<T>(&self, context: &TenantContext, outcome: Result<T, Error>) -> Result<T, Error> {
+        if let Err(error) = &outcome
+            && error.kind() == ErrorKind::TenantChanged
+        {
+            self.inner.engine.invalidate(context.tenant_id());
+        }
+        outcome
     }
 
     fn begin_batch(&self, context: &TenantContext, options: &TxOptions) -> String {
@@ -191,15 +219,9 @@ impl TenantPool {
         options: &TxOptions,
         begun: Result<Open, Error>,
     ) -> Result<TenantTx, Error> {
-        let scope = scope(context);
-        if let Err(error) = &begun
-            && error.kind() == ErrorKind::TenantChanged
-        {
-            // The next request of this tenant asks the directory instead of the caches.
-            self.inner.engine.invalidate(scope.tenant);
-        }
+        let begun = self.notice(context, begun)?;
         let check = self.inner.check_at_commit && !options.read_only;
-        Ok(TenantTx::new(begun?, context.clone(), scope, check))
+        Ok(TenantTx::new(begun, context.clone(), scope(context), check))
     }
 
     /// Runs a closure in a transaction, and commits if it returns `Ok`.

@@ -1,8 +1,8 @@
 //! Beginning a tenant's transaction: one round trip that begins it and names the tenant, on a
 //! connection that can't come back to the pool half begun.
 
+mod autocommit;
 mod strict;
-mod switch;
 
 use std::{
     fmt::Write as _,
@@ -19,18 +19,32 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::{
     Error,
-    connections::{Connections, Lane, Lent},
+    connections::{Connections, Lane, Lent, Wear},
     error::{is_dead_connection, is_failed_transaction},
     options::{Isolation, Timeouts, TxOptions},
 };
 
-pub(crate) use switch::Switched;
+pub(crate) use autocommit::{Autocommit, Naming};
 
 /// What a transaction is begun for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Scope {
     pub(crate) tenant: TenantId,
     pub(crate) project: Option<ProjectId>,
+}
+
+/// What a session allows in the transactions that statements in autocommit make.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    Read,
+    Write,
+}
+
+/// What a session names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Named {
+    pub(crate) scope: Scope,
+    pub(crate) access: Access,
 }
 
 impl Scope {
@@ -122,6 +136,13 @@ impl Open {
     /// Commits a transaction all of whose statements are known to have succeeded.
     pub(crate) async fn commit(mut self) -> Result<(), sqlx::Error> {
         PgTransactionManager::commit(&mut self.lent).await
+    }
+
+    /// The same where they were plain, so that the connection need not be tidied up.
+    pub(crate) async fn commit_plain(mut self) -> Result<(), sqlx::Error> {
+        PgTransactionManager::commit(&mut self.lent).await?;
+        self.lent.settle(Wear::Written, None);
+        Ok(())
     }
 
     /// Commits, and fails if a statement has failed: PostgreSQL itself answers the COMMIT of a failed
@@ -223,7 +244,7 @@ pub(crate) async fn begin_for(
     batch: String,
 ) -> Result<Open, Error> {
     let batch = format!("{}{batch}", pool.before_begin());
-    let lent = started(pool, lane, None, &Start::Begin(batch)).await?;
+    let lent = started(pool, lane, None, &Start::Begin(&batch)).await?;
     Ok(Open {
         lent,
         tidied: pool.resets_session(),
@@ -231,19 +252,19 @@ pub(crate) async fn begin_for(
 }
 
 /// How the use of a connection begins.
-enum Start {
+enum Start<'s> {
     /// With a transaction that this batch begins.
-    Begin(String),
-    /// With a session in which this batch names a tenant.
-    Switch(String),
+    Begin(&'s str),
+    /// With a session that names a tenant.
+    Name(Naming<'s>),
 }
 
 /// Takes a connection and starts on it, as [`begin`] says.
 async fn started(
     pool: &Connections,
     lane: Lane,
-    wanted: Option<Scope>,
-    start: &Start,
+    wanted: Option<Named>,
+    start: &Start<'_>,
 ) -> Result<Lent, Error> {
     let deadline = Instant::now() + pool.patience();
     let mut tries = pool.most().saturating_add(1);
@@ -285,28 +306,41 @@ async fn started(
     }
 }
 
-async fn start_on(pool: &Connections, lent: &mut Lent, start: &Start) -> Result<(), sqlx::Error> {
+async fn start_on(
+    pool: &Connections,
+    lent: &mut Lent,
+    start: &Start<'_>,
+) -> Result<(), sqlx::Error> {
     match start {
-        Start::Begin(batch) if lent.names_a_tenant() => {
-            begin_on(pool, lent, switch::freed_before(batch)).await
-        }
-        Start::Begin(batch) => begin_on(pool, lent, batch.clone()).await,
-        Start::Switch(batch) => switch::switch(lent, batch).await,
+        Start::Begin(batch) => begin_on(pool, lent, batch).await,
+        Start::Name(naming) => naming.name(lent).await,
     }
 }
 
+/// What plain statements have left in the session goes first, in the same message, and in a
+/// transaction of its own: it is gone whatever becomes of the one that follows.
+///
 /// sqlx counts a transaction as open that the pool itself has rolled back; a batch is then sent as
 /// it is.
-async fn begin_on(pool: &Connections, lent: &mut Lent, batch: String) -> Result<(), sqlx::Error> {
+async fn begin_on(pool: &Connections, lent: &mut Lent, batch: &str) -> Result<(), sqlx::Error> {
+    let batch = match lent.wear().reset() {
+        Some(reset) if pool.resets_session() => {
+            format!("BEGIN; {reset}; COMMIT; {batch}")
+        }
+        _ => batch.to_owned(),
+    };
     let batch = AssertSqlSafe(batch).into_sql_str();
     if pool.through().forgets_statements() && lent.cached_statements_size() > 0 {
         // Not tidied up when it came back.
         lent.clear_cached_statements().await?;
     }
     if PgTransactionManager::get_transaction_depth(lent) == 0 {
-        return PgTransactionManager::begin(lent, Some(batch)).await;
+        PgTransactionManager::begin(lent, Some(batch)).await?;
+    } else {
+        lent.execute(batch).await?;
     }
-    lent.execute(batch).await.map(drop)
+    lent.is_fresh();
+    Ok(())
 }
 
 async fn roll_back(lent: &mut Lent) -> Result<(), sqlx::Error> {

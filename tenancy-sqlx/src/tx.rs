@@ -70,10 +70,15 @@ impl TenantTx {
         }
     }
 
-    /// Commits a transaction whose only statement has succeeded.
-    pub(crate) async fn commit_one(mut self) -> Result<(), Error> {
+    /// Commits a transaction whose only statement has succeeded, and was plain or not.
+    pub(crate) async fn commit_one(mut self, was_plain: bool) -> Result<(), Error> {
         self.check_end().await?;
-        Ok(self.connection.commit().await?)
+        if was_plain {
+            self.connection.commit_plain().await?;
+        } else {
+            self.connection.commit().await?;
+        }
+        Ok(())
     }
 
     async fn check_end(&mut self) -> Result<(), Error> {

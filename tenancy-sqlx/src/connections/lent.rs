@@ -3,6 +3,7 @@
 use std::{
     ops::{Deref, DerefMut},
     sync::{Arc, atomic::Ordering},
+    time::Duration,
 };
 
 use sqlx::PgConnection;
@@ -11,8 +12,13 @@ use super::{
     queue::Lane,
     returning::Returning,
     stock::{Live, Stock},
+    upkeep::Wear,
 };
-use crate::session::Scope;
+use crate::session::Named;
+
+/// How long a connection may have been idle to be used without asking it first. One that was idle for
+/// longer may have died, or its server.
+const TRUST: Duration = Duration::from_millis(500);
 
 /// A connection that is lent. Dropped, it goes back, and is tidied up if it was touched.
 pub(crate) struct Lent {
@@ -21,7 +27,7 @@ pub(crate) struct Lent {
     /// Taken out by `drop`, and by nothing else.
     live: Option<Live>,
     was_touched: bool,
-    /// Whether nothing is left of its use but the name in its session.
+    /// Whether nothing is left of its use but [`Wear`] and a name.
     is_settled: bool,
     closes: bool,
 }
@@ -39,9 +45,20 @@ impl Lent {
         }
     }
 
-    /// Whether the session names the tenant of its last user.
-    pub(crate) fn names_a_tenant(&self) -> bool {
-        self.live.as_ref().is_some_and(|live| live.names.is_some())
+    /// What plain statements may have left in the session.
+    pub(crate) fn wear(&self) -> Wear {
+        self.live.as_ref().map_or(Wear::None, |live| live.wear)
+    }
+
+    /// Whether the session is known to name this: it did when it came back, a moment ago.
+    pub(crate) fn names(&self, wanted: Named) -> bool {
+        let live = self.live.as_ref();
+        live.is_some_and(|live| live.names == Some(wanted) && live.idle_since.elapsed() < TRUST)
+    }
+
+    /// Whether nothing has been sent since it was lent.
+    pub(crate) const fn is_untouched(&self) -> bool {
+        !self.was_touched
     }
 
     /// Whether this process of the server is the one that has always answered. The first one is noted.
@@ -50,11 +67,21 @@ impl Lent {
         live.is_some_and(|live| *live.process.get_or_insert(process) == process)
     }
 
-    /// Notes that the session names a tenant, and that nothing else is left to be tidied up.
-    pub(crate) fn settle(&mut self, scope: Scope) {
+    /// Notes that only plain statements have run, so that it need not be tidied up when it comes back,
+    /// and what the session names since.
+    pub(crate) fn settle(&mut self, wear: Wear, names: Option<Named>) {
         if let Some(live) = &mut self.live {
-            live.names = Some(scope);
+            live.wear = live.wear.max(wear);
+            live.names = names;
             self.is_settled = true;
+        }
+    }
+
+    /// Notes that the session was freed of what plain statements have left.
+    pub(crate) fn is_fresh(&mut self) {
+        if let Some(live) = &mut self.live {
+            live.wear = Wear::None;
+            live.names = None;
         }
     }
 

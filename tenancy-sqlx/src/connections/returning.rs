@@ -8,6 +8,7 @@ use tokio::{runtime::Handle, time::timeout};
 use super::{
     queue::Lane,
     stock::{Live, Stock},
+    upkeep::Wear,
 };
 
 /// A connection that nobody uses. Its right comes back too where the task that has it is dropped.
@@ -59,6 +60,7 @@ impl Returning {
         match self.stock.upkeep.tidy(&mut live.connection).await {
             Ok(()) => {
                 live.names = None;
+                live.wear = Wear::None;
                 self.is_tidy = true;
             }
             Err(error) => {

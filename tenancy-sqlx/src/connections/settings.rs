@@ -22,6 +22,8 @@ pub(crate) struct Settings {
     pub(crate) per_tenant: Option<u32>,
     /// How many waiters of one tenant are served in a row while others wait.
     pub(crate) quantum: u32,
+    /// After how many statements in autocommit the session is looked at; 0 for never.
+    pub(crate) check_every: u32,
 }
 
 impl Settings {
@@ -35,6 +37,7 @@ impl Settings {
             slow: SLOW,
             per_tenant: None,
             quantum: 4,
+            check_every: if cfg!(debug_assertions) { 1 } else { 1024 },
         }
     }
 

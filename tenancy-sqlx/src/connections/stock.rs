@@ -4,7 +4,7 @@ use std::{
     fmt,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -22,9 +22,9 @@ use super::{
     queue::{Grant, Lane, Queue, Ticket},
     returning::Returning,
     settings::{Settings, count},
-    upkeep::Upkeep,
+    upkeep::{Upkeep, Wear},
 };
-use crate::session::Scope;
+use crate::session::Named;
 
 /// A connection, and its age.
 pub(super) struct Live {
@@ -32,7 +32,8 @@ pub(super) struct Live {
     pub(super) opened: Instant,
     pub(super) idle_since: Instant,
     /// What the session names, once the server has said so.
-    pub(super) names: Option<Scope>,
+    pub(super) names: Option<Named>,
+    pub(super) wear: Wear,
     /// The server's process, once it has said which.
     pub(super) process: Option<i32>,
     anchor: Anchor,
@@ -47,6 +48,7 @@ impl Live {
             opened: now,
             idle_since: now,
             names: None,
+            wear: Wear::None,
             process: None,
         }
     }
@@ -67,6 +69,16 @@ pub(super) enum Turn {
 
 type Waiter = oneshot::Sender<Turn>;
 
+/// Statements in autocommit.
+#[derive(Default)]
+pub(super) struct Counts {
+    /// Those whose session named their tenant already.
+    pub(super) pinned: AtomicU64,
+    /// Those whose session had to be named.
+    pub(super) switched: AtomicU64,
+    pub(super) statements: AtomicU64,
+}
+
 /// The connections of a pool.
 pub(super) struct Stock {
     queue: Mutex<Queue<Live, Waiter>>,
@@ -78,6 +90,7 @@ pub(super) struct Stock {
     /// Whether the server has said that it has no connection to spare.
     server_is_full: AtomicBool,
     lent: AtomicUsize,
+    pub(super) counts: Counts,
     closing: watch::Sender<bool>,
     one_is_gone: Notify,
 }
@@ -98,6 +111,7 @@ impl Stock {
             home_has_ended: AtomicBool::new(false),
             server_is_full: AtomicBool::new(false),
             lent: AtomicUsize::new(0),
+            counts: Counts::default(),
             closing: watch::Sender::new(false),
             one_is_gone: Notify::new(),
         })
@@ -109,7 +123,7 @@ impl Stock {
     pub(super) async fn acquire(
         self: &Arc<Self>,
         lane: Lane,
-        wanted: Option<Scope>,
+        wanted: Option<Named>,
     ) -> Result<Lent, sqlx::Error> {
         loop {
             let mut waiting = {

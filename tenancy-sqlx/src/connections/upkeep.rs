@@ -20,6 +20,32 @@ macro_rules! reset_session {
 /// The same, for who sends it at another time.
 pub(crate) const RESET_SESSION: &str = reset_session!();
 
+/// What a session is freed of that has only read, and had no temporary table and no sequence to change.
+const RESET_AFTER_READS: &str =
+    "CLOSE ALL; RESET ROLE; RESET ALL; UNLISTEN *; SELECT pg_catalog.pg_advisory_unlock_all()";
+
+/// What plain statements may have left in a session, by the functions they called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Wear {
+    /// Nothing has run in it since it was opened or tidied up.
+    None,
+    /// They have read.
+    Read,
+    /// They have written.
+    Written,
+}
+
+impl Wear {
+    /// The statements that free a session of it.
+    pub(crate) const fn reset(self) -> Option<&'static str> {
+        match self {
+            Self::None => None,
+            Self::Read => Some(RESET_AFTER_READS),
+            Self::Written => Some(RESET_SESSION),
+        }
+    }
+}
+
 /// Statements that end what is left of a transaction and, where that is wanted, of a session.
 struct Endings {
     /// Outside of a transaction.

@@ -5,9 +5,9 @@ use std::{fmt, time::Duration};
 use sqlx::{ConnectOptions as _, postgres::PgConnectOptions};
 use tenancy_core::Tenancy;
 
-use super::{Inner, TenantPool};
+use super::{Inner, Sessions, TenantPool};
 use crate::{
-    StartError, StartErrorKind,
+    StartError,
     connections::{Connections, Settings},
     options::{SessionMode, Timeouts},
     route::{Reset, Route},
@@ -15,6 +15,7 @@ use crate::{
 };
 
 /// Options of a [`TenantPool`].
+#[derive(Clone)]
 #[must_use]
 pub struct TenantPoolOptions {
     pool: Settings,
@@ -22,7 +23,7 @@ pub struct TenantPoolOptions {
     strict: bool,
     check_at_commit: bool,
     reset_session: bool,
-    sessions: SessionMode,
+    sessions: Sessions,
     pub(crate) assumed_role: Option<String>,
 }
 
@@ -41,7 +42,7 @@ impl TenantPoolOptions {
             strict: false,
             check_at_commit: false,
             reset_session: true,
-            sessions: SessionMode::default(),
+            sessions: Sessions::default(),
             assumed_role: None,
         }
     }
@@ -145,9 +146,53 @@ impl TenantPoolOptions {
         self
     }
 
-    /// How readers run their statements. Default: each in a transaction.
+    /// How plain statements run. Default: [`SessionMode::Switched`], and
+    /// [`SessionMode::Transaction`] behind a pooler or with [`reset_session(false)`](Self::reset_session).
     pub fn sessions(mut self, mode: SessionMode) -> Self {
-        self.sessions = mode;
+        self.sessions.mode = Some(mode);
+        self
+    }
+
+    /// Whether plain statements of a [`TenantDb`](crate::TenantDb) run in autocommit too, and not
+    /// only those of its [`reader`](crate::TenantDb::reader). Default: no.
+    ///
+    /// Saves a write the round trips of BEGIN and COMMIT. The server then commits a statement before
+    /// its answer arrives: a call that is cancelled, a stream that is dropped, or a connection that
+    /// breaks may leave a write that is committed, where a transaction would have been rolled back.
+    pub fn autocommit_writes(mut self, autocommit: bool) -> Self {
+        self.sessions.autocommit_writes = autocommit;
+        self
+    }
+
+    /// Functions of the application that use or change a session: that keep an advisory lock of
+    /// the session, set a setting, or make a temporary table. Names without their schemas.
+    ///
+    /// A statement that names one runs in a transaction, and its connection is tidied up at once.
+    /// After any other, what such a function has left is there until the connection is used again.
+    ///
+    /// ```
+    /// use tenancy_sqlx::TenantPoolOptions;
+    ///
+    /// let options = TenantPoolOptions::new().session_functions(["lock_notebook"]);
+    /// # let _ = options;
+    /// ```
+    pub fn session_functions<N: Into<String>>(
+        mut self,
+        names: impl IntoIterator<Item = N>,
+    ) -> Self {
+        let names = names.into_iter().map(|name| name.into().into_boxed_str());
+        self.sessions.functions.extend(names);
+        self
+    }
+
+    /// After how many statements in autocommit one is followed by a question which tenant its session
+    /// names; 0 for never. Default: each in a debug build, one of 1,024 in a release build.
+    ///
+    /// The statement fails with [`ErrorKind::TenantLost`](crate::ErrorKind::TenantLost), an error
+    /// is logged and the connection closed, if that is another one. Row security has decided
+    /// by then which rows were shown; this finds a function that changes the setting.
+    pub fn check_session_every(mut self, statements: u32) -> Self {
+        self.pool.check_every = statements;
         self
     }
 
@@ -171,19 +216,12 @@ impl TenantPoolOptions {
     /// or may become another role that can; or if a table, view or function leads past it. The message
     /// has every [finding](crate::schema::Finding) of level `error` with its mend.
     pub async fn connect_with(
-        self,
+        mut self,
         options: PgConnectOptions,
         tenancy: &Tenancy,
     ) -> Result<TenantPool, StartError> {
         self.pool.check()?;
-        if self.sessions == SessionMode::Switched && !self.reset_session {
-            return Err(StartError::new(
-                StartErrorKind::BadOptions,
-                "sessions that are switched have to be reset; leave out `reset_session(false)`, or \
-                 `sessions(SessionMode::Switched)`"
-                    .to_owned(),
-            ));
-        }
+        self.sessions.check(self.reset_session)?;
         let options = options.disable_statement_logging();
         let mut route = Route::find(options, self.pool.patience).await?;
         if let Some(role) = &self.assumed_role {
@@ -201,8 +239,13 @@ impl TenantPoolOptions {
         } else {
             Reset::Never
         };
-        let switches =
-            self.sessions == SessionMode::Switched && !self.strict && !route.through.is_pooler();
+        self.sessions
+            .settle(self.reset_session && !route.through.is_pooler());
+        if !route.through.is_pooler() {
+            // A session returns to what it was started with.
+            route.options = route.options.options(self.timeouts.parameters());
+            self.timeouts = Timeouts::NONE;
+        }
         let pool = Connections::open(self.pool, &route, reset)
             .await
             .map_err(StartError::unreachable)?;
@@ -216,7 +259,7 @@ impl TenantPoolOptions {
             timeouts: self.timeouts,
             strict: self.strict,
             check_at_commit: self.check_at_commit,
-            switches,
+            sessions: self.sessions,
         }))
     }
 }

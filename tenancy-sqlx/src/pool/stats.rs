@@ -19,7 +19,11 @@ pub struct PoolStats {
     pub in_use: usize,
     /// Callers who wait for a connection.
     pub waiting: usize,
-    /// The tenants with the most of both, the busiest first; five at most.
+    /// Statements in autocommit that found their session named, since the pool was made.
+    pub pinned: u64,
+    /// Statements in autocommit whose session had to be named first.
+    pub switched: u64,
+    /// The tenants with the most connections and waiters, the busiest first; five at most.
     pub busiest: Vec<TenantLoad>,
 }
 
@@ -38,6 +42,7 @@ pub struct TenantLoad {
 impl PoolStats {
     pub(super) fn of(pool: &Connections) -> Self {
         let level = pool.level();
+        let (pinned, switched) = pool.statements();
         let tenants = level.loads.into_iter().filter_map(|load| match load.0 {
             Lane::House => None,
             Lane::Tenant(tenant) => Some(TenantLoad {
@@ -56,6 +61,8 @@ impl PoolStats {
             idle: level.idle,
             in_use: level.open.saturating_sub(level.idle + level.opening),
             waiting: level.waiting,
+            pinned,
+            switched,
             busiest,
         }
     }

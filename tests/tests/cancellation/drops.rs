@@ -21,18 +21,21 @@ async fn at_every_wait(
     rows: i64,
     operation: impl AsyncFn(&TenantDb) -> Result<(), Error>,
 ) -> anyhow::Result<()> {
-    at_every_wait_with(SessionMode::Transaction, rows, operation).await
+    at_every_wait_with(in_mode(SessionMode::Transaction), rows, operation).await
+}
+
+fn in_mode(mode: SessionMode) -> TenantPoolOptions {
+    TenantPoolOptions::new().max_connections(1).sessions(mode)
 }
 
 async fn at_every_wait_with(
-    mode: SessionMode,
+    options: TenantPoolOptions,
     rows: i64,
     operation: impl AsyncFn(&TenantDb) -> Result<(), Error>,
 ) -> anyhow::Result<()> {
     on_every_server(async |notes| {
         let proxy = DelayProxy::for_options(&notes.app_options(), Duration::from_micros(200))?;
-        let options = TenantPoolOptions::new().max_connections(1).sessions(mode);
-        let pool = notes.pool_through(&proxy, options).await?;
+        let pool = notes.pool_through(&proxy, options.clone()).await?;
         let db = pool.tenant(&notes.context(&notes.acme))?;
 
         for waits in 0..500 {
@@ -151,7 +154,7 @@ async fn a_reader() -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn a_reader_without_a_transaction() -> anyhow::Result<()> {
-    at_every_wait_with(SessionMode::Switched, 0, async |db| {
+    at_every_wait_with(in_mode(SessionMode::Switched), 0, async |db| {
         let read = sqlx::query("SELECT FROM notes WHERE stars >= $1").bind(0);
         read.fetch_all(&db.reader()).await?;
         Ok(())
@@ -161,7 +164,7 @@ async fn a_reader_without_a_transaction() -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn a_reader_without_a_transaction_whose_first_row_is_fetched() -> anyhow::Result<()> {
-    at_every_wait_with(SessionMode::Switched, 0, async |db| {
+    at_every_wait_with(in_mode(SessionMode::Switched), 0, async |db| {
         let read = sqlx::query("SELECT FROM notes");
         read.fetch_optional(&db.reader()).await?;
         Ok(())
@@ -171,7 +174,7 @@ async fn a_reader_without_a_transaction_whose_first_row_is_fetched() -> anyhow::
 
 #[tokio::test]
 async fn a_stream_without_a_transaction_part_way() -> anyhow::Result<()> {
-    at_every_wait_with(SessionMode::Switched, 0, async |db| {
+    at_every_wait_with(in_mode(SessionMode::Switched), 0, async |db| {
         let many = "SELECT repeat('x', 1000) FROM notes, generate_series(1, 2000)";
         let reader = db.reader();
         let mut rows = sqlx::query(many).fetch(&reader);
@@ -183,7 +186,7 @@ async fn a_stream_without_a_transaction_part_way() -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn a_transaction_after_a_read_without_one() -> anyhow::Result<()> {
-    at_every_wait_with(SessionMode::Switched, 2, async |db| {
+    at_every_wait_with(in_mode(SessionMode::Switched), 2, async |db| {
         sqlx::query("SELECT FROM notes")
             .fetch_all(&db.reader())
             .await?;
@@ -191,6 +194,37 @@ async fn a_transaction_after_a_read_without_one() -> anyhow::Result<()> {
         Ok(())
     })
     .await
+}
+
+#[tokio::test]
+async fn reads_in_a_session_that_goes_on_naming_its_tenant() -> anyhow::Result<()> {
+    at_every_wait_with(in_mode(SessionMode::Pinned), 0, async |db| {
+        for _ in 0..2 {
+            let read = sqlx::query("SELECT FROM notes WHERE stars >= $1").bind(0);
+            read.fetch_all(&db.reader()).await?;
+        }
+        let reader = db.reader();
+        let many = "SELECT repeat('x', 1000) FROM notes, generate_series(1, 2000)";
+        let mut rows = sqlx::query(many).fetch(&reader);
+        rows.try_next().await?;
+        Ok(())
+    })
+    .await
+}
+
+/// Dropped, it may have been committed.
+#[tokio::test]
+async fn a_write_in_autocommit() -> anyhow::Result<()> {
+    for mode in [SessionMode::Switched, SessionMode::Pinned] {
+        let options = in_mode(mode).autocommit_writes(true);
+        at_every_wait_with(options, 2, async |db| {
+            sqlx::query("SELECT FROM notes").fetch_all(db).await?;
+            sqlx::query(INSERT_TWO).execute(db).await?;
+            Ok(())
+        })
+        .await?;
+    }
+    Ok(())
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ mod faults;
 mod ignored;
 mod options;
 mod outages;
+mod pinned;
 mod releases;
 mod residue;
 mod retry;

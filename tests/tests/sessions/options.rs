@@ -12,7 +12,7 @@ async fn setting(connection: &mut PgConnection, name: &str) -> anyhow::Result<St
 }
 
 #[tokio::test]
-async fn limits_hold_for_the_transaction_and_no_longer() -> anyhow::Result<()> {
+async fn a_transaction_s_own_limit_ends_with_it_and_the_pool_s_hold_on() -> anyhow::Result<()> {
     on_every_server(async |notes| {
         let options = TenantPoolOptions::new()
             .lock_timeout(Some(Duration::from_millis(1_500)))
@@ -26,8 +26,8 @@ async fn limits_hold_for_the_transaction_and_no_longer() -> anyhow::Result<()> {
         let idle = "idle_in_transaction_session_timeout";
         assert_eq!(setting(&mut tx, idle).await?, "0");
         tx.execute("COMMIT").await?;
-        assert_eq!(setting(&mut tx, "statement_timeout").await?, "0");
-        assert_eq!(setting(&mut tx, "lock_timeout").await?, "0");
+        assert_eq!(setting(&mut tx, "statement_timeout").await?, "30s");
+        assert_eq!(setting(&mut tx, "lock_timeout").await?, "1500ms");
 
         let defaults = notes.pool(TenantPoolOptions::new()).await?;
         let mut tx = defaults.begin(&notes.context(&notes.acme)).await?;

@@ -1,0 +1,53 @@
+//! Which statements of a pool run in autocommit, and how their sessions come to name a tenant.
+
+use crate::{StartError, StartErrorKind, options::SessionMode, plain, session::Access};
+
+/// What a pool was told about its sessions.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Sessions {
+    /// What was asked for.
+    pub(super) mode: Option<SessionMode>,
+    pub(super) autocommit_writes: bool,
+    /// Functions of the application that use or change a session.
+    pub(super) functions: Vec<Box<str>>,
+}
+
+impl Sessions {
+    /// Refuses what contradicts another option.
+    pub(super) fn check(&self, resets_session: bool) -> Result<(), StartError> {
+        let message = match self.mode {
+            Some(SessionMode::Switched | SessionMode::Pinned) if !resets_session => {
+                "sessions that name a tenant have to be reset; leave out `reset_session(false)`, or \
+                 choose `sessions(SessionMode::Transaction)`"
+            }
+            Some(SessionMode::Transaction) if self.autocommit_writes => {
+                "with `sessions(SessionMode::Transaction)`, nothing runs in autocommit; leave out \
+                 `autocommit_writes(true)`, or choose `SessionMode::Switched`"
+            }
+            _ => return Ok(()),
+        };
+        Err(StartError::new(
+            StartErrorKind::BadOptions,
+            message.to_owned(),
+        ))
+    }
+
+    /// Settles the mode, where sessions can name a tenant and where they can't.
+    pub(super) fn settle(&mut self, can_name: bool) {
+        self.mode = Some(match self.mode {
+            _ if !can_name => SessionMode::Transaction,
+            Some(mode) => mode,
+            None => SessionMode::default(),
+        });
+    }
+
+    /// How plain statements with this access run, if not in a transaction.
+    pub(super) fn autocommit(&self, access: Access) -> Option<SessionMode> {
+        let mode = self.mode.filter(|mode| *mode != SessionMode::Transaction)?;
+        (access == Access::Read || self.autocommit_writes).then_some(mode)
+    }
+
+    pub(super) fn is_plain(&self, sql: &str) -> bool {
+        plain::is_plain(sql, &self.functions)
+    }
+}

@@ -1,0 +1,179 @@
+//! A plain statement in autocommit: in a session that names its tenant, without an explicit
+//! transaction.
+
+use std::ops::{Deref, DerefMut};
+
+use futures_util::TryStreamExt as _;
+use sqlx::{AssertSqlSafe, Either, Executor as _, PgConnection, Row as _};
+use tenancy_core::TenantContext;
+
+use super::{Access, Named, Start, started, strict};
+use crate::{
+    Error, ErrorKind,
+    connections::{Connections, Lane, Lent, Wear},
+    error::was_shut_down,
+    options::Timeouts,
+};
+
+/// How a session comes to name its tenant.
+#[derive(Clone, Copy)]
+pub(crate) struct Naming<'c> {
+    pub(crate) named: Named,
+    pub(crate) timeouts: &'c Timeouts,
+    /// In strict mode, the context that has to hold.
+    pub(crate) strict: Option<&'c TenantContext>,
+    /// Whether the session goes on naming it, for the next statement.
+    pub(crate) pins: bool,
+}
+
+impl Naming<'_> {
+    /// The batch that frees a session of what is left in it, and names the tenant.
+    ///
+    /// # Security
+    /// As [`Scope::begin_batch`](super::Scope::begin_batch). The answer says whether a transaction was
+    /// open, in which the name would not last and what came before would not end; and which process
+    /// answers.
+    fn batch(&self, wear: Wear) -> String {
+        let mut sql = String::with_capacity(448);
+        if let Some(reset) = wear.reset() {
+            sql.push_str(reset);
+            sql.push_str("; ");
+        }
+        self.named.scope.push_settings(&mut sql, false);
+        self.timeouts.push(&mut sql, false);
+        sql.push_str(match self.named.access {
+            Access::Read => ", pg_catalog.set_config('default_transaction_read_only', 'on', false)",
+            Access::Write => {
+                ", pg_catalog.set_config('default_transaction_read_only', 'off', false)"
+            }
+        });
+        sql.push_str(
+            ", pg_catalog.now() = pg_catalog.statement_timestamp() AS outside, \
+             pg_catalog.pg_backend_pid() AS process",
+        );
+        if let Some(context) = self.strict {
+            strict::push_checks(&mut sql, context);
+        }
+        sql
+    }
+
+    /// Makes a connection's session name the tenant, unless it is known to name it.
+    pub(super) async fn name(&self, lent: &mut Lent) -> Result<(), sqlx::Error> {
+        if self.pins && lent.names(self.named) {
+            return Ok(());
+        }
+        let batch = self.batch(lent.wear());
+        let mut outside = None;
+        {
+            let mut answers = lent.fetch_many(AssertSqlSafe(batch));
+            while let Some(answer) = answers.try_next().await? {
+                if let Either::Right(row) = answer
+                    && let Ok(said) = row.try_get::<bool, _>("outside")
+                {
+                    outside = Some((said, row.try_get::<i32, _>("process")?));
+                }
+            }
+        }
+        let Some((outside, process)) = outside else {
+            return Err(sqlx::Error::Protocol("a session was not named".into()));
+        };
+        if !outside {
+            return Err(sqlx::Error::Protocol(
+                "a transaction was open where a session was named".into(),
+            ));
+        }
+        if !lent.is_served_by(process) {
+            return Err(sqlx::Error::Protocol(
+                "another process of the server answers; a pooler stands between, which was not \
+                 noticed at the start"
+                    .into(),
+            ));
+        }
+        lent.is_fresh();
+        Ok(())
+    }
+}
+
+/// A connection whose session names a tenant. Dropped before [`settle`](Self::settle), it is tidied
+/// up as one that was in a transaction.
+pub(crate) struct Autocommit {
+    lent: Lent,
+    named: Named,
+    pins: bool,
+    /// Whether its session named the tenant already, so that nothing has been asked yet.
+    was_pinned: bool,
+    is_checked: bool,
+}
+
+impl Autocommit {
+    /// Takes a connection, one that names the tenant if one is idle, and names the tenant in it.
+    pub(crate) async fn take(pool: &Connections, naming: Naming<'_>) -> Result<Self, Error> {
+        let lane = Lane::Tenant(naming.named.scope.tenant);
+        let wanted = naming.pins.then_some(naming.named);
+        let lent = started(pool, lane, wanted, &Start::Name(naming)).await?;
+        let was_pinned = lent.is_untouched();
+        Ok(Self {
+            was_pinned,
+            lent,
+            named: naming.named,
+            pins: naming.pins,
+            is_checked: pool.count_statement(was_pinned),
+        })
+    }
+
+    /// Whether a statement has failed for no other reason than that its server process was ended
+    /// while the connection was idle. It has not run then, or has only read.
+    pub(crate) fn may_run_again(&self, error: &sqlx::Error) -> bool {
+        self.was_pinned && self.named.access == Access::Read && was_shut_down(error)
+    }
+
+    /// Gives back a connection whose statement has succeeded, and whose answer has been read.
+    ///
+    /// # Errors
+    /// [`ErrorKind::TenantLost`] if the session no longer names the tenant, where that is looked at.
+    pub(crate) async fn settle(mut self) -> Result<(), Error> {
+        if self.is_checked {
+            self.check().await?;
+        }
+        let wear = match self.named.access {
+            Access::Read => Wear::Read,
+            Access::Write => Wear::Written,
+        };
+        self.lent.settle(wear, self.pins.then_some(self.named));
+        Ok(())
+    }
+
+    /// Makes sure that the statement ran under its tenant.
+    async fn check(&mut self) -> Result<(), Error> {
+        let row = self
+            .lent
+            .fetch_one("SELECT tenancy.current_tenant(), tenancy.current_project()")
+            .await?;
+        let scope = self.named.scope;
+        let (tenant, project) = (row.try_get(0)?, row.try_get(1)?);
+        let own = (
+            Some(scope.tenant.as_uuid()),
+            scope.project.map(|project| project.as_uuid()),
+        );
+        if (tenant, project) == own {
+            return Ok(());
+        }
+        tracing::error!(tenant = %scope.tenant, "a statement has left its session with another tenant");
+        self.lent.close_on_drop();
+        Err(Error::new(ErrorKind::TenantLost))
+    }
+}
+
+impl Deref for Autocommit {
+    type Target = PgConnection;
+
+    fn deref(&self) -> &PgConnection {
+        &self.lent
+    }
+}
+
+impl DerefMut for Autocommit {
+    fn deref_mut(&mut self) -> &mut PgConnection {
+        &mut self.lent
+    }
+}
