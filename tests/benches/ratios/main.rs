@@ -1,13 +1,14 @@
 //! What the library costs, as ratios measured side by side in one run: `cargo bench`.
 //!
 //! `cargo bench -- admission` runs the parts whose name starts so: admission, keys, tokens, sessions,
-//! http.
+//! pools, http.
 //! `BENCH_SECONDS=0.2` sets how long each pair is measured (default 3 s).
 #![allow(clippy::unwrap_used, reason = "a benchmark ends at its first fault")]
 
 mod admission;
 mod http;
 mod keys;
+mod pools;
 mod ratio;
 mod services;
 mod sessions;
@@ -46,6 +47,9 @@ fn main() {
     }
     if runs("sessions") {
         runtime().block_on(sessions::run()).unwrap();
+    }
+    if runs("pools") {
+        runtime().block_on(pools::run()).unwrap();
     }
     if runs("http") {
         runtime().block_on(http::run()).unwrap();

@@ -1,0 +1,151 @@
+//! The pools that are compared.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use sqlx::{
+    PgPool,
+    postgres::{PgConnectOptions, PgPoolOptions},
+    types::Uuid,
+};
+use tenancy_core::TenantContext;
+use tenancy_sqlx::{SessionMode, TenantPool, TenantPoolOptions};
+use tenancy_tests::notes::Notes;
+
+use super::CONNECTIONS;
+
+const ONE: &str = "SELECT body FROM notes WHERE id = $1";
+const ONE_OF: &str = "SELECT body FROM notes WHERE id = $1 AND tenant_id = $2";
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Other,
+    Switched,
+    Pinned,
+}
+
+#[derive(Clone)]
+pub(crate) struct Side {
+    pub(crate) name: &'static str,
+    pub(crate) kind: Kind,
+    pool: Pool,
+    counted: Arc<[AtomicU64; 2]>,
+}
+
+#[derive(Clone)]
+enum Pool {
+    /// Names the tenant in the statement, as a service without row security does.
+    Bare(PgPool),
+    /// Names the tenant in hooks.
+    Hooked(PgPool),
+    Ours(TenantPool),
+}
+
+tokio::task_local! {
+    static TENANT: Uuid;
+}
+
+/// Every side, sqlx's own pool first.
+pub(crate) async fn all(world: &Notes, app: &PgConnectOptions) -> anyhow::Result<Vec<Side>> {
+    let quiet = || {
+        let options = PgPoolOptions::new().max_connections(CONNECTIONS);
+        options.test_before_acquire(false)
+    };
+    let side = |name, kind, pool| Side {
+        name,
+        kind,
+        pool,
+        counted: Arc::default(),
+    };
+    let bare = quiet().connect_with(app.clone().username("tenancy_system"));
+    let hooked = hooks(quiet()).connect_with(app.clone());
+    let mut sides = vec![
+        side(
+            "sqlx's pool, autocommit",
+            Kind::Other,
+            Pool::Bare(bare.await?),
+        ),
+        side(
+            "hooks at acquire and release",
+            Kind::Other,
+            Pool::Hooked(hooked.await?),
+        ),
+    ];
+    for (name, kind, mode) in [
+        ("transaction", Kind::Other, SessionMode::Transaction),
+        ("switched", Kind::Switched, SessionMode::Switched),
+        ("pinned", Kind::Pinned, SessionMode::Pinned),
+    ] {
+        let options = TenantPoolOptions::new().max_connections(CONNECTIONS);
+        let options = options.sessions(mode).check_session_every(1024);
+        let pool = options.connect_with(app.clone(), &world.tenancy).await?;
+        sides.push(side(name, kind, Pool::Ours(pool)));
+    }
+    Ok(sides)
+}
+
+fn hooks(options: PgPoolOptions) -> PgPoolOptions {
+    async fn name(connection: &mut sqlx::PgConnection) -> Result<(), sqlx::Error> {
+        if let Ok(tenant) = TENANT.try_get() {
+            let name = sqlx::query("SELECT set_config('tenancy.tenant_id', $1, false)");
+            name.bind(tenant.to_string()).execute(connection).await?;
+        }
+        Ok(())
+    }
+    options
+        .after_connect(|connection, _| Box::pin(name(connection)))
+        .before_acquire(|connection, _| {
+            Box::pin(async move {
+                name(connection).await?;
+                Ok(true)
+            })
+        })
+        .after_release(|connection, _| {
+            Box::pin(async move {
+                let reset = sqlx::query("RESET tenancy.tenant_id");
+                reset.execute(connection).await?;
+                Ok(true)
+            })
+        })
+}
+
+impl Side {
+    pub(crate) async fn read(&self, (context, note): &(TenantContext, Uuid)) -> anyhow::Result<()> {
+        let tenant = context.tenant_id().as_uuid();
+        let _: String = match &self.pool {
+            Pool::Bare(pool) => {
+                let one = sqlx::query_scalar(ONE_OF).bind(note).bind(tenant);
+                one.fetch_one(pool).await?
+            }
+            Pool::Hooked(pool) => {
+                let one = sqlx::query_scalar(ONE).bind(note);
+                TENANT.scope(tenant, one.fetch_one(pool)).await?
+            }
+            Pool::Ours(pool) => {
+                let one = sqlx::query_scalar(ONE).bind(note);
+                one.fetch_one(&pool.tenant(context)?.reader()).await?
+            }
+        };
+        Ok(())
+    }
+
+    /// Which part of the statements since the last call found their session named.
+    pub(crate) fn take_counts(&self) -> Option<f64> {
+        let Pool::Ours(pool) = &self.pool else {
+            return None;
+        };
+        let stats = pool.stats();
+        let since = |at: usize, now: u64| {
+            let before = self
+                .counted
+                .get(at)
+                .map(|count| count.swap(now, Ordering::Relaxed));
+            now - before.unwrap_or_default()
+        };
+        let (pinned, switched) = (since(0, stats.pinned), since(1, stats.switched));
+        (self.kind == Kind::Pinned && pinned + switched > 0)
+            .then(|| pinned as f64 / (pinned + switched) as f64)
+    }
+}
