@@ -22,7 +22,8 @@ use tenancy_core::{
     testing::ContextBuilder,
 };
 use tenancy_sqlx::{
-    PgDirectory, TenantPool, TenantPoolOptions, danger::SystemPool, schema::Installer,
+    PgDirectory, SessionMode, StartErrorKind, TenantPool, TenantPoolOptions, danger::SystemPool,
+    schema::Installer,
 };
 use uuid::Uuid;
 
@@ -167,7 +168,7 @@ impl Notes {
         options: TenantPoolOptions,
     ) -> anyhow::Result<TenantPool> {
         let app = proxy.reroute(self.app_options());
-        Ok(options.connect_with(app, &self.tenancy).await?)
+        self.connect(app, options).await
     }
 
     /// A pool of the service's login.
@@ -175,8 +176,22 @@ impl Notes {
     /// # Errors
     /// What the pool's check says.
     pub async fn pool(&self, options: TenantPoolOptions) -> anyhow::Result<TenantPool> {
-        let app = self.database.options_as("tenancy_app", Some(PASSWORD));
-        Ok(options.connect_with(app, &self.tenancy).await?)
+        self.connect(self.app_options(), options).await
+    }
+
+    async fn connect(
+        &self,
+        app: PgConnectOptions,
+        options: TenantPoolOptions,
+    ) -> anyhow::Result<TenantPool> {
+        let tested = in_tested_mode(options.clone())?;
+        match tested.connect_with(app.clone(), &self.tenancy).await {
+            // It is a test of an option that this mode does not go with.
+            Err(refused) if refused.kind() == StartErrorKind::BadOptions => {
+                Ok(options.connect_with(app, &self.tenancy).await?)
+            }
+            connected => Ok(connected?),
+        }
     }
 
     /// A context of a tenant's owner, made without a request.
@@ -269,6 +284,25 @@ pub struct OneOfMany {
     pub owner: UserId,
     /// The notes it has; each one's text starts with the slug and a space.
     pub notes: Vec<Uuid>,
+}
+
+/// The options, in the session mode that `TENANCY_TEST_SESSIONS` asks for if it is set: `transaction`,
+/// `switched`, `pinned`, or `autocommit`, which is pinned with writes in autocommit.
+///
+/// `./test --long` runs whole suites so that way. Tests that choose a mode themselves are left out then.
+fn in_tested_mode(options: TenantPoolOptions) -> anyhow::Result<TenantPoolOptions> {
+    let Ok(mode) = std::env::var("TENANCY_TEST_SESSIONS") else {
+        return Ok(options);
+    };
+    Ok(match mode.as_str() {
+        "transaction" => options.sessions(SessionMode::Transaction),
+        "switched" => options.sessions(SessionMode::Switched),
+        "pinned" => options.sessions(SessionMode::Pinned),
+        "autocommit" => options
+            .sessions(SessionMode::Pinned)
+            .autocommit_writes(true),
+        other => anyhow::bail!("TENANCY_TEST_SESSIONS is `{other}`, which is no mode"),
+    })
 }
 
 /// Runs a test on every server, each time with a database of its own in which `acme` has 3 notes
