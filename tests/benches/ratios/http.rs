@@ -12,7 +12,7 @@ use std::{
 
 use sqlx::postgres::PgPoolOptions;
 use tenancy_core::UserId;
-use tenancy_sqlx::TenantPoolOptions;
+use tenancy_sqlx::{SessionMode, TenantPoolOptions};
 use tenancy_tests::{
     Client, Framework, Server, Serving, Version,
     notes::{self, Notes},
@@ -61,8 +61,12 @@ async fn hello_world() -> anyhow::Result<()> {
 async fn one_query() -> anyhow::Result<()> {
     let server = Server::start(Version::Default).await?;
     let world = Notes::start(&server).await?;
-    world.seed(&world.acme, 50).await?;
-    let requests = Arc::new(vec![request("acme.notes.example", world.alice)?]);
+    let tenants = world.crowd(10).await?;
+    let requests: anyhow::Result<Vec<_>> = tenants
+        .iter()
+        .map(|one| request(&format!("{}.notes.example", one.slug), one.owner))
+        .collect();
+    let requests = Arc::new(requests?);
     let system = world
         .database
         .options_as("tenancy_system", Some(notes::PASSWORD));
@@ -89,20 +93,21 @@ async fn one_query() -> anyhow::Result<()> {
             pool.close().await;
         }
 
-        for (name, reset) in [
-            ("layer and tenant read", true),
-            ("the same without session reset", false),
+        for (mode, bound) in [
+            (SessionMode::Transaction, Bound::None),
+            (SessionMode::Switched, Bound::AtLeast(0.5)),
+            (SessionMode::Pinned, Bound::AtLeast(0.8)),
         ] {
             let pool = bare_pool().await?;
             let eight = TenantPoolOptions::new().max_connections(8);
-            let tenant_pool = world.pool(eight.reset_session(reset)).await?;
+            let tenant_pool = world.pool(eight.sessions(mode)).await?;
             let covered = services::count_own(framework, &tenant_pool).await?;
             let bare = services::count_all(framework, &pool, None).await?;
             compare(
-                &format!("{framework:?}, one query, {name}"),
+                &format!("{framework:?}, one query, 10 tenants, {mode:?}"),
                 [covered, bare],
                 &requests,
-                Bound::None,
+                bound,
             )
             .await?;
             tenant_pool.close().await;
