@@ -2,12 +2,14 @@
 
 mod builder;
 mod retry;
+mod share;
 mod stats;
 
 use std::{fmt, sync::Arc};
 
 pub use builder::TenantPoolOptions;
 pub use retry::RetryPolicy;
+pub use share::Share;
 pub use stats::{PoolStats, TenantLoad};
 
 use tenancy_core::{Tenancy, TenantContext};
@@ -81,6 +83,7 @@ pub(crate) struct Inner {
     pub(crate) pool: Connections,
     pub(crate) watch: Watch,
     pub(crate) engine: Tenancy,
+    pub(crate) allowances: share::Allowances,
     pub(crate) timeouts: Timeouts,
     pub(crate) strict: bool,
     pub(crate) check_at_commit: bool,
@@ -143,8 +146,7 @@ impl TenantPool {
     ) -> Result<TenantTx, Error> {
         self.check_engine(context)?;
         let batch = self.begin_batch(context, &options);
-        let lane = Lane::Tenant(context.tenant_id());
-        let begun = session::begin_for(&self.inner.pool, lane, batch).await;
+        let begun = session::begin_for(&self.inner.pool, self.lane(context), batch).await;
         self.begun(context, &options, begun)
     }
 
@@ -177,7 +179,18 @@ impl TenantPool {
         }
         self.check_engine(context)?;
         let Inner { pool, timeouts, .. } = &*self.inner;
-        Ok(Some(Switched::take(pool, scope(context), timeouts).await?))
+        let lane = self.lane(context);
+        Ok(Some(
+            Switched::take(pool, lane, scope(context), timeouts).await?,
+        ))
+    }
+
+    /// Where a tenant waits, and what it may have by its plan.
+    fn lane(&self, context: &TenantContext) -> Lane {
+        Lane {
+            tenant: Some(context.tenant_id()),
+            allowance: self.inner.allowances.of(context.tenant()),
+        }
     }
 
     fn begin_batch(&self, context: &TenantContext, options: &TxOptions) -> String {

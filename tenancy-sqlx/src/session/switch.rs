@@ -78,11 +78,11 @@ impl Switched {
     /// Takes a connection, of the same tenant and project if one is idle, and names them in it.
     pub(crate) async fn take(
         pool: &Connections,
+        lane: Lane,
         scope: Scope,
         limits: &Timeouts,
     ) -> Result<Self, Error> {
         let start = Start::Switch(batch(scope, limits));
-        let lane = Lane::Tenant(scope.tenant);
         let lent = started(pool, lane, Some(scope), &start).await?;
         Ok(Self { lent, scope })
     }
