@@ -52,14 +52,18 @@ use crate::{
 /// one ([`turn_length`](TenantPoolOptions::turn_length)), then the next. A tenant with a hundred
 /// callers keeps another's single statement waiting for one turn, and not for a hundred.
 /// [`max_connections_per_tenant`](TenantPoolOptions::max_connections_per_tenant) keeps connections
-/// free of it altogether. [`ready`](Self::ready) and [`findings`](Self::findings) do not queue
+/// free of it altogether: one by default, so that a tenant whose transactions do nothing does not keep
+/// another waiting. [`plan_share`](TenantPoolOptions::plan_share) gives tenants of a plan longer turns
+/// or another limit. Who waits for the whole acquire timeout is refused with [`ErrorKind::Busy`], and
+/// told when to come again. [`ready`](Self::ready) and [`findings`](Self::findings) do not queue
 /// behind tenants. [`stats`](Self::stats) tells who waits.
 ///
 /// # Outages
 /// A connection is tried to be opened for the whole acquire timeout. The first caller for whom that is
 /// in vain waits so long; after it, callers fail at once with [`ErrorKind::Unavailable`], and one
 /// of them at a time, about twice a second, finds out whether the database is back. A pool all of
-/// whose connections are lent is busy, which is something else: its callers wait.
+/// whose connections are lent is busy, which is something else: its callers wait, and fail with
+/// [`ErrorKind::Busy`].
 ///
 /// # Runtime
 /// Make it in the tokio runtime that outlives the server, before workers start: connections are
@@ -122,7 +126,8 @@ impl TenantPool {
     /// lent again.
     ///
     /// # Errors
-    /// [`ErrorKind::WrongEngine`], [`ErrorKind::Unavailable`], or what the database says.
+    /// [`ErrorKind::WrongEngine`], [`ErrorKind::Unavailable`], [`ErrorKind::Busy`], or what the
+    /// database says.
     pub async fn begin(&self, context: &TenantContext) -> Result<TenantTx, Error> {
         self.begin_with(context, TxOptions::new()).await
     }

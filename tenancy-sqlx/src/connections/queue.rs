@@ -52,7 +52,7 @@ impl Allowance {
 
 /// The turns go round by tenant: whoever has waiters stands in the ring once, is served up to
 /// the length of its turn, and goes to its end. A tenant that holds as many connections as it may
-/// stands aside until one comes back. The house goes first, but for every second turn at most while
+/// stands aside until one comes back, and goes on with its turn then. The house goes first, but for every second turn at most while
 /// tenants wait. What a tenant may have is what the last one said who came on its behalf.
 ///
 /// Nothing is idle while somebody waits who may be served: each change settles at most one of both.
@@ -356,12 +356,18 @@ impl<C, W> Queue<C, W> {
         let Some(line) = self.lines.get_mut(&tenant) else {
             return;
         };
-        if line.has_had_its_turn() && self.ring.len() > 1 {
-            self.number += 1;
-            if let Some(before) = line.stand(self.number) {
-                self.ring.remove(&before);
+        if !line.has_had_its_turn() {
+            return;
+        }
+        match line.turn() {
+            Some(turn) if self.ring.len() > 1 => {
+                self.number += 1;
+                line.stand(self.number);
+                self.ring.remove(&turn);
                 self.ring.insert(self.number, tenant);
             }
+            Some(_) => {}
+            None => line.end_turn(),
         }
     }
 
@@ -379,8 +385,7 @@ impl<C, W> Queue<C, W> {
             }
             (None, 1..) if tenant.is_some() => {
                 self.number += 1;
-                line.stand(self.number);
-                self.ring.insert(self.number, tenant);
+                self.ring.insert(line.stand_up(self.number), tenant);
             }
             _ => {}
         }

@@ -40,9 +40,6 @@ pub(super) fn start(stock: &Arc<Stock>) {
 /// Says how busy the pool is, and with whom, if somebody waits or had to wait since the last round.
 fn report(stock: &Stock) {
     let waits = stock.tally.take_waits();
-    if !tracing::enabled!(tracing::Level::DEBUG) {
-        return;
-    }
     let level = stock.queue().level(Instant::now());
     if waits.callers == 0 && level.waiting == 0 {
         return;

@@ -18,6 +18,8 @@ pub(super) struct Line<W> {
     held: usize,
     /// Where the tenant stands in the ring.
     turn: Option<u64>,
+    /// Where it goes on with a turn in which it has come to hold as many connections as it may.
+    kept: Option<u64>,
     /// How many were served in this turn.
     served: u32,
     /// How often a connection comes back that was lent on the tenant's behalf.
@@ -38,6 +40,7 @@ impl<W> Default for Line<W> {
             allowance: Allowance::ALL,
             held: 0,
             turn: None,
+            kept: None,
             served: 0,
             pace: Pace::default(),
         }
@@ -62,7 +65,11 @@ impl<W> Line<W> {
         let at = self
             .waiters
             .binary_search_by_key(&number, |place| place.number);
-        Some(self.waiters.remove(at.ok()?)?.waiter)
+        let place = self.waiters.remove(at.ok()?)?;
+        if self.waiters.is_empty() {
+            self.end_turn();
+        }
+        Some(place.waiter)
     }
 
     /// Takes out the first one, who is lent a connection.
@@ -86,19 +93,38 @@ impl<W> Line<W> {
     }
 
     pub(super) fn dissolve(&mut self) -> impl Iterator<Item = W> {
-        self.step_aside();
+        self.turn = None;
+        self.end_turn();
         self.waiters.drain(..).map(|place| place.waiter)
     }
 
-    /// Begins a turn, and says which one ends.
-    pub(super) fn stand(&mut self, turn: u64) -> Option<u64> {
+    /// Begins another turn.
+    pub(super) const fn stand(&mut self, turn: u64) {
         self.served = 0;
-        self.turn.replace(turn)
+        self.turn = Some(turn);
     }
 
+    /// Goes on with the turn that was kept, or begins one; says at which place.
+    pub(super) fn stand_up(&mut self, next: u64) -> u64 {
+        let turn = self.kept.take().unwrap_or(next);
+        self.turn = Some(turn);
+        turn
+    }
+
+    /// Leaves the ring, and keeps its turn if somebody waits for it.
     pub(super) fn step_aside(&mut self) {
+        let turn = self.turn.take();
+        if self.waiters.is_empty() {
+            self.end_turn();
+        } else {
+            self.kept = turn;
+        }
+    }
+
+    /// Keeps nothing of a turn outside of the ring.
+    pub(super) const fn end_turn(&mut self) {
         self.served = 0;
-        self.turn = None;
+        self.kept = None;
     }
 
     /// How many of them may be served.

@@ -383,7 +383,9 @@ impl Account {
         tenants.retain(Option::is_some);
         self.patience.retain(|tenant, _| tenants.contains(tenant));
         let turn_of = |tenant| usize::try_from(self.allowed[tenant].turn).unwrap();
-        let round: usize = tenants.iter().map(turn_of).sum();
+        // Those at their cap may go on with a turn that they have begun.
+        let others = self.waiting.keys().filter(|tenant| tenant.is_some());
+        let round: usize = others.map(turn_of).sum();
         for tenant in &tenants {
             self.patience.entry(*tenant).or_insert(Patience {
                 may_wait: round - turn_of(tenant),
@@ -484,6 +486,14 @@ fn a_longer_turn_is_a_larger_part() {
     all_wait(&mut queue, lane(1, 9, 3), &[10, 11, 12, 13, 14, 15]);
     all_wait(&mut queue, lane(2, 9, 1), &[20, 21, 22]);
     assert_eq!(order(queue), [10, 11, 12, 20, 13, 14, 15, 21, 22]);
+}
+
+#[test]
+fn a_turn_goes_on_after_the_cap() {
+    let mut queue = busy();
+    all_wait(&mut queue, lane(1, 1, 3), &[10, 11, 12, 13]);
+    all_wait(&mut queue, lane(2, 1, 2), &[20, 21, 22]);
+    assert_eq!(order(queue), [10, 11, 12, 20, 21, 13, 22]);
 }
 
 #[test]
