@@ -109,9 +109,9 @@ impl Refusal {
         }
     }
 
-    /// The same, with another time to wait.
-    #[cfg(feature = "argon2")]
-    pub(crate) const fn after(mut self, wait: Duration) -> Self {
+    /// The same, with the time after which the caller should try again: it is sent in `Retry-After`, in
+    /// whole seconds, rounded up. Default: 1 s with status 503, else none.
+    pub const fn with_retry_after(mut self, wait: Duration) -> Self {
         self.retry_after = Some(wait);
         self
     }

@@ -10,13 +10,10 @@ mod returning;
 mod rounds;
 mod settings;
 mod stock;
+mod tally;
 mod upkeep;
 
-use std::{
-    io,
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
-};
+use std::{io, sync::Arc, time::Duration};
 
 use sqlx::{Connection as _, PgConnection};
 use tokio::{
@@ -25,14 +22,15 @@ use tokio::{
 };
 
 use crate::{
+    Error,
     error::is_out_of_reach,
     route::{Reset, Route, Through},
     session::Named,
 };
 use breaker::{Breaker, Pass};
 pub(crate) use lent::Lent;
-pub(crate) use queue::{Lane, Level};
-pub(crate) use settings::Settings;
+pub(crate) use queue::{Allowance, Lane, Level, Load};
+pub(crate) use settings::{Settings, count};
 use stock::Stock;
 use upkeep::Upkeep;
 pub(crate) use upkeep::{RESET_SESSION, Wear};
@@ -69,7 +67,7 @@ impl Connections {
         let deadline = Instant::now() + settings.patience;
         let upkeep = Upkeep::new(route.through, resets_session, settings.patience);
         let stock = Stock::new(route.options.clone(), settings, upkeep, Handle::current());
-        match timeout_at(deadline, stock.acquire(Lane::House, None)).await {
+        match timeout_at(deadline, stock.acquire(Lane::HOUSE, None)).await {
             Ok(acquired) => drop(acquired?),
             Err(_) => return Err(sqlx::Error::PoolTimedOut),
         }
@@ -115,17 +113,18 @@ impl Connections {
     /// Takes a connection on behalf of somebody: one whose session names what is wanted, if one is idle.
     ///
     /// # Errors
-    /// At once, where the database was found out of reach and has not answered since.
+    /// At once, where the database was found out of reach and has not answered since. After the deadline,
+    /// with how long another would wait, where those who have the connections are the reason.
     pub(crate) async fn acquire(
         &self,
         lane: Lane,
         wanted: Option<Named>,
         deadline: Instant,
-    ) -> Result<Lent, sqlx::Error> {
+    ) -> Result<Lent, Error> {
         let began = std::time::Instant::now();
         match self.breaker.ask() {
             Pass::Closed => {}
-            Pass::Refused => return Err(out_of_reach()),
+            Pass::Refused => return Err(out_of_reach().into()),
             Pass::Probe(_turn) => {
                 self.probe(deadline).await?;
                 self.breaker.answered();
@@ -135,44 +134,41 @@ impl Connections {
             Ok(acquired) => acquired,
             Err(_) => Err(sqlx::Error::PoolTimedOut),
         };
-        let waited = began.elapsed();
-        match &acquired {
-            Ok(_) if waited > self.stock.settings.slow => {
-                tracing::warn!(?waited, ?lane, "a connection was waited for");
-            }
-            Ok(_) => {}
-            Err(error) => {
-                let could_not_open = match error {
-                    sqlx::Error::PoolTimedOut => !self.stock.is_busy_for(lane),
-                    error => is_out_of_reach(error),
-                };
-                if could_not_open {
-                    self.breaker.failed(began);
+        let error = match acquired {
+            Ok(lent) => {
+                self.stock.tally.acquired();
+                let waited = began.elapsed();
+                if waited > self.stock.settings.slow {
+                    let tenant = lane.tenant.map(tracing::field::display);
+                    tracing::warn!(?waited, tenant.id = tenant, "a connection was waited for");
                 }
+                return Ok(lent);
             }
+            Err(error) => error,
+        };
+        if matches!(error, sqlx::Error::PoolTimedOut) {
+            self.stock.tally.timed_out();
+            if self.stock.is_busy_for(lane) {
+                let now = std::time::Instant::now();
+                return Err(Error::busy(self.stock.queue().wait_of_one_more(lane, now)));
+            }
+            self.breaker.failed(began);
+        } else if is_out_of_reach(&error) {
+            self.breaker.failed(began);
         }
-        acquired
+        Err(error.into())
     }
 
     /// Counts a statement in autocommit. Says whether its session is to be looked at afterwards.
     pub(crate) fn count_statement(&self, was_pinned: bool) -> bool {
-        let counts = &self.stock.counts;
-        let counter = if was_pinned {
-            &counts.pinned
-        } else {
-            &counts.switched
-        };
-        counter.fetch_add(1, Ordering::Relaxed);
-        let number = counts.statements.fetch_add(1, Ordering::Relaxed);
+        let number = self.stock.tally.statement(was_pinned);
         let every = u64::from(self.stock.settings.check_every);
         every != 0 && number.is_multiple_of(every)
     }
 
     /// How many statements in autocommit have found their session named, and how many have not.
     pub(crate) fn statements(&self) -> (u64, u64) {
-        let counts = &self.stock.counts;
-        let pinned = counts.pinned.load(Ordering::Relaxed);
-        (pinned, counts.switched.load(Ordering::Relaxed))
+        self.stock.tally.statements()
     }
 
     /// Notes that the database has answered.
@@ -211,7 +207,12 @@ impl Connections {
 
     /// How busy it is.
     pub(crate) fn level(&self) -> Level {
-        self.stock.queue().level()
+        self.stock.queue().level(std::time::Instant::now())
+    }
+
+    /// How many callers have been lent a connection, and how many have waited in vain.
+    pub(crate) fn totals(&self) -> (u64, u64) {
+        self.stock.tally.totals()
     }
 
     /// Finds out whether the database is back, by one attempt.

@@ -1,6 +1,6 @@
 //! Errors of sessions and pools.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use sqlx::postgres::PgDatabaseError;
 use tenancy_core::{Refusal, RefusalKind};
@@ -19,8 +19,11 @@ pub enum ErrorKind {
     SavepointOpen,
     /// Columns of a bulk insert differ in length, or there are none.
     BulkShape,
-    /// The database did not answer, or has no connection to spare.
+    /// The database did not answer.
     Unavailable,
+    /// The database answers, and all connections that the caller's tenant may have were in use, or
+    /// the server had none to spare, for the whole [acquire timeout](crate::TenantPoolOptions::acquire_timeout).
+    Busy,
     /// The database no longer keeps tenants apart; the text says what lets them meet, and its mend.
     Unguarded,
     /// The transaction lost against a concurrent one and may be tried again.
@@ -48,6 +51,8 @@ pub struct Error {
     kind: ErrorKind,
     detail: Option<String>,
     source: Option<sqlx::Error>,
+    /// How long a caller would have to wait who came now, if that is known.
+    wait: Option<Duration>,
 }
 
 impl Error {
@@ -56,6 +61,7 @@ impl Error {
             kind,
             detail: None,
             source: None,
+            wait: None,
         }
     }
 
@@ -64,6 +70,17 @@ impl Error {
             kind,
             detail: Some(detail),
             source: None,
+            wait: None,
+        }
+    }
+
+    /// Nobody was served for the whole acquire timeout, and whoever came now would wait for so long.
+    pub(crate) const fn busy(wait: Duration) -> Self {
+        Self {
+            kind: ErrorKind::Busy,
+            detail: None,
+            source: Some(sqlx::Error::PoolTimedOut),
+            wait: Some(wait),
         }
     }
 
@@ -79,13 +96,24 @@ impl Error {
         self.source.as_ref()
     }
 
-    /// What to answer a caller: 503 if the database is out of reach or not safe to use, else 500.
+    /// What to answer a caller: 503 if the database is out of reach, busy or not safe to use, else 500.
+    ///
+    /// Who was refused because the pool is [busy](ErrorKind::Busy) is told to come again after the time
+    /// for which a caller of its tenant would now wait, in whole seconds from 1 to 30: an estimate from
+    /// those who wait ahead and from how often connections have come back lately.
     ///
     /// Holds nothing of what the driver said.
     pub const fn refusal(&self) -> Refusal {
         match self.kind {
             ErrorKind::Unavailable => {
                 Refusal::new(RefusalKind::Unavailable, "database-unavailable")
+            }
+            ErrorKind::Busy => {
+                let refusal = Refusal::new(RefusalKind::Unavailable, "pool-busy");
+                match self.wait {
+                    Some(wait) => refusal.with_retry_after(whole_seconds(wait)),
+                    None => refusal,
+                }
             }
             ErrorKind::Unguarded => Refusal::new(RefusalKind::Unavailable, "database-unguarded"),
             ErrorKind::TenantChanged => Refusal::new(RefusalKind::Unavailable, "tenant-changed"),
@@ -124,6 +152,9 @@ impl fmt::Display for Error {
             }
             ErrorKind::BulkShape => "the columns of a bulk insert do not fit together",
             ErrorKind::Unavailable => "the database did not answer",
+            ErrorKind::Busy => {
+                "all connections that the tenant may have are in use, or the server has none to spare"
+            }
             ErrorKind::Unguarded => "the service's login could get past row security",
             ErrorKind::Serialization => "the transaction lost against a concurrent one",
             ErrorKind::TransactionFailed => {
@@ -172,6 +203,7 @@ impl From<sqlx::Error> for Error {
                     kind: ErrorKind::Database,
                     detail: None,
                     source: Some(sqlx::Error::Configuration(inner)),
+                    wait: None,
                 },
             };
         }
@@ -195,19 +227,35 @@ impl From<sqlx::Error> for Error {
             kind,
             detail: None,
             source: Some(source),
+            wait: None,
         }
     }
 }
 
+/// One that says how long to wait stays what it is, in [`sqlx::Error::Configuration`].
 impl From<Error> for sqlx::Error {
     fn from(error: Error) -> Self {
         match error {
             Error {
                 source: Some(source),
+                wait: None,
                 ..
             } => source,
             own => Self::Configuration(Box::new(own)),
         }
+    }
+}
+
+/// What is sent in `Retry-After`: nobody is asked to come at once, or to stay away for long.
+const fn whole_seconds(wait: Duration) -> Duration {
+    let seconds = match wait.subsec_nanos() {
+        0 => wait.as_secs(),
+        _ => wait.as_secs().saturating_add(1),
+    };
+    match seconds {
+        0 => Duration::from_secs(1),
+        1..30 => Duration::from_secs(seconds),
+        30.. => Duration::from_secs(30),
     }
 }
 

@@ -41,7 +41,7 @@ pub use directory::PgDirectory;
 pub use error::{Error, ErrorKind, Retryable};
 pub use listener::ChangeListener;
 pub use options::{Isolation, SessionMode, TxOptions};
-pub use pool::{PoolStats, RetryPolicy, TenantLoad, TenantPool, TenantPoolOptions};
+pub use pool::{PoolStats, RetryPolicy, Share, TenantLoad, TenantPool, TenantPoolOptions};
 pub use registry::RegistryPool;
 pub use self_check::{StartError, StartErrorKind};
 pub use tx::{Savepoint, TenantTx};

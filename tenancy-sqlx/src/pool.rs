@@ -3,12 +3,14 @@
 mod builder;
 mod retry;
 mod sessions;
+mod share;
 mod stats;
 
 use std::{fmt, sync::Arc};
 
 pub use builder::TenantPoolOptions;
 pub use retry::RetryPolicy;
+pub use share::Share;
 pub use stats::{PoolStats, TenantLoad};
 
 use sessions::Sessions;
@@ -51,14 +53,18 @@ use crate::{
 /// one ([`turn_length`](TenantPoolOptions::turn_length)), then the next. A tenant with a hundred
 /// callers keeps another's single statement waiting for one turn, and not for a hundred.
 /// [`max_connections_per_tenant`](TenantPoolOptions::max_connections_per_tenant) keeps connections
-/// free of it altogether. [`ready`](Self::ready) and [`findings`](Self::findings) do not queue
+/// free of it altogether: one by default, so that a tenant whose transactions do nothing does not keep
+/// another waiting. [`plan_share`](TenantPoolOptions::plan_share) gives tenants of a plan longer turns
+/// or another limit. Who waits for the whole acquire timeout is refused with [`ErrorKind::Busy`], and
+/// told when to come again. [`ready`](Self::ready) and [`findings`](Self::findings) do not queue
 /// behind tenants. [`stats`](Self::stats) tells who waits.
 ///
 /// # Outages
 /// A connection is tried to be opened for the whole acquire timeout. The first caller for whom that is
 /// in vain waits so long; after it, callers fail at once with [`ErrorKind::Unavailable`], and one
 /// of them at a time, about twice a second, finds out whether the database is back. A pool all of
-/// whose connections are lent is busy, which is something else: its callers wait.
+/// whose connections are lent is busy, which is something else: its callers wait, and fail with
+/// [`ErrorKind::Busy`].
 ///
 /// # Runtime
 /// Make it in the tokio runtime that outlives the server, before workers start: connections are
@@ -82,6 +88,7 @@ pub(crate) struct Inner {
     pub(crate) pool: Connections,
     pub(crate) watch: Watch,
     pub(crate) engine: Tenancy,
+    pub(crate) allowances: share::Allowances,
     pub(crate) timeouts: Timeouts,
     pub(crate) strict: bool,
     pub(crate) check_at_commit: bool,
@@ -119,7 +126,8 @@ impl TenantPool {
     /// lent again.
     ///
     /// # Errors
-    /// [`ErrorKind::WrongEngine`], [`ErrorKind::Unavailable`], or what the database says.
+    /// [`ErrorKind::WrongEngine`], [`ErrorKind::Unavailable`], [`ErrorKind::Busy`], or what the
+    /// database says.
     pub async fn begin(&self, context: &TenantContext) -> Result<TenantTx, Error> {
         self.begin_with(context, TxOptions::new()).await
     }
@@ -143,8 +151,7 @@ impl TenantPool {
     ) -> Result<TenantTx, Error> {
         self.check_engine(context)?;
         let batch = self.begin_batch(context, &options);
-        let lane = Lane::Tenant(context.tenant_id());
-        let begun = session::begin_for(&self.inner.pool, lane, batch).await;
+        let begun = session::begin_for(&self.inner.pool, self.lane(context), batch).await;
         self.begun(context, &options, begun)
     }
 
@@ -193,7 +200,7 @@ impl TenantPool {
             strict: self.inner.strict.then_some(context),
             pins: mode == SessionMode::Pinned && trusts && !self.inner.strict,
         };
-        let taken = Autocommit::take(pool, naming).await;
+        let taken = Autocommit::take(pool, self.lane(context), naming).await;
         self.notice(context, taken).map(Some)
     }
 
@@ -206,6 +213,14 @@ impl TenantPool {
             self.inner.engine.invalidate(context.tenant_id());
         }
         outcome
+    }
+
+    /// Where a tenant waits, and what it may have by its plan.
+    fn lane(&self, context: &TenantContext) -> Lane {
+        Lane {
+            tenant: Some(context.tenant_id()),
+            allowance: self.inner.allowances.of(context.tenant()),
+        }
     }
 
     fn begin_batch(&self, context: &TenantContext, options: &TxOptions) -> String {

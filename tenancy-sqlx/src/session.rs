@@ -234,7 +234,7 @@ impl DerefMut for Open {
 /// The pool does not ping before it hands a connection out, so that a dead one shows here: BEGIN
 /// is safe to repeat. After a restart every idle connection is dead, hence one try for each.
 pub(crate) async fn begin(pool: &Connections, batch: String) -> Result<Open, Error> {
-    begin_for(pool, Lane::House, batch).await
+    begin_for(pool, Lane::HOUSE, batch).await
 }
 
 /// The same, on behalf of somebody.

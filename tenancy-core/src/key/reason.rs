@@ -25,5 +25,5 @@ pub(crate) const HASH: Rejection = Rejection::new("key-hash-unusable");
 /// What is answered while no secret of a key, or from an address, is looked at.
 #[cfg(feature = "argon2")]
 pub(crate) fn attempts_spent(wait: std::time::Duration) -> Refusal {
-    Refusal::new(RefusalKind::Unavailable, "key-attempts-spent").after(wait)
+    Refusal::new(RefusalKind::Unavailable, "key-attempts-spent").with_retry_after(wait)
 }

@@ -2,60 +2,84 @@
 //!
 //! Pure data: who holds the queue opens, lends and wakes.
 
+mod level;
 mod line;
+mod pace;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::{Duration, Instant},
+};
 
 use tenancy_core::TenantId;
 
+pub(crate) use level::{Level, Load};
 use line::Line;
+use pace::Pace;
 
-/// On whose behalf a connection is wanted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) enum Lane {
-    /// The library's own questions, such as a readiness check.
-    House,
-    /// A tenant's work.
-    Tenant(TenantId),
+/// On whose behalf a connection is wanted, and what they may have of the pool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Lane {
+    /// Nobody for the house: the library's own questions, such as a readiness check.
+    pub(crate) tenant: Option<TenantId>,
+    pub(crate) allowance: Allowance,
 }
 
-/// What a queue keeps to.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Bounds {
-    /// The most connections that are open, or being opened, at a time.
-    pub(super) most: usize,
-    /// The most connections that one tenant holds at a time.
-    pub(super) per_tenant: usize,
-    /// How many waiters of one tenant are served in a row while others wait.
-    pub(super) quantum: u32,
+impl Lane {
+    pub(crate) const HOUSE: Self = Self {
+        tenant: None,
+        allowance: Allowance::ALL,
+    };
+}
+
+/// What a tenant may have of a pool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Allowance {
+    /// The most connections that are lent at a time.
+    pub(crate) most: usize,
+    /// How many waiters are served in a row while other tenants wait.
+    pub(crate) turn: u32,
+}
+
+impl Allowance {
+    const ALL: Self = Self {
+        most: usize::MAX,
+        turn: u32::MAX,
+    };
 }
 
 /// The turns go round by tenant: whoever has waiters stands in the ring once, is served up to
-/// the quantum, and goes to its end. A tenant that holds as many connections as it may stands
-/// aside until one comes back. The house goes first, but for every second turn at most while
-/// tenants wait.
+/// the length of its turn, and goes to its end. A tenant that holds as many connections as it may
+/// stands aside until one comes back, and goes on with its turn then. The house goes first, but for every second turn at most while
+/// tenants wait. What a tenant may have is what the last one said who came on its behalf.
 ///
 /// Nothing is idle while somebody waits who may be served: each change settles at most one of both.
+/// Only an [arrival](Self::wait) that says more of a tenant's allowance may settle several.
 #[derive(Debug)]
 pub(super) struct Queue<C, W> {
-    bounds: Bounds,
+    /// The most connections that are open, or being opened, at a time.
+    most: usize,
     /// In the order in which they came back.
     idle: Vec<C>,
     /// Rights in use: idle, lent, on their way back, or being opened.
     open: usize,
     opening: usize,
     /// Of those who wait or hold a connection, and of nobody else.
-    lines: HashMap<Lane, Line<W>>,
+    lines: HashMap<Option<TenantId>, Line<W>>,
     /// Tenants with waiters who may be served, by the number of their turn.
-    ring: BTreeMap<u64, Lane>,
+    ring: BTreeMap<u64, Option<TenantId>>,
+    /// The callers who are served while the turn goes round once.
+    round: u64,
     /// The last number that was given to a turn or a waiter.
     number: u64,
     waiting: usize,
     /// Waiters who may be served.
     demand: usize,
     house_was_last: bool,
+    /// How often a connection comes back.
+    pace: Pace,
     closed: bool,
 }
 
@@ -67,37 +91,28 @@ pub(super) struct Grant<C, W> {
     pub(super) connection: C,
 }
 
-/// How busy a queue is.
-#[derive(Debug)]
-pub(crate) struct Level {
-    pub(crate) open: usize,
-    pub(crate) opening: usize,
-    pub(crate) idle: usize,
-    pub(crate) waiting: usize,
-    /// What each lane holds, and how many wait in it.
-    pub(crate) loads: Vec<(Lane, usize, usize)>,
-}
-
 /// A waiter's place.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Ticket {
-    lane: Lane,
+    tenant: Option<TenantId>,
     number: u64,
 }
 
 impl<C, W> Queue<C, W> {
-    pub(super) fn new(bounds: Bounds) -> Self {
+    pub(super) fn new(most: usize) -> Self {
         Self {
-            bounds,
+            most,
             idle: Vec::new(),
             open: 0,
             opening: 0,
             lines: HashMap::new(),
             ring: BTreeMap::new(),
+            round: 0,
             number: 0,
             waiting: 0,
             demand: 0,
             house_was_last: false,
+            pace: Pace::default(),
             closed: false,
         }
     }
@@ -105,62 +120,75 @@ impl<C, W> Queue<C, W> {
     /// An idle connection if there is one and the lane may have it: of those that suit, if any do, the
     /// one used last.
     pub(super) fn take(&mut self, lane: Lane, suits: impl Fn(&C) -> bool) -> Option<C> {
-        if self.is_at_its_most(lane) {
+        let line = self.lines.get(&lane.tenant);
+        // Whoever has waited goes first where more is allowed than a moment ago.
+        if self.is_at_its_most(lane) || line.is_some_and(|line| line.waiting() > 0) {
             return None;
         }
         let connection = match self.idle.iter().rposition(suits) {
             Some(at) => self.idle.remove(at),
             None => self.idle.pop()?,
         };
-        self.change(lane, Line::lend);
-        self.house_was_last = lane == Lane::House;
+        self.change(lane.tenant, |line| {
+            line.allow(lane.allowance);
+            line.lend();
+        });
+        self.house_was_last = lane.tenant.is_none();
         Some(connection)
     }
 
-    /// Puts a waiter in the lane's line, after [`take`](Self::take) had nothing.
-    pub(super) fn wait(&mut self, lane: Lane, waiter: W) -> Ticket {
+    /// Puts a waiter in the lane's line, after [`take`](Self::take) had nothing. Whoever may be served
+    /// for what the lane is allowed now is to be [settled](Self::settle).
+    pub(super) fn wait(&mut self, lane: Lane, waiter: W, now: Instant) -> Ticket {
         self.number += 1;
         let number = self.number;
         self.waiting += 1;
-        self.change(lane, |line| line.join(number, waiter));
-        Ticket { lane, number }
+        self.change(lane.tenant, |line| {
+            line.allow(lane.allowance);
+            line.join(number, waiter, now);
+        });
+        Ticket {
+            tenant: lane.tenant,
+            number,
+        }
     }
 
     /// Takes a waiter out who has not been served.
     pub(super) fn give_up(&mut self, ticket: Ticket) -> Option<W> {
-        if !self.lines.contains_key(&ticket.lane) {
+        if !self.lines.contains_key(&ticket.tenant) {
             return None;
         }
-        let gone = self.change(ticket.lane, |line| line.leave(ticket.number));
+        let gone = self.change(ticket.tenant, |line| line.leave(ticket.number));
         self.waiting -= usize::from(gone.is_some());
         gone
     }
 
     /// A connection that was lent comes back.
-    pub(super) fn back(&mut self, lane: Lane, connection: C) -> Option<Grant<C, W>> {
-        self.change(lane, Line::give_back);
+    pub(super) fn back(&mut self, lane: Lane, connection: C, now: Instant) -> Option<Grant<C, W>> {
+        self.comes_back(lane, now);
         self.idle.push(connection);
         self.settle()
     }
 
     /// A connection is closed: one that was lent to a lane, or one that was taken out of the idle ones.
-    pub(super) fn gone(&mut self, lane: Option<Lane>) -> Option<Grant<C, W>> {
+    pub(super) fn gone(&mut self, lane: Option<Lane>, now: Instant) -> Option<Grant<C, W>> {
         if let Some(lane) = lane {
-            self.change(lane, Line::give_back);
+            self.comes_back(lane, now);
         }
         self.open = self.open.saturating_sub(1);
         self.settle()
     }
 
-    /// A right to open a connection, as long as more waiters may be served than are being opened for.
-    pub(super) fn take_right(&mut self) -> bool {
-        let wanted = self.opening < self.demand;
-        wanted && self.take_right_below(self.bounds.most)
+    /// A right to open a connection, while there is none for each waiter who may be served, and for
+    /// so many more who may come.
+    pub(super) fn take_right(&mut self, ahead: usize) -> bool {
+        let wanted = self.idle.len() + self.opening < self.demand + ahead;
+        wanted && self.take_right_below(self.most)
     }
 
     /// A right to open a connection that nobody waits for, while fewer are open.
     pub(super) fn take_right_below(&mut self, least: usize) -> bool {
-        let free = !self.closed && self.open < least.min(self.bounds.most);
+        let free = !self.closed && self.open < least.min(self.most);
         if free {
             self.open += 1;
             self.opening += 1;
@@ -184,7 +212,7 @@ impl<C, W> Queue<C, W> {
     /// The waiter whose turn it is, to be told something else than that there is a connection.
     pub(super) fn refuse(&mut self) -> Option<W> {
         let (lane, waiter) = self.next()?;
-        self.change(lane, Line::give_back);
+        self.change(lane.tenant, Line::give_back);
         Some(waiter)
     }
 
@@ -205,6 +233,7 @@ impl<C, W> Queue<C, W> {
         }
         self.lines.retain(|_, line| !line.is_unused());
         self.ring.clear();
+        self.round = 0;
         self.waiting = 0;
         self.demand = 0;
         (std::mem::take(&mut self.idle), waiters)
@@ -229,12 +258,41 @@ impl<C, W> Queue<C, W> {
 
     /// Whether a lane holds as many connections as it may.
     pub(super) fn is_at_its_most(&self, lane: Lane) -> bool {
-        let held = self.lines.get(&lane).map_or(0, Line::held);
-        held >= self.most_of(lane)
+        let held = self.lines.get(&lane.tenant).map_or(0, Line::held);
+        held >= lane.allowance.most
+    }
+
+    /// How long one more caller would wait, if connections come back as they have lately.
+    ///
+    /// A lane that holds as many as it may waits for itself. Any other waits for whoever is ahead in
+    /// its line, and for the turns that others have meanwhile.
+    pub(super) fn wait_of_one_more(&self, lane: Lane, now: Instant) -> Duration {
+        let line = self.lines.get(&lane.tenant);
+        let own = line.map_or(0, Line::waiting);
+        match line {
+            Some(line) if self.is_at_its_most(lane) => line.pace().time_for(own + 1, now),
+            _ => self
+                .pace
+                .time_for(own + self.others_ahead(lane, own) + 1, now),
+        }
+    }
+
+    /// How many of others are served before one who has so many of the lane's own ahead.
+    fn others_ahead(&self, lane: Lane, own: usize) -> usize {
+        let line = self.lines.get(&lane.tenant);
+        let others = self.demand - line.map_or(0, Line::demand).min(self.demand);
+        if lane.tenant.is_none() {
+            return others.min(own + 1);
+        }
+        let turn = u64::from(lane.allowance.turn.max(1));
+        let own_turn = line.map_or(0, Line::place_in_round);
+        let rounds = u64::try_from(own).unwrap_or(u64::MAX) / turn + 1;
+        let in_turns = rounds.saturating_mul(self.round.saturating_sub(own_turn));
+        others.min(usize::try_from(in_turns).unwrap_or(usize::MAX))
     }
 
     /// How busy it is.
-    pub(super) fn level(&self) -> Level {
+    pub(super) fn level(&self, now: Instant) -> Level {
         let lines = self.lines.iter();
         Level {
             open: self.open,
@@ -242,19 +300,21 @@ impl<C, W> Queue<C, W> {
             idle: self.idle.len(),
             waiting: self.waiting,
             loads: lines
-                .map(|(lane, line)| (*lane, line.held(), line.waiting()))
+                .map(|(tenant, line)| line.load(*tenant, now))
                 .collect(),
         }
     }
 
-    fn most_of(&self, lane: Lane) -> usize {
-        match lane {
-            Lane::House => usize::MAX,
-            Lane::Tenant(_) => self.bounds.per_tenant,
-        }
+    fn comes_back(&mut self, lane: Lane, now: Instant) {
+        self.pace.note(now);
+        self.change(lane.tenant, |line| {
+            line.give_back();
+            line.note_return(now);
+        });
     }
 
-    fn settle(&mut self) -> Option<Grant<C, W>> {
+    /// Lends what is idle to whoever's turn it is.
+    pub(super) fn settle(&mut self) -> Option<Grant<C, W>> {
         if self.idle.is_empty() {
             return None;
         }
@@ -267,65 +327,71 @@ impl<C, W> Queue<C, W> {
     }
 
     fn next(&mut self) -> Option<(Lane, W)> {
-        let lane = self.whose_turn()?;
-        let waiter = self.change(lane, Line::serve)?;
+        let tenant = self.whose_turn()?;
+        let allowance = self.lines.get(&tenant)?.allowance();
+        let waiter = self.change(tenant, Line::serve)?;
         self.waiting -= 1;
-        self.house_was_last = lane == Lane::House;
+        self.house_was_last = tenant.is_none();
         if !self.house_was_last {
-            self.pass_on(lane);
+            self.pass_on(tenant);
         }
-        Some((lane, waiter))
+        Some((Lane { tenant, allowance }, waiter))
     }
 
-    fn whose_turn(&self) -> Option<Lane> {
+    fn whose_turn(&self) -> Option<Option<TenantId>> {
         if self.demand == 0 {
             return None;
         }
-        let tenant = self.ring.first_key_value().map(|(_, lane)| *lane);
-        let house = self.lines.get(&Lane::House);
+        let tenant = self.ring.first_key_value().map(|(_, tenant)| *tenant);
+        let house = self.lines.get(&None);
         let house_waits = house.is_some_and(|line| line.waiting() > 0);
         if house_waits && !(self.house_was_last && tenant.is_some()) {
-            return Some(Lane::House);
+            return Some(None);
         }
         tenant
     }
 
-    /// Puts a lane that was served its quantum at the end of the ring.
-    fn pass_on(&mut self, lane: Lane) {
-        let Some(line) = self.lines.get_mut(&lane) else {
+    /// Puts a tenant that has had its turn at the end of the ring.
+    fn pass_on(&mut self, tenant: Option<TenantId>) {
+        let Some(line) = self.lines.get_mut(&tenant) else {
             return;
         };
-        if line.served() >= self.bounds.quantum && self.ring.len() > 1 {
-            self.number += 1;
-            if let Some(before) = line.stand(self.number) {
-                self.ring.remove(&before);
-                self.ring.insert(self.number, lane);
+        if !line.has_had_its_turn() {
+            return;
+        }
+        match line.turn() {
+            Some(turn) if self.ring.len() > 1 => {
+                self.number += 1;
+                line.stand(self.number);
+                self.ring.remove(&turn);
+                self.ring.insert(self.number, tenant);
             }
+            Some(_) => {}
+            None => line.end_turn(),
         }
     }
 
-    /// Changes a lane's line, and what follows from it.
-    fn change<T>(&mut self, lane: Lane, change: impl FnOnce(&mut Line<W>) -> T) -> T {
-        let most = self.most_of(lane);
-        let line = self.lines.entry(lane).or_default();
-        let before = line.demand(most);
+    /// Changes a line, and what follows from it.
+    fn change<T>(&mut self, tenant: Option<TenantId>, change: impl FnOnce(&mut Line<W>) -> T) -> T {
+        let line = self.lines.entry(tenant).or_default();
+        let (before, place_before) = (line.demand(), line.place_in_round());
         let changed = change(line);
-        let after = line.demand(most);
+        let after = line.demand();
         self.demand = (self.demand + after).saturating_sub(before);
         match (line.turn(), after) {
             (Some(turn), 0) => {
                 self.ring.remove(&turn);
                 line.step_aside();
             }
-            (None, 1..) if lane != Lane::House => {
+            (None, 1..) if tenant.is_some() => {
                 self.number += 1;
-                line.stand(self.number);
-                self.ring.insert(self.number, lane);
+                self.ring.insert(line.stand_up(self.number), tenant);
             }
             _ => {}
         }
+        self.round = (self.round + line.place_in_round()).saturating_sub(place_before);
         if line.is_unused() {
-            self.lines.remove(&lane);
+            self.lines.remove(&tenant);
             if self.lines.len() < self.lines.capacity() / 8 {
                 self.lines.shrink_to(self.lines.len() * 2 + 64);
             }

@@ -1,6 +1,11 @@
-//! What is looked after from time to time: connections that are due, and the least that are open.
+//! What is looked after from time to time: connections that are due, the least that are open, and
+//! what the log is told.
 
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{
+    pin::pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use futures_util::future::select;
 use tokio::time::sleep;
@@ -23,10 +28,37 @@ pub(super) fn start(stock: &Arc<Stock>) {
             while let Some(stock) = stock_of_others.upgrade() {
                 stock.close_due();
                 stock.open_least();
+                report(&stock);
                 drop(stock);
                 sleep(period).await;
             }
         };
         select(pin!(rounds), pin!(closed)).await;
     });
+}
+
+/// Says how busy the pool is, and with whom, if somebody waits or had to wait since the last round.
+fn report(stock: &Stock) {
+    let waits = stock.tally.take_waits();
+    let level = stock.queue().level(Instant::now());
+    if waits.callers == 0 && level.waiting == 0 {
+        return;
+    }
+    tracing::debug!(
+        size = level.open,
+        in_use = level.in_use(),
+        waiting = level.waiting,
+        waited = waits.callers,
+        longest_wait = ?waits.longest.max(level.longest_wait()),
+        "connections were waited for"
+    );
+    for (tenant, load) in level.busiest() {
+        tracing::debug!(
+            tenant.id = %tenant,
+            in_use = load.held,
+            waiting = load.waiting,
+            longest_wait = ?load.longest_wait,
+            "a tenant uses connections"
+        );
+    }
 }

@@ -1,10 +1,10 @@
 //! Connections that are open, and what moves them between callers.
 
 use std::{
-    fmt,
+    fmt, iter,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -22,6 +22,7 @@ use super::{
     queue::{Grant, Lane, Queue, Ticket},
     returning::Returning,
     settings::{Settings, count},
+    tally::Tally,
     upkeep::{Upkeep, Wear},
 };
 use crate::session::Named;
@@ -69,16 +70,6 @@ pub(super) enum Turn {
 
 type Waiter = oneshot::Sender<Turn>;
 
-/// Statements in autocommit.
-#[derive(Default)]
-pub(super) struct Counts {
-    /// Those whose session named their tenant already.
-    pub(super) pinned: AtomicU64,
-    /// Those whose session had to be named.
-    pub(super) switched: AtomicU64,
-    pub(super) statements: AtomicU64,
-}
-
 /// The connections of a pool.
 pub(super) struct Stock {
     queue: Mutex<Queue<Live, Waiter>>,
@@ -90,7 +81,7 @@ pub(super) struct Stock {
     /// Whether the server has said that it has no connection to spare.
     server_is_full: AtomicBool,
     lent: AtomicUsize,
-    pub(super) counts: Counts,
+    pub(super) tally: Tally,
     closing: watch::Sender<bool>,
     one_is_gone: Notify,
 }
@@ -103,7 +94,7 @@ impl Stock {
         home: Handle,
     ) -> Arc<Self> {
         Arc::new(Self {
-            queue: Mutex::new(Queue::new(settings.bounds())),
+            queue: Mutex::new(Queue::new(count(settings.most))),
             options,
             settings,
             upkeep,
@@ -111,7 +102,7 @@ impl Stock {
             home_has_ended: AtomicBool::new(false),
             server_is_full: AtomicBool::new(false),
             lent: AtomicUsize::new(0),
-            counts: Counts::default(),
+            tally: Tally::default(),
             closing: watch::Sender::new(false),
             one_is_gone: Notify::new(),
         })
@@ -126,7 +117,8 @@ impl Stock {
         wanted: Option<Named>,
     ) -> Result<Lent, sqlx::Error> {
         loop {
-            let mut waiting = {
+            let since = Instant::now();
+            let (mut waiting, grants) = {
                 let mut queue = self.queue();
                 if queue.is_closed() {
                     return Err(sqlx::Error::PoolClosed);
@@ -134,6 +126,7 @@ impl Stock {
                 if let Some(live) = queue.take(lane, |live| live.names == wanted) {
                     drop(queue);
                     if live.anchor.holds() {
+                        self.open_ahead();
                         return Ok(Lent::new(Arc::clone(self), lane, live));
                     }
                     drop(live);
@@ -141,17 +134,27 @@ impl Stock {
                     continue;
                 }
                 let (sender, turn) = oneshot::channel();
-                Waiting {
+                let waiting = Waiting {
                     stock: self,
-                    ticket: Some(queue.wait(lane, sender)),
+                    ticket: Some(queue.wait(lane, sender, since)),
                     turn,
-                }
+                };
+                (
+                    waiting,
+                    iter::from_fn(|| queue.settle()).collect::<Vec<_>>(),
+                )
             };
-            self.open_more();
+            for grant in grants {
+                self.hand_out(Some(grant));
+            }
+            self.open_ahead();
             let turn = (&mut waiting.turn).await;
             waiting.ticket = None;
             match turn {
-                Ok(Turn::Lent(lent)) => return Ok(lent),
+                Ok(Turn::Lent(lent)) => {
+                    self.tally.waited(since.elapsed());
+                    return Ok(lent);
+                }
                 Ok(Turn::Failed(error)) => return Err(error),
                 Ok(Turn::Again) => tokio::task::yield_now().await,
                 Err(_) => return Err(sqlx::Error::PoolClosed),
@@ -161,21 +164,22 @@ impl Stock {
 
     /// Takes back a connection that is as good as new.
     pub(super) fn put_back(self: &Arc<Self>, lane: Lane, mut live: Live) {
-        live.idle_since = Instant::now();
+        let now = Instant::now();
+        live.idle_since = now;
         let mut queue = self.queue();
         if queue.is_closed() || !live.anchor.holds() {
             drop(queue);
             drop(live);
             return self.lost(Some(lane));
         }
-        let grant = queue.back(lane, live);
+        let grant = queue.back(lane, live, now);
         drop(queue);
         self.hand_out(grant);
     }
 
     /// Notes that a connection is closed, which was lent to a lane or to nobody.
     pub(super) fn lost(self: &Arc<Self>, lane: Option<Lane>) {
-        let grant = self.queue().gone(lane);
+        let grant = self.queue().gone(lane, Instant::now());
         self.hand_out(grant);
         self.open_more();
         self.one_is_gone.notify_waiters();
@@ -215,7 +219,7 @@ impl Stock {
         let waiters: Vec<Waiter> = {
             let mut queue = self.queue();
             queue.not_opened();
-            std::iter::from_fn(|| queue.refuse()).collect()
+            iter::from_fn(|| queue.refuse()).collect()
         };
         for waiter in waiters {
             let _ = waiter.send(Turn::Again);
@@ -225,7 +229,22 @@ impl Stock {
 
     /// Opens connections for those who wait.
     fn open_more(self: &Arc<Self>) {
-        while self.queue().take_right() {
+        self.open_beyond(0);
+    }
+
+    /// Opens connections for those who wait, and ahead of those who may come: only when somebody has
+    /// come, so that a database that is out of reach is not tried without end.
+    fn open_ahead(self: &Arc<Self>) {
+        let is_full = self.server_is_full.load(Ordering::Relaxed);
+        self.open_beyond(if is_full {
+            0
+        } else {
+            count(self.settings.ahead)
+        });
+    }
+
+    fn open_beyond(self: &Arc<Self>, ahead: usize) {
+        while self.queue().take_right(ahead) {
             Opening::start(self);
         }
     }

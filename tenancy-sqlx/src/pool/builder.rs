@@ -5,7 +5,10 @@ use std::{fmt, time::Duration};
 use sqlx::{ConnectOptions as _, postgres::PgConnectOptions};
 use tenancy_core::Tenancy;
 
-use super::{Inner, Sessions, TenantPool};
+use super::{
+    Inner, Sessions, TenantPool,
+    share::{Share, Shares},
+};
 use crate::{
     StartError,
     connections::{Connections, Settings},
@@ -19,6 +22,7 @@ use crate::{
 #[must_use]
 pub struct TenantPoolOptions {
     pool: Settings,
+    shares: Shares,
     timeouts: Timeouts,
     strict: bool,
     check_at_commit: bool,
@@ -38,6 +42,7 @@ impl TenantPoolOptions {
     pub fn new() -> Self {
         Self {
             pool: Settings::new(10),
+            shares: Shares::new(),
             timeouts: Timeouts::default(),
             strict: false,
             check_at_commit: false,
@@ -59,10 +64,28 @@ impl TenantPoolOptions {
         self
     }
 
+    /// How many connections are opened before anybody waits for them, each time that one is lent:
+    /// a burst then finds so many idle. Default: 0.
+    ///
+    /// Never more than [`max_connections`](Self::max_connections) altogether, and none while the server
+    /// says that it has none to spare. Those that nobody comes to use are closed after the
+    /// [idle timeout](Self::idle_timeout).
+    pub fn open_ahead(mut self, connections: u32) -> Self {
+        self.pool.ahead = connections;
+        self
+    }
+
     /// The most connections that one tenant uses at a time, so that the others always find some.
-    /// Default: no limit but that of the pool.
+    /// Default: all but one of a pool of four or more, and all of a smaller one.
+    ///
+    /// So whatever a tenant does with its transactions, and be it nothing, another tenant's statement
+    /// is served. That costs a tenant that is alone one connection; give
+    /// [`max_connections`](Self::max_connections) here too to let it use them all. Several tenants
+    /// together may hold all connections, until
+    /// [`idle_in_transaction_timeout`](Self::idle_in_transaction_timeout) ends what does nothing: the
+    /// fewer each may hold, the more of them it takes.
     pub fn max_connections_per_tenant(mut self, most: u32) -> Self {
-        self.pool.per_tenant = Some(most);
+        self.shares.per_tenant = Some(most);
         self
     }
 
@@ -70,7 +93,26 @@ impl TenantPoolOptions {
     ///
     /// A shorter turn has other tenants wait less.
     pub fn turn_length(mut self, callers: u32) -> Self {
-        self.pool.quantum = callers;
+        self.shares.turn_length = callers;
+        self
+    }
+
+    /// What a tenant may have whose record names this [plan](tenancy_core::Tenant::plan). Tenants of
+    /// other plans and of none have what [`Share::new`] says.
+    ///
+    /// A change of plan holds from the next connection on that is asked for with a context of the
+    /// new plan.
+    ///
+    /// ```
+    /// use tenancy_sqlx::{Share, TenantPoolOptions};
+    ///
+    /// let options = TenantPoolOptions::new()
+    ///     .max_connections(20)
+    ///     .plan_share("free", Share::new().max_connections(2))
+    ///     .plan_share("enterprise", Share::new().weight(4).max_connections(15));
+    /// ```
+    pub fn plan_share(mut self, plan: impl Into<String>, share: Share) -> Self {
+        self.shares.plans.push((plan.into(), share));
         self
     }
 
@@ -222,6 +264,7 @@ impl TenantPoolOptions {
     ) -> Result<TenantPool, StartError> {
         self.pool.check()?;
         self.sessions.check(self.reset_session)?;
+        let allowances = self.shares.compiled(self.pool.most)?;
         let options = options.disable_statement_logging();
         let mut route = Route::find(options, self.pool.patience).await?;
         if let Some(role) = &self.assumed_role {
@@ -256,6 +299,7 @@ impl TenantPoolOptions {
             pool,
             watch,
             engine: tenancy.clone(),
+            allowances,
             timeouts: self.timeouts,
             strict: self.strict,
             check_at_commit: self.check_at_commit,
@@ -268,6 +312,7 @@ impl fmt::Debug for TenantPoolOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TenantPoolOptions")
             .field("pool", &self.pool)
+            .field("shares", &self.shares)
             .field("timeouts", &self.timeouts)
             .field("strict", &self.strict)
             .field("check_at_commit", &self.check_at_commit)

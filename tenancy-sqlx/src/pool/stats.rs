@@ -1,11 +1,10 @@
 //! How busy a pool is, and with whom.
 
+use std::time::Duration;
+
 use tenancy_core::TenantId;
 
-use crate::connections::{Connections, Lane};
-
-/// How many tenants are named.
-const BUSIEST: usize = 5;
+use crate::connections::{Connections, Load};
 
 /// How busy a pool is: see [`TenantPool::stats`](crate::TenantPool::stats).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +22,13 @@ pub struct PoolStats {
     pub pinned: u64,
     /// Statements in autocommit whose session had to be named first.
     pub switched: u64,
+    /// How long the one of them has waited who has waited longest; zero if nobody waits.
+    pub longest_wait: Duration,
+    /// How often a caller was lent a connection since the pool was made.
+    pub acquired: u64,
+    /// How often a caller has waited in vain for the whole
+    /// [acquire timeout](crate::TenantPoolOptions::acquire_timeout) since the pool was made.
+    pub timed_out: u64,
     /// The tenants with the most connections and waiters, the busiest first; five at most.
     pub busiest: Vec<TenantLoad>,
 }
@@ -37,33 +43,37 @@ pub struct TenantLoad {
     pub in_use: usize,
     /// Callers who wait on the tenant's behalf.
     pub waiting: usize,
+    /// How long the first of them has waited; zero if nobody waits.
+    pub longest_wait: Duration,
+}
+
+impl TenantLoad {
+    fn of((tenant, load): (TenantId, Load)) -> Self {
+        Self {
+            tenant,
+            in_use: load.held,
+            waiting: load.waiting,
+            longest_wait: load.longest_wait,
+        }
+    }
 }
 
 impl PoolStats {
     pub(super) fn of(pool: &Connections) -> Self {
         let level = pool.level();
         let (pinned, switched) = pool.statements();
-        let tenants = level.loads.into_iter().filter_map(|load| match load.0 {
-            Lane::House => None,
-            Lane::Tenant(tenant) => Some(TenantLoad {
-                tenant,
-                in_use: load.1,
-                waiting: load.2,
-            }),
-        });
-        let mut busiest: Vec<_> = tenants.collect();
-        busiest.sort_unstable_by_key(|load| {
-            std::cmp::Reverse((load.in_use + load.waiting, load.tenant))
-        });
-        busiest.truncate(BUSIEST);
+        let (acquired, timed_out) = pool.totals();
         Self {
             size: level.open,
             idle: level.idle,
-            in_use: level.open.saturating_sub(level.idle + level.opening),
+            in_use: level.in_use(),
             waiting: level.waiting,
+            longest_wait: level.longest_wait(),
+            acquired,
+            timed_out,
             pinned,
             switched,
-            busiest,
+            busiest: level.busiest().map(TenantLoad::of).collect(),
         }
     }
 }

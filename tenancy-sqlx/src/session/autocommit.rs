@@ -107,8 +107,11 @@ pub(crate) struct Autocommit {
 
 impl Autocommit {
     /// Takes a connection, one that names the tenant if one is idle, and names the tenant in it.
-    pub(crate) async fn take(pool: &Connections, naming: Naming<'_>) -> Result<Self, Error> {
-        let lane = Lane::Tenant(naming.named.scope.tenant);
+    pub(crate) async fn take(
+        pool: &Connections,
+        lane: Lane,
+        naming: Naming<'_>,
+    ) -> Result<Self, Error> {
         let wanted = naming.pins.then_some(naming.named);
         let lent = started(pool, lane, wanted, &Start::Name(naming)).await?;
         let was_pinned = lent.is_untouched();

@@ -121,7 +121,7 @@ async fn one_task(
             Some(Ok(())) => tally.completed.fetch_add(1, Ordering::Relaxed),
             Some(Err(error)) => {
                 // Waiting too long for a connection is the one thing that may go wrong here.
-                if error.kind() != ErrorKind::Unavailable {
+                if !matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Busy) {
                     tally.fault(error.to_string());
                 }
                 0

@@ -99,10 +99,9 @@ async fn a_thousand_impatient_callers_lose_no_connection() -> anyhow::Result<()>
         let stats = pool.stats();
         assert_eq!((stats.waiting, stats.busiest.len()), (0, 0), "{stats:?}");
 
-        let context = notes.context(&notes.acme);
         let mut lent = Vec::new();
-        for _ in 0..3 {
-            lent.push(pool.begin(&context).await?);
+        for tenant in [&notes.acme, &notes.globex, &notes.acme] {
+            lent.push(pool.begin(&notes.context(tenant)).await?);
         }
         Ok(())
     })

@@ -1,6 +1,6 @@
 //! Options that no pool can keep to.
 
-use tenancy_sqlx::{StartErrorKind, TenantPoolOptions};
+use tenancy_sqlx::{Share, StartErrorKind, TenantPoolOptions};
 use tenancy_tests::notes::on_every_server;
 
 #[tokio::test]
@@ -18,6 +18,21 @@ async fn options_that_leave_a_tenant_no_connection_are_refused() -> anyhow::Resu
             (
                 options().max_connections_per_tenant(5),
                 "max_connections_per_tenant",
+            ),
+            (options().plan_share("pro", Share::new().weight(0)), "`pro`"),
+            (
+                options().plan_share("pro", Share::new().max_connections(0)),
+                "plan `pro`",
+            ),
+            (
+                options().plan_share("pro", Share::new().max_connections(5)),
+                "plan `pro`",
+            ),
+            (
+                options()
+                    .plan_share("pro", Share::new())
+                    .plan_share("pro", Share::new().weight(2)),
+                "two shares",
             ),
         ] {
             let refused = options

@@ -39,8 +39,8 @@ async fn a_pool_outlives_the_runtime_that_made_it() -> anyhow::Result<()> {
                 serves(notes, &pool).await?;
             }
             // Also with more connections than that runtime had opened.
-            let context = notes.context(&notes.globex);
-            let (one, other) = tokio::join!(pool.begin(&context), pool.begin(&context));
+            let (acme, globex) = (notes.context(&notes.acme), notes.context(&notes.globex));
+            let (one, other) = tokio::join!(pool.begin(&acme), pool.begin(&globex));
             one?.commit().await?;
             other?.commit().await?;
             pool.close().await;

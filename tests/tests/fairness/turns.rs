@@ -1,89 +1,16 @@
 //! Turns go round by tenant.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use tenancy_sqlx::TenantPoolOptions;
+use tenancy_tests::notes::on_every_server;
 
-use anyhow::Context as _;
-use sqlx::Executor as _;
-use tenancy_core::TenantContext;
-use tenancy_sqlx::{TenantPool, TenantPoolOptions};
-use tenancy_tests::notes::{Notes, on_every_server};
-use tokio::{sync::Semaphore, task::JoinSet};
-
-use crate::wait::{until, until_waiting};
-
-/// Callers who hold what they were given until they are let go, one by one.
-struct Crowd {
-    pool: TenantPool,
-    served: Arc<Mutex<Vec<&'static str>>>,
-    let_go: Arc<Semaphore>,
-    callers: JoinSet<Result<(), tenancy_sqlx::Error>>,
-}
-
-impl Crowd {
-    async fn of(notes: &Notes, options: TenantPoolOptions) -> anyhow::Result<Self> {
-        Ok(Self {
-            pool: notes.pool(options).await?,
-            served: Arc::default(),
-            let_go: Arc::new(Semaphore::new(0)),
-            callers: JoinSet::new(),
-        })
-    }
-
-    fn comes(&mut self, name: &'static str, context: TenantContext) {
-        let (pool, served) = (self.pool.clone(), Arc::clone(&self.served));
-        let let_go = Arc::clone(&self.let_go);
-        self.callers.spawn(async move {
-            let mut tx = pool.begin(&context).await?;
-            tx.execute("SELECT count(*) FROM notes").await?;
-            note(&served, name);
-            if let Ok(permit) = let_go.acquire().await {
-                permit.forget();
-            }
-            tx.commit().await
-        });
-    }
-
-    fn served(&self) -> Vec<&'static str> {
-        let served = self.served.lock();
-        served.unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    async fn until_served(&self, callers: usize) -> anyhow::Result<()> {
-        until(&self.pool, |_| self.served().len() == callers).await
-    }
-
-    /// Lets one go, and says who is served for that.
-    async fn next(&self) -> anyhow::Result<&'static str> {
-        let before = self.served().len();
-        self.let_go.add_permits(1);
-        self.until_served(before + 1).await?;
-        let served = self.served();
-        served.get(before).copied().context("nobody was served")
-    }
-
-    /// Lets all go, who have then all been served.
-    async fn ends(mut self) -> anyhow::Result<()> {
-        self.let_go.add_permits(1_000);
-        while let Some(ended) = self.callers.join_next().await {
-            ended??;
-        }
-        until(&self.pool, |stats| stats.in_use == 0).await?;
-        let stats = self.pool.stats();
-        assert_eq!((stats.waiting, stats.busiest.len()), (0, 0), "{stats:?}");
-        Ok(())
-    }
-}
-
-fn note(served: &Mutex<Vec<&'static str>>, name: &'static str) {
-    let mut served = served.lock().unwrap_or_else(PoisonError::into_inner);
-    served.push(name);
-}
+use crate::{crowd::Crowd, wait::until_waiting};
 
 /// D28.
 #[tokio::test]
 async fn a_single_statement_waits_for_one_turn_of_a_hundred_callers() -> anyhow::Result<()> {
     on_every_server(async |notes| {
-        let mut crowd = Crowd::of(notes, TenantPoolOptions::new().max_connections(5)).await?;
+        let options = TenantPoolOptions::new().max_connections(5);
+        let mut crowd = Crowd::of(notes, options.max_connections_per_tenant(5)).await?;
         for _ in 0..100 {
             crowd.comes("acme", notes.context(&notes.acme));
         }
@@ -104,7 +31,7 @@ async fn a_single_statement_waits_for_one_turn_of_a_hundred_callers() -> anyhow:
 
         // Five connections come back, and four of them are a turn.
         for _ in 0..5 {
-            crowd.let_go.add_permits(1);
+            crowd.lets_one_go();
         }
         assert_eq!(single.await??, 5);
         assert!(crowd.served().len() <= 5 + 4 + 1, "{:?}", crowd.served());
@@ -153,7 +80,7 @@ async fn a_readiness_check_does_not_queue_behind_tenants() -> anyhow::Result<()>
         let checking = tokio::spawn(async move { pool.ready().await });
         until_waiting(&crowd.pool, 20).await?;
 
-        crowd.let_go.add_permits(1);
+        crowd.lets_one_go();
         checking.await??;
         assert!(crowd.served().len() <= 2, "{:?}", crowd.served());
         crowd.ends().await

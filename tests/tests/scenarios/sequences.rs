@@ -1,6 +1,7 @@
 //! What takes more than one request: suspension, interleaved tenants, a database that goes away,
 //! a server that is asked to stop, and issuers whose keys change.
 
+mod busy;
 mod issuers;
 mod key_server;
 

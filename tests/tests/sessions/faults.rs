@@ -17,6 +17,7 @@ async fn four_idle(notes: &Notes) -> anyhow::Result<(DelayProxy, TenantPool)> {
     let proxy = DelayProxy::for_options(&notes.app_options(), Duration::ZERO)?;
     let options = TenantPoolOptions::new()
         .max_connections(4)
+        .max_connections_per_tenant(4)
         .acquire_timeout(PATIENCE);
     let pool = notes.pool_through(&proxy, options).await?;
     open_all(notes, &pool).await?;
@@ -41,11 +42,15 @@ async fn open_all(notes: &Notes, pool: &TenantPool) -> anyhow::Result<()> {
 
 /// Beginning says that the database is out of reach, in time.
 async fn is_unavailable(notes: &Notes, pool: &TenantPool) -> anyhow::Result<()> {
+    fails(notes, pool, ErrorKind::Unavailable).await
+}
+
+async fn fails(notes: &Notes, pool: &TenantPool, kind: ErrorKind) -> anyhow::Result<()> {
     let began = Instant::now();
     let Err(error) = pool.begin(&notes.context(&notes.acme)).await else {
         anyhow::bail!("it began");
     };
-    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+    assert_eq!(error.kind(), kind, "{error}");
     assert_eq!(error.refusal().kind(), RefusalKind::Unavailable);
     assert!(began.elapsed() < PATIENCE + Duration::from_secs(2));
     Ok(())
@@ -111,14 +116,14 @@ async fn a_network_that_swallows_packets_is_unavailable_and_comes_back() -> anyh
 }
 
 #[tokio::test]
-async fn a_server_without_connections_to_spare_is_unavailable() -> anyhow::Result<()> {
+async fn a_server_without_connections_to_spare_is_busy() -> anyhow::Result<()> {
     on_every_server(async |notes| {
         let (proxy, pool) = four_idle(notes).await?;
         let name = notes.database.name();
         let limit = |most: i32| format!("ALTER DATABASE {name} CONNECTION LIMIT {most}");
         notes.as_admin(&limit(0)).await?;
         proxy.cut();
-        is_unavailable(notes, &pool).await?;
+        fails(notes, &pool, ErrorKind::Busy).await?;
 
         notes.as_admin(&limit(-1)).await?;
         comes_back(async || pool.ready().await).await?;
@@ -144,14 +149,14 @@ async fn a_connection_lost_inside_a_transaction_is_unavailable() -> anyhow::Resu
 }
 
 #[tokio::test]
-async fn a_pool_whose_connections_are_all_lent_is_unavailable() -> anyhow::Result<()> {
+async fn a_pool_whose_connections_are_all_lent_is_busy() -> anyhow::Result<()> {
     on_every_server(async |notes| {
         let options = TenantPoolOptions::new()
             .max_connections(1)
             .acquire_timeout(PATIENCE);
         let pool = notes.pool(options).await?;
         let lent = pool.begin(&notes.context(&notes.globex)).await?;
-        is_unavailable(notes, &pool).await?;
+        fails(notes, &pool, ErrorKind::Busy).await?;
 
         drop(lent);
         pool.begin(&notes.context(&notes.acme))

@@ -181,7 +181,11 @@ async fn a_closure_that_is_retried_never_fails() -> anyhow::Result<()> {
 async fn a_closure_is_retried_on_the_connection_that_has_forgotten() -> anyhow::Result<()> {
     on_every_server(async |notes| {
         let pool = notes
-            .pool(TenantPoolOptions::new().max_connections(8))
+            .pool(
+                TenantPoolOptions::new()
+                    .max_connections(8)
+                    .max_connections_per_tenant(8),
+            )
             .await?;
         let db = pool.tenant(&notes.context(&notes.acme))?;
         let mut open = Vec::new();
