@@ -225,6 +225,11 @@ pub(crate) fn is_failed_transaction(error: &sqlx::Error) -> bool {
     has_code(error, FAILED_TRANSACTION)
 }
 
+/// Whether a statement was stopped because it took too long.
+pub(crate) fn is_timed_out(error: &sqlx::Error) -> bool {
+    has_code(error, "57014")
+}
+
 /// Whether a statement was refused because there is no transaction any more.
 pub(crate) fn is_no_transaction(error: &sqlx::Error) -> bool {
     has_code(error, "25P01")

@@ -4,13 +4,13 @@ use async_stream::try_stream;
 use futures_core::{future::BoxFuture, stream::BoxStream};
 use futures_util::TryStreamExt as _;
 use sqlx::{
-    Connection as _, Either, Error, Execute, Executor, Postgres, SqlStr,
+    Either, Error, Execute, Executor, Postgres, SqlStr,
     error::BoxDynError,
     postgres::{PgArguments, PgQueryResult, PgRow, PgStatement, PgTypeInfo},
 };
 use sqlx_core::describe::Describe;
 
-use crate::{TenantDb, TenantReader, TenantTx, TxOptions, error::is_stale_plan, session::Switched};
+use crate::{TenantDb, TenantReader, TenantTx, TxOptions, alone::Alone, error::is_stale_plan};
 
 /// Implements [`Executor`] for a reference to something that begins a transaction and ends it.
 ///
@@ -33,25 +33,29 @@ macro_rules! executor {
                 Box::pin(try_stream! {
                     let statement = statement?;
                     let mut is_done = false;
-                    if let Some(mut switched) = $alone(self, &statement).await? {
-                        let mut rows = (&mut *switched).fetch_many(statement.clone());
+                    if let Some(mut alone) = $alone(self, &statement).await? {
+                        let runs_again = alone.runs_again();
+                        let mut has_begun = false;
+                        let mut rows = (&mut *alone).fetch_many(statement.clone());
                         loop {
                             match rows.try_next().await {
-                                Ok(Some(row)) => yield row,
+                                Ok(Some(row)) => {
+                                    has_begun = true;
+                                    yield row;
+                                }
                                 Ok(None) => {
                                     is_done = true;
                                     break;
                                 }
-                                // It is prepared anew, and runs in a transaction.
-                                Err(error) if is_stale_plan(&error) => break,
+                                Err(error) if !has_begun && runs_again.after(&error) => break,
                                 Err(error) => Err(error)?,
                             }
                         }
                         drop(rows);
                         if is_done {
-                            switched.settle();
+                            alone.settle();
                         } else {
-                            switched.clear_cached_statements().await?;
+                            alone.give_up().await?;
                         }
                     }
                     if is_done {
@@ -96,15 +100,14 @@ macro_rules! executor {
                 let statement = Statement::of(query);
                 Box::pin(async move {
                     let statement = statement?;
-                    if let Some(mut switched) = $alone(self, &statement).await? {
-                        match (&mut *switched).fetch_optional(statement.clone()).await {
-                            // It is prepared anew, and runs in a transaction.
-                            Err(error) if is_stale_plan(&error) => {
-                                switched.clear_cached_statements().await?;
+                    if let Some(mut alone) = $alone(self, &statement).await? {
+                        match (&mut *alone).fetch_optional(statement.clone()).await {
+                            Err(error) if alone.runs_again().after(&error) => {
+                                alone.give_up().await?;
                             }
                             fetched => {
                                 let row = fetched?;
-                                switched.settle();
+                                alone.settle();
                                 return Ok(row);
                             }
                         }
@@ -153,18 +156,21 @@ executor!(TenantDb, never_alone, begin_write, write_again, commit);
 executor!(TenantReader, read_alone, begin_read, read_again, give_back);
 
 /// A statement that may write is committed when its caller has its answer, and not before.
-async fn never_alone(_db: &TenantDb, _statement: &Statement) -> Result<Option<Switched>, Error> {
+async fn never_alone(_db: &TenantDb, _statement: &Statement) -> Result<Option<Alone>, Error> {
     Ok(None)
 }
 
-/// Where a plain read runs without a transaction.
-async fn read_alone(
-    reader: &TenantReader,
-    statement: &Statement,
-) -> Result<Option<Switched>, Error> {
+/// On a replica, or where a plain read runs without a transaction.
+async fn read_alone(reader: &TenantReader, statement: &Statement) -> Result<Option<Alone>, Error> {
     let db = reader.db();
+    if !reader.is_of_primary()
+        && let Some(open) = db.pool().read_on_replica(db.context()).await?
+    {
+        return Ok(Some(Alone::Replica(open)));
+    }
     let sql = statement.sql.as_str();
-    Ok(db.pool().switched(db.context(), sql).await?)
+    let switched = db.pool().switched(db.context(), sql).await?;
+    Ok(switched.map(Alone::Switched))
 }
 
 async fn begin_write(db: &TenantDb) -> Result<TenantTx, Error> {
@@ -180,12 +186,16 @@ async fn commit(tx: TenantTx) -> Result<(), Error> {
 }
 
 async fn begin_read(reader: &TenantReader) -> Result<TenantTx, Error> {
-    Ok(reader.db().read().await?)
+    Ok(reader.db().begin_with(reading()).await?)
 }
 
 async fn read_again(reader: &TenantReader, tx: TenantTx) -> Result<TenantTx, Error> {
-    let options = TxOptions::new().read_only();
-    Ok(reader.db().pool().begin_again(tx, &options).await?)
+    Ok(reader.db().pool().begin_again(tx, &reading()).await?)
+}
+
+/// Replicas have had their turn.
+fn reading() -> TxOptions {
+    TxOptions::new().read_only().primary()
 }
 
 /// Nothing was written: the rollback goes out with the pool's own round trip.

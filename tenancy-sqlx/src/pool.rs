@@ -15,8 +15,9 @@ use tenancy_core::{Tenancy, TenantContext};
 use crate::{
     Error, ErrorKind, Retryable, TenantDb, TenantTx,
     connections::{Connections, Lane},
-    options::{Timeouts, TxOptions},
+    options::{Isolation, Timeouts, TxOptions},
     plain::is_plain_read,
+    replicas::{Replicas, WriteMark},
     schema::Finding,
     self_check::Watch,
     session::{self, Open, Scope, Switched},
@@ -86,6 +87,7 @@ pub(crate) struct Inner {
     pub(crate) check_at_commit: bool,
     /// Whether plain reads run without a transaction.
     pub(crate) switches: bool,
+    pub(crate) replicas: Option<Arc<Replicas>>,
 }
 
 impl TenantPool {
@@ -142,20 +144,55 @@ impl TenantPool {
         options: TxOptions,
     ) -> Result<TenantTx, Error> {
         self.check_engine(context)?;
+        if let Some(open) = self.begin_on_replica(context, &options).await {
+            return self.begun(context, &options, Ok(open));
+        }
         let batch = self.begin_batch(context, &options);
         let lane = Lane::Tenant(context.tenant_id());
         let begun = session::begin_for(&self.inner.pool, lane, batch).await;
         self.begun(context, &options, begun)
     }
 
+    /// A transaction on a replica for one statement of a reader's, if one may be read.
+    pub(crate) async fn read_on_replica(
+        &self,
+        context: &TenantContext,
+    ) -> Result<Option<Open>, Error> {
+        self.check_engine(context)?;
+        let options = TxOptions::new().read_only();
+        Ok(self.begin_on_replica(context, &options).await)
+    }
+
+    /// Not for a serializable transaction, which no standby runs, nor for a strict one: what a standby
+    /// says of a tenant may be out of date.
+    async fn begin_on_replica(&self, context: &TenantContext, options: &TxOptions) -> Option<Open> {
+        let replicas = self.inner.replicas.as_ref()?;
+        let may = options.read_only
+            && !options.primary
+            && !self.is_strict(options)
+            && options.isolation != Isolation::Serializable;
+        if !may {
+            return None;
+        }
+        let batch = self.begin_batch(context, options);
+        replicas.begin(context.tenant_id(), batch).await
+    }
+
     /// Rolls back a transaction that met a stale plan, and begins another on its connection, which
     /// prepares its statements anew.
+    ///
+    /// The connection is of the primary, unless the transaction may run on a replica; then another is
+    /// taken, of the primary.
     pub(crate) async fn begin_again(
         &self,
         tx: TenantTx,
         options: &TxOptions,
     ) -> Result<TenantTx, Error> {
         let context = tx.context().clone();
+        if self.inner.replicas.is_some() && options.read_only && !options.primary {
+            drop(tx);
+            return self.begin_with(&context, options.clone().primary()).await;
+        }
         let ahead = self.inner.pool.before_begin();
         let batch = format!("{ahead}{}", self.begin_batch(&context, options));
         let limit = self.inner.pool.patience();
@@ -181,8 +218,12 @@ impl TenantPool {
     }
 
     fn begin_batch(&self, context: &TenantContext, options: &TxOptions) -> String {
-        let strict = options.strict.unwrap_or(self.inner.strict);
-        scope(context).begin_batch(strict.then_some(context), options, &self.inner.timeouts)
+        let strict = self.is_strict(options).then_some(context);
+        scope(context).begin_batch(strict, options, &self.inner.timeouts)
+    }
+
+    fn is_strict(&self, options: &TxOptions) -> bool {
+        options.strict.unwrap_or(self.inner.strict)
     }
 
     fn begun(
@@ -198,8 +239,13 @@ impl TenantPool {
             // The next request of this tenant asks the directory instead of the caches.
             self.inner.engine.invalidate(scope.tenant);
         }
+        let open = begun?;
         let check = self.inner.check_at_commit && !options.read_only;
-        Ok(TenantTx::new(begun?, context.clone(), scope, check))
+        let replicas = self.inner.replicas.as_ref();
+        let writing = replicas
+            .filter(|_| !options.read_only)
+            .map(|replicas| replicas.writing(scope.tenant));
+        Ok(TenantTx::new(open, context.clone(), scope, check, writing))
     }
 
     /// Runs a closure in a transaction, and commits if it returns `Ok`.
@@ -240,11 +286,12 @@ impl TenantPool {
         E: From<Error> + Retryable,
     {
         let mut retries = policy.start();
+        let mut options = policy.options.clone();
         let mut stale = None;
         loop {
             let mut tx = match stale.take() {
-                Some(tx) => self.begin_again(tx, &policy.options).await?,
-                None => self.begin_with(context, policy.options.clone()).await?,
+                Some(tx) => self.begin_again(tx, &options).await?,
+                None => self.begin_with(context, options.clone()).await?,
             };
             let outcome = match work(&mut tx).await {
                 Ok(value) => match tx.commit().await {
@@ -267,6 +314,8 @@ impl TenantPool {
             if !again {
                 return Err(outcome);
             }
+            // A replica that interrupts a read once, to go on replaying, may do so again.
+            options = options.primary();
         }
     }
 
@@ -330,11 +379,48 @@ impl TenantPool {
     /// ```
     #[must_use]
     pub fn stats(&self) -> PoolStats {
-        PoolStats::of(&self.inner.pool)
+        let replicas = self.inner.replicas.as_ref();
+        let replicas = replicas.map(|replicas| replicas.stats());
+        PoolStats::of(&self.inner.pool, replicas.unwrap_or_default())
+    }
+
+    /// What a replica must have replayed to show the context's tenant all that it has written through
+    /// this pool; `None` for a pool without [replicas](TenantPoolOptions::replica).
+    ///
+    /// Hand it to another process, in a response and the next request say, whose pool then
+    /// [takes note of it](Self::note_write). Take it after the commit.
+    ///
+    /// # Errors
+    /// [`ErrorKind::WrongEngine`].
+    pub fn last_write(&self, context: &TenantContext) -> Result<Option<WriteMark>, Error> {
+        self.check_engine(context)?;
+        let replicas = self.inner.replicas.as_ref();
+        Ok(replicas.map(|replicas| replicas.last_write(context.tenant_id())))
+    }
+
+    /// Takes note of what the context's tenant has written through another process's pool: a replica
+    /// that has not replayed it is not read for the tenant. Does nothing in a pool without
+    /// [replicas](TenantPoolOptions::replica).
+    ///
+    /// # Errors
+    /// [`ErrorKind::WrongEngine`].
+    ///
+    /// # Security
+    /// A mark that a client has made up has the tenant's reads go to the primary for a second or two, and
+    /// does nothing else.
+    pub fn note_write(&self, context: &TenantContext, mark: WriteMark) -> Result<(), Error> {
+        self.check_engine(context)?;
+        if let Some(replicas) = &self.inner.replicas {
+            replicas.note_write(context.tenant_id(), mark);
+        }
+        Ok(())
     }
 
     /// Waits for all connections to come back, and closes them. Whoever waits for one is refused.
     pub async fn close(&self) {
+        if let Some(replicas) = &self.inner.replicas {
+            replicas.close().await;
+        }
         self.inner.pool.close().await;
     }
 

@@ -9,9 +9,10 @@ use std::{
     ops::{Deref, DerefMut},
 };
 
+use futures_util::TryStreamExt as _;
 use sqlx::{
-    AssertSqlSafe, Connection as _, Executor as _, PgConnection, SqlSafeStr as _,
-    postgres::PgTransactionManager,
+    AssertSqlSafe, Connection as _, Either, Executor as _, PgConnection, SqlSafeStr as _,
+    postgres::{PgRow, PgTransactionManager},
 };
 use sqlx_core::transaction::TransactionManager as _;
 use tenancy_core::{ProjectId, TenantContext, TenantId};
@@ -135,6 +136,31 @@ impl Open {
         Ok(())
     }
 
+    /// The same, and asks a question right after the commit. `None` where the commit is known and the
+    /// answer is not.
+    pub(crate) async fn commit_asking(
+        mut self,
+        question: &'static str,
+    ) -> Result<Option<PgRow>, sqlx::Error> {
+        let batch = format!("SELECT; COMMIT AND CHAIN; {question}");
+        let mut ended = 0;
+        let mut last = None;
+        {
+            let mut answers = self.lent.fetch_many(AssertSqlSafe(batch));
+            loop {
+                match answers.try_next().await {
+                    Ok(Some(Either::Left(_))) => ended += 1,
+                    Ok(Some(Either::Right(row))) => last = Some(row),
+                    Ok(None) => break,
+                    Err(_) if ended >= 2 => return Ok(None),
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        self.give_back();
+        Ok(last)
+    }
+
     /// Rolls back, and looks whether a statement has failed: see [`Self::forget_statements`].
     pub(crate) async fn rollback(mut self) -> Result<(), sqlx::Error> {
         if PgTransactionManager::get_transaction_depth(&self.lent) == 1 {
@@ -223,17 +249,39 @@ pub(crate) async fn begin_for(
     batch: String,
 ) -> Result<Open, Error> {
     let batch = format!("{}{batch}", pool.before_begin());
-    let lent = started(pool, lane, None, &Start::Begin(batch)).await?;
+    let (lent, _) = started(pool, lane, None, &Start::Begin(batch)).await?;
     Ok(Open {
         lent,
         tidied: pool.resets_session(),
     })
 }
 
+/// The same, and asks a question ahead of BEGIN: what the transaction sees is no older than the answer.
+/// For pools behind which there is no pooler.
+pub(crate) async fn begin_asked(
+    pool: &Connections,
+    lane: Lane,
+    question: &'static str,
+    batch: String,
+) -> Result<(Open, PgRow), Error> {
+    let start = Start::Asked { question, batch };
+    let (lent, answer) = started(pool, lane, None, &start).await?;
+    let open = Open {
+        lent,
+        tidied: pool.resets_session(),
+    };
+    Ok((open, answer.ok_or(sqlx::Error::RowNotFound)?))
+}
+
 /// How the use of a connection begins.
 enum Start {
     /// With a transaction that this batch begins.
     Begin(String),
+    /// With a question, and then a transaction.
+    Asked {
+        question: &'static str,
+        batch: String,
+    },
     /// With a session in which this batch names a tenant.
     Switch(String),
 }
@@ -244,7 +292,7 @@ async fn started(
     lane: Lane,
     wanted: Option<Scope>,
     start: &Start,
-) -> Result<Lent, Error> {
+) -> Result<(Lent, Option<PgRow>), Error> {
     let deadline = Instant::now() + pool.patience();
     let mut tries = pool.most().saturating_add(1);
     loop {
@@ -259,10 +307,10 @@ async fn started(
             return Err(sqlx::Error::PoolTimedOut.into());
         };
         let error = match begun {
-            Ok(()) => match beginning.0.take() {
+            Ok(answer) => match beginning.0.take() {
                 Some(lent) => {
                     pool.answered();
-                    return Ok(lent);
+                    return Ok((lent, answer));
                 }
                 None => continue,
             },
@@ -285,14 +333,44 @@ async fn started(
     }
 }
 
-async fn start_on(pool: &Connections, lent: &mut Lent, start: &Start) -> Result<(), sqlx::Error> {
+async fn start_on(
+    pool: &Connections,
+    lent: &mut Lent,
+    start: &Start,
+) -> Result<Option<PgRow>, sqlx::Error> {
     match start {
         Start::Begin(batch) if lent.names_a_tenant() => {
-            begin_on(pool, lent, switch::freed_before(batch)).await
+            begin_on(pool, lent, switch::freed_before(batch)).await?;
         }
-        Start::Begin(batch) => begin_on(pool, lent, batch.clone()).await,
-        Start::Switch(batch) => switch::switch(lent, batch).await,
+        Start::Begin(batch) => begin_on(pool, lent, batch.clone()).await?,
+        Start::Asked { question, batch } => return ask_on(pool, lent, question, batch).await,
+        Start::Switch(batch) => switch::switch(lent, batch).await?,
     }
+    Ok(None)
+}
+
+/// The question is a transaction of its own, so that its answer is older than the snapshot of the one
+/// that follows, at any level of isolation. One message, but for a connection's first.
+async fn ask_on(
+    pool: &Connections,
+    lent: &mut Lent,
+    question: &'static str,
+    batch: &str,
+) -> Result<Option<PgRow>, sqlx::Error> {
+    if PgTransactionManager::get_transaction_depth(lent) == 0 {
+        let answer = lent.fetch_optional(question).await?;
+        begin_on(pool, lent, batch.to_owned()).await?;
+        return Ok(answer);
+    }
+    let batch = format!("BEGIN READ ONLY; {question}; COMMIT; {batch}");
+    let mut first = None;
+    let mut answers = lent.fetch_many(AssertSqlSafe(batch));
+    while let Some(answer) = answers.try_next().await? {
+        if let Either::Right(row) = answer {
+            first.get_or_insert(row);
+        }
+    }
+    Ok(first)
 }
 
 /// sqlx counts a transaction as open that the pool itself has rolled back; a batch is then sent as

@@ -10,6 +10,7 @@ use crate::{
     StartError, StartErrorKind,
     connections::{Connections, Settings},
     options::{SessionMode, Timeouts},
+    replicas::{Manner, Replicas},
     route::{Reset, Route},
     self_check,
 };
@@ -24,6 +25,7 @@ pub struct TenantPoolOptions {
     reset_session: bool,
     sessions: SessionMode,
     pub(crate) assumed_role: Option<String>,
+    replicas: Vec<Result<PgConnectOptions, sqlx::Error>>,
 }
 
 impl Default for TenantPoolOptions {
@@ -43,6 +45,7 @@ impl TenantPoolOptions {
             reset_session: true,
             sessions: SessionMode::default(),
             assumed_role: None,
+            replicas: Vec::new(),
         }
     }
 
@@ -151,6 +154,32 @@ impl TenantPoolOptions {
         self
     }
 
+    /// Reads from a physical standby of the database too, at a `postgres://` URL with the login of the
+    /// service. May be called several times; default: none.
+    ///
+    /// [Readers](crate::TenantDb::reader) and read-only transactions use it, and see all that their
+    /// tenant has written through this pool: where the standby has not replayed that, and while it does
+    /// not answer, the primary is read. What is read may miss what *another* tenant, process or pool has
+    /// just written: [`last_write`](TenantPool::last_write) carries that over, and
+    /// [`TxOptions::primary`](crate::TxOptions::primary) and
+    /// [`TenantReader::primary`](crate::TenantReader::primary) do without replicas.
+    ///
+    /// A transaction sees what the standby had replayed when it began, at least. What the tenant writes
+    /// meanwhile, it sees when it is begun anew.
+    ///
+    /// Each has connections of its own, as many as the pool. While there are replicas, the primary is
+    /// asked about once a second how far it is, over a connection of the pool.
+    pub fn replica(mut self, url: &str) -> Self {
+        self.replicas.push(url.parse());
+        self
+    }
+
+    /// The same, with options.
+    pub fn replica_with(mut self, options: PgConnectOptions) -> Self {
+        self.replicas.push(Ok(options));
+        self
+    }
+
     /// Connects to a `postgres://` URL with the login of the service.
     ///
     /// # Errors
@@ -170,6 +199,10 @@ impl TenantPoolOptions {
     /// login could get past row security: a superuser, a login with BYPASSRLS, one that owns tables
     /// or may become another role that can; or if a table, view or function leads past it. The message
     /// has every [finding](crate::schema::Finding) of level `error` with its mend.
+    ///
+    /// The same for each [replica](Self::replica), and if it belongs to another database cluster. One
+    /// that is out of reach, or no standby any more, is no error: the log says so, and it is read from
+    /// when it is one.
     pub async fn connect_with(
         self,
         options: PgConnectOptions,
@@ -203,10 +236,23 @@ impl TenantPoolOptions {
         };
         let switches =
             self.sessions == SessionMode::Switched && !self.strict && !route.through.is_pooler();
+        let settings = self.pool.clone();
         let pool = Connections::open(self.pool, &route, reset)
             .await
             .map_err(StartError::unreachable)?;
         let (watch, findings) = self_check::tenants(&pool, self.assumed_role.as_deref()).await?;
+        let replicas = if self.replicas.is_empty() {
+            None
+        } else {
+            let replicas: Result<_, _> = self.replicas.into_iter().collect();
+            let manner = Manner {
+                settings,
+                reset,
+                assumed_role: self.assumed_role,
+            };
+            let replicas = replicas.map_err(StartError::bad_url)?;
+            Some(Replicas::start(&pool, replicas, &manner).await?)
+        };
         watch.passed(tenancy.clock().now());
         self_check::warn(&findings);
         Ok(TenantPool::new(Inner {
@@ -217,6 +263,7 @@ impl TenantPoolOptions {
             strict: self.strict,
             check_at_commit: self.check_at_commit,
             switches,
+            replicas,
         }))
     }
 }
@@ -230,6 +277,7 @@ impl fmt::Debug for TenantPoolOptions {
             .field("check_at_commit", &self.check_at_commit)
             .field("reset_session", &self.reset_session)
             .field("sessions", &self.sessions)
+            .field("replicas", &self.replicas.len())
             .finish_non_exhaustive()
     }
 }

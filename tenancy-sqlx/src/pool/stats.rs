@@ -2,7 +2,10 @@
 
 use tenancy_core::TenantId;
 
-use crate::connections::{Connections, Lane};
+use crate::{
+    connections::{Connections, Lane},
+    replicas::ReplicaStats,
+};
 
 /// How many tenants are named.
 const BUSIEST: usize = 5;
@@ -21,6 +24,8 @@ pub struct PoolStats {
     pub waiting: usize,
     /// The tenants with the most of both, the busiest first; five at most.
     pub busiest: Vec<TenantLoad>,
+    /// The [replicas](crate::TenantPoolOptions::replica). What is above is of the primary alone.
+    pub replicas: Vec<ReplicaStats>,
 }
 
 /// How busy a pool is with one tenant.
@@ -36,7 +41,7 @@ pub struct TenantLoad {
 }
 
 impl PoolStats {
-    pub(super) fn of(pool: &Connections) -> Self {
+    pub(super) fn of(pool: &Connections, replicas: Vec<ReplicaStats>) -> Self {
         let level = pool.level();
         let tenants = level.loads.into_iter().filter_map(|load| match load.0 {
             Lane::House => None,
@@ -57,6 +62,7 @@ impl PoolStats {
             in_use: level.open.saturating_sub(level.idle + level.opening),
             waiting: level.waiting,
             busiest,
+            replicas,
         }
     }
 }

@@ -83,7 +83,7 @@ impl Switched {
     ) -> Result<Self, Error> {
         let start = Start::Switch(batch(scope, limits));
         let lane = Lane::Tenant(scope.tenant);
-        let lent = started(pool, lane, Some(scope), &start).await?;
+        let (lent, _) = started(pool, lane, Some(scope), &start).await?;
         Ok(Self { lent, scope })
     }
 
