@@ -29,8 +29,8 @@ use crate::{
 use marks::Marks;
 use position::Lsn;
 pub(crate) use replica::Manner;
+use replica::Replica;
 pub use replica::ReplicaStats;
-use replica::{Replica, is_passing};
 pub use write_mark::{BadWriteMark, WriteMark};
 pub(crate) use writing::Writing;
 
@@ -77,15 +77,7 @@ impl Replicas {
             .into_iter()
             .map(|options| Replica::new(options, manner.clone()))
             .collect();
-        let joining = all
-            .iter()
-            .map(async |replica| match replica.join(history).await {
-                Err(error) if is_passing(&error) => {
-                    replica.leave(error.to_string());
-                    Ok(())
-                }
-                joined => joined.map_err(|error| error.of_replica(replica.address())),
-            });
+        let joining = all.iter().map(|replica| replica.join_or_wait(history));
         for joined in join_all(joining).await {
             joined?;
         }

@@ -9,7 +9,9 @@ macro_rules! written {
     ($more:literal) => {
         concat!(
             "SELECT w.lsn::text AS lsn, pg_catalog.pg_walfile_name(w.lsn) AS file, \
-             s.system_identifier AS system",
+             s.system_identifier AS system, \
+             pg_catalog.current_setting('wal_block_size')::bigint AS page, \
+             pg_catalog.pg_size_bytes(pg_catalog.current_setting('wal_segment_size')) AS segment",
             $more,
             " FROM (SELECT CASE WHEN NOT pg_catalog.pg_is_in_recovery() \
              THEN pg_catalog.pg_current_wal_insert_lsn() END AS lsn) AS w, \
@@ -37,6 +39,25 @@ pub(super) const REPLAYED: &str = "SELECT pg_catalog.pg_is_in_recovery() AS stan
 /// A byte of the log, counted from its beginning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub(super) struct Lsn(pub(super) u64);
+
+/// What a page of the log begins with, in bytes; and the first page of a file.
+const HEADERS: (u64, u64) = (24, 40);
+
+impl Lsn {
+    /// Where what is in front of a position ends. Where nothing follows yet, the primary counts the header
+    /// of the page that is to come, and a standby does not.
+    fn end_before(self, page: u64, segment: u64) -> Self {
+        let (header, header_of_file) = HEADERS;
+        let begins = |unit, header| self.0.checked_rem(unit) == Some(header);
+        if begins(segment, header_of_file) {
+            Self(self.0 - header_of_file)
+        } else if begins(page, header) {
+            Self(self.0 - header)
+        } else {
+            self
+        }
+    }
+}
 
 impl FromStr for Lsn {
     type Err = ();
@@ -89,12 +110,16 @@ impl Position {
             // A file's name begins with its timeline.
             u32::from_str_radix(digits, 16).ok()
         });
+        let lsn: Lsn = lsn.parse().map_err(|()| unreadable("lsn"))?;
+        let size = |name| -> Result<u64, sqlx::Error> {
+            u64::try_from(row.try_get::<i64, _>(name)?).map_err(|_| unreadable(name))
+        };
         Ok(Some(Self {
             history: History {
                 system: row.try_get("system")?,
                 timeline: timeline.ok_or_else(|| unreadable("file"))?,
             },
-            lsn: lsn.parse().map_err(|()| unreadable("lsn"))?,
+            lsn: lsn.end_before(size("page")?, size("segment")?),
         }))
     }
 }
@@ -155,4 +180,36 @@ impl Standing {
 
 fn unreadable(what: &str) -> sqlx::Error {
     sqlx::Error::Protocol(format!("`{what}` can't be read"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_position_is_read_as_it_is_written() {
+        for text in ["0/0", "16/B374D848", "FFFFFFFF/FFFFFFFF"] {
+            assert_eq!(
+                text.parse::<Lsn>().map(|lsn| lsn.to_string()),
+                Ok(text.into())
+            );
+        }
+        for text in ["", "0", "/", "0/", "0/G", "100000000/0", "0/0/0"] {
+            assert_eq!(text.parse::<Lsn>(), Err(()), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_header_of_a_page_that_is_to_come_does_not_count() {
+        let end = |text: &str| {
+            let lsn: Lsn = text.parse().unwrap_or_default();
+            lsn.end_before(8192, 16 << 20).to_string()
+        };
+        assert_eq!(end("0/3000028"), "0/3000000");
+        assert_eq!(end("0/3002018"), "0/3002000");
+        // Something is on these pages.
+        for text in ["0/3000030", "0/3002020", "0/3002028", "0/3002038"] {
+            assert_eq!(end(text), text);
+        }
+    }
 }

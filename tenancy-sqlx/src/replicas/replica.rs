@@ -88,13 +88,27 @@ impl Replica {
         }
     }
 
+    /// [Joins](Self::join), or waits until that is possible.
+    ///
+    /// # Errors
+    /// For what has to be mended.
+    pub(super) async fn join_or_wait(&self, history: History) -> Result<(), StartError> {
+        match self.join(history).await {
+            Err(error) if is_passing(&error) => {
+                self.leave(error.to_string());
+                Ok(())
+            }
+            joined => joined.map_err(|error| error.of_replica(&self.address)),
+        }
+    }
+
     /// Connects, checks login and schema, and reads from it from now on if it is a standby of the
     /// primary.
     ///
     /// # Errors
     /// If it can't be reached, and for what has to be mended. A server that was a standby and is none
     /// any more is no mistake of anybody's; it is not read from, and the log says so.
-    pub(super) async fn join(&self, history: History) -> Result<(), StartError> {
+    async fn join(&self, history: History) -> Result<(), StartError> {
         let pool = match self.pool() {
             Some(pool) => pool,
             None => self.connect().await?,
@@ -233,7 +247,7 @@ impl Replica {
     }
 
     /// Stops reading from it, and says why, if that is news.
-    pub(super) fn leave(&self, reason: String) {
+    fn leave(&self, reason: String) {
         let mut state = self.state();
         state.replayed = None;
         let is_news = state.is_read_from || state.reason.as_ref() != Some(&reason);
@@ -274,10 +288,6 @@ impl Replica {
         }
     }
 
-    pub(super) fn address(&self) -> &str {
-        &self.address
-    }
-
     fn pool(&self) -> Option<Connections> {
         self.state().pool.clone()
     }
@@ -305,7 +315,7 @@ impl Standing {
 }
 
 /// Whether it may be mended by nobody but time.
-pub(super) fn is_passing(error: &StartError) -> bool {
+fn is_passing(error: &StartError) -> bool {
     error.kind() == StartErrorKind::Unreachable
         && error.driver_error().is_some_and(|source| {
             matches!(source, sqlx::Error::PoolTimedOut)

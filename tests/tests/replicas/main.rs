@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, ensure};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Executor as _, postgres::PgConnectOptions};
 use tenancy_core::Tenant;
-use tenancy_sqlx::{ReplicaStats, TenantDb, TenantPool, TenantPoolOptions};
+use tenancy_sqlx::{ReplicaStats, TenantDb, TenantPool, TenantPoolOptions, WriteMark};
 use tenancy_tests::{
     Server, Version,
     notes::{Notes, PASSWORD},
@@ -138,6 +138,16 @@ async fn seen(db: &TenantDb) -> Result<(i64, bool), sqlx::Error> {
 async fn write(db: &TenantDb) -> anyhow::Result<()> {
     sqlx::query(INSERT).execute(db).await?;
     Ok(())
+}
+
+/// Waits until what is known of a tenant's writes is something else than it was.
+async fn is_settled(db: &TenantDb, before: Option<WriteMark>) -> anyhow::Result<()> {
+    eventually(async || {
+        let now = db.pool().last_write(db.context())?;
+        ensure!(now != before, "still {now:?}");
+        Ok(())
+    })
+    .await
 }
 
 fn stats(pool: &TenantPool) -> anyhow::Result<ReplicaStats> {
