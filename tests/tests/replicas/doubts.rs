@@ -12,7 +12,9 @@ use crate::{INSERT, eventually, is_settled, on_every_version, reads_replica, see
 async fn a_commit_that_is_cancelled_or_cut_off_is_never_missed() -> anyhow::Result<()> {
     on_every_version(async |world| {
         for is_cut in [false, true] {
-            let proxy = DelayProxy::for_options(&world.notes.app_options(), Duration::ZERO)?;
+            // No answer is there before it is waited for.
+            let one_way = Duration::from_millis(5);
+            let proxy = DelayProxy::for_options(&world.notes.app_options(), one_way)?;
             let options = TenantPoolOptions::new()
                 .max_connections(2)
                 .replica_with(world.replica());
