@@ -1,10 +1,12 @@
 //! Row security on a standby.
 
+use std::time::Duration;
+
 use sqlx::{ConnectOptions as _, Executor as _};
 use tenancy_sqlx::TenantPoolOptions;
-use tenancy_tests::notes::sqlstate;
+use tenancy_tests::{DelayProxy, notes::sqlstate};
 
-use crate::{on_every_version, seen};
+use crate::{on_every_version, reads_replica, seen};
 
 #[tokio::test]
 async fn each_tenant_sees_its_own_rows_on_the_standby() -> anyhow::Result<()> {
@@ -51,6 +53,32 @@ async fn each_tenant_sees_its_own_rows_on_the_standby() -> anyhow::Result<()> {
         assert_eq!(sqlstate(write), "25006");
         assert_eq!(world.notes.count("notes", &world.notes.acme).await?, 3);
         Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_read_that_is_cancelled_on_the_standby_leaves_nothing_to_the_next() -> anyhow::Result<()>
+{
+    on_every_version(async |world| {
+        let proxy = DelayProxy::for_options(&world.replica(), Duration::from_micros(300))?;
+        let options = TenantPoolOptions::new()
+            .max_connections(1)
+            .replica_with(proxy.reroute(world.replica()));
+        let pool = world.notes.pool(options).await?;
+        let acme = world.db(&pool, &world.notes.acme)?;
+        let globex = world.db(&pool, &world.notes.globex)?;
+        reads_replica(&acme).await?;
+        let mut cancelled = 0;
+        for hundreds in 0..40 {
+            let limit = Duration::from_micros(100 * hundreds);
+            let is_late = tokio::time::timeout(limit, seen(&acme)).await.is_err();
+            cancelled += i32::from(is_late);
+            assert_eq!(seen(&globex).await?.0, 5);
+            assert_eq!(seen(&acme).await?.0, 3);
+        }
+        assert!(cancelled > 0, "none was cancelled");
+        reads_replica(&globex).await
     })
     .await
 }

@@ -1,6 +1,5 @@
 //! What is refused at start, and what is not.
 
-use sqlx::{ConnectOptions as _, Executor as _};
 use tenancy_sqlx::{StartErrorKind, TenantPoolOptions};
 use tenancy_tests::{DelayProxy, notes::Notes};
 
@@ -90,8 +89,6 @@ async fn the_primary_itself_serves_as_no_replica() -> anyhow::Result<()> {
         assert!(!stats(&pool)?.usable);
 
         // With a standby in its place, nothing that is written would be known.
-        let mut admin = world.notes.database.admin().await?;
-        admin.execute("SELECT").await?;
         let options = TenantPoolOptions::new().replica_with(world.replica());
         let error = options
             .connect_with(world.replica(), &world.notes.tenancy)
@@ -142,8 +139,6 @@ async fn one_of_two_standbys_is_enough() -> anyhow::Result<()> {
         for _ in 0..20 {
             assert_eq!(seen(&acme).await?, (3, true));
         }
-        let mut tenantless = world.replica().connect().await?;
-        assert_eq!(tenantless.fetch_all("SELECT FROM notes").await?.len(), 0);
         Ok(())
     })
     .await
