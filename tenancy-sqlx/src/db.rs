@@ -52,10 +52,13 @@ impl TenantDb {
     }
 
     /// The same database for reading: each statement costs one round trip less, and writes are
-    /// refused.
+    /// refused. Where there are [replicas](crate::TenantPoolOptions::replica), they are read.
     #[must_use]
     pub fn reader(&self) -> TenantReader {
-        TenantReader { db: self.clone() }
+        TenantReader {
+            db: self.clone(),
+            primary: false,
+        }
     }
 
     /// Begins a transaction, read and write.
@@ -119,9 +122,24 @@ impl fmt::Debug for TenantDb {
 #[derive(Clone)]
 pub struct TenantReader {
     db: TenantDb,
+    primary: bool,
 }
 
 impl TenantReader {
+    /// The same, on the primary and on no [replica](crate::TenantPoolOptions::replica): for reads
+    /// that must see what others have just written.
+    #[must_use]
+    pub fn primary(&self) -> Self {
+        Self {
+            db: self.db.clone(),
+            primary: true,
+        }
+    }
+
+    pub(crate) const fn is_of_primary(&self) -> bool {
+        self.primary
+    }
+
     pub(crate) fn db(&self) -> &TenantDb {
         &self.db
     }

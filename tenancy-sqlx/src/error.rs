@@ -278,6 +278,11 @@ pub(crate) fn was_shut_down(error: &sqlx::Error) -> bool {
     has_code(error, "57P01")
 }
 
+/// Whether a statement was stopped because it took too long.
+pub(crate) fn is_timed_out(error: &sqlx::Error) -> bool {
+    has_code(error, "57014")
+}
+
 /// Whether a statement was refused because there is no transaction any more.
 pub(crate) fn is_no_transaction(error: &sqlx::Error) -> bool {
     has_code(error, "25P01")

@@ -5,7 +5,7 @@ use async_stream::try_stream;
 use futures_core::{future::BoxFuture, stream::BoxStream};
 use futures_util::TryStreamExt as _;
 use sqlx::{
-    Connection as _, Either, Error, Execute, Executor, Postgres, SqlStr,
+    Either, Error, Execute, Executor, Postgres, SqlStr,
     error::BoxDynError,
     postgres::{PgArguments, PgQueryResult, PgRow, PgStatement, PgTypeInfo},
 };
@@ -13,8 +13,9 @@ use sqlx_core::describe::Describe;
 
 use crate::{
     TenantDb, TenantReader, TenantTx, TxOptions,
+    alone::{Alone, Attempt},
     error::is_stale_plan,
-    session::{Access, Autocommit},
+    session::Access,
 };
 
 /// Implements [`Executor`] for a reference to something that begins a transaction and ends it.
@@ -38,11 +39,11 @@ macro_rules! executor {
                 Box::pin(try_stream! {
                     let statement = statement?;
                     let is_plain = self.is_plain(&statement);
-                    let mut attempt = Attempt::first(is_plain);
-                    while let Some(mut session) = self.autocommit(attempt).await? {
+                    let mut attempt = <$database>::FIRST;
+                    while let Some(mut alone) = self.alone(attempt, is_plain).await? {
                         let mut has_begun = false;
                         let outcome = {
-                            let mut rows = (&mut *session).fetch_many(statement.clone());
+                            let mut rows = (&mut *alone).fetch_many(statement.clone());
                             loop {
                                 match rows.try_next().await {
                                     Ok(Some(row)) => {
@@ -56,11 +57,11 @@ macro_rules! executor {
                         };
                         match outcome {
                             Ok(()) => {
-                                session.settle().await?;
+                                alone.settle().await?;
                                 return;
                             }
                             Err(error) if has_begun => Err(error)?,
-                            Err(error) => attempt = attempt.after(session, error).await?,
+                            Err(error) => attempt = attempt.after(alone, error).await?,
                         }
                     }
                     let mut tx = self.begin_one().await?;
@@ -103,14 +104,14 @@ macro_rules! executor {
                 Box::pin(async move {
                     let statement = statement?;
                     let is_plain = self.is_plain(&statement);
-                    let mut attempt = Attempt::first(is_plain);
-                    while let Some(mut session) = self.autocommit(attempt).await? {
-                        match (&mut *session).fetch_optional(statement.clone()).await {
+                    let mut attempt = <$database>::FIRST;
+                    while let Some(mut alone) = self.alone(attempt, is_plain).await? {
+                        match (&mut *alone).fetch_optional(statement.clone()).await {
                             Ok(row) => {
-                                session.settle().await?;
+                                alone.settle().await?;
                                 return Ok(row);
                             }
-                            Err(error) => attempt = attempt.after(session, error).await?,
+                            Err(error) => attempt = attempt.after(alone, error).await?,
                         }
                     }
                     let mut tx = self.begin_one().await?;
@@ -156,57 +157,30 @@ macro_rules! executor {
 executor!(TenantDb);
 executor!(TenantReader);
 
-/// An attempt to run a statement in autocommit.
-#[derive(Clone, Copy)]
-enum Attempt {
-    First,
-    /// After the server has ended a process whose connection was taken without asking it first.
-    Second,
-    /// It runs in a transaction.
-    None,
-}
-
-impl Attempt {
-    const fn first(is_plain: bool) -> Self {
-        if is_plain { Self::First } else { Self::None }
-    }
-
-    /// What follows a failure without a row.
-    async fn after(self, mut session: Autocommit, error: Error) -> Result<Self, Error> {
-        if is_stale_plan(&error) {
-            // It is prepared anew, and runs in a transaction.
-            session.clear_cached_statements().await?;
-            return Ok(Self::None);
-        }
-        if matches!(self, Self::First) && session.may_run_again(&error) {
-            return Ok(Self::Second);
-        }
-        Err(error)
-    }
-}
-
 /// A statement that may write.
 impl TenantDb {
+    const FIRST: Attempt = Attempt::Autocommit;
+
     fn is_plain(&self, statement: &Statement) -> bool {
         self.pool().is_plain(statement.sql.as_str())
     }
 
-    async fn autocommit(&self, attempt: Attempt) -> Result<Option<Autocommit>, Error> {
-        self.autocommit_with(Access::Write, attempt).await
+    async fn alone(&self, attempt: Attempt, is_plain: bool) -> Result<Option<Alone>, Error> {
+        self.in_autocommit(Access::Write, attempt, is_plain).await
     }
 
-    async fn autocommit_with(
+    async fn in_autocommit(
         &self,
         access: Access,
         attempt: Attempt,
-    ) -> Result<Option<Autocommit>, Error> {
-        let trusts = match attempt {
-            Attempt::None => return Ok(None),
-            Attempt::First => true,
-            Attempt::Second => false,
-        };
+        is_plain: bool,
+    ) -> Result<Option<Alone>, Error> {
+        if attempt == Attempt::Transaction || !is_plain {
+            return Ok(None);
+        }
+        let trusts = attempt != Attempt::AutocommitAsked;
         let session = self.pool().autocommit(self.context(), access, trusts);
-        Ok(session.await?)
+        Ok(session.await?.map(Alone::Autocommit))
     }
 
     async fn begin_one(&self) -> Result<TenantTx, Error> {
@@ -224,20 +198,34 @@ impl TenantDb {
 
 /// A statement that only reads.
 impl TenantReader {
+    const FIRST: Attempt = Attempt::Replica;
+
     fn is_plain(&self, statement: &Statement) -> bool {
         self.db().is_plain(statement)
     }
 
-    async fn autocommit(&self, attempt: Attempt) -> Result<Option<Autocommit>, Error> {
-        self.db().autocommit_with(Access::Read, attempt).await
+    async fn alone(&self, attempt: Attempt, is_plain: bool) -> Result<Option<Alone>, Error> {
+        let db = self.db();
+        if attempt == Attempt::Replica
+            && !self.is_of_primary()
+            && let Some(open) = db.pool().read_on_replica(db.context()).await?
+        {
+            return Ok(Some(Alone::Replica(open)));
+        }
+        db.in_autocommit(Access::Read, attempt, is_plain).await
+    }
+
+    /// Replicas have had their turn.
+    fn options() -> TxOptions {
+        TxOptions::new().read_only().primary()
     }
 
     async fn begin_one(&self) -> Result<TenantTx, Error> {
-        Ok(self.db().read().await?)
+        Ok(self.db().begin_with(Self::options()).await?)
     }
 
     async fn begin_one_again(&self, tx: TenantTx) -> Result<TenantTx, Error> {
-        let options = TxOptions::new().read_only();
+        let options = Self::options();
         Ok(self.db().pool().begin_again(tx, &options).await?)
     }
 

@@ -14,6 +14,7 @@
 //! `BEGIN` and naming the tenant are one round trip, so that a transaction has as many as without
 //! this crate. A read-only one need not be committed and has one less.
 
+mod alone;
 mod audit;
 mod bulk;
 mod connections;
@@ -28,6 +29,7 @@ mod plain;
 mod pool;
 mod purpose;
 mod registry;
+mod replicas;
 mod route;
 pub mod schema;
 mod self_check;
@@ -43,5 +45,6 @@ pub use listener::ChangeListener;
 pub use options::{Isolation, SessionMode, TxOptions};
 pub use pool::{PoolStats, RetryPolicy, Share, TenantLoad, TenantPool, TenantPoolOptions};
 pub use registry::RegistryPool;
+pub use replicas::{BadWriteMark, ReplicaStats, WriteMark};
 pub use self_check::{StartError, StartErrorKind};
 pub use tx::{Savepoint, TenantTx};

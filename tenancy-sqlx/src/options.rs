@@ -79,6 +79,7 @@ pub struct TxOptions {
     pub(crate) read_only: bool,
     pub(crate) statement_timeout: Option<Duration>,
     pub(crate) strict: Option<bool>,
+    pub(crate) primary: bool,
 }
 
 impl TxOptions {
@@ -110,6 +111,14 @@ impl TxOptions {
     /// suspension holds from the next transaction on. Default: the pool's setting.
     pub fn strict(mut self, strict: bool) -> Self {
         self.strict = Some(strict);
+        self
+    }
+
+    /// Has a read-only transaction run on the primary, and on no
+    /// [replica](crate::TenantPoolOptions::replica): for reads that must see what others have just
+    /// written.
+    pub fn primary(mut self) -> Self {
+        self.primary = true;
         self
     }
 }

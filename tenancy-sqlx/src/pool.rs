@@ -19,7 +19,8 @@ use tenancy_core::{Tenancy, TenantContext};
 use crate::{
     Error, ErrorKind, Retryable, TenantDb, TenantTx,
     connections::{Connections, Lane},
-    options::{SessionMode, Timeouts, TxOptions},
+    options::{Isolation, SessionMode, Timeouts, TxOptions},
+    replicas::{Replicas, WriteMark},
     schema::Finding,
     self_check::Watch,
     session::{self, Access, Autocommit, Named, Naming, Open, Scope},
@@ -93,6 +94,7 @@ pub(crate) struct Inner {
     pub(crate) strict: bool,
     pub(crate) check_at_commit: bool,
     pub(crate) sessions: Sessions,
+    pub(crate) replicas: Option<Arc<Replicas>>,
 }
 
 impl TenantPool {
@@ -150,19 +152,55 @@ impl TenantPool {
         options: TxOptions,
     ) -> Result<TenantTx, Error> {
         self.check_engine(context)?;
+        if let Some(open) = self.begin_on_replica(context, &options).await {
+            return self.begun(context, &options, Ok(open));
+        }
         let batch = self.begin_batch(context, &options);
         let begun = session::begin_for(&self.inner.pool, self.lane(context), batch).await;
         self.begun(context, &options, begun)
     }
 
+    /// A transaction on a replica for one statement of a reader's, if one may be read.
+    pub(crate) async fn read_on_replica(
+        &self,
+        context: &TenantContext,
+    ) -> Result<Option<Open>, Error> {
+        self.check_engine(context)?;
+        let options = TxOptions::new().read_only();
+        Ok(self.begin_on_replica(context, &options).await)
+    }
+
+    /// Not for a serializable transaction, which no standby runs, nor for a strict one: what a standby
+    /// says of a tenant may be out of date.
+    async fn begin_on_replica(&self, context: &TenantContext, options: &TxOptions) -> Option<Open> {
+        let replicas = self.inner.replicas.as_ref()?;
+        let may = options.read_only
+            && !options.primary
+            && !self.is_strict(options)
+            && options.isolation != Isolation::Serializable;
+        if !may {
+            return None;
+        }
+        let batch = self.begin_batch(context, options);
+        let lane = self.lane(context);
+        replicas.begin(lane, context.tenant_id(), &batch).await
+    }
+
     /// Rolls back a transaction that met a stale plan, and begins another on its connection, which
     /// prepares its statements anew.
+    ///
+    /// The connection is of the primary, unless the transaction may run on a replica; then another is
+    /// taken, of the primary.
     pub(crate) async fn begin_again(
         &self,
         tx: TenantTx,
         options: &TxOptions,
     ) -> Result<TenantTx, Error> {
         let context = tx.context().clone();
+        if self.inner.replicas.is_some() && options.read_only && !options.primary {
+            drop(tx);
+            return self.begin_with(&context, options.clone().primary()).await;
+        }
         let ahead = self.inner.pool.before_begin();
         let batch = format!("{ahead}{}", self.begin_batch(&context, options));
         let limit = self.inner.pool.patience();
@@ -224,8 +262,12 @@ impl TenantPool {
     }
 
     fn begin_batch(&self, context: &TenantContext, options: &TxOptions) -> String {
-        let strict = options.strict.unwrap_or(self.inner.strict);
-        scope(context).begin_batch(strict.then_some(context), options, &self.inner.timeouts)
+        let strict = self.is_strict(options).then_some(context);
+        scope(context).begin_batch(strict, options, &self.inner.timeouts)
+    }
+
+    fn is_strict(&self, options: &TxOptions) -> bool {
+        options.strict.unwrap_or(self.inner.strict)
     }
 
     fn begun(
@@ -234,9 +276,14 @@ impl TenantPool {
         options: &TxOptions,
         begun: Result<Open, Error>,
     ) -> Result<TenantTx, Error> {
-        let begun = self.notice(context, begun)?;
+        let open = self.notice(context, begun)?;
+        let scope = scope(context);
         let check = self.inner.check_at_commit && !options.read_only;
-        Ok(TenantTx::new(begun, context.clone(), scope(context), check))
+        let replicas = self.inner.replicas.as_ref();
+        let writing = replicas
+            .filter(|_| !options.read_only)
+            .map(|replicas| replicas.writing(scope.tenant));
+        Ok(TenantTx::new(open, context.clone(), scope, check, writing))
     }
 
     /// Runs a closure in a transaction, and commits if it returns `Ok`.
@@ -277,11 +324,12 @@ impl TenantPool {
         E: From<Error> + Retryable,
     {
         let mut retries = policy.start();
+        let mut options = policy.options.clone();
         let mut stale = None;
         loop {
             let mut tx = match stale.take() {
-                Some(tx) => self.begin_again(tx, &policy.options).await?,
-                None => self.begin_with(context, policy.options.clone()).await?,
+                Some(tx) => self.begin_again(tx, &options).await?,
+                None => self.begin_with(context, options.clone()).await?,
             };
             let outcome = match work(&mut tx).await {
                 Ok(value) => match tx.commit().await {
@@ -304,6 +352,8 @@ impl TenantPool {
             if !again {
                 return Err(outcome);
             }
+            // A replica that interrupts a read once, to go on replaying, may do so again.
+            options = options.primary();
         }
     }
 
@@ -367,11 +417,48 @@ impl TenantPool {
     /// ```
     #[must_use]
     pub fn stats(&self) -> PoolStats {
-        PoolStats::of(&self.inner.pool)
+        let replicas = self.inner.replicas.as_ref();
+        let replicas = replicas.map(|replicas| replicas.stats());
+        PoolStats::of(&self.inner.pool, replicas.unwrap_or_default())
+    }
+
+    /// What a replica must have replayed to show the context's tenant all that it has written through
+    /// this pool; `None` for a pool without [replicas](TenantPoolOptions::replica).
+    ///
+    /// Hand it to another process, in a response and the next request say, whose pool then
+    /// [takes note of it](Self::note_write). Take it after the commit.
+    ///
+    /// # Errors
+    /// [`ErrorKind::WrongEngine`].
+    pub fn last_write(&self, context: &TenantContext) -> Result<Option<WriteMark>, Error> {
+        self.check_engine(context)?;
+        let replicas = self.inner.replicas.as_ref();
+        Ok(replicas.map(|replicas| replicas.last_write(context.tenant_id())))
+    }
+
+    /// Takes note of what the context's tenant has written through another process's pool: a replica
+    /// that has not replayed it is not read for the tenant. Does nothing in a pool without
+    /// [replicas](TenantPoolOptions::replica).
+    ///
+    /// # Errors
+    /// [`ErrorKind::WrongEngine`].
+    ///
+    /// # Security
+    /// A mark that a client has made up has the tenant's reads go to the primary for a second or two, and
+    /// does nothing else.
+    pub fn note_write(&self, context: &TenantContext, mark: WriteMark) -> Result<(), Error> {
+        self.check_engine(context)?;
+        if let Some(replicas) = &self.inner.replicas {
+            replicas.note_write(context.tenant_id(), mark);
+        }
+        Ok(())
     }
 
     /// Waits for all connections to come back, and closes them. Whoever waits for one is refused.
     pub async fn close(&self) {
+        if let Some(replicas) = &self.inner.replicas {
+            replicas.close().await;
+        }
         self.inner.pool.close().await;
     }
 

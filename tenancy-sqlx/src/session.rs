@@ -9,9 +9,10 @@ use std::{
     ops::{Deref, DerefMut},
 };
 
+use futures_util::TryStreamExt as _;
 use sqlx::{
-    AssertSqlSafe, Connection as _, Executor as _, PgConnection, SqlSafeStr as _,
-    postgres::PgTransactionManager,
+    AssertSqlSafe, Connection as _, Either, Executor as _, PgConnection, SqlSafeStr as _,
+    postgres::{PgRow, PgTransactionManager},
 };
 use sqlx_core::transaction::TransactionManager as _;
 use tenancy_core::{ProjectId, TenantContext, TenantId};
@@ -156,6 +157,31 @@ impl Open {
         Ok(())
     }
 
+    /// The same, and asks a question right after the commit. `None` where the commit is known and the
+    /// answer is not.
+    pub(crate) async fn commit_asking(
+        mut self,
+        question: &'static str,
+    ) -> Result<Option<PgRow>, sqlx::Error> {
+        let batch = format!("SELECT; COMMIT AND CHAIN; {question}");
+        let mut ended = 0;
+        let mut last = None;
+        {
+            let mut answers = self.lent.fetch_many(AssertSqlSafe(batch));
+            loop {
+                match answers.try_next().await {
+                    Ok(Some(Either::Left(_))) => ended += 1,
+                    Ok(Some(Either::Right(row))) => last = Some(row),
+                    Ok(None) => break,
+                    Err(_) if ended >= 2 => return Ok(None),
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        self.give_back();
+        Ok(last)
+    }
+
     /// Rolls back, and looks whether a statement has failed: see [`Self::forget_statements`].
     pub(crate) async fn rollback(mut self) -> Result<(), sqlx::Error> {
         if PgTransactionManager::get_transaction_depth(&self.lent) == 1 {
@@ -244,17 +270,39 @@ pub(crate) async fn begin_for(
     batch: String,
 ) -> Result<Open, Error> {
     let batch = format!("{}{batch}", pool.before_begin());
-    let lent = started(pool, lane, None, &Start::Begin(&batch)).await?;
+    let (lent, _) = started(pool, lane, None, &Start::Begin(&batch)).await?;
     Ok(Open {
         lent,
         tidied: pool.resets_session(),
     })
 }
 
+/// The same, and asks a question ahead of BEGIN: what the transaction sees is no older than the answer.
+/// For pools behind which there is no pooler.
+pub(crate) async fn begin_asked(
+    pool: &Connections,
+    lane: Lane,
+    question: &'static str,
+    batch: &str,
+) -> Result<(Open, PgRow), Error> {
+    let start = Start::Asked { question, batch };
+    let (lent, answer) = started(pool, lane, None, &start).await?;
+    let open = Open {
+        lent,
+        tidied: pool.resets_session(),
+    };
+    Ok((open, answer.ok_or(sqlx::Error::RowNotFound)?))
+}
+
 /// How the use of a connection begins.
 enum Start<'s> {
     /// With a transaction that this batch begins.
     Begin(&'s str),
+    /// With a question, and then a transaction.
+    Asked {
+        question: &'static str,
+        batch: &'s str,
+    },
     /// With a session that names a tenant.
     Name(Naming<'s>),
 }
@@ -265,7 +313,7 @@ async fn started(
     lane: Lane,
     wanted: Option<Named>,
     start: &Start<'_>,
-) -> Result<Lent, Error> {
+) -> Result<(Lent, Option<PgRow>), Error> {
     let deadline = Instant::now() + pool.patience();
     let mut tries = pool.most().saturating_add(1);
     loop {
@@ -280,10 +328,10 @@ async fn started(
             return Err(sqlx::Error::PoolTimedOut.into());
         };
         let error = match begun {
-            Ok(()) => match beginning.0.take() {
+            Ok(answer) => match beginning.0.take() {
                 Some(lent) => {
                     pool.answered();
-                    return Ok(lent);
+                    return Ok((lent, answer));
                 }
                 None => continue,
             },
@@ -310,11 +358,37 @@ async fn start_on(
     pool: &Connections,
     lent: &mut Lent,
     start: &Start<'_>,
-) -> Result<(), sqlx::Error> {
+) -> Result<Option<PgRow>, sqlx::Error> {
     match start {
-        Start::Begin(batch) => begin_on(pool, lent, batch).await,
-        Start::Name(naming) => naming.name(lent).await,
+        Start::Begin(batch) => begin_on(pool, lent, batch).await?,
+        Start::Asked { question, batch } => return ask_on(pool, lent, question, batch).await,
+        Start::Name(naming) => naming.name(lent).await?,
     }
+    Ok(None)
+}
+
+/// The question is a transaction of its own, so that its answer is older than the snapshot of the one
+/// that follows, at any level of isolation. One message, but for a connection's first.
+async fn ask_on(
+    pool: &Connections,
+    lent: &mut Lent,
+    question: &'static str,
+    batch: &str,
+) -> Result<Option<PgRow>, sqlx::Error> {
+    if PgTransactionManager::get_transaction_depth(lent) == 0 {
+        let answer = lent.fetch_optional(question).await?;
+        begin_on(pool, lent, batch).await?;
+        return Ok(answer);
+    }
+    let batch = format!("BEGIN READ ONLY; {question}; COMMIT; {batch}");
+    let mut first = None;
+    let mut answers = lent.fetch_many(AssertSqlSafe(batch));
+    while let Some(answer) = answers.try_next().await? {
+        if let Either::Right(row) = answer {
+            first.get_or_insert(row);
+        }
+    }
+    Ok(first)
 }
 
 /// What plain statements have left in the session goes first, in the same message, and in a

@@ -12,6 +12,7 @@ use tenancy_core::TenantContext;
 use crate::{
     Error, ErrorKind,
     error::is_no_transaction,
+    replicas::Writing,
     session::{Open, Scope},
 };
 
@@ -30,6 +31,8 @@ pub struct TenantTx {
     context: TenantContext,
     scope: Scope,
     check_at_commit: bool,
+    /// Where reads on replicas depend on what it writes.
+    writing: Option<Writing>,
 }
 
 impl TenantTx {
@@ -38,12 +41,14 @@ impl TenantTx {
         context: TenantContext,
         scope: Scope,
         check_at_commit: bool,
+        writing: Option<Writing>,
     ) -> Self {
         Self {
             connection,
             context,
             scope,
             check_at_commit,
+            writing,
         }
     }
 
@@ -63,7 +68,11 @@ impl TenantTx {
     /// all after a rollback, or what the database says, such as a serialization failure.
     pub async fn commit(mut self) -> Result<(), Error> {
         self.check_end().await?;
-        match self.connection.commit_checked().await {
+        let ended = match self.writing.take() {
+            Some(writing) => writing.commit(self.connection).await,
+            None => self.connection.commit_checked().await,
+        };
+        match ended {
             // A statement has ended the transaction.
             Err(error) if is_no_transaction(&error) => Err(Error::new(ErrorKind::TenantLost)),
             ended => Ok(ended?),
@@ -73,12 +82,12 @@ impl TenantTx {
     /// Commits a transaction whose only statement has succeeded, and was plain or not.
     pub(crate) async fn commit_one(mut self, was_plain: bool) -> Result<(), Error> {
         self.check_end().await?;
-        if was_plain {
-            self.connection.commit_plain().await?;
-        } else {
-            self.connection.commit().await?;
-        }
-        Ok(())
+        let ended = match self.writing.take() {
+            Some(writing) => writing.commit(self.connection).await,
+            None if was_plain => self.connection.commit_plain().await,
+            None => self.connection.commit().await,
+        };
+        Ok(ended?)
     }
 
     async fn check_end(&mut self) -> Result<(), Error> {

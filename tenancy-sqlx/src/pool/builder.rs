@@ -13,6 +13,7 @@ use crate::{
     StartError,
     connections::{Connections, Settings},
     options::{SessionMode, Timeouts},
+    replicas::{Address, Manner, Replicas},
     route::{Reset, Route},
     self_check,
 };
@@ -29,6 +30,7 @@ pub struct TenantPoolOptions {
     reset_session: bool,
     sessions: Sessions,
     pub(crate) assumed_role: Option<String>,
+    replicas: Vec<Address>,
 }
 
 impl Default for TenantPoolOptions {
@@ -49,6 +51,7 @@ impl TenantPoolOptions {
             reset_session: true,
             sessions: Sessions::default(),
             assumed_role: None,
+            replicas: Vec::new(),
         }
     }
 
@@ -238,6 +241,32 @@ impl TenantPoolOptions {
         self
     }
 
+    /// Reads from a physical standby of the database too, at a `postgres://` URL with the login of the
+    /// service. May be called several times; default: none.
+    ///
+    /// [Readers](crate::TenantDb::reader) and read-only transactions use it, and see all that their
+    /// tenant has written through this pool: where the standby has not replayed that, and while it does
+    /// not answer, the primary is read. What is read may miss what *another* tenant, process or pool has
+    /// just written: [`last_write`](TenantPool::last_write) carries that over, and
+    /// [`TxOptions::primary`](crate::TxOptions::primary) and
+    /// [`TenantReader::primary`](crate::TenantReader::primary) do without replicas.
+    ///
+    /// A transaction sees what the standby had replayed when it began, at least. What the tenant writes
+    /// meanwhile, it sees when it is begun anew.
+    ///
+    /// Each has connections of its own, as many as the pool. While there are replicas, the primary is
+    /// asked about once a second how far it is, over a connection of the pool.
+    pub fn replica(mut self, url: &str) -> Self {
+        self.replicas.push(Address::Url(url.to_owned()));
+        self
+    }
+
+    /// The same, with options.
+    pub fn replica_with(mut self, options: PgConnectOptions) -> Self {
+        self.replicas.push(Address::Options(Box::new(options)));
+        self
+    }
+
     /// Connects to a `postgres://` URL with the login of the service.
     ///
     /// # Errors
@@ -257,13 +286,18 @@ impl TenantPoolOptions {
     /// login could get past row security: a superuser, a login with BYPASSRLS, one that owns tables
     /// or may become another role that can; or if a table, view or function leads past it. The message
     /// has every [finding](crate::schema::Finding) of level `error` with its mend.
+    ///
+    /// The same for each [replica](Self::replica), and if it belongs to another database cluster. One
+    /// that is out of reach, or no standby any more, is no error: the log says so, and it is read from
+    /// when it is one.
     pub async fn connect_with(
         mut self,
         options: PgConnectOptions,
         tenancy: &Tenancy,
     ) -> Result<TenantPool, StartError> {
         self.pool.check()?;
-        self.sessions.check(self.reset_session)?;
+        self.sessions
+            .check(self.reset_session, !self.replicas.is_empty())?;
         let allowances = self.shares.compiled(self.pool.most)?;
         let options = options.disable_statement_logging();
         let mut route = Route::find(options, self.pool.patience).await?;
@@ -282,6 +316,7 @@ impl TenantPoolOptions {
         } else {
             Reset::Never
         };
+        let limits = self.timeouts;
         self.sessions
             .settle(self.reset_session && !route.through.is_pooler());
         if !route.through.is_pooler() {
@@ -289,10 +324,24 @@ impl TenantPoolOptions {
             route.options = route.options.options(self.timeouts.parameters());
             self.timeouts = Timeouts::NONE;
         }
+        let settings = self.pool.clone();
         let pool = Connections::open(self.pool, &route, reset)
             .await
             .map_err(StartError::unreachable)?;
         let (watch, findings) = self_check::tenants(&pool, self.assumed_role.as_deref()).await?;
+        let replicas = if self.replicas.is_empty() {
+            None
+        } else {
+            let addresses = self.replicas.into_iter().map(Address::options);
+            let replicas = addresses.collect::<Result<_, _>>()?;
+            let manner = Manner {
+                settings,
+                reset,
+                assumed_role: self.assumed_role,
+                timeouts: limits,
+            };
+            Some(Replicas::start(&pool, replicas, &manner).await?)
+        };
         watch.passed(tenancy.clock().now());
         self_check::warn(&findings);
         Ok(TenantPool::new(Inner {
@@ -304,6 +353,7 @@ impl TenantPoolOptions {
             strict: self.strict,
             check_at_commit: self.check_at_commit,
             sessions: self.sessions,
+            replicas,
         }))
     }
 }
@@ -318,6 +368,7 @@ impl fmt::Debug for TenantPoolOptions {
             .field("check_at_commit", &self.check_at_commit)
             .field("reset_session", &self.reset_session)
             .field("sessions", &self.sessions)
+            .field("replicas", &self.replicas.len())
             .finish_non_exhaustive()
     }
 }

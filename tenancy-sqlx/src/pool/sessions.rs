@@ -14,7 +14,7 @@ pub(crate) struct Sessions {
 
 impl Sessions {
     /// Refuses what contradicts another option.
-    pub(super) fn check(&self, resets_session: bool) -> Result<(), StartError> {
+    pub(super) fn check(&self, resets_session: bool, has_replicas: bool) -> Result<(), StartError> {
         let message = match self.mode {
             Some(SessionMode::Switched | SessionMode::Pinned) if !resets_session => {
                 "sessions that name a tenant have to be reset; leave out `reset_session(false)`, or \
@@ -23,6 +23,10 @@ impl Sessions {
             Some(SessionMode::Transaction) if self.autocommit_writes => {
                 "with `sessions(SessionMode::Transaction)`, nothing runs in autocommit; leave out \
                  `autocommit_writes(true)`, or choose `SessionMode::Switched`"
+            }
+            // How far the log is, which replicas have to show, is asked in the round trip of COMMIT.
+            _ if self.autocommit_writes && has_replicas => {
+                "with a `replica`, writes run in transactions; leave out `autocommit_writes(true)`"
             }
             _ => return Ok(()),
         };

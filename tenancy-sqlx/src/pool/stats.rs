@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use tenancy_core::TenantId;
 
-use crate::connections::{Connections, Load};
+use crate::{
+    connections::{Connections, Load},
+    replicas::ReplicaStats,
+};
 
 /// How busy a pool is: see [`TenantPool::stats`](crate::TenantPool::stats).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +34,8 @@ pub struct PoolStats {
     pub timed_out: u64,
     /// The tenants with the most connections and waiters, the busiest first; five at most.
     pub busiest: Vec<TenantLoad>,
+    /// The [replicas](crate::TenantPoolOptions::replica). What is above is of the primary alone.
+    pub replicas: Vec<ReplicaStats>,
 }
 
 /// How busy a pool is with one tenant.
@@ -59,7 +64,7 @@ impl TenantLoad {
 }
 
 impl PoolStats {
-    pub(super) fn of(pool: &Connections) -> Self {
+    pub(super) fn of(pool: &Connections, replicas: Vec<ReplicaStats>) -> Self {
         let level = pool.level();
         let (pinned, switched) = pool.statements();
         let (acquired, timed_out) = pool.totals();
@@ -74,6 +79,7 @@ impl PoolStats {
             pinned,
             switched,
             busiest: level.busiest().map(TenantLoad::of).collect(),
+            replicas,
         }
     }
 }

@@ -28,6 +28,8 @@ pub enum StartErrorKind {
     /// What was asked for can't be done through the pooler in front of the database, or not with its
     /// settings.
     Pooler,
+    /// A replica belongs to another database, or the primary does not tell where its log is.
+    WrongReplica,
 }
 
 /// A pool that can't be used, and what to do about it.
@@ -74,6 +76,18 @@ impl StartError {
             source,
             ..Self::new(StartErrorKind::Pooler, message)
         }
+    }
+
+    /// The same, of a replica.
+    pub(crate) fn of_replica(self, address: &str) -> Self {
+        Self {
+            message: format!("the replica {address} can't be used: {}", self.message),
+            ..self
+        }
+    }
+
+    pub(crate) const fn driver_error(&self) -> Option<&sqlx::Error> {
+        self.source.as_ref()
     }
 
     /// What is wrong.

@@ -113,7 +113,7 @@ impl Autocommit {
         naming: Naming<'_>,
     ) -> Result<Self, Error> {
         let wanted = naming.pins.then_some(naming.named);
-        let lent = started(pool, lane, wanted, &Start::Name(naming)).await?;
+        let (lent, _) = started(pool, lane, wanted, &Start::Name(naming)).await?;
         let was_pinned = lent.is_untouched();
         Ok(Self {
             was_pinned,

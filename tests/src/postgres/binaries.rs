@@ -78,6 +78,11 @@ impl Binaries {
         &self.dir
     }
 
+    /// Whether there is a program of this name too.
+    pub(super) fn has(&self, program: &str) -> bool {
+        self.dir.join(program).exists()
+    }
+
     /// The major version, such as 15.
     #[must_use]
     pub fn major(&self) -> u32 {

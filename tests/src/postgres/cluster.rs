@@ -36,12 +36,14 @@ log_line_prefix = '%m [%p] %q%u@%d '
 ";
 
 /// What is special about a cluster.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Special {
     /// Lines of its configuration.
     pub(super) settings: &'static str,
     /// The port of the server that it is a standby of.
     pub(super) standby_of: Option<u16>,
+    /// The data of that server, which is at rest. Without, `pg_basebackup` asks for them.
+    pub(super) copied_from: Option<PathBuf>,
 }
 
 /// Makes an empty directory that only the server's account can look into.
@@ -61,12 +63,13 @@ pub(super) fn start(
     dir: &Path,
     binaries: &Binaries,
     account: Account,
-    special: Special,
+    special: &Special,
 ) -> Result<u16, Error> {
     let data = dir.join("data");
-    match special.standby_of {
-        None => initdb(dir, &data, binaries, account)?,
-        Some(primary) => copy(dir, &data, binaries, account, primary)?,
+    match (special.standby_of, &special.copied_from) {
+        (None, _) => initdb(dir, &data, binaries, account)?,
+        (Some(primary), None) => back_up(dir, &data, binaries, account, primary)?,
+        (Some(_), Some(source)) => copy(source, &data)?,
     }
 
     // Somebody else may take the free port before the server does.
@@ -102,7 +105,7 @@ fn initdb(dir: &Path, data: &Path, binaries: &Binaries, account: Account) -> Res
     run(command, "initdb")
 }
 
-fn copy(
+fn back_up(
     dir: &Path,
     data: &Path,
     binaries: &Binaries,
@@ -121,6 +124,16 @@ fn copy(
     run(command, "pg_basebackup")
 }
 
+/// What `pg_basebackup` does, of a server that is at rest.
+fn copy(source: &Path, data: &Path) -> Result<(), Error> {
+    let mut command = Command::new("cp");
+    command.arg("-a").arg(source).arg(data);
+    run(command, "cp")?;
+    fs::File::create(data.join("standby.signal"))
+        .map(drop)
+        .map_err(Error::io("cannot make the copy a standby"))
+}
+
 fn run(mut command: Command, program: &str) -> Result<(), Error> {
     let output = command
         .output()
@@ -135,7 +148,7 @@ fn run(mut command: Command, program: &str) -> Result<(), Error> {
 }
 
 /// `postgresql.auto.conf` is read last, so nothing that initdb chose can win.
-fn configure(dir: &Path, data: &Path, port: u16, special: Special) -> Result<(), Error> {
+fn configure(dir: &Path, data: &Path, port: u16, special: &Special) -> Result<(), Error> {
     let mut text = format!("{SETTINGS}{}\n", special.settings);
     // Writing to a string cannot fail.
     let _ = writeln!(text, "port = {port}");
@@ -143,14 +156,21 @@ fn configure(dir: &Path, data: &Path, port: u16, special: Special) -> Result<(),
     if let Some(primary) = special.standby_of {
         let _ = writeln!(
             text,
-            "primary_conninfo = 'host=127.0.0.1 port={primary} user=postgres'"
+            "primary_conninfo = 'host=127.0.0.1 port={primary} user=postgres'\n\
+             wal_retrieve_retry_interval = '200ms'"
         );
     }
     fs::write(data.join("postgresql.auto.conf"), text)
         .map_err(Error::io("cannot write the configuration of the cluster"))
 }
 
-fn launch(dir: &Path, data: &Path, binaries: &Binaries, account: Account) -> Result<(), Error> {
+/// Starts the server of a directory that is configured, and waits until it lets clients in.
+pub(super) fn launch(
+    dir: &Path,
+    data: &Path,
+    binaries: &Binaries,
+    account: Account,
+) -> Result<(), Error> {
     let log_path = dir.join("server.log");
     let log = fs::File::create(&log_path).map_err(Error::io("cannot create the server's log"))?;
     let errors = log

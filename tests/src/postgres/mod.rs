@@ -11,6 +11,7 @@ mod launcher;
 mod leftovers;
 mod pgbouncer;
 mod place;
+mod power;
 mod registry;
 mod server;
 mod template;

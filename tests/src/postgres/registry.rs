@@ -94,6 +94,13 @@ impl ClusterRegistry {
         self
     }
 
+    /// Makes the standby from this directory, whose server is at rest.
+    #[must_use]
+    pub fn copied_from(mut self, data: PathBuf) -> Self {
+        self.special.copied_from = Some(data);
+        self
+    }
+
     /// The cluster of this launcher and these binaries; made if there is none that answers.
     ///
     /// Clusters whose launcher has ended are removed first.
@@ -145,7 +152,7 @@ impl ClusterRegistry {
         self.save(&all)?;
         cleanup::watch(&dir, &self.launcher)?;
 
-        let started = cluster::start(&dir, binaries, account, self.special)
+        let started = cluster::start(&dir, binaries, account, &self.special)
             .and_then(|port| self.require_launcher().map(|()| port));
         all.pop();
         match started {

@@ -3,6 +3,7 @@
 use std::{
     env,
     io::{self, Write},
+    path::{Path, PathBuf},
     str::FromStr,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -37,6 +38,8 @@ struct Inner {
     admin: PgConnectOptions,
     launcher: Launcher,
     outlives_tests: bool,
+    /// The directory of a server that nobody else has.
+    home: Option<PathBuf>,
 }
 
 static GIVEN: OnceCell<Server> = OnceCell::const_new();
@@ -120,14 +123,25 @@ impl Server {
         unless_missing(Self::fresh(version, settings).await, dispensable)
     }
 
-    /// A physical standby of a [fresh](Self::fresh) server.
+    /// A physical standby of a [fresh](Self::fresh) server. Where there is no `pg_basebackup` of that
+    /// version, the server is stopped for the time of the copy.
     ///
     /// # Errors
     ///
-    /// As [`start`](Self::start); and where there is no `pg_basebackup` of that version.
+    /// As [`start`](Self::start).
     pub async fn standby(&self) -> Result<Self, Error> {
         let primary = self.inner.admin.get_port();
-        Self::alone(self.version(), move |registry| registry.standby_of(primary)).await
+        if binaries(self.version())?.has("pg_basebackup") {
+            return Self::alone(self.version(), move |registry| registry.standby_of(primary)).await;
+        }
+        let data = self.home()?.join("data");
+        self.stop().await?;
+        let copied = Self::alone(self.version(), move |registry| {
+            registry.standby_of(primary).copied_from(data)
+        })
+        .await;
+        self.start_again().await?;
+        copied
     }
 
     /// Which one this is.
@@ -183,6 +197,17 @@ impl Server {
         self.inner.outlives_tests
     }
 
+    /// The directory of a [fresh](Self::fresh) server.
+    pub(super) fn home(&self) -> Result<&Path, Error> {
+        self.inner
+            .home
+            .as_deref()
+            .ok_or_else(|| Error::Unavailable {
+                what: "a server that nobody else has".into(),
+                mend: "use `Server::fresh`".into(),
+            })
+    }
+
     pub(super) fn launcher(&self) -> &Launcher {
         &self.inner.launcher
     }
@@ -200,7 +225,7 @@ impl Server {
         let admin = PgConnectOptions::from_str(&url)
             .map_err(Error::sql("DATABASE_URL is not a PostgreSQL URL"))?;
         let launcher = Launcher::current()?;
-        let server = Self::new(Version::Default, admin, launcher, true);
+        let server = Self::new(Version::Default, admin, launcher, None, true);
         let mut connection = server.connect().await?;
         leftovers::reap(&mut connection).await?;
         let _ = connection.close().await;
@@ -215,7 +240,7 @@ impl Server {
         }
         let cluster = ClusterRegistry::new()?.acquire(&binaries(version)?)?;
         let admin = admin_at(cluster.port);
-        let server = Self::new(version, admin, Launcher::current()?, false);
+        let server = Self::new(version, admin, Launcher::current()?, None, false);
         started.push(server.clone());
         Ok(server)
     }
@@ -233,7 +258,8 @@ impl Server {
             let list = tempfile::tempdir().map_err(Error::io("cannot create a directory"))?;
             let registry = special(ClusterRegistry::at(list.path(), own.clone())?);
             let cluster = registry.acquire(&binaries(version)?)?;
-            Ok(Self::new(version, admin_at(cluster.port), own, false))
+            let admin = admin_at(cluster.port);
+            Ok(Self::new(version, admin, own, Some(cluster.dir), false))
         };
         tokio::task::spawn_blocking(make)
             .await
@@ -245,6 +271,7 @@ impl Server {
         version: Version,
         admin: PgConnectOptions,
         launcher: Launcher,
+        home: Option<PathBuf>,
         outlives_tests: bool,
     ) -> Self {
         Self {
@@ -253,6 +280,7 @@ impl Server {
                 admin,
                 launcher,
                 outlives_tests,
+                home,
             }),
         }
     }
@@ -271,7 +299,7 @@ fn unless_missing(
     }
 }
 
-fn binaries(version: Version) -> Result<Binaries, Error> {
+pub(super) fn binaries(version: Version) -> Result<Binaries, Error> {
     match version {
         Version::Default => Binaries::installed(),
         Version::V18 => Binaries::v18(),
