@@ -158,12 +158,14 @@ impl Open {
     }
 
     /// The same, and asks a question right after the commit. `None` where the commit is known and the
-    /// answer is not.
+    /// answer is not. Where all statements were plain, the connection need not be tidied up.
     pub(crate) async fn commit_asking(
         mut self,
         question: &'static str,
+        are_plain: bool,
     ) -> Result<Option<PgRow>, sqlx::Error> {
-        let batch = format!("SELECT; COMMIT AND CHAIN; {question}");
+        let chain = if are_plain { "" } else { " AND CHAIN" };
+        let batch = format!("SELECT; COMMIT{chain}; {question}");
         let mut ended = 0;
         let mut last = None;
         {
@@ -178,7 +180,11 @@ impl Open {
                 }
             }
         }
-        self.give_back();
+        if are_plain {
+            self.lent.settle(Wear::Written, None);
+        } else {
+            self.give_back();
+        }
         Ok(last)
     }
 

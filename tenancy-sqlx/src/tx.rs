@@ -69,7 +69,7 @@ impl TenantTx {
     pub async fn commit(mut self) -> Result<(), Error> {
         self.check_end().await?;
         let ended = match self.writing.take() {
-            Some(writing) => writing.commit(self.connection).await,
+            Some(writing) => writing.commit(self.connection, false).await,
             None => self.connection.commit_checked().await,
         };
         match ended {
@@ -83,7 +83,7 @@ impl TenantTx {
     pub(crate) async fn commit_one(mut self, was_plain: bool) -> Result<(), Error> {
         self.check_end().await?;
         let ended = match self.writing.take() {
-            Some(writing) => writing.commit(self.connection).await,
+            Some(writing) => writing.commit(self.connection, was_plain).await,
             None if was_plain => self.connection.commit_plain().await,
             None => self.connection.commit().await,
         };

@@ -28,8 +28,9 @@ impl Writing {
     }
 
     /// Commits, and remembers where the log was behind the commit, in the same round trip.
-    pub(crate) async fn commit(mut self, open: Open) -> Result<(), sqlx::Error> {
-        let answer = open.commit_asking(WRITTEN).await?;
+    /// As [`Open::commit_asking`].
+    pub(crate) async fn commit(mut self, open: Open, are_plain: bool) -> Result<(), sqlx::Error> {
+        let answer = open.commit_asking(WRITTEN, are_plain).await?;
         let written = answer.and_then(|row| Position::written(&row).ok().flatten());
         if let Some(position) = written {
             self.is_known = true;
