@@ -121,7 +121,7 @@ impl Drop for Lent {
         };
         let is_good = !self.was_touched || self.is_settled;
         if is_good && !self.closes && !self.stock.is_too_old(&live) {
-            self.stock.put_back(self.lane, live);
+            self.stock.put_back(Some(self.lane), live);
         } else {
             Returning::of(&self.stock, self.lane, live).start(self.closes);
         }

@@ -16,7 +16,7 @@ use std::{
 use tenancy_core::TenantId;
 
 pub(crate) use level::{Level, Load};
-use line::Line;
+use line::{Line, Standing};
 use pace::Pace;
 
 /// On whose behalf a connection is wanted, and what they may have of the pool.
@@ -52,8 +52,15 @@ impl Allowance {
 
 /// The turns go round by tenant: whoever has waiters stands in the ring once, is served up to
 /// the length of its turn, and goes to its end. A tenant that holds as many connections as it may
-/// stands aside until one comes back, and goes on with its turn then. The house goes first, but for every second turn at most while
-/// tenants wait. What a tenant may have is what the last one said who came on its behalf.
+/// stands aside until one comes back, and goes on with its turn then. What a tenant may have is what
+/// the last one said who came on its behalf.
+///
+/// Two go ahead of the ring, each for every second turn at most while others wait: the house, and a
+/// tenant that holds no connection and comes to wait, for one caller. So a quiet tenant does not wait
+/// for the turns of busy ones.
+///
+/// A connection whose session names a tenant of the ring goes to that one ahead of its turn, for as many
+/// callers as a turn has until it has had its own. Naming another one costs more than waiting.
 ///
 /// Nothing is idle while somebody waits who may be served: each change settles at most one of both.
 /// Only an [arrival](Self::wait) that says more of a tenant's allowance may settle several.
@@ -70,6 +77,10 @@ pub(super) struct Queue<C, W> {
     lines: HashMap<Option<TenantId>, Line<W>>,
     /// Tenants with waiters who may be served, by the number of their turn.
     ring: BTreeMap<u64, Option<TenantId>>,
+    /// Tenants that held nothing when they came to wait, in the same way.
+    newcomers: BTreeMap<u64, Option<TenantId>>,
+    /// Whom the session of a connection names.
+    names: fn(&C) -> Option<TenantId>,
     /// The callers who are served while the turn goes round once.
     round: u64,
     /// The last number that was given to a turn or a waiter.
@@ -78,6 +89,7 @@ pub(super) struct Queue<C, W> {
     /// Waiters who may be served.
     demand: usize,
     house_was_last: bool,
+    newcomer_was_last: bool,
     /// How often a connection comes back.
     pace: Pace,
     closed: bool,
@@ -91,6 +103,17 @@ pub(super) struct Grant<C, W> {
     pub(super) connection: C,
 }
 
+/// How somebody came to be served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    House,
+    Newcomer,
+    /// In its turn.
+    Turn,
+    /// Ahead of it, by a connection that names it.
+    Named,
+}
+
 /// A waiter's place.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Ticket {
@@ -99,7 +122,7 @@ pub(super) struct Ticket {
 }
 
 impl<C, W> Queue<C, W> {
-    pub(super) fn new(most: usize) -> Self {
+    pub(super) fn new(most: usize, names: fn(&C) -> Option<TenantId>) -> Self {
         Self {
             most,
             idle: Vec::new(),
@@ -107,28 +130,34 @@ impl<C, W> Queue<C, W> {
             opening: 0,
             lines: HashMap::new(),
             ring: BTreeMap::new(),
+            newcomers: BTreeMap::new(),
+            names,
             round: 0,
             number: 0,
             waiting: 0,
             demand: 0,
             house_was_last: false,
+            newcomer_was_last: false,
             pace: Pace::default(),
             closed: false,
         }
     }
 
-    /// An idle connection if there is one and the lane may have it: of those that suit, if any do, the
-    /// one used last.
+    /// An idle connection if there is one and the lane may have it: of those that suit, or else of those
+    /// that name nobody, the one used last; else the one that was not used for longest.
     pub(super) fn take(&mut self, lane: Lane, suits: impl Fn(&C) -> bool) -> Option<C> {
         let line = self.lines.get(&lane.tenant);
         // Whoever has waited goes first where more is allowed than a moment ago.
         if self.is_at_its_most(lane) || line.is_some_and(|line| line.waiting() > 0) {
             return None;
         }
-        let connection = match self.idle.iter().rposition(suits) {
-            Some(at) => self.idle.remove(at),
-            None => self.idle.pop()?,
-        };
+        let names_nobody = |connection: &C| (self.names)(connection).is_none();
+        let suiting = self.idle.iter().rposition(suits);
+        let at = suiting.or_else(|| self.idle.iter().rposition(names_nobody));
+        if self.idle.is_empty() {
+            return None;
+        }
+        let connection = self.idle.remove(at.unwrap_or(0));
         self.change(lane.tenant, |line| {
             line.allow(lane.allowance);
             line.lend();
@@ -163,9 +192,16 @@ impl<C, W> Queue<C, W> {
         gone
     }
 
-    /// A connection that was lent comes back.
-    pub(super) fn back(&mut self, lane: Lane, connection: C, now: Instant) -> Option<Grant<C, W>> {
-        self.comes_back(lane, now);
+    /// A connection comes back that was lent to a lane, or taken out of the idle ones.
+    pub(super) fn back(
+        &mut self,
+        lane: Option<Lane>,
+        connection: C,
+        now: Instant,
+    ) -> Option<Grant<C, W>> {
+        if let Some(lane) = lane {
+            self.comes_back(lane, now);
+        }
         self.idle.push(connection);
         self.settle()
     }
@@ -211,13 +247,13 @@ impl<C, W> Queue<C, W> {
 
     /// The waiter whose turn it is, to be told something else than that there is a connection.
     pub(super) fn refuse(&mut self) -> Option<W> {
-        let (lane, waiter) = self.next()?;
+        let (lane, waiter) = self.next(None)?;
         self.change(lane.tenant, Line::give_back);
         Some(waiter)
     }
 
-    /// Takes out idle connections that are to be closed. Each keeps its right until it is
-    /// [`gone`](Self::gone).
+    /// Takes out idle connections that are to be closed or tidied up. Each keeps its right until it is
+    /// [`gone`](Self::gone) or [`back`](Self::back).
     pub(super) fn expire(&mut self, is_due: impl Fn(&C) -> bool) -> Vec<C> {
         self.idle
             .extract_if(.., |connection| is_due(connection))
@@ -233,6 +269,7 @@ impl<C, W> Queue<C, W> {
         }
         self.lines.retain(|_, line| !line.is_unused());
         self.ring.clear();
+        self.newcomers.clear();
         self.round = 0;
         self.waiting = 0;
         self.demand = 0;
@@ -315,10 +352,8 @@ impl<C, W> Queue<C, W> {
 
     /// Lends what is idle to whoever's turn it is.
     pub(super) fn settle(&mut self) -> Option<Grant<C, W>> {
-        if self.idle.is_empty() {
-            return None;
-        }
-        let (lane, waiter) = self.next()?;
+        let named = (self.names)(self.idle.last()?);
+        let (lane, waiter) = self.next(named)?;
         Some(Grant {
             lane,
             waiter,
@@ -326,29 +361,60 @@ impl<C, W> Queue<C, W> {
         })
     }
 
-    fn next(&mut self) -> Option<(Lane, W)> {
-        let tenant = self.whose_turn()?;
+    /// The waiter whose turn it is, where there is a connection that names somebody.
+    fn next(&mut self, named: Option<TenantId>) -> Option<(Lane, W)> {
+        let (tenant, way) = self.whose_turn(named)?;
         let allowance = self.lines.get(&tenant)?.allowance();
-        let waiter = self.change(tenant, Line::serve)?;
+        let goes_ahead = way == Way::Newcomer && !self.ring.is_empty();
+        if way == Way::Newcomer {
+            self.stay(tenant);
+        }
+        let waiter = self.change(tenant, |line| line.serve(way))?;
         self.waiting -= 1;
-        self.house_was_last = tenant.is_none();
-        if !self.house_was_last {
+        self.house_was_last = way == Way::House;
+        if way != Way::House {
+            self.newcomer_was_last = goes_ahead;
             self.pass_on(tenant);
         }
         Some((Lane { tenant, allowance }, waiter))
     }
 
-    fn whose_turn(&self) -> Option<Option<TenantId>> {
+    fn whose_turn(&self, named: Option<TenantId>) -> Option<(Option<TenantId>, Way)> {
         if self.demand == 0 {
             return None;
         }
-        let tenant = self.ring.first_key_value().map(|(_, tenant)| *tenant);
+        let first = |ring: &BTreeMap<u64, _>| ring.first_key_value().map(|(_, tenant)| *tenant);
+        let (newcomer, turn) = (first(&self.newcomers), first(&self.ring));
         let house = self.lines.get(&None);
         let house_waits = house.is_some_and(|line| line.waiting() > 0);
-        if house_waits && !(self.house_was_last && tenant.is_some()) {
-            return Some(None);
+        let tenants_wait = newcomer.is_some() || turn.is_some();
+        if house_waits && !(self.house_was_last && tenants_wait) {
+            return Some((None, Way::House));
         }
-        tenant
+        if let Some(newcomer) = newcomer
+            && !(self.newcomer_was_last && turn.is_some())
+        {
+            return Some((newcomer, Way::Newcomer));
+        }
+        if named.is_some()
+            && named != turn?
+            && self.lines.get(&named).is_some_and(Line::may_go_ahead)
+        {
+            return Some((named, Way::Named));
+        }
+        Some((turn?, Way::Turn))
+    }
+
+    /// Puts a newcomer that is served at the end of the ring.
+    fn stay(&mut self, tenant: Option<TenantId>) {
+        if let Some(line) = self.lines.get_mut(&tenant)
+            && let Some(place) = line.turn()
+        {
+            self.newcomers.remove(&place);
+            self.number += 1;
+            line.stand(self.number);
+            self.ring.insert(self.number, tenant);
+        }
     }
 
     /// Puts a tenant that has had its turn at the end of the ring.
@@ -381,11 +447,16 @@ impl<C, W> Queue<C, W> {
         match (line.turn(), after) {
             (Some(turn), 0) => {
                 self.ring.remove(&turn);
+                self.newcomers.remove(&turn);
                 line.step_aside();
             }
             (None, 1..) if tenant.is_some() => {
                 self.number += 1;
-                self.ring.insert(line.stand_up(self.number), tenant);
+                let (ring, place) = match line.stand_up(self.number) {
+                    Standing::InRing(place) => (&mut self.ring, place),
+                    Standing::AsNewcomer(place) => (&mut self.newcomers, place),
+                };
+                ring.insert(place, tenant);
             }
             _ => {}
         }

@@ -73,7 +73,7 @@ impl Returning {
 impl Drop for Returning {
     fn drop(&mut self) {
         match (self.live.take(), self.lane) {
-            (Some(live), Some(lane)) if self.is_tidy => self.stock.put_back(lane, live),
+            (Some(live), lane) if self.is_tidy => self.stock.put_back(lane, live),
             (live, lane) => {
                 drop(live);
                 self.stock.lost(lane);

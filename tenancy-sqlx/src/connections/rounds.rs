@@ -1,5 +1,5 @@
-//! What is looked after from time to time: connections that are due, the least that are open, and
-//! what the log is told.
+//! What is looked after from time to time: sessions that are worn, connections that are due, the least
+//! that are open, and what the log is told.
 
 use std::{
     pin::pin,
@@ -10,7 +10,7 @@ use std::{
 use futures_util::future::select;
 use tokio::time::sleep;
 
-use super::stock::Stock;
+use super::stock::{Stock, WORN_FOR_MOST};
 
 /// The longest time between two rounds.
 const PERIOD: Duration = Duration::from_secs(30);
@@ -25,12 +25,19 @@ pub(super) fn start(stock: &Arc<Stock>) {
     stock.home().spawn(async move {
         let closed = closing.wait_for(|closing| *closing);
         let rounds = async {
+            let tick = period.min(WORN_FOR_MOST);
+            let mut since_round = period;
             while let Some(stock) = stock_of_others.upgrade() {
-                stock.close_due();
-                stock.open_least();
-                report(&stock);
+                stock.tidy_due();
+                if since_round >= period {
+                    since_round = Duration::ZERO;
+                    stock.close_due();
+                    stock.open_least();
+                    report(&stock);
+                }
                 drop(stock);
-                sleep(period).await;
+                sleep(tick).await;
+                since_round += tick;
             }
         };
         select(pin!(rounds), pin!(closed)).await;

@@ -10,6 +10,7 @@ use std::{
 };
 
 use sqlx::{PgConnection, postgres::PgConnectOptions};
+use tenancy_core::TenantId;
 use tokio::{
     runtime::Handle,
     sync::{Notify, oneshot, watch},
@@ -26,6 +27,9 @@ use super::{
     upkeep::{Upkeep, Wear},
 };
 use crate::session::Named;
+
+/// How long an idle session keeps what plain statements may have left in it, such as an advisory lock.
+pub(super) const WORN_FOR_MOST: Duration = Duration::from_secs(1);
 
 /// A connection, and its age.
 pub(super) struct Live {
@@ -52,6 +56,11 @@ impl Live {
             wear: Wear::None,
             process: None,
         }
+    }
+
+    /// Whom the session names.
+    fn tenant(&self) -> Option<TenantId> {
+        self.names.map(|named| named.scope.tenant)
     }
 }
 
@@ -94,7 +103,7 @@ impl Stock {
         home: Handle,
     ) -> Arc<Self> {
         Arc::new(Self {
-            queue: Mutex::new(Queue::new(count(settings.most))),
+            queue: Mutex::new(Queue::new(count(settings.most), Live::tenant)),
             options,
             settings,
             upkeep,
@@ -126,6 +135,9 @@ impl Stock {
                 if let Some(live) = queue.take(lane, |live| live.names == wanted) {
                     drop(queue);
                     if live.anchor.holds() {
+                        if live.names.is_some() && live.names != wanted {
+                            self.open_for_another_name();
+                        }
                         self.open_ahead();
                         return Ok(Lent::new(Arc::clone(self), lane, live));
                     }
@@ -163,14 +175,14 @@ impl Stock {
     }
 
     /// Takes back a connection that is as good as new.
-    pub(super) fn put_back(self: &Arc<Self>, lane: Lane, mut live: Live) {
+    pub(super) fn put_back(self: &Arc<Self>, lane: Option<Lane>, mut live: Live) {
         let now = Instant::now();
         live.idle_since = now;
         let mut queue = self.queue();
         if queue.is_closed() || !live.anchor.holds() {
             drop(queue);
             drop(live);
-            return self.lost(Some(lane));
+            return self.lost(lane);
         }
         let grant = queue.back(lane, live, now);
         drop(queue);
@@ -243,6 +255,14 @@ impl Stock {
         });
     }
 
+    /// Opens one more where each idle connection names somebody else, so that several are named at a time.
+    fn open_for_another_name(self: &Arc<Self>) {
+        let is_full = self.server_is_full.load(Ordering::Relaxed);
+        if !is_full && self.queue().take_right_below(count(self.settings.most)) {
+            Opening::start(self);
+        }
+    }
+
     fn open_beyond(self: &Arc<Self>, ahead: usize) {
         while self.queue().take_right(ahead) {
             Opening::start(self);
@@ -272,6 +292,16 @@ impl Stock {
         });
         for live in due {
             Returning::of_nobody(self, live).start(true);
+        }
+    }
+
+    /// Frees sessions of what plain statements may have left in them, where nobody has used them lately.
+    pub(super) fn tidy_due(self: &Arc<Self>) {
+        let due = self
+            .queue()
+            .expire(|live| live.wear != Wear::None && live.idle_since.elapsed() >= WORN_FOR_MOST);
+        for live in due {
+            Returning::of_nobody(self, live).start(false);
         }
     }
 

@@ -208,6 +208,26 @@ async fn what_a_function_has_left_is_gone_with_the_tenant() -> anyhow::Result<()
     .await
 }
 
+#[tokio::test]
+async fn what_a_function_has_locked_is_free_soon() -> anyhow::Result<()> {
+    on_every_server(async |notes| {
+        notes
+            .as_admin(
+                "CREATE FUNCTION hold() RETURNS int LANGUAGE plpgsql AS $$ BEGIN
+                 PERFORM pg_advisory_lock(7); RETURN 1; END $$",
+            )
+            .await?;
+        let pool = notes.pool(pinned()).await?;
+        let acme = pool.tenant(&notes.context(&notes.acme))?;
+        sqlx::query("SELECT hold()").execute(&acme.reader()).await?;
+        // Waits until then.
+        notes.as_admin("SELECT pg_advisory_lock(7)").await?;
+        assert_eq!(read(&acme).await?, 3);
+        Ok(())
+    })
+    .await
+}
+
 /// The session's name is not what keeps tenants apart, and it is looked at.
 #[tokio::test]
 async fn a_function_that_names_another_tenant_is_found() -> anyhow::Result<()> {

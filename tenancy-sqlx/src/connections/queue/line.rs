@@ -7,7 +7,14 @@ use std::{
 
 use tenancy_core::TenantId;
 
-use super::{Allowance, Load, Pace};
+use super::{Allowance, Load, Pace, Way};
+
+/// Where a tenant comes to stand, and at which place.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Standing {
+    InRing(u64),
+    AsNewcomer(u64),
+}
 
 #[derive(Debug)]
 pub(super) struct Line<W> {
@@ -22,6 +29,9 @@ pub(super) struct Line<W> {
     kept: Option<u64>,
     /// How many were served in this turn.
     served: u32,
+    /// How many were served ahead of this turn.
+    ahead: u32,
+    is_newcomer: bool,
     /// How often a connection comes back that was lent on the tenant's behalf.
     pace: Pace,
 }
@@ -42,6 +52,8 @@ impl<W> Default for Line<W> {
             turn: None,
             kept: None,
             served: 0,
+            ahead: 0,
+            is_newcomer: false,
             pace: Pace::default(),
         }
     }
@@ -54,6 +66,7 @@ impl<W> Line<W> {
     }
 
     pub(super) fn join(&mut self, number: u64, waiter: W, now: Instant) {
+        self.is_newcomer |= self.is_unused();
         self.waiters.push_back(Place {
             number,
             since: now,
@@ -73,10 +86,14 @@ impl<W> Line<W> {
     }
 
     /// Takes out the first one, who is lent a connection.
-    pub(super) fn serve(&mut self) -> Option<W> {
+    pub(super) fn serve(&mut self, way: Way) -> Option<W> {
         let place = self.waiters.pop_front()?;
         self.held += 1;
-        self.served = self.served.saturating_add(1);
+        let served = match way {
+            Way::Named => &mut self.ahead,
+            _ => &mut self.served,
+        };
+        *served = served.saturating_add(1);
         Some(place.waiter)
     }
 
@@ -101,14 +118,25 @@ impl<W> Line<W> {
     /// Begins another turn.
     pub(super) const fn stand(&mut self, turn: u64) {
         self.served = 0;
+        self.ahead = 0;
+        self.is_newcomer = false;
         self.turn = Some(turn);
     }
 
-    /// Goes on with the turn that was kept, or begins one; says at which place.
-    pub(super) fn stand_up(&mut self, next: u64) -> u64 {
+    /// Goes on with the turn that was kept, or begins one: ahead of the ring if it is a newcomer.
+    pub(super) fn stand_up(&mut self, next: u64) -> Standing {
         let turn = self.kept.take().unwrap_or(next);
         self.turn = Some(turn);
-        turn
+        if self.is_newcomer {
+            Standing::AsNewcomer(turn)
+        } else {
+            Standing::InRing(turn)
+        }
+    }
+
+    /// Whether a connection that names it may serve it before its turn.
+    pub(super) const fn may_go_ahead(&self) -> bool {
+        self.turn.is_some() && !self.is_newcomer && self.ahead < self.allowance.turn
     }
 
     /// Leaves the ring, and keeps its turn if somebody waits for it.
@@ -124,6 +152,8 @@ impl<W> Line<W> {
     /// Keeps nothing of a turn outside of the ring.
     pub(super) const fn end_turn(&mut self) {
         self.served = 0;
+        self.ahead = 0;
+        self.is_newcomer = false;
         self.kept = None;
     }
 

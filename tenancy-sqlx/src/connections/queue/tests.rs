@@ -80,6 +80,12 @@ struct Patience {
     waited: usize,
 }
 
+/// How many are served while turns of so many callers go round: before and after its turn, a tenant is
+/// served as many ahead of it as in it, and each of these may follow a newcomer.
+fn per_round(callers: usize) -> usize {
+    2 * 3 * callers + 2
+}
+
 struct Account {
     queue: Queue<Connection, u32>,
     most: usize,
@@ -105,7 +111,7 @@ impl Account {
         let tenants = (1..).map(tenant).zip(allowances.iter().copied());
         let plans: BTreeMap<_, _> = tenants.chain([(None, Allowance::ALL)]).collect();
         Self {
-            queue: Queue::new(most),
+            queue: Queue::new(most, |connection| connection.names),
             most,
             ahead,
             allowed: plans.clone(),
@@ -168,7 +174,7 @@ impl Account {
         let more = allowance.turn.saturating_sub(before.turn);
         for (other, patience) in &mut self.patience {
             if *other != tenant {
-                patience.may_wait += usize::try_from(more).unwrap();
+                patience.may_wait += per_round(usize::try_from(more).unwrap());
             }
         }
         Lane { tenant, allowance }
@@ -208,10 +214,11 @@ impl Account {
         }
     }
 
-    /// Of those whose session names the tenant, the one that came back last; else the last of all.
+    /// Of those whose session names the tenant, or else nobody, the one that came back last; else the
+    /// first of all.
     fn taken(&mut self, tenant: Option<TenantId>, connection: Connection) {
-        let own = self.idle.iter().rposition(|idle| idle.names == tenant);
-        let at = own.unwrap_or(self.idle.len() - 1);
+        let naming = |name| self.idle.iter().rposition(|idle| idle.names == name);
+        let at = naming(tenant).or_else(|| naming(None)).unwrap_or(0);
         assert_eq!(self.idle.remove(at), connection);
     }
 
@@ -267,7 +274,7 @@ impl Account {
                 self.lent.retain(|(_, other)| *other != connection);
                 connection.names = lane.tenant;
                 self.idle.push(connection);
-                let grant = self.queue.back(lane, connection, self.now);
+                let grant = self.queue.back(Some(lane), connection, self.now);
                 self.granted(grant);
             }
             Event::ComesBack(which) | Event::Dies(which) => {
@@ -388,7 +395,7 @@ impl Account {
         let round: usize = others.map(turn_of).sum();
         for tenant in &tenants {
             self.patience.entry(*tenant).or_insert(Patience {
-                may_wait: round - turn_of(tenant),
+                may_wait: per_round(round - turn_of(tenant)),
                 waited: 0,
             });
         }
@@ -411,6 +418,7 @@ impl Account {
         assert_eq!(self.queue.open(), self.queue.idle());
         assert_eq!((self.queue.demand, self.queue.waiting), (0, 0));
         assert!(self.queue.lines.is_empty() && self.queue.ring.is_empty());
+        assert!(self.queue.newcomers.is_empty());
         assert_eq!(self.queue.round, 0);
     }
 }
@@ -444,7 +452,7 @@ proptest! {
 
 /// A queue of one connection, which is lent, and whoever comes waits.
 fn busy() -> Queue<&'static str, u32> {
-    let mut queue = Queue::new(1);
+    let mut queue = Queue::new(1, |_| None);
     assert!(queue.take_right_below(1));
     assert!(queue.opened("it").is_none());
     assert_eq!(queue.take(Lane::HOUSE, |_| false), Some("it"));
@@ -464,7 +472,7 @@ fn all_wait(queue: &mut Queue<&'static str, u32>, lane: Lane, waiters: &[u32]) -
 fn order(mut queue: Queue<&'static str, u32>) -> Vec<u32> {
     let mut order = Vec::new();
     let mut lane = Lane::HOUSE;
-    while let Some(grant) = queue.back(lane, "it", Instant::now()) {
+    while let Some(grant) = queue.back(Some(lane), "it", Instant::now()) {
         order.push(grant.waiter);
         lane = grant.lane;
     }
@@ -477,7 +485,7 @@ fn turns_go_round_by_tenant_each_as_long_as_it_is() {
     all_wait(&mut queue, lane(1, 9, 2), &[10, 11, 12, 13, 14]);
     all_wait(&mut queue, lane(2, 9, 2), &[20]);
     all_wait(&mut queue, lane(3, 9, 2), &[30, 31, 32]);
-    assert_eq!(order(queue), [10, 11, 20, 30, 31, 12, 13, 32, 14]);
+    assert_eq!(order(queue), [10, 20, 11, 30, 12, 31, 13, 14, 32]);
 }
 
 #[test]
@@ -485,7 +493,70 @@ fn a_longer_turn_is_a_larger_part() {
     let mut queue = busy();
     all_wait(&mut queue, lane(1, 9, 3), &[10, 11, 12, 13, 14, 15]);
     all_wait(&mut queue, lane(2, 9, 1), &[20, 21, 22]);
-    assert_eq!(order(queue), [10, 11, 12, 20, 13, 14, 15, 21, 22]);
+    assert_eq!(order(queue), [10, 20, 11, 12, 21, 13, 14, 15, 22]);
+}
+
+#[test]
+fn who_comes_with_nothing_goes_ahead_once() {
+    let mut queue = busy();
+    all_wait(&mut queue, lane(1, 9, 4), &[10, 11, 12, 13, 14, 15, 16]);
+    let crowd = lane(1, 9, 4);
+    for expected in [10, 11] {
+        let lane = if expected == 10 { Lane::HOUSE } else { crowd };
+        assert_eq!(
+            queue.back(Some(lane), "it", Instant::now()).unwrap().waiter,
+            expected
+        );
+    }
+    all_wait(&mut queue, lane(2, 9, 4), &[20, 21]);
+    all_wait(&mut queue, lane(3, 9, 4), &[30]);
+    let mut order = Vec::new();
+    let mut lane = crowd;
+    while let Some(grant) = queue.back(Some(lane), "it", Instant::now()) {
+        order.push(grant.waiter);
+        lane = grant.lane;
+    }
+    assert_eq!(order, [20, 12, 30, 13, 21, 14, 15, 16]);
+}
+
+/// Two tenants with crowds, one of them in the middle of its turn.
+fn two_crowds() -> Queue<Connection, u32> {
+    let mut queue = Queue::new(1, |connection: &Connection| connection.names);
+    assert!(queue.take_right_below(1));
+    let it = Connection { id: 0, names: None };
+    assert!(queue.opened(it).is_none());
+    assert!(queue.take(Lane::HOUSE, |_| false).is_some());
+    for number in [1, 2] {
+        for waiter in 0..9 {
+            queue.wait(
+                lane(number, 9, 2),
+                number as u32 * 10 + waiter,
+                Instant::now(),
+            );
+        }
+    }
+    queue
+}
+
+#[test]
+fn a_connection_goes_to_whom_it_names_ahead_of_the_turn_but_not_for_ever() {
+    let mut queue = two_crowds();
+    let mut order = Vec::new();
+    let mut from = Lane::HOUSE;
+    for id in 0..14 {
+        // Whatever has been done, it comes back naming the second.
+        let it = Connection {
+            id,
+            names: tenant(2),
+        };
+        let grant = queue.back(Some(from), it, Instant::now()).unwrap();
+        order.push(grant.waiter);
+        from = grant.lane;
+    }
+    assert_eq!(
+        order,
+        [10, 20, 21, 22, 11, 23, 24, 25, 12, 13, 26, 27, 28, 14]
+    );
 }
 
 #[test]
@@ -493,7 +564,7 @@ fn a_turn_goes_on_after_the_cap() {
     let mut queue = busy();
     all_wait(&mut queue, lane(1, 1, 3), &[10, 11, 12, 13]);
     all_wait(&mut queue, lane(2, 1, 2), &[20, 21, 22]);
-    assert_eq!(order(queue), [10, 11, 12, 20, 21, 13, 22]);
+    assert_eq!(order(queue), [10, 20, 11, 12, 21, 13, 22]);
 }
 
 #[test]
@@ -516,7 +587,7 @@ fn who_gives_up_costs_the_tenant_no_turn() {
 
 #[test]
 fn who_waited_at_a_cap_goes_ahead_of_who_raises_it() {
-    let mut queue = Queue::new(3);
+    let mut queue = Queue::new(3, |_| None);
     for name in ["one", "two", "three"] {
         assert!(queue.take_right_below(3));
         assert!(queue.opened(name).is_none());
@@ -538,7 +609,7 @@ fn ten_a_second() -> (Queue<&'static str, u32>, Instant) {
     let mut now = Instant::now();
     for _ in 0..200 {
         now += Duration::from_millis(100);
-        assert!(queue.back(Lane::HOUSE, "it", now).is_none());
+        assert!(queue.back(Some(Lane::HOUSE), "it", now).is_none());
         assert!(queue.take(Lane::HOUSE, |_| true).is_some());
     }
     (queue, now)
@@ -568,7 +639,7 @@ fn one_more_waits_for_its_own_and_for_the_turns_of_others() {
 
 #[test]
 fn one_more_at_its_cap_waits_for_its_own_connections() {
-    let mut queue: Queue<&'static str, u32> = Queue::new(2);
+    let mut queue: Queue<&'static str, u32> = Queue::new(2, |_| None);
     for name in ["one", "two"] {
         assert!(queue.take_right_below(2));
         assert!(queue.opened(name).is_none());
@@ -579,7 +650,7 @@ fn one_more_at_its_cap_waits_for_its_own_connections() {
     for _ in 0..100 {
         now += Duration::from_millis(100);
         let taken = queue.take(quick, |_| false).unwrap();
-        assert!(queue.back(quick, taken, now).is_none());
+        assert!(queue.back(Some(quick), taken, now).is_none());
     }
     // None of its own has come back.
     let wait = queue.wait_of_one_more(slow, now);
@@ -595,11 +666,11 @@ fn a_crowd_of_tenants_leaves_no_memory_behind() {
     let tickets: Vec<Ticket> = (0..100_000)
         .map(|number| queue.wait(lane(u128::from(number) + 1, 9, 1), number, now))
         .collect();
-    assert_eq!(queue.ring.len(), 100_000);
+    assert_eq!(queue.newcomers.len(), 100_000);
     for ticket in tickets {
         assert!(queue.give_up(ticket).is_some());
     }
     assert_eq!(queue.lines.len(), 1);
     assert!(queue.lines.capacity() < 1_000, "{}", queue.lines.capacity());
-    assert!(queue.ring.is_empty());
+    assert!(queue.newcomers.is_empty());
 }
