@@ -23,6 +23,7 @@ use tokio::{
 use crate::{
     error::is_out_of_reach,
     route::{Reset, Route, Through},
+    seal::Seal,
     session::Scope,
 };
 use breaker::{Breaker, Pass};
@@ -30,8 +31,8 @@ pub(crate) use lent::Lent;
 pub(crate) use queue::{Lane, Level};
 pub(crate) use settings::Settings;
 use stock::Stock;
-pub(crate) use upkeep::RESET_SESSION;
 use upkeep::Upkeep;
+pub(crate) use upkeep::{RESET_SEALED, RESET_SESSION, begin_sealed};
 
 /// Connections to one database, and the runtime in which they are opened.
 ///
@@ -88,6 +89,9 @@ impl Connections {
             self.stock.upkeep.clone(),
             self.stock.home().clone(),
         );
+        if let Some(seal) = self.stock.seal() {
+            stock.set_seal(Arc::clone(seal));
+        }
         rounds::start(&stock);
         Self {
             stock,
@@ -96,6 +100,11 @@ impl Connections {
             through: self.through,
             before_begin: Arc::clone(&self.before_begin),
         }
+    }
+
+    /// Has its sessions sealed from now on, and those of pools [beside](Self::beside) it.
+    pub(crate) fn seal(&self, seal: Seal) {
+        self.stock.set_seal(Arc::new(seal));
     }
 
     /// How long a caller waits at most.

@@ -19,7 +19,7 @@ use crate::{
     plain::is_plain_read,
     schema::Finding,
     self_check::Watch,
-    session::{self, Open, Scope, Switched},
+    session::{self, Batch, Open, Scope, Switched},
 };
 
 /// A connection pool that is used through a tenant's context only.
@@ -157,9 +157,10 @@ impl TenantPool {
     ) -> Result<TenantTx, Error> {
         let context = tx.context().clone();
         let ahead = self.inner.pool.before_begin();
-        let batch = format!("{ahead}{}", self.begin_batch(&context, options));
+        let batch = self.begin_batch(&context, options);
         let limit = self.inner.pool.patience();
-        let begun = match tokio::time::timeout(limit, tx.into_open().begin_again(batch)).await {
+        let begun = tx.into_open().begin_again(ahead, batch);
+        let begun = match tokio::time::timeout(limit, begun).await {
             Ok(begun) => begun.map_err(Error::from),
             Err(_) => Err(sqlx::Error::PoolTimedOut.into()),
         };
@@ -180,7 +181,7 @@ impl TenantPool {
         Ok(Some(Switched::take(pool, scope(context), timeouts).await?))
     }
 
-    fn begin_batch(&self, context: &TenantContext, options: &TxOptions) -> String {
+    fn begin_batch(&self, context: &TenantContext, options: &TxOptions) -> Batch {
         let strict = options.strict.unwrap_or(self.inner.strict);
         scope(context).begin_batch(strict.then_some(context), options, &self.inner.timeouts)
     }

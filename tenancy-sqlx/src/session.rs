@@ -19,18 +19,25 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::{
     Error,
-    connections::{Connections, Lane, Lent},
-    error::{is_dead_connection, is_failed_transaction},
+    connections::{Connections, Lane, Lent, RESET_SESSION},
+    error::{is_closed_session, is_dead_connection, is_failed_transaction},
     options::{Isolation, Timeouts, TxOptions},
 };
 
-pub(crate) use switch::Switched;
+pub(crate) use switch::{Switched, last_row};
 
 /// What a transaction is begun for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Scope {
     pub(crate) tenant: TenantId,
     pub(crate) project: Option<ProjectId>,
+}
+
+/// What begins a transaction, and whom the session names in it.
+#[derive(Debug, Clone)]
+pub(crate) struct Batch {
+    sql: String,
+    names: Option<Scope>,
 }
 
 impl Scope {
@@ -45,7 +52,7 @@ impl Scope {
         strict: Option<&TenantContext>,
         options: &TxOptions,
         timeouts: &Timeouts,
-    ) -> String {
+    ) -> Batch {
         let mut sql = String::with_capacity(384);
         sql.push_str("BEGIN");
         match options.isolation {
@@ -66,7 +73,10 @@ impl Scope {
         if let Some(context) = strict {
             strict::push_checks(&mut sql, context);
         }
-        sql
+        Batch {
+            sql,
+            names: Some(self),
+        }
     }
 
     /// Appends the statement that names the tenant, until the transaction ends or for as long as the
@@ -97,17 +107,17 @@ impl Scope {
 }
 
 /// The batch that begins a transaction of no tenant, with limits.
-pub(crate) fn nobodys_batch(begin: &str, limits: &Timeouts) -> String {
+pub(crate) fn nobodys_batch(begin: &str, limits: &Timeouts) -> Batch {
     let mut sql = format!("{begin}; SELECT set_config('tenancy.tenant_id', '', true)");
     limits.push_settings(&mut sql);
-    sql
+    Batch { sql, names: None }
 }
 
 /// The batch that begins a transaction to look at the session as it is, with limits.
-pub(crate) fn limited_batch(limits: &Timeouts) -> String {
+pub(crate) fn limited_batch(limits: &Timeouts) -> Batch {
     let mut sql = "BEGIN READ ONLY; SELECT NULL".to_owned();
     limits.push_settings(&mut sql);
-    sql
+    Batch { sql, names: None }
 }
 
 /// A connection inside a transaction: goes back to its pool, which rolls back what is not committed.
@@ -161,13 +171,18 @@ impl Open {
 
     /// Rolls back, forgets the statements that were prepared, and begins anew on the same
     /// connection.
-    pub(crate) async fn begin_again(mut self, batch: String) -> Result<Self, sqlx::Error> {
+    pub(crate) async fn begin_again(
+        mut self,
+        before_begin: &str,
+        batch: Batch,
+    ) -> Result<Self, sqlx::Error> {
         self.end().await?;
         self.forget_statements().await?;
         let mut beginning = Beginning(Some(self.lent));
-        let batch = AssertSqlSafe(batch).into_sql_str();
         if let Some(lent) = &mut beginning.0 {
-            PgTransactionManager::begin(lent, Some(batch)).await?;
+            let ahead = lent.ahead(batch.names, false).unwrap_or_default();
+            let batch = AssertSqlSafe(format!("{ahead}{before_begin}{}", batch.sql));
+            PgTransactionManager::begin(lent, Some(batch.into_sql_str())).await?;
         }
         match beginning.0.take() {
             Some(lent) => Ok(Self {
@@ -212,7 +227,7 @@ impl DerefMut for Open {
 ///
 /// The pool does not ping before it hands a connection out, so that a dead one shows here: BEGIN
 /// is safe to repeat. After a restart every idle connection is dead, hence one try for each.
-pub(crate) async fn begin(pool: &Connections, batch: String) -> Result<Open, Error> {
+pub(crate) async fn begin(pool: &Connections, batch: Batch) -> Result<Open, Error> {
     begin_for(pool, Lane::House, batch).await
 }
 
@@ -220,9 +235,8 @@ pub(crate) async fn begin(pool: &Connections, batch: String) -> Result<Open, Err
 pub(crate) async fn begin_for(
     pool: &Connections,
     lane: Lane,
-    batch: String,
+    batch: Batch,
 ) -> Result<Open, Error> {
-    let batch = format!("{}{batch}", pool.before_begin());
     let lent = started(pool, lane, None, &Start::Begin(batch)).await?;
     Ok(Open {
         lent,
@@ -233,9 +247,9 @@ pub(crate) async fn begin_for(
 /// How the use of a connection begins.
 enum Start {
     /// With a transaction that this batch begins.
-    Begin(String),
+    Begin(Batch),
     /// With a session in which this batch names a tenant.
-    Switch(String),
+    Switch(Batch),
 }
 
 /// Takes a connection and starts on it, as [`begin`] says.
@@ -268,7 +282,7 @@ async fn started(
             },
             Err(error) => error,
         };
-        if is_dead_connection(&error) {
+        if is_dead_connection(&error) || is_closed_session(&error) {
             if tries == 0 {
                 return Err(error.into());
             }
@@ -286,12 +300,23 @@ async fn started(
 }
 
 async fn start_on(pool: &Connections, lent: &mut Lent, start: &Start) -> Result<(), sqlx::Error> {
+    lent.open_session().await?;
+    let frees = lent.names_a_tenant();
     match start {
-        Start::Begin(batch) if lent.names_a_tenant() => {
-            begin_on(pool, lent, switch::freed_before(batch)).await
+        Start::Begin(batch) => {
+            let ahead = lent.ahead(batch.names, frees);
+            let ahead = ahead.unwrap_or_else(|| match frees {
+                true => switch::freed_before(),
+                false => String::new(),
+            });
+            let batch = format!("{ahead}{}{}", pool.before_begin(), batch.sql);
+            begin_on(pool, lent, batch).await
         }
-        Start::Begin(batch) => begin_on(pool, lent, batch.clone()).await,
-        Start::Switch(batch) => switch::switch(lent, batch).await,
+        Start::Switch(batch) => {
+            let ahead = lent.ahead(batch.names, true);
+            let ahead = ahead.unwrap_or_else(|| format!("{RESET_SESSION}; "));
+            switch::switch(lent, format!("{ahead}{}", batch.sql)).await
+        }
     }
 }
 

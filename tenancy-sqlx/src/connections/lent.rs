@@ -12,7 +12,7 @@ use super::{
     returning::Returning,
     stock::{Live, Stock},
 };
-use crate::session::Scope;
+use crate::{seal::Opened, session::Scope};
 
 /// A connection that is lent. Dropped, it goes back, and is tidied up if it was touched.
 pub(crate) struct Lent {
@@ -48,6 +48,31 @@ impl Lent {
     pub(crate) fn is_served_by(&mut self, process: i32) -> bool {
         let live = self.live.as_mut();
         live.is_some_and(|live| *live.process.get_or_insert(process) == process)
+    }
+
+    /// Opens the session, where sessions are sealed and this one was not opened yet.
+    pub(crate) async fn open_session(&mut self) -> Result<(), sqlx::Error> {
+        let stock = Arc::clone(&self.stock);
+        if let Some(seal) = stock.seal()
+            && self.live.as_ref().is_some_and(|live| live.opened_seal.is_none())
+        {
+            let opened = Opened::open(self, seal).await?;
+            if let Some(live) = &mut self.live {
+                live.opened_seal = Some(opened);
+            }
+        }
+        Ok(())
+    }
+
+    /// What goes ahead of a use, in the same message, to name somebody or nobody in a session that is
+    /// sealed; `None` where it is not. Frees it first, if that is wanted.
+    ///
+    /// # Security
+    /// Good for one message, whether it is sent or not.
+    pub(crate) fn ahead(&mut self, names: Option<Scope>, frees: bool) -> Option<String> {
+        let seal = self.stock.seal()?;
+        let opened = self.live.as_mut()?.opened_seal.as_mut()?;
+        Some(opened.ahead(seal, names, frees))
     }
 
     /// Notes that the session names a tenant, and that nothing else is left to be tidied up.

@@ -3,7 +3,7 @@
 use std::{
     fmt,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
@@ -24,7 +24,10 @@ use super::{
     settings::{Settings, count},
     upkeep::Upkeep,
 };
-use crate::session::Scope;
+use crate::{
+    seal::{Opened, Seal},
+    session::Scope,
+};
 
 /// A connection, and its age.
 pub(super) struct Live {
@@ -33,6 +36,8 @@ pub(super) struct Live {
     pub(super) idle_since: Instant,
     /// What the session names, once the server has said so.
     pub(super) names: Option<Scope>,
+    /// Where sessions are sealed, once this one was opened.
+    pub(super) opened_seal: Option<Opened>,
     /// The server's process, once it has said which.
     pub(super) process: Option<i32>,
     anchor: Anchor,
@@ -47,6 +52,7 @@ impl Live {
             opened: now,
             idle_since: now,
             names: None,
+            opened_seal: None,
             process: None,
         }
     }
@@ -73,6 +79,7 @@ pub(super) struct Stock {
     pub(super) options: PgConnectOptions,
     pub(super) settings: Settings,
     pub(super) upkeep: Upkeep,
+    seal: OnceLock<Arc<Seal>>,
     home: Handle,
     home_has_ended: AtomicBool,
     /// Whether the server has said that it has no connection to spare.
@@ -94,6 +101,7 @@ impl Stock {
             options,
             settings,
             upkeep,
+            seal: OnceLock::new(),
             home,
             home_has_ended: AtomicBool::new(false),
             server_is_full: AtomicBool::new(false),
@@ -101,6 +109,16 @@ impl Stock {
             closing: watch::Sender::new(false),
             one_is_gone: Notify::new(),
         })
+    }
+
+    /// How its sessions name tenants, if they are sealed.
+    pub(super) fn seal(&self) -> Option<&Arc<Seal>> {
+        self.seal.get()
+    }
+
+    /// Has sessions sealed from now on.
+    pub(super) fn set_seal(&self, seal: Arc<Seal>) {
+        let _ = self.seal.set(seal);
     }
 
     /// Takes a connection, or waits for one for as long as the future lives.

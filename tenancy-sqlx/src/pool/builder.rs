@@ -7,11 +7,11 @@ use tenancy_core::Tenancy;
 
 use super::{Inner, TenantPool};
 use crate::{
-    StartError, StartErrorKind,
+    SealKey, StartError, StartErrorKind,
     connections::{Connections, Settings},
     options::{SessionMode, Timeouts},
     route::{Reset, Route},
-    self_check,
+    seal, self_check,
 };
 
 /// Options of a [`TenantPool`].
@@ -23,6 +23,7 @@ pub struct TenantPoolOptions {
     check_at_commit: bool,
     reset_session: bool,
     sessions: SessionMode,
+    seal_key: Option<SealKey>,
     pub(crate) assumed_role: Option<String>,
 }
 
@@ -42,6 +43,7 @@ impl TenantPoolOptions {
             check_at_commit: false,
             reset_session: true,
             sessions: SessionMode::default(),
+            seal_key: None,
             assumed_role: None,
         }
     }
@@ -151,6 +153,15 @@ impl TenantPoolOptions {
         self
     }
 
+    /// The key by which tenants are named, in a database whose sessions are
+    /// [sealed](crate::schema#sealed-sessions). Default: none.
+    ///
+    /// Naming a tenant goes with BEGIN and costs no round trip.
+    pub fn seal_key(mut self, key: SealKey) -> Self {
+        self.seal_key = Some(key);
+        self
+    }
+
     /// Connects to a `postgres://` URL with the login of the service.
     ///
     /// # Errors
@@ -184,6 +195,14 @@ impl TenantPoolOptions {
                     .to_owned(),
             ));
         }
+        if self.seal_key.is_some() && !self.reset_session {
+            return Err(StartError::new(
+                StartErrorKind::BadOptions,
+                "sessions that are sealed have to be reset, or what one tenant's statements leave there \
+                 runs as the next one; leave out `reset_session(false)`"
+                    .to_owned(),
+            ));
+        }
         let options = options.disable_statement_logging();
         let mut route = Route::find(options, self.pool.patience).await?;
         if let Some(role) = &self.assumed_role {
@@ -207,6 +226,7 @@ impl TenantPoolOptions {
             .await
             .map_err(StartError::unreachable)?;
         let (watch, findings) = self_check::tenants(&pool, self.assumed_role.as_deref()).await?;
+        seal::take_up(&pool, self.seal_key.as_ref()).await?;
         watch.passed(tenancy.clock().now());
         self_check::warn(&findings);
         Ok(TenantPool::new(Inner {
@@ -230,6 +250,7 @@ impl fmt::Debug for TenantPoolOptions {
             .field("check_at_commit", &self.check_at_commit)
             .field("reset_session", &self.reset_session)
             .field("sessions", &self.sessions)
+            .field("seal_key", &self.seal_key)
             .finish_non_exhaustive()
     }
 }

@@ -4,9 +4,9 @@
 use std::ops::{Deref, DerefMut};
 
 use futures_util::TryStreamExt as _;
-use sqlx::{AssertSqlSafe, Either, Executor as _, PgConnection, Row as _};
+use sqlx::{AssertSqlSafe, Either, Executor as _, PgConnection, Row as _, postgres::PgRow};
 
-use super::{Scope, Start, started};
+use super::{Batch, Scope, Start, started};
 use crate::{
     Error,
     connections::{Connections, Lane, Lent, RESET_SESSION},
@@ -15,17 +15,17 @@ use crate::{
 
 /// Frees a session that names a tenant, ahead of BEGIN and in the same message. A transaction of its
 /// own, so that it holds whatever becomes of the one that follows.
-pub(super) fn freed_before(batch: &str) -> String {
-    format!("BEGIN READ WRITE; {RESET_SESSION}; COMMIT; {batch}")
+pub(super) fn freed_before() -> String {
+    format!("BEGIN READ WRITE; {RESET_SESSION}; COMMIT; ")
 }
 
-/// The batch that frees a session and names a tenant in it, for reading.
+/// The batch that names a tenant in a session that was freed ahead of it, for reading.
 ///
 /// # Security
 /// As [`Scope::begin_batch`]. The answer says whether a transaction was open, in which the name would
 /// not last and what came before would not end; and which process answers.
-pub(super) fn batch(scope: Scope, limits: &Timeouts) -> String {
-    let mut sql = format!("{RESET_SESSION}; ");
+pub(super) fn batch(scope: Scope, limits: &Timeouts) -> Batch {
+    let mut sql = String::with_capacity(512);
     scope.push_settings(&mut sql, false);
     limits.push(&mut sql, false);
     sql.push_str(
@@ -33,21 +33,30 @@ pub(super) fn batch(scope: Scope, limits: &Timeouts) -> String {
          pg_catalog.now() = pg_catalog.statement_timestamp() AS outside, \
          pg_catalog.pg_backend_pid() AS process",
     );
-    sql
+    Batch {
+        sql,
+        names: Some(scope),
+    }
+}
+
+/// The last row that statements answer with, all of whose answers are read.
+pub(crate) async fn last_row(
+    connection: &mut PgConnection,
+    sql: String,
+) -> Result<Option<PgRow>, sqlx::Error> {
+    let mut last = None;
+    let mut answers = connection.fetch_many(AssertSqlSafe(sql));
+    while let Some(answer) = answers.try_next().await? {
+        if let Either::Right(row) = answer {
+            last = Some(row);
+        }
+    }
+    Ok(last)
 }
 
 /// Makes a connection's session name a tenant.
-pub(super) async fn switch(lent: &mut Lent, batch: &str) -> Result<(), sqlx::Error> {
-    let mut last = None;
-    {
-        let mut answers = lent.fetch_many(AssertSqlSafe(batch.to_owned()));
-        while let Some(answer) = answers.try_next().await? {
-            if let Either::Right(row) = answer {
-                last = Some(row);
-            }
-        }
-    }
-    let Some(row) = last else {
+pub(super) async fn switch(lent: &mut Lent, batch: String) -> Result<(), sqlx::Error> {
+    let Some(row) = last_row(lent, batch).await? else {
         return Err(sqlx::Error::Protocol("no answer to a switch".into()));
     };
     let outside: bool = row.try_get("outside")?;
