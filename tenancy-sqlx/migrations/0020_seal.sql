@@ -122,11 +122,11 @@ found (of_login, code, subject, finding, mend) AS (
         NULL
     FROM sealed AS s, LATERAL (
         SELECT c.oid::regclass::text, c.relowner, c.relacl
-        FROM pg_class AS c WHERE c.relnamespace = 'tenancy_seal'::regnamespace AND c.relkind = 'r'
+        FROM pg_class AS c WHERE c.relnamespace = to_regnamespace('tenancy_seal') AND c.relkind = 'r'
         UNION ALL
         SELECT p.oid::regprocedure::text, p.proowner, CASE WHEN p.proname IN ('add_key', 'retire_key',
             'keep_in', 'keep') THEN coalesce(p.proacl, acldefault('f', p.proowner)) END
-        FROM pg_proc AS p WHERE p.pronamespace = 'tenancy_seal'::regnamespace
+        FROM pg_proc AS p WHERE p.pronamespace = to_regnamespace('tenancy_seal')
     ) AS o (name, owner, acl)
     WHERE o.owner <> s.sealer OR EXISTS (SELECT FROM aclexplode(o.acl) AS a WHERE a.grantee <> o.owner)
 )

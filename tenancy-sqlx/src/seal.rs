@@ -65,7 +65,9 @@ impl SealKey {
         let mut secret = Zeroizing::new(Vec::with_capacity(digits.len() / 2));
         let mut high = None;
         for (at, digit) in digits.chars().enumerate() {
-            let value = digit.to_digit(16).and_then(|value| u8::try_from(value).ok());
+            let value = digit
+                .to_digit(16)
+                .and_then(|value| u8::try_from(value).ok());
             let value = value.ok_or(BadSealKey(Fault::NoDigit(at)))?;
             match high.take() {
                 None => high = Some(value),
@@ -152,7 +154,9 @@ impl Seal {
     /// The statement that names a tenant in a session, which takes it once.
     fn enter_sql(&self, challenge: &str, counter: i64, scope: Scope, expires: i64) -> String {
         let tenant = scope.tenant.as_uuid();
-        let project = scope.project.map(|project| project.as_uuid().simple().to_string());
+        let project = scope
+            .project
+            .map(|project| project.as_uuid().simple().to_string());
         let project = project.unwrap_or_default();
         let text = format!(
             "tenancy seal 1,{challenge},{counter},{},{project},{expires}",

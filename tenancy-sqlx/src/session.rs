@@ -232,11 +232,7 @@ pub(crate) async fn begin(pool: &Connections, batch: Batch) -> Result<Open, Erro
 }
 
 /// The same, on behalf of somebody.
-pub(crate) async fn begin_for(
-    pool: &Connections,
-    lane: Lane,
-    batch: Batch,
-) -> Result<Open, Error> {
+pub(crate) async fn begin_for(pool: &Connections, lane: Lane, batch: Batch) -> Result<Open, Error> {
     let lent = started(pool, lane, None, &Start::Begin(batch)).await?;
     Ok(Open {
         lent,

@@ -54,7 +54,10 @@ impl Lent {
     pub(crate) async fn open_session(&mut self) -> Result<(), sqlx::Error> {
         let stock = Arc::clone(&self.stock);
         if let Some(seal) = stock.seal()
-            && self.live.as_ref().is_some_and(|live| live.opened_seal.is_none())
+            && self
+                .live
+                .as_ref()
+                .is_some_and(|live| live.opened_seal.is_none())
         {
             let opened = Opened::open(self, seal).await?;
             if let Some(live) = &mut self.live {

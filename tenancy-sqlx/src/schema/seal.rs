@@ -152,10 +152,7 @@ pub async fn seal_sessions(
     let keep = sqlx::query("SELECT tenancy_seal.keep_in($1)").bind(way.as_str());
     sealing.tx.execute(keep).await?;
     sealing.as_owner().await?;
-    sealing
-        .tx
-        .execute("SELECT tenancy.seal_sessions()")
-        .await?;
+    sealing.tx.execute("SELECT tenancy.seal_sessions()").await?;
     sealing.end().await?;
     Ok(way)
 }
@@ -230,7 +227,10 @@ impl<'c> Sealing<'c> {
 
     /// The server's catalog is shared: another database's administrator may be at the same row.
     async fn grant_parameter(&mut self) -> Result<(), crate::Error> {
-        let grant = format!("GRANT SET ON PARAMETER backtrace_functions TO {}", self.sealer);
+        let grant = format!(
+            "GRANT SET ON PARAMETER backtrace_functions TO {}",
+            self.sealer
+        );
         let body = format!(
             "BEGIN\n\
              \x20   IF (SELECT r.rolsuper FROM pg_roles AS r WHERE r.rolname = current_user)\n\
