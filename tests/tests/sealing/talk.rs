@@ -112,6 +112,7 @@ impl Session {
     pub(crate) async fn seen(&mut self) -> anyhow::Result<Vec<(Uuid, i64)>> {
         Ok(
             sqlx::query_as("SELECT tenant_id, count(*) FROM notes GROUP BY 1")
+                .persistent(false)
                 .fetch_all(&mut self.connection)
                 .await?,
         )

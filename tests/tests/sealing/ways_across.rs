@@ -115,7 +115,7 @@ async fn a_transaction_knows_its_tenant_through_savepoints_and_finds_a_stray_com
         let denied = tx
             .execute("INSERT INTO notes (body) VALUES ('of nobody')")
             .await;
-        assert_eq!(sqlstate(denied), "23502");
+        assert_eq!(sqlstate(denied), "42501");
         Ok(())
     })
     .await
