@@ -246,6 +246,16 @@ impl Notes {
         })
     }
 
+    /// Whether sessions are reset, in each way that a pool can be told: sealed ones always are.
+    #[must_use]
+    pub const fn resets(&self) -> &'static [bool] {
+        if self.seal.is_some() {
+            &[true]
+        } else {
+            &[true, false]
+        }
+    }
+
     /// A directory of the service's login.
     ///
     /// # Errors

@@ -5,6 +5,10 @@
 -- challenge that the server drew for this session, a counter that only grows, the tenant, the project
 -- and a time.
 --
+-- The settings `tenancy.tenant_id` and `tenancy.project_id` go on saying whom a transaction is for, and the
+-- seal says whether they may: where the two differ it is nobody. So a name ends with its transaction, as
+-- it does without a seal, and whoever sets another is not shown another's rows.
+--
 -- Functions that act as the sealer qualify every name, or fix the search path.
 
 CREATE TABLE IF NOT EXISTS tenancy_seal.keys (
@@ -107,10 +111,14 @@ BEGIN
         $$;
         CREATE OR REPLACE FUNCTION tenancy_seal.tenant() RETURNS uuid
             LANGUAGE sql STABLE PARALLEL SAFE
-            RETURN NULLIF(split_part(current_setting('backtrace_functions'), ',', 3), '')::uuid;
+            RETURN CASE WHEN replace(current_setting('tenancy.tenant_id', true), '-', '')
+                = split_part(current_setting('backtrace_functions'), ',', 3)
+                THEN NULLIF(current_setting('tenancy.tenant_id', true), '')::uuid END;
         CREATE OR REPLACE FUNCTION tenancy_seal.project() RETURNS uuid
             LANGUAGE sql STABLE PARALLEL SAFE
-            RETURN NULLIF(split_part(current_setting('backtrace_functions'), ',', 4), '')::uuid;
+            RETURN CASE WHEN replace(current_setting('tenancy.project_id', true), '-', '')
+                = split_part(current_setting('backtrace_functions'), ',', 4)
+                THEN NULLIF(current_setting('tenancy.project_id', true), '')::uuid END;
         RETURN;
     END IF;
     -- A worker of a parallel query is another process.
@@ -137,10 +145,14 @@ BEGIN
     $$;
     CREATE OR REPLACE FUNCTION tenancy_seal.tenant() RETURNS uuid
         LANGUAGE sql STABLE PARALLEL RESTRICTED
-        RETURN NULLIF(split_part(tenancy_seal.kept(), ',', 3), '')::uuid;
+        RETURN CASE WHEN replace(current_setting('tenancy.tenant_id', true), '-', '')
+            = split_part(tenancy_seal.kept(), ',', 3)
+            THEN NULLIF(current_setting('tenancy.tenant_id', true), '')::uuid END;
     CREATE OR REPLACE FUNCTION tenancy_seal.project() RETURNS uuid
         LANGUAGE sql STABLE PARALLEL RESTRICTED
-        RETURN NULLIF(split_part(tenancy_seal.kept(), ',', 4), '')::uuid;
+        RETURN CASE WHEN replace(current_setting('tenancy.project_id', true), '-', '')
+            = split_part(tenancy_seal.kept(), ',', 4)
+            THEN NULLIF(current_setting('tenancy.project_id', true), '')::uuid END;
 END
 $keep_in$;
 
