@@ -37,7 +37,8 @@ pub(crate) async fn remove(server: &Server, roles: &Roles) -> anyhow::Result<()>
     let mut admin = PgConnection::connect_with(&server.admin_options()).await?;
     let logins = [&roles.app, &roles.registry, &roles.audit, &roles.system];
     for role in logins.into_iter().chain([&roles.owner, &roles.sealer]) {
-        let drop = format!("DROP ROLE {}", quoted(role));
+        // The sealer is missing where it could not be made.
+        let drop = format!("DROP ROLE IF EXISTS {}", quoted(role));
         admin.execute(AssertSqlSafe(drop)).await?;
     }
     Ok(())

@@ -54,6 +54,8 @@ const PRIVILEGES: &str = "
     FROM acl, aclexplode(acl.acl) AS a
     WHERE (a.grantee <> (SELECT nspowner FROM pg_namespace WHERE nspname = 'tenancy')
             OR strpos(acl.what, 'tenancy_seal') > 0)
+        AND a.grantee IS DISTINCT FROM
+            (SELECT nspowner FROM pg_namespace WHERE nspname = 'tenancy_seal')
         -- What everybody may do with any function, where a role has default privileges at all.
         AND NOT (acl.what = 'default everywhere f' AND a.grantee = 0)
     UNION ALL

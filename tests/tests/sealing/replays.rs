@@ -23,10 +23,10 @@ async fn a_seal_is_good_once() -> anyhow::Result<()> {
             "SELECT set_config('tenancy.session', '', false)",
         ] {
             let mut session = Session::open(notes).await?;
-            let foreign = session.seal(1, globex).sql();
+            let foreign = session.seal(1, globex).sql()?;
             assert_eq!(session.present(&foreign).await?, "00000");
             assert_eq!(session.seen().await?, [(globex, 5)]);
-            let own = session.seal(2, acme).sql();
+            let own = session.seal(2, acme).sql()?;
             assert_eq!(session.present(&own).await?, "00000");
             assert_eq!(session.seen().await?, [(acme, 3)]);
 
@@ -49,15 +49,15 @@ async fn a_seal_is_good_in_one_session() -> anyhow::Result<()> {
     in_both_ways(async |notes| {
         let acme = notes.acme.id.as_uuid();
         let (mut one, mut other) = (Session::open(notes).await?, Session::open(notes).await?);
-        let seal = one.seal(1, acme).sql();
+        let seal = one.seal(1, acme).sql()?;
         assert_eq!(other.present(&seal).await?, "55000");
         assert_eq!(other.seen().await?, []);
         // Nor after the session that it was made for has been opened anew, or not at all.
-        let late = other.seal(1, acme).sql();
+        let late = other.seal(1, acme).sql()?;
         other.reopen().await?;
         assert_eq!(other.present(&late).await?, "55000");
         other.execute("RESET ALL").await?;
-        let unopened = other.seal(1, acme).sql();
+        let unopened = other.seal(1, acme).sql()?;
         assert_eq!(other.present(&unopened).await?, "55000");
         assert_eq!(one.present(&seal).await?, "00000");
         assert_eq!(one.seen().await?, [(acme, 3)]);
@@ -80,7 +80,7 @@ async fn counters_only_grow() -> anyhow::Result<()> {
             (i64::MAX, "00000"),
             (i64::MIN, "42501"),
         ] {
-            let seal = session.seal(counter, acme).sql();
+            let seal = session.seal(counter, acme).sql()?;
             assert_eq!(session.present(&seal).await?, expected, "{counter}");
         }
         Ok(())
@@ -95,7 +95,7 @@ async fn nobody_is_named_in_a_transaction_that_was_open() -> anyhow::Result<()> 
     in_both_ways(async |notes| {
         let globex = notes.globex.id.as_uuid();
         let mut session = Session::open(notes).await?;
-        let seal = session.seal(1, globex).sql();
+        let seal = session.seal(1, globex).sql()?;
         session.execute("BEGIN READ WRITE").await?;
         let outcome = session.execute(AssertSqlSafe(seal.clone())).await;
         assert_eq!(sqlstate(outcome), "55000");

@@ -21,7 +21,7 @@ pub(crate) struct Seal {
 }
 
 impl Seal {
-    pub(crate) fn code(&self, secret: &[u8]) -> String {
+    pub(crate) fn code(&self, secret: &[u8]) -> anyhow::Result<String> {
         let project = self.project.map(|project| project.simple().to_string());
         let text = format!(
             "tenancy seal 1,{},{},{},{},{}",
@@ -31,10 +31,10 @@ impl Seal {
             project.unwrap_or_default(),
             self.expires
         );
-        let mut keyed = Hmac::<Sha256>::new_from_slice(secret).unwrap();
+        let mut keyed = Hmac::<Sha256>::new_from_slice(secret)?;
         keyed.update(text.as_bytes());
         let code = keyed.finalize().into_bytes();
-        code.iter().map(|byte| format!("{byte:02x}")).collect()
+        Ok(code.iter().map(|byte| format!("{byte:02x}")).collect())
     }
 
     /// The statement that presents it with a code.
@@ -56,8 +56,8 @@ impl Seal {
         )
     }
 
-    pub(crate) fn sql(&self) -> String {
-        self.with(&self.code(SEAL_SECRET))
+    pub(crate) fn sql(&self) -> anyhow::Result<String> {
+        Ok(self.with(&self.code(SEAL_SECRET)?))
     }
 }
 
