@@ -71,7 +71,8 @@ CREATE FUNCTION tenancy.seal_findings(login name)
 AS $$
 WITH me AS MATERIALIZED (
     SELECT r.rolname, r.rolsuper, seal_findings.login = session_user AS present,
-        tenancy.reach(r.rolname) AS reach, tenancy.sealing() AS way, s.nspowner AS sealer
+        tenancy.reach(r.rolname) AS reach, tenancy.sealing() AS way, s.nspowner AS sealer,
+        tenancy.role_oid('owner') AS owner
     FROM pg_roles AS r LEFT JOIN pg_namespace AS s ON s.nspname = 'tenancy_seal'
     WHERE r.rolname = seal_findings.login
 ),
@@ -118,17 +119,21 @@ found (of_login, code, subject, finding, mend) AS (
     SELECT false, 'seal-open', o.name, concat_ws('; ',
             CASE WHEN o.owner <> s.sealer THEN format('it belongs to `%s`', o.owner::regrole) END,
             (SELECT string_agg(DISTINCT format('%s has %s on it', tenancy.grantee(a.grantee), a.privilege_type), '; ')
-             FROM aclexplode(o.acl) AS a WHERE a.grantee <> o.owner)),
+             FROM aclexplode(o.acl) AS a WHERE a.grantee <> o.owner
+                AND (NOT o.secured OR a.grantee <> s.owner OR a.privilege_type <> 'SELECT'))),
         NULL
     FROM sealed AS s, LATERAL (
-        SELECT c.oid::regclass::text, c.relowner, c.relacl
+        -- Dumps of the owner role ask for the tables, and see no row of them.
+        SELECT c.oid::regclass::text, c.relowner, c.relacl, c.relrowsecurity AND NOT EXISTS (
+            SELECT FROM pg_policy AS p WHERE p.polrelid = c.oid)
         FROM pg_class AS c WHERE c.relnamespace = to_regnamespace('tenancy_seal') AND c.relkind = 'r'
         UNION ALL
         SELECT p.oid::regprocedure::text, p.proowner, CASE WHEN p.proname IN ('add_key', 'retire_key',
-            'keep_in', 'keep') THEN coalesce(p.proacl, acldefault('f', p.proowner)) END
+            'keep_in', 'keep') THEN coalesce(p.proacl, acldefault('f', p.proowner)) END, false
         FROM pg_proc AS p WHERE p.pronamespace = to_regnamespace('tenancy_seal')
-    ) AS o (name, owner, acl)
-    WHERE o.owner <> s.sealer OR EXISTS (SELECT FROM aclexplode(o.acl) AS a WHERE a.grantee <> o.owner)
+    ) AS o (name, owner, acl, secured)
+    WHERE o.owner <> s.sealer OR EXISTS (SELECT FROM aclexplode(o.acl) AS a WHERE a.grantee <> o.owner
+        AND (NOT o.secured OR a.grantee <> s.owner OR a.privilege_type <> 'SELECT'))
 )
 SELECT f.of_login, 'error', f.code, f.subject, f.finding, f.mend FROM found AS f ORDER BY f.code, f.subject
 $$;

@@ -67,6 +67,7 @@ impl Roles {
              GRANT EXECUTE ON FUNCTION tenancy_seal.tenant(), tenancy_seal.project(), tenancy_seal.kept() \
              TO {owner}, {logins};\n\
              GRANT EXECUTE ON FUNCTION tenancy_seal.way() TO {owner};\n\
+             GRANT SELECT ON tenancy_seal.keys, tenancy_seal.sessions TO {owner};\n\
              GRANT EXECUTE ON FUNCTION tenancy_seal.open(), tenancy_seal.leave(), \
              tenancy_seal.enter(text, bigint, uuid, uuid, bigint, integer, bytea) TO {logins};\n"
         );
@@ -132,7 +133,8 @@ impl Roles {
 ///
 /// # Security
 /// The key is sent as a parameter of a statement, so that sqlx logs none; a server that logs parameters
-/// writes it to its log. It is in the table `tenancy_seal.keys`, and so in dumps of a superuser.
+/// writes it to its log. It is in the table `tenancy_seal.keys`, and so in dumps of a superuser; in those of
+/// the owner role it is not.
 pub async fn seal_sessions(
     connection: &mut PgConnection,
     key: &SealKey,

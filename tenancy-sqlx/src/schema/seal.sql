@@ -28,6 +28,10 @@ CREATE UNLOGGED TABLE IF NOT EXISTS tenancy_seal.sessions (
     kept text NOT NULL
 ) WITH (fillfactor = 10);
 
+-- No policy lets anybody but the sealer at a row. The owner role may select, and sees none: its dumps are
+-- complete but for these.
+ALTER TABLE tenancy_seal.keys ENABLE ROW LEVEL SECURITY;
+ALTER TABLE tenancy_seal.sessions ENABLE ROW LEVEL SECURITY;
 REVOKE ALL ON tenancy_seal.keys, tenancy_seal.sessions FROM PUBLIC;
 
 -- Takes a key of 32 bytes or more into use.

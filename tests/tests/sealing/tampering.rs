@@ -54,6 +54,11 @@ async fn what_was_altered_is_found() -> anyhow::Result<()> {
             ),
             (
                 "seal-open",
+                "ALTER TABLE tenancy_seal.keys DISABLE ROW LEVEL SECURITY".into(),
+                Some("ALTER TABLE tenancy_seal.keys ENABLE ROW LEVEL SECURITY"),
+            ),
+            (
+                "seal-open",
                 "GRANT SELECT ON tenancy_seal.keys TO tenancy_app".into(),
                 Some("REVOKE SELECT ON tenancy_seal.keys FROM tenancy_app"),
             ),

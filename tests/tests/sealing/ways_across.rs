@@ -61,6 +61,22 @@ async fn operators_see_all_without_a_key() -> anyhow::Result<()> {
     .await
 }
 
+/// A function of the owner's may be made to read what the owner reads.
+#[tokio::test]
+async fn the_owner_sees_no_key() -> anyhow::Result<()> {
+    in_both_ways(async |notes| {
+        let mut admin = notes.database.admin().await?;
+        let keys = "SELECT count(*) FROM tenancy_seal.keys";
+        let there: i64 = sqlx::query_scalar(keys).fetch_one(&mut admin).await?;
+        assert_eq!(there, 1);
+        admin.execute("SET ROLE tenancy_owner").await?;
+        let seen: i64 = sqlx::query_scalar(keys).fetch_one(&mut admin).await?;
+        assert_eq!(seen, 0);
+        Ok(())
+    })
+    .await
+}
+
 #[tokio::test]
 async fn migrations_and_installing_again_leave_the_seal() -> anyhow::Result<()> {
     in_both_ways(async |notes| {
