@@ -25,6 +25,7 @@ use crate::{
     Error,
     error::is_out_of_reach,
     route::{Reset, Route, Through},
+    seal::Seal,
     session::Named,
 };
 use breaker::{Breaker, Pass};
@@ -33,7 +34,7 @@ pub(crate) use queue::{Allowance, Lane, Level, Load};
 pub(crate) use settings::{Settings, count};
 use stock::Stock;
 use upkeep::Upkeep;
-pub(crate) use upkeep::{RESET_SESSION, Wear};
+pub(crate) use upkeep::{RESET_SESSION, Wear, begin_sealed};
 
 /// Connections to one database, and the runtime in which they are opened.
 ///
@@ -90,6 +91,9 @@ impl Connections {
             self.stock.upkeep.clone(),
             self.stock.home().clone(),
         );
+        if let Some(seal) = self.stock.seal() {
+            stock.set_seal(Arc::clone(seal));
+        }
         rounds::start(&stock);
         Self {
             stock,
@@ -98,6 +102,11 @@ impl Connections {
             through: self.through,
             before_begin: Arc::clone(&self.before_begin),
         }
+    }
+
+    /// Has its sessions sealed from now on, and those of pools [beside](Self::beside) it.
+    pub(crate) fn seal(&self, seal: Seal) {
+        self.stock.set_seal(Arc::new(seal));
     }
 
     /// How long a caller waits at most.

@@ -11,11 +11,11 @@ use std::fmt;
 use sqlx::{ConnectOptions as _, postgres::PgConnectOptions};
 
 use crate::{
-    RegistryPool, StartError,
+    RegistryPool, SealKey, StartError,
     connections::{Connections, Settings},
     danger::SystemPool,
     route::{Reset, Route},
-    self_check,
+    seal, self_check,
 };
 
 /// A directory in the schema `tenancy`.
@@ -70,6 +70,27 @@ impl PgDirectory {
         options: PgConnectOptions,
         max_connections: u32,
     ) -> Result<Self, StartError> {
+        Self::open(options, max_connections, None).await
+    }
+
+    /// The same, in a database whose sessions are [sealed](crate::schema#sealed-sessions).
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect), and a [`StartError`] if the database does not take the key or is not
+    /// sealed.
+    pub async fn connect_sealed(
+        options: PgConnectOptions,
+        max_connections: u32,
+        key: &SealKey,
+    ) -> Result<Self, StartError> {
+        Self::open(options, max_connections, Some(key)).await
+    }
+
+    async fn open(
+        options: PgConnectOptions,
+        max_connections: u32,
+        key: Option<&SealKey>,
+    ) -> Result<Self, StartError> {
         let options = options.disable_statement_logging();
         let several = Settings::new(max_connections.max(1));
         let route = Route::find(options, several.patience).await?;
@@ -78,6 +99,7 @@ impl PgDirectory {
             .map_err(StartError::unreachable)?;
         // What there is to warn of, the pool warns of.
         self_check::tenants(&app, None).await?;
+        seal::take_up(&app, key).await?;
         let feed = app.beside(Settings::new(1));
         Ok(Self {
             app,

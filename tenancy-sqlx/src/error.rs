@@ -347,6 +347,13 @@ pub(crate) fn is_dead_connection(error: &sqlx::Error) -> bool {
     }
 }
 
+/// A sealed session can't name a tenant any more, and another one can: what ran in it has closed it, or
+/// the server's clock was set.
+pub(crate) fn is_closed_session(error: &sqlx::Error) -> bool {
+    let said = error.as_database_error().and_then(|said| said.code());
+    said.as_deref() == Some("55000")
+}
+
 /// Errors that can tell whether their transaction may be tried again.
 ///
 /// Implement it for an application's own error to use [`TenantPool::with_retry`](crate::TenantPool::with_retry),

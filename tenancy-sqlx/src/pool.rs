@@ -23,7 +23,7 @@ use crate::{
     replicas::{Replicas, WriteMark},
     schema::Finding,
     self_check::Watch,
-    session::{self, Access, Autocommit, Named, Naming, Open, Scope},
+    session::{self, Access, Autocommit, Batch, Named, Naming, Open, Scope},
 };
 
 /// A connection pool that is used through a tenant's context only.
@@ -183,7 +183,7 @@ impl TenantPool {
         }
         let batch = self.begin_batch(context, options);
         let lane = self.lane(context);
-        replicas.begin(lane, context.tenant_id(), &batch).await
+        replicas.begin(lane, context.tenant_id(), batch).await
     }
 
     /// Rolls back a transaction that met a stale plan, and begins another on its connection, which
@@ -202,9 +202,10 @@ impl TenantPool {
             return self.begin_with(&context, options.clone().primary()).await;
         }
         let ahead = self.inner.pool.before_begin();
-        let batch = format!("{ahead}{}", self.begin_batch(&context, options));
+        let batch = self.begin_batch(&context, options);
         let limit = self.inner.pool.patience();
-        let begun = match tokio::time::timeout(limit, tx.into_open().begin_again(batch)).await {
+        let begun = tx.into_open().begin_again(ahead, batch);
+        let begun = match tokio::time::timeout(limit, begun).await {
             Ok(begun) => begun.map_err(Error::from),
             Err(_) => Err(sqlx::Error::PoolTimedOut.into()),
         };
@@ -261,7 +262,7 @@ impl TenantPool {
         }
     }
 
-    fn begin_batch(&self, context: &TenantContext, options: &TxOptions) -> String {
+    fn begin_batch(&self, context: &TenantContext, options: &TxOptions) -> Batch {
         let strict = self.is_strict(options).then_some(context);
         scope(context).begin_batch(strict, options, &self.inner.timeouts)
     }

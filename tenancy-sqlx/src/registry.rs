@@ -4,7 +4,7 @@ use std::fmt;
 
 use sqlx::postgres::PgConnectOptions;
 
-use crate::{StartError, connections::Connections, purpose};
+use crate::{SealKey, StartError, connections::Connections, purpose, seal};
 
 /// Connections of the registry role: they write the registry for one tenant at a time.
 ///
@@ -28,8 +28,9 @@ use crate::{StartError, connections::Connections, purpose};
 /// ```
 ///
 /// # Security
-/// The login names the tenant of each of its transactions itself, so whoever holds its URL can change
-/// the registry of any tenant, one at a time. Keep it as secret as the service's own.
+/// The login names the tenant of each of its transactions itself, so whoever holds its URL – and the
+/// [seal key](crate::SealKey), where sessions are sealed – can change the registry of any tenant, one at a
+/// time. Keep it as secret as the service's own.
 #[derive(Clone)]
 pub struct RegistryPool {
     pool: Connections,
@@ -50,8 +51,25 @@ impl RegistryPool {
     /// # Errors
     /// As [`connect`](Self::connect).
     pub async fn connect_with(options: PgConnectOptions) -> Result<Self, StartError> {
+        Self::open(options, None).await
+    }
+
+    /// The same, in a database whose sessions are [sealed](crate::schema#sealed-sessions).
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect), and a [`StartError`] if the database does not take the key or is not
+    /// sealed.
+    pub async fn connect_sealed(
+        options: PgConnectOptions,
+        key: &SealKey,
+    ) -> Result<Self, StartError> {
+        Self::open(options, Some(key)).await
+    }
+
+    async fn open(options: PgConnectOptions, key: Option<&SealKey>) -> Result<Self, StartError> {
         let pool = purpose::open(options, 5).await?;
         purpose::check(&pool, purpose::REGISTRY).await?;
+        seal::take_up(&pool, key).await?;
         Ok(Self { pool })
     }
 

@@ -24,7 +24,7 @@ use tenancy_core::TenantId;
 use crate::{
     StartError, StartErrorKind,
     connections::{Connections, Lane},
-    session::Open,
+    session::{Batch, Open},
 };
 use marks::Marks;
 use position::Lsn;
@@ -111,7 +111,7 @@ impl Replicas {
 
     /// Begins a transaction on a replica that has replayed what the tenant has written; `None` where
     /// the primary is to be read. One replica is tried, so that a reader is not kept by several.
-    pub(crate) async fn begin(&self, lane: Lane, tenant: TenantId, batch: &str) -> Option<Open> {
+    pub(crate) async fn begin(&self, lane: Lane, tenant: TenantId, batch: Batch) -> Option<Open> {
         let needed = self.marks().needed(tenant)?;
         let (replica, pool) = self.pick(needed)?;
         let history = || self.marks().history();

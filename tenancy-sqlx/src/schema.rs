@@ -1,7 +1,7 @@
 //! Installing what the database needs: roles, the schema `tenancy`, and the application's own
 //! migrations after it.
 //!
-//! Five roles, each for one purpose. A serving process needs *app*, often *audit*, and *registry* where
+//! Six roles, each for one purpose. A serving process needs *app*, often *audit*, and *registry* where
 //! members manage themselves; it never needs *system*.
 //!
 //! | role | what it does |
@@ -11,6 +11,7 @@
 //! | registry | writes its transaction's tenant's part of the registry: memberships, roles, projects, keys; no table of the application |
 //! | audit | adds to the audit trail, through a function, and reads nothing |
 //! | system | operators, and jobs that span tenants |
+//! | sealer | keeps the keys of sealed sessions; nobody logs in as it |
 //!
 //! ```no_run
 //! use tenancy_sqlx::schema::Installer;
@@ -43,6 +44,13 @@
 //!   recorded in a transaction of its own: neither a view nor a function belongs in it. And what a
 //!   migration made before the first installation stays whose it is: `ALTER … OWNER TO tenancy_owner`.
 //!
+//! # Sealed sessions
+//! A session names its tenant by a setting, and whatever SQL runs in it can change that: a query that
+//! was put together from text can be made to read another tenant's rows. In a database that
+//! [`seal_sessions`] has sealed, the policies read the tenant from where only a function of the sealer role
+//! writes it, after it has checked a code under a key that the service has and no SQL can read:
+//! see [`SealKey`](crate::SealKey).
+//!
 //! The names of the settings (`tenancy.tenant_id`, `tenancy.project_id`), of the functions and of
 //! the tables in the schema `tenancy` are public: policies and reports may rely on them.
 
@@ -54,6 +62,7 @@ mod install;
 mod lock;
 mod roles;
 mod script;
+mod seal;
 
 pub use error::InstallError;
 pub(crate) use findings::read as read_findings;
@@ -61,6 +70,7 @@ pub use findings::{Finding, FindingLevel, code_warnings, findings};
 pub use install::Installer;
 pub use roles::Roles;
 pub(crate) use roles::literal;
+pub use seal::{SealWay, add_seal_key, retire_seal_key, seal_sessions, unseal_sessions};
 
 use sqlx::{PgConnection, migrate::Migrator};
 

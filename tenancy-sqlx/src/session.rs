@@ -21,7 +21,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::{
     Error,
     connections::{Connections, Lane, Lent, Wear},
-    error::{is_dead_connection, is_failed_transaction},
+    error::{is_closed_session, is_dead_connection, is_failed_transaction},
     options::{Isolation, Timeouts, TxOptions},
 };
 
@@ -48,6 +48,13 @@ pub(crate) struct Named {
     pub(crate) access: Access,
 }
 
+/// What begins a transaction, and whom the session names in it.
+#[derive(Debug, Clone)]
+pub(crate) struct Batch {
+    sql: String,
+    names: Option<Scope>,
+}
+
 impl Scope {
     /// The batch that is sent instead of a plain `BEGIN`; with a context, in strict mode for it.
     ///
@@ -60,7 +67,7 @@ impl Scope {
         strict: Option<&TenantContext>,
         options: &TxOptions,
         timeouts: &Timeouts,
-    ) -> String {
+    ) -> Batch {
         let mut sql = String::with_capacity(384);
         sql.push_str("BEGIN");
         match options.isolation {
@@ -81,7 +88,10 @@ impl Scope {
         if let Some(context) = strict {
             strict::push_checks(&mut sql, context);
         }
-        sql
+        Batch {
+            sql,
+            names: Some(self),
+        }
     }
 
     /// Appends the statement that names the tenant, until the transaction ends or for as long as the
@@ -112,17 +122,17 @@ impl Scope {
 }
 
 /// The batch that begins a transaction of no tenant, with limits.
-pub(crate) fn nobodys_batch(begin: &str, limits: &Timeouts) -> String {
+pub(crate) fn nobodys_batch(begin: &str, limits: &Timeouts) -> Batch {
     let mut sql = format!("{begin}; SELECT set_config('tenancy.tenant_id', '', true)");
     limits.push_settings(&mut sql);
-    sql
+    Batch { sql, names: None }
 }
 
 /// The batch that begins a transaction to look at the session as it is, with limits.
-pub(crate) fn limited_batch(limits: &Timeouts) -> String {
+pub(crate) fn limited_batch(limits: &Timeouts) -> Batch {
     let mut sql = "BEGIN READ ONLY; SELECT NULL".to_owned();
     limits.push_settings(&mut sql);
-    sql
+    Batch { sql, names: None }
 }
 
 /// A connection inside a transaction: goes back to its pool, which rolls back what is not committed.
@@ -214,13 +224,18 @@ impl Open {
 
     /// Rolls back, forgets the statements that were prepared, and begins anew on the same
     /// connection.
-    pub(crate) async fn begin_again(mut self, batch: String) -> Result<Self, sqlx::Error> {
+    pub(crate) async fn begin_again(
+        mut self,
+        before_begin: &str,
+        batch: Batch,
+    ) -> Result<Self, sqlx::Error> {
         self.end().await?;
         self.forget_statements().await?;
         let mut beginning = Beginning(Some(self.lent));
-        let batch = AssertSqlSafe(batch).into_sql_str();
         if let Some(lent) = &mut beginning.0 {
-            PgTransactionManager::begin(lent, Some(batch)).await?;
+            let ahead = lent.ahead(batch.names).unwrap_or_default();
+            let batch = AssertSqlSafe(format!("{ahead}{before_begin}{}", batch.sql));
+            PgTransactionManager::begin(lent, Some(batch.into_sql_str())).await?;
         }
         match beginning.0.take() {
             Some(lent) => Ok(Self {
@@ -265,18 +280,13 @@ impl DerefMut for Open {
 ///
 /// The pool does not ping before it hands a connection out, so that a dead one shows here: BEGIN
 /// is safe to repeat. After a restart every idle connection is dead, hence one try for each.
-pub(crate) async fn begin(pool: &Connections, batch: String) -> Result<Open, Error> {
+pub(crate) async fn begin(pool: &Connections, batch: Batch) -> Result<Open, Error> {
     begin_for(pool, Lane::HOUSE, batch).await
 }
 
 /// The same, on behalf of somebody.
-pub(crate) async fn begin_for(
-    pool: &Connections,
-    lane: Lane,
-    batch: String,
-) -> Result<Open, Error> {
-    let batch = format!("{}{batch}", pool.before_begin());
-    let (lent, _) = started(pool, lane, None, &Start::Begin(&batch)).await?;
+pub(crate) async fn begin_for(pool: &Connections, lane: Lane, batch: Batch) -> Result<Open, Error> {
+    let (lent, _) = started(pool, lane, None, &Start::Begin(batch)).await?;
     Ok(Open {
         lent,
         tidied: pool.resets_session(),
@@ -289,7 +299,7 @@ pub(crate) async fn begin_asked(
     pool: &Connections,
     lane: Lane,
     question: &'static str,
-    batch: &str,
+    batch: Batch,
 ) -> Result<(Open, PgRow), Error> {
     let start = Start::Asked { question, batch };
     let (lent, answer) = started(pool, lane, None, &start).await?;
@@ -303,11 +313,11 @@ pub(crate) async fn begin_asked(
 /// How the use of a connection begins.
 enum Start<'s> {
     /// With a transaction that this batch begins.
-    Begin(&'s str),
+    Begin(Batch),
     /// With a question, and then a transaction.
     Asked {
         question: &'static str,
-        batch: &'s str,
+        batch: Batch,
     },
     /// With a session that names a tenant.
     Name(Naming<'s>),
@@ -343,7 +353,7 @@ async fn started(
             },
             Err(error) => error,
         };
-        if is_dead_connection(&error) {
+        if is_dead_connection(&error) || is_closed_session(&error) {
             if tries == 0 {
                 return Err(error.into());
             }
@@ -365,12 +375,30 @@ async fn start_on(
     lent: &mut Lent,
     start: &Start<'_>,
 ) -> Result<Option<PgRow>, sqlx::Error> {
+    lent.open_session().await?;
     match start {
-        Start::Begin(batch) => begin_on(pool, lent, batch).await?,
-        Start::Asked { question, batch } => return ask_on(pool, lent, question, batch).await,
+        Start::Begin(batch) => {
+            let batch = whole(pool, lent, batch);
+            begin_on(pool, lent, batch).await?;
+        }
+        Start::Asked { question, batch } => {
+            let batch = whole(pool, lent, batch);
+            return ask_on(pool, lent, question, batch).await;
+        }
         Start::Name(naming) => naming.name(lent).await?,
     }
     Ok(None)
+}
+
+/// The message that begins a transaction on a connection.
+fn whole(pool: &Connections, lent: &mut Lent, batch: &Batch) -> String {
+    let frees = lent.wear().reset().filter(|_| pool.resets_session());
+    let ahead = lent.ahead(batch.names).unwrap_or_else(|| match frees {
+        // A transaction of its own: it holds whatever becomes of the one that follows.
+        Some(reset) => format!("BEGIN; {reset}; COMMIT; "),
+        None => String::new(),
+    });
+    format!("{ahead}{}{}", pool.before_begin(), batch.sql)
 }
 
 /// The question is a transaction of its own, so that its answer is older than the snapshot of the one
@@ -379,7 +407,7 @@ async fn ask_on(
     pool: &Connections,
     lent: &mut Lent,
     question: &'static str,
-    batch: &str,
+    batch: String,
 ) -> Result<Option<PgRow>, sqlx::Error> {
     if PgTransactionManager::get_transaction_depth(lent) == 0 {
         let answer = lent.fetch_optional(question).await?;
@@ -397,18 +425,9 @@ async fn ask_on(
     Ok(first)
 }
 
-/// What plain statements have left in the session goes first, in the same message, and in a
-/// transaction of its own: it is gone whatever becomes of the one that follows.
-///
 /// sqlx counts a transaction as open that the pool itself has rolled back; a batch is then sent as
 /// it is.
-async fn begin_on(pool: &Connections, lent: &mut Lent, batch: &str) -> Result<(), sqlx::Error> {
-    let batch = match lent.wear().reset() {
-        Some(reset) if pool.resets_session() => {
-            format!("BEGIN; {reset}; COMMIT; {batch}")
-        }
-        _ => batch.to_owned(),
-    };
+async fn begin_on(pool: &Connections, lent: &mut Lent, batch: String) -> Result<(), sqlx::Error> {
     let batch = AssertSqlSafe(batch).into_sql_str();
     if pool.through().forgets_statements() && lent.cached_statements_size() > 0 {
         // Not tidied up when it came back.

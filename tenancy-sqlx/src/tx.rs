@@ -132,13 +132,16 @@ impl TenantTx {
     /// # Errors
     /// [`ErrorKind::TenantLost`] if it does not.
     pub async fn check_tenant(&mut self) -> Result<(), Error> {
+        // The setting ends with its transaction; where sessions are sealed, the tenant is another thing.
         let row = self
             .connection
-            .fetch_one("SELECT current_setting('tenancy.tenant_id', true) AS tenant")
+            .fetch_one(
+                "SELECT current_setting('tenancy.tenant_id', true), tenancy.current_tenant()::text",
+            )
             .await?;
-        let carried: Option<String> = row.try_get(0)?;
-        let own = self.scope.tenant.to_string();
-        if carried.as_deref() == Some(own.as_str()) {
+        let (carried, named): (Option<String>, Option<String>) = (row.try_get(0)?, row.try_get(1)?);
+        let own = Some(self.scope.tenant.to_string());
+        if carried == own && named == own {
             Ok(())
         } else {
             Err(Error::new(ErrorKind::TenantLost))

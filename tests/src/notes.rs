@@ -22,8 +22,9 @@ use tenancy_core::{
     testing::ContextBuilder,
 };
 use tenancy_sqlx::{
-    PgDirectory, SessionMode, StartErrorKind, TenantPool, TenantPoolOptions, danger::SystemPool,
-    schema::Installer,
+    PgDirectory, SealKey, SessionMode, StartErrorKind, TenantPool, TenantPoolOptions,
+    danger::SystemPool,
+    schema::{self, Installer, SealWay},
 };
 use uuid::Uuid;
 
@@ -36,6 +37,9 @@ pub const AUDIENCE: &str = "notes";
 /// The secret under which the tokens are signed (HS256).
 pub const SECRET: &[u8] = b"an HS256 secret that only the tests know";
 
+/// The secret under which tenants are named in sealed sessions.
+pub const SEAL_SECRET: &[u8] = b"a seal secret that only the tests know";
+
 /// The pepper of the keys that the suites issue.
 pub const PEPPER: &[u8] = b"a pepper that only the tests know";
 
@@ -47,25 +51,65 @@ pub static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 
 /// A database with the schema `tenancy` and the application's tables.
 pub const TEMPLATE: Template = Template::new("notes", |options| {
-    Box::pin(async move {
-        logwatch::issued(PASSWORD);
-        let mut admin: PgConnection = sqlx::ConnectOptions::connect(&options).await?;
-        Installer::new()
-            .passwords(PASSWORD, PASSWORD)
-            .registry_password(PASSWORD)
-            .audit_password(PASSWORD)
-            .run_on(&mut admin, &MIGRATIONS)
-            .await?;
-        sqlx::Connection::close(admin).await?;
-        Ok(())
-    })
+    Box::pin(async move { build(options, None).await })
 });
+
+/// The same, with its sessions sealed by the parameter.
+const SEALED_BY_PARAMETER: Template = Template::new("notes sealed by parameter", |options| {
+    Box::pin(async move { build(options, Some(SealWay::Parameter)).await })
+});
+
+/// The same, with its sessions sealed by rows.
+const SEALED_BY_ROW: Template = Template::new("notes sealed by row", |options| {
+    Box::pin(async move { build(options, Some(SealWay::Row)).await })
+});
+
+async fn build(options: PgConnectOptions, seal: Option<SealWay>) -> anyhow::Result<()> {
+    logwatch::issued(PASSWORD);
+    let options = sqlx::ConnectOptions::disable_statement_logging(options);
+    let mut admin: PgConnection = sqlx::ConnectOptions::connect(&options).await?;
+    Installer::new()
+        .passwords(PASSWORD, PASSWORD)
+        .registry_password(PASSWORD)
+        .audit_password(PASSWORD)
+        .run_on(&mut admin, &MIGRATIONS)
+        .await?;
+    if seal.is_some() {
+        schema::seal_sessions(&mut admin, &seal_key()?, seal).await?;
+    }
+    sqlx::Connection::close(admin).await?;
+    Ok(())
+}
+
+/// The key by which sealed sessions name tenants.
+///
+/// # Errors
+/// None: it is valid.
+pub fn seal_key() -> anyhow::Result<SealKey> {
+    logwatch::issued(SEAL_SECRET);
+    Ok(SealKey::new(1, SEAL_SECRET)?)
+}
+
+/// How the suites' sessions are sealed: `TENANCY_SEAL` is `parameter` or `row`, or not set.
+///
+/// # Errors
+/// When it is something else.
+pub fn seal_of_the_run() -> anyhow::Result<Option<SealWay>> {
+    match std::env::var("TENANCY_SEAL").as_deref() {
+        Err(_) | Ok("") => Ok(None),
+        Ok("parameter") => Ok(Some(SealWay::Parameter)),
+        Ok("row") => Ok(Some(SealWay::Row)),
+        Ok(other) => anyhow::bail!("TENANCY_SEAL is `{other}`, and not `parameter` or `row`"),
+    }
+}
 
 /// An engine over a copy of the template, two tenants with an owner each, and the logins.
 #[derive(Debug)]
 pub struct Notes {
     /// The database.
     pub database: TestDatabase,
+    /// How its sessions are sealed.
+    pub seal: Option<SealWay>,
     /// The engine.
     pub tenancy: Tenancy,
     /// The engine's audit trail.
@@ -102,16 +146,32 @@ impl Notes {
         clock: Arc<dyn Clock>,
         options: impl FnOnce(TenancyBuilder) -> TenancyBuilder,
     ) -> anyhow::Result<Self> {
+        Self::start_sealed(server, seal_of_the_run()?, clock, options).await
+    }
+
+    /// Starts on a server, with sessions sealed in a way or not.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub async fn start_sealed(
+        server: &Server,
+        seal: Option<SealWay>,
+        clock: Arc<dyn Clock>,
+        options: impl FnOnce(TenancyBuilder) -> TenancyBuilder,
+    ) -> anyhow::Result<Self> {
         for secret in [SECRET, PEPPER, PASSWORD.as_bytes()] {
             logwatch::issued(secret);
         }
-        let database = server.database(&TEMPLATE).await?;
+        let template = match seal {
+            None => TEMPLATE,
+            Some(SealWay::Row) => SEALED_BY_ROW,
+            Some(_) => SEALED_BY_PARAMETER,
+        };
+        let database = server.database(&template).await?;
         let system =
             SystemPool::connect_with(database.options_as("tenancy_system", Some(PASSWORD))).await?;
         let app = database.options_as("tenancy_app", Some(PASSWORD));
-        let directory = PgDirectory::connect_with(app, 4)
-            .await?
-            .with_system(&system);
+        let directory = directory(app, 4, seal).await?.with_system(&system);
         let audit = Arc::new(MemoryAuditSink::new(10_000));
         let builder = builder(directory.clone())?
             .shared_audit(audit.clone())
@@ -123,6 +183,7 @@ impl Notes {
         let globex = provision(&directory, "globex", "Globex Inc", bob).await?;
         Ok(Self {
             database,
+            seal,
             tenancy,
             audit,
             directory,
@@ -171,6 +232,39 @@ impl Notes {
         self.connect(app, options).await
     }
 
+    /// Options with the seal key, where sessions are sealed.
+    ///
+    /// # Errors
+    /// None: it is valid.
+    pub fn with_key(&self, options: TenantPoolOptions) -> anyhow::Result<TenantPoolOptions> {
+        Ok(match self.seal {
+            Some(_) => options.seal_key(seal_key()?),
+            None => options,
+        })
+    }
+
+    /// Whether sessions are reset, in each way that a pool can be told: sealed ones always are.
+    #[must_use]
+    pub const fn resets(&self) -> &'static [bool] {
+        if self.seal.is_some() {
+            &[true]
+        } else {
+            &[true, false]
+        }
+    }
+
+    /// A directory of the service's login.
+    ///
+    /// # Errors
+    /// What its check says.
+    pub async fn directory(
+        &self,
+        options: PgConnectOptions,
+        connections: u32,
+    ) -> anyhow::Result<PgDirectory> {
+        directory(options, connections, self.seal).await
+    }
+
     /// A pool of the service's login.
     ///
     /// # Errors
@@ -184,12 +278,13 @@ impl Notes {
         app: PgConnectOptions,
         options: TenantPoolOptions,
     ) -> anyhow::Result<TenantPool> {
-        let tested = in_tested_mode(options.clone())?;
+        let tested = in_tested_mode(self.with_key(options.clone())?)?;
         match tested.connect_with(app.clone(), &self.tenancy).await {
             // It is a test of an option that this mode does not go with.
-            Err(refused) if refused.kind() == StartErrorKind::BadOptions => {
-                Ok(options.connect_with(app, &self.tenancy).await?)
-            }
+            Err(refused) if refused.kind() == StartErrorKind::BadOptions => Ok(self
+                .with_key(options)?
+                .connect_with(app, &self.tenancy)
+                .await?),
             connected => Ok(connected?),
         }
     }
@@ -313,14 +408,26 @@ fn in_tested_mode(options: TenantPoolOptions) -> anyhow::Result<TenantPoolOption
 pub async fn on_every_server(
     test: impl AsyncFn(&Notes) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
+    on_every_server_sealed(seal_of_the_run()?, test).await
+}
+
+/// The same, with sessions sealed in a way or not.
+///
+/// # Errors
+/// As [`on_every_server`].
+pub async fn on_every_server_sealed(
+    seal: Option<SealWay>,
+    test: impl AsyncFn(&Notes) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
     for server in Server::all().await? {
-        let notes = Notes::start(&server).await?;
+        let clock = Arc::new(SystemClock);
+        let notes = Notes::start_sealed(&server, seal, clock, |builder| builder).await?;
         notes.seed(&notes.acme, 3).await?;
         notes.seed(&notes.globex, 5).await?;
         let version = server.version_num().await?;
         test(&notes)
             .await
-            .with_context(|| format!("on PostgreSQL {version}"))?;
+            .with_context(|| format!("on PostgreSQL {version}, sealed by {seal:?}"))?;
         notes.database.close().await?;
     }
     Ok(())
@@ -383,6 +490,17 @@ pub fn builder(directory: PgDirectory) -> anyhow::Result<TenancyBuilder> {
         .identification(identification())
         .authenticator(authenticator()?)
         .permissions(permissions()?))
+}
+
+async fn directory(
+    options: PgConnectOptions,
+    connections: u32,
+    seal: Option<SealWay>,
+) -> anyhow::Result<PgDirectory> {
+    Ok(match seal {
+        Some(_) => PgDirectory::connect_sealed(options, connections, &seal_key()?).await?,
+        None => PgDirectory::connect_with(options, connections).await?,
+    })
 }
 
 async fn provision(

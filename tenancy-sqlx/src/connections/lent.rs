@@ -14,7 +14,10 @@ use super::{
     stock::{Live, Stock},
     upkeep::Wear,
 };
-use crate::session::Named;
+use crate::{
+    seal::Opened,
+    session::{Named, Scope},
+};
 
 /// How long a connection may have been idle to be used without asking it first. One that was idle for
 /// longer may have died, or its server.
@@ -65,6 +68,35 @@ impl Lent {
     pub(crate) fn is_served_by(&mut self, process: i32) -> bool {
         let live = self.live.as_mut();
         live.is_some_and(|live| *live.process.get_or_insert(process) == process)
+    }
+
+    /// Opens the session, where sessions are sealed and this one was not opened yet.
+    pub(crate) async fn open_session(&mut self) -> Result<(), sqlx::Error> {
+        let stock = Arc::clone(&self.stock);
+        if let Some(seal) = stock.seal()
+            && self
+                .live
+                .as_ref()
+                .is_some_and(|live| live.opened_seal.is_none())
+        {
+            let opened = Opened::open(self, seal).await?;
+            if let Some(live) = &mut self.live {
+                live.opened_seal = Some(opened);
+            }
+        }
+        Ok(())
+    }
+
+    /// What goes ahead of a use, in the same message, to name somebody or nobody in a session that is
+    /// sealed; `None` where it is not. Frees it first of what plain statements may have left.
+    ///
+    /// # Security
+    /// Good for one message, whether it is sent or not.
+    pub(crate) fn ahead(&mut self, names: Option<Scope>) -> Option<String> {
+        let wear = self.wear();
+        let seal = self.stock.seal()?;
+        let opened = self.live.as_mut()?.opened_seal.as_mut()?;
+        Some(opened.ahead(seal, names, wear))
     }
 
     /// Notes that only plain statements have run, so that it need not be tidied up when it comes back,

@@ -57,10 +57,18 @@ impl Returning {
             }
             return;
         }
-        match self.stock.upkeep.tidy(&mut live.connection).await {
+        let sealed = live.opened_seal.as_ref().and(self.stock.seal());
+        let sealed = sealed.map(|seal| seal.way());
+        let upkeep = &self.stock.upkeep;
+        match upkeep.tidy(&mut live.connection, sealed).await {
             Ok(()) => {
                 live.names = None;
                 live.wear = Wear::None;
+                if upkeep.resets_session()
+                    && let Some(opened) = &mut live.opened_seal
+                {
+                    opened.freed();
+                }
                 self.is_tidy = true;
             }
             Err(error) => {

@@ -3,7 +3,7 @@
 use std::{
     fmt, iter,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
@@ -26,7 +26,10 @@ use super::{
     tally::Tally,
     upkeep::{Upkeep, Wear},
 };
-use crate::session::Named;
+use crate::{
+    seal::{Opened, Seal},
+    session::Named,
+};
 
 /// How long an idle session keeps what plain statements may have left in it, such as an advisory lock.
 pub(super) const WORN_FOR_MOST: Duration = Duration::from_secs(1);
@@ -39,6 +42,8 @@ pub(super) struct Live {
     /// What the session names, once the server has said so.
     pub(super) names: Option<Named>,
     pub(super) wear: Wear,
+    /// Where sessions are sealed, once this one was opened.
+    pub(super) opened_seal: Option<Opened>,
     /// The server's process, once it has said which.
     pub(super) process: Option<i32>,
     anchor: Anchor,
@@ -54,6 +59,7 @@ impl Live {
             idle_since: now,
             names: None,
             wear: Wear::None,
+            opened_seal: None,
             process: None,
         }
     }
@@ -85,6 +91,7 @@ pub(super) struct Stock {
     pub(super) options: PgConnectOptions,
     pub(super) settings: Settings,
     pub(super) upkeep: Upkeep,
+    seal: OnceLock<Arc<Seal>>,
     home: Handle,
     home_has_ended: AtomicBool,
     /// Whether the server has said that it has no connection to spare.
@@ -107,6 +114,7 @@ impl Stock {
             options,
             settings,
             upkeep,
+            seal: OnceLock::new(),
             home,
             home_has_ended: AtomicBool::new(false),
             server_is_full: AtomicBool::new(false),
@@ -115,6 +123,16 @@ impl Stock {
             closing: watch::Sender::new(false),
             one_is_gone: Notify::new(),
         })
+    }
+
+    /// How its sessions name tenants, if they are sealed.
+    pub(super) fn seal(&self) -> Option<&Arc<Seal>> {
+        self.seal.get()
+    }
+
+    /// Has sessions sealed from now on.
+    pub(super) fn set_seal(&self, seal: Arc<Seal>) {
+        let _ = self.seal.set(seal);
     }
 
     /// Takes a connection, or waits for one for as long as the future lives.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use sqlx::{Connection as _, Executor as _, PgConnection, postgres::PgTransactionManager};
 use sqlx_core::transaction::TransactionManager as _;
 
-use crate::{error::is_failed_transaction, route::Through};
+use crate::{error::is_failed_transaction, route::Through, schema::SealWay};
 
 /// What a connection is freed of, where transactions can't: cursors held open, roles, settings,
 /// channels, advisory locks and temporary tables of the session. Prepared statements stay
@@ -44,6 +44,50 @@ impl Wear {
             Self::Written => Some(RESET_SESSION),
         }
     }
+
+    /// The same where sessions are sealed.
+    pub(crate) const fn reset_sealed(self) -> Option<&'static str> {
+        match self {
+            Self::None => None,
+            Self::Read => Some(RESET_SEALED_AFTER_READS),
+            Self::Written => Some(RESET_SEALED),
+        }
+    }
+}
+
+/// The same where sessions are sealed, within a transaction. A bare `RESET ALL` would close the session to
+/// every further tenant.
+macro_rules! reset_sealed {
+    () => {
+        "CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; UNLISTEN *; DISCARD TEMP; \
+         DISCARD SEQUENCES; SELECT pg_catalog.pg_advisory_unlock_all(), tenancy_seal.leave()"
+    };
+}
+
+/// The same, for who sends it at another time.
+const RESET_SEALED: &str = reset_sealed!();
+
+/// The same after reads, as [`RESET_AFTER_READS`].
+const RESET_SEALED_AFTER_READS: &str = "CLOSE ALL; RESET ROLE; UNLISTEN *; \
+     SELECT pg_catalog.pg_advisory_unlock_all(), tenancy_seal.leave()";
+
+/// A transaction in which a sealed session is named.
+macro_rules! begin_sealed {
+    (Parameter) => {
+        "BEGIN ISOLATION LEVEL READ COMMITTED"
+    };
+    // Which is a write, whatever the defaults of the session are.
+    (Row) => {
+        "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
+    };
+}
+
+/// How the transaction begins in which a sealed session is named.
+pub(crate) const fn begin_sealed(way: SealWay) -> &'static str {
+    match way {
+        SealWay::Parameter => begin_sealed!(Parameter),
+        SealWay::Row => begin_sealed!(Row),
+    }
 }
 
 /// Statements that end what is left of a transaction and, where that is wanted, of a session.
@@ -69,10 +113,35 @@ const ROLLBACK_AND_RESET: Endings = Endings {
     failed: concat!("ROLLBACK; ", reset_session!()),
 };
 
+macro_rules! rollback_and_leave {
+    ($way:ident) => {
+        Endings {
+            outside: concat!(begin_sealed!($way), "; ", reset_sealed!(), "; COMMIT"),
+            healthy: concat!(
+                "SELECT; ROLLBACK; ",
+                begin_sealed!($way),
+                "; ",
+                reset_sealed!(),
+                "; COMMIT"
+            ),
+            failed: concat!(
+                "ROLLBACK; ",
+                begin_sealed!($way),
+                "; ",
+                reset_sealed!(),
+                "; COMMIT"
+            ),
+        }
+    };
+}
+
+const ROLLBACK_AND_LEAVE: Endings = rollback_and_leave!(Parameter);
+const ROLLBACK_AND_LEAVE_ROW: Endings = rollback_and_leave!(Row);
+
 /// How a pool's connections are tidied up when they come back.
 #[derive(Clone)]
 pub(super) struct Upkeep {
-    endings: &'static Endings,
+    resets_session: bool,
     limit: Duration,
     forgets_statements: bool,
 }
@@ -80,20 +149,32 @@ pub(super) struct Upkeep {
 impl Upkeep {
     pub(super) fn new(through: Through, resets_session: bool, limit: Duration) -> Self {
         Self {
-            endings: if resets_session {
-                &ROLLBACK_AND_RESET
-            } else {
-                &ROLLBACK
-            },
+            resets_session,
             limit,
             forgets_statements: through.forgets_statements(),
         }
     }
 
-    /// Makes a connection as good as new; one for which that fails is to be closed.
-    pub(super) async fn tidy(&self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    /// Whether a session is freed of what transactions can't undo.
+    pub(super) const fn resets_session(&self) -> bool {
+        self.resets_session
+    }
+
+    /// Makes a connection as good as new, whose session may be sealed; one for which that fails is to be
+    /// closed.
+    pub(super) async fn tidy(
+        &self,
+        connection: &mut PgConnection,
+        sealed: Option<SealWay>,
+    ) -> Result<(), sqlx::Error> {
+        let endings = match sealed {
+            _ if !self.resets_session => &ROLLBACK,
+            None => &ROLLBACK_AND_RESET,
+            Some(SealWay::Parameter) => &ROLLBACK_AND_LEAVE,
+            Some(SealWay::Row) => &ROLLBACK_AND_LEAVE_ROW,
+        };
         let tidying = async {
-            tidy(connection, self.endings).await?;
+            tidy(connection, endings).await?;
             if self.forgets_statements {
                 // The session of the next transaction has none of them.
                 connection.clear_cached_statements().await?;

@@ -1,7 +1,7 @@
 //! Reading the registry: each look-up is one read-only transaction, as the tenant it concerns.
 
 use async_trait::async_trait;
-use sqlx::{AssertSqlSafe, Executor as _, PgConnection, Row as _};
+use sqlx::{AssertSqlSafe, PgConnection, Row as _};
 use tenancy_core::{
     DirectoryError, FeedCursor, FeedPage, Generation, GenerationFeed, Membership,
     MembershipDirectory, Project, ProjectDirectory, ProjectId, RoleDefinition, RoleDirectory,
@@ -44,18 +44,20 @@ pub(super) fn scope(tenant: TenantId) -> Scope {
 #[async_trait]
 impl TenantDirectory for PgDirectory {
     async fn find_tenant(&self, key: &TenantKey) -> Result<Option<Tenant>, DirectoryError> {
-        let mut reading;
-        let read = match key {
-            TenantKey::Id(id) => {
-                reading = self.read_as(*id).await?;
-                own_record(&mut reading).await
-            }
+        let id = match key {
+            TenantKey::Id(id) => Some(*id),
             named => {
-                reading = self.read_as_nobody(&self.app).await?;
-                named_record(&mut reading, named).await
+                let mut reading = self.read_as_nobody(&self.app).await?;
+                let found = find_id(&mut reading, named).await;
+                reading.give_back();
+                found.map_err(DirectoryError::new)?
             }
         };
-        read.map_err(DirectoryError::new)?
+        let Some(id) = id else { return Ok(None) };
+        let mut reading = self.read_as(id).await?;
+        own_record(&mut reading)
+            .await
+            .map_err(DirectoryError::new)?
             .as_ref()
             .map(rows::tenant)
             .transpose()
@@ -74,11 +76,11 @@ async fn own_record(
         .await
 }
 
-/// Finds the id, then reads the record as that tenant.
-async fn named_record(
+/// Finds the id behind a name. The record is read as that tenant, and so in a transaction of its own.
+async fn find_id(
     connection: &mut PgConnection,
     key: &TenantKey,
-) -> Result<Option<sqlx::postgres::PgRow>, sqlx::Error> {
+) -> Result<Option<TenantId>, sqlx::Error> {
     let (kind, provider, name) = match key {
         TenantKey::Slug(slug) => ("slug", "", slug.as_str()),
         TenantKey::Domain(domain) => ("domain", "", domain.as_str()),
@@ -90,12 +92,9 @@ async fn named_record(
             .bind(kind)
             .bind(provider)
             .bind(name)
-            .fetch_one(&mut *connection)
+            .fetch_one(connection)
             .await?;
-    let Some(id) = found else { return Ok(None) };
-    let as_tenant = scope(TenantId::from_uuid(id)).settings_sql();
-    connection.execute(AssertSqlSafe(as_tenant)).await?;
-    own_record(connection).await
+    Ok(found.map(TenantId::from_uuid))
 }
 
 #[async_trait]

@@ -10,12 +10,12 @@ use super::{
     share::{Share, Shares},
 };
 use crate::{
-    StartError,
+    SealKey, StartError, StartErrorKind,
     connections::{Connections, Settings},
     options::{SessionMode, Timeouts},
     replicas::{Address, Manner, Replicas},
     route::{Reset, Route},
-    self_check,
+    seal, self_check,
 };
 
 /// Options of a [`TenantPool`].
@@ -29,6 +29,7 @@ pub struct TenantPoolOptions {
     check_at_commit: bool,
     reset_session: bool,
     sessions: Sessions,
+    seal_key: Option<SealKey>,
     pub(crate) assumed_role: Option<String>,
     replicas: Vec<Address>,
 }
@@ -50,6 +51,7 @@ impl TenantPoolOptions {
             check_at_commit: false,
             reset_session: true,
             sessions: Sessions::default(),
+            seal_key: None,
             assumed_role: None,
             replicas: Vec::new(),
         }
@@ -191,8 +193,9 @@ impl TenantPoolOptions {
         self
     }
 
-    /// How plain statements run. Default: [`SessionMode::Switched`], and
-    /// [`SessionMode::Transaction`] behind a pooler or with [`reset_session(false)`](Self::reset_session).
+    /// How plain statements run. Default: [`SessionMode::Pinned`] where sessions are
+    /// [sealed](Self::seal_key), else [`SessionMode::Switched`]; [`SessionMode::Transaction`] behind a
+    /// pooler or with [`reset_session(false)`](Self::reset_session).
     pub fn sessions(mut self, mode: SessionMode) -> Self {
         self.sessions.mode = Some(mode);
         self
@@ -267,6 +270,15 @@ impl TenantPoolOptions {
         self
     }
 
+    /// The key by which tenants are named, in a database whose sessions are
+    /// [sealed](crate::schema#sealed-sessions). Default: none.
+    ///
+    /// Naming a tenant goes with BEGIN and costs no round trip.
+    pub fn seal_key(mut self, key: SealKey) -> Self {
+        self.seal_key = Some(key);
+        self
+    }
+
     /// Connects to a `postgres://` URL with the login of the service.
     ///
     /// # Errors
@@ -299,6 +311,14 @@ impl TenantPoolOptions {
         self.sessions
             .check(self.reset_session, !self.replicas.is_empty())?;
         let allowances = self.shares.compiled(self.pool.most)?;
+        if self.seal_key.is_some() && !self.reset_session {
+            return Err(StartError::new(
+                StartErrorKind::BadOptions,
+                "sessions that are sealed have to be reset, or what one tenant's statements leave there \
+                 runs as the next one; leave out `reset_session(false)`"
+                    .to_owned(),
+            ));
+        }
         let options = options.disable_statement_logging();
         let mut route = Route::find(options, self.pool.patience).await?;
         if let Some(role) = &self.assumed_role {
@@ -317,8 +337,10 @@ impl TenantPoolOptions {
             Reset::Never
         };
         let limits = self.timeouts;
-        self.sessions
-            .settle(self.reset_session && !route.through.is_pooler());
+        self.sessions.settle(
+            self.reset_session && !route.through.is_pooler(),
+            self.seal_key.is_some(),
+        );
         if !route.through.is_pooler() {
             // A session returns to what it was started with.
             route.options = route.options.options(self.timeouts.parameters());
@@ -329,6 +351,7 @@ impl TenantPoolOptions {
             .await
             .map_err(StartError::unreachable)?;
         let (watch, findings) = self_check::tenants(&pool, self.assumed_role.as_deref()).await?;
+        seal::take_up(&pool, self.seal_key.as_ref()).await?;
         let replicas = if self.replicas.is_empty() {
             None
         } else {
@@ -339,6 +362,7 @@ impl TenantPoolOptions {
                 reset,
                 assumed_role: self.assumed_role,
                 timeouts: limits,
+                seal_key: self.seal_key.clone(),
             };
             Some(Replicas::start(&pool, replicas, &manner).await?)
         };
@@ -369,6 +393,7 @@ impl fmt::Debug for TenantPoolOptions {
             .field("reset_session", &self.reset_session)
             .field("sessions", &self.sessions)
             .field("replicas", &self.replicas.len())
+            .field("seal_key", &self.seal_key)
             .finish_non_exhaustive()
     }
 }

@@ -36,11 +36,12 @@ impl Sessions {
         ))
     }
 
-    /// Settles the mode, where sessions can name a tenant and where they can't.
-    pub(super) fn settle(&mut self, can_name: bool) {
+    /// Settles the mode, where sessions can name a tenant or can't, and where they are sealed.
+    pub(super) fn settle(&mut self, can_name: bool, are_sealed: bool) {
         self.mode = Some(match self.mode {
             _ if !can_name => SessionMode::Transaction,
             Some(mode) => mode,
+            None if are_sealed => SessionMode::Pinned,
             None => SessionMode::default(),
         });
     }

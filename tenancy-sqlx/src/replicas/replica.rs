@@ -11,13 +11,13 @@ use tokio::time::timeout;
 
 use super::position::{History, Lsn, REPLAYED, Standing};
 use crate::{
-    ErrorKind, StartError, StartErrorKind,
+    ErrorKind, SealKey, StartError, StartErrorKind,
     connections::{Connections, Lane, Settings},
     error::{is_full_server, is_out_of_reach},
     options::Timeouts,
     route::{Detour, Reset, Route, Through},
-    self_check,
-    session::{self, Open},
+    seal, self_check,
+    session::{self, Batch, Open},
 };
 
 /// How long a read waits for a replica before it goes to the primary.
@@ -36,6 +36,7 @@ pub(crate) struct Manner {
     pub(crate) reset: Reset,
     pub(crate) assumed_role: Option<String>,
     pub(crate) timeouts: Timeouts,
+    pub(crate) seal_key: Option<SealKey>,
 }
 
 /// A server that is read from while it is a standby of the primary and answers.
@@ -127,6 +128,7 @@ impl Replica {
         }
         let assumed = self.manner.assumed_role.as_deref();
         self_check::tenants(&pool, assumed).await?;
+        seal::take_up(&pool, self.manner.seal_key.as_ref()).await?;
         self.state().pool = Some(pool);
         self.heard(standing, history, true);
         Ok(())
@@ -155,7 +157,7 @@ impl Replica {
 
     async fn ask(&self, pool: &Connections) -> Result<Standing, sqlx::Error> {
         let batch = session::limited_batch(&Timeouts::LOOK_UP);
-        let (asking, row) = session::begin_asked(pool, Lane::HOUSE, REPLAYED, &batch).await?;
+        let (asking, row) = session::begin_asked(pool, Lane::HOUSE, REPLAYED, batch).await?;
         asking.give_back();
         Standing::of(&row)
     }
@@ -200,7 +202,7 @@ impl Replica {
         &self,
         pool: &Connections,
         lane: Lane,
-        batch: &str,
+        batch: Batch,
         history: impl Fn() -> History,
     ) -> Option<(Open, Lsn)> {
         let beginning = session::begin_asked(pool, lane, REPLAYED, batch);

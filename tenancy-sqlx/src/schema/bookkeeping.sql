@@ -14,7 +14,7 @@ BEGIN
                 = '{checksum,description,execution_time,installed_on,success,version}'
         ORDER BY c.oid
     LOOP
-        FOR role IN SELECT r.name FROM tenancy.role_names AS r WHERE r.kind <> 'owner' ORDER BY r.kind LOOP
+        FOR role IN SELECT r.name FROM tenancy.role_names AS r WHERE r.kind NOT IN ('owner', 'sealer') ORDER BY r.kind LOOP
             EXECUTE format('REVOKE ALL ON %s FROM %I', records, role);
         END LOOP;
         IF NOT EXISTS (SELECT FROM pg_trigger AS t

@@ -27,7 +27,7 @@ impl fmt::Display for FindingLevel {
 ///
 /// The database tells findings: `tenancy.login_findings(login)` those of a login,
 /// `tenancy.relation_findings(login)` and `tenancy.definer_findings(login)` those of tables, views and
-/// functions that it can get to, and
+/// functions that it can get to, `tenancy.seal_findings(login)` those of the seal, and
 /// `tenancy.code_warnings()` those in the text of functions. All read the catalogs only.
 ///
 /// | code | level | what |
@@ -39,7 +39,7 @@ impl fmt::Display for FindingLevel {
 /// | `reaches-owner`, `reaches-system`, `reaches-registry` | error | it is a role of this schema that is not the service's, or a member of it |
 /// | `owns-relations`, `owns-functions`, `owns-schemas`, `owns-database` | error | it owns something, or is a member of its owner |
 /// | `may-create` | error | it may create in a schema, or schemas in the database |
-/// | `may-set-parameter` | error | it may set `session_replication_role` |
+/// | `may-set-parameter` | error | it may set `session_replication_role`, or the parameter in which sealed sessions keep their tenant |
 /// | `default-setting`, `session-setting` | error | its sessions start with a role, a tenant, without row security or without foreign keys |
 /// | `not-app` | error | it does not inherit from the app role, so that no policy is for it |
 /// | `owner-bypasses` | error | the owner role is a superuser or has BYPASSRLS |
@@ -57,6 +57,10 @@ impl fmt::Display for FindingLevel {
 /// | `definer-reads-unguarded` | error | a SECURITY DEFINER function names a table that has tenants and no guard, or a materialized view; a comment on the function that contains `[tenancy: looks across tenants]` says that it is meant |
 /// | `view-not-invoker` | warning | a view of the owner role over protected tables uses their indexes less well |
 /// | `foreign-key-unpaired` | warning | a foreign key can lead to another tenant's row |
+/// | `reaches-sealer` | error | the login can act as the role that seals sessions |
+/// | `seal-altered` | error | `tenancy.current_tenant()` or `current_project()` is not what was installed |
+/// | `seal-open` | error | what is the sealer's belongs to another role, or another may use it |
+/// | `seal-unusable` | error | the sealer may not set the parameter in which sessions keep their tenant |
 /// | `foreign-key-not-valid` | warning | a foreign key was not checked for the rows that are there |
 /// | `key-across-tenants` | warning | a unique key tells that another tenant has the value; a comment on the index that contains `[tenancy: unique across tenants]` says that it is meant |
 /// | `policy-setting` | warning | a policy of the application's reads a setting that may not be there |
@@ -184,7 +188,9 @@ pub(crate) async fn read(
         "SELECT * FROM ({}SELECT false AS of_login, level, code, subject, finding, mend
             FROM tenancy.relation_findings($1::text::name) UNION ALL
             SELECT false, level, code, subject, finding, mend
-            FROM tenancy.definer_findings($1::text::name)) AS f
+            FROM tenancy.definer_findings($1::text::name) UNION ALL
+            SELECT of_login, level, code, subject, finding, mend
+            FROM tenancy.seal_findings($1::text::name) WHERE {with_login} OR NOT of_login) AS f
         -- `protect` refuses while something around the table is open: its mend comes last.
         ORDER BY level, of_login DESC, coalesce(mend LIKE 'SELECT tenancy.protect%', false), code, subject",
         if with_login { of_login } else { "" }

@@ -133,7 +133,10 @@ BEGIN
         'GRANT EXECUTE ON FUNCTION tenancy.app_privileges(), tenancy.role_oid(text), tenancy.reach(name), '
         'tenancy.grantee(oid), tenancy.leave_sql(oid, oid[]), tenancy.login_findings(name), '
         'tenancy.guards(), tenancy.grants_to(oid[]), tenancy.unguarded(oid[], name[]), '
-        'tenancy.relation_findings(name), tenancy.definer_findings(name), tenancy.code_warnings() TO %I, %I', app, system);
+        'tenancy.relation_findings(name), tenancy.definer_findings(name), tenancy.seal_findings(name), '
+        'tenancy.code_warnings() TO %I, %I', app, system);
+    -- A program asks before it has a tenant.
+    EXECUTE format('GRANT EXECUTE ON FUNCTION tenancy.sealing() TO %s', logins);
 
     EXECUTE format(
         'GRANT EXECUTE ON FUNCTION tenancy.schema_version(), tenancy.current_tenant() TO %I',

@@ -8,7 +8,7 @@ use super::InstallError;
 use crate::bulk::quoted;
 
 /// The names of the roles. Default: `tenancy_owner`, `tenancy_app`, `tenancy_registry`,
-/// `tenancy_audit`, `tenancy_system`.
+/// `tenancy_audit`, `tenancy_system`, `tenancy_sealer`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Roles {
     /// Owns every table and migrates; nobody logs in as it.
@@ -22,6 +22,8 @@ pub struct Roles {
     pub audit: String,
     /// The login of operators and of jobs that span tenants.
     pub system: String,
+    /// Keeps the keys of [sealed sessions](crate::schema#sealed-sessions); nobody logs in as it.
+    pub sealer: String,
 }
 
 impl Default for Roles {
@@ -32,6 +34,7 @@ impl Default for Roles {
             registry: "tenancy_registry".into(),
             audit: "tenancy_audit".into(),
             system: "tenancy_system".into(),
+            sealer: "tenancy_sealer".into(),
         }
     }
 }
@@ -83,13 +86,14 @@ impl Passwords {
 
 impl Roles {
     /// The kind of each role, and its name.
-    fn kinds(&self) -> [(&'static str, &str); 5] {
+    fn kinds(&self) -> [(&'static str, &str); 6] {
         [
             ("owner", &self.owner),
             ("app", &self.app),
             ("registry", &self.registry),
             ("audit", &self.audit),
             ("system", &self.system),
+            ("sealer", &self.sealer),
         ]
     }
 
@@ -107,7 +111,7 @@ impl Roles {
         names.dedup();
         if names.len() < self.kinds().len() {
             return Err(InstallError::Roles(
-                "owner, app, registry, audit and system must be five roles: one role that owns \
+                "owner, app, registry, audit, system and sealer must be six roles: one role that owns \
                  tables and serves tenants would get past row security, and one that has two \
                  purposes may do what neither should"
                     .into(),
@@ -125,14 +129,19 @@ impl Roles {
         let mut sql = String::new();
         for (kind, name) in self.kinds() {
             let attributes = match kind {
-                "owner" => "NOLOGIN NOBYPASSRLS",
+                "owner" | "sealer" => "NOLOGIN NOBYPASSRLS",
                 _ => "LOGIN NOBYPASSRLS NOCREATEROLE NOCREATEDB",
+            };
+            // Without a sealer, all but sealed sessions is there.
+            let optional = match kind {
+                "sealer" => " OR insufficient_privilege",
+                _ => "",
             };
             sql.push_str(&format!(
                 "    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = {literal}) THEN\n\
                  \x20       BEGIN\n\
                  \x20           CREATE ROLE {ident} {attributes};\n\
-                 \x20       EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;\n\
+                 \x20       EXCEPTION WHEN duplicate_object OR unique_violation{optional} THEN NULL;\n\
                  \x20       END;\n\
                  \x20   END IF;\n",
                 literal = literal(name),
@@ -226,7 +235,7 @@ pub(super) fn dollar_quoted(tag: &str, text: &str) -> String {
 ///
 /// An error is raised anew, because PostgreSQL tells with an error the statement that it is of, and
 /// there may be a password in it.
-fn persistently(statement: &str) -> String {
+pub(super) fn persistently(statement: &str) -> String {
     format!(
         "    FOR attempt IN 1..20 LOOP\n\
          \x20       BEGIN\n\
@@ -257,12 +266,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn roles_must_be_five() {
+    fn roles_must_be_six() {
         let mut roles = Roles::default();
         assert!(roles.check().is_ok());
         roles.audit = roles.system.clone();
         let refused = roles.check().unwrap_err().to_string();
-        assert!(refused.contains("five roles"), "{refused}");
+        assert!(refused.contains("six roles"), "{refused}");
     }
 
     #[test]

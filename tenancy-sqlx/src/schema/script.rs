@@ -80,6 +80,7 @@ impl Roles {
         sql.push_str(&self.record_sql());
         sql.push_str(GRANTS);
         sql.push_str(BOOKKEEPING);
+        sql.push_str(&self.seal_sql());
         sql.push_str(AS_BEFORE);
         sql
     }

@@ -25,6 +25,9 @@ pub enum StartErrorKind {
     Unguarded,
     /// The login is made for another purpose, or may do more than its own.
     WrongLogin,
+    /// The sessions of the database are sealed and the pool has no key that it takes, or the other way
+    /// round.
+    Seal,
     /// What was asked for can't be done through the pooler in front of the database, or not with its
     /// settings.
     Pooler,

@@ -33,12 +33,14 @@ impl Naming<'_> {
     /// As [`Scope::begin_batch`](super::Scope::begin_batch). The answer says whether a transaction was
     /// open, in which the name would not last and what came before would not end; and which process
     /// answers.
-    fn batch(&self, wear: Wear) -> String {
-        let mut sql = String::with_capacity(448);
-        if let Some(reset) = wear.reset() {
-            sql.push_str(reset);
-            sql.push_str("; ");
-        }
+    fn batch(&self, lent: &mut Lent) -> String {
+        let reset = lent.wear().reset();
+        let ahead = lent.ahead(Some(self.named.scope));
+        // In no transaction of its own: an open one is to be noticed.
+        let mut sql = ahead
+            .or_else(|| reset.map(|reset| format!("{reset}; ")))
+            .unwrap_or_default();
+        sql.reserve(448);
         self.named.scope.push_settings(&mut sql, false);
         self.timeouts.push(&mut sql, false);
         sql.push_str(match self.named.access {
@@ -62,7 +64,7 @@ impl Naming<'_> {
         if self.pins && lent.names(self.named) {
             return Ok(());
         }
-        let batch = self.batch(lent.wear());
+        let batch = self.batch(lent);
         let mut outside = None;
         {
             let mut answers = lent.fetch_many(AssertSqlSafe(batch));

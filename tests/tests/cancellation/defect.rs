@@ -6,7 +6,7 @@ use sqlx::{AssertSqlSafe, postgres::PgPoolOptions};
 use tenancy_sqlx::TenantPoolOptions;
 use tenancy_tests::{
     DelayProxy,
-    notes::{at_rest, on_every_server},
+    notes::{at_rest, on_every_server, on_every_server_sealed},
 };
 
 use crate::{dropped_after, probe};
@@ -18,7 +18,7 @@ const ONE_WAY: Duration = Duration::from_micros(200);
 #[tokio::test]
 async fn plain_sqlx_lends_a_connection_inside_the_transaction_of_a_cancelled_begin()
 -> anyhow::Result<()> {
-    on_every_server(async |notes| {
+    on_every_server_sealed(None, async |notes| {
         let proxy = DelayProxy::for_options(&notes.app_options(), ONE_WAY)?;
         let pool = PgPoolOptions::new()
             .max_connections(1)

@@ -26,7 +26,9 @@ async fn look_up_at_every_wait(
 ) -> anyhow::Result<()> {
     on_every_server(async |notes| {
         let proxy = DelayProxy::for_options(&notes.app_options(), ONE_WAY)?;
-        let directory = PgDirectory::connect_with(proxy.reroute(notes.app_options()), 1).await?;
+        let directory = notes
+            .directory(proxy.reroute(notes.app_options()), 1)
+            .await?;
         for waits in 0..500 {
             let found = dropped_after(waits, look_up(&directory, notes)).await;
             let place = || format!("dropped at wait {waits}");

@@ -1,9 +1,12 @@
 //! What needs a session of its own, and says so.
 
+use std::sync::Arc;
+
 use sqlx::{ConnectOptions as _, Connection as _};
+use tenancy_core::SystemClock;
 use tenancy_sqlx::{
-    ChangeListener, StartErrorKind,
-    schema::{InstallError, Installer},
+    ChangeListener, StartErrorKind, TenantPoolOptions,
+    schema::{InstallError, Installer, SealWay},
 };
 use tenancy_tests::notes::{MIGRATIONS, Notes};
 
@@ -19,6 +22,26 @@ const SETTINGS: [(&str, &str); 4] = [
     ("session", ""),
     ("statement", ""),
 ];
+
+/// A session is sealed, and a pooler shares sessions.
+#[tokio::test]
+async fn sealed_sessions_are_refused() -> anyhow::Result<()> {
+    for (kind, server) in Kind::all().await? {
+        let way = Some(SealWay::Parameter);
+        let clock = Arc::new(SystemClock);
+        let notes = Notes::start_sealed(&server, way, clock, |builder| builder).await?;
+        for mode in ["transaction", "session"] {
+            let bouncer = kind.start(&server, mode, 2, "").await?;
+            let app = bouncer.reroute(notes.app_options());
+            let options = notes.with_key(TenantPoolOptions::new())?;
+            let refused = options.connect_with(app, &notes.tenancy).await.unwrap_err();
+            assert_eq!(refused.kind(), StartErrorKind::Pooler, "{refused}");
+            assert!(refused.to_string().contains("own address"), "{refused}");
+        }
+        notes.database.close().await?;
+    }
+    Ok(())
+}
 
 #[tokio::test]
 async fn the_installation_is_refused() -> anyhow::Result<()> {

@@ -25,6 +25,7 @@ pub(crate) fn own_roles(odd: &str) -> Roles {
         registry: name("R"),
         audit: name("T"),
         system: name("S"),
+        sealer: name("L"),
     }
 }
 
@@ -35,8 +36,9 @@ pub(crate) fn quoted(name: &str) -> String {
 pub(crate) async fn remove(server: &Server, roles: &Roles) -> anyhow::Result<()> {
     let mut admin = PgConnection::connect_with(&server.admin_options()).await?;
     let logins = [&roles.app, &roles.registry, &roles.audit, &roles.system];
-    for role in logins.into_iter().chain([&roles.owner]) {
-        let drop = format!("DROP ROLE {}", quoted(role));
+    for role in logins.into_iter().chain([&roles.owner, &roles.sealer]) {
+        // The sealer is missing where it could not be made.
+        let drop = format!("DROP ROLE IF EXISTS {}", quoted(role));
         admin.execute(AssertSqlSafe(drop)).await?;
     }
     Ok(())
@@ -72,10 +74,10 @@ async fn serves_two_tenants(database: &TestDatabase, roles: &Roles) -> anyhow::R
 /// What an installation makes, as one text: whoever changes anything changes this.
 pub(crate) const STATE: &str = "SELECT md5(concat_ws('|',
             (SELECT string_agg(concat_ws(' ', oid, relname, relowner, relacl, relrowsecurity, relforcerowsecurity), '|' ORDER BY oid)
-             FROM pg_class WHERE relnamespace::regnamespace::text IN ('tenancy', 'public')),
+             FROM pg_class WHERE relnamespace::regnamespace::text IN ('tenancy', 'tenancy_seal', 'public')),
             (SELECT string_agg(concat_ws(' ', oid, polname, obj_description(oid, 'pg_policy')), '|' ORDER BY oid) FROM pg_policy),
             (SELECT string_agg(concat_ws(' ', oid, proname, proacl), '|' ORDER BY oid)
-             FROM pg_proc WHERE pronamespace = 'tenancy'::regnamespace),
+             FROM pg_proc WHERE pronamespace::regnamespace::text IN ('tenancy', 'tenancy_seal')),
             (SELECT string_agg(concat_ws(' ', defaclrole, defaclobjtype, defaclacl), '|' ORDER BY oid) FROM pg_default_acl),
             (SELECT string_agg(r::text, '|' ORDER BY r.kind) FROM tenancy.role_names AS r),
             (SELECT string_agg(version::text, '|' ORDER BY version) FROM tenancy.migrations)))";

@@ -33,6 +33,16 @@ const PRIVILEGES: &str = "
             coalesce(p.proacl, acldefault('f', p.proowner))
         FROM pg_proc AS p WHERE p.pronamespace = 'tenancy'::regnamespace
         UNION ALL
+        SELECT 'schema tenancy_seal', n.nspacl FROM pg_namespace AS n WHERE n.nspname = 'tenancy_seal'
+        UNION ALL
+        SELECT 'table tenancy_seal.' || c.relname, coalesce(c.relacl, acldefault('r', c.relowner))
+        FROM pg_class AS c
+        WHERE c.relnamespace = to_regnamespace('tenancy_seal') AND c.relkind = 'r'
+        UNION ALL
+        SELECT format('function tenancy_seal.%s(%s)', p.proname, pg_get_function_identity_arguments(p.oid)),
+            coalesce(p.proacl, acldefault('f', p.proowner))
+        FROM pg_proc AS p WHERE p.pronamespace = to_regnamespace('tenancy_seal')
+        UNION ALL
         SELECT format('default %s %s', coalesce(n.nspname, 'everywhere'), d.defaclobjtype),
             d.defaclacl
         FROM pg_default_acl AS d LEFT JOIN pg_namespace AS n ON n.oid = d.defaclnamespace
@@ -42,7 +52,10 @@ const PRIVILEGES: &str = "
         CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE pg_get_userbyid(a.grantee) END,
         a.privilege_type, CASE WHEN a.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END)
     FROM acl, aclexplode(acl.acl) AS a
-    WHERE a.grantee <> (SELECT nspowner FROM pg_namespace WHERE nspname = 'tenancy')
+    WHERE (a.grantee <> (SELECT nspowner FROM pg_namespace WHERE nspname = 'tenancy')
+            OR strpos(acl.what, 'tenancy_seal') > 0)
+        AND a.grantee IS DISTINCT FROM
+            (SELECT nspowner FROM pg_namespace WHERE nspname = 'tenancy_seal')
         -- What everybody may do with any function, where a role has default privileges at all.
         AND NOT (acl.what = 'default everywhere f' AND a.grantee = 0)
     UNION ALL
@@ -64,6 +77,7 @@ async fn privileges(database: &TestDatabase, roles: &Roles) -> anyhow::Result<St
         (&roles.audit, "audit"),
         (&roles.system, "system"),
         (&roles.owner, "owner"),
+        (&roles.sealer, "sealer"),
     ] {
         text = text.replace(name, kind);
     }

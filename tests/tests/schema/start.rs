@@ -153,7 +153,7 @@ async fn a_newer_schema_is_accepted_and_an_older_one_refused() -> anyhow::Result
                      LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN {version}"
             )
         };
-        notes.as_admin(&set(4)).await?;
+        notes.as_admin(&set(1_000)).await?;
         notes.pool(TenantPoolOptions::new()).await?.ready().await?;
 
         notes.as_admin(&set(0)).await?;
@@ -162,7 +162,7 @@ async fn a_newer_schema_is_accepted_and_an_older_one_refused() -> anyhow::Result
         assert!(
             error
                 .to_string()
-                .contains("at version 0 and this program needs 3")
+                .contains("at version 0 and this program needs 4")
         );
         Ok(())
     })

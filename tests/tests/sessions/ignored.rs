@@ -103,7 +103,7 @@ async fn a_statement_that_has_ended_the_transaction_is_noticed() -> anyhow::Resu
 async fn noticing_costs_no_round_trip() -> anyhow::Result<()> {
     on_every_server(async |notes| {
         let proxy = DelayProxy::for_options(&notes.app_options(), Duration::ZERO)?;
-        for reset in [true, false] {
+        for &reset in notes.resets() {
             let options = TenantPoolOptions::new()
                 .max_connections(1)
                 .reset_session(reset);

@@ -11,9 +11,7 @@ use tenancy_core::{
     AuditEntry, AuditSink as _, Clock as _, DirectoryStore as _, GenerationFeed as _, Outcome,
     Settings, SystemClock, TenantDirectory as _,
 };
-use tenancy_sqlx::{
-    ErrorKind, PgAuditSink, PgDirectory, TenantPool, TenantPoolOptions, danger::SystemPool,
-};
+use tenancy_sqlx::{ErrorKind, PgAuditSink, TenantPool, TenantPoolOptions, danger::SystemPool};
 use tenancy_tests::{
     DelayProxy,
     notes::{Notes, PASSWORD, comes_back, on_every_server},
@@ -172,7 +170,8 @@ async fn the_librarys_own_connections_are_not_waited_for_either() -> anyhow::Res
         let login = notes.database.options_as("tenancy_system", Some(PASSWORD));
         let system = SystemPool::connect_with(proxy.reroute(login)).await?;
         let sink = Arc::new(PgAuditSink::new(&system));
-        let directory = PgDirectory::connect_with(proxy.reroute(notes.app_options()), 2)
+        let directory = notes
+            .directory(proxy.reroute(notes.app_options()), 2)
             .await?
             .with_system(&system);
         let id = notes.acme.id;

@@ -47,7 +47,7 @@ async fn fails_at_most(
     path: impl AsyncFn(&TenantDb) -> Result<usize, Error>,
 ) -> anyhow::Result<()> {
     on_every_server(async |notes| {
-        for reset in [true, false] {
+        for &reset in notes.resets() {
             let options = TenantPoolOptions::new()
                 .max_connections(1)
                 .reset_session(reset);

@@ -1,0 +1,102 @@
+//! A session that was opened: what the server has drawn for it, and how often it has named somebody.
+
+use std::time::{Duration, Instant};
+
+use sqlx::{AssertSqlSafe, Executor as _, PgConnection, Row as _, postgres::PgRow};
+
+use super::Seal;
+use crate::{
+    connections::{Wear, begin_sealed},
+    session::Scope,
+};
+
+/// How long a seal is good for, by the server's clock.
+const GOOD_FOR: Duration = Duration::from_secs(60);
+
+/// A session that was opened.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    challenge: String,
+    /// Of the last seal that was made, sent or not: none is made twice.
+    counter: i64,
+    /// The server's time when it was opened, in microseconds since 1970, and ours.
+    at: i64,
+    since: Instant,
+    /// Whether it may name somebody.
+    is_named: bool,
+}
+
+impl Opened {
+    /// Opens the session of a connection.
+    pub(crate) async fn open(
+        connection: &mut PgConnection,
+        seal: &Seal,
+    ) -> Result<Self, sqlx::Error> {
+        let begin = begin_sealed(seal.way());
+        let open = format!("{begin}; SELECT challenge, at FROM tenancy_seal.open(); COMMIT");
+        let since = Instant::now();
+        let mut rows = connection.fetch_all(AssertSqlSafe(open)).await?;
+        let row = rows
+            .pop()
+            .ok_or_else(|| sqlx::Error::Protocol("no answer to `open`".into()))?;
+        Self::read(&row, since)
+    }
+
+    fn read(row: &PgRow, since: Instant) -> Result<Self, sqlx::Error> {
+        let challenge: String = row.try_get("challenge")?;
+        if challenge.len() != 32 || !challenge.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Err(sqlx::Error::Protocol("a challenge has 32 digits".into()));
+        }
+        Ok(Self {
+            challenge,
+            counter: 0,
+            at: row.try_get("at")?,
+            since,
+            is_named: false,
+        })
+    }
+
+    /// What goes ahead of a use of the session, in the same message: frees it, if that is wanted, and
+    /// names somebody or nobody.
+    ///
+    /// # Security
+    /// A transaction of its own, which commits: what is set in the user's transaction would be undone
+    /// with it, the counter too, and a seal that was seen could be used again.
+    pub(crate) fn ahead(&mut self, seal: &Seal, names: Option<Scope>, wear: Wear) -> String {
+        let mut sql = String::with_capacity(768);
+        let reset = wear.reset_sealed();
+        if reset.is_none() && names.is_none() && !self.is_named {
+            return sql;
+        }
+        sql.push_str(begin_sealed(seal.way()));
+        if let Some(reset) = reset {
+            sql.push_str("; ");
+            sql.push_str(reset);
+        } else if names.is_none() {
+            sql.push_str("; SELECT tenancy_seal.leave()");
+        }
+        self.is_named = names.is_some();
+        if let Some(scope) = names {
+            self.counter += 1;
+            let expires = self.now().saturating_add(micros(GOOD_FOR));
+            sql.push_str("; ");
+            sql.push_str(&seal.enter_sql(&self.challenge, self.counter, scope, expires));
+        }
+        sql.push_str("; COMMIT; ");
+        sql
+    }
+
+    /// Notes that the session was freed and names nobody.
+    pub(crate) fn freed(&mut self) {
+        self.is_named = false;
+    }
+
+    /// The server's time, by our clock.
+    fn now(&self) -> i64 {
+        self.at.saturating_add(micros(self.since.elapsed()))
+    }
+}
+
+fn micros(time: Duration) -> i64 {
+    i64::try_from(time.as_micros()).unwrap_or(i64::MAX)
+}

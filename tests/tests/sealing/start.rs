@@ -1,0 +1,158 @@
+//! Pools and databases that do not go together say so at start.
+
+use tenancy_sqlx::{
+    PgDirectory, RegistryPool, SealKey, StartError, StartErrorKind, TenantPoolOptions, schema,
+};
+use tenancy_tests::notes::{Notes, PASSWORD, on_every_server_sealed, seal_key};
+
+use crate::in_both_ways;
+
+/// What every kind of pool says, with and without a key.
+async fn refusals(notes: &Notes, key: Option<SealKey>) -> Vec<StartError> {
+    let registry = notes
+        .database
+        .options_as("tenancy_registry", Some(PASSWORD));
+    let options = TenantPoolOptions::new();
+    let options = match &key {
+        Some(key) => options.seal_key(key.clone()),
+        None => options,
+    };
+    let app = notes.app_options();
+    let pool = options
+        .connect_with(app.clone(), &notes.tenancy)
+        .await
+        .map(drop);
+    let (directory, registry) = match &key {
+        Some(key) => (
+            PgDirectory::connect_sealed(app, 1, key).await.map(drop),
+            RegistryPool::connect_sealed(registry, key).await.map(drop),
+        ),
+        None => (
+            PgDirectory::connect_with(app, 1).await.map(drop),
+            RegistryPool::connect_with(registry).await.map(drop),
+        ),
+    };
+    [pool, directory, registry]
+        .into_iter()
+        .filter_map(Result::err)
+        .collect()
+}
+
+#[tokio::test]
+async fn a_pool_without_a_key_does_not_start_on_a_sealed_database() -> anyhow::Result<()> {
+    in_both_ways(async |notes| {
+        let refused = refusals(notes, None).await;
+        assert_eq!(refused.len(), 3);
+        for error in refused {
+            assert_eq!(error.kind(), StartErrorKind::Seal);
+            assert!(
+                error.to_string().contains("give this pool the `SealKey`"),
+                "{error}"
+            );
+        }
+        assert!(refusals(notes, Some(seal_key()?)).await.is_empty());
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_pool_with_a_key_does_not_start_where_nothing_is_sealed() -> anyhow::Result<()> {
+    on_every_server_sealed(None, async |notes| {
+        let refused = refusals(notes, Some(seal_key()?)).await;
+        assert_eq!(refused.len(), 3);
+        for error in refused {
+            assert_eq!(error.kind(), StartErrorKind::Seal);
+            assert!(
+                error.to_string().contains("`schema::seal_sessions`"),
+                "{error}"
+            );
+        }
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_pool_with_another_key_does_not_start() -> anyhow::Result<()> {
+    in_both_ways(async |notes| {
+        for (key, said) in [
+            (SealKey::new(1, &[7; 32])?, "forged"),
+            (SealKey::new(2, &[7; 32])?, "not in use"),
+        ] {
+            let refused = refusals(notes, Some(key)).await;
+            assert_eq!(refused.len(), 3);
+            for error in refused {
+                assert_eq!(error.kind(), StartErrorKind::Seal);
+                assert!(error.to_string().contains(said), "{error}");
+            }
+        }
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn sessions_that_are_not_reset_can_not_be_sealed() -> anyhow::Result<()> {
+    in_both_ways(async |notes| {
+        let options = TenantPoolOptions::new().reset_session(false);
+        let refused = notes.pool(options).await.unwrap_err().to_string();
+        assert!(refused.contains("have to be reset"), "{refused}");
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn sealing_again_and_undoing_it_change_nothing_else() -> anyhow::Result<()> {
+    in_both_ways(async |notes| {
+        let mut admin = notes.database.admin().await?;
+        let way = schema::seal_sessions(&mut admin, &seal_key()?, notes.seal).await?;
+        assert_eq!(Some(way), notes.seal);
+        // A superuser may grant the parameter, and so it is the way.
+        let way = schema::seal_sessions(&mut admin, &seal_key()?, None).await?;
+        assert_eq!(way, schema::SealWay::Parameter);
+        let pool = notes.pool(TenantPoolOptions::new()).await?;
+        pool.ready().await?;
+
+        schema::unseal_sessions(&mut admin).await?;
+        schema::unseal_sessions(&mut admin).await?;
+        let findings = schema::findings(&mut admin, "tenancy_app").await?;
+        assert!(findings.is_empty(), "{findings:?}");
+        let pool = TenantPoolOptions::new()
+            .connect_with(notes.app_options(), &notes.tenancy)
+            .await?;
+        let db = pool.tenant(&notes.context(&notes.acme))?;
+        let rows = sqlx::query("SELECT FROM notes").fetch_all(&db);
+        assert_eq!(rows.await?.len(), 3);
+        Ok(())
+    })
+    .await
+}
+
+/// A pool that runs on while its database is sealed in the other way opens its sessions anew.
+#[tokio::test]
+async fn the_way_can_be_changed_under_a_running_pool() -> anyhow::Result<()> {
+    in_both_ways(async |notes| {
+        let pool = notes
+            .pool(TenantPoolOptions::new().max_connections(2))
+            .await?;
+        let mut admin = notes.database.admin().await?;
+        for way in [
+            schema::SealWay::Row,
+            schema::SealWay::Parameter,
+            schema::SealWay::Row,
+        ] {
+            for (tenant, own) in [(&notes.acme, 3), (&notes.globex, 5)] {
+                let db = pool.tenant(&notes.context(tenant))?;
+                assert_eq!(
+                    sqlx::query("SELECT FROM notes").fetch_all(&db).await?.len(),
+                    own
+                );
+            }
+            schema::seal_sessions(&mut admin, &seal_key()?, Some(way)).await?;
+        }
+        Ok(())
+    })
+    .await
+}
