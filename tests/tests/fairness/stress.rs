@@ -243,22 +243,20 @@ async fn whoever_gives_up_and_whatever_is_killed_nothing_is_lost() -> anyhow::Re
             pool.close().await;
         }
 
-        let story = story.lock().unwrap_or_else(PoisonError::into_inner);
-        let writes = story.acknowledged.clone();
+        let story = std::mem::take(&mut *story.lock().unwrap_or_else(PoisonError::into_inner));
         println!(
             "{} completed, {} given up, {} cut off, {} killed, {} writes",
             story.completed,
             story.given_up,
             story.cut_off,
             story.killed,
-            writes.len()
+            story.acknowledged.len()
         );
         assert!(story.faults.is_empty(), "seed {seed}: {:#?}", story.faults);
         // Otherwise nothing was tested.
         assert!(story.completed > 100 && story.given_up > 20 && story.killed > 5);
-        assert!(writes.len() > 20);
-        drop(story);
-        is_there(notes, &writes).await
+        assert!(story.acknowledged.len() > 20);
+        is_there(notes, &story.acknowledged).await
     })
     .await
 }
