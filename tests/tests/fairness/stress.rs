@@ -243,28 +243,20 @@ async fn whoever_gives_up_and_whatever_is_killed_nothing_is_lost() -> anyhow::Re
             pool.close().await;
         }
 
-        let writes = {
-            let story = story.lock().unwrap_or_else(PoisonError::into_inner);
-            check(&story, seed);
-            story.acknowledged.clone()
-        };
-        is_there(notes, &writes).await
+        let story = std::mem::take(&mut *story.lock().unwrap_or_else(PoisonError::into_inner));
+        println!(
+            "{} completed, {} given up, {} cut off, {} killed, {} writes",
+            story.completed,
+            story.given_up,
+            story.cut_off,
+            story.killed,
+            story.acknowledged.len()
+        );
+        assert!(story.faults.is_empty(), "seed {seed}: {:#?}", story.faults);
+        // Otherwise nothing was tested.
+        assert!(story.completed > 100 && story.given_up > 20 && story.killed > 5);
+        assert!(story.acknowledged.len() > 20);
+        is_there(notes, &story.acknowledged).await
     })
     .await
-}
-
-fn check(story: &Story, seed: u64) {
-    let writes = &story.acknowledged;
-    println!(
-        "{} completed, {} given up, {} cut off, {} killed, {} writes",
-        story.completed,
-        story.given_up,
-        story.cut_off,
-        story.killed,
-        writes.len()
-    );
-    assert!(story.faults.is_empty(), "seed {seed}: {:#?}", story.faults);
-    // Otherwise nothing was tested.
-    assert!(story.completed > 100 && story.given_up > 20 && story.killed > 5);
-    assert!(writes.len() > 20);
 }
