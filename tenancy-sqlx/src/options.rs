@@ -50,17 +50,19 @@ pub enum SessionMode {
     /// A read needs no COMMIT; what ends it is sent after the caller has its answer.
     Transaction,
     /// A batch frees the session and names the tenant, then the statement runs in autocommit: two
-    /// round trips, and nothing afterwards. Default.
+    /// round trips, and nothing afterwards. Default where sessions are not
+    /// [sealed](crate::TenantPoolOptions::seal_key).
     #[default]
     Switched,
     /// As `Switched`, but where a connection names the tenant and project already, the bare statement:
-    /// one round trip.
+    /// one round trip. Default where sessions are [sealed](crate::TenantPoolOptions::seal_key).
     ///
     /// # Security
     /// Residue stays between statements of one tenant. A function that calls
     /// `set_config('tenancy.tenant_id', …, false)` inside a plain statement therefore changes the
     /// tenant of the statements after it, up to the next one of another tenant. With `Switched`, it
-    /// does not. Choose it where no function does that and no SQL can be injected.
+    /// does not, and where sessions are sealed, they see no rows. Elsewhere, choose it where no function
+    /// does that and no SQL can be injected.
     Pinned,
 }
 

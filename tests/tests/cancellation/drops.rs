@@ -34,7 +34,7 @@ async fn at_every_wait_with(
     operation: impl AsyncFn(&TenantDb) -> Result<(), Error>,
 ) -> anyhow::Result<()> {
     on_every_server(async |notes| {
-        let proxy = DelayProxy::for_options(&notes.app_options(), Duration::from_micros(200))?;
+        let proxy = DelayProxy::for_options(&notes.app_options(), Duration::from_millis(1))?;
         let pool = notes.pool_through(&proxy, options.clone()).await?;
         let db = pool.tenant(&notes.context(&notes.acme))?;
 

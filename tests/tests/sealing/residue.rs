@@ -50,7 +50,11 @@ async fn nothing_of_one_tenants_runs_as_the_next() -> anyhow::Result<()> {
                        RESET ROLE; GRANT INSERT ON drop_box TO tenancy_app")
             .await?;
         let (acme, globex) = (notes.context(&notes.acme), notes.context(&notes.globex));
-        for sessions in [SessionMode::Transaction, SessionMode::Switched] {
+        for sessions in [
+            SessionMode::Transaction,
+            SessionMode::Switched,
+            SessionMode::Pinned,
+        ] {
             for trap in TRAPS {
                 let options = TenantPoolOptions::new()
                     .max_connections(1)
