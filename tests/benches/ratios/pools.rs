@@ -13,6 +13,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use tenancy_core::SystemClock;
+use tenancy_sqlx::schema::SealWay;
 use tenancy_tests::{
     DelayProxy, Server, Version,
     notes::{self, Notes},
@@ -56,6 +58,23 @@ pub(crate) async fn run() -> anyhow::Result<()> {
         }
     }
     fairness::run(&world, &direct, &rows).await?;
+    world.database.close().await?;
+    for way in [SealWay::Parameter, SealWay::Row] {
+        sealed(&server, way).await?;
+    }
+    Ok(())
+}
+
+/// The same in a database whose sessions are sealed.
+async fn sealed(server: &Server, way: SealWay) -> anyhow::Result<()> {
+    let clock = Arc::new(SystemClock);
+    let world = Notes::start_sealed(server, Some(way), clock, |builder| builder).await?;
+    let rows = Arc::new(Rows::new(&world, 1_000).await?);
+    let sides = sides::all(&world, &world.app_options()).await?;
+    for draw in [Draw::zipf(1), Draw::zipf(1_000), Draw::each_another()] {
+        let title = format!("Reads per second, sealed by {way}, loopback, {draw}, 16 at a time");
+        compare(&title, &sides, &rows, &draw, 16, Bound::None).await?;
+    }
     Ok(world.database.close().await?)
 }
 
@@ -91,7 +110,7 @@ async fn compare(
     for (side, ours) in sides.iter().zip(&rounds) {
         let pairs: Vec<_> = ours.iter().copied().zip(theirs.iter().copied()).collect();
         let bound = match side.kind {
-            sides::Kind::Switched => Bound::AtLeast(0.5),
+            sides::Kind::Switched if !side.is_sealed => Bound::AtLeast(0.5),
             sides::Kind::Pinned => pinned,
             _ => Bound::None,
         };

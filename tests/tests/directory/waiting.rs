@@ -34,7 +34,11 @@ const WRITERS: u32 = 32;
 async fn a_tenant_is_suspended_while_its_writes_are_open() -> anyhow::Result<()> {
     on_every_server(async |notes| {
         let pool = notes
-            .pool(TenantPoolOptions::new().max_connections(WRITERS))
+            .pool(
+                TenantPoolOptions::new()
+                    .max_connections(WRITERS)
+                    .max_connections_per_tenant(WRITERS),
+            )
             .await?;
         let context = notes.context(&notes.acme);
         let mut open = Vec::new();

@@ -30,6 +30,7 @@ pub(crate) enum Kind {
 pub(crate) struct Side {
     pub(crate) name: &'static str,
     pub(crate) kind: Kind,
+    pub(crate) is_sealed: bool,
     pool: Pool,
     counted: Arc<[AtomicU64; 2]>,
 }
@@ -56,23 +57,18 @@ pub(crate) async fn all(world: &Notes, app: &PgConnectOptions) -> anyhow::Result
     let side = |name, kind, pool| Side {
         name,
         kind,
+        is_sealed: world.seal.is_some(),
         pool,
         counted: Arc::default(),
     };
     let bare = quiet().connect_with(app.clone().username("tenancy_system"));
-    let hooked = hooks(quiet()).connect_with(app.clone());
-    let mut sides = vec![
-        side(
-            "sqlx's pool, autocommit",
-            Kind::Other,
-            Pool::Bare(bare.await?),
-        ),
-        side(
-            "hooks at acquire and release",
-            Kind::Other,
-            Pool::Hooked(hooked.await?),
-        ),
-    ];
+    let bare = Pool::Bare(bare.await?);
+    let mut sides = vec![side("sqlx's pool, autocommit", Kind::Other, bare)];
+    if world.seal.is_none() {
+        let hooked = hooks(quiet()).connect_with(app.clone());
+        let hooked = Pool::Hooked(hooked.await?);
+        sides.push(side("hooks at acquire and release", Kind::Other, hooked));
+    }
     for (name, kind, mode) in [
         ("transaction", Kind::Other, SessionMode::Transaction),
         ("switched", Kind::Switched, SessionMode::Switched),
@@ -80,6 +76,7 @@ pub(crate) async fn all(world: &Notes, app: &PgConnectOptions) -> anyhow::Result
     ] {
         let options = TenantPoolOptions::new().max_connections(CONNECTIONS);
         let options = options.sessions(mode).check_session_every(1024);
+        let options = world.with_key(options)?;
         let pool = options.connect_with(app.clone(), &world.tenancy).await?;
         sides.push(side(name, kind, Pool::Ours(pool)));
     }
