@@ -4,6 +4,7 @@
 mod anchor;
 mod breaker;
 mod lent;
+mod mark;
 mod opening;
 mod queue;
 mod returning;
@@ -30,6 +31,7 @@ use crate::{
 };
 use breaker::{Breaker, Pass};
 pub(crate) use lent::Lent;
+pub(crate) use mark::Mark;
 pub(crate) use queue::{Allowance, Lane, Level, Load};
 pub(crate) use settings::{Settings, count};
 use stock::Stock;
@@ -178,6 +180,16 @@ impl Connections {
     /// How many statements in autocommit have found their session named, and how many have not.
     pub(crate) fn statements(&self) -> (u64, u64) {
         self.stock.tally.statements()
+    }
+
+    /// Whether there is a reason to wait, other than that the database is out of reach.
+    pub(crate) fn is_busy_for(&self, lane: Lane) -> bool {
+        self.stock.is_busy_for(lane)
+    }
+
+    /// Whether a lane holds as many connections as it may.
+    pub(crate) fn is_at_its_most(&self, lane: Lane) -> bool {
+        self.stock.queue().is_at_its_most(lane)
     }
 
     /// Notes that the database has answered.

@@ -136,7 +136,7 @@ macro_rules! executor {
                 'c: 'e,
             {
                 Box::pin(async move {
-                    let mut tx = self.begin_one().await?;
+                    let mut tx = self.begin_reading().await?;
                     (&mut *tx).prepare_with(sql, parameters).await
                 })
             }
@@ -146,7 +146,7 @@ macro_rules! executor {
                 'c: 'e,
             {
                 Box::pin(async move {
-                    let mut tx = self.begin_one().await?;
+                    let mut tx = self.begin_reading().await?;
                     (&mut *tx).describe(sql).await
                 })
             }
@@ -187,6 +187,12 @@ impl TenantDb {
         Ok(self.begin().await?)
     }
 
+    /// For what runs no statement.
+    async fn begin_reading(&self) -> Result<TenantTx, Error> {
+        let options = TxOptions::new().read_only().primary();
+        Ok(self.begin_with(options).await?)
+    }
+
     async fn begin_one_again(&self, tx: TenantTx) -> Result<TenantTx, Error> {
         Ok(self.pool().begin_again(tx, &TxOptions::new()).await?)
     }
@@ -222,6 +228,10 @@ impl TenantReader {
 
     async fn begin_one(&self) -> Result<TenantTx, Error> {
         Ok(self.db().begin_with(Self::options()).await?)
+    }
+
+    async fn begin_reading(&self) -> Result<TenantTx, Error> {
+        self.begin_one().await
     }
 
     async fn begin_one_again(&self, tx: TenantTx) -> Result<TenantTx, Error> {

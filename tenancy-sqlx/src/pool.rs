@@ -28,8 +28,8 @@ use crate::{
 
 /// A connection pool that is used through a tenant's context only.
 ///
-/// It does not deref to `PgPool` and is no `Executor`: every statement runs in a transaction that
-/// names its tenant. Cheap to clone.
+/// It does not deref to `PgPool` and is no `Executor`: every statement runs in a transaction or a
+/// session that names its tenant. Cheap to clone.
 ///
 /// ```no_run
 /// # use tenancy_core::{Tenancy, TenantContext};

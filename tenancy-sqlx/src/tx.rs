@@ -125,7 +125,8 @@ impl TenantTx {
         self.connection
     }
 
-    /// Makes sure that the connection still carries the tenant this transaction was begun for.
+    /// Makes sure that the connection still carries the tenant and project this transaction was begun
+    /// for.
     ///
     /// One round trip. Finds a statement that committed, a changed setting, swapped connections.
     ///
@@ -136,12 +137,14 @@ impl TenantTx {
         let row = self
             .connection
             .fetch_one(
-                "SELECT current_setting('tenancy.tenant_id', true), tenancy.current_tenant()::text",
+                "SELECT current_setting('tenancy.tenant_id', true), tenancy.current_tenant()::text,
+                    tenancy.current_project()::text",
             )
             .await?;
-        let (carried, named): (Option<String>, Option<String>) = (row.try_get(0)?, row.try_get(1)?);
-        let own = Some(self.scope.tenant.to_string());
-        if carried == own && named == own {
+        let carried: [Option<String>; 3] = [row.try_get(0)?, row.try_get(1)?, row.try_get(2)?];
+        let tenant = Some(self.scope.tenant.to_string());
+        let project = self.scope.project.map(|project| project.to_string());
+        if carried == [tenant.clone(), tenant, project] {
             Ok(())
         } else {
             Err(Error::new(ErrorKind::TenantLost))

@@ -9,6 +9,7 @@ use std::{
 use sqlx::PgConnection;
 
 use super::{
+    Mark,
     queue::Lane,
     returning::Returning,
     stock::{Live, Stock},
@@ -64,10 +65,9 @@ impl Lent {
         !self.was_touched
     }
 
-    /// Whether this process of the server is the one that has always answered. The first one is noted.
-    pub(crate) fn is_served_by(&mut self, process: i32) -> bool {
-        let live = self.live.as_mut();
-        live.is_some_and(|live| *live.process.get_or_insert(process) == process)
+    /// What its session was started with.
+    pub(crate) fn mark(&self) -> Option<Mark> {
+        self.live.as_ref()?.mark
     }
 
     /// Opens the session, where sessions are sealed and this one was not opened yet.

@@ -12,6 +12,7 @@ use tokio::{
 };
 
 use super::{
+    Mark,
     anchor::Anchor,
     stock::{Live, Stock},
 };
@@ -50,9 +51,9 @@ impl Opening {
         };
         self.has_ended = true;
         match outcome {
-            Ok(Some(connection)) => {
+            Ok(Some((connection, mark))) => {
                 let anchor = Anchor::in_runtime(&Handle::current());
-                stock.opened(Live::new(connection, anchor));
+                stock.opened(Live::new(connection, mark, anchor));
             }
             Ok(None) => stock.not_opened(None),
             Err(error) => stock.not_opened(Some(error)),
@@ -69,19 +70,18 @@ impl Drop for Opening {
 }
 
 /// Tries until there is a connection, a reason why there can't be one, or nobody who waits.
-async fn open(stock: &Stock) -> Result<Option<PgConnection>, sqlx::Error> {
+async fn open(stock: &Stock) -> Result<Option<(PgConnection, Option<Mark>)>, sqlx::Error> {
     let patience = stock.settings.patience;
     let mut pause = FIRST_PAUSE;
     loop {
-        match timeout(patience, stock.options.connect()).await {
-            Ok(Ok(connection)) => return Ok(Some(connection)),
-            Ok(Err(error)) if is_passing_at_connect(&error) => {
-                if is_full_server(&error) {
-                    stock.server_is_full();
-                }
-            }
-            Ok(Err(error)) => return Err(error),
-            Err(_) => {}
+        let (options, mark) = stock.marked();
+        let opened = timeout(patience, options.connect()).await;
+        let is_full = matches!(&opened, Ok(Err(error)) if is_full_server(error));
+        stock.server_is_full(is_full);
+        match opened {
+            Ok(Ok(connection)) => return Ok(Some((connection, mark))),
+            Ok(Err(error)) if !is_passing_at_connect(&error) => return Err(error),
+            Ok(Err(_)) | Err(_) => {}
         }
         for _ in 0..2 {
             if !stock.queue().is_wanted() {

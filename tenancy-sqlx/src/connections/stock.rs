@@ -17,6 +17,7 @@ use tokio::{
 };
 
 use super::{
+    Mark,
     anchor::Anchor,
     lent::Lent,
     opening::Opening,
@@ -44,13 +45,13 @@ pub(super) struct Live {
     pub(super) wear: Wear,
     /// Where sessions are sealed, once this one was opened.
     pub(super) opened_seal: Option<Opened>,
-    /// The server's process, once it has said which.
-    pub(super) process: Option<i32>,
+    /// What its session was started with, where no pooler is known to stand between.
+    pub(super) mark: Option<Mark>,
     anchor: Anchor,
 }
 
 impl Live {
-    pub(super) fn new(connection: PgConnection, anchor: Anchor) -> Self {
+    pub(super) fn new(connection: PgConnection, mark: Option<Mark>, anchor: Anchor) -> Self {
         let now = Instant::now();
         Self {
             connection,
@@ -60,7 +61,7 @@ impl Live {
             names: None,
             wear: Wear::None,
             opened_seal: None,
-            process: None,
+            mark,
         }
     }
 
@@ -359,8 +360,18 @@ impl Stock {
         &self.home
     }
 
-    pub(super) fn server_is_full(&self) {
-        self.server_is_full.store(true, Ordering::Relaxed);
+    /// Notes whether the server has said that it has no connection to spare.
+    pub(super) fn server_is_full(&self, is_full: bool) {
+        self.server_is_full.store(is_full, Ordering::Relaxed);
+    }
+
+    /// The options of one connection. A pooler might not know the mark's setting.
+    pub(super) fn marked(&self) -> (PgConnectOptions, Option<Mark>) {
+        if self.upkeep.is_pooled() {
+            return (self.options.clone(), None);
+        }
+        let mark = Mark::new();
+        (mark.on(self.options.clone()), Some(mark))
     }
 
     /// The number of connections that callers have.

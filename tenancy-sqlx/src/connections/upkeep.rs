@@ -20,7 +20,8 @@ macro_rules! reset_session {
 /// The same, for who sends it at another time.
 pub(crate) const RESET_SESSION: &str = reset_session!();
 
-/// What a session is freed of that has only read, and had no temporary table and no sequence to change.
+/// What a session is freed of that could only read, each time anew: it can have made no temporary
+/// table, and changed no sequence.
 const RESET_AFTER_READS: &str =
     "CLOSE ALL; RESET ROLE; RESET ALL; UNLISTEN *; SELECT pg_catalog.pg_advisory_unlock_all()";
 
@@ -29,9 +30,9 @@ const RESET_AFTER_READS: &str =
 pub(crate) enum Wear {
     /// Nothing has run in it since it was opened or tidied up.
     None,
-    /// They have read.
+    /// One has read, in a session that was told right before it to allow no more.
     Read,
-    /// They have written.
+    /// They may have written.
     Written,
 }
 
@@ -144,6 +145,7 @@ pub(super) struct Upkeep {
     resets_session: bool,
     limit: Duration,
     forgets_statements: bool,
+    is_pooled: bool,
 }
 
 impl Upkeep {
@@ -152,7 +154,12 @@ impl Upkeep {
             resets_session,
             limit,
             forgets_statements: through.forgets_statements(),
+            is_pooled: through.is_pooler(),
         }
+    }
+
+    pub(super) const fn is_pooled(&self) -> bool {
+        self.is_pooled
     }
 
     /// Whether a session is freed of what transactions can't undo.

@@ -7,6 +7,7 @@ use tenancy_core::Tenancy;
 
 use super::{
     Inner, Sessions, TenantPool,
+    sessions::Others,
     share::{Share, Shares},
 };
 use crate::{
@@ -308,8 +309,11 @@ impl TenantPoolOptions {
         tenancy: &Tenancy,
     ) -> Result<TenantPool, StartError> {
         self.pool.check()?;
-        self.sessions
-            .check(self.reset_session, !self.replicas.is_empty())?;
+        self.sessions.check(&Others {
+            resets_session: self.reset_session,
+            has_replicas: !self.replicas.is_empty(),
+            checks_at_commit: self.check_at_commit,
+        })?;
         let allowances = self.shares.compiled(self.pool.most)?;
         if self.seal_key.is_some() && !self.reset_session {
             return Err(StartError::new(

@@ -2,6 +2,13 @@
 
 use crate::{StartError, StartErrorKind, options::SessionMode, plain, session::Access};
 
+/// Other options that have to go with these.
+pub(super) struct Others {
+    pub(super) resets_session: bool,
+    pub(super) has_replicas: bool,
+    pub(super) checks_at_commit: bool,
+}
+
 /// What a pool was told about its sessions.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Sessions {
@@ -14,9 +21,9 @@ pub(crate) struct Sessions {
 
 impl Sessions {
     /// Refuses what contradicts another option.
-    pub(super) fn check(&self, resets_session: bool, has_replicas: bool) -> Result<(), StartError> {
+    pub(super) fn check(&self, pool: &Others) -> Result<(), StartError> {
         let message = match self.mode {
-            Some(SessionMode::Switched | SessionMode::Pinned) if !resets_session => {
+            Some(SessionMode::Switched | SessionMode::Pinned) if !pool.resets_session => {
                 "sessions that name a tenant have to be reset; leave out `reset_session(false)`, or \
                  choose `sessions(SessionMode::Transaction)`"
             }
@@ -25,8 +32,16 @@ impl Sessions {
                  `autocommit_writes(true)`, or choose `SessionMode::Switched`"
             }
             // How far the log is, which replicas have to show, is asked in the round trip of COMMIT.
-            _ if self.autocommit_writes && has_replicas => {
+            _ if self.autocommit_writes && pool.has_replicas => {
                 "with a `replica`, writes run in transactions; leave out `autocommit_writes(true)`"
+            }
+            _ if self.autocommit_writes && !pool.resets_session => {
+                "without a reset, nothing runs in autocommit; leave out `reset_session(false)` or \
+                 `autocommit_writes(true)`"
+            }
+            _ if self.autocommit_writes && pool.checks_at_commit => {
+                "a write in autocommit is committed before its tenant could be checked; leave out \
+                 `check_tenant_at_commit(true)` or `autocommit_writes(true)`"
             }
             _ => return Ok(()),
         };

@@ -217,7 +217,7 @@ impl Replica {
             }
             Err(_) => {
                 // One that is busy is as it should be.
-                if pool.size() < pool.most() as usize || pool.idle() > 0 {
+                if !pool.is_busy_for(lane) {
                     self.leave(format!("it has not answered within {limit:?}"));
                 }
                 return None;

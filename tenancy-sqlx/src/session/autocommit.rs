@@ -10,7 +10,7 @@ use tenancy_core::TenantContext;
 use super::{Access, Named, Start, started, strict};
 use crate::{
     Error, ErrorKind,
-    connections::{Connections, Lane, Lent, Wear},
+    connections::{Connections, Lane, Lent, Mark, Wear},
     error::was_shut_down,
     options::Timeouts,
 };
@@ -31,8 +31,8 @@ impl Naming<'_> {
     ///
     /// # Security
     /// As [`Scope::begin_batch`](super::Scope::begin_batch). The answer says whether a transaction was
-    /// open, in which the name would not last and what came before would not end; and which process
-    /// answers.
+    /// open, in which the name would not last and what came before would not end; and whether the session
+    /// is the connection's own.
     fn batch(&self, lent: &mut Lent) -> String {
         let reset = lent.wear().reset();
         let ahead = lent.ahead(Some(self.named.scope));
@@ -49,10 +49,9 @@ impl Naming<'_> {
                 ", pg_catalog.set_config('default_transaction_read_only', 'off', false)"
             }
         });
-        sql.push_str(
-            ", pg_catalog.now() = pg_catalog.statement_timestamp() AS outside, \
-             pg_catalog.pg_backend_pid() AS process",
-        );
+        sql.push_str(", pg_catalog.now() = pg_catalog.statement_timestamp() AS outside, ");
+        sql.push_str(&lent.mark().map_or_else(|| "false".to_owned(), Mark::sql));
+        sql.push_str(" AS own");
         if let Some(context) = self.strict {
             strict::push_checks(&mut sql, context);
         }
@@ -72,11 +71,11 @@ impl Naming<'_> {
                 if let Either::Right(row) = answer
                     && let Ok(said) = row.try_get::<bool, _>("outside")
                 {
-                    outside = Some((said, row.try_get::<i32, _>("process")?));
+                    outside = Some((said, row.try_get::<bool, _>("own")?));
                 }
             }
         }
-        let Some((outside, process)) = outside else {
+        let Some((outside, is_own)) = outside else {
             return Err(sqlx::Error::Protocol("a session was not named".into()));
         };
         if !outside {
@@ -84,10 +83,10 @@ impl Naming<'_> {
                 "a transaction was open where a session was named".into(),
             ));
         }
-        if !lent.is_served_by(process) {
+        if !is_own {
             return Err(sqlx::Error::Protocol(
-                "another process of the server answers; a pooler stands between, which was not \
-                 noticed at the start"
+                "another session answers than the one that was started; a pooler stands between, \
+                 which was not there at the start: restart the service"
                     .into(),
             ));
         }
@@ -141,8 +140,9 @@ impl Autocommit {
             self.check().await?;
         }
         let wear = match self.named.access {
-            Access::Read => Wear::Read,
-            Access::Write => Wear::Written,
+            Access::Read if !self.pins => Wear::Read,
+            // A function of an earlier read may have let this one write, into a temporary table too.
+            Access::Read | Access::Write => Wear::Written,
         };
         self.lent.settle(wear, self.pins.then_some(self.named));
         Ok(())

@@ -4,6 +4,7 @@
 
 mod answers;
 mod faults;
+mod later;
 mod modes;
 mod refusals;
 mod registry;

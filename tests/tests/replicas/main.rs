@@ -1,5 +1,6 @@
 //! Reads on a real standby: a tenant sees there all that it has written, or the primary is read.
 
+mod caps;
 mod doubts;
 mod isolation;
 mod lag;

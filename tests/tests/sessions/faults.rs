@@ -101,6 +101,24 @@ async fn a_server_that_refuses_is_unavailable_and_comes_back() -> anyhow::Result
     .await
 }
 
+/// What is known of a full server ends with the next answer.
+#[tokio::test]
+async fn a_server_that_was_full_and_then_refuses_is_unavailable() -> anyhow::Result<()> {
+    on_every_server(async |notes| {
+        let (proxy, pool) = four_idle(notes).await?;
+        let name = notes.database.name();
+        let limit = |most: i32| format!("ALTER DATABASE {name} CONNECTION LIMIT {most}");
+        notes.as_admin(&limit(0)).await?;
+        proxy.cut();
+        fails(notes, &pool, ErrorKind::Busy).await?;
+
+        proxy.refuse(true);
+        fails(notes, &pool, ErrorKind::Unavailable).await?;
+        notes.as_admin(&limit(-1)).await
+    })
+    .await
+}
+
 #[tokio::test]
 async fn a_network_that_swallows_packets_is_unavailable_and_comes_back() -> anyhow::Result<()> {
     on_every_server(async |notes| {

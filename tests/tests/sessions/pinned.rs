@@ -208,6 +208,44 @@ async fn what_a_function_has_left_is_gone_with_the_tenant() -> anyhow::Result<()
     .await
 }
 
+/// One function lets a session write, the next one writes.
+#[tokio::test]
+async fn no_temporary_table_of_one_tenant_is_there_for_the_next() -> anyhow::Result<()> {
+    on_every_server(async |notes| {
+        notes
+            .as_admin(
+                "CREATE FUNCTION loosen() RETURNS text LANGUAGE sql AS $$
+                     SELECT set_config('default_transaction_read_only', 'off', false) $$;
+                 CREATE FUNCTION shadow() RETURNS int LANGUAGE plpgsql AS $$ BEGIN
+                     CREATE TEMP TABLE notes AS SELECT * FROM public.notes; RETURN 1; END $$",
+            )
+            .await?;
+        let pool = notes.pool(pinned()).await?;
+        let acme = pool.tenant(&notes.context(&notes.acme))?;
+        let globex = pool.tenant(&notes.context(&notes.globex))?;
+        for next in [&globex, &acme] {
+            for step in ["SELECT loosen()", "SELECT shadow()"] {
+                sqlx::query(step).execute(&acme.reader()).await?;
+            }
+            let own = if std::ptr::eq(next, &globex) { 5 } else { 3 };
+            // Another tenant, or a transaction of the same one.
+            let mut tx = next.begin().await?;
+            let shadowed = "SELECT to_regclass('pg_temp.notes') IS NOT NULL";
+            assert!(!tx.fetch_one(shadowed).await?.get::<bool, _>(0));
+            assert_eq!(tx.fetch_all("SELECT FROM notes").await?.len(), own);
+            tx.rollback().await?;
+        }
+        for step in ["SELECT loosen()", "SELECT shadow()"] {
+            sqlx::query(step).execute(&acme.reader()).await?;
+        }
+        assert_eq!(read(&globex).await?, 5);
+        write(&globex).await?;
+        assert_eq!(notes.count("notes", &notes.globex).await?, 6);
+        Ok(())
+    })
+    .await
+}
+
 #[tokio::test]
 async fn what_a_function_has_locked_is_free_soon() -> anyhow::Result<()> {
     on_every_server(async |notes| {

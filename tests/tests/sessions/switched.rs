@@ -243,14 +243,26 @@ async fn connections_that_died_are_replaced_without_an_error() -> anyhow::Result
 }
 
 #[tokio::test]
-async fn sessions_that_are_not_reset_are_not_switched() -> anyhow::Result<()> {
+async fn options_that_contradict_each_other_are_refused() -> anyhow::Result<()> {
     on_every_server(async |notes| {
-        let refused = switched(1)
-            .reset_session(false)
-            .connect_with(notes.app_options(), &notes.tenancy)
-            .await
-            .unwrap_err();
-        assert_eq!(refused.kind(), StartErrorKind::BadOptions, "{refused}");
+        let writes = || TenantPoolOptions::new().autocommit_writes(true);
+        for contradiction in [
+            switched(1).reset_session(false),
+            writes().reset_session(false),
+            writes().sessions(SessionMode::Transaction),
+            writes().check_tenant_at_commit(true),
+            writes().replica("postgres://localhost/notes"),
+        ] {
+            let text = format!("{contradiction:?}");
+            let app = notes.app_options();
+            let refused = contradiction.connect_with(app, &notes.tenancy).await;
+            let refused = refused.unwrap_err();
+            assert_eq!(
+                refused.kind(),
+                StartErrorKind::BadOptions,
+                "{text}: {refused}"
+            );
+        }
         Ok(())
     })
     .await
