@@ -76,18 +76,17 @@ BEGIN
 END
 $$;
 
--- On a standby nothing is written, and no parameter of the login's is safe from it. There, in the way `row`, a
--- session keeps in the setting `tenancy.sealed` what a row would have, with a code of the server's own:
--- `code,key,until,challenge,counter,tenant,project`. It is good in one process and for one client's
--- connection, and what it names until a time.
+-- In the way `row` a session on a standby, which writes no row, keeps in the setting `tenancy.sealed` what a row
+-- would have, with a code of the server's own: `code,key,until,challenge,counter,tenant,project`. It is good in
+-- one process of one server and for one client's connection, and what it names until a time.
 --
 -- The code. A login can't see when its process began where the sealer asks, and so the client's port tells two
 -- processes of one number apart. The key's blocks stay in columns, as in `enter`.
 CREATE OR REPLACE FUNCTION tenancy_seal.code(inner_block bytea, outer_block bytea, signed text) RETURNS text
     LANGUAGE sql STABLE PARALLEL RESTRICTED
     RETURN encode(sha256(outer_block || sha256(inner_block || convert_to(concat_ws(',', 'tenancy standby 1',
-        pg_backend_pid(), coalesce(host(inet_client_addr()), ''), coalesce(inet_client_port(), 0),
-        extract(epoch FROM pg_postmaster_start_time()), signed), 'UTF8'))), 'hex');
+        pg_backend_pid(), coalesce(host(inet_client_addr()), ''), coalesce(inet_client_port(), 0), signed), 'UTF8')
+        || timestamptz_send(pg_postmaster_start_time()))), 'hex');
 
 -- What a session is to keep on a standby. What it names holds for a minute: later transactions need another seal.
 CREATE OR REPLACE FUNCTION tenancy_seal.signed(said text) RETURNS text

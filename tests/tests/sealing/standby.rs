@@ -116,9 +116,9 @@ async fn keep(session: &mut Session, kept: &str) -> anyhow::Result<()> {
 
 /// What a session keeps, with its time moved and a code over that.
 async fn with_time(session: &mut Session, until: i64) -> anyhow::Result<String> {
-    let process: String = sqlx::query_scalar(
+    let (process, started): (String, Vec<u8>) = sqlx::query_as(
         "SELECT concat_ws(',', pg_backend_pid(), coalesce(host(inet_client_addr()), ''),
-             coalesce(inet_client_port(), 0), extract(epoch FROM pg_postmaster_start_time()))",
+             coalesce(inet_client_port(), 0)), timestamptz_send(pg_postmaster_start_time())",
     )
     .fetch_one(&mut **session)
     .await?;
@@ -127,6 +127,7 @@ async fn with_time(session: &mut Session, until: i64) -> anyhow::Result<String> 
     let signed = format!("{},{until},{}", parts[1], parts[3..].join(","));
     let mut keyed = Hmac::<Sha256>::new_from_slice(SEAL_SECRET)?;
     keyed.update(format!("tenancy standby 1,{process},{signed}").as_bytes());
+    keyed.update(&started);
     let code = keyed.finalize().into_bytes();
     let code: String = code.iter().map(|byte| format!("{byte:02x}")).collect();
     Ok(format!("{code},{signed}"))
