@@ -106,8 +106,8 @@ BEGIN
 END
 $$;
 
--- What a session keeps on a standby, or NULL; an error, where it is wanted in time and is late. A transaction that
--- began in time stays in time, however long it lasts.
+-- What a session keeps on a standby, or NULL. Where it is to be in time, an error if its key was retired or the name
+-- has ended. A transaction that began in time stays in time, however long it lasts.
 CREATE OR REPLACE FUNCTION tenancy_seal.recalled(in_time boolean) RETURNS text
     LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
 AS $$
@@ -116,20 +116,24 @@ DECLARE
     signed pg_catalog.text := pg_catalog.substr(kept, 66);
     said pg_catalog.text[];
     is_true pg_catalog.bool;
+    is_retired pg_catalog.bool;
 BEGIN
     SELECT pg_catalog.sha256(k.outer_block OPERATOR(pg_catalog.||)
             pg_catalog.convert_to(pg_catalog.left(kept, 65), 'UTF8'))
         OPERATOR(pg_catalog.=) pg_catalog.sha256(k.outer_block OPERATOR(pg_catalog.||) pg_catalog.convert_to(
-            tenancy_seal.code(k.inner_block, k.outer_block, signed) OPERATOR(pg_catalog.||) ',', 'UTF8'))
-    INTO is_true FROM tenancy_seal.keys AS k
-    WHERE k.id::pg_catalog.text OPERATOR(pg_catalog.=) pg_catalog.split_part(signed, ',', 1)
-        AND k.retired_at IS NULL;
-    IF is_true IS NOT TRUE THEN
+            tenancy_seal.code(k.inner_block, k.outer_block, signed) OPERATOR(pg_catalog.||) ',', 'UTF8')), k.retired_at IS NOT NULL
+    INTO is_true, is_retired FROM tenancy_seal.keys AS k
+    WHERE k.id::pg_catalog.text OPERATOR(pg_catalog.=) pg_catalog.split_part(signed, ',', 1);
+    IF is_true IS NOT TRUE OR is_retired AND NOT in_time THEN
         RETURN NULL;
     END IF;
     said := pg_catalog.string_to_array(signed, ',');
-    IF in_time AND said[5] OPERATOR(pg_catalog.<>) ''
-        AND said[2]::pg_catalog.float8 OPERATOR(pg_catalog.<)
+    IF said[5] OPERATOR(pg_catalog.=) '' THEN
+        NULL;
+    ELSIF is_retired THEN
+        RAISE EXCEPTION 'the session was named by a key that is not in use'
+            USING ERRCODE = 'insufficient_privilege';
+    ELSIF in_time AND said[2]::pg_catalog.float8 OPERATOR(pg_catalog.<)
             (pg_catalog.date_part('epoch', pg_catalog.transaction_timestamp()) OPERATOR(pg_catalog.*) 1000000)
     THEN
         RAISE EXCEPTION 'the session was named too long ago'

@@ -119,3 +119,43 @@ impl Opened {
 fn micros(time: Duration) -> i64 {
     i64::try_from(time.as_micros()).unwrap_or(i64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use tenancy_core::TenantId;
+
+    use super::*;
+    use crate::{SealKey, seal::Keeping};
+
+    #[test]
+    fn names_are_renewed_where_they_end_and_seals_are_short_there() {
+        for (keeping, ends, seconds) in [
+            (Keeping::Parameter, false, 60),
+            (Keeping::Row, false, 60),
+            (Keeping::Setting, true, 10),
+        ] {
+            let key = SealKey::new(1, &[7; 32]).unwrap();
+            let seal = Seal { key, keeping };
+            let mut opened = Opened {
+                challenge: "0".repeat(32),
+                counter: 0,
+                at: 1_000_000_000_000_000,
+                since: Instant::now(),
+                is_named: false,
+                stale_at: None,
+            };
+            let scope = Scope {
+                tenant: TenantId::new(),
+                project: None,
+            };
+            let sql = opened.ahead(&seal, Some(scope), Wear::None);
+            // But for the time that this test has taken, which is less than ten seconds.
+            let expires = format!(", {}", 100_000_000 + seconds / 10);
+            assert!(sql.contains(&expires), "{sql}");
+            assert!(!opened.is_stale());
+            assert_eq!(opened.stale_at.is_some(), ends);
+            opened.stale_at = opened.stale_at.map(|_| Instant::now());
+            assert_eq!(opened.is_stale(), ends);
+        }
+    }
+}

@@ -335,6 +335,8 @@ async fn a_key_that_is_retired_names_nobody_on_a_standby() -> anyhow::Result<()>
     on_every_standby(&[SealWay::Row], async |world| {
         let acme = world.notes.acme.id.as_uuid();
         let mut session = world.named().await?;
+        let set = format!("SELECT set_config('tenancy.tenant_id', '{acme}', false)");
+        session.execute(AssertSqlSafe(set)).await?;
         let seal = session.seal(2, acme).sql()?;
         let mut admin = world.notes.database.admin().await?;
         tenancy_sqlx::schema::retire_seal_key(&mut admin, 1).await?;
@@ -346,7 +348,9 @@ async fn a_key_that_is_retired_names_nobody_on_a_standby() -> anyhow::Result<()>
             Ok(())
         })
         .await?;
-        assert_eq!(session.seen().await?, []);
+        // Not an empty table, which would be believed.
+        let read = session.execute("SELECT FROM notes").await;
+        assert_eq!(sqlstate(read), "42501");
         assert_eq!(session.present(&seal).await?, "42501");
         Ok(())
     })
