@@ -9,7 +9,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use crate::{schema::SealWay, session::Scope};
+use crate::session::Scope;
 pub(crate) use opened::Opened;
 pub(crate) use start::take_up;
 
@@ -143,12 +143,24 @@ impl std::error::Error for BadSealKey {}
 #[derive(Debug)]
 pub(crate) struct Seal {
     key: SealKey,
-    way: SealWay,
+    keeping: Keeping,
+}
+
+/// Where sessions keep whom they name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Keeping {
+    /// In a parameter that the login can't set.
+    Parameter,
+    /// In a row.
+    Row,
+    /// On a standby, where no row is written: in a setting, with a code of the server's, for
+    /// a minute.
+    Setting,
 }
 
 impl Seal {
-    pub(crate) const fn way(&self) -> SealWay {
-        self.way
+    pub(crate) const fn keeping(&self) -> Keeping {
+        self.keeping
     }
 
     /// The statement that names a tenant in a session, which takes it once.
@@ -185,7 +197,7 @@ mod tests {
     fn seal() -> Seal {
         Seal {
             key: SealKey::from_hex(7, &"0b".repeat(32)).unwrap(),
-            way: SealWay::Parameter,
+            keeping: Keeping::Parameter,
         }
     }
 

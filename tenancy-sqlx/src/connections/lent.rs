@@ -57,7 +57,10 @@ impl Lent {
     /// Whether the session is known to name this: it did when it came back, a moment ago.
     pub(crate) fn names(&self, wanted: Named) -> bool {
         let live = self.live.as_ref();
-        live.is_some_and(|live| live.names == Some(wanted) && live.idle_since.elapsed() < TRUST)
+        live.is_some_and(|live| {
+            let is_stale = live.opened_seal.as_ref().is_some_and(Opened::is_stale);
+            live.names == Some(wanted) && live.idle_since.elapsed() < TRUST && !is_stale
+        })
     }
 
     /// Whether nothing has been sent since it was lent.

@@ -58,7 +58,7 @@ impl Returning {
             return;
         }
         let sealed = live.opened_seal.as_ref().and(self.stock.seal());
-        let sealed = sealed.map(|seal| seal.way());
+        let sealed = sealed.map(|seal| seal.keeping());
         let upkeep = &self.stock.upkeep;
         match upkeep.tidy(&mut live.connection, sealed).await {
             Ok(()) => {

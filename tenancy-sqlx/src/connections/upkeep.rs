@@ -5,7 +5,7 @@ use std::time::Duration;
 use sqlx::{Connection as _, Executor as _, PgConnection, postgres::PgTransactionManager};
 use sqlx_core::transaction::TransactionManager as _;
 
-use crate::{error::is_failed_transaction, route::Through, schema::SealWay};
+use crate::{error::is_failed_transaction, route::Through, seal::Keeping};
 
 /// What a connection is freed of, where transactions can't: cursors held open, roles, settings,
 /// channels, advisory locks and temporary tables of the session. Prepared statements stay
@@ -74,7 +74,7 @@ const RESET_SEALED_AFTER_READS: &str = "CLOSE ALL; RESET ROLE; UNLISTEN *; \
 
 /// A transaction in which a sealed session is named.
 macro_rules! begin_sealed {
-    (Parameter) => {
+    (Setting) => {
         "BEGIN ISOLATION LEVEL READ COMMITTED"
     };
     // Which is a write, whatever the defaults of the session are.
@@ -84,10 +84,10 @@ macro_rules! begin_sealed {
 }
 
 /// How the transaction begins in which a sealed session is named.
-pub(crate) const fn begin_sealed(way: SealWay) -> &'static str {
-    match way {
-        SealWay::Parameter => begin_sealed!(Parameter),
-        SealWay::Row => begin_sealed!(Row),
+pub(crate) const fn begin_sealed(keeping: Keeping) -> &'static str {
+    match keeping {
+        Keeping::Parameter | Keeping::Setting => begin_sealed!(Setting),
+        Keeping::Row => begin_sealed!(Row),
     }
 }
 
@@ -136,7 +136,7 @@ macro_rules! rollback_and_leave {
     };
 }
 
-const ROLLBACK_AND_LEAVE: Endings = rollback_and_leave!(Parameter);
+const ROLLBACK_AND_LEAVE: Endings = rollback_and_leave!(Setting);
 const ROLLBACK_AND_LEAVE_ROW: Endings = rollback_and_leave!(Row);
 
 /// How a pool's connections are tidied up when they come back.
@@ -172,13 +172,13 @@ impl Upkeep {
     pub(super) async fn tidy(
         &self,
         connection: &mut PgConnection,
-        sealed: Option<SealWay>,
+        sealed: Option<Keeping>,
     ) -> Result<(), sqlx::Error> {
         let endings = match sealed {
             _ if !self.resets_session => &ROLLBACK,
             None => &ROLLBACK_AND_RESET,
-            Some(SealWay::Parameter) => &ROLLBACK_AND_LEAVE,
-            Some(SealWay::Row) => &ROLLBACK_AND_LEAVE_ROW,
+            Some(Keeping::Parameter | Keeping::Setting) => &ROLLBACK_AND_LEAVE,
+            Some(Keeping::Row) => &ROLLBACK_AND_LEAVE_ROW,
         };
         let tidying = async {
             tidy(connection, endings).await?;

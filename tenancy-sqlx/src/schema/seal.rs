@@ -19,11 +19,14 @@ const SEAL: &str = include_str!("seal.sql");
 pub enum SealWay {
     /// In a parameter of the server that the service's login can't set, `backtrace_functions`.
     ///
-    /// The cheaper way, and the one that works on standbys. The sealer role may set the parameter once
-    /// a superuser has granted it that.
+    /// The cheaper way. The sealer role may set the parameter once a superuser has granted it that.
     Parameter,
     /// In a row of a table that the service's login can't write. For servers on which nobody grants the
-    /// right to a parameter; on standbys it does not work.
+    /// right to a parameter.
+    ///
+    /// # Security
+    /// A standby writes no row: there the session keeps a code, and a seal is good more than once for
+    /// ten seconds, on the same connection.
     Row,
 }
 

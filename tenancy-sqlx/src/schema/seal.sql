@@ -76,6 +76,73 @@ BEGIN
 END
 $$;
 
+-- In the way `row` a session on a standby, which writes no row, keeps in the setting `tenancy.sealed` what a row
+-- would have, with a code of the server's own: `code,key,until,challenge,counter,tenant,project`. It is good in
+-- one process of one server and for one client's connection, and what it names until a time.
+--
+-- The code. A login can't see when its process began where the sealer asks, and so the client's port tells two
+-- processes of one number apart. The key's blocks stay in columns, as in `enter`.
+CREATE OR REPLACE FUNCTION tenancy_seal.code(inner_block bytea, outer_block bytea, signed text) RETURNS text
+    LANGUAGE sql STABLE PARALLEL RESTRICTED
+    RETURN encode(sha256(outer_block || sha256(inner_block || convert_to(concat_ws(',', 'tenancy standby 1',
+        pg_backend_pid(), coalesce(host(inet_client_addr()), ''), coalesce(inet_client_port(), 0), signed), 'UTF8')
+        || timestamptz_send(pg_postmaster_start_time()))), 'hex');
+
+-- What a session is to keep on a standby. What it names holds for a minute: later transactions need another seal.
+CREATE OR REPLACE FUNCTION tenancy_seal.signed(said text) RETURNS text
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    until bigint := extract(epoch FROM clock_timestamp()) * 1000000 + 60000000;
+    kept text;
+BEGIN
+    SELECT concat_ws(',', tenancy_seal.code(k.inner_block, k.outer_block, s.signed), s.signed) INTO kept
+    FROM tenancy_seal.keys AS k, concat_ws(',', k.id, until, said) AS s (signed)
+    WHERE k.retired_at IS NULL ORDER BY k.id DESC LIMIT 1;
+    IF kept IS NULL THEN
+        RAISE EXCEPTION 'there is no seal key in use' USING ERRCODE = 'object_not_in_prerequisite_state';
+    END IF;
+    RETURN kept;
+END
+$$;
+
+-- What a session keeps on a standby, or NULL. Where it is to be in time, an error if its key was retired or the name
+-- has ended. A transaction that began in time stays in time, however long it lasts.
+CREATE OR REPLACE FUNCTION tenancy_seal.recalled(in_time boolean) RETURNS text
+    LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
+AS $$
+DECLARE
+    kept pg_catalog.text := pg_catalog.current_setting('tenancy.sealed', true);
+    signed pg_catalog.text := pg_catalog.substr(kept, 66);
+    said pg_catalog.text[];
+    is_true pg_catalog.bool;
+    is_retired pg_catalog.bool;
+BEGIN
+    SELECT pg_catalog.sha256(k.outer_block OPERATOR(pg_catalog.||)
+            pg_catalog.convert_to(pg_catalog.left(kept, 65), 'UTF8'))
+        OPERATOR(pg_catalog.=) pg_catalog.sha256(k.outer_block OPERATOR(pg_catalog.||) pg_catalog.convert_to(
+            tenancy_seal.code(k.inner_block, k.outer_block, signed) OPERATOR(pg_catalog.||) ',', 'UTF8')), k.retired_at IS NOT NULL
+    INTO is_true, is_retired FROM tenancy_seal.keys AS k
+    WHERE k.id::pg_catalog.text OPERATOR(pg_catalog.=) pg_catalog.split_part(signed, ',', 1);
+    IF is_true IS NOT TRUE OR is_retired AND NOT in_time THEN
+        RETURN NULL;
+    END IF;
+    said := pg_catalog.string_to_array(signed, ',');
+    IF said[5] OPERATOR(pg_catalog.=) '' THEN
+        NULL;
+    ELSIF is_retired THEN
+        RAISE EXCEPTION 'the session was named by a key that is not in use'
+            USING ERRCODE = 'insufficient_privilege';
+    ELSIF in_time AND said[2]::pg_catalog.float8 OPERATOR(pg_catalog.<)
+            (pg_catalog.date_part('epoch', pg_catalog.transaction_timestamp()) OPERATOR(pg_catalog.*) 1000000)
+    THEN
+        RAISE EXCEPTION 'the session was named too long ago'
+            USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'On a standby a name lasts for a minute.';
+    END IF;
+    RETURN pg_catalog.array_to_string(said[3:6], ',');
+END
+$$;
+
 -- Chooses where sessions keep what they name. `parameter`: in `backtrace_functions`, a parameter of the
 -- server that developers use and that only superusers set, and whoever was granted that. It takes
 -- hexadecimal digits and commas, and names no function by them. `row`: in a table.
@@ -130,6 +197,9 @@ BEGIN
         LANGUAGE plpgsql STABLE PARALLEL RESTRICTED SECURITY DEFINER
     AS $$
     BEGIN
+        IF pg_catalog.pg_is_in_recovery() THEN
+            RETURN tenancy_seal.recalled(in_time => true);
+        END IF;
         RETURN (SELECT s.kept FROM tenancy_seal.sessions AS s
             WHERE s.process OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid()
                 AND s.mark OPERATOR(pg_catalog.=) pg_catalog.current_setting('tenancy.session', true));
@@ -141,6 +211,10 @@ BEGIN
     DECLARE
         mark pg_catalog.text := pg_catalog.gen_random_uuid();
     BEGIN
+        IF pg_catalog.pg_is_in_recovery() THEN
+            PERFORM pg_catalog.set_config('tenancy.sealed', tenancy_seal.signed(said), false);
+            RETURN;
+        END IF;
         INSERT INTO tenancy_seal.sessions AS s (process, mark, kept)
         VALUES (pg_catalog.pg_backend_pid(), mark, said)
         ON CONFLICT ON CONSTRAINT sessions_pkey DO UPDATE SET mark = excluded.mark, kept = excluded.kept;
@@ -182,7 +256,7 @@ BEGIN
     IF tenancy_seal.way() IS NULL THEN
         RAISE EXCEPTION 'sessions are not sealed here' USING ERRCODE = 'object_not_in_prerequisite_state';
     END IF;
-    IF tenancy_seal.way() = 'row' THEN
+    IF tenancy_seal.way() = 'row' AND NOT pg_is_in_recovery() THEN
         -- What ended sessions have left, a few at a time.
         DELETE FROM tenancy_seal.sessions AS s WHERE s.process IN (
             SELECT o.process FROM tenancy_seal.sessions AS o
@@ -205,7 +279,8 @@ CREATE OR REPLACE FUNCTION tenancy_seal.enter(
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    kept text := tenancy_seal.kept();
+    kept text := CASE WHEN tenancy_seal.way() = 'row' AND pg_is_in_recovery()
+        THEN tenancy_seal.recalled(in_time => false) ELSE tenancy_seal.kept() END;
     named text := replace(concat_ws(',', coalesce(tenant::text, ''), coalesce(project::text, '')), '-', '');
     sealed bytea := convert_to(
         concat_ws(',', 'tenancy seal 1', challenge, counter, named, expires), 'UTF8');
@@ -243,7 +318,8 @@ CREATE OR REPLACE FUNCTION tenancy_seal.leave() RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    kept text := tenancy_seal.kept();
+    kept text := CASE WHEN tenancy_seal.way() = 'row' AND pg_is_in_recovery()
+        THEN tenancy_seal.recalled(in_time => false) ELSE tenancy_seal.kept() END;
     said text := concat_ws(',', split_part(kept, ',', 1), split_part(kept, ',', 2), '', '');
 BEGIN
     IF kept IS NULL OR kept !~ '^[0-9a-f]{32},' THEN

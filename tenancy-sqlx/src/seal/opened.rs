@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use sqlx::{AssertSqlSafe, Executor as _, PgConnection, Row as _, postgres::PgRow};
 
-use super::Seal;
+use super::{Keeping, Seal};
 use crate::{
     connections::{Wear, begin_sealed},
     session::Scope,
@@ -12,6 +12,12 @@ use crate::{
 
 /// How long a seal is good for, by the server's clock.
 const GOOD_FOR: Duration = Duration::from_secs(60);
+
+/// The same where a standby can't remember which seals were used. It is presented at once.
+const GOOD_FOR_ON_STANDBY: Duration = Duration::from_secs(10);
+
+/// After how long a name that [ends](Keeping::Setting) is renewed: half of the minute that the server gives it.
+const RENEWED_AFTER: Duration = Duration::from_secs(30);
 
 /// A session that was opened.
 #[derive(Debug)]
@@ -24,6 +30,8 @@ pub(crate) struct Opened {
     since: Instant,
     /// Whether it may name somebody.
     is_named: bool,
+    /// When the name that it has is to be renewed, where names end.
+    stale_at: Option<Instant>,
 }
 
 impl Opened {
@@ -32,7 +40,7 @@ impl Opened {
         connection: &mut PgConnection,
         seal: &Seal,
     ) -> Result<Self, sqlx::Error> {
-        let begin = begin_sealed(seal.way());
+        let begin = begin_sealed(seal.keeping());
         let open = format!("{begin}; SELECT challenge, at FROM tenancy_seal.open(); COMMIT");
         let since = Instant::now();
         let mut rows = connection.fetch_all(AssertSqlSafe(open)).await?;
@@ -53,6 +61,7 @@ impl Opened {
             at: row.try_get("at")?,
             since,
             is_named: false,
+            stale_at: None,
         })
     }
 
@@ -68,7 +77,7 @@ impl Opened {
         if reset.is_none() && names.is_none() && !self.is_named {
             return sql;
         }
-        sql.push_str(begin_sealed(seal.way()));
+        sql.push_str(begin_sealed(seal.keeping()));
         if let Some(reset) = reset {
             sql.push_str("; ");
             sql.push_str(reset);
@@ -78,7 +87,12 @@ impl Opened {
         self.is_named = names.is_some();
         if let Some(scope) = names {
             self.counter += 1;
-            let expires = self.now().saturating_add(micros(GOOD_FOR));
+            let (good_for, stale_at) = match seal.keeping() {
+                Keeping::Parameter | Keeping::Row => (GOOD_FOR, None),
+                Keeping::Setting => (GOOD_FOR_ON_STANDBY, Some(Instant::now() + RENEWED_AFTER)),
+            };
+            self.stale_at = stale_at;
+            let expires = self.now().saturating_add(micros(good_for));
             sql.push_str("; ");
             sql.push_str(&seal.enter_sql(&self.challenge, self.counter, scope, expires));
         }
@@ -91,6 +105,11 @@ impl Opened {
         self.is_named = false;
     }
 
+    /// Whether a name that was given to it is to be given again before the next transaction.
+    pub(crate) fn is_stale(&self) -> bool {
+        self.stale_at.is_some_and(|at| Instant::now() >= at)
+    }
+
     /// The server's time, by our clock.
     fn now(&self) -> i64 {
         self.at.saturating_add(micros(self.since.elapsed()))
@@ -99,4 +118,44 @@ impl Opened {
 
 fn micros(time: Duration) -> i64 {
     i64::try_from(time.as_micros()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use tenancy_core::TenantId;
+
+    use super::*;
+    use crate::{SealKey, seal::Keeping};
+
+    #[test]
+    fn names_are_renewed_where_they_end_and_seals_are_short_there() {
+        for (keeping, ends, seconds) in [
+            (Keeping::Parameter, false, 60),
+            (Keeping::Row, false, 60),
+            (Keeping::Setting, true, 10),
+        ] {
+            let key = SealKey::new(1, &[7; 32]).unwrap();
+            let seal = Seal { key, keeping };
+            let mut opened = Opened {
+                challenge: "0".repeat(32),
+                counter: 0,
+                at: 1_000_000_000_000_000,
+                since: Instant::now(),
+                is_named: false,
+                stale_at: None,
+            };
+            let scope = Scope {
+                tenant: TenantId::new(),
+                project: None,
+            };
+            let sql = opened.ahead(&seal, Some(scope), Wear::None);
+            // But for the time that this test has taken, which is less than ten seconds.
+            let expires = format!(", {}", 100_000_000 + seconds / 10);
+            assert!(sql.contains(&expires), "{sql}");
+            assert!(!opened.is_stale());
+            assert_eq!(opened.stale_at.is_some(), ends);
+            opened.stale_at = opened.stale_at.map(|_| Instant::now());
+            assert_eq!(opened.is_stale(), ends);
+        }
+    }
 }

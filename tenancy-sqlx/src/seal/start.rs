@@ -4,7 +4,7 @@ use sqlx::{Executor as _, Row as _};
 use tenancy_core::TenantId;
 use uuid::Uuid;
 
-use super::{Seal, SealKey};
+use super::{Keeping, Seal, SealKey};
 use crate::{
     StartError, StartErrorKind,
     connections::Connections,
@@ -19,8 +19,8 @@ use crate::{
 /// # Errors
 /// A [`StartError`] that says what to do, where the two do not go together.
 pub(crate) async fn take_up(pool: &Connections, key: Option<&SealKey>) -> Result<(), StartError> {
-    let way = way(pool).await?;
-    let (key, way) = match (key, way) {
+    let keeping = keeping(pool).await?;
+    let (key, keeping) = match (key, keeping) {
         (None, None) => return Ok(()),
         (None, Some(_)) => {
             return Err(refused(
@@ -34,7 +34,7 @@ pub(crate) async fn take_up(pool: &Connections, key: Option<&SealKey>) -> Result
                  with `schema::seal_sessions`, or leave the key out",
             ));
         }
-        (Some(key), Some(way)) => (key.clone(), way),
+        (Some(key), Some(keeping)) => (key.clone(), keeping),
     };
     if pool.through().is_pooler() {
         return Err(StartError::pooler(
@@ -43,7 +43,7 @@ pub(crate) async fn take_up(pool: &Connections, key: Option<&SealKey>) -> Result
             None,
         ));
     }
-    pool.seal(Seal { key, way });
+    pool.seal(Seal { key, keeping });
     let nobody = Scope {
         tenant: TenantId::from_uuid(Uuid::nil()),
         project: None,
@@ -69,8 +69,8 @@ pub(crate) async fn take_up(pool: &Connections, key: Option<&SealKey>) -> Result
     }
 }
 
-/// How the sessions of the database are sealed.
-async fn way(pool: &Connections) -> Result<Option<SealWay>, StartError> {
+/// Where the sessions of the database keep whom they name, if they are sealed.
+async fn keeping(pool: &Connections) -> Result<Option<Keeping>, StartError> {
     let mut asking = self_check::begin(pool).await?;
     let row = asking
         .fetch_one("SELECT tenancy.sealing() AS way, pg_catalog.pg_is_in_recovery() AS standby")
@@ -81,11 +81,9 @@ async fn way(pool: &Connections) -> Result<Option<SealWay>, StartError> {
     asking.give_back();
     let Some(name) = way else { return Ok(None) };
     match SealWay::named(&name) {
-        Some(SealWay::Row) if standby => Err(refused(
-            "the sessions of this database are sealed by rows, and a standby writes none; seal them by \
-             the parameter (`SealWay::Parameter`), or connect to the primary",
-        )),
-        Some(way) => Ok(Some(way)),
+        Some(SealWay::Parameter) => Ok(Some(Keeping::Parameter)),
+        Some(SealWay::Row) if standby => Ok(Some(Keeping::Setting)),
+        Some(SealWay::Row) => Ok(Some(Keeping::Row)),
         None => Err(refused(&format!(
             "the sessions of this database are sealed by `{name}`, which this release does not know"
         ))),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures_util::future::poll_immediate;
-use tenancy_sqlx::TenantPoolOptions;
+use tenancy_sqlx::{SessionMode, TenantPoolOptions};
 use tenancy_tests::DelayProxy;
 
 use crate::{INSERT, eventually, is_settled, on_every_version, reads_replica, seen};
@@ -15,8 +15,10 @@ async fn a_commit_that_is_cancelled_or_cut_off_is_never_missed() -> anyhow::Resu
             // No answer is there before it is waited for.
             let one_way = Duration::from_millis(5);
             let proxy = DelayProxy::for_options(&world.notes.app_options(), one_way)?;
+            // A pinned session that was cut off is not noticed before the statement.
             let options = TenantPoolOptions::new()
                 .max_connections(2)
+                .sessions(SessionMode::Switched)
                 .replica_with(world.replica());
             let pool = world.notes.pool_through(&proxy, options).await?;
             let acme = world.db(&pool, &world.notes.acme)?;

@@ -148,7 +148,9 @@ async fn a_pool_of_one_in_each_mode_sees_its_writes() -> anyhow::Result<()> {
             for check in [false, true] {
                 let options = TenantPoolOptions::new()
                     .max_connections(1)
-                    .reset_session(mode == SessionMode::Switched || check)
+                    .reset_session(
+                        mode == SessionMode::Switched || check || world.notes.seal.is_some(),
+                    )
                     .check_tenant_at_commit(check)
                     .sessions(mode);
                 let (acme, globex) = world.used_pool(options).await?;

@@ -10,6 +10,7 @@ async fn refused(
     options: TenantPoolOptions,
 ) -> anyhow::Result<(StartErrorKind, String)> {
     let app = world.notes.app_options();
+    let options = world.notes.with_key(options)?;
     match options.connect_with(app, &world.notes.tenancy).await {
         Ok(_) => anyhow::bail!("it was not refused"),
         Err(error) => Ok((error.kind(), error.to_string())),
@@ -50,6 +51,7 @@ async fn a_server_that_can_not_be_right_is_refused() -> anyhow::Result<()> {
         crate::eventually(async || {
             let options = TenantPoolOptions::new().replica_with(world.replica());
             let app = world.notes.app_options();
+            let options = world.notes.with_key(options)?;
             let outcome = options.connect_with(app, &world.notes.tenancy).await;
             let kind = outcome.map(drop).map_err(|error| error.kind());
             anyhow::ensure!(kind == Err(StartErrorKind::BadDefaults), "{kind:?}");
@@ -90,7 +92,9 @@ async fn the_primary_itself_serves_as_no_replica() -> anyhow::Result<()> {
 
         // With a standby in its place, nothing that is written would be known.
         let options = TenantPoolOptions::new().replica_with(world.replica());
-        let error = options
+        let error = world
+            .notes
+            .with_key(options)?
             .connect_with(world.replica(), &world.notes.tenancy)
             .await;
         assert_eq!(

@@ -1,7 +1,7 @@
 //! SQL that an attacker has a tenant's handler run.
 
 use sqlx::{AssertSqlSafe, Executor as _};
-use tenancy_sqlx::{SessionMode, TenantPool, TenantPoolOptions};
+use tenancy_sqlx::{SessionMode, TenantPool, TenantPoolOptions, TxOptions};
 use tenancy_tests::notes::Notes;
 
 use crate::in_both_ways;
@@ -29,6 +29,13 @@ const ATTEMPTS: &[&str] = &[
     "CREATE FUNCTION pg_temp.f() RETURNS void LANGUAGE sql SET backtrace_functions FROM CURRENT AS 'SELECT'",
     "SELECT set_config('tenancy.session', s, false) FROM (SELECT current_setting('tenancy.session')) AS c (s)",
     "SELECT set_config('tenancy.session', gen_random_uuid()::text, false)",
+    "SELECT set_config('tenancy.sealed', replace(current_setting('tenancy.sealed'),
+         replace(current_setting('tenancy.tenant_id'), '-', ''), '$H'), false)",
+    "SELECT set_config('tenancy.sealed', repeat('0', 64) || ',1,4102444800000000,x,1,$H,', false)",
+    "RESET tenancy.sealed",
+    "SELECT set_config('tenancy.sealed', tenancy_seal.signed('x,0,$H,'), false)",
+    "SELECT tenancy_seal.code('', '', '1,4102444800000000,x,0,$H,')",
+    "SELECT tenancy_seal.recalled(false)",
     "SELECT * FROM tenancy_seal.keys",
     "SELECT * FROM tenancy_seal.sessions",
     "UPDATE tenancy_seal.sessions SET kept = 'x,0,$H,'",
@@ -64,7 +71,7 @@ const ATTEMPTS: &[&str] = &[
     "MERGE INTO notes AS n USING (SELECT) AS x ON n.tenant_id = '$T' WHEN MATCHED THEN DELETE",
 ];
 
-const MODES: [SessionMode; 3] = [
+pub(crate) const MODES: [SessionMode; 3] = [
     SessionMode::Transaction,
     SessionMode::Switched,
     SessionMode::Pinned,
@@ -78,7 +85,11 @@ fn filled(attempt: &str, notes: &Notes) -> String {
 }
 
 /// Each attempt, and what is seen after it in the same session, or in one that has answered with an error.
-async fn attack(notes: &Notes, pool: &TenantPool) -> anyhow::Result<()> {
+pub(crate) async fn attack(
+    notes: &Notes,
+    pool: &TenantPool,
+    options: &TxOptions,
+) -> anyhow::Result<()> {
     let (acme, globex) = (notes.context(&notes.acme), notes.context(&notes.globex));
     // Whatever the attempt was: the setting alone is the first thing that an attacker changes.
     let foreign = format!(
@@ -88,7 +99,7 @@ async fn attack(notes: &Notes, pool: &TenantPool) -> anyhow::Result<()> {
     );
     for attempt in ATTEMPTS {
         let sql = filled(attempt, notes);
-        let mut tx = pool.begin(&acme).await?;
+        let mut tx = pool.begin_with(&acme, options.clone()).await?;
         let own = tx.fetch_all("SELECT FROM notes").await?.len();
         assert_eq!(own, 3, "before {attempt}");
         let outcome = tx.execute(sqlx::raw_sql(AssertSqlSafe(sql))).await;
@@ -112,7 +123,7 @@ async fn attack(notes: &Notes, pool: &TenantPool) -> anyhow::Result<()> {
             let reader = db.reader();
             let read = sqlx::query("SELECT FROM public.notes").fetch_all(&reader);
             assert_eq!(read.await?.len(), own, "after {attempt}");
-            let mut tx = pool.begin(context).await?;
+            let mut tx = pool.begin_with(context, options.clone()).await?;
             tx.check_tenant().await?;
             assert_eq!(
                 tx.fetch_all("SELECT FROM notes").await?.len(),
@@ -135,7 +146,7 @@ async fn nothing_names_another_tenant() -> anyhow::Result<()> {
                 .max_connections(1)
                 .sessions(sessions);
             let pool = notes.pool(options).await?;
-            attack(notes, &pool).await?;
+            attack(notes, &pool, &TxOptions::new()).await?;
             pool.close().await;
         }
         Ok(())

@@ -7,6 +7,7 @@ mod keys;
 mod parallel;
 mod replays;
 mod residue;
+mod standby;
 mod start;
 mod talk;
 mod tampering;

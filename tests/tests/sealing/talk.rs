@@ -4,7 +4,9 @@ use std::ops::{Deref, DerefMut};
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
-use sqlx::{AssertSqlSafe, Executor as _, PgConnection};
+use sqlx::{
+    AssertSqlSafe, ConnectOptions as _, Executor as _, PgConnection, postgres::PgConnectOptions,
+};
 use tenancy_tests::notes::{Notes, SEAL_SECRET, sqlstate};
 use uuid::Uuid;
 
@@ -67,14 +69,28 @@ pub(crate) struct Session {
     tenants: [Uuid; 2],
     pub(crate) challenge: String,
     at: i64,
+    begin: &'static str,
 }
 
 impl Session {
     pub(crate) async fn open(notes: &Notes) -> anyhow::Result<Self> {
-        let mut connection = notes.app().await?;
+        Self::on(notes.app().await?, notes, "BEGIN READ WRITE").await
+    }
+
+    /// On a standby, at the options of the service's login there.
+    pub(crate) async fn open_at(standby: &PgConnectOptions, notes: &Notes) -> anyhow::Result<Self> {
+        Self::on(standby.connect().await?, notes, "BEGIN").await
+    }
+
+    async fn on(
+        mut connection: PgConnection,
+        notes: &Notes,
+        begin: &'static str,
+    ) -> anyhow::Result<Self> {
         let (challenge, at) = open(&mut connection).await?;
         Ok(Self {
             connection,
+            begin,
             tenants: [&notes.acme, &notes.globex].map(|tenant| tenant.id.as_uuid()),
             challenge,
             at,
@@ -101,7 +117,7 @@ impl Session {
 
     /// Presents a seal as a pool does; the SQLSTATE.
     pub(crate) async fn present(&mut self, statement: &str) -> anyhow::Result<String> {
-        let batch = format!("BEGIN READ WRITE; {statement}; COMMIT");
+        let batch = format!("{}; {statement}; COMMIT", self.begin);
         let outcome = self.connection.execute(AssertSqlSafe(batch)).await;
         let state = sqlstate(outcome);
         if state != "00000" {
