@@ -123,8 +123,10 @@ async fn with_time(session: &mut Session, until: i64) -> anyhow::Result<String> 
     .fetch_one(&mut **session)
     .await?;
     let kept = kept(session).await?;
-    let parts: Vec<&str> = kept.split(',').collect();
-    let signed = format!("{},{until},{}", parts[1], parts[3..].join(","));
+    let mut parts = kept.splitn(4, ',').skip(1);
+    let key = parts.next().context("a key")?;
+    let said = parts.nth(1).context("what is kept")?;
+    let signed = format!("{key},{until},{said}");
     let mut keyed = Hmac::<Sha256>::new_from_slice(SEAL_SECRET)?;
     keyed.update(format!("tenancy standby 1,{process},{signed}").as_bytes());
     keyed.update(&started);
