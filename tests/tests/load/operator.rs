@@ -5,7 +5,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tenancy_core::{StoreError, Tenancy};
@@ -31,9 +31,12 @@ impl Operator {
                 crowd.in_question.store(number, Ordering::Relaxed);
                 tokio::time::sleep(Duration::from_millis(random.below(20))).await;
                 account.step();
+                let began = Instant::now();
                 admin.suspend(account.is.tenant).await?;
                 account.step();
-                tokio::time::sleep(Duration::from_millis(20 + random.below(60))).await;
+                // For longer where the machine is slow: somebody is to ask meanwhile.
+                let took = began.elapsed();
+                tokio::time::sleep(Duration::from_millis(20 + random.below(60)) + took * 4).await;
                 account.step();
                 admin.activate(account.is.tenant).await?;
                 account.step();
