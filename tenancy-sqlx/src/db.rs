@@ -10,14 +10,15 @@ use crate::{Error, RetryPolicy, Retryable, TenantPool, TenantTx, TxOptions};
 ///
 /// `&TenantDb` is an sqlx `Executor`, so that a query keeps its form: `.fetch_all(&pool)` becomes
 /// `.fetch_all(&db)`. Each statement runs in a transaction of its own, which is committed when the
-/// statement has ended. Several statements that belong together go into [`begin`](Self::begin) or
+/// statement has ended; with [`autocommit_writes`](crate::TenantPoolOptions::autocommit_writes), a
+/// plain one is committed before its answer arrives. Several statements that belong together go into [`begin`](Self::begin) or
 /// [`with`](Self::with).
 ///
 /// Holds no connection between statements; cheap to clone, `Send + 'static`. Statements through
 /// clones or shared references run in parallel, each on a connection of its own.
 ///
 /// A stream from [`fetch`](sqlx::Executor::fetch) that is dropped before its end rolls its
-/// statement back.
+/// statement back, but for a plain one in autocommit.
 ///
 /// ```no_run
 /// # use tenancy_sqlx::TenantDb;
@@ -51,8 +52,8 @@ impl TenantDb {
         &self.pool
     }
 
-    /// The same database for reading: each statement costs one round trip less, and writes are
-    /// refused. Where there are [replicas](crate::TenantPoolOptions::replica), they are read.
+    /// The same database for reading: a plain read takes two round trips or one, by the
+    /// [mode](crate::SessionMode), and writes are refused. Where there are [replicas](crate::TenantPoolOptions::replica), they are read.
     #[must_use]
     pub fn reader(&self) -> TenantReader {
         TenantReader {

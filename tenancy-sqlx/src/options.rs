@@ -46,16 +46,16 @@ pub enum Isolation {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SessionMode {
-    /// Each statement in a transaction of its own: BEGIN, the statement and COMMIT, three round trips.
-    /// A read needs no COMMIT; what ends it is sent after the caller has its answer.
+    /// Each statement in a transaction of its own. A read: BEGIN and the statement, two round trips;
+    /// what ends it is sent after the caller has its answer. A write: COMMIT too, three.
     Transaction,
     /// A batch frees the session and names the tenant, then the statement runs in autocommit: two
     /// round trips, and nothing afterwards. Default where sessions are not
     /// [sealed](crate::TenantPoolOptions::seal_key).
     #[default]
     Switched,
-    /// As `Switched`, but where a connection names the tenant and project already, the bare statement:
-    /// one round trip. Default where sessions are [sealed](crate::TenantPoolOptions::seal_key).
+    /// As `Switched`, but where a connection has named tenant, project and access less than half a
+    /// second ago, the bare statement: one round trip. Default where sessions are [sealed](crate::TenantPoolOptions::seal_key).
     ///
     /// # Security
     /// Residue stays between statements of one tenant. A function that calls

@@ -208,6 +208,10 @@ impl TenantPoolOptions {
     /// Saves a write the round trips of BEGIN and COMMIT. The server then commits a statement before
     /// its answer arrives: a call that is cancelled, a stream that is dropped, or a connection that
     /// breaks may leave a write that is committed, where a transaction would have been rolled back.
+    ///
+    /// Refused together with [`SessionMode::Transaction`], a [replica](Self::replica),
+    /// [`reset_session(false)`](Self::reset_session) and
+    /// [`check_tenant_at_commit(true)`](Self::check_tenant_at_commit).
     pub fn autocommit_writes(mut self, autocommit: bool) -> Self {
         self.sessions.autocommit_writes = autocommit;
         self
@@ -235,7 +239,8 @@ impl TenantPoolOptions {
     }
 
     /// After how many statements in autocommit one is followed by a question which tenant its session
-    /// names; 0 for never. Default: each in a debug build, one of 1,024 in a release build.
+    /// names; 0 for never. Default: each in a debug build, one of 1,024 in a release build. The caller
+    /// waits for one more round trip then.
     ///
     /// The statement fails with [`ErrorKind::TenantLost`](crate::ErrorKind::TenantLost), an error
     /// is logged and the connection closed, if that is another one. Row security has decided
@@ -274,7 +279,9 @@ impl TenantPoolOptions {
     /// The key by which tenants are named, in a database whose sessions are
     /// [sealed](crate::schema#sealed-sessions). Default: none.
     ///
-    /// Naming a tenant goes with BEGIN and costs no round trip.
+    /// Naming a tenant goes with BEGIN, or in the batch ahead of a plain read, and adds no round trip to
+    /// either. Each new connection costs one more, to open its session. Refused together with
+    /// [`reset_session(false)`](Self::reset_session).
     pub fn seal_key(mut self, key: SealKey) -> Self {
         self.seal_key = Some(key);
         self
