@@ -187,11 +187,6 @@ impl Connections {
         self.stock.is_busy_for(lane)
     }
 
-    /// Whether a lane holds as many connections as it may.
-    pub(crate) fn is_at_its_most(&self, lane: Lane) -> bool {
-        self.stock.queue().is_at_its_most(lane)
-    }
-
     /// Notes that the database has answered.
     pub(crate) fn answered(&self) {
         self.breaker.answered();

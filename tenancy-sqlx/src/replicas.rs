@@ -114,10 +114,6 @@ impl Replicas {
     pub(crate) async fn begin(&self, lane: Lane, tenant: TenantId, batch: Batch) -> Option<Open> {
         let needed = self.marks().needed(tenant)?;
         let (replica, pool) = self.pick(needed)?;
-        if pool.is_at_its_most(lane) {
-            // It would wait for itself.
-            return None;
-        }
         let history = || self.marks().history();
         let begun = replica.begin(&pool, lane, batch, history);
         let (open, replayed) = begun.await?;
