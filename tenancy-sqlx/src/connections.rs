@@ -52,8 +52,6 @@ pub(crate) use upkeep::{RESET_SESSION, Wear, begin_sealed};
 pub(crate) struct Connections {
     stock: Arc<Stock>,
     breaker: Arc<Breaker>,
-    resets_session: bool,
-    through: Through,
     before_begin: Arc<str>,
 }
 
@@ -78,8 +76,6 @@ impl Connections {
         Ok(Self {
             stock,
             breaker: Arc::new(Breaker::new()),
-            resets_session,
-            through: route.through,
             before_begin: route.before_begin(reset).into(),
         })
     }
@@ -100,8 +96,6 @@ impl Connections {
         Self {
             stock,
             breaker: Arc::clone(&self.breaker),
-            resets_session: self.resets_session,
-            through: self.through,
             before_begin: Arc::clone(&self.before_begin),
         }
     }
@@ -198,8 +192,8 @@ impl Connections {
     }
 
     /// Whether a connection that comes back is rid of what a session keeps.
-    pub(crate) const fn resets_session(&self) -> bool {
-        self.resets_session
+    pub(crate) fn resets_session(&self) -> bool {
+        self.stock.upkeep.resets_session()
     }
 
     /// Waits for all connections to come back, and closes them.
@@ -246,8 +240,8 @@ impl Connections {
     }
 
     /// What is between this pool and the server.
-    pub(crate) const fn through(&self) -> Through {
-        self.through
+    pub(crate) fn through(&self) -> Through {
+        self.stock.upkeep.through()
     }
 
     /// What goes ahead of each BEGIN, in the same message.

@@ -438,7 +438,7 @@ async fn begin_on(pool: &Connections, lent: &mut Lent, batch: String) -> Result<
     } else {
         lent.execute(batch).await?;
     }
-    lent.is_fresh();
+    lent.note_freed();
     Ok(())
 }
 

@@ -75,17 +75,17 @@ impl Lent {
 
     /// Opens the session, where sessions are sealed and this one was not opened yet.
     pub(crate) async fn open_session(&mut self) -> Result<(), sqlx::Error> {
-        let stock = Arc::clone(&self.stock);
-        if let Some(seal) = stock.seal()
-            && self
-                .live
-                .as_ref()
-                .is_some_and(|live| live.opened_seal.is_none())
-        {
-            let opened = Opened::open(self, seal).await?;
-            if let Some(live) = &mut self.live {
-                live.opened_seal = Some(opened);
-            }
+        let is_open = |live: &Live| live.opened_seal.is_some();
+        let Some(seal) = self.stock.seal() else {
+            return Ok(());
+        };
+        if self.live.as_ref().is_some_and(is_open) {
+            return Ok(());
+        }
+        let seal = Arc::clone(seal);
+        let opened = Opened::open(self, &seal).await?;
+        if let Some(live) = &mut self.live {
+            live.opened_seal = Some(opened);
         }
         Ok(())
     }
@@ -113,7 +113,7 @@ impl Lent {
     }
 
     /// Notes that the session was freed of what plain statements have left.
-    pub(crate) fn is_fresh(&mut self) {
+    pub(crate) fn note_freed(&mut self) {
         if let Some(live) = &mut self.live {
             live.wear = Wear::None;
             live.names = None;

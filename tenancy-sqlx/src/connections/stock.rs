@@ -218,7 +218,6 @@ impl Stock {
 
     /// Takes in a connection that was opened with a right.
     pub(super) fn opened(self: &Arc<Self>, live: Live) {
-        self.server_is_full.store(false, Ordering::Relaxed);
         let mut queue = self.queue();
         if queue.is_closed() {
             drop(queue);
@@ -367,7 +366,7 @@ impl Stock {
 
     /// The options of one connection. A pooler might not know the mark's setting.
     pub(super) fn marked(&self) -> (PgConnectOptions, Option<Mark>) {
-        if self.upkeep.is_pooled() {
+        if self.upkeep.through().is_pooler() {
             return (self.options.clone(), None);
         }
         let mark = Mark::new();

@@ -142,24 +142,22 @@ const ROLLBACK_AND_LEAVE_ROW: Endings = rollback_and_leave!(Row);
 /// How a pool's connections are tidied up when they come back.
 #[derive(Clone)]
 pub(super) struct Upkeep {
+    through: Through,
     resets_session: bool,
     limit: Duration,
-    forgets_statements: bool,
-    is_pooled: bool,
 }
 
 impl Upkeep {
     pub(super) fn new(through: Through, resets_session: bool, limit: Duration) -> Self {
         Self {
+            through,
             resets_session,
             limit,
-            forgets_statements: through.forgets_statements(),
-            is_pooled: through.is_pooler(),
         }
     }
 
-    pub(super) const fn is_pooled(&self) -> bool {
-        self.is_pooled
+    pub(super) const fn through(&self) -> Through {
+        self.through
     }
 
     /// Whether a session is freed of what transactions can't undo.
@@ -182,7 +180,7 @@ impl Upkeep {
         };
         let tidying = async {
             tidy(connection, endings).await?;
-            if self.forgets_statements {
+            if self.through.forgets_statements() {
                 // The session of the next transaction has none of them.
                 connection.clear_cached_statements().await?;
             }

@@ -11,7 +11,7 @@ use super::{
     share::{Share, Shares},
 };
 use crate::{
-    SealKey, StartError, StartErrorKind,
+    SealKey, StartError,
     connections::{Connections, Settings},
     options::{SessionMode, Timeouts},
     replicas::{Address, Manner, Replicas},
@@ -320,16 +320,9 @@ impl TenantPoolOptions {
             resets_session: self.reset_session,
             has_replicas: !self.replicas.is_empty(),
             checks_at_commit: self.check_at_commit,
+            are_sealed: self.seal_key.is_some(),
         })?;
         let allowances = self.shares.compiled(self.pool.most)?;
-        if self.seal_key.is_some() && !self.reset_session {
-            return Err(StartError::new(
-                StartErrorKind::BadOptions,
-                "sessions that are sealed have to be reset, or what one tenant's statements leave there \
-                 runs as the next one; leave out `reset_session(false)`"
-                    .to_owned(),
-            ));
-        }
         let options = options.disable_statement_logging();
         let mut route = Route::find(options, self.pool.patience).await?;
         if let Some(role) = &self.assumed_role {

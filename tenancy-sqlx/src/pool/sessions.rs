@@ -7,6 +7,7 @@ pub(super) struct Others {
     pub(super) resets_session: bool,
     pub(super) has_replicas: bool,
     pub(super) checks_at_commit: bool,
+    pub(super) are_sealed: bool,
 }
 
 /// What a pool was told about its sessions.
@@ -26,6 +27,10 @@ impl Sessions {
             Some(SessionMode::Switched | SessionMode::Pinned) if !pool.resets_session => {
                 "sessions that name a tenant have to be reset; leave out `reset_session(false)`, or \
                  choose `sessions(SessionMode::Transaction)`"
+            }
+            _ if pool.are_sealed && !pool.resets_session => {
+                "sessions that are sealed have to be reset, or what one tenant's statements leave there \
+                 runs as the next one; leave out `reset_session(false)`"
             }
             Some(SessionMode::Transaction) if self.autocommit_writes => {
                 "with `sessions(SessionMode::Transaction)`, nothing runs in autocommit; leave out \

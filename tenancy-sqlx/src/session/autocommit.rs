@@ -90,7 +90,7 @@ impl Naming<'_> {
                     .into(),
             ));
         }
-        lent.is_fresh();
+        lent.note_freed();
         Ok(())
     }
 }
@@ -125,8 +125,8 @@ impl Autocommit {
         })
     }
 
-    /// Whether a statement has failed for no other reason than that its server process was ended
-    /// while the connection was idle. It has not run then, or has only read.
+    /// Whether a read has failed for no other reason than that its server process was ended, which may
+    /// have been while the connection was idle.
     pub(crate) fn may_run_again(&self, error: &sqlx::Error) -> bool {
         self.was_pinned && self.named.access == Access::Read && was_shut_down(error)
     }
