@@ -143,6 +143,24 @@ BEGIN
 END
 $$;
 
+-- Makes the functions that read tenant and project anew: the setting, where it agrees with what the session
+-- keeps.
+CREATE OR REPLACE FUNCTION tenancy_seal.read_from(kept text, parallel text) RETURNS void
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    part record;
+BEGIN
+    FOR part IN SELECT * FROM (VALUES ('tenant', 3), ('project', 4)) AS v (name, at) LOOP
+        EXECUTE format('CREATE OR REPLACE FUNCTION tenancy_seal.%1$s() RETURNS uuid '
+            'LANGUAGE sql STABLE PARALLEL %2$s RETURN '
+            'CASE WHEN replace(current_setting(''tenancy.%1$s_id'', true), ''-'', '''') = split_part(%3$s, '','', %4$s) '
+            'THEN NULLIF(current_setting(''tenancy.%1$s_id'', true), '''')::uuid END',
+            part.name, parallel, kept, part.at);
+    END LOOP;
+END
+$$;
+
 -- Chooses where sessions keep what they name. `parameter`: in `backtrace_functions`, a parameter of the
 -- server that developers use and that only superusers set, and whoever was granted that. It takes
 -- hexadecimal digits and commas, and names no function by them. `row`: in a table.
@@ -180,16 +198,7 @@ BEGIN
             PERFORM pg_catalog.set_config('backtrace_functions', said, false);
         END
         $$;
-        CREATE OR REPLACE FUNCTION tenancy_seal.tenant() RETURNS uuid
-            LANGUAGE sql STABLE PARALLEL SAFE
-            RETURN CASE WHEN replace(current_setting('tenancy.tenant_id', true), '-', '')
-                = split_part(current_setting('backtrace_functions'), ',', 3)
-                THEN NULLIF(current_setting('tenancy.tenant_id', true), '')::uuid END;
-        CREATE OR REPLACE FUNCTION tenancy_seal.project() RETURNS uuid
-            LANGUAGE sql STABLE PARALLEL SAFE
-            RETURN CASE WHEN replace(current_setting('tenancy.project_id', true), '-', '')
-                = split_part(current_setting('backtrace_functions'), ',', 4)
-                THEN NULLIF(current_setting('tenancy.project_id', true), '')::uuid END;
+        PERFORM tenancy_seal.read_from('pg_catalog.current_setting(''backtrace_functions'')', 'SAFE');
         RETURN;
     END IF;
     -- A worker of a parallel query is another process.
@@ -221,16 +230,7 @@ BEGIN
         PERFORM pg_catalog.set_config('tenancy.session', mark, false);
     END
     $$;
-    CREATE OR REPLACE FUNCTION tenancy_seal.tenant() RETURNS uuid
-        LANGUAGE sql STABLE PARALLEL RESTRICTED
-        RETURN CASE WHEN replace(current_setting('tenancy.tenant_id', true), '-', '')
-            = split_part(tenancy_seal.kept(), ',', 3)
-            THEN NULLIF(current_setting('tenancy.tenant_id', true), '')::uuid END;
-    CREATE OR REPLACE FUNCTION tenancy_seal.project() RETURNS uuid
-        LANGUAGE sql STABLE PARALLEL RESTRICTED
-        RETURN CASE WHEN replace(current_setting('tenancy.project_id', true), '-', '')
-            = split_part(tenancy_seal.kept(), ',', 4)
-            THEN NULLIF(current_setting('tenancy.project_id', true), '')::uuid END;
+    PERFORM tenancy_seal.read_from('tenancy_seal.kept()', 'RESTRICTED');
 END
 $keep_in$;
 
