@@ -10,7 +10,7 @@ use tenancy_tests::{
     notes::{at_rest, sqlstate},
 };
 
-use crate::{COUNT, INSERT, eventually, on_every_version, reads_replica, seen, write};
+use crate::{COUNT, INSERT, World, eventually, on_every_version, reads_replica, seen, write};
 
 const WHERE: &str = "SELECT pg_is_in_recovery(), inet_server_port()";
 
@@ -179,6 +179,17 @@ async fn a_pool_of_one_in_each_mode_sees_its_writes() -> anyhow::Result<()> {
     .await
 }
 
+/// Changes a table while a statement on the standby sleeps.
+async fn interrupts(world: &World, change: &str) -> anyhow::Result<()> {
+    eventually(async || {
+        let sql = "DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_stat_activity \
+             WHERE wait_event = 'PgSleep') THEN RAISE 'not yet'; END IF; END $$";
+        world.at_standby(sql).await
+    })
+    .await?;
+    world.notes.as_admin(change).await
+}
+
 #[tokio::test]
 async fn a_read_that_replay_interrupts_is_answered_by_the_primary() -> anyhow::Result<()> {
     on_every_version(async |world| {
@@ -189,15 +200,7 @@ async fn a_read_that_replay_interrupts_is_answered_by_the_primary() -> anyhow::R
         let (acme, _) = world.used_pool(TenantPoolOptions::new()).await?;
         let slow = "SELECT count(*), pg_is_in_recovery() FROM notes \
                     WHERE CASE WHEN pg_is_in_recovery() THEN pg_sleep(600) IS NOT NULL ELSE true END";
-        let interrupt = async {
-            eventually(async || {
-                let sql = "DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_stat_activity \
-                     WHERE wait_event = 'PgSleep') THEN RAISE 'not yet'; END IF; END $$";
-                world.at_standby(sql).await
-            })
-            .await?;
-            world.notes.as_admin("ALTER TABLE notes ADD COLUMN later int").await
-        };
+        let interrupt = interrupts(world, "ALTER TABLE notes ADD COLUMN later int");
         let rows = acme.reader();
         let read = sqlx::query_as::<_, (i64, bool)>(slow).fetch_one(&rows);
         let (found, interrupted) = tokio::join!(read, interrupt);
@@ -206,15 +209,7 @@ async fn a_read_that_replay_interrupts_is_answered_by_the_primary() -> anyhow::R
 
         // In a transaction the caller is told, and another try goes to the primary.
         reads_replica(&acme).await?;
-        let interrupt = async {
-            eventually(async || {
-                let sql = "DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_stat_activity \
-                     WHERE wait_event = 'PgSleep') THEN RAISE 'not yet'; END IF; END $$";
-                world.at_standby(sql).await
-            })
-            .await?;
-            world.notes.as_admin("ALTER TABLE notes DROP COLUMN later").await
-        };
+        let interrupt = interrupts(world, "ALTER TABLE notes DROP COLUMN later");
         let policy = RetryPolicy::new().options(TxOptions::new().read_only());
         let read = acme.with_retry(policy, async |tx| {
             Ok::<(i64, bool), tenancy_sqlx::Error>(sqlx::query_as(slow).fetch_one(&mut **tx).await?)

@@ -1,6 +1,6 @@
 //! What is refused at start, and what is not.
 
-use tenancy_sqlx::{StartErrorKind, TenantPoolOptions};
+use tenancy_sqlx::{StartErrorKind, TenantPool, TenantPoolOptions};
 use tenancy_tests::{DelayProxy, notes::Notes};
 
 use crate::{World, on_every_version, reads_replica, seen, stats};
@@ -106,6 +106,17 @@ async fn the_primary_itself_serves_as_no_replica() -> anyhow::Result<()> {
     .await
 }
 
+/// Waits until so many standbys are read from.
+async fn until_usable(pool: &TenantPool, standbys: usize) -> anyhow::Result<()> {
+    crate::eventually(async || {
+        let stats = pool.stats().replicas;
+        let usable = stats.iter().filter(|one| one.usable).count();
+        anyhow::ensure!(usable == standbys, "{usable} usable");
+        Ok(())
+    })
+    .await
+}
+
 #[tokio::test]
 async fn one_of_two_standbys_is_enough() -> anyhow::Result<()> {
     on_every_version(async |world| {
@@ -115,31 +126,11 @@ async fn one_of_two_standbys_is_enough() -> anyhow::Result<()> {
             .replica_with(world.replica());
         let pool = world.notes.pool(options).await?;
         let acme = world.db(&pool, &world.notes.acme)?;
-        crate::eventually(async || {
-            let usable = pool
-                .stats()
-                .replicas
-                .iter()
-                .filter(|one| one.usable)
-                .count();
-            anyhow::ensure!(usable == 2, "{usable} usable");
-            Ok(())
-        })
-        .await?;
+        until_usable(&pool, 2).await?;
         reads_replica(&acme).await?;
         proxy.refuse(true);
         proxy.cut();
-        crate::eventually(async || {
-            let usable = pool
-                .stats()
-                .replicas
-                .iter()
-                .filter(|one| one.usable)
-                .count();
-            anyhow::ensure!(usable == 1, "{usable} usable");
-            Ok(())
-        })
-        .await?;
+        until_usable(&pool, 1).await?;
         for _ in 0..20 {
             assert_eq!(seen(&acme).await?, (3, true));
         }

@@ -40,6 +40,22 @@ async fn open_all(notes: &Notes, pool: &TenantPool) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The same, whose connections are gone and whose server has none to spare.
+async fn four_of_a_full_server(notes: &Notes) -> anyhow::Result<(DelayProxy, TenantPool)> {
+    let (proxy, pool) = four_idle(notes).await?;
+    admits(notes, 0).await?;
+    proxy.cut();
+    fails(notes, &pool, ErrorKind::Busy).await?;
+    Ok((proxy, pool))
+}
+
+/// Limits the connections of logins that are no superusers; -1 for no limit.
+async fn admits(notes: &Notes, most: i32) -> anyhow::Result<()> {
+    let name = notes.database.name();
+    let limit = format!("ALTER DATABASE {name} CONNECTION LIMIT {most}");
+    notes.as_admin(&limit).await
+}
+
 /// Beginning says that the database is out of reach, in time.
 async fn is_unavailable(notes: &Notes, pool: &TenantPool) -> anyhow::Result<()> {
     fails(notes, pool, ErrorKind::Unavailable).await
@@ -105,16 +121,10 @@ async fn a_server_that_refuses_is_unavailable_and_comes_back() -> anyhow::Result
 #[tokio::test]
 async fn a_server_that_was_full_and_then_refuses_is_unavailable() -> anyhow::Result<()> {
     on_every_server(async |notes| {
-        let (proxy, pool) = four_idle(notes).await?;
-        let name = notes.database.name();
-        let limit = |most: i32| format!("ALTER DATABASE {name} CONNECTION LIMIT {most}");
-        notes.as_admin(&limit(0)).await?;
-        proxy.cut();
-        fails(notes, &pool, ErrorKind::Busy).await?;
-
+        let (proxy, pool) = four_of_a_full_server(notes).await?;
         proxy.refuse(true);
         fails(notes, &pool, ErrorKind::Unavailable).await?;
-        notes.as_admin(&limit(-1)).await
+        admits(notes, -1).await
     })
     .await
 }
@@ -136,14 +146,8 @@ async fn a_network_that_swallows_packets_is_unavailable_and_comes_back() -> anyh
 #[tokio::test]
 async fn a_server_without_connections_to_spare_is_busy() -> anyhow::Result<()> {
     on_every_server(async |notes| {
-        let (proxy, pool) = four_idle(notes).await?;
-        let name = notes.database.name();
-        let limit = |most: i32| format!("ALTER DATABASE {name} CONNECTION LIMIT {most}");
-        notes.as_admin(&limit(0)).await?;
-        proxy.cut();
-        fails(notes, &pool, ErrorKind::Busy).await?;
-
-        notes.as_admin(&limit(-1)).await?;
+        let (_proxy, pool) = four_of_a_full_server(notes).await?;
+        admits(notes, -1).await?;
         comes_back(async || pool.ready().await).await?;
         open_all(notes, &pool).await
     })
