@@ -85,3 +85,15 @@ pub struct UpgradeGuide;
 #[doc = include_str!("../../docs/credentials.md")]
 #[derive(Debug)]
 pub struct CredentialsGuide;
+
+/// The guide to sealed sessions compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/sealed-sessions.md")]
+#[derive(Debug)]
+pub struct SealedSessionsGuide;
+
+/// The recipes for operators compile.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/operations.md")]
+#[derive(Debug)]
+pub struct OperationsGuide;
