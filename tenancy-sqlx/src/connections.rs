@@ -166,7 +166,15 @@ impl Connections {
 
     /// Counts a statement in autocommit. Says whether its session is to be looked at afterwards.
     pub(crate) fn count_statement(&self, was_pinned: bool) -> bool {
-        let number = self.stock.tally.statement(was_pinned);
+        self.is_checked(self.stock.tally.statement(was_pinned))
+    }
+
+    /// Counts a tenant's transaction. Says whether its tenant is to be looked at before it ends.
+    pub(crate) fn count_transaction(&self) -> bool {
+        self.is_checked(self.stock.tally.transaction())
+    }
+
+    fn is_checked(&self, number: u64) -> bool {
         let every = u64::from(self.stock.settings.check_every);
         every != 0 && number.is_multiple_of(every)
     }

@@ -239,11 +239,8 @@ impl TenantReader {
         Ok(self.db().pool().begin_again(tx, &options).await?)
     }
 
-    /// Nothing was written: the rollback goes out with the pool's own round trip.
-    #[expect(clippy::unused_async, reason = "the same for both")]
     async fn end(&self, tx: TenantTx, _was_plain: bool) -> Result<(), Error> {
-        tx.give_back();
-        Ok(())
+        Ok(tx.end_reading().await?)
     }
 }
 

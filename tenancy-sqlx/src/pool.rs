@@ -24,6 +24,7 @@ use crate::{
     schema::Finding,
     self_check::Watch,
     session::{self, Access, Autocommit, Batch, Named, Naming, Open, Scope},
+    tx::Proof,
 };
 
 /// A connection pool that is used through a tenant's context only.
@@ -279,12 +280,19 @@ impl TenantPool {
     ) -> Result<TenantTx, Error> {
         let open = self.notice(context, begun)?;
         let scope = scope(context);
-        let check = self.inner.check_at_commit && !options.read_only;
+        let is_sample = self.inner.pool.count_transaction();
+        let proof = if self.inner.check_at_commit && !options.read_only {
+            Proof::Tenant
+        } else if is_sample {
+            Proof::Setting
+        } else {
+            Proof::None
+        };
         let replicas = self.inner.replicas.as_ref();
         let writing = replicas
             .filter(|_| !options.read_only)
             .map(|replicas| replicas.writing(scope.tenant));
-        Ok(TenantTx::new(open, context.clone(), scope, check, writing))
+        Ok(TenantTx::new(open, context.clone(), scope, proof, writing))
     }
 
     /// Runs a closure in a transaction, and commits if it returns `Ok`.

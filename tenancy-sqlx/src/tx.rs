@@ -30,9 +30,19 @@ pub struct TenantTx {
     connection: Open,
     context: TenantContext,
     scope: Scope,
-    check_at_commit: bool,
+    proof: Proof,
     /// Where reads on replicas depend on what it writes.
     writing: Option<Writing>,
+}
+
+/// What a transaction proves before it ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Proof {
+    None,
+    /// That its settings are as they were.
+    Setting,
+    /// That it carries its tenant, as [`TenantTx::check_tenant`] says.
+    Tenant,
 }
 
 impl TenantTx {
@@ -40,14 +50,14 @@ impl TenantTx {
         connection: Open,
         context: TenantContext,
         scope: Scope,
-        check_at_commit: bool,
+        proof: Proof,
         writing: Option<Writing>,
     ) -> Self {
         Self {
             connection,
             context,
             scope,
-            check_at_commit,
+            proof,
             writing,
         }
     }
@@ -97,15 +107,19 @@ impl TenantTx {
             0 => return Err(Error::new(ErrorKind::TenantLost)),
             _ => return Err(Error::new(ErrorKind::SavepointOpen)),
         }
-        if self.check_at_commit {
-            self.check_tenant().await?;
+        match self.proof {
+            Proof::None => Ok(()),
+            Proof::Setting => self.check_setting().await,
+            Proof::Tenant => self.check_tenant().await,
         }
-        Ok(())
     }
 
-    /// Ends a read-only transaction whose only statement has succeeded.
-    pub(crate) fn give_back(self) {
+    /// Ends a read-only transaction whose only statement has succeeded. Nothing was written: the rollback
+    /// goes out with the pool's own round trip.
+    pub(crate) async fn end_reading(mut self) -> Result<(), Error> {
+        self.check_end().await?;
         self.connection.give_back();
+        Ok(())
     }
 
     /// Rolls back, and returns when that is done. Dropping does the same without waiting.
@@ -144,11 +158,31 @@ impl TenantTx {
         let carried: [Option<String>; 3] = [row.try_get(0)?, row.try_get(1)?, row.try_get(2)?];
         let tenant = Some(self.scope.tenant.to_string());
         let project = self.scope.project.map(|project| project.to_string());
-        if carried == [tenant.clone(), tenant, project] {
-            Ok(())
-        } else {
-            Err(Error::new(ErrorKind::TenantLost))
+        self.expect(carried == [tenant.clone(), tenant, project])
+    }
+
+    /// The same for the settings alone, which each role may read: a transaction may have taken on one that
+    /// may not use the schema `tenancy`.
+    async fn check_setting(&mut self) -> Result<(), Error> {
+        let row = self
+            .connection
+            .fetch_one(
+                "SELECT pg_catalog.current_setting('tenancy.tenant_id', true),
+                    pg_catalog.current_setting('tenancy.project_id', true)",
+            )
+            .await?;
+        let carried: [Option<String>; 2] = [row.try_get(0)?, row.try_get(1)?];
+        let project = self.scope.project.map(|project| project.to_string());
+        let own = [self.scope.tenant.to_string(), project.unwrap_or_default()];
+        self.expect(carried == own.map(Some))
+    }
+
+    fn expect(&self, is_own: bool) -> Result<(), Error> {
+        if is_own {
+            return Ok(());
         }
+        tracing::error!(tenant = %self.scope.tenant, "a transaction no longer names its tenant");
+        Err(Error::new(ErrorKind::TenantLost))
     }
 
     /// Begins a savepoint: work that can be undone without undoing what came before.

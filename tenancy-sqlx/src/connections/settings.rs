@@ -19,7 +19,8 @@ pub(crate) struct Settings {
     pub(crate) max_lifetime: Option<Duration>,
     pub(crate) idle_timeout: Option<Duration>,
     pub(crate) slow: Duration,
-    /// After how many statements in autocommit the session is looked at; 0 for never.
+    /// One of how many statements in autocommit, and of how many transactions, proves its tenant; 0 for
+    /// none.
     pub(crate) check_every: u32,
 }
 

@@ -17,6 +17,8 @@ pub(super) struct Tally {
     pinned: AtomicU64,
     /// Those whose session had to be named.
     switched: AtomicU64,
+    /// Explicit transactions of tenants.
+    transactions: AtomicU64,
 }
 
 /// The waits of those who were served.
@@ -43,6 +45,11 @@ impl Tally {
             (&self.switched, &self.pinned)
         };
         own.fetch_add(1, Ordering::Relaxed) + other.load(Ordering::Relaxed)
+    }
+
+    /// Counts a tenant's transaction, and says how many there have been before.
+    pub(super) fn transaction(&self) -> u64 {
+        self.transactions.fetch_add(1, Ordering::Relaxed)
     }
 
     /// How many statements in autocommit have found their session named, and how many have not.

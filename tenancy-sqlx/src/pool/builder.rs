@@ -238,13 +238,16 @@ impl TenantPoolOptions {
         self
     }
 
-    /// After how many statements in autocommit one is followed by a question which tenant its session
-    /// names; 0 for never. Default: each in a debug build, one of 1,024 in a release build. The caller
-    /// waits for one more round trip then.
+    /// Of how many statements in autocommit one is followed by a question which tenant its session
+    /// names, and of how many transactions one answers it before it ends; 0 for none. Default: each in
+    /// a debug build, one of 1,024 in a release build. The caller waits for one more round trip then.
     ///
-    /// The statement fails with [`ErrorKind::TenantLost`](crate::ErrorKind::TenantLost), an error
-    /// is logged and the connection closed, if that is another one. Row security has decided
-    /// by then which rows were shown; this finds a function that changes the setting.
+    /// If it is another tenant, the call fails with
+    /// [`ErrorKind::TenantLost`](crate::ErrorKind::TenantLost) and an error is logged. A transaction is
+    /// rolled back; a statement in autocommit has taken effect, and its connection is closed. Row security
+    /// has decided by then which rows were shown; this finds what changes the setting.
+    ///
+    /// [`check_tenant_at_commit`](Self::check_tenant_at_commit) asks in each transaction that writes.
     pub fn check_session_every(mut self, statements: u32) -> Self {
         self.pool.check_every = statements;
         self

@@ -19,6 +19,8 @@ async fn a_commit_that_is_cancelled_or_cut_off_is_never_missed() -> anyhow::Resu
             let options = TenantPoolOptions::new()
                 .max_connections(2)
                 .sessions(SessionMode::Switched)
+                // The commit is the first message of `commit()`.
+                .check_session_every(0)
                 .replica_with(world.replica());
             let pool = world.notes.pool_through(&proxy, options).await?;
             let acme = world.db(&pool, &world.notes.acme)?;
@@ -68,6 +70,8 @@ async fn a_commit_that_arrives_late_is_never_missed() -> anyhow::Result<()> {
         let options = TenantPoolOptions::new()
             .max_connections(1)
             .acquire_timeout(Duration::from_millis(100))
+            // The commit is the first message of `commit()`.
+            .check_session_every(0)
             .replica_with(world.replica());
         let pool = world.notes.pool_through(&proxy, options).await?;
         let acme = world.db(&pool, &world.notes.acme)?;

@@ -7,7 +7,7 @@ use tenancy_tests::notes::Notes;
 use crate::in_both_ways;
 
 /// What an attacker tries, one after the other; `$T` is the other tenant.
-const ATTEMPTS: &[&str] = &[
+pub(crate) const ATTEMPTS: &[&str] = &[
     "SELECT set_config('tenancy.tenant_id', '$T', true), set_config('tenancy.tenant_id', '$T', false)",
     "SET tenancy.tenant_id = '$T'",
     "SET LOCAL tenancy.tenant_id = '$T'",
@@ -77,7 +77,7 @@ pub(crate) const MODES: [SessionMode; 3] = [
     SessionMode::Pinned,
 ];
 
-fn filled(attempt: &str, notes: &Notes) -> String {
+pub(crate) fn filled(attempt: &str, notes: &Notes) -> String {
     let other = notes.globex.id.as_uuid();
     attempt
         .replace("$T", &other.to_string())

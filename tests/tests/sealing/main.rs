@@ -1,6 +1,7 @@
 //! Sealed sessions: whatever SQL runs in a tenant's session, it is that tenant's until the service says
 //! otherwise with its key. Both ways, on every server; each test knows that the other tenant's rows exist.
 
+mod adversary;
 mod forged;
 mod injection;
 mod keys;

@@ -106,6 +106,7 @@ async fn noticing_costs_no_round_trip() -> anyhow::Result<()> {
         for &reset in notes.resets() {
             let options = TenantPoolOptions::new()
                 .max_connections(1)
+                .check_session_every(0)
                 .reset_session(reset);
             let pool = notes.pool_through(&proxy, options).await?;
             for _ in 0..3 {

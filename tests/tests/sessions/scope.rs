@@ -2,7 +2,7 @@
 //! asks for it.
 
 use sqlx::{AssertSqlSafe, Executor as _};
-use tenancy_sqlx::{ErrorKind, TenantPoolOptions};
+use tenancy_sqlx::{ErrorKind, SessionMode, TenantPoolOptions};
 use tenancy_tests::notes::{on_every_server, sqlstate};
 
 fn checked() -> TenantPoolOptions {
@@ -84,6 +84,46 @@ async fn the_check_at_commit_finds_a_statement_whose_error_was_ignored() -> anyh
 
         assert_eq!(sqlstate(tx.commit().await), "25P02");
         assert_eq!(notes.count("notes", &notes.acme).await?, 3);
+        Ok(())
+    })
+    .await
+}
+
+/// Each transaction in a debug build, and one of 1,024 in a release build.
+#[tokio::test]
+async fn a_transaction_that_is_looked_at_proves_its_tenant() -> anyhow::Result<()> {
+    on_every_server(async |notes| {
+        let other = format!(
+            "SELECT set_config('tenancy.tenant_id', '{}', true)",
+            notes.globex.id
+        );
+        let other = || AssertSqlSafe(other.clone());
+        let context = notes.context(&notes.acme);
+        let options = || TenantPoolOptions::new().sessions(SessionMode::Transaction);
+
+        let pool = notes.pool(options().check_session_every(1)).await?;
+        let mut tx = pool.begin(&context).await?;
+        tx.execute("DELETE FROM notes").await?;
+        tx.execute(other()).await?;
+        assert_eq!(tx.commit().await.unwrap_err().kind(), ErrorKind::TenantLost);
+        assert_eq!(notes.count("notes", &notes.acme).await?, 3);
+        let db = pool.tenant(&context)?;
+        for lost in [
+            db.execute(other()).await,
+            db.reader().execute(other()).await,
+        ] {
+            let lost = tenancy_sqlx::Error::from(lost.unwrap_err());
+            assert_eq!(lost.kind(), ErrorKind::TenantLost);
+        }
+
+        let pool = notes.pool(options().check_session_every(3)).await?;
+        let mut outcomes = Vec::new();
+        for _ in 0..6 {
+            let mut tx = pool.begin(&context).await?;
+            tx.execute(other()).await?;
+            outcomes.push(tx.commit().await.is_err());
+        }
+        assert_eq!(outcomes, [true, false, false, true, false, false]);
         Ok(())
     })
     .await
