@@ -93,6 +93,7 @@ mod extract;
 mod fields;
 mod guard;
 mod middleware;
+mod policy;
 mod ready;
 mod response;
 mod security_headers;
@@ -106,6 +107,7 @@ pub use extract::TenantDb;
 pub use extract::{MaybePrincipal, MaybeTenant, Principal, Tenant};
 pub use guard::{GuardFuture, GuardService, RequirePermission};
 pub use middleware::{ResponseFuture, TenancyMiddleware, TenancyService};
+pub use policy::{GateFuture, GateService, PolicyMiddleware, SettledBody};
 pub use ready::{Readiness, ready};
 pub use security_headers::{
     SecurityHeadersFuture, SecurityHeadersMiddleware, SecurityHeadersService,

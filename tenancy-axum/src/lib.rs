@@ -4,7 +4,7 @@
 //!   calling, whether that goes together.
 //! * [`Tenant`], [`MaybeTenant`] and [`Principal`] are what handlers ask for; with the feature
 //!   `sqlx`, so is `TenantDb`, the database as the tenant sees it.
-//! * [`RequirePermission`] guards a route; [`Error`] is what handlers fail with; [`ready`] tells an
+//! * [`RequirePermission`] guards a route, and [`PolicyLayer`] has it charged; [`Error`] is what handlers fail with; [`ready`] tells an
 //!   orchestrator whether the service can work.
 //! * [`SecurityHeadersLayer`] gives every response the header fields that it should have; with the
 //!   feature `cors`, `TenancyCors` lets pages of other origins call the service.
@@ -81,6 +81,7 @@ mod extract;
 mod fields;
 mod guard;
 mod layer;
+mod policy;
 mod ready;
 mod response;
 mod security_headers;
@@ -94,6 +95,7 @@ pub use extract::TenantDb;
 pub use extract::{MaybeTenant, Principal, Tenant};
 pub use guard::{GuardFuture, GuardService, RequirePermission};
 pub use layer::{ResponseFuture, TenancyLayer, TenancyService};
+pub use policy::{GateFuture, GateService, PolicyLayer, SettledBody};
 pub use ready::{Readiness, ready};
 pub use security_headers::{SecurityHeadersFuture, SecurityHeadersLayer, SecurityHeadersService};
 pub use tenancy_http::{Decision, PeerAddr};

@@ -6,7 +6,8 @@ use serde::de::DeserializeOwned;
 
 use crate::{
     Actor, ContextWatch, Generation, PermissionId, PermissionSet, Principal, ProjectId, Refusal,
-    RefusalKind, RoleName, SettingsError, Tenancy, Tenant, TenantId, Timestamp, UserId,
+    RefusalDetails, RefusalKind, RoleName, SettingsError, Tenancy, Tenant, TenantId, Timestamp,
+    UserId,
 };
 
 /// One tenant, one principal, and what it may do: the only key to the tenant's data.
@@ -160,8 +161,62 @@ impl TenantContext {
             Refusal::permission_denied(permission)
         };
         let tenant = self.parts.tenant.id;
-        self.engine
-            .record_denied(refusal, tenant, actor, self.ip, permission)
+        self.engine.record_denied(
+            "permission.check",
+            refusal,
+            tenant,
+            actor,
+            self.ip,
+            permission,
+        )
+    }
+
+    /// Whether the tenant's plan has a feature: see [`PlanBook::features`](crate::PlanBook::features). True
+    /// for the service itself. Records nothing.
+    #[must_use]
+    pub fn has_feature(&self, name: &str) -> bool {
+        if self.parts.principal.actor == Actor::System {
+            return self.engine.has_feature(name);
+        }
+        let plans = self.engine.plans();
+        plans.is_some_and(|plans| plans.have_feature(&self.parts.tenant, name))
+    }
+
+    /// Requires a feature of the tenant's plan, and records a refusal.
+    ///
+    /// # Errors
+    /// A [`Refusal`] with status 403 if the plan does not have it, and with status 500 if no plan has; the
+    /// log then names it.
+    ///
+    /// ```
+    /// # fn handler(context: &tenancy_core::TenantContext) -> Result<(), tenancy_core::Refusal> {
+    /// context.require_feature("export")?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn require_feature(&self, name: &str) -> Result<(), Refusal> {
+        if self.has_feature(name) {
+            return Ok(());
+        }
+        if !self.engine.has_feature(name) {
+            tracing::error!(
+                feature = name,
+                "a handler requires a feature that no plan has; add it with `PlanBook::features`"
+            );
+            let kind = RefusalKind::Misconfigured;
+            return Err(Refusal::new(kind, "feature-not-declared"));
+        }
+        let mut details = RefusalDetails::new().feature(name);
+        if let Some(plan) = &self.parts.tenant.plan {
+            details = details.plan(plan.clone());
+        }
+        let refusal = Refusal::new(RefusalKind::FeatureNotInPlan, "feature-not-in-plan");
+        let refusal = refusal.with_details(details);
+        let actor = self.parts.principal.actor.clone();
+        let tenant = self.parts.tenant.id;
+        Err(self
+            .engine
+            .record_denied("feature.check", refusal, tenant, actor, self.ip, name))
     }
 
     /// The tenant's settings as the application's own type.

@@ -3,6 +3,7 @@
 mod admin;
 mod admission;
 mod builder;
+mod charge;
 mod cors;
 mod decide;
 mod epochs;
@@ -26,10 +27,10 @@ pub use keys::KeyAdmin;
 pub use watch::ContextWatch;
 
 use crate::{
-    Actor, AuditEntry, AuditSink, Authenticator, Clock, CorsPolicy, Directory, DirectoryError,
-    DirectoryStore, Identification, Membership, Outcome, PermissionRegistry, Principal, ProjectId,
-    Reach, Refusal, RefusalKind, RequestView, RoleTable, RouteNeeds, Tenant, TenantContext,
-    TenantId, TenantKey, UserId,
+    Actor, AuditEntry, AuditSink, Authenticator, Charger, Clock, CorsPolicy, Directory,
+    DirectoryError, DirectoryStore, Identification, Membership, Outcome, PermissionRegistry,
+    Principal, ProjectId, Reach, Refusal, RefusalKind, RequestView, RoleTable, RouteNeeds, Tenant,
+    TenantContext, TenantId, TenantKey, UserId,
     audit::Sampler,
     cache::{Lookup, MaxAge, Stamps},
     plan::Plans,
@@ -77,6 +78,7 @@ pub(crate) struct Inner {
     cors: Option<CorsPolicy>,
     authenticators: Vec<Box<dyn Authenticator>>,
     keys: Option<Keys>,
+    charger: Option<Arc<dyn Charger>>,
     permissions: PermissionRegistry,
     plans: Option<Plans>,
     /// The roles every tenant has; shared by all tenants that define none of their own.
@@ -244,6 +246,16 @@ impl Tenancy {
     #[must_use]
     pub fn permissions(&self) -> &PermissionRegistry {
         &self.inner.permissions
+    }
+
+    /// Whether a plan has this feature: see [`PlanBook::features`](crate::PlanBook::features).
+    #[must_use]
+    pub fn has_feature(&self, name: &str) -> bool {
+        self.plans().is_some_and(|plans| plans.know_feature(name))
+    }
+
+    pub(crate) fn plans(&self) -> Option<&Plans> {
+        self.inner.plans.as_ref()
     }
 
     /// The roles that every tenant has.

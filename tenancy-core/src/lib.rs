@@ -27,6 +27,7 @@
 mod audit;
 mod authenticator;
 mod cache;
+mod charge;
 mod clock;
 mod config;
 mod context;
@@ -63,6 +64,7 @@ pub use audit::{
 pub use authenticator::{
     Authenticator, Credential, LookupError, MAX_CREDENTIAL_LEN, Rejection, Verdict,
 };
+pub use charge::{Charge, ChargeRequest, Charger, Charging, Cost, Ending, Settlement};
 #[cfg(any(test, feature = "testing"))]
 pub use clock::ManualClock;
 pub use clock::{Clock, SystemClock, Timestamp};
@@ -95,9 +97,9 @@ pub use principal::{Actor, Principal, Reach};
 pub use problem::{PROBLEM_MEDIA_TYPE, PROBLEM_TYPE_PREFIX, Problem};
 pub use project::{Project, ProjectMembership};
 pub use proxy::TrustedProxies;
-pub use refusal::{Refusal, RefusalKind};
+pub use refusal::{Refusal, RefusalDetails, RefusalKind};
 pub use request::{Field, RequestView};
-pub use route::{RouteNeeds, TenantNeed};
+pub use route::{RouteNeeds, RoutePolicy, TenantNeed};
 pub use security_headers::{Merge, SecurityField, SecurityHeaders, SecurityHeadersBuilder};
 pub use tenant::{
     DomainName, IllegalTransition, InvalidDomain, InvalidSlug, Settings, SettingsError, Slug,

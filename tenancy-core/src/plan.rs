@@ -1,6 +1,9 @@
-//! Plans: what a tenant has bought, as far as permissions go.
+//! Plans: what a tenant has bought, as far as permissions and features go.
 
-use std::{collections::HashMap, fmt};
+use std::{
+    collections::{HashMap, HashSet},
+    fmt,
+};
 
 use crate::{ConfigError, Grant, PermissionRegistry, PermissionSet, Tenant};
 
@@ -44,6 +47,7 @@ use crate::{ConfigError, Grant, PermissionRegistry, PermissionSet, Tenant};
 #[must_use]
 pub struct PlanBook {
     plans: Vec<(String, Vec<String>)>,
+    features: Vec<(String, Vec<String>)>,
     fallback: Option<String>,
 }
 
@@ -61,6 +65,21 @@ impl PlanBook {
     ) -> Self {
         let permits = permits.into_iter().map(str::to_owned).collect();
         self.plans.push((name.into(), permits));
+        self
+    }
+
+    /// Gives a plan of the book features: what a tenant may use at all, whoever acts in it. A feature is
+    /// declared by being in a plan.
+    ///
+    /// A handler asks with [`TenantContext::has_feature`](crate::TenantContext::has_feature), a route with
+    /// [`RoutePolicy::feature`](crate::RoutePolicy::feature).
+    pub fn features<'a>(
+        mut self,
+        plan: impl Into<String>,
+        features: impl IntoIterator<Item = &'a str>,
+    ) -> Self {
+        let features = features.into_iter().map(str::to_owned).collect();
+        self.features.push((plan.into(), features));
         self
     }
 
@@ -88,40 +107,75 @@ impl PlanBook {
                 }
                 permitted = permitted.union(covered);
             }
-            if plans.insert(name.clone(), permitted).is_some() {
+            let plan = Plan {
+                permitted,
+                features: HashSet::new(),
+            };
+            if plans.insert(name.clone(), plan).is_some() {
                 return Err(ConfigError::new(format!(
                     "plan `{name}` stands twice in the book; keep one of them"
                 )));
             }
         }
-        let without = match self.fallback {
-            None => PermissionSet::EMPTY,
-            Some(name) => *plans.get(&name).ok_or_else(|| {
+        for (name, features) in self.features {
+            let plan = plans.get_mut(&name).ok_or_else(|| {
                 ConfigError::new(format!(
-                    "tenants without a plan are to count as `{name}`, which is not in the book"
+                    "plan `{name}` is given features and is not in the book; add it with `plan`"
                 ))
-            })?,
-        };
-        Ok(Plans { plans, without })
+            })?;
+            plan.features.extend(features);
+        }
+        if let Some(name) = &self.fallback
+            && !plans.contains_key(name)
+        {
+            return Err(ConfigError::new(format!(
+                "tenants without a plan are to count as `{name}`, which is not in the book"
+            )));
+        }
+        Ok(Plans {
+            plans,
+            fallback: self.fallback,
+        })
     }
 }
 
 /// A [`PlanBook`] that has been read.
 pub(crate) struct Plans {
-    plans: HashMap<String, PermissionSet>,
-    without: PermissionSet,
+    plans: HashMap<String, Plan>,
+    fallback: Option<String>,
+}
+
+struct Plan {
+    permitted: PermissionSet,
+    features: HashSet<String>,
 }
 
 impl Plans {
     /// What a tenant's plan permits.
     pub(crate) fn permitted(&self, tenant: &Tenant) -> PermissionSet {
-        let Some(name) = &tenant.plan else {
-            return self.without;
-        };
-        self.plans.get(name).copied().unwrap_or_else(|| {
+        self.of(tenant)
+            .map_or(PermissionSet::EMPTY, |plan| plan.permitted)
+    }
+
+    /// Whether a tenant's plan has a feature.
+    pub(crate) fn have_feature(&self, tenant: &Tenant, name: &str) -> bool {
+        let plan = self.of(tenant);
+        plan.is_some_and(|plan| plan.features.contains(name))
+    }
+
+    /// Whether any plan has a feature.
+    pub(crate) fn know_feature(&self, name: &str) -> bool {
+        let mut plans = self.plans.values();
+        plans.any(|plan| plan.features.contains(name))
+    }
+
+    fn of(&self, tenant: &Tenant) -> Option<&Plan> {
+        let name = tenant.plan.as_ref().or(self.fallback.as_ref())?;
+        let plan = self.plans.get(name);
+        if plan.is_none() {
             tracing::warn!(tenant.id = %tenant.id, plan = %name, "unknown plan: nothing is permitted");
-            PermissionSet::EMPTY
-        })
+        }
+        plan
     }
 }
 

@@ -4,7 +4,7 @@ use std::{borrow::Cow, time::Duration};
 
 use serde::Serialize;
 
-use crate::RefusalKind;
+use crate::{RefusalDetails, RefusalKind};
 
 /// The media type of a problem.
 pub const PROBLEM_MEDIA_TYPE: &str = "application/problem+json";
@@ -32,6 +32,10 @@ pub struct Problem {
     detail: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     permission: Option<String>,
+    #[serde(flatten)]
+    details: RefusalDetails,
+    #[serde(skip)]
+    fields: Vec<(&'static str, String)>,
     #[serde(skip)]
     challenge: bool,
     #[serde(skip)]
@@ -76,6 +80,18 @@ impl Problem {
                  or an origin, method and header fields that this service allows."
                     .to_owned(),
             ),
+            RefusalKind::FeatureNotInPlan => (
+                "Feature not in plan",
+                "The tenant's plan does not have this feature.".to_owned(),
+            ),
+            RefusalKind::QuotaExhausted => (
+                "Quota exhausted",
+                "What the tenant's plan includes is used up.".to_owned(),
+            ),
+            RefusalKind::RateLimited => (
+                "Too many requests",
+                "Wait before the next request.".to_owned(),
+            ),
             RefusalKind::Unavailable => {
                 ("Service unavailable", "Try again in a moment.".to_owned())
             }
@@ -90,9 +106,22 @@ impl Problem {
             status: kind.status(),
             detail,
             permission: permission.map(str::to_owned),
+            details: RefusalDetails::new(),
+            fields: Vec::new(),
             challenge: matches!(kind, RefusalKind::Unauthenticated),
             retry_after,
         }
+    }
+
+    /// The same with members and header fields of its own.
+    pub(crate) fn with(
+        mut self,
+        details: RefusalDetails,
+        fields: Vec<(&'static str, String)>,
+    ) -> Self {
+        self.details = details;
+        self.fields = fields;
+        self
     }
 
     /// The HTTP status.
@@ -128,7 +157,8 @@ impl Problem {
     ///
     /// Always `content-type` ([`PROBLEM_MEDIA_TYPE`]) and `cache-control: no-store`, because an
     /// answer that depends on a credential must not be stored; with status 401 also
-    /// `www-authenticate`, and `retry-after` where waiting helps.
+    /// `www-authenticate`, `retry-after` where waiting helps, and what the refusal
+    /// [adds](crate::Refusal::with_field).
     ///
     /// ```
     /// use tenancy_core::{Refusal, RefusalKind};
@@ -141,7 +171,7 @@ impl Problem {
     ///     ["content-type: application/problem+json", "cache-control: no-store", "retry-after: 1"],
     /// );
     /// ```
-    pub fn fields(&self) -> impl Iterator<Item = (&'static str, Cow<'static, str>)> + use<> {
+    pub fn fields(&self) -> impl Iterator<Item = (&'static str, Cow<'_, str>)> {
         let challenge = self
             .www_authenticate()
             .map(|challenge| ("www-authenticate", Cow::Borrowed(challenge)));
@@ -155,6 +185,11 @@ impl Problem {
         .into_iter()
         .chain(challenge)
         .chain(wait)
+        .chain(
+            self.fields
+                .iter()
+                .map(|(name, value)| (*name, Cow::Borrowed(&**value))),
+        )
     }
 
     /// The body.
@@ -185,7 +220,7 @@ mod tests {
             assert_eq!(problem.www_authenticate().is_some(), kind.status() == 401);
             assert_eq!(
                 problem.retry_after_seconds().is_some(),
-                kind.status() == 503
+                matches!(kind.status(), 429 | 503)
             );
         }
     }

@@ -1,8 +1,12 @@
 //! Refusals: the one public answer to each question, and the reason that only the audit trail sees.
 
+mod details;
+
 use std::{fmt, time::Duration};
 
-use crate::Problem;
+pub use details::RefusalDetails;
+
+use crate::{Problem, request::add_field};
 
 /// What a refused caller is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -22,6 +26,12 @@ pub enum RefusalKind {
     PermissionDenied,
     /// 403: the page that sent the request is of an origin that is not allowed.
     OriginNotAllowed,
+    /// 403: the tenant's plan does not have a feature.
+    FeatureNotInPlan,
+    /// 402: what the tenant's plan includes is used up; another plan has more.
+    QuotaExhausted,
+    /// 429: too many requests; waiting helps.
+    RateLimited,
     /// 503: a store that must answer did not.
     Unavailable,
     /// 500: the service is put together wrongly; what is wrong is in its log.
@@ -32,7 +42,7 @@ pub enum RefusalKind {
 
 impl RefusalKind {
     /// Every kind.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 13] = [
         Self::Unauthenticated,
         Self::TenantRequired,
         Self::TenantNotFound,
@@ -40,6 +50,9 @@ impl RefusalKind {
         Self::TenantInactive,
         Self::PermissionDenied,
         Self::OriginNotAllowed,
+        Self::FeatureNotInPlan,
+        Self::QuotaExhausted,
+        Self::RateLimited,
         Self::Unavailable,
         Self::Misconfigured,
         Self::Internal,
@@ -55,7 +68,10 @@ impl RefusalKind {
             Self::TenantSuspended
             | Self::TenantInactive
             | Self::PermissionDenied
-            | Self::OriginNotAllowed => 403,
+            | Self::OriginNotAllowed
+            | Self::FeatureNotInPlan => 403,
+            Self::QuotaExhausted => 402,
+            Self::RateLimited => 429,
             Self::Unavailable => 503,
             Self::Misconfigured | Self::Internal => 500,
         }
@@ -72,6 +88,9 @@ impl RefusalKind {
             Self::TenantInactive => "tenant-inactive",
             Self::PermissionDenied => "permission-denied",
             Self::OriginNotAllowed => "origin-not-allowed",
+            Self::FeatureNotInPlan => "feature-not-in-plan",
+            Self::QuotaExhausted => "quota-exhausted",
+            Self::RateLimited => "rate-limited",
             Self::Unavailable => "unavailable",
             Self::Misconfigured | Self::Internal => "internal",
         }
@@ -87,41 +106,61 @@ impl RefusalKind {
 pub struct Refusal {
     kind: RefusalKind,
     reason: &'static str,
-    permission: Option<Box<str>>,
     retry_after: Option<Duration>,
+    /// What few refusals say, so that the others stay small.
+    more: Option<Box<More>>,
 }
 
-/// How long a caller is asked to wait when a store is down: 1 second.
+#[derive(Debug, Clone, Default)]
+struct More {
+    permission: Option<Box<str>>,
+    details: RefusalDetails,
+    fields: Vec<(&'static str, String)>,
+}
+
+/// How long a caller is asked to wait when nobody says how long: 1 second.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 impl Refusal {
     /// A refusal for a fixed reason.
     pub const fn new(kind: RefusalKind, reason: &'static str) -> Self {
         let retry_after = match kind {
-            RefusalKind::Unavailable => Some(RETRY_AFTER),
+            RefusalKind::Unavailable | RefusalKind::RateLimited => Some(RETRY_AFTER),
             _ => None,
         };
         Self {
             kind,
             reason,
-            permission: None,
             retry_after,
+            more: None,
         }
     }
 
     /// The same, with the time after which the caller should try again: it is sent in `Retry-After`, in
-    /// whole seconds, rounded up. Default: 1 s with status 503, else none.
+    /// whole seconds, rounded up. Default: 1 s with status 429 and 503, else none.
     pub const fn with_retry_after(mut self, wait: Duration) -> Self {
         self.retry_after = Some(wait);
         self
     }
 
+    /// The same, and tells the caller about the plan or the limit that it met.
+    pub fn with_details(mut self, details: RefusalDetails) -> Self {
+        self.more.get_or_insert_default().details = details;
+        self
+    }
+
+    /// The same, with one more header field of the response, by its lower-case name: `ratelimit`, say. What
+    /// can't be a name is left out and logged, and so is a value that no field can have.
+    pub fn with_field(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        add_field(&mut self.more.get_or_insert_default().fields, name, value);
+        self
+    }
+
     /// A refusal because the caller's role lacks this permission.
     pub fn permission_denied(permission: &str) -> Self {
-        Self {
-            permission: Some(permission.into()),
-            ..Self::new(RefusalKind::PermissionDenied, "permission-not-held")
-        }
+        let mut refusal = Self::new(RefusalKind::PermissionDenied, "permission-not-held");
+        refusal.more.get_or_insert_default().permission = Some(permission.into());
+        refusal
     }
 
     /// What the caller is told.
@@ -145,14 +184,22 @@ impl Refusal {
     /// The answer to send.
     #[must_use]
     pub fn problem(&self) -> Problem {
-        Problem::new(self.kind, self.permission.as_deref(), self.retry_after)
+        let problem = Problem::new(self.kind, self.permission(), self.retry_after);
+        match &self.more {
+            Some(more) => problem.with(more.details.clone(), more.fields.clone()),
+            None => problem,
+        }
+    }
+
+    fn permission(&self) -> Option<&str> {
+        self.more.as_ref()?.permission.as_deref()
     }
 }
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ({})", self.kind.as_str(), self.reason)?;
-        match &self.permission {
+        match self.permission() {
             Some(permission) => write!(f, ": `{permission}`"),
             None => Ok(()),
         }

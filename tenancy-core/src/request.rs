@@ -44,3 +44,43 @@ pub(crate) fn is_field_name(name: &str) -> bool {
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
 }
+
+/// Adds a header field to a response's, if it can be one: adapters take names and values as they are.
+pub(crate) fn add_field(
+    fields: &mut Vec<(&'static str, String)>,
+    name: &'static str,
+    value: impl Into<String>,
+) {
+    let value = value.into();
+    let is_lower = !name.bytes().any(|b| b.is_ascii_uppercase());
+    let visible = |b: u8| (b' '..=b'~').contains(&b) || b == b'\t';
+    if is_field_name(name) && is_lower && value.bytes().all(visible) {
+        fields.push((name, value));
+    } else {
+        tracing::error!(
+            name,
+            "no header field can be so; give a lower-case name, and visible ASCII text"
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_no_field_can_be_is_left_out() {
+        let mut fields = Vec::new();
+        for (name, value) in [
+            ("ratelimit", "\"day\";r=5"),
+            ("RateLimit", "5"),
+            ("rate limit", "5"),
+            ("", "5"),
+            ("x-set", "5\r\nset-cookie: x=1"),
+            ("x-name", "caf\u{e9}"),
+        ] {
+            add_field(&mut fields, name, value);
+        }
+        assert_eq!(fields, [("ratelimit", "\"day\";r=5".to_owned())]);
+    }
+}

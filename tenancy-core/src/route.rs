@@ -1,5 +1,9 @@
 //! What a route needs of the tenancy: declared, never inferred.
 
+mod policy;
+
+pub use policy::RoutePolicy;
+
 /// What a route needs.
 ///
 /// ```

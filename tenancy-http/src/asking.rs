@@ -1,6 +1,6 @@
 //! What extractors and guards ask of a decision, and what is said where there is none.
 
-use tenancy_core::{Refusal, RefusalKind, TenantContext};
+use tenancy_core::{Refusal, RefusalKind, Tenancy, TenantContext};
 
 use crate::{Adapter, Caller, Decision, Error};
 
@@ -37,6 +37,23 @@ impl<'a> Asking<'a> {
             }
             None => Err(Refusal::new(RefusalKind::TenantRequired, "tenant-not-named").into()),
         }
+    }
+
+    /// The context of the request, which this engine has made.
+    ///
+    /// # Errors
+    /// As [`tenant`](Self::tenant), and 500 if another engine has made it.
+    pub fn tenant_of(self, tenancy: &Tenancy) -> Result<&'a TenantContext, Error> {
+        let context = self.tenant()?;
+        // Two registries with the same names share their ids, so that only this tells them apart.
+        if context.tenancy().is(tenancy) {
+            return Ok(context);
+        }
+        let detail = format!(
+            "{} stands inside the `{}` of another engine; build both from the same `Tenancy`",
+            self.what, self.adapter.layer
+        );
+        Err(Error::misconfigured("guard-of-another-engine", detail))
     }
 
     /// The context of the request; `None` if its route has one only sometimes.

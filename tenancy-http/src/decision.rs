@@ -45,6 +45,15 @@ impl Decision {
         })
     }
 
+    /// What was decided, without what it was decided for.
+    #[must_use]
+    pub fn admitted(&self) -> Admitted {
+        match &self.0 {
+            Outcome::Tenant(context) => Admitted::Tenant(context.clone()),
+            Outcome::WithoutTenant { principal, .. } => Admitted::NoTenant(principal.clone()),
+        }
+    }
+
     /// The request's context; `None` if it was admitted without a tenant.
     #[must_use]
     pub const fn context(&self) -> Option<&TenantContext> {

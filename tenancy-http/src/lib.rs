@@ -9,6 +9,7 @@
 //! | [`Asking`] | what an extractor or a guard asks of the decision |
 //! | [`Error`] | wrapped in a type that the framework takes for a response |
 //! | [`Guard`] | called before the inner service |
+//! | [`Gate`] | called after the decision and before the inner service, on a route with a policy |
 //! | [`Readiness`] | called by a handler |
 //! | [`cors_policy`], [`tenancy_core::is_preflight`] | what a layer around the framework's CORS middleware asks |
 //! | [`SecurityFields`] | chosen before the inner service, added to its response |
@@ -29,6 +30,7 @@ mod decision;
 mod error;
 #[cfg(feature = "sqlx")]
 mod executor;
+mod gate;
 mod guard;
 mod peer;
 mod readiness;
@@ -44,6 +46,7 @@ pub use error::Error;
 #[cfg(feature = "sqlx")]
 #[doc(hidden)]
 pub use executor::parts as executor_parts;
+pub use gate::{Charged, Gate};
 pub use guard::Guard;
 pub use peer::PeerAddr;
 pub use readiness::{READY_BODY, Readiness};

@@ -22,7 +22,7 @@ pub struct TenancyService<S> {
 }
 
 impl<S> TenancyService<S> {
-    pub(super) const fn new(inner: S, tenancy: Tenancy, needs: RouteNeeds) -> Self {
+    pub(crate) const fn new(inner: S, tenancy: Tenancy, needs: RouteNeeds) -> Self {
         Self {
             inner,
             tenancy,

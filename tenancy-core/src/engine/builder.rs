@@ -7,7 +7,7 @@ use super::{
     refused::RefusalCounts, remembered::Remembered,
 };
 use crate::{
-    AuditSink, Authenticator, Clock, ConfigError, CorsPolicy, Directory, DirectoryStore,
+    AuditSink, Authenticator, Charger, Clock, ConfigError, CorsPolicy, Directory, DirectoryStore,
     Identification, PermissionRegistry, PlanBook, RoleTable, SystemClock, TracingAuditSink,
     audit::Sampler,
     cache::{Lookup, MaxAge, Stamps},
@@ -26,6 +26,7 @@ pub struct TenancyBuilder {
     cors: Option<CorsPolicy>,
     authenticators: Vec<Box<dyn Authenticator>>,
     keys: Option<ApiKeys>,
+    charger: Option<Arc<dyn Charger>>,
     permissions: Option<PermissionRegistry>,
     plans: Option<PlanBook>,
     audit: Arc<dyn AuditSink>,
@@ -46,6 +47,7 @@ impl TenancyBuilder {
             cors: None,
             authenticators: Vec::new(),
             keys: None,
+            charger: None,
             permissions: None,
             plans: None,
             audit: Arc::new(TracingAuditSink),
@@ -83,6 +85,13 @@ impl TenancyBuilder {
     /// key and nothing else: no authenticator sees it.
     pub fn keys(mut self, keys: ApiKeys) -> Self {
         self.keys = Some(keys);
+        self
+    }
+
+    /// What takes the costs of routes: see [`RoutePolicy::cost`](crate::RoutePolicy::cost). Default: nothing,
+    /// and no route may have a cost.
+    pub fn charger(mut self, charger: impl Charger) -> Self {
+        self.charger = Some(Arc::new(charger));
         self
     }
 
@@ -231,6 +240,7 @@ impl TenancyBuilder {
             cors,
             authenticators: self.authenticators,
             keys,
+            charger: self.charger,
             permissions,
             plans,
             base_roles: Arc::new(base_roles),

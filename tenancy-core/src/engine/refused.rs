@@ -118,22 +118,23 @@ impl Tenancy {
         refusal
     }
 
-    /// Records that an admitted caller lacked a permission.
+    /// Records that an admitted caller lacked a permission, or its tenant a feature.
     pub(crate) fn record_denied(
         &self,
+        action: &'static str,
         refusal: Refusal,
         tenant: TenantId,
         actor: Actor,
         ip: Option<std::net::IpAddr>,
-        permission: &str,
+        target: &str,
     ) -> Refusal {
         let inner = self.inner();
         inner.refusals.add(refusal.kind());
-        let mut entry = AuditEntry::new(inner.clock.now(), "permission.check", Outcome::Refused)
+        let mut entry = AuditEntry::new(inner.clock.now(), action, Outcome::Refused)
             .tenant(tenant)
             .actor(actor)
             .reason(refusal.reason())
-            .target(permission);
+            .target(target);
         entry.ip = ip;
         inner.audit.record(entry);
         refusal

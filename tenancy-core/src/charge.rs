@@ -1,0 +1,215 @@
+//! Charging: what a request takes between the decision and the handler, and how that is settled.
+
+mod settlement;
+
+use std::{fmt, net::IpAddr};
+
+use futures_util::future::BoxFuture;
+
+use crate::{Admitted, Principal, Refusal, RequestView, TenantContext, request::add_field};
+
+pub use settlement::{Ending, Settlement};
+
+/// What a route takes of a meter for each request: see [`RoutePolicy::cost`](crate::RoutePolicy::cost).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cost {
+    meter: Box<str>,
+    amount: u64,
+}
+
+impl Cost {
+    /// So much of a meter, in the meter's own unit.
+    #[must_use]
+    pub fn new(meter: impl Into<Box<str>>, amount: u64) -> Self {
+        Self {
+            meter: meter.into(),
+            amount,
+        }
+    }
+
+    /// The meter's name.
+    #[must_use]
+    pub fn meter(&self) -> &str {
+        &self.meter
+    }
+
+    /// How much, in the meter's own unit.
+    #[must_use]
+    pub const fn amount(&self) -> u64 {
+        self.amount
+    }
+}
+
+/// Takes what requests cost: a rate limit, a quota, a balance.
+///
+/// Given to [`TenancyBuilder::charger`](crate::TenancyBuilder::charger), and called by the adapters for
+/// routes whose [policy](crate::RoutePolicy) has a cost: after the request was admitted and holds the
+/// permission and the feature that the route asks for, and before its handler runs.
+///
+/// A request is charged once for each meter, however many layers it passes; its charge is never cached.
+///
+/// ```
+/// use std::sync::atomic::{AtomicU64, Ordering};
+/// use tenancy_core::{Charge, ChargeRequest, Charger, Charging, Ending, Refusal, RefusalKind};
+/// # use std::sync::Arc;
+///
+/// /// At most ten exports at the same time, of all tenants together.
+/// #[derive(Debug, Default)]
+/// struct Exports(Arc<AtomicU64>);
+///
+/// impl Charger for Exports {
+///     fn knows(&self, meter: &str) -> bool {
+///         meter == "exports"
+///     }
+///
+///     fn charge(&self, _: &ChargeRequest<'_>) -> Charging {
+///         if self.0.fetch_add(1, Ordering::SeqCst) >= 10 {
+///             self.0.fetch_sub(1, Ordering::SeqCst);
+///             return Refusal::new(RefusalKind::RateLimited, "exports-running").into();
+///         }
+///         let running = Arc::clone(&self.0);
+///         // Also where the client has gone, or the handler has panicked.
+///         let settle = move |_: Ending| { running.fetch_sub(1, Ordering::SeqCst); };
+///         Charge::new().field("x-exports-running", "1").settled_by(settle).into()
+///     }
+/// }
+/// ```
+pub trait Charger: Send + Sync + fmt::Debug + 'static {
+    /// Whether there is a meter of this name. A policy that names another one is refused when the route is
+    /// built.
+    fn knows(&self, meter: &str) -> bool;
+
+    /// Takes what the request costs, all of it or nothing.
+    ///
+    /// Answers at once, or with a future where a store has to be asked. That future may be dropped at any
+    /// point, because the client has gone: what it has taken by then is given back by itself or expires.
+    fn charge(&self, request: &ChargeRequest<'_>) -> Charging;
+}
+
+/// What is to be charged, and for whom.
+#[derive(Clone, Copy)]
+#[non_exhaustive]
+pub struct ChargeRequest<'a> {
+    /// Who is charged: a tenant's context, or who calls a route without a tenant.
+    pub admitted: &'a Admitted,
+    /// What it costs; never empty.
+    pub costs: &'a [Cost],
+    /// The request, untrusted: for an operation id that the client sent, say.
+    pub request: &'a dyn RequestView,
+    /// The address of the caller, as far as the trusted proxies tell it.
+    pub client_ip: Option<IpAddr>,
+}
+
+impl<'a> ChargeRequest<'a> {
+    pub(crate) const fn new(
+        admitted: &'a Admitted,
+        costs: &'a [Cost],
+        request: &'a dyn RequestView,
+        client_ip: Option<IpAddr>,
+    ) -> Self {
+        Self {
+            admitted,
+            costs,
+            request,
+            client_ip,
+        }
+    }
+
+    /// The context of the tenant that is charged; `None` on a route without a tenant.
+    #[must_use]
+    pub const fn context(&self) -> Option<&'a TenantContext> {
+        match self.admitted {
+            Admitted::Tenant(context) => Some(context),
+            Admitted::NoTenant(_) => None,
+        }
+    }
+
+    /// Who calls; `None` without a credential on a route without a tenant.
+    #[must_use]
+    pub fn principal(&self) -> Option<&'a Principal> {
+        match self.admitted {
+            Admitted::Tenant(context) => Some(context.principal()),
+            Admitted::NoTenant(principal) => principal.as_deref(),
+        }
+    }
+}
+
+impl fmt::Debug for ChargeRequest<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ChargeRequest")
+            .field("admitted", &self.admitted)
+            .field("costs", &self.costs)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The answer of a [`Charger`], at once or after I/O.
+#[must_use]
+#[allow(
+    clippy::exhaustive_enums,
+    reason = "an answer is there or is not; adapters match on both"
+)]
+pub enum Charging {
+    /// Charged, or refused.
+    Ready(Result<Charge, Refusal>),
+    /// A store has to be asked first.
+    Pending(BoxFuture<'static, Result<Charge, Refusal>>),
+}
+
+impl From<Charge> for Charging {
+    fn from(charge: Charge) -> Self {
+        Self::Ready(Ok(charge))
+    }
+}
+
+impl From<Refusal> for Charging {
+    fn from(refusal: Refusal) -> Self {
+        Self::Ready(Err(refusal))
+    }
+}
+
+impl fmt::Debug for Charging {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ready(charged) => f.debug_tuple("Ready").field(charged).finish(),
+            Self::Pending(_) => f.debug_tuple("Pending").finish_non_exhaustive(),
+        }
+    }
+}
+
+/// What a request was charged: what its response says of it, and how it is settled.
+#[derive(Debug, Default)]
+#[must_use]
+pub struct Charge {
+    fields: Vec<(&'static str, String)>,
+    settlement: Settlement,
+}
+
+impl Charge {
+    /// A charge that needs no settling, and that the response says nothing of.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a header field to the response, by its lower-case name: also where the handler has failed. What
+    /// can't be a name is left out and logged, and so is a value that no field can have.
+    pub fn field(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        add_field(&mut self.fields, name, value);
+        self
+    }
+
+    /// What is done once the request has come to its end, however it did: gives back what was held, or
+    /// takes the rest.
+    ///
+    /// Called once, on the thread where the request ends: it must not block and must not panic. Where a
+    /// store has to be told, it spawns a task or hands over to one.
+    pub fn settled_by(mut self, settle: impl FnOnce(Ending) + Send + 'static) -> Self {
+        self.settlement = Settlement::new(settle);
+        self
+    }
+
+    /// The header fields and the settlement, for an adapter.
+    pub fn into_parts(self) -> (Vec<(&'static str, String)>, Settlement) {
+        (self.fields, self.settlement)
+    }
+}
