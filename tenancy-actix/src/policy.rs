@@ -31,6 +31,9 @@ use crate::TenancyService;
 /// has panicked: see [`Charge::settled_by`](tenancy_core::Charge::settled_by). An upgraded connection, such
 /// as a websocket, counts as answered once its messages have ended.
 ///
+/// actix-web goes on with a handler whose client has gone, so that its charge is settled when it answers. Give
+/// long handlers a time limit.
+///
 /// Stands inside another middleware of the tenancy or alone.
 ///
 /// # Example

@@ -49,7 +49,9 @@ struct Open {
 
 impl Open {
     fn end(self, whole: bool) {
-        let (status, bytes) = (self.status, self.bytes);
+        // Some servers read the body of an answer to HEAD, and none sends it.
+        let bytes = if self.to_head { 0 } else { self.bytes };
+        let status = self.status;
         self.settlement.settle(if whole {
             Ending::Answered { status, bytes }
         } else {
