@@ -76,7 +76,8 @@ pub trait ProjectDirectory: Send + Sync {
 /// Finds the roles a tenant defined for itself.
 #[async_trait]
 pub trait RoleDirectory: Send + Sync {
-    /// All of the tenant's own roles.
+    /// All of the tenant's own roles. A definition that can't be read is a role all the same:
+    /// [`RoleDefinition::unreadable`].
     ///
     /// # Errors
     /// A [`DirectoryError`] if the store did not answer; never for what is not there.
@@ -235,7 +236,8 @@ pub trait DirectoryStore: Send + Sync {
     /// A [`StoreError`] whose kind says why nothing was changed.
     async fn put_membership(&self, membership: &Membership) -> Result<(), StoreError>;
 
-    /// Removes a membership; removing none is no error.
+    /// Removes a membership, and with it the user's roles in the tenant's projects: whoever comes back
+    /// starts afresh. Removing none is no error.
     ///
     /// # Errors
     /// A [`StoreError`] whose kind says why nothing was changed.
@@ -256,7 +258,9 @@ pub trait DirectoryStore: Send + Sync {
         membership: &ProjectMembership,
     ) -> Result<(), StoreError>;
 
-    /// Adds or replaces a role of the tenant's own.
+    /// Adds or replaces a role of the tenant's own, of which there are
+    /// [`RoleTable::MAX_ROLES`](crate::RoleTable::MAX_ROLES) at most: one more is
+    /// [`StoreErrorKind::Invalid`].
     ///
     /// # Errors
     /// A [`StoreError`] whose kind says why nothing was changed.

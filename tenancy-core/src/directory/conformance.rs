@@ -38,7 +38,7 @@ pub use keys::{
 use super::{Directory, DirectoryStore, FeedCursor, StoreErrorKind};
 use crate::{
     DomainName, Membership, MembershipStatus, Project, ProjectMembership, RoleDefinition, RoleName,
-    Settings, Slug, Tenant, TenantId, TenantKey, TenantStatus, UserId,
+    RoleTable, Settings, Slug, Tenant, TenantId, TenantKey, TenantStatus, UserId,
 };
 
 /// Runs the whole suite. The directory may hold other tenants; the suite makes its own.
@@ -49,6 +49,8 @@ pub async fn directory<D: Directory + DirectoryStore>(directory: &D) {
     memberships_belong_to_one_tenant(directory).await;
     projects_belong_to_one_tenant(directory).await;
     roles_belong_to_one_tenant(directory).await;
+    roles_are_bounded(directory).await;
+    project_roles_end_with_the_membership(directory).await;
     unknown_tenants_can_not_be_written(directory).await;
     every_change_is_told_once_it_is_visible(directory).await;
     epochs_are_raised_and_never_lowered(directory).await;
@@ -301,6 +303,52 @@ pub async fn roles_belong_to_one_tenant<D: Directory + DirectoryStore>(directory
     let replaced = RoleDefinition::new(role("auditor")).allow("notes:*");
     directory.put_role(one.id, &replaced).await.unwrap();
     assert_eq!(directory.find_roles(one.id).await.unwrap(), vec![replaced]);
+}
+
+/// A tenant has so many roles of its own and no more; each of them can still be replaced.
+pub async fn roles_are_bounded<D: Directory + DirectoryStore>(directory: &D) {
+    let tenant = new_tenant(directory).await;
+    let named = |number: usize| RoleDefinition::new(role(&format!("role-{number}")));
+    for number in 0..RoleTable::MAX_ROLES {
+        directory.put_role(tenant.id, &named(number)).await.unwrap();
+    }
+    let more = named(RoleTable::MAX_ROLES);
+    let refused = directory.put_role(tenant.id, &more).await.unwrap_err();
+    assert_eq!(refused.kind(), StoreErrorKind::Invalid);
+    let replaced = named(5).allow("notes:read");
+    directory.put_role(tenant.id, &replaced).await.unwrap();
+    let stored = directory.find_roles(tenant.id).await.unwrap();
+    assert_eq!(stored.len(), RoleTable::MAX_ROLES);
+    assert!(stored.contains(&replaced) && !stored.contains(&more));
+}
+
+/// Whoever leaves a tenant and comes back has no role in its projects.
+pub async fn project_roles_end_with_the_membership<D: Directory + DirectoryStore>(directory: &D) {
+    let (one, other) = (new_tenant(directory).await, new_tenant(directory).await);
+    let (user, stays) = (UserId::new(), UserId::new());
+    let mut projects = Vec::new();
+    for tenant in [&one, &other] {
+        let project = Project::new(tenant.id, slug("p"), "A project");
+        directory.put_project(&project).await.unwrap();
+        for who in [user, stays] {
+            let membership = Membership::new(tenant.id, who, role("viewer"));
+            directory.put_membership(&membership).await.unwrap();
+            let admin = ProjectMembership::new(tenant.id, project.id, who, role("admin"));
+            directory.put_project_membership(&admin).await.unwrap();
+        }
+        projects.push(project);
+    }
+    directory.remove_membership(one.id, user).await.unwrap();
+    let again = Membership::new(one.id, user, role("viewer"));
+    directory.put_membership(&again).await.unwrap();
+    for (project, who, role) in [
+        (&projects[0], user, None),
+        (&projects[0], stays, Some(role("admin"))),
+        (&projects[1], user, Some(role("admin"))),
+    ] {
+        let found = directory.find_project_role(project.tenant, project.id, who);
+        assert_eq!(found.await.unwrap(), role);
+    }
 }
 
 /// Nothing can be attached to a tenant that does not exist.

@@ -49,6 +49,16 @@ pub struct StoreError {
 }
 
 impl StoreError {
+    /// What [`put_role`](crate::DirectoryStore::put_role) fails with where a tenant has as many roles of its
+    /// own as it may have.
+    #[must_use]
+    pub fn too_many_roles() -> Self {
+        let most = crate::RoleTable::MAX_ROLES;
+        let message =
+            format!("the tenant has {most} roles of its own, as many as it may have; remove one");
+        Self::new(StoreErrorKind::Invalid, message)
+    }
+
     /// An error with a message that names what is wrong.
     #[must_use]
     pub fn new(kind: StoreErrorKind, message: impl Into<String>) -> Self {

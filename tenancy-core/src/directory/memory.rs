@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     DomainName, Epoch, KeyId, Membership, Project, ProjectId, ProjectMembership, RoleDefinition,
-    RoleName, Settings, Tenant, TenantId, TenantKey, TenantStatus, TokensOf, UserId,
+    RoleName, RoleTable, Settings, Tenant, TenantId, TenantKey, TenantStatus, TokensOf, UserId,
     key::{ApiKey, Environment, KeyHandle},
 };
 use epochs::Epochs;
@@ -265,6 +265,8 @@ impl DirectoryStore for MemoryDirectory {
         let mut state = self.write();
         state.touch(tenant)?;
         state.memberships.remove(&(tenant, user));
+        let of_user = |(at, _, who): &(TenantId, ProjectId, UserId)| *at == tenant && *who == user;
+        state.project_roles.retain(|key, _| !of_user(key));
         Ok(())
     }
 
@@ -314,6 +316,13 @@ impl DirectoryStore for MemoryDirectory {
 
     async fn put_role(&self, tenant: TenantId, role: &RoleDefinition) -> Result<(), StoreError> {
         let mut state = self.write();
+        let own = state.roles.get(&tenant);
+        let others = own.map_or(0, |own| {
+            own.keys().filter(|name| **name != role.name).count()
+        });
+        if others >= RoleTable::MAX_ROLES {
+            return Err(StoreError::too_many_roles());
+        }
         state.touch(tenant)?;
         state
             .roles

@@ -301,9 +301,15 @@ impl Tenancy {
         let engine = self.clone();
         let load = || async move {
             let inner = engine.inner();
-            let own = inner.directory.find_roles(tenant).await?;
+            let mut own = inner.directory.find_roles(tenant).await?;
             if own.is_empty() {
                 return Ok(Some(Arc::clone(&inner.base_roles)));
+            }
+            if own.len() > RoleTable::MAX_ROLES {
+                // The rest are roles that the tenant does not have, which allow nothing.
+                tracing::warn!(tenant.id = %tenant, count = own.len(), "a tenant has too many roles");
+                own.sort_by(|one, other| one.name.cmp(&other.name));
+                own.truncate(RoleTable::MAX_ROLES);
             }
             let table =
                 RoleTable::compile(&inner.permissions, &own).map_err(DirectoryError::new)?;

@@ -105,7 +105,9 @@ pub(super) fn flatten(
         let unknown =
             |include: &&RoleName| !base.contains_key(include) && !defined.contains(include);
         let size = definition.includes.len() + definition.allow.len() + definition.deny.len();
-        if size > MAX_ENTRIES {
+        if definition.is_unreadable() {
+            done.seal(name, Kind::Unreadable);
+        } else if size > MAX_ENTRIES {
             done.seal(name, Kind::TooLarge);
         } else if let Some(include) = definition.includes.iter().find(unknown) {
             done.seal(

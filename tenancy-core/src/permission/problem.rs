@@ -39,6 +39,7 @@ impl RoleProblem {
     pub const fn seals(&self) -> bool {
         match self.kind {
             RoleProblemKind::Duplicate
+            | RoleProblemKind::Unreadable
             | RoleProblemKind::TooLarge
             | RoleProblemKind::UnknownInclude { .. }
             | RoleProblemKind::SealedInclude { .. }
@@ -65,6 +66,9 @@ pub enum RoleProblemKind {
     /// Two definitions have the name. The role denies everything.
     #[error("is defined more than once; keep one of the definitions")]
     Duplicate,
+    /// What is stored can't be read. The role denies everything.
+    #[error("can't be read as it is stored, or is of a newer version; store it again or upgrade")]
+    Unreadable,
     /// The definition lists too much. The role denies everything.
     #[error(
         "lists more than {MAX_ENTRIES} includes and grants; use wildcards or split it into roles"

@@ -106,6 +106,9 @@ pub struct RoleDefinition {
     /// What the role may not do, whatever allows it, in the same form.
     #[serde(default)]
     pub deny: Vec<String>,
+    /// Whether it stands for a stored definition that could not be read.
+    #[serde(skip)]
+    unreadable: bool,
 }
 
 impl RoleDefinition {
@@ -117,7 +120,21 @@ impl RoleDefinition {
             includes: Vec::new(),
             allow: Vec::new(),
             deny: Vec::new(),
+            unreadable: false,
         }
+    }
+
+    /// A role whose stored definition can't be read, because it is broken or of a newer version: what a
+    /// directory returns in its place. It denies everything, and so does whatever includes it.
+    #[must_use]
+    pub const fn unreadable(name: RoleName) -> Self {
+        let mut role = Self::new(name);
+        role.unreadable = true;
+        role
+    }
+
+    pub(super) const fn is_unreadable(&self) -> bool {
+        self.unreadable
     }
 
     /// Takes over the grants and denials of another role.

@@ -169,20 +169,36 @@ impl ProjectDirectory for PgDirectory {
 impl RoleDirectory for PgDirectory {
     async fn find_roles(&self, tenant: TenantId) -> Result<Vec<RoleDefinition>, DirectoryError> {
         let mut reading = self.read_as(tenant).await?;
-        let read =
-            sqlx::query("SELECT definition FROM tenancy.roles WHERE tenant_id = $1 ORDER BY name")
-                .bind(tenant.as_uuid())
-                .fetch_all(&mut *reading)
-                .await;
-        let definition = |row: &sqlx::postgres::PgRow| {
-            let json: serde_json::Value = rows::column(row, "definition")?;
-            serde_json::from_value(json).map_err(DirectoryError::new)
-        };
+        let read = sqlx::query(
+            "SELECT name, definition FROM tenancy.roles WHERE tenant_id = $1 ORDER BY name",
+        )
+        .bind(tenant.as_uuid())
+        .fetch_all(&mut *reading)
+        .await;
         read.map_err(DirectoryError::new)?
             .iter()
-            .map(definition)
+            .filter_map(|row| definition(tenant, row).transpose())
             .collect()
     }
+}
+
+/// A stored role. One that can't be read seals itself and no other.
+fn definition(
+    tenant: TenantId,
+    row: &sqlx::postgres::PgRow,
+) -> Result<Option<RoleDefinition>, DirectoryError> {
+    let text: String = rows::column(row, "name")?;
+    let Ok(name) = text.parse::<RoleName>() else {
+        // No membership can have it either.
+        tracing::warn!(tenant.id = %tenant, role = text, "a role has a name that no role can have");
+        return Ok(None);
+    };
+    let json: serde_json::Value = rows::column(row, "definition")?;
+    let read = serde_json::from_value::<RoleDefinition>(json);
+    Ok(Some(match read {
+        Ok(role) if role.name == name => role,
+        _ => RoleDefinition::unreadable(name),
+    }))
 }
 
 #[async_trait]

@@ -9,7 +9,8 @@ use sqlx::{
 };
 use tenancy_core::{
     DirectoryStore, DomainName, Epoch, Membership, Project, ProjectMembership, RoleDefinition,
-    Settings, StoreError, StoreErrorKind, Tenant, TenantId, TenantStatus, TokensOf, UserId,
+    RoleTable, Settings, StoreError, StoreErrorKind, Tenant, TenantId, TenantStatus, TokensOf,
+    UserId,
 };
 
 use super::{PgDirectory, read::scope, rows};
@@ -249,12 +250,17 @@ impl DirectoryStore for PgDirectory {
 
     async fn remove_membership(&self, tenant: TenantId, user: UserId) -> Result<(), StoreError> {
         let mut tx = self.write_as(tenant).await?;
-        sqlx::query("DELETE FROM tenancy.memberships WHERE tenant_id = $1 AND user_id = $2")
-            .bind(tenant.as_uuid())
-            .bind(user.as_uuid())
-            .execute(&mut *tx)
-            .await
-            .map_err(refused)?;
+        for delete in [
+            "DELETE FROM tenancy.project_memberships WHERE tenant_id = $1 AND user_id = $2",
+            "DELETE FROM tenancy.memberships WHERE tenant_id = $1 AND user_id = $2",
+        ] {
+            sqlx::query(delete)
+                .bind(tenant.as_uuid())
+                .bind(user.as_uuid())
+                .execute(&mut *tx)
+                .await
+                .map_err(refused)?;
+        }
         commit(tx).await
     }
 
@@ -318,16 +324,21 @@ impl DirectoryStore for PgDirectory {
         let definition = serde_json::to_value(role)
             .map_err(|error| StoreError::new(StoreErrorKind::Invalid, error.to_string()))?;
         let mut tx = self.write_as(tenant).await?;
-        sqlx::query(
-            "INSERT INTO tenancy.roles (tenant_id, name, definition) VALUES ($1, $2, $3)
+        let stored = sqlx::query(
+            "INSERT INTO tenancy.roles (tenant_id, name, definition) SELECT $1, $2, $3
+             WHERE (SELECT count(*) FROM tenancy.roles WHERE tenant_id = $1 AND name <> $2) < $4
              ON CONFLICT (tenant_id, name) DO UPDATE SET definition = EXCLUDED.definition",
         )
         .bind(tenant.as_uuid())
         .bind(role.name.as_str())
         .bind(definition)
+        .bind(i64::try_from(RoleTable::MAX_ROLES).unwrap_or(i64::MAX))
         .execute(&mut *tx)
         .await
         .map_err(refused)?;
+        if stored.rows_affected() == 0 {
+            return Err(StoreError::too_many_roles());
+        }
         commit(tx).await
     }
 

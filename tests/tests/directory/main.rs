@@ -8,6 +8,7 @@ mod feed;
 mod notify;
 mod registry;
 mod revocations;
+mod roles;
 mod staleness;
 mod successors;
 mod unseen;

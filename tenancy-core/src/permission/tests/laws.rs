@@ -51,12 +51,9 @@ fn definitions() -> impl Strategy<Value = Vec<RoleDefinition>> {
 fn define(
     (name, includes, allow, deny): (usize, Vec<RoleName>, Vec<String>, Vec<String>),
 ) -> RoleDefinition {
-    RoleDefinition {
-        name: role_name(name),
-        includes,
-        allow,
-        deny,
-    }
+    let mut role = RoleDefinition::new(role_name(name));
+    (role.includes, role.allow, role.deny) = (includes, allow, deny);
+    role
 }
 
 fn compile(definitions: &[RoleDefinition]) -> RoleTable {
