@@ -14,6 +14,7 @@ mod noted;
 mod present;
 mod refused;
 mod remembered;
+mod strangers;
 mod watch;
 
 use std::{fmt, net::IpAddr, sync::Arc, time::Duration};
@@ -42,6 +43,7 @@ use keys::Keys;
 use present::Latest;
 use refused::RefusalCounts;
 use remembered::Remembered;
+use strangers::Strangers;
 
 /// Multi-tenancy of one service: directory, identification, authenticators, permissions, audit
 /// trail, caches.
@@ -93,6 +95,7 @@ pub(crate) struct Inner {
     roles: Lookup<TenantId, Arc<RoleTable>>,
     projects: Lookup<ProjectKey, Arc<ProjectAccess>>,
     remembered: Remembered,
+    strangers: Strangers,
     sampler: Sampler,
     refusals: RefusalCounts,
 }
@@ -213,6 +216,7 @@ impl Tenancy {
     /// Other processes learn of a change by polling, within [`Tenancy::max_staleness`].
     pub fn invalidate(&self, tenant: TenantId) {
         self.inner.stamps.drop_tenant(tenant);
+        self.inner.stamps.change_here();
         self.inner.feed.distrust();
     }
 

@@ -11,7 +11,7 @@
 /// assert_ne!(notes, landing_page);
 /// # let _ = sign_up;
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[must_use]
 pub struct RouteNeeds {
     pub(crate) tenant: TenantNeed,
@@ -19,7 +19,7 @@ pub struct RouteNeeds {
 }
 
 /// Whether a route has a tenant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TenantNeed {
     /// Always: a request that names none is refused.
