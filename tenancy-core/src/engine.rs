@@ -98,6 +98,7 @@ pub(crate) struct Inner {
     strangers: Strangers,
     sampler: Sampler,
     refusals: RefusalCounts,
+    origin_look_ups: cors::Budget,
 }
 
 impl Tenancy {

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    Inner, Tenancy, epochs::Epochs, feed::Feed, keys::Keys, present::Latest,
+    Inner, Tenancy, cors::Budget, epochs::Epochs, feed::Feed, keys::Keys, present::Latest,
     refused::RefusalCounts, remembered::Remembered, strangers::Strangers,
 };
 use crate::{
@@ -255,6 +255,7 @@ impl TenancyBuilder {
             ),
             sampler: Sampler::new(),
             refusals: RefusalCounts::default(),
+            origin_look_ups: Budget::new(),
         };
         Ok(Tenancy {
             inner: Arc::new(inner),
