@@ -15,6 +15,7 @@ mod noted;
 mod present;
 mod refused;
 mod remembered;
+mod strangers;
 mod watch;
 
 use std::{fmt, net::IpAddr, sync::Arc, time::Duration};
@@ -43,6 +44,7 @@ use keys::Keys;
 use present::Latest;
 use refused::RefusalCounts;
 use remembered::Remembered;
+use strangers::Strangers;
 
 /// Multi-tenancy of one service: directory, identification, authenticators, permissions, audit
 /// trail, caches.
@@ -95,8 +97,10 @@ pub(crate) struct Inner {
     roles: Lookup<TenantId, Arc<RoleTable>>,
     projects: Lookup<ProjectKey, Arc<ProjectAccess>>,
     remembered: Remembered,
+    strangers: Strangers,
     sampler: Sampler,
     refusals: RefusalCounts,
+    origin_look_ups: cors::Budget,
 }
 
 impl Tenancy {
@@ -215,6 +219,7 @@ impl Tenancy {
     /// Other processes learn of a change by polling, within [`Tenancy::max_staleness`].
     pub fn invalidate(&self, tenant: TenantId) {
         self.inner.stamps.drop_tenant(tenant);
+        self.inner.stamps.change_here();
         self.inner.feed.distrust();
     }
 

@@ -48,7 +48,7 @@ impl fmt::Display for Actor {
 }
 
 /// Which tenants a verified credential may name.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Reach {
     /// Exactly this tenant; every hint must agree with it.

@@ -15,7 +15,7 @@ pub use policy::RoutePolicy;
 /// assert_ne!(notes, landing_page);
 /// # let _ = sign_up;
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[must_use]
 pub struct RouteNeeds {
     pub(crate) tenant: TenantNeed,
@@ -23,7 +23,7 @@ pub struct RouteNeeds {
 }
 
 /// Whether a route has a tenant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TenantNeed {
     /// Always: a request that names none is refused.

@@ -14,6 +14,9 @@ use crate::{Timestamp, source::Source};
 /// One recorded refusal per source and reason in this time.
 const WINDOW: Duration = Duration::from_secs(10);
 
+/// How far apart two threads' readings of the clock may be.
+const JITTER: Duration = Duration::from_millis(100);
+
 /// How many sources are told apart. Beyond it the oldest are forgotten, and recorded anew.
 const SOURCES: usize = 4096;
 
@@ -51,7 +54,8 @@ impl Sampler {
         let fresh = self
             .seen
             .get(&key)
-            .is_none_or(|last| now.since(last) >= WINDOW);
+            // A clock that was set back says nothing about when that was.
+            .is_none_or(|last| last > now + JITTER || now.since(last) >= WINDOW);
         if fresh && self.within_burst(now) {
             self.seen.insert(key, now);
             return Some(self.suppressed.swap(0, Ordering::Relaxed));
@@ -89,6 +93,22 @@ mod tests {
         }
         assert_eq!(sampler.admit(ip, "token-expired", now), Some(9));
         assert_eq!(sampler.admit(ip, "no-credential", now + WINDOW), Some(0));
+    }
+
+    /// M7. A clock that was set back, by little or by much, leaves no refusal out for longer than before.
+    #[test]
+    fn after_the_clock_was_set_back_a_source_is_recorded_again() {
+        let ip = Some(IpAddr::from([192, 0, 2, 1]));
+        for back in [1, 3_600, 10 * 86_400] {
+            let sampler = Sampler::new();
+            let now = Timestamp::from_unix_seconds(2_000_000_000);
+            assert_eq!(sampler.admit(ip, "x", now), Some(0));
+            assert_eq!(sampler.admit(ip, "x", now), None);
+            let now = now - Duration::from_secs(back);
+            assert_eq!(sampler.admit(ip, "x", now), Some(1), "{back} s");
+            assert_eq!(sampler.admit(ip, "x", now), None, "{back} s");
+            assert_eq!(sampler.admit(ip, "x", now + WINDOW), Some(1), "{back} s");
+        }
     }
 
     #[test]

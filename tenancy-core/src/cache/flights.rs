@@ -44,6 +44,13 @@ impl<K: Eq + Hash + Clone, T: Clone> Flights<K, T> {
         done
     }
 
+    /// Whether anybody waits for work for `key`.
+    pub(crate) fn is_under_way(&self, key: &K) -> bool {
+        let under_way = self.lock();
+        let work = under_way.get(key).and_then(WeakShared::upgrade);
+        work.is_some_and(|work| work.peek().is_none())
+    }
+
     fn joined<F>(&self, key: &K, begin: F) -> Shared<Work<T>>
     where
         F: FnOnce() -> Work<T>,

@@ -85,6 +85,12 @@ impl<K: Eq + Hash + Clone, V: Clone + Send + Sync + 'static> Lookup<K, V> {
         Probe::Unknown
     }
 
+    /// Whether there was once a value, of whatever age, or somebody is asking under this stamp: a look-up
+    /// is then none that a caller has made up.
+    pub(crate) fn has_heard_of(&self, key: &K, before: Stamp) -> bool {
+        self.found.get(key).is_some() || self.flights.is_under_way(&(key.clone(), before))
+    }
+
     /// Loads a key, or waits for the load under way, and keeps the answer if it is still current.
     ///
     /// `before` is the stamp read before the load begins; `keep` tells under which stamp to keep a

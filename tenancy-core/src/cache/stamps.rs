@@ -25,6 +25,8 @@ pub(crate) struct Stamps {
     ended: AtomicU64,
     /// Added to when everything is dropped.
     all: AtomicU64,
+    /// Added to when this process changes anything.
+    changed_here: AtomicU64,
 }
 
 impl Stamps {
@@ -34,6 +36,7 @@ impl Stamps {
             begun: AtomicU64::new(0),
             ended: AtomicU64::new(0),
             all: AtomicU64::new(0),
+            changed_here: AtomicU64::new(0),
         }
     }
 
@@ -55,6 +58,17 @@ impl Stamps {
     /// The stamp of what may belong to any tenant, or to none.
     pub(crate) fn of_any(&self) -> Stamp {
         self.total(&self.ended)
+    }
+
+    /// The stamp of what no change elsewhere may move, because a stranger could tell it from the time
+    /// that an answer takes.
+    pub(crate) fn of_strangers(&self) -> Stamp {
+        self.total(&self.changed_here)
+    }
+
+    /// Notes that this process has changed something, so that strangers are looked at anew.
+    pub(crate) fn change_here(&self) {
+        self.changed_here.fetch_add(1, Ordering::SeqCst);
     }
 
     /// Whether no drop was under way at `before`, a stamp of any tenant, and none has begun since.

@@ -3,8 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    Inner, Tenancy, epochs::Epochs, feed::Feed, keys::Keys, present::Latest,
-    refused::RefusalCounts, remembered::Remembered,
+    Inner, Tenancy, cors::Budget, epochs::Epochs, feed::Feed, keys::Keys, present::Latest,
+    refused::RefusalCounts, remembered::Remembered, strangers::Strangers,
 };
 use crate::{
     AuditSink, Authenticator, Charger, Clock, ConfigError, CorsPolicy, Directory, DirectoryStore,
@@ -133,7 +133,10 @@ impl TenancyBuilder {
         self
     }
 
-    /// How long "there is no such tenant" is believed. Default: 5 s.
+    /// How long "there is no such tenant" is believed, and "it is not this caller's", which nobody may
+    /// tell apart. Default: 5 s; never longer than [`max_staleness`](Self::max_staleness).
+    ///
+    /// A change made in this process ends it at once. One made elsewhere does not end it sooner.
     pub fn negative_ttl(mut self, ttl: Duration) -> Self {
         self.negative_ttl = ttl;
         self
@@ -256,8 +259,13 @@ impl TenancyBuilder {
             roles: Lookup::new(self.cache_capacity, self.negative_ttl, max_age),
             projects: Lookup::new(self.cache_capacity, self.negative_ttl, max_age),
             remembered: Remembered::new(self.cache_capacity),
+            strangers: Strangers::new(
+                self.cache_capacity,
+                self.negative_ttl.min(self.max_staleness),
+            ),
             sampler: Sampler::new(),
             refusals: RefusalCounts::default(),
+            origin_look_ups: Budget::new(),
         };
         Ok(Tenancy {
             inner: Arc::new(inner),

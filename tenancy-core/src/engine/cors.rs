@@ -1,6 +1,10 @@
 //! The answer to a cross-origin request, for the layer that stands outside of admission.
 
-use std::fmt;
+use std::{fmt, net::IpAddr};
+
+mod budget;
+
+pub(super) use budget::Budget;
 
 use super::{
     Tenancy,
@@ -11,7 +15,7 @@ use super::{
     refused::Refused,
 };
 use crate::{
-    CorsPolicy, Refusal, RefusalKind, RequestView,
+    CorsPolicy, Refusal, RefusalKind, RequestView, TenantKey,
     cors::{Claim, OriginFault, is_preflight},
     identification::KeyRef,
 };
@@ -57,6 +61,7 @@ pub struct PendingCors {
     miss: Miss,
     /// Who sent the preflight; `None` if it is none.
     preflight: Option<Caller>,
+    ip: Option<IpAddr>,
 }
 
 impl Tenancy {
@@ -143,8 +148,17 @@ impl Tenancy {
                 facts: Box::new(facts.into_owned()),
                 miss,
                 preflight,
+                ip: rules.proxies().client_ip(request),
             }),
         }
+    }
+
+    /// Whether the directory may be asked about this page now. Whoever sends an origin has shown no
+    /// credential, and can make up as many domains as it likes.
+    fn may_ask_about(&self, page: &TenantKey, ip: Option<IpAddr>) -> bool {
+        let inner = self.inner();
+        let is_known = (inner.tenants).has_heard_of(page, inner.stamps.of_any());
+        is_known || inner.origin_look_ups.take(ip, inner.clock.now())
     }
 
     /// The custom domain that must be a tenant's for the page to be allowed; `None` if it is
@@ -194,10 +208,22 @@ impl PendingCors {
     /// Looks the domain up and decides.
     ///
     /// If the directory does not answer, the decision is a refusal of the kind
-    /// [`Unavailable`](RefusalKind::Unavailable). Safe to drop at any point: nothing is left half
+    /// [`Unavailable`](RefusalKind::Unavailable). So it is where callers have asked about too many domains
+    /// that are nobody's: 64 from one source in 10 s, or 512 from all. A domain that has been a tenant's
+    /// is looked up all the same. Safe to drop at any point: nothing is left half
     /// done.
     pub async fn resolve(self) -> CorsDecision {
         let engine = &self.engine;
+        if let Ok(Claim::Tenant(page)) = &self.facts.origin
+            && !engine.may_ask_about(&page.to_key(), self.ip)
+        {
+            let refusal = Refusal::new(RefusalKind::Unavailable, "origin-look-ups-spent");
+            let refusal = refusal.with_retry_after(budget::WINDOW);
+            return CorsDecision::Refused(match self.preflight {
+                Some(_) => engine.count_failure(refusal),
+                None => refusal,
+            });
+        }
         CorsDecision::Refused(match settle(engine, &self.facts, Some(self.miss)).await {
             Ok(_) => return CorsDecision::Allowed,
             Err(Unsettled::Refused(refused)) => {

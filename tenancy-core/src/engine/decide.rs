@@ -12,6 +12,7 @@ mod key;
 mod look;
 mod page;
 mod stop;
+mod stranger;
 
 use std::{cell::Cell, sync::Arc};
 
@@ -26,7 +27,7 @@ use super::{
 };
 use crate::{
     Actor, Credential, PermissionSet, Principal, RefusalKind, RoleMask, RoleName, Tenant,
-    TenantContext, TenantId, TenantNeed, TenantStatus, Timestamp, Verdict, cache::Probe,
+    TenantContext, TenantId, TenantNeed, TenantStatus, Timestamp, UserId, Verdict, cache::Probe,
     context::Parts,
 };
 
@@ -44,6 +45,7 @@ impl Tenancy {
             fills,
             now,
             read_at: Cell::new(fills.began().unwrap_or(now)),
+            belongs: Cell::new(false),
         };
         decision.readable_page()?;
         let before = self.inner().stamps.of_any();
@@ -78,6 +80,15 @@ impl Tenancy {
     }
 }
 
+/// The user whose membership counts, if one does.
+fn subject(principal: &Principal) -> Option<UserId> {
+    match (&principal.actor, principal.on_behalf_of) {
+        (Actor::User(user), _) => Some(*user),
+        (Actor::Key(_), creator) => creator,
+        (Actor::Service(_) | Actor::Anonymous | Actor::System, _) => None,
+    }
+}
+
 struct Decision<'a> {
     engine: &'a Inner,
     facts: &'a Facts<'a>,
@@ -85,6 +96,8 @@ struct Decision<'a> {
     now: Timestamp,
     /// When the oldest answer began to be read, of those that were used.
     read_at: Cell<Timestamp>,
+    /// Whether the tenant is known to be the caller's. Until then, nothing may tell that there is one.
+    belongs: Cell<bool>,
 }
 
 impl Decision<'_> {
@@ -197,6 +210,13 @@ impl Decision<'_> {
             }
             return Ok(None);
         }
+        self.not_turned_away(principal)?;
+        self.parts_in_tenant(principal)
+            .map_err(|stop| self.as_to_a_stranger(principal, stop))
+    }
+
+    /// The same where a tenant may be named.
+    fn parts_in_tenant(&self, principal: Option<&Arc<Principal>>) -> Step<Option<Parts>> {
         let hinted = self.hinted_tenant()?;
         let Some(tenant) = self.agreed_tenant(principal, hinted)? else {
             return match self.facts.needs.tenant {
@@ -217,18 +237,15 @@ impl Decision<'_> {
         };
         // Membership comes before status: a stranger does not learn that a tenant is suspended.
         // A key is worth what its creator's membership is worth now.
-        let subject = match (&principal.actor, principal.on_behalf_of) {
-            (Actor::User(user), _) => Some(*user),
-            (Actor::Key(_), Some(creator)) => Some(creator),
-            (Actor::Key(_), None) => {
-                return refuse(RefusalKind::TenantNotFound, "key-without-creator");
-            }
-            (Actor::Service(_) | Actor::Anonymous | Actor::System, _) => None,
-        };
+        let subject = subject(&principal);
+        if matches!(principal.actor, Actor::Key(_)) && subject.is_none() {
+            return refuse(RefusalKind::TenantNotFound, "key-without-creator");
+        }
         let role = match subject {
             Some(user) => Some(self.membership(tenant.id, user)?.role.clone()),
             None => None,
         };
+        self.belongs.set(principal.actor != Actor::Anonymous);
         self.not_taken_back_in(&principal, tenant.id)?;
         match tenant.status {
             status if status.is_served() => {}

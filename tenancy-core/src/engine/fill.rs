@@ -11,6 +11,7 @@ use crate::{
     Actor, Credential, DirectoryError, Epoch, LookupError, Membership, Principal, Project,
     ProjectId, Reach, RoleName, RoleTable, Tenant, TenantId, TenantKey, Timestamp, TokensOf,
     UserId, Verdict,
+    cache::Stamp,
     identification::KeyRef,
     key::{KeyName, KnownKey},
 };
@@ -48,6 +49,8 @@ pub(crate) struct ProjectAccess {
 pub(super) struct Fills {
     /// When the first of it began to be loaded.
     began: Option<Timestamp>,
+    /// When the first answer about names began to be loaded, and the stamp of strangers before.
+    answers_began: Option<(Timestamp, Stamp)>,
     feed_answered: Option<bool>,
     verdicts: Vec<(usize, Arc<Principal>)>,
     rejected: Option<(usize, crate::Rejection)>,
@@ -96,6 +99,16 @@ impl Fills {
     /// When the first thing began to be loaded, if anything was.
     pub(super) fn began(&self) -> Option<Timestamp> {
         self.began
+    }
+
+    /// The same of everything but news, with the stamp of what is kept about strangers.
+    pub(super) fn answers_began(&self) -> Option<(Timestamp, Stamp)> {
+        self.answers_began
+    }
+
+    /// Whether a tenant was looked up, whether or not it was found.
+    pub(super) fn holds_a_tenant(&self) -> bool {
+        !self.tenants.is_empty()
     }
 
     pub(super) fn verdict(&self, index: usize) -> Option<Verdict> {
@@ -182,6 +195,10 @@ impl Tenancy {
         now: Timestamp,
     ) -> Result<(), FillError> {
         fills.began.get_or_insert(now);
+        if !matches!(miss, Miss::Feed) {
+            let stamps = &self.inner().stamps;
+            (fills.answers_began).get_or_insert_with(|| (now, stamps.of_strangers()));
+        }
         match miss {
             Miss::Feed => {
                 let polled = self.poll_if_stale(now).await;
@@ -262,16 +279,17 @@ impl Tenancy {
         };
         let directory = Arc::clone(&inner.directory);
         let wanted = key.clone();
-        let load = || async move { Ok(directory.find_tenant(&wanted).await?.map(Arc::new)) };
-        let found = inner
-            .tenants
-            .load(key.clone(), before, keep, now, load)
-            .await?;
-        Ok(found.filter(|tenant| match &key {
-            TenantKey::Id(id) => tenant.id == *id,
-            TenantKey::Slug(slug) => tenant.slug == *slug,
-            TenantKey::Domain(_) | TenantKey::External { .. } => true,
-        }))
+        let load = || async move {
+            let found = directory.find_tenant(&wanted).await?;
+            // A store that answers with another tenant's record must not open anything.
+            let found = found.filter(|tenant| match &wanted {
+                TenantKey::Id(id) => tenant.id == *id,
+                TenantKey::Slug(slug) => tenant.slug == *slug,
+                TenantKey::Domain(_) | TenantKey::External { .. } => true,
+            });
+            Ok(found.map(Arc::new))
+        };
+        inner.tenants.load(key, before, keep, now, load).await
     }
 
     async fn load_membership(

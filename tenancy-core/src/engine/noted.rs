@@ -64,7 +64,10 @@ impl Drop for Note<'_> {
     fn drop(&mut self) {
         let inner = self.engine.inner();
         match self.stale {
-            Stale::Tenant(tenant) => inner.stamps.drop_tenant(tenant),
+            Stale::Tenant(tenant) => {
+                inner.stamps.drop_tenant(tenant);
+                inner.stamps.change_here();
+            }
             Stale::Everything => inner.stamps.drop_all(),
             Stale::Nothing => {}
         }

@@ -6,7 +6,7 @@ use super::{Tenancy, facts::Caller};
 use crate::{Actor, AuditEntry, Outcome, Refusal, RefusalKind, TenantId, cors::OriginFault};
 
 /// A refusal with what the audit trail wants to know of it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Refused {
     refusal: Refusal,
     pub(super) actor: Option<Actor>,
@@ -40,6 +40,10 @@ impl Refused {
             Some(sent) => refused.target(format!("origin={sent}")),
             None => refused,
         }
+    }
+
+    pub(super) fn kind(&self) -> RefusalKind {
+        self.refusal.kind()
     }
 
     /// What to answer, without recording anything.

@@ -288,3 +288,28 @@ fn rules_that_can_not_apply_are_an_error_at_build() {
         .unwrap_err();
     assert!(unauthenticated.to_string().contains("authenticator"));
 }
+
+/// M6. Also where the answer is asked for again, and so perhaps remembered.
+#[tokio::test]
+async fn a_directory_that_answers_with_another_tenants_record_opens_nothing() {
+    let w = World::new().await;
+    w.directory.mistake_all_for(&w.acme);
+    let id = w.globex.id.to_string();
+    for named in ["globex", &id] {
+        let request = w
+            .alice_at("www.notes.example")
+            .header("x-organization-id", named);
+        for _ in 0..5 {
+            assert_eq!(w.refused(&request).await, (404, "tenant-unknown"));
+        }
+        // Nor from what others have had loaded.
+        let bobs = FakeRequest::new("/notes")
+            .header("host", "www.notes.example")
+            .header("x-organization-id", named)
+            .bearer(&w.token(w.bob, serde_json::json!({})));
+        for _ in 0..3 {
+            assert_eq!(w.refused(&bobs).await, (404, "tenant-unknown"));
+        }
+        assert_eq!(w.refused(&request).await, (404, "tenant-unknown"));
+    }
+}

@@ -2,7 +2,10 @@
 
 use std::{
     fmt,
-    sync::{Arc, Mutex, PoisonError, RwLock},
+    sync::{
+        Arc, Mutex, PoisonError, RwLock,
+        atomic::{AtomicI64, Ordering},
+    },
     time::Duration,
 };
 
@@ -26,6 +29,9 @@ const UNKNOWN_IDS: usize = 128;
 
 /// How long an id is believed to be unknown to the issuer, in cool-downs since it was asked.
 const UNKNOWN_FOR: u32 = 2;
+
+/// How far apart two readings of the clock may be, and how much later one is noted.
+const TICK: Duration = Duration::from_millis(500);
 
 /// The keys that an issuer publishes as a JSON Web Key Set, kept up to date under traffic.
 ///
@@ -93,6 +99,8 @@ struct Inner {
     rule: KeyRule,
     timing: Timing,
     held: RwLock<Option<Held>>,
+    /// The latest moment that the clock has shown, in microseconds; at most a [`TICK`] too early.
+    shown: AtomicI64,
     pace: Mutex<Pace>,
     /// Ids that were not in the set fetched at that time.
     unknown: Cache<Box<str>, Timestamp>,
@@ -136,6 +144,7 @@ impl RemoteKeys {
             rule,
             timing,
             held: RwLock::default(),
+            shown: AtomicI64::new(i64::MIN),
             pace: Mutex::default(),
             unknown: Cache::new(UNKNOWN_IDS),
         }))
@@ -170,6 +179,7 @@ impl RemoteKeys {
 
     /// The keys that count at `now`; has them fetched in the background when that is due.
     pub(in crate::jwt) fn current(&self, now: Timestamp) -> Result<Held, Wanting> {
+        self.0.notice(now);
         let held = self.0.held().ok_or(Wanting::Fetch)?;
         let Timing {
             max_age, stale_for, ..
@@ -237,6 +247,27 @@ impl Inner {
             .read()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
+    }
+
+    /// Takes note of what the clock shows. If it was set back, what is held keeps the age that it had, lest
+    /// keys be used for longer than they may.
+    fn notice(&self, now: Timestamp) {
+        let shown = Timestamp::from_unix_micros(self.shown.load(Ordering::Acquire));
+        if now > shown + TICK {
+            self.shown.fetch_max(now.as_unix_micros(), Ordering::AcqRel);
+        }
+        if now + TICK >= shown {
+            return;
+        }
+        let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
+        // Whoever was first has done it.
+        let (order, micros) = (Ordering::AcqRel, now.as_unix_micros());
+        let first = (self.shown)
+            .compare_exchange(shown.as_unix_micros(), micros, order, Ordering::Relaxed)
+            .is_ok();
+        if let (true, Some(held)) = (first, &mut *held) {
+            held.fetched_at = now - shown.since(held.fetched_at);
+        }
     }
 
     /// Whether the next fetch is likely to succeed, so that a request may wait for it.

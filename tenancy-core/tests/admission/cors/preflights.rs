@@ -264,3 +264,42 @@ fn no_text_is_allowed_but_those_that_mean_an_allowed_origin() {
         prop_assert_eq!(central.is_ok(), matches!(decision, CorsDecision::Allowed));
     });
 }
+
+/// M9. Whoever asks has shown no credential.
+#[tokio::test]
+async fn a_thousand_origins_cause_a_bounded_number_of_look_ups() {
+    let w = usual().await;
+    let own = || preflight(API, "https://notes.acme.test");
+    assert!(matches!(
+        cors(&w, &own(), "OPTIONS").await,
+        CorsDecision::Allowed
+    ));
+    for method in ["OPTIONS", "GET"] {
+        let asked = w.directory.questions();
+        for number in 0..1_000 {
+            let page = preflight(API, &format!("https://{method}-{number}.example"));
+            let refusal = refused(cors(&w, &page, method).await);
+            let expected: &[&str] = &["origin-unknown", "origin-look-ups-spent"];
+            assert!(expected.contains(&refusal.reason()), "{refusal:?}");
+        }
+        assert!(w.directory.questions() - asked <= 64);
+    }
+    assert_eq!(
+        refused(cors(&w, &preflight(API, "https://more.example"), "OPTIONS").await).kind(),
+        RefusalKind::Unavailable
+    );
+    // A tenant's own page is served meanwhile, also where what is known of it is too old.
+    assert!(matches!(
+        cors(&w, &own(), "OPTIONS").await,
+        CorsDecision::Allowed
+    ));
+    w.tenancy.invalidate(w.acme.id);
+    assert!(matches!(
+        cors(&w, &own(), "OPTIONS").await,
+        CorsDecision::Allowed
+    ));
+    w.clock.advance(std::time::Duration::from_secs(10));
+    let fresh = preflight(API, "https://fresh.example");
+    let refusal = refused(cors(&w, &fresh, "OPTIONS").await);
+    assert_eq!(refusal.reason(), "origin-unknown");
+}

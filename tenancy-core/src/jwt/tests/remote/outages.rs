@@ -165,3 +165,21 @@ fn a_runtime_that_ends_takes_no_keys_along() {
     assert_eq!(runtime().block_on(service.says(&token)), "accepted");
     assert_eq!(issuer.asked(), 2);
 }
+
+/// M7. The issuer is away, and the clock is set back: its keys get no older by that, and no younger.
+#[tokio::test]
+async fn a_clock_that_is_set_back_keeps_no_key_in_use_past_its_bound() {
+    for back in [60 * MINUTE, 10 * 24 * 60 * MINUTE] {
+        let issuer = Issuer::publishing(&[jwk(ES, "k")]);
+        let mut service = Service::of(&issuer);
+        let token = lasting(ES, "k");
+        assert_eq!(service.says(&token).await, "accepted");
+        issuer.fails();
+        service.after(23 * 60 * MINUTE);
+        assert_eq!(service.says(&token).await, "accepted");
+        service.now = service.now - back;
+        assert_eq!(service.says(&token).await, "accepted");
+        service.after(60 * MINUTE + SECOND);
+        assert_eq!(service.says(&token).await, "unavailable", "{back:?}");
+    }
+}

@@ -1,0 +1,114 @@
+//! Strangers: what was answered to callers who named a tenant that is not theirs.
+//!
+//! A tenant of others and one that does not exist must cost the same look-ups, be believed for the
+//! same time and go out of date by the same changes. So neither rests on what caches hold of that
+//! tenant: the answer is kept here, by who asked for what.
+
+use std::{
+    fmt,
+    hash::{BuildHasher as _, Hash, RandomState},
+    time::Duration,
+};
+
+use quick_cache::sync::Cache;
+
+use super::refused::Refused;
+use crate::{
+    Principal, RouteNeeds, TenantId, TenantKey, Timestamp,
+    cache::{Probe, Stamp},
+    identification::Hint,
+};
+
+/// Who asked for what, as a keyed hash: what a credential says may be long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Question([u64; 2]);
+
+#[derive(Clone)]
+struct Answer {
+    refused: Refused,
+    stamp: Stamp,
+    read_at: Timestamp,
+}
+
+pub(super) struct Strangers {
+    answers: Cache<Question, Answer>,
+    keys: [RandomState; 2],
+    ttl: Duration,
+}
+
+impl Strangers {
+    pub(super) fn new(capacity: usize, ttl: Duration) -> Self {
+        Self {
+            answers: Cache::new((capacity / 8).clamp(16, 4096)),
+            keys: [RandomState::new(), RandomState::new()],
+            ttl,
+        }
+    }
+
+    /// The question that a request asks: everything on which the answer depends.
+    pub(super) fn question(
+        &self,
+        principal: Option<&Principal>,
+        hints: &[Hint<'_>],
+        needs: RouteNeeds,
+    ) -> Question {
+        let who = principal.map(|p| (&p.actor, p.on_behalf_of, &p.reach));
+        Question(self.hashes(&(who, needs, Keys(hints))))
+    }
+
+    /// What was answered to the same question a moment ago.
+    pub(super) fn get(&self, question: &Question, stamp: Stamp, now: Timestamp) -> Probe<Refused> {
+        match self.answers.get(question) {
+            Some(answer)
+                if answer.stamp == stamp
+                    && now >= answer.read_at
+                    && now.since(answer.read_at) < self.ttl =>
+            {
+                Probe::Found(answer.refused, answer.read_at)
+            }
+            _ => Probe::Unknown,
+        }
+    }
+
+    /// Keeps an answer, which was read from this moment on, under this stamp.
+    pub(super) fn keep(
+        &self,
+        question: Question,
+        refused: Refused,
+        (read_at, stamp): (Timestamp, Stamp),
+    ) {
+        let answer = Answer {
+            refused,
+            stamp,
+            read_at,
+        };
+        self.answers.insert(question, answer);
+    }
+
+    /// The id under which a membership is looked for where a name is nobody's.
+    pub(super) fn nobody(&self, name: &TenantKey) -> TenantId {
+        let [high, low] = self.hashes(name);
+        TenantId::from_uuid(uuid::Uuid::from_u64_pair(high, low))
+    }
+
+    fn hashes(&self, what: &impl Hash) -> [u64; 2] {
+        let [one, other] = &self.keys;
+        [one.hash_one(what), other.hash_one(what)]
+    }
+}
+
+/// The keys of hints; where each stood in the request changes nothing.
+struct Keys<'a>(&'a [Hint<'a>]);
+
+impl Hash for Keys<'_> {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        state.write_usize(self.0.len());
+        self.0.iter().for_each(|hint| hint.key.hash(state));
+    }
+}
+
+impl fmt::Debug for Strangers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Strangers").finish_non_exhaustive()
+    }
+}
