@@ -1,26 +1,26 @@
 //! The audit trail in PostgreSQL.
 
+mod queue;
+
 use std::sync::{
     Arc,
     atomic::{AtomicU64, Ordering},
 };
 
 use async_trait::async_trait;
+use queue::Lane;
 use sqlx::{postgres::PgConnectOptions, types::Uuid};
 use tenancy_core::{AuditEntry, AuditError, AuditSink, Outcome};
-use tokio::sync::mpsc;
 
 use crate::{
     StartError, connections::Connections, danger::SystemPool, options::Timeouts, purpose, session,
 };
 
-/// How many entries of a lane wait for the database at most; beyond it they are counted and dropped.
-const QUEUE: usize = 4096;
-
 /// Stores audit entries in `tenancy.audit_log`.
 ///
-/// [`record`](AuditSink::record) queues and returns; one task writes what is queued.
-/// [`record_durably`](AuditSink::record_durably) returns when the entry is committed.
+/// [`record`](AuditSink::record) queues and returns; a task writes what is queued, many entries at a time.
+/// [`record_durably`](AuditSink::record_durably) returns when the entry is committed. Call
+/// [`flush`](AuditSink::flush) before the process ends: what is queued then is lost, counted and logged.
 ///
 /// Refusals, of which a caller chooses how many there are, wait in a lane of their own: they can't
 /// push out what was done.
@@ -40,8 +40,8 @@ const QUEUE: usize = 4096;
 #[derive(Debug)]
 pub struct PgAuditSink {
     pool: Connections,
-    refusals: mpsc::Sender<AuditEntry>,
-    actions: mpsc::Sender<AuditEntry>,
+    refusals: Lane,
+    actions: Lane,
     dropped: Arc<AtomicU64>,
 }
 
@@ -72,16 +72,11 @@ impl PgAuditSink {
     }
 
     fn over(pool: Connections) -> Self {
-        let (refusals, refused) = mpsc::channel(QUEUE);
-        let (actions, done) = mpsc::channel(QUEUE);
         let dropped = Arc::new(AtomicU64::new(0));
-        for entries in [refused, done] {
-            tokio::spawn(write_queued(pool.clone(), entries, Arc::clone(&dropped)));
-        }
         Self {
+            refusals: Lane::new(&pool, &dropped),
+            actions: Lane::new(&pool, &dropped),
             pool,
-            refusals,
-            actions,
             dropped,
         }
     }
@@ -100,50 +95,17 @@ impl AuditSink for PgAuditSink {
             Outcome::Refused => &self.refusals,
             _ => &self.actions,
         };
-        if let Err(error) = lane.try_send(entry) {
-            let lost = self.dropped.fetch_add(1, Ordering::Relaxed) + 1;
-            // Whoever floods the trail must not flood the log as well.
-            if lost.is_power_of_two() {
-                tracing::error!(%error, lost, "audit entries were dropped");
-            }
-        }
+        lane.push(entry, &self.dropped);
     }
 
     async fn record_durably(&self, entry: AuditEntry) -> Result<(), AuditError> {
-        insert(&self.pool, &entry).await.map_err(AuditError::new)
+        insert(&self.pool, &[entry]).await.map_err(AuditError::new)
     }
-}
 
-async fn write_queued(
-    pool: Connections,
-    mut entries: mpsc::Receiver<AuditEntry>,
-    dropped: Arc<AtomicU64>,
-) {
-    let mut pause = std::time::Duration::from_millis(100);
-    while let Some(entry) = entries.recv().await {
-        while let Err(error) = insert(&pool, &entry).await {
-            if pool.is_closed() {
-                tracing::error!(%error, "the audit trail was closed with entries in its queue");
-                return;
-            }
-            if is_about_the_entry(&error) {
-                // It would be refused for ever, and keep all that come after it waiting.
-                let lost = dropped.fetch_add(1, Ordering::Relaxed) + 1;
-                tracing::error!(%error, lost, ?entry, "an audit entry can't be stored");
-                break;
-            }
-            tracing::warn!(%error, "an audit entry waits for the database");
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(std::time::Duration::from_secs(5));
-        }
-        pause = std::time::Duration::from_millis(100);
+    async fn flush(&self) -> Result<(), AuditError> {
+        self.actions.flush().await?;
+        self.refusals.flush().await
     }
-}
-
-/// Whether another try would end the same: SQLSTATE classes 22, data, and 23, constraints.
-fn is_about_the_entry(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(|said| said.code());
-    code.is_some_and(|code| code.starts_with("22") || code.starts_with("23"))
 }
 
 /// PostgreSQL's text has no place for NUL, and a caller may have sent one.
@@ -152,23 +114,30 @@ fn storable(text: Option<&str>) -> Option<String> {
 }
 
 /// Inserting twice is inserting once: a retry may follow an answer that got lost.
-async fn insert(pool: &Connections, entry: &AuditEntry) -> Result<(), sqlx::Error> {
+async fn insert(pool: &Connections, entries: &[AuditEntry]) -> Result<(), sqlx::Error> {
+    fn each<T>(entries: &[AuditEntry], part: impl Fn(&AuditEntry) -> T) -> Vec<T> {
+        entries.iter().map(part).collect()
+    }
     let mut tx = session::begin(pool, session::nobodys_batch("BEGIN", &Timeouts::LOOK_UP)).await?;
     sqlx::query(
-        "SELECT tenancy.append_audit($1, to_timestamp($2::float8 / 1000000), $3, $4, $5, $6, $7, $8,
-             $9::text::inet, $10, $11)",
+        "SELECT tenancy.append_audit(e.id, to_timestamp(e.at::float8 / 1000000), e.tenant, e.actor,
+             e.action, e.outcome, e.reason, e.target, e.ip::inet, e.agent, e.suppressed)
+         FROM unnest($1::uuid[], $2::bigint[], $3::uuid[], $4::text[], $5::text[], $6::text[],
+             $7::text[], $8::text[], $9::text[], $10::text[], $11::bigint[]) WITH ORDINALITY
+             AS e (id, at, tenant, actor, action, outcome, reason, target, ip, agent, suppressed, place)
+         ORDER BY e.place",
     )
-    .bind(entry.id)
-    .bind(entry.at.as_unix_micros())
-    .bind(entry.tenant.map(|tenant| -> Uuid { tenant.as_uuid() }))
-    .bind(entry.actor.as_ref().map(ToString::to_string))
-    .bind(storable(Some(&entry.action)))
-    .bind(entry.outcome.as_str())
-    .bind(storable(entry.reason.as_deref()))
-    .bind(storable(entry.target.as_deref()))
-    .bind(entry.ip.map(|ip| ip.to_string()))
-    .bind(storable(entry.user_agent.as_deref()))
-    .bind(i64::try_from(entry.suppressed).unwrap_or(i64::MAX))
+    .bind(each(entries, |entry| entry.id))
+    .bind(each(entries, |entry| entry.at.as_unix_micros()))
+    .bind(each(entries, |entry| entry.tenant.map(|tenant| -> Uuid { tenant.as_uuid() })))
+    .bind(each(entries, |entry| entry.actor.as_ref().map(ToString::to_string)))
+    .bind(each(entries, |entry| storable(Some(&entry.action))))
+    .bind(each(entries, |entry| entry.outcome.as_str()))
+    .bind(each(entries, |entry| storable(entry.reason.as_deref())))
+    .bind(each(entries, |entry| storable(entry.target.as_deref())))
+    .bind(each(entries, |entry| entry.ip.map(|ip| ip.to_string())))
+    .bind(each(entries, |entry| storable(entry.user_agent.as_deref())))
+    .bind(each(entries, |entry| i64::try_from(entry.suppressed).unwrap_or(i64::MAX)))
     .execute(&mut *tx)
     .await?;
     tx.commit().await

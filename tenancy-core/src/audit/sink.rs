@@ -40,6 +40,17 @@ pub trait AuditSink: Send + Sync + fmt::Debug {
     /// # Errors
     /// An [`AuditError`] if the entry is not durable; the action is then refused.
     async fn record_durably(&self, entry: AuditEntry) -> Result<(), AuditError>;
+
+    /// Returns when every entry that was taken before is durable, or was counted as dropped.
+    ///
+    /// For the end of a service, after its last request: what is queued when the process ends is lost. Give
+    /// it a time limit. Default: nothing is queued.
+    ///
+    /// # Errors
+    /// An [`AuditError`] if entries can't be made durable any more.
+    async fn flush(&self) -> Result<(), AuditError> {
+        Ok(())
+    }
 }
 
 /// Keeps no audit trail.

@@ -326,25 +326,24 @@ pub async fn roles_are_bounded<D: Directory + DirectoryStore>(directory: &D) {
 pub async fn project_roles_end_with_the_membership<D: Directory + DirectoryStore>(directory: &D) {
     let (one, other) = (new_tenant(directory).await, new_tenant(directory).await);
     let (user, stays) = (UserId::new(), UserId::new());
-    let mut projects = Vec::new();
-    for tenant in [&one, &other] {
-        let project = Project::new(tenant.id, slug("p"), "A project");
-        directory.put_project(&project).await.unwrap();
+    let here = Project::new(one.id, slug("p"), "A project");
+    let there = Project::new(other.id, slug("p"), "A project");
+    for (tenant, project) in [(&one, &here), (&other, &there)] {
+        directory.put_project(project).await.unwrap();
         for who in [user, stays] {
             let membership = Membership::new(tenant.id, who, role("viewer"));
             directory.put_membership(&membership).await.unwrap();
             let admin = ProjectMembership::new(tenant.id, project.id, who, role("admin"));
             directory.put_project_membership(&admin).await.unwrap();
         }
-        projects.push(project);
     }
     directory.remove_membership(one.id, user).await.unwrap();
     let again = Membership::new(one.id, user, role("viewer"));
     directory.put_membership(&again).await.unwrap();
     for (project, who, role) in [
-        (&projects[0], user, None),
-        (&projects[0], stays, Some(role("admin"))),
-        (&projects[1], user, Some(role("admin"))),
+        (&here, user, None),
+        (&here, stays, Some(role("admin"))),
+        (&there, user, Some(role("admin"))),
     ] {
         let found = directory.find_project_role(project.tenant, project.id, who);
         assert_eq!(found.await.unwrap(), role);

@@ -1,4 +1,4 @@
-//! Recording refusals: counted always, audited without waiting, sampled before authentication.
+//! Recording refusals: counted always, audited without waiting, sampled by who causes them.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -96,14 +96,10 @@ impl Tenancy {
         } = refused;
         inner.refusals.add(refusal.kind());
         let now = inner.clock.now();
-        // Somebody without a valid credential chooses how often this happens; somebody with one
-        // can be held to account.
-        let suppressed = if actor.is_some() {
-            Some(0)
-        } else {
-            inner.sampler.admit(caller.ip, refusal.reason(), now)
-        };
-        if let Some(suppressed) = suppressed {
+        // Whoever is refused chooses how often this happens.
+        let sampler = &inner.sampler;
+        let sampled = sampler.admit(actor.as_ref(), caller.ip, refusal.reason(), now);
+        if let Some(suppressed) = sampled {
             let mut entry = AuditEntry::new(now, action, Outcome::Refused).reason(refusal.reason());
             entry.actor = actor;
             entry.tenant = tenant;
@@ -132,15 +128,16 @@ impl Tenancy {
         ip: Option<std::net::IpAddr>,
         target: &str,
     ) -> Refusal {
-        let inner = self.inner();
-        inner.refusals.add(refusal.kind());
-        let mut entry = AuditEntry::new(inner.clock.now(), action, Outcome::Refused)
-            .tenant(tenant)
-            .actor(actor)
-            .reason(refusal.reason())
-            .target(target);
-        entry.ip = ip;
-        inner.audit.record(entry);
-        refusal
+        let refused = Refused {
+            refusal,
+            actor: Some(actor),
+            tenant: Some(tenant),
+            target: Some(target.to_owned()),
+        };
+        let caller = Caller {
+            ip,
+            user_agent: None,
+        };
+        self.record_refused(action, refused, &caller)
     }
 }

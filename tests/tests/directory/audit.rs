@@ -193,3 +193,59 @@ async fn nothing_shows_a_password_when_it_is_printed() -> anyhow::Result<()> {
     })
     .await
 }
+
+/// M15.
+#[tokio::test]
+async fn what_is_queued_is_flushed_when_the_service_ends() -> anyhow::Result<()> {
+    on_every_server(async |notes| {
+        let sink = PgAuditSink::new(&notes.system);
+        let entries: Vec<_> = (0..1000).map(|number| entry(notes, number)).collect();
+        let mut refused = entry(notes, 1000);
+        refused.outcome = Outcome::Refused;
+        let mut ids: Vec<_> = entries
+            .iter()
+            .chain([&refused])
+            .map(|entry| entry.id)
+            .collect();
+        entries.into_iter().for_each(|entry| sink.record(entry));
+        sink.record(refused);
+        sink.flush().await?;
+
+        ids.sort();
+        let stored: Vec<Uuid> = sqlx::query_scalar("SELECT id FROM tenancy.audit_log ORDER BY id")
+            .fetch_all(&mut notes.database.admin().await?)
+            .await?;
+        assert!(stored == ids, "{} entries are stored", stored.len());
+        assert_eq!(sink.dropped(), 0);
+        Ok(())
+    })
+    .await
+}
+
+/// M15. A process that ends without waiting.
+#[tokio::test]
+async fn what_is_lost_with_the_runtime_is_counted() -> anyhow::Result<()> {
+    on_every_server(async |notes| {
+        let options = notes.database.options_as("tenancy_audit", Some(PASSWORD));
+        let first = entry(notes, 0);
+        let others: Vec<_> = (1..100).map(|number| entry(notes, number)).collect();
+        let ended = tokio::task::spawn_blocking(move || -> anyhow::Result<_> {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()?;
+            let sink = runtime.block_on(async {
+                let sink = PgAuditSink::connect_with(options).await?;
+                sink.record_durably(first).await?;
+                anyhow::Ok(sink)
+            })?;
+            others.into_iter().for_each(|entry| sink.record(entry));
+            drop(runtime);
+            Ok(sink)
+        });
+        let sink = ended.await??;
+        assert_eq!(sink.dropped(), 99);
+        assert!(sink.flush().await.is_err());
+        Ok(())
+    })
+    .await
+}
