@@ -1,6 +1,6 @@
 //! Authenticators: what turns the credential of a request into a principal.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 
@@ -76,6 +76,7 @@ impl Rejection {
 #[error("the credential could not be looked up: {source}")]
 pub struct LookupError {
     source: Arc<dyn std::error::Error + Send + Sync>,
+    retry_after: Option<Duration>,
 }
 
 impl LookupError {
@@ -84,7 +85,21 @@ impl LookupError {
     pub fn new(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self {
             source: Arc::from(source.into()),
+            retry_after: None,
         }
+    }
+
+    /// The same, where it is known when to try again: the caller is told so in `Retry-After`.
+    #[must_use]
+    pub const fn with_retry_after(mut self, wait: Duration) -> Self {
+        self.retry_after = Some(wait);
+        self
+    }
+
+    /// When to try again, if that is known.
+    #[must_use]
+    pub const fn retry_after(&self) -> Option<Duration> {
+        self.retry_after
     }
 }
 

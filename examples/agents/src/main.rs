@@ -45,7 +45,7 @@
 
 mod setup;
 
-use std::{env, error::Error, net::SocketAddr};
+use std::{env, error::Error, net::SocketAddr, time::Duration};
 
 use agents::{Queue, routes};
 use tenancy_core::{Membership, SystemRole, Tenant, TenantStatus};
@@ -105,5 +105,7 @@ async fn serve() -> Result<()> {
     // The queue went with the routes: what waits is done, and no more comes.
     working.await?;
     tenancy.keys()?.flush_last_used().await?;
+    // What is queued for the audit trail is lost with the process.
+    tokio::time::timeout(Duration::from_secs(10), tenancy.audit().flush()).await??;
     Ok(())
 }

@@ -21,6 +21,8 @@ mod operator;
 mod provision;
 mod setup;
 
+use std::time::Duration;
+
 use actix_web::{App, HttpServer, web};
 use tenancy_actix::{RequirePermission, TenancyMiddleware, ready};
 use tenancy_sqlx::TenantPool;
@@ -61,6 +63,7 @@ async fn serve() -> Result<(), Box<dyn std::error::Error>> {
     let writing = RequirePermission::new(&tenancy, "notes:write")?;
     let operators = web::Data::new(Operators::new(&tenancy)?);
     let ready = ready(&tenancy).pool(&pool);
+    let audited = tenancy.clone();
     // Each worker makes an app of its own; what it clones is shared by all.
     let app = move || {
         App::new()
@@ -110,5 +113,8 @@ async fn serve() -> Result<(), Box<dyn std::error::Error>> {
         .shutdown_timeout(GRACE)
         .bind(address)?;
     tracing::info!(addresses = ?server.addrs(), "listening");
-    Ok(server.run().await?)
+    server.run().await?;
+    // What is queued for the audit trail is lost with the process.
+    tokio::time::timeout(Duration::from_secs(10), audited.audit().flush()).await??;
+    Ok(())
 }

@@ -21,7 +21,7 @@ mod operator;
 mod provision;
 mod setup;
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use axum::{
     Router,
@@ -78,7 +78,10 @@ async fn serve() -> Result<(), Box<dyn std::error::Error>> {
     let interrupted = async { drop(tokio::signal::ctrl_c().await) };
     // The audit trail and the proxies' rules want the caller's address.
     let app = app.into_make_service_with_connect_info::<SocketAddr>();
-    Ok(axum::serve(listener, app)
+    axum::serve(listener, app)
         .with_graceful_shutdown(interrupted)
-        .await?)
+        .await?;
+    // What is queued for the audit trail is lost with the process.
+    tokio::time::timeout(Duration::from_secs(10), tenancy.audit().flush()).await??;
+    Ok(())
 }

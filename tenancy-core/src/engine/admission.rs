@@ -123,12 +123,22 @@ pub(super) async fn settle(
 }
 
 fn unavailable(error: &FillError) -> Refusal {
-    tracing::warn!(%error, "a request could not be decided");
-    let reason = match error {
-        FillError::Directory(_) => "directory-unavailable",
-        FillError::Credential(_) => "credential-lookup-unavailable",
+    let (reason, retry_after) = match error {
+        FillError::Directory(_) => ("directory-unavailable", None),
+        FillError::Credential(lookup) => ("credential-lookup-unavailable", lookup.retry_after()),
     };
-    Refusal::new(RefusalKind::Unavailable, reason)
+    let refusal = Refusal::new(RefusalKind::Unavailable, reason);
+    match retry_after {
+        // Not an outage: a caller has to wait, and chooses how often this happens.
+        Some(wait) => {
+            tracing::debug!(%error, "a request can't be decided yet");
+            refusal.with_retry_after(wait)
+        }
+        None => {
+            tracing::warn!(%error, "a request could not be decided");
+            refusal
+        }
+    }
 }
 
 impl fmt::Debug for PendingAdmission {

@@ -62,6 +62,7 @@ impl From<Wanting> for Stop {
     fn from(wanting: Wanting) -> Self {
         match wanting {
             Wanting::Fetch => Self::KeysNeeded,
+            Wanting::Later(wait) => Self::KeysLater(wait),
             Wanting::Unknown => Self::Rejected(reason::KEY_UNKNOWN),
         }
     }

@@ -1,6 +1,6 @@
 //! The authenticator for tokens: shape, header, key, signature and only then the claims.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use serde_json::Value;
@@ -217,6 +217,8 @@ pub(super) enum Stop {
     Rejected(Rejection),
     /// The issuer has to be asked for its keys.
     KeysNeeded,
+    /// The same, and not before this time has passed.
+    KeysLater(Duration),
 }
 
 impl From<Rejection> for Stop {
@@ -230,7 +232,7 @@ pub(super) fn verdict(decided: Result<Arc<Principal>, Stop>) -> Verdict {
         Ok(principal) => Verdict::Verified(principal),
         Err(Stop::Foreign) => Verdict::NotMine,
         Err(Stop::Rejected(rejection)) => Verdict::Rejected(rejection),
-        Err(Stop::KeysNeeded) => Verdict::NeedsLookup,
+        Err(Stop::KeysNeeded | Stop::KeysLater(_)) => Verdict::NeedsLookup,
     }
 }
 
@@ -264,6 +266,10 @@ impl Authenticator for JwtAuthenticator {
                 fetched?;
                 return Err(LookupError::new("the issuer's keys are not there"));
             }
+        }
+        if let Err(Stop::KeysLater(wait)) = decided {
+            let error = "the token names a key that the issuer may have published since its keys were fetched";
+            return Err(LookupError::new(error).with_retry_after(wait));
         }
         Ok(verdict(decided))
     }

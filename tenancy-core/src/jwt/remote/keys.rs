@@ -24,11 +24,8 @@ use super::{
 };
 use crate::{LookupError, Timestamp};
 
-/// How many ids are remembered that the issuer does not publish.
+/// How many ids are remembered that the keys lack.
 const UNKNOWN_IDS: usize = 128;
-
-/// How long an id is believed to be unknown to the issuer, in cool-downs since it was asked.
-const UNKNOWN_FOR: u32 = 2;
 
 /// How far apart two readings of the clock may be, and how much later one is noted.
 const TICK: Duration = Duration::from_millis(500);
@@ -70,7 +67,9 @@ const TICK: Duration = Duration::from_millis(500);
 /// | more than twice as old | the last fetch succeeded | waits for a fetch; if that fails, uses them |
 /// | older | the last fetch failed | uses them, up to [`stale_for`](RemoteKeysBuilder::stale_for) |
 /// | older than `stale_for` | | waits for a fetch; 503 if it fails |
-/// | there, without the id a token names | | waits for a fetch, if the cool-down is over; 401 if the id is unknown then, 503 if the issuer did not answer |
+/// | there, without the id a token names | the cool-down is over | waits for a fetch; 401 if the id is unknown then, 503 if the issuer did not answer |
+/// | there, without the id a token names | they were fetched since the id was first named | 401 |
+/// | there, without the id a token names | they were fetched before | 503 with `Retry-After`: the rest of the cool-down |
 ///
 /// There is one fetch at a time, which all wait for, and at most one per
 /// [`cool_down`](RemoteKeysBuilder::cool_down), 30 seconds by default. A fetch goes on when the
@@ -85,9 +84,9 @@ const TICK: Duration = Duration::from_millis(500);
 ///
 /// # Security
 /// - Requests with invented key ids cause at most one fetch per cool-down, and keep nobody out: an
-///   id that is published is found before any memory of unknown ones is asked. A new key may be
-///   refused for up to two cool-downs if tokens name it before the issuer publishes it; issuers
-///   publish first.
+///   id that is published is found before any memory of unknown ones is asked. A key counts within one
+///   cool-down after it was published, also if tokens had named it before. A caller with an invented id may
+///   be answered 503 for so long, and 401 afterwards.
 /// - When the set changes, every remembered token is verified anew: the tokens of a withdrawn key
 ///   die with it.
 /// - Errors and logs never show what the other side sent.
@@ -102,7 +101,7 @@ struct Inner {
     /// The latest moment that the clock has shown, in microseconds; at most a [`TICK`] too early.
     shown: AtomicI64,
     pace: Mutex<Pace>,
-    /// Ids that were not in the set fetched at that time.
+    /// Ids that a token has named and the keys lacked, with the time at which each was first named.
     unknown: Cache<Box<str>, Timestamp>,
 }
 
@@ -122,6 +121,8 @@ pub(in crate::jwt) struct Held {
 pub(in crate::jwt) enum Wanting {
     /// A fetch has to be waited for.
     Fetch,
+    /// A fetch has to be waited for that may not begin before this time has passed.
+    Later(Duration),
     /// The issuer has no such key.
     Unknown,
 }
@@ -199,30 +200,24 @@ impl RemoteKeys {
     /// What to do about an id that is not in the set of this version.
     pub(in crate::jwt) fn lacks(&self, id: &str, version: u64, now: Timestamp) -> Wanting {
         let inner = &*self.0;
-        let until = UNKNOWN_FOR * inner.timing.cool_down;
-        if let Some(asked) = inner.unknown.get(id)
-            && now >= asked
-            && now.since(asked) < until
-        {
-            return Wanting::Unknown;
-        }
+        let cool_down = inner.timing.cool_down;
         let pace = inner.pace.lock().unwrap_or_else(PoisonError::into_inner);
+        let first = inner.first_named(id, now);
+        let held = match inner.held() {
+            Some(held) if held.version == version => held,
+            // A set came in between, and may have it.
+            _ => return Wanting::Fetch,
+        };
         // What the issuer was not able to say is not "unknown".
-        if pace.failure.is_some()
-            || pace.under_way().is_some()
-            || pace.may_fetch(now, inner.timing.cool_down)
-        {
+        if pace.failure.is_some() || pace.under_way().is_some() || pace.may_fetch(now, cool_down) {
             return Wanting::Fetch;
         }
-        drop(pace);
-        match inner.held() {
-            Some(held) if held.version == version => {
-                inner.unknown.insert(id.into(), held.fetched_at);
-                Wanting::Unknown
-            }
-            // A set came in between, and may have it.
-            _ => Wanting::Fetch,
+        // The issuer was asked when a token had named it, and the answer was that there is none.
+        if held.fetched_at >= first {
+            return Wanting::Unknown;
         }
+        let attempted = pace.attempted.unwrap_or(now);
+        Wanting::Later((attempted + cool_down).since(now))
     }
 
     #[cfg(test)]
@@ -247,6 +242,17 @@ impl Inner {
             .read()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
+    }
+
+    /// When an id was first named that the keys lack, as far as that is remembered.
+    fn first_named(&self, id: &str, now: Timestamp) -> Timestamp {
+        match self.unknown.get(id) {
+            Some(first) if first <= now => first,
+            _ => {
+                self.unknown.insert(id.into(), now);
+                now
+            }
+        }
     }
 
     /// Takes note of what the clock shows. If it was set back, what is held keeps the age that it had, lest
