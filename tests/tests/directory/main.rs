@@ -2,6 +2,7 @@
 //! when, what happens while the database is away, and who may look across tenants.
 
 mod audit;
+mod away;
 mod danger;
 mod epochs;
 mod feed;
