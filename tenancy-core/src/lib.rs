@@ -27,10 +27,12 @@
 mod audit;
 mod authenticator;
 mod cache;
+mod claims;
 mod clock;
 mod config;
 mod context;
 mod cors;
+mod digest;
 mod directory;
 mod engine;
 mod epoch;
@@ -63,6 +65,7 @@ pub use audit::{
 pub use authenticator::{
     Authenticator, Credential, LookupError, MAX_CREDENTIAL_LEN, Rejection, Verdict,
 };
+pub use claims::Claims;
 #[cfg(any(test, feature = "testing"))]
 pub use clock::ManualClock;
 pub use clock::{Clock, SystemClock, Timestamp};

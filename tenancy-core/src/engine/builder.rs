@@ -17,6 +17,9 @@ use crate::{
 /// How long what a directory has said is believed, unless the builder is told otherwise.
 const MAX_CACHE_AGE: Duration = Duration::from_secs(60);
 
+/// How many bytes of admissions are remembered, unless the builder is told otherwise.
+const ADMISSION_CACHE_BYTES: usize = 24 << 20;
+
 /// Builds a [`Tenancy`].
 #[must_use]
 pub struct TenancyBuilder {
@@ -31,6 +34,7 @@ pub struct TenancyBuilder {
     audit: Arc<dyn AuditSink>,
     clock: Arc<dyn Clock>,
     cache_capacity: usize,
+    admission_cache_bytes: usize,
     negative_ttl: Duration,
     poll_interval: Duration,
     max_staleness: Duration,
@@ -51,6 +55,7 @@ impl TenancyBuilder {
             audit: Arc::new(TracingAuditSink),
             clock: Arc::new(SystemClock),
             cache_capacity: 250_000,
+            admission_cache_bytes: ADMISSION_CACHE_BYTES,
             negative_ttl: Duration::from_secs(5),
             poll_interval: Duration::from_secs(1),
             max_staleness: Duration::from_secs(5),
@@ -121,6 +126,19 @@ impl TenancyBuilder {
     /// Room is taken as it is used, about half a kilobyte for a tenant.
     pub fn cache_capacity(mut self, entries: usize) -> Self {
         self.cache_capacity = entries;
+        self
+    }
+
+    /// How many bytes of admissions are remembered; 0 for none. Default: 24 MiB, some 50,000.
+    ///
+    /// An admission is what follows from an actor, how far its credential reaches, and the tenant that
+    /// the request names. It has no credential and no claims in it, and all tokens of a user share it.
+    /// Without it, a decision reads several caches instead of one. Give it about half a kilobyte for
+    /// each member that is active within [`max_cache_age`](Self::max_cache_age), by which it is freed
+    /// under traffic. An authenticator has [a budget of its
+    /// own](crate::jwt::JwtAuthenticatorBuilder::cache_bytes).
+    pub fn admission_cache_bytes(mut self, bytes: usize) -> Self {
+        self.admission_cache_bytes = bytes;
         self
     }
 
@@ -245,7 +263,7 @@ impl TenancyBuilder {
             memberships: Lookup::new(self.cache_capacity, self.negative_ttl, max_age),
             roles: Lookup::new(self.cache_capacity, self.negative_ttl, max_age),
             projects: Lookup::new(self.cache_capacity, self.negative_ttl, max_age),
-            remembered: Remembered::new(self.cache_capacity),
+            remembered: Remembered::new(self.admission_cache_bytes, max_age),
             sampler: Sampler::new(),
             refusals: RefusalCounts::default(),
         };

@@ -27,7 +27,7 @@ use super::{
 use crate::{
     Actor, Credential, PermissionSet, Principal, RefusalKind, RoleMask, RoleName, Tenant,
     TenantContext, TenantId, TenantNeed, TenantStatus, Timestamp, Verdict, cache::Probe,
-    context::Parts,
+    context::Parts, digest::Digest,
 };
 
 impl Tenancy {
@@ -51,14 +51,19 @@ impl Tenancy {
         if let Some(principal) = &principal {
             decision.not_taken_back(principal)?;
         }
-        let asking = decision.asking(principal.as_ref());
-        if let Some(parts) = decision.remembered(asking.as_ref())? {
-            let (principal, tenant) = (&parts.principal, parts.tenant.id);
+        let context = |parts, principal| {
+            let read_at = decision.read_at.get();
+            TenantContext::new(self.clone(), parts, principal, read_at, facts.ip)
+        };
+        let question = decision.question(principal.as_ref());
+        if let (Some(question), Some(principal)) = (&question, &principal)
+            && let Some(parts) = decision.remembered(question)?
+        {
+            let tenant = parts.tenant.id;
             decision
                 .not_taken_back_in(principal, tenant)
                 .map_err(|stop| stop.in_tenant(tenant).of_actor(&principal.actor))?;
-            let context = TenantContext::new(self.clone(), parts, facts.ip);
-            return Ok(Admitted::Tenant(context));
+            return Ok(Admitted::Tenant(context(parts, Arc::clone(principal))));
         }
         let with_actor = |stop: Stop| match &principal {
             Some(principal) => stop.of_actor(&principal.actor),
@@ -69,12 +74,14 @@ impl Tenancy {
             return Ok(Admitted::NoTenant(principal));
         };
         let parts = Arc::new(parts);
-        if let (Some(asking), true) = (&asking, fills.are_empty()) {
+        if let (Some(question), true) = (question, fills.are_empty()) {
             let inner = self.inner();
-            inner.remembered.keep(asking, &parts, &inner.stamps, before);
+            inner
+                .remembered
+                .keep(question, &parts, &inner.stamps, before, now);
         }
-        let context = TenantContext::new(self.clone(), parts, facts.ip);
-        Ok(Admitted::Tenant(context))
+        let principal = principal.unwrap_or_else(anonymous);
+        Ok(Admitted::Tenant(context(parts, principal)))
     }
 }
 
@@ -88,32 +95,32 @@ struct Decision<'a> {
 }
 
 impl Decision<'_> {
-    /// What is asked, if it is a question whose answer can be remembered.
-    fn asking<'p>(&'p self, principal: Option<&'p Arc<Principal>>) -> Option<Asking<'p>> {
+    /// What stands for the question, if it is one whose answer can be remembered.
+    fn question(&self, principal: Option<&Arc<Principal>>) -> Option<Digest> {
         // Each entering makes a principal of its own, which nobody asks for again.
         let lasting = principal.is_some_and(|principal| principal.actor != Actor::System);
         if !lasting || self.facts.needs.tenant == TenantNeed::Central {
             return None;
         }
-        Some(Asking {
+        let asking = Asking {
             principal: principal?,
             hints: self.facts.hints.as_ref().ok()?,
             project: self.facts.project.ok()?,
-        })
+        };
+        asking.digest()
     }
 
     /// The answer to the same question before.
-    fn remembered(&self, asking: Option<&Asking<'_>>) -> Step<Option<Arc<Parts>>> {
-        let Some(asking) = asking else {
-            return Ok(None);
-        };
-        let stamps = &self.engine.stamps;
-        let known = || match self.engine.remembered.get(asking, stamps) {
-            Some(parts) if self.engine.max_age.allows(parts.read_at, self.now) => {
+    fn remembered(&self, question: &Digest) -> Step<Option<Arc<Parts>>> {
+        let Inner {
+            remembered, stamps, ..
+        } = self.engine;
+        let known = || match remembered.get(question, stamps, self.now) {
+            Some(parts) => {
                 let read_at = parts.read_at;
                 Probe::Found(parts, read_at)
             }
-            _ => Probe::Unknown,
+            None => Probe::Unknown,
         };
         match self.cached(known)? {
             Probe::Found(parts, _) => Ok(Some(parts)),
@@ -211,10 +218,8 @@ impl Decision<'_> {
     }
 
     fn parts_of(&self, principal: Option<&Arc<Principal>>, tenant: Arc<Tenant>) -> Step<Parts> {
-        let principal = match principal {
-            Some(principal) => Arc::clone(principal),
-            None => anonymous(),
-        };
+        let nobody = anonymous();
+        let principal = principal.unwrap_or(&nobody);
         // Membership comes before status: a stranger does not learn that a tenant is suspended.
         // A key is worth what its creator's membership is worth now.
         let subject = match (&principal.actor, principal.on_behalf_of) {
@@ -229,7 +234,7 @@ impl Decision<'_> {
             Some(user) => Some(self.membership(tenant.id, user)?.role.clone()),
             None => None,
         };
-        self.not_taken_back_in(&principal, tenant.id)?;
+        self.not_taken_back_in(principal, tenant.id)?;
         match tenant.status {
             status if status.is_served() => {}
             TenantStatus::Deleted => {
@@ -246,7 +251,7 @@ impl Decision<'_> {
         }
         let project = self.project(tenant.id, subject, principal.project)?;
         let mut permissions =
-            self.permissions(&principal, tenant.id, role.as_ref(), project.as_deref())?;
+            self.permissions(principal, tenant.id, role.as_ref(), project.as_deref())?;
         if let (Some(plans), false) = (&self.engine.plans, principal.actor == Actor::System) {
             permissions = permissions.intersection(plans.permitted(&tenant));
         }
@@ -254,7 +259,6 @@ impl Decision<'_> {
             tenant,
             // A key has no role of its own: whoever asks for a role must not get its creator's.
             role: role.filter(|_| principal.user().is_some()),
-            principal,
             project: project.map(|access| access.project.id),
             permissions,
             read_at: self.read_at.get(),

@@ -220,6 +220,16 @@ impl Hash for TenantKey {
 }
 
 impl TenantKey {
+    /// The bytes that it has on the heap.
+    pub(crate) fn heap(&self) -> usize {
+        match self {
+            Self::Id(_) => 0,
+            Self::Slug(slug) => slug.0.len(),
+            Self::Domain(domain) => domain.0.len(),
+            Self::External { provider, id } => provider.len() + id.len(),
+        }
+    }
+
     /// Hashes a key of the kind `tag` that consists of one text.
     pub(crate) fn hash_text<H: Hasher>(tag: u8, text: &str, state: &mut H) {
         state.write_u8(tag);

@@ -14,6 +14,7 @@ mod credentials;
 mod epochs;
 mod hints;
 mod keys;
+mod memory;
 mod plans;
 mod support;
 mod tokens;

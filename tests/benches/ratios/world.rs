@@ -37,10 +37,11 @@ impl World {
                         )
                         .unwrap(),
                     )
-                    .cache_capacity(tenants * 2)
+                    .cache_bytes((tenants * 2048).max(1 << 20))
                     .build()
                     .unwrap(),
             )
+            .admission_cache_bytes((tenants * 2048).max(1 << 20))
             .permissions(notes::permissions().unwrap())
             .build()
             .unwrap();
