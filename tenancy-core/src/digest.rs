@@ -30,6 +30,13 @@ impl Digest {
         Some(Self([low, high]))
     }
 
+    /// Where a table keeps it, and what tells it from most others there.
+    #[inline]
+    pub(crate) const fn place(self) -> (usize, u32) {
+        let Self([low, high]) = self;
+        (low as usize, high as u32)
+    }
+
     /// The digest of one text.
     #[inline]
     pub(crate) fn of_text(text: &str) -> Option<Self> {

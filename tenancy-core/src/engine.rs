@@ -9,6 +9,7 @@ mod epochs;
 mod facts;
 mod feed;
 mod fill;
+mod front;
 mod keys;
 mod noted;
 mod present;
@@ -38,6 +39,7 @@ use epochs::Epochs;
 use facts::{Caller, Facts, Presented};
 use feed::Feed;
 use fill::{ProjectAccess, ProjectKey};
+use front::Front;
 use keys::Keys;
 use present::Latest;
 use refused::RefusalCounts;
@@ -93,6 +95,7 @@ pub(crate) struct Inner {
     roles: Lookup<TenantId, Arc<RoleTable>>,
     projects: Lookup<ProjectKey, Arc<ProjectAccess>>,
     remembered: Remembered,
+    front: Option<Front>,
     sampler: Sampler,
     refusals: RefusalCounts,
 }

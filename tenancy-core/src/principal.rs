@@ -132,6 +132,15 @@ impl Principal {
         self.scope.hash(state);
     }
 
+    /// Whether both are the same to a decision, apart from who vouches and when.
+    pub(crate) fn asks_as(&self, other: &Self) -> bool {
+        self.actor == other.actor
+            && self.reach == other.reach
+            && self.project == other.project
+            && self.on_behalf_of == other.on_behalf_of
+            && self.scope == other.scope
+    }
+
     /// The bytes that it takes, on the heap and by itself.
     pub(crate) fn weight(&self) -> usize {
         let reach = match &self.reach {

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    Inner, Tenancy, epochs::Epochs, feed::Feed, keys::Keys, present::Latest,
+    Inner, Tenancy, epochs::Epochs, feed::Feed, front::Front, keys::Keys, present::Latest,
     refused::RefusalCounts, remembered::Remembered,
 };
 use crate::{
@@ -129,14 +129,15 @@ impl TenancyBuilder {
         self
     }
 
-    /// How many bytes of admissions are remembered; 0 for none. Default: 24 MiB, some 50,000.
+    /// How many bytes of admissions are remembered; 0 for none. Default: 24 MiB.
     ///
-    /// An admission is what follows from an actor, how far its credential reaches, and the tenant that
-    /// the request names. It has no credential and no claims in it, and all tokens of a user share it.
-    /// Without it, a decision reads several caches instead of one. Give it about half a kilobyte for
-    /// each member that is active within [`max_cache_age`](Self::max_cache_age), by which it is freed
-    /// under traffic. An authenticator has [a budget of its
-    /// own](crate::jwt::JwtAuthenticatorBuilder::cache_bytes).
+    /// Half is for what follows from an actor, how far its credential reaches, and the tenant that
+    /// the request names: some 30,000. It has no credential and no claims in it, and all tokens of a user
+    /// share it. The other half is for whole decisions, found by the credential in one look-up: some
+    /// 12,000, with the principal and its claims. Without them a decision reads several caches instead
+    /// of one. With more members than that active within [`max_cache_age`](Self::max_cache_age), by
+    /// which all of it is freed under traffic, give about two kilobytes for each. An authenticator has
+    /// [a budget of its own](crate::jwt::JwtAuthenticatorBuilder::cache_bytes).
     pub fn admission_cache_bytes(mut self, bytes: usize) -> Self {
         self.admission_cache_bytes = bytes;
         self
@@ -263,7 +264,8 @@ impl TenancyBuilder {
             memberships: Lookup::new(self.cache_capacity, self.negative_ttl, max_age),
             roles: Lookup::new(self.cache_capacity, self.negative_ttl, max_age),
             projects: Lookup::new(self.cache_capacity, self.negative_ttl, max_age),
-            remembered: Remembered::new(self.admission_cache_bytes, max_age),
+            remembered: Remembered::new(self.admission_cache_bytes / 2, max_age),
+            front: Front::new(self.admission_cache_bytes / 2),
             sampler: Sampler::new(),
             refusals: RefusalCounts::default(),
         };

@@ -12,6 +12,7 @@ mod key;
 mod look;
 mod page;
 mod stop;
+mod whole;
 
 use std::{cell::Cell, sync::Arc};
 
@@ -44,8 +45,21 @@ impl Tenancy {
             fills,
             now,
             read_at: Cell::new(fills.began().unwrap_or(now)),
+            verified_by: Cell::new(None),
         };
         decision.readable_page()?;
+        let asked = decision.asked();
+        if let Some(decided) = asked.and_then(|asked| decision.whole(asked)) {
+            let (parts, principal) = (&decided.parts, &decided.principal);
+            let context = TenantContext::new(
+                self.clone(),
+                Arc::clone(parts),
+                Arc::clone(principal),
+                parts.read_at,
+                facts.ip,
+            );
+            return Ok(Admitted::Tenant(context));
+        }
         let before = self.inner().stamps.of_any();
         let principal = decision.principal()?;
         if let Some(principal) = &principal {
@@ -63,6 +77,7 @@ impl Tenancy {
             decision
                 .not_taken_back_in(principal, tenant)
                 .map_err(|stop| stop.in_tenant(tenant).of_actor(&principal.actor))?;
+            decision.keep_whole(asked, principal, &parts, before);
             return Ok(Admitted::Tenant(context(parts, Arc::clone(principal))));
         }
         let with_actor = |stop: Stop| match &principal {
@@ -79,6 +94,9 @@ impl Tenancy {
             inner
                 .remembered
                 .keep(question, &parts, &inner.stamps, before, now);
+            if let Some(principal) = &principal {
+                decision.keep_whole(asked, principal, &parts, before);
+            }
         }
         let principal = principal.unwrap_or_else(anonymous);
         Ok(Admitted::Tenant(context(parts, principal)))
@@ -92,6 +110,8 @@ struct Decision<'a> {
     now: Timestamp,
     /// When the oldest answer began to be read, of those that were used.
     read_at: Cell<Timestamp>,
+    /// Which authenticator has verified the credential, if one has.
+    verified_by: Cell<Option<usize>>,
 }
 
 impl Decision<'_> {
@@ -157,7 +177,10 @@ impl Decision<'_> {
             };
             return match verdict {
                 Verdict::NotMine => continue,
-                Verdict::Verified(principal) => self.holding(principal),
+                Verdict::Verified(principal) => {
+                    self.verified_by.set(Some(index));
+                    self.holding(principal)
+                }
                 Verdict::Rejected(rejection) => {
                     refuse(RefusalKind::Unauthenticated, rejection.reason())
                 }

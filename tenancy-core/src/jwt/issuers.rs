@@ -7,7 +7,10 @@ mod stored;
 use std::{
     collections::HashMap,
     fmt,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use async_trait::async_trait;
@@ -22,7 +25,7 @@ use super::{
     token::Token,
     validator::{JwtAuthenticator, Stop, verdict},
 };
-use crate::{Authenticator, Credential, LookupError, Rejection, Timestamp, Verdict};
+use crate::{Authenticator, Credential, LookupError, Principal, Rejection, Timestamp, Verdict};
 
 /// The issuers a service trusts, which may come and go while it runs.
 ///
@@ -73,6 +76,8 @@ pub struct JwtIssuers(Arc<Inner>);
 struct Inner {
     issuers: RwLock<HashMap<Arc<str>, Arc<JwtAuthenticator>>>,
     routes: Routes,
+    /// How many issuers have been added.
+    added: AtomicU64,
     /// The remembered tokens of all issuers: one that floods it takes no more than one budget.
     tokens: Option<Arc<TokenCache>>,
 }
@@ -93,6 +98,7 @@ impl JwtIssuers {
         Self(Arc::new(Inner {
             issuers: RwLock::default(),
             routes: Routes::new(),
+            added: AtomicU64::new(0),
             tokens: TokenCache::new(bytes).map(Arc::new),
         }))
     }
@@ -115,6 +121,7 @@ impl JwtIssuers {
         }
         let authenticator = authenticator.sharing(self.0.tokens.as_ref());
         issuers.insert(name, Arc::new(authenticator));
+        self.0.added.fetch_add(1, Ordering::SeqCst);
         Ok(())
     }
 
@@ -171,6 +178,14 @@ impl Authenticator for JwtIssuers {
             self.0.routes.remember(&token, issuer.issuer());
         }
         verdict(decided)
+    }
+
+    fn version(&self, of: Option<&Principal>, now: Timestamp) -> Option<u128> {
+        match of {
+            Some(principal) => self.named(&principal.issuer)?.version(of, now),
+            // Of an issuer that is added, tokens were nobody's before.
+            None => Some(self.0.added.load(Ordering::SeqCst).into()),
+        }
     }
 
     async fn verify(

@@ -270,6 +270,20 @@ impl Authenticator for JwtAuthenticator {
         }
     }
 
+    fn version(&self, of: Option<&Principal>, now: Timestamp) -> Option<u128> {
+        match of {
+            // Whose a token is, it says itself for ever.
+            None => Some(0),
+            Some(principal) if *principal.issuer == *self.rules.issuer => {
+                // Who wants no token remembered wants none in whole decisions either.
+                self.cache.as_ref()?;
+                let keys = self.keys.version(now).ok()?;
+                Some(u128::from(self.number) << 64 | u128::from(keys))
+            }
+            Some(_) => None,
+        }
+    }
+
     async fn verify(
         &self,
         credential: Credential<'_>,

@@ -178,11 +178,16 @@ fn tokens_that_the_cache_has_no_room_for_add_no_admissions() {
     let tokens: Vec<String> = (0..1_000)
         .map(|number| sign_one_of_many(&claims(&w, ISSUER, number)))
         .collect();
-    let mut kept = 0;
-    for token in tokens.iter().chain(&tokens).chain(&tokens) {
-        kept += kept_by(&runtime, &w, &with_token(token));
-    }
-    assert!(kept < MIB / 2, "{kept} bytes are kept");
+    let pass = || -> i64 {
+        let kept = tokens
+            .iter()
+            .map(|token| kept_by(&runtime, &w, &with_token(token)));
+        kept.sum()
+    };
+    let first = pass();
+    let later: i64 = (0..5).map(|_| pass()).sum();
+    assert!(first < MIB, "{first} bytes are kept");
+    assert!(later < MIB / 16, "{later} bytes more are kept");
 }
 
 /// Two tokens of one user share what is remembered, and each request still sees its own.
