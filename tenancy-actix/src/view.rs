@@ -22,11 +22,18 @@ impl<'a> HeadView<'a> {
 
 impl RequestView for HeadView<'_> {
     fn header(&self, name: &str) -> Field<'_> {
-        let mut values = self.0.headers().get_all(name);
+        use actix_web::http::header::{AUTHORIZATION, HOST};
+        let headers = self.0.headers();
+        // A constant need not be parsed, and these two are read for each request.
+        let mut values = match name {
+            "authorization" => headers.get_all(AUTHORIZATION),
+            "host" => headers.get_all(HOST),
+            name => headers.get_all(name),
+        };
         match (values.next(), values.next()) {
             (None, _) => Field::Absent,
             (Some(_), Some(_)) => Field::Repeated,
-            (Some(value), None) => value.to_str().map_or(Field::NotText, Field::One),
+            (Some(value), None) => text(value.as_bytes()).map_or(Field::NotText, Field::One),
         }
     }
 
@@ -47,6 +54,13 @@ impl RequestView for HeadView<'_> {
         }
         self.0.peer_addr().map(|address| address.ip())
     }
+}
+
+/// As `HeaderValue::to_str`, which looks at one byte at a time in the version of `http` here.
+fn text(value: &[u8]) -> Option<&str> {
+    let is_visible = |byte: u8| (0x20..0x7f).contains(&byte) | (byte == b'\t');
+    let all_are = value.iter().fold(true, |all, byte| all & is_visible(*byte));
+    all_are.then(|| std::str::from_utf8(value).ok())?
 }
 
 #[cfg(test)]
@@ -86,6 +100,17 @@ mod tests {
             ("not a name", Field::Absent),
         ] {
             assert_eq!(view.header(name), want, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_byte_is_text_if_http_says_so() {
+        for byte in 0..=u8::MAX {
+            let bytes = [b'a', byte, b'z'];
+            let Ok(value) = HeaderValue::from_bytes(&bytes) else {
+                continue;
+            };
+            assert_eq!(text(&bytes), value.to_str().ok(), "{byte}");
         }
     }
 

@@ -50,7 +50,13 @@ fn peer(extensions: &Extensions) -> Option<IpAddr> {
 
 impl RequestView for HeadView<'_> {
     fn header(&self, name: &str) -> Field<'_> {
-        let mut values = self.headers.get_all(name).iter();
+        use http::header::{AUTHORIZATION, HOST};
+        // A constant need not be parsed, and these two are read for each request.
+        let mut values = match name {
+            "authorization" => self.headers.get_all(AUTHORIZATION).iter(),
+            "host" => self.headers.get_all(HOST).iter(),
+            name => self.headers.get_all(name).iter(),
+        };
         match (values.next(), values.next()) {
             (None, _) => Field::Absent,
             (Some(_), Some(_)) => Field::Repeated,

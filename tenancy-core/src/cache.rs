@@ -1,11 +1,14 @@
-//! Caches of what directories say: bounded, one load at a time per key, and dropped by tenant.
+//! Caches. What directories say: bounded, one load at a time per key, and dropped by tenant. What
+//! follows from it, and from credentials: within a budget of bytes.
 
 mod age;
+mod budget;
 mod flights;
 mod lookup;
 mod stamps;
 
 pub(crate) use age::MaxAge;
+pub(crate) use budget::Budgeted;
 #[cfg(feature = "argon2")]
 pub(crate) use flights::{Flights, Work};
 pub(crate) use lookup::{Lookup, Probe};

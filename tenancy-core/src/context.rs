@@ -18,19 +18,22 @@ use crate::{
 ///
 /// ```compile_fail
 /// // There is no public constructor.
-/// let context = tenancy_core::TenantContext { engine: todo!(), parts: todo!(), ip: None };
+/// let context = tenancy_core::TenantContext { engine: todo!(), parts: todo!(), principal: todo!() };
 /// ```
 #[derive(Clone)]
 pub struct TenantContext {
     engine: Tenancy,
     parts: Arc<Parts>,
+    principal: Arc<Principal>,
+    /// When the oldest answer of the directory that this rests on began to be read.
+    read_at: Timestamp,
     ip: Option<IpAddr>,
 }
 
-/// What a context consists of, apart from the request it was made for.
+/// What a context consists of, apart from the credential and the request it was made for: the same
+/// for all credentials of one actor that reach as far.
 pub(crate) struct Parts {
     pub(crate) tenant: Arc<Tenant>,
-    pub(crate) principal: Arc<Principal>,
     pub(crate) role: Option<RoleName>,
     pub(crate) project: Option<ProjectId>,
     pub(crate) permissions: PermissionSet,
@@ -39,8 +42,20 @@ pub(crate) struct Parts {
 }
 
 impl TenantContext {
-    pub(crate) fn new(engine: Tenancy, parts: Arc<Parts>, ip: Option<IpAddr>) -> Self {
-        Self { engine, parts, ip }
+    pub(crate) fn new(
+        engine: Tenancy,
+        parts: Arc<Parts>,
+        principal: Arc<Principal>,
+        read_at: Timestamp,
+        ip: Option<IpAddr>,
+    ) -> Self {
+        Self {
+            engine,
+            parts,
+            principal,
+            read_at,
+            ip,
+        }
     }
 
     /// The tenant's record as it was when the request was admitted.
@@ -64,21 +79,21 @@ impl TenantContext {
     /// Who acts.
     #[must_use]
     pub fn principal(&self) -> &Principal {
-        &self.parts.principal
+        &self.principal
     }
 
     pub(crate) fn principal_arc(&self) -> &Arc<Principal> {
-        &self.parts.principal
+        &self.principal
     }
 
     pub(crate) fn read_at(&self) -> Timestamp {
-        self.parts.read_at
+        self.read_at
     }
 
     /// The user who acts, if it is one.
     #[must_use]
     pub fn user_id(&self) -> Option<UserId> {
-        self.parts.principal.user()
+        self.principal.user()
     }
 
     /// The user's role in the tenant, if the actor is a user; an API key has none.
@@ -154,7 +169,7 @@ impl TenantContext {
     }
 
     pub(crate) fn denied(&self, permission: &str) -> Refusal {
-        let actor = self.parts.principal.actor.clone();
+        let actor = self.principal.actor.clone();
         let refusal = if actor == Actor::Anonymous {
             Refusal::new(RefusalKind::Unauthenticated, "anonymous-caller")
         } else {
@@ -175,7 +190,7 @@ impl TenantContext {
     /// for the service itself. Records nothing.
     #[must_use]
     pub fn has_feature(&self, name: &str) -> bool {
-        if self.parts.principal.actor == Actor::System {
+        if self.principal().actor == Actor::System {
             return self.engine.has_feature(name);
         }
         let plans = self.engine.plans();
@@ -212,7 +227,7 @@ impl TenantContext {
         }
         let refusal = Refusal::new(RefusalKind::FeatureNotInPlan, "feature-not-in-plan");
         let refusal = refusal.with_details(details);
-        let actor = self.parts.principal.actor.clone();
+        let actor = self.principal().actor.clone();
         let tenant = self.parts.tenant.id;
         Err(self
             .engine
@@ -269,8 +284,8 @@ impl TenantContext {
         let parts = &self.parts;
         span.record("tenant.id", tracing::field::display(parts.tenant.id));
         span.record("tenant.slug", parts.tenant.slug.as_str());
-        span.record("principal.kind", parts.principal.actor.kind());
-        match parts.principal.actor {
+        span.record("principal.kind", self.principal.actor.kind());
+        match self.principal.actor {
             Actor::User(id) => {
                 span.record("principal.id", tracing::field::display(id));
             }
@@ -295,7 +310,7 @@ impl fmt::Debug for TenantContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TenantContext")
             .field("tenant", &self.tenant_id())
-            .field("actor", &self.parts.principal.actor)
+            .field("actor", &self.principal.actor)
             .field("role", &self.parts.role)
             .field("project", &self.parts.project)
             .finish_non_exhaustive()

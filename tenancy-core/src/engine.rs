@@ -10,6 +10,7 @@ mod epochs;
 mod facts;
 mod feed;
 mod fill;
+mod front;
 mod keys;
 mod noted;
 mod present;
@@ -40,6 +41,7 @@ use epochs::Epochs;
 use facts::{Caller, Facts, Presented};
 use feed::Feed;
 use fill::{ProjectAccess, ProjectKey};
+use front::Front;
 use keys::Keys;
 use present::Latest;
 use refused::RefusalCounts;
@@ -98,6 +100,7 @@ pub(crate) struct Inner {
     projects: Lookup<ProjectKey, Arc<ProjectAccess>>,
     remembered: Remembered,
     strangers: Strangers,
+    front: Option<Front>,
     sampler: Sampler,
     refusals: RefusalCounts,
     origin_look_ups: cors::Budget,

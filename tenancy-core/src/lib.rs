@@ -28,10 +28,12 @@ mod audit;
 mod authenticator;
 mod cache;
 mod charge;
+mod claims;
 mod clock;
 mod config;
 mod context;
 mod cors;
+mod digest;
 mod directory;
 mod engine;
 mod epoch;
@@ -65,6 +67,7 @@ pub use authenticator::{
     Authenticator, Credential, LookupError, MAX_CREDENTIAL_LEN, Rejection, Verdict,
 };
 pub use charge::{Charge, ChargeRequest, Charger, Charging, Cost, Ending, Settlement};
+pub use claims::Claims;
 #[cfg(any(test, feature = "testing"))]
 pub use clock::ManualClock;
 pub use clock::{Clock, SystemClock, Timestamp};

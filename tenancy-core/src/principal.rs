@@ -1,10 +1,12 @@
 //! The principal: who a verified credential speaks for, and which tenants it may name.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    hash::{Hash, Hasher},
+    sync::Arc,
+};
 
-use serde_json::Value;
-
-use crate::{KeyId, PermissionSet, ProjectId, ServiceId, TenantKey, Timestamp, UserId};
+use crate::{Claims, KeyId, PermissionSet, ProjectId, ServiceId, TenantKey, Timestamp, UserId};
 
 /// What kind of actor a principal is.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -90,7 +92,7 @@ pub struct Principal {
     /// What the credential may be used for at most: narrows the actor's rights, never widens them.
     pub scope: PermissionSet,
     /// The verified claims, for the application's own reading.
-    pub claims: Arc<Value>,
+    pub claims: Claims,
 }
 
 impl Principal {
@@ -107,7 +109,7 @@ impl Principal {
             expires_at: None,
             not_before: None,
             scope: PermissionSet::ALL,
-            claims: Arc::new(Value::Null),
+            claims: Claims::default(),
         }
     }
 
@@ -118,6 +120,39 @@ impl Principal {
             Actor::User(id) => Some(id),
             _ => None,
         }
+    }
+
+    /// Hashes all that a decision looks at, apart from who vouches for it and when it holds: those
+    /// are looked at for each request.
+    pub(crate) fn hash_identity(&self, state: &mut impl Hasher) {
+        self.actor.hash(state);
+        self.reach.hash(state);
+        self.project.hash(state);
+        self.on_behalf_of.hash(state);
+        self.scope.hash(state);
+    }
+
+    /// Whether both are the same to a decision, apart from who vouches and when.
+    pub(crate) fn asks_as(&self, other: &Self) -> bool {
+        self.actor == other.actor
+            && self.reach == other.reach
+            && self.project == other.project
+            && self.on_behalf_of == other.on_behalf_of
+            && self.scope == other.scope
+    }
+
+    /// The bytes that it takes, on the heap and by itself.
+    pub(crate) fn weight(&self) -> usize {
+        let reach = match &self.reach {
+            Reach::Bound(key) => key.heap(),
+            Reach::Set { tenants, default } => {
+                let keys = tenants.iter().chain(default);
+                let own = tenants.capacity() * size_of::<TenantKey>();
+                keys.fold(own, |sum, key| sum + key.heap())
+            }
+            Reach::Memberships => 0,
+        };
+        size_of::<Self>() + reach + self.issuer.len() + self.claims.len()
     }
 
     /// Whether the credential holds at `now`.

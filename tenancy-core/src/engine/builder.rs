@@ -3,8 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    Inner, Tenancy, cors::Budget, epochs::Epochs, feed::Feed, keys::Keys, present::Latest,
-    refused::RefusalCounts, remembered::Remembered, strangers::Strangers,
+    Inner, Tenancy, cors::Budget, epochs::Epochs, feed::Feed, front::Front, keys::Keys,
+    present::Latest, refused::RefusalCounts, remembered::Remembered, strangers::Strangers,
 };
 use crate::{
     AuditSink, Authenticator, Charger, Clock, ConfigError, CorsPolicy, Directory, DirectoryStore,
@@ -16,6 +16,9 @@ use crate::{
 
 /// How long what a directory has said is believed, unless the builder is told otherwise.
 const MAX_CACHE_AGE: Duration = Duration::from_secs(60);
+
+/// How many bytes of admissions are remembered, unless the builder is told otherwise.
+const ADMISSION_CACHE_BYTES: usize = 24 << 20;
 
 /// Builds a [`Tenancy`].
 #[must_use]
@@ -32,6 +35,7 @@ pub struct TenancyBuilder {
     audit: Arc<dyn AuditSink>,
     clock: Arc<dyn Clock>,
     cache_capacity: usize,
+    admission_cache_bytes: usize,
     negative_ttl: Duration,
     poll_interval: Duration,
     max_staleness: Duration,
@@ -53,6 +57,7 @@ impl TenancyBuilder {
             audit: Arc::new(TracingAuditSink),
             clock: Arc::new(SystemClock),
             cache_capacity: 250_000,
+            admission_cache_bytes: ADMISSION_CACHE_BYTES,
             negative_ttl: Duration::from_secs(5),
             poll_interval: Duration::from_secs(1),
             max_staleness: Duration::from_secs(5),
@@ -130,6 +135,20 @@ impl TenancyBuilder {
     /// Room is taken as it is used, about half a kilobyte for a tenant.
     pub fn cache_capacity(mut self, entries: usize) -> Self {
         self.cache_capacity = entries;
+        self
+    }
+
+    /// How many bytes of admissions are remembered; 0 for none. Default: 24 MiB.
+    ///
+    /// Half is for what follows from an actor, how far its credential reaches, and the tenant that
+    /// the request names: some 30,000. It has no credential and no claims in it, and all tokens of a user
+    /// share it. The other half is for whole decisions, found by the credential in one look-up: some
+    /// 12,000, with the principal and its claims. Without them a decision reads several caches instead
+    /// of one. With more members than that active within [`max_cache_age`](Self::max_cache_age), by
+    /// which all of it is freed under traffic, give about two kilobytes for each. An authenticator has
+    /// [a budget of its own](crate::jwt::JwtAuthenticatorBuilder::cache_bytes).
+    pub fn admission_cache_bytes(mut self, bytes: usize) -> Self {
+        self.admission_cache_bytes = bytes;
         self
     }
 
@@ -258,11 +277,12 @@ impl TenancyBuilder {
             memberships: Lookup::new(self.cache_capacity, self.negative_ttl, max_age),
             roles: Lookup::new(self.cache_capacity, self.negative_ttl, max_age),
             projects: Lookup::new(self.cache_capacity, self.negative_ttl, max_age),
-            remembered: Remembered::new(self.cache_capacity),
             strangers: Strangers::new(
                 self.cache_capacity,
                 self.negative_ttl.min(self.max_staleness),
             ),
+            remembered: Remembered::new(self.admission_cache_bytes / 2, max_age),
+            front: Front::new(self.admission_cache_bytes / 2),
             sampler: Sampler::new(),
             refusals: RefusalCounts::default(),
             origin_look_ups: Budget::new(),

@@ -13,6 +13,7 @@ mod look;
 mod page;
 mod stop;
 mod stranger;
+mod whole;
 
 use std::{cell::Cell, sync::Arc};
 
@@ -28,7 +29,7 @@ use super::{
 use crate::{
     Actor, Credential, PermissionSet, Principal, RefusalKind, RoleMask, RoleName, Tenant,
     TenantContext, TenantId, TenantNeed, TenantStatus, Timestamp, UserId, Verdict, cache::Probe,
-    context::Parts,
+    context::Parts, digest::Digest,
 };
 
 impl Tenancy {
@@ -46,21 +47,40 @@ impl Tenancy {
             now,
             read_at: Cell::new(fills.began().unwrap_or(now)),
             belongs: Cell::new(false),
+            verified_by: Cell::new(None),
         };
         decision.readable_page()?;
+        let asked = decision.asked();
+        if let Some(decided) = asked.and_then(|asked| decision.whole(asked)) {
+            let (parts, principal) = (&decided.parts, &decided.principal);
+            let context = TenantContext::new(
+                self.clone(),
+                Arc::clone(parts),
+                Arc::clone(principal),
+                parts.read_at,
+                facts.ip,
+            );
+            return Ok(Admitted::Tenant(context));
+        }
         let before = self.inner().stamps.of_any();
         let principal = decision.principal()?;
         if let Some(principal) = &principal {
             decision.not_taken_back(principal)?;
         }
-        let asking = decision.asking(principal.as_ref());
-        if let Some(parts) = decision.remembered(asking.as_ref())? {
-            let (principal, tenant) = (&parts.principal, parts.tenant.id);
+        let context = |parts, principal| {
+            let read_at = decision.read_at.get();
+            TenantContext::new(self.clone(), parts, principal, read_at, facts.ip)
+        };
+        let question = decision.question(principal.as_ref());
+        if let (Some(question), Some(principal)) = (&question, &principal)
+            && let Some(parts) = decision.remembered(question)?
+        {
+            let tenant = parts.tenant.id;
             decision
                 .not_taken_back_in(principal, tenant)
                 .map_err(|stop| stop.in_tenant(tenant).of_actor(&principal.actor))?;
-            let context = TenantContext::new(self.clone(), parts, facts.ip);
-            return Ok(Admitted::Tenant(context));
+            decision.keep_whole(asked, principal, &parts, before);
+            return Ok(Admitted::Tenant(context(parts, Arc::clone(principal))));
         }
         let with_actor = |stop: Stop| match &principal {
             Some(principal) => stop.of_actor(&principal.actor),
@@ -71,12 +91,17 @@ impl Tenancy {
             return Ok(Admitted::NoTenant(principal));
         };
         let parts = Arc::new(parts);
-        if let (Some(asking), true) = (&asking, fills.are_empty()) {
+        if let (Some(question), true) = (question, fills.are_empty()) {
             let inner = self.inner();
-            inner.remembered.keep(asking, &parts, &inner.stamps, before);
+            inner
+                .remembered
+                .keep(question, &parts, &inner.stamps, before, now);
+            if let Some(principal) = &principal {
+                decision.keep_whole(asked, principal, &parts, before);
+            }
         }
-        let context = TenantContext::new(self.clone(), parts, facts.ip);
-        Ok(Admitted::Tenant(context))
+        let principal = principal.unwrap_or_else(anonymous);
+        Ok(Admitted::Tenant(context(parts, principal)))
     }
 }
 
@@ -98,35 +123,37 @@ struct Decision<'a> {
     read_at: Cell<Timestamp>,
     /// Whether the tenant is known to be the caller's. Until then, nothing may tell that there is one.
     belongs: Cell<bool>,
+    /// Which authenticator has verified the credential, if one has.
+    verified_by: Cell<Option<usize>>,
 }
 
 impl Decision<'_> {
-    /// What is asked, if it is a question whose answer can be remembered.
-    fn asking<'p>(&'p self, principal: Option<&'p Arc<Principal>>) -> Option<Asking<'p>> {
+    /// What stands for the question, if it is one whose answer can be remembered.
+    fn question(&self, principal: Option<&Arc<Principal>>) -> Option<Digest> {
         // Each entering makes a principal of its own, which nobody asks for again.
         let lasting = principal.is_some_and(|principal| principal.actor != Actor::System);
         if !lasting || self.facts.needs.tenant == TenantNeed::Central {
             return None;
         }
-        Some(Asking {
+        let asking = Asking {
             principal: principal?,
             hints: self.facts.hints.as_ref().ok()?,
             project: self.facts.project.ok()?,
-        })
+        };
+        asking.digest()
     }
 
     /// The answer to the same question before.
-    fn remembered(&self, asking: Option<&Asking<'_>>) -> Step<Option<Arc<Parts>>> {
-        let Some(asking) = asking else {
-            return Ok(None);
-        };
-        let stamps = &self.engine.stamps;
-        let known = || match self.engine.remembered.get(asking, stamps) {
-            Some(parts) if self.engine.max_age.allows(parts.read_at, self.now) => {
+    fn remembered(&self, question: &Digest) -> Step<Option<Arc<Parts>>> {
+        let Inner {
+            remembered, stamps, ..
+        } = self.engine;
+        let known = || match remembered.get(question, stamps, self.now) {
+            Some(parts) => {
                 let read_at = parts.read_at;
                 Probe::Found(parts, read_at)
             }
-            _ => Probe::Unknown,
+            None => Probe::Unknown,
         };
         match self.cached(known)? {
             Probe::Found(parts, _) => Ok(Some(parts)),
@@ -163,7 +190,10 @@ impl Decision<'_> {
             };
             return match verdict {
                 Verdict::NotMine => continue,
-                Verdict::Verified(principal) => self.holding(principal),
+                Verdict::Verified(principal) => {
+                    self.verified_by.set(Some(index));
+                    self.holding(principal)
+                }
                 Verdict::Rejected(rejection) => {
                     refuse(RefusalKind::Unauthenticated, rejection.reason())
                 }
@@ -231,13 +261,11 @@ impl Decision<'_> {
     }
 
     fn parts_of(&self, principal: Option<&Arc<Principal>>, tenant: Arc<Tenant>) -> Step<Parts> {
-        let principal = match principal {
-            Some(principal) => Arc::clone(principal),
-            None => anonymous(),
-        };
+        let nobody = anonymous();
+        let principal = principal.unwrap_or(&nobody);
         // Membership comes before status: a stranger does not learn that a tenant is suspended.
         // A key is worth what its creator's membership is worth now.
-        let subject = subject(&principal);
+        let subject = subject(principal);
         if matches!(principal.actor, Actor::Key(_)) && subject.is_none() {
             return refuse(RefusalKind::TenantNotFound, "key-without-creator");
         }
@@ -246,7 +274,7 @@ impl Decision<'_> {
             None => None,
         };
         self.belongs.set(principal.actor != Actor::Anonymous);
-        self.not_taken_back_in(&principal, tenant.id)?;
+        self.not_taken_back_in(principal, tenant.id)?;
         match tenant.status {
             status if status.is_served() => {}
             TenantStatus::Deleted => {
@@ -263,7 +291,7 @@ impl Decision<'_> {
         }
         let project = self.project(tenant.id, subject, principal.project)?;
         let mut permissions =
-            self.permissions(&principal, tenant.id, role.as_ref(), project.as_deref())?;
+            self.permissions(principal, tenant.id, role.as_ref(), project.as_deref())?;
         if let (Some(plans), false) = (&self.engine.plans, principal.actor == Actor::System) {
             permissions = permissions.intersection(plans.permitted(&tenant));
         }
@@ -271,7 +299,6 @@ impl Decision<'_> {
             tenant,
             // A key has no role of its own: whoever asks for a role must not get its creator's.
             role: role.filter(|_| principal.user().is_some()),
-            principal,
             project: project.map(|access| access.project.id),
             permissions,
             read_at: self.read_at.get(),

@@ -94,14 +94,19 @@ impl Epochs {
         of: impl FnOnce() -> [TokensOf; N],
         issued_at: Option<Timestamp>,
     ) -> Epoch {
-        let newest = Timestamp::from_unix_micros(self.newest.load(Ordering::SeqCst));
-        if Epoch::from_timestamp(newest).admits(issued_at) {
+        if self.admit_all_issued_at(issued_at) {
             return Epoch::NONE;
         }
         let of = of();
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         let epochs = of.iter().filter_map(|of| known.get(of));
         epochs.copied().max().unwrap_or(Epoch::NONE)
+    }
+
+    /// Whether no token that was issued then can have been taken back, whoever has it.
+    pub(super) fn admit_all_issued_at(&self, issued_at: Option<Timestamp>) -> bool {
+        let newest = Timestamp::from_unix_micros(self.newest.load(Ordering::SeqCst));
+        Epoch::from_timestamp(newest).admits(issued_at)
     }
 
     /// Whether a principal's token, if it has one, counts in a tenant.

@@ -149,7 +149,9 @@ fn read_bearer(request: &dyn RequestView) -> Presented<'_> {
     if token.len() > MAX_CREDENTIAL_LEN {
         return Presented::Fault(Rejection::new("credential-oversized"));
     }
-    if token.is_empty() || token.bytes().any(|b| b == b' ' || b == b',') {
+    // To the end without a branch, many bytes at once: this is done for each request.
+    let separators = |found, byte: &u8| found | u8::from(*byte == b' ') | u8::from(*byte == b',');
+    if token.is_empty() || token.as_bytes().iter().fold(0, separators) != 0 {
         return Presented::Fault(Rejection::new("credential-malformed"));
     }
     Presented::Text(Credential::new(token))

@@ -1,37 +1,42 @@
 //! Admissions that caches have already decided: who asked for what, and the context it gave.
 //!
 //! A decision reads several caches; with very many tenants each is a walk to cold memory. What
-//! follows from an unchanged principal and unchanged hints stays the same for as long as the
-//! tenant's stamp does, so that it is kept whole.
+//! follows from the same actor, reach and hints stays the same for as long as the tenant's stamp
+//! does, so that it is kept whole. A question is known by its digest, and the credential is no part of
+//! it: all tokens of one user that reach as far ask the same, and add nothing.
 
 use std::{
     fmt,
-    hash::{Hash, Hasher},
+    hash::{Hash as _, Hasher as _},
+    mem::size_of,
     sync::Arc,
 };
 
-use quick_cache::{Equivalent, sync::Cache};
-
 use crate::{
-    Principal, ProjectId, TenantId, TenantKey,
-    cache::{Stamp, Stamps},
+    Principal, ProjectId, TenantId, Timestamp,
+    cache::{Budgeted, MaxAge, Stamp, Stamps},
     context::Parts,
+    digest::Digest,
     identification::Hint,
 };
 
-/// What was asked. The principal stands for itself, as the one value in memory: its entry keeps it
-/// there, so that no other can take its place.
-struct Asked {
-    principal: Arc<Principal>,
-    hints: Box<[TenantKey]>,
-    project: Option<ProjectId>,
-}
-
-/// [`Asked`], borrowed from a request.
+/// What was asked, borrowed from a request.
 pub(super) struct Asking<'a> {
-    pub(super) principal: &'a Arc<Principal>,
+    pub(super) principal: &'a Principal,
     pub(super) hints: &'a [Hint<'a>],
     pub(super) project: Option<ProjectId>,
+}
+
+impl Asking<'_> {
+    /// What stands for the question; `None` if this process can't remember.
+    pub(super) fn digest(&self) -> Option<Digest> {
+        Digest::of(|hasher| {
+            self.principal.hash_identity(hasher);
+            hasher.write_usize(self.hints.len());
+            self.hints.iter().for_each(|hint| hint.key.hash(hasher));
+            self.project.hash(hasher);
+        })
+    }
 }
 
 #[derive(Clone)]
@@ -42,89 +47,59 @@ struct Answer {
 }
 
 pub(super) struct Remembered {
-    answers: Cache<Asked, Answer>,
+    answers: Option<Budgeted<Answer>>,
+    max_age: MaxAge,
 }
 
 impl Remembered {
-    pub(super) fn new(capacity: usize) -> Self {
+    /// Room for so many bytes; nothing is remembered for 0.
+    pub(super) fn new(bytes: usize, max_age: MaxAge) -> Self {
         Self {
-            answers: Cache::new(capacity),
+            answers: Budgeted::new(bytes),
+            max_age,
         }
     }
 
-    /// The context that the same question gave, if nothing about its tenant has changed.
-    pub(super) fn get(&self, asking: &Asking<'_>, stamps: &Stamps) -> Option<Arc<Parts>> {
-        let answer = self.answers.get(asking)?;
-        (answer.stamp == stamps.of(answer.tenant)).then_some(answer.parts)
+    /// The context that the same question gave, if nothing about its tenant has changed and it is not
+    /// too old.
+    pub(super) fn get(
+        &self,
+        question: &Digest,
+        stamps: &Stamps,
+        now: Timestamp,
+    ) -> Option<Arc<Parts>> {
+        let answer = self.answers.as_ref()?.get(question, now)?;
+        let counts = answer.stamp == stamps.of(answer.tenant)
+            && self.max_age.allows(answer.parts.read_at, now);
+        counts.then_some(answer.parts)
     }
 
     /// Keeps an answer that was decided from caches alone, unless any tenant has changed since
     /// `before`, when the decision began.
     pub(super) fn keep(
         &self,
-        asking: &Asking<'_>,
+        question: Digest,
         parts: &Arc<Parts>,
         stamps: &Stamps,
         before: Stamp,
+        now: Timestamp,
     ) {
+        let Some(answers) = &self.answers else {
+            return;
+        };
         let tenant = parts.tenant.id;
         let stamp = stamps.of(tenant);
         if !stamps.undisturbed_since(before) {
             return;
         }
-        let asked = Asked {
-            principal: Arc::clone(asking.principal),
-            hints: asking.hints.iter().map(|hint| hint.key.to_key()).collect(),
-            project: asking.project,
+        let heap = size_of::<Parts>() + parts.role.as_ref().map_or(0, |role| role.as_str().len());
+        let answer = Answer {
+            tenant,
+            stamp,
+            parts: Arc::clone(parts),
         };
-        self.answers.insert(
-            asked,
-            Answer {
-                tenant,
-                stamp,
-                parts: Arc::clone(parts),
-            },
-        );
-    }
-}
-
-impl Hash for Asked {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        Arc::as_ptr(&self.principal).hash(state);
-        self.hints.iter().for_each(|key| key.hash(state));
-        self.project.hash(state);
-    }
-}
-
-/// Hashes as the [`Asked`] it would become.
-impl Hash for Asking<'_> {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        Arc::as_ptr(self.principal).hash(state);
-        self.hints.iter().for_each(|hint| hint.key.hash(state));
-        self.project.hash(state);
-    }
-}
-
-impl PartialEq for Asked {
-    fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.principal, &other.principal)
-            && self.hints == other.hints
-            && self.project == other.project
-    }
-}
-
-impl Eq for Asked {}
-
-impl Equivalent<Asked> for Asking<'_> {
-    fn equivalent(&self, asked: &Asked) -> bool {
-        Arc::ptr_eq(self.principal, &asked.principal)
-            && self.project == asked.project
-            && self.hints.len() == asked.hints.len()
-            && self
-                .hints
-                .iter()
-                .zip(&asked.hints)
-                .all(|(hint, key)| hint.key.equivalent(key))
+        let ends_at = parts.read_at + self.max_age.as_duration();
+        answers.insert(question, answer, heap, ends_at, now);
     }
 }
 

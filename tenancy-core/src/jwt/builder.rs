@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 
 use super::{
     actor::ActorRule,
-    cache::TokenCache,
+    cache::{DEFAULT_BYTES, TokenCache},
     claims::ClaimRules,
     custom::CustomMapping,
     error::{JwtConfigError, JwtConfigErrorKind as Kind},
@@ -22,7 +22,6 @@ use super::{
 
 const DEFAULT_LEEWAY: Duration = Duration::from_secs(30);
 const MAX_LEEWAY: Duration = Duration::from_secs(300);
-const DEFAULT_CACHE_CAPACITY: usize = 10_000;
 
 /// Builds a [`JwtAuthenticator`]; made by [`JwtAuthenticator::builder`].
 ///
@@ -37,7 +36,7 @@ pub struct JwtAuthenticatorBuilder {
     token_types: Vec<String>,
     leeway: Duration,
     max_lifetime: Option<Duration>,
-    cache_capacity: usize,
+    cache_bytes: usize,
     actor: ActorRule,
     rights: RightsClaims,
     custom: Option<CustomMapping>,
@@ -54,7 +53,7 @@ impl JwtAuthenticatorBuilder {
             token_types: Vec::new(),
             leeway: DEFAULT_LEEWAY,
             max_lifetime: None,
-            cache_capacity: DEFAULT_CACHE_CAPACITY,
+            cache_bytes: DEFAULT_BYTES,
             actor: ActorRule::default(),
             rights: RightsClaims::default(),
             custom: None,
@@ -120,12 +119,18 @@ impl JwtAuthenticatorBuilder {
         self
     }
 
-    /// How many verified tokens are remembered; 0 for none. Default 10,000.
+    /// How many bytes of verified tokens are remembered; 0 for none. Default 16 MiB, which is some
+    /// 15,000 tokens of usual size.
     ///
-    /// An entry holds the claims, never the token. Whether it has expired is decided anew for
-    /// each request.
-    pub fn cache_capacity(mut self, tokens: usize) -> Self {
-        self.cache_capacity = tokens;
+    /// An entry holds what the token says, as text, and never the token: some 700 bytes, and what its
+    /// claims take. One that would take more than a thirty-second part of the budget is verified anew
+    /// each time. Whether a token has expired is decided anew for each request, and those that have are
+    /// freed as others come.
+    ///
+    /// Among [`JwtIssuers`](super::JwtIssuers) and [`StoredIssuers`](super::StoredIssuers), all issuers
+    /// share one budget, and this says only whether there is one.
+    pub fn cache_bytes(mut self, bytes: usize) -> Self {
+        self.cache_bytes = bytes;
         self
     }
 
@@ -184,7 +189,8 @@ impl JwtAuthenticatorBuilder {
             rights: self.rights,
             custom: self.custom,
             tenants: self.tenants,
-            cache: TokenCache::new(self.cache_capacity),
+            cache: TokenCache::new(self.cache_bytes).map(Arc::new),
+            number: JwtAuthenticator::next_number(),
         })
     }
 }

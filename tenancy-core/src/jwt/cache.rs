@@ -2,43 +2,42 @@
 
 use std::{fmt, sync::Arc};
 
-use quick_cache::sync::Cache;
-use sha2::{Digest, Sha256};
+use crate::{Principal, Timestamp, cache::Budgeted, digest::Digest};
 
-use super::claims::Validity;
-use crate::Principal;
-
-/// A token's SHA-256, which stands for it: the token itself is never kept.
-pub(super) type Fingerprint = [u8; 32];
+/// How many bytes of verified tokens are kept, unless a builder is told otherwise.
+pub(super) const DEFAULT_BYTES: usize = 16 << 20;
 
 /// What is known about a verified token, as long as its issuer's keys stay.
 #[derive(Clone)]
 pub(super) struct Verified {
     pub(super) principal: Arc<Principal>,
-    pub(super) validity: Validity,
+    /// The number of the authenticator that verified it: another one has other rules.
+    pub(super) by: u64,
     /// The version of the keys it was verified with.
     pub(super) keys: u64,
 }
 
-/// Holds verified tokens only: what was rejected can't push them out.
-pub(super) struct TokenCache(Cache<Fingerprint, Verified>);
+/// Holds verified tokens only: what was rejected can't push them out. A token's digest stands for it,
+/// and the token itself is never kept. Several authenticators may share it.
+pub(super) struct TokenCache(Budgeted<Verified>);
 
 impl TokenCache {
-    /// A cache for so many tokens; none for 0.
-    pub(super) fn new(capacity: usize) -> Option<Self> {
-        (capacity > 0).then(|| Self(Cache::new(capacity)))
+    /// A cache of so many bytes; none for 0.
+    pub(super) fn new(bytes: usize) -> Option<Self> {
+        Budgeted::new(bytes).map(Self)
     }
 
-    pub(super) fn fingerprint(token: &str) -> Fingerprint {
-        Sha256::digest(token).into()
+    pub(super) fn get(&self, token: &Digest, by: u64, now: Timestamp) -> Option<Verified> {
+        self.0.get(token, now).filter(|known| known.by == by)
     }
 
-    pub(super) fn get(&self, token: &Fingerprint) -> Option<Verified> {
-        self.0.get(token)
-    }
-
-    pub(super) fn insert(&self, token: Fingerprint, verified: Verified) {
-        self.0.insert(token, verified);
+    /// Keeps a token until it expires, unless its claims take too much room.
+    pub(super) fn insert(&self, token: Digest, verified: Verified, now: Timestamp) {
+        let Some(ends_at) = verified.principal.expires_at else {
+            return;
+        };
+        let weight = verified.principal.weight();
+        self.0.insert(token, verified, weight, ends_at, now);
     }
 
     #[cfg(test)]
@@ -49,8 +48,6 @@ impl TokenCache {
 
 impl fmt::Debug for TokenCache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TokenCache")
-            .field("capacity", &self.0.capacity())
-            .finish_non_exhaustive()
+        f.debug_tuple("TokenCache").field(&self.0).finish()
     }
 }

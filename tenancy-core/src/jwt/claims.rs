@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use serde_json::{Map, Value};
 
 use super::reason;
-use crate::{Rejection, Timestamp};
+use crate::{Principal, Rejection, Timestamp};
 
 /// The longest `sub`, in bytes (OpenID Connect Core 1.0 §2 allows 255 ASCII characters).
 const MAX_SUBJECT_LEN: usize = 255;
@@ -28,6 +28,17 @@ pub(super) struct Validity {
     pub(super) expires_at: Timestamp,
     pub(super) not_before: Option<Timestamp>,
     pub(super) issued_at: Option<Timestamp>,
+}
+
+impl Validity {
+    /// When a token held that made this principal; `None` if it was made of none.
+    pub(super) fn of(principal: &Principal) -> Option<Self> {
+        Some(Self {
+            expires_at: principal.expires_at?,
+            not_before: principal.not_before,
+            issued_at: principal.issued_at,
+        })
+    }
 }
 
 impl ClaimRules {

@@ -6,6 +6,7 @@ use super::reason;
 use crate::{MAX_CREDENTIAL_LEN, Rejection};
 
 /// A token cut into its parts, which are still encoded and not believed.
+#[derive(Clone, Copy)]
 pub(super) struct Compact<'a> {
     /// What the signature is over: header, dot, payload.
     pub(super) signing_input: &'a [u8],

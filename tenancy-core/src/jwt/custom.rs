@@ -23,10 +23,13 @@ impl CustomMapping {
     /// Applies the closure. Who vouches and when the token holds stay as they are, the scope only
     /// narrows, and a token stands for a user or a service account: others have rights that come
     /// from no token, and nothing would take theirs back.
-    pub(super) fn apply(&self, principal: Principal) -> Result<Principal, Rejection> {
-        let claims = Arc::clone(&principal.claims);
+    pub(super) fn apply(
+        &self,
+        claims: &Value,
+        principal: Principal,
+    ) -> Result<Principal, Rejection> {
         let before = principal.clone();
-        let mut mapped = (self.0)(&claims, principal)?;
+        let mut mapped = (self.0)(claims, principal)?;
         if !matches!(mapped.actor, Actor::User(_) | Actor::Service(_)) {
             return Err(reason::ACTOR);
         }

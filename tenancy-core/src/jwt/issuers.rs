@@ -7,7 +7,10 @@ mod stored;
 use std::{
     collections::HashMap,
     fmt,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use async_trait::async_trait;
@@ -16,12 +19,13 @@ pub use source::IssuerSource;
 pub use stored::StoredIssuers;
 
 use super::{
+    cache::{DEFAULT_BYTES, TokenCache},
     compact,
     error::{JwtConfigError, JwtConfigErrorKind as Kind},
     token::Token,
     validator::{JwtAuthenticator, Stop, verdict},
 };
-use crate::{Authenticator, Credential, LookupError, Timestamp, Verdict};
+use crate::{Authenticator, Credential, LookupError, Principal, Rejection, Timestamp, Verdict};
 
 /// The issuers a service trusts, which may come and go while it runs.
 ///
@@ -72,15 +76,30 @@ pub struct JwtIssuers(Arc<Inner>);
 struct Inner {
     issuers: RwLock<HashMap<Arc<str>, Arc<JwtAuthenticator>>>,
     routes: Routes,
+    /// How many issuers have been added.
+    added: AtomicU64,
+    /// The remembered tokens of all issuers: one that floods it takes no more than one budget.
+    tokens: Option<Arc<TokenCache>>,
 }
 
 impl JwtIssuers {
-    /// No issuer yet.
+    /// No issuer yet. 16 MiB of verified tokens are remembered, of all issuers together.
     #[must_use]
     pub fn new() -> Self {
+        Self::with_cache_bytes(DEFAULT_BYTES)
+    }
+
+    /// No issuer yet, and so many bytes for the verified tokens of all together; 0 to remember none.
+    ///
+    /// See [`JwtAuthenticatorBuilder::cache_bytes`](super::JwtAuthenticatorBuilder::cache_bytes) for
+    /// what a token takes.
+    #[must_use]
+    pub fn with_cache_bytes(bytes: usize) -> Self {
         Self(Arc::new(Inner {
             issuers: RwLock::default(),
             routes: Routes::new(),
+            added: AtomicU64::new(0),
+            tokens: TokenCache::new(bytes).map(Arc::new),
         }))
     }
 
@@ -100,7 +119,9 @@ impl JwtIssuers {
             let message = format!("the issuer `{name}` is trusted already; remove it first");
             return Err(JwtConfigError::new(Kind::IssuerDuplicate, message));
         }
+        let authenticator = authenticator.sharing(self.0.tokens.as_ref());
         issuers.insert(name, Arc::new(authenticator));
+        self.0.added.fetch_add(1, Ordering::SeqCst);
         Ok(())
     }
 
@@ -124,8 +145,9 @@ impl JwtIssuers {
     }
 
     /// Whose token it is, if that is known.
-    fn route(&self, token: &mut Token<'_>) -> Option<Arc<JwtAuthenticator>> {
-        self.named(&self.0.routes.issuer(token)?)
+    fn route(&self, token: &mut Token<'_>) -> Result<Option<Arc<JwtAuthenticator>>, Rejection> {
+        let issuer = self.0.routes.issuer(token)?;
+        Ok(issuer.and_then(|issuer| self.named(&issuer)))
     }
 }
 
@@ -142,18 +164,28 @@ impl Authenticator for JwtIssuers {
         if !compact::looks_like_one(text) {
             return Verdict::NotMine;
         }
-        let mut token = match Token::cut(text) {
-            Ok(token) => token,
+        let routed = Token::new(text).and_then(|mut token| {
+            let issuer = self.route(&mut token)?;
+            Ok((token, issuer))
+        });
+        let (mut token, issuer) = match routed {
+            Ok((token, Some(issuer))) => (token, issuer),
+            Ok((_, None)) => return Verdict::NotMine,
             Err(rejection) => return Verdict::Rejected(rejection),
-        };
-        let Some(issuer) = self.route(&mut token) else {
-            return Verdict::NotMine;
         };
         let decided = issuer.authenticate(&mut token, now);
         if decided.is_ok() {
-            self.0.routes.remember(&mut token, issuer.issuer());
+            self.0.routes.remember(&token, issuer.issuer());
         }
         verdict(decided)
+    }
+
+    fn version(&self, of: Option<&Principal>, now: Timestamp) -> Option<u128> {
+        match of {
+            Some(principal) => self.named(&principal.issuer)?.version(of, now),
+            // Of an issuer that is added, tokens were nobody's before.
+            None => Some(self.0.added.load(Ordering::SeqCst).into()),
+        }
     }
 
     async fn verify(
@@ -161,12 +193,10 @@ impl Authenticator for JwtIssuers {
         credential: Credential<'_>,
         now: Timestamp,
     ) -> Result<Verdict, LookupError> {
-        let issuer = Token::cut(credential.expose())
-            .ok()
-            .and_then(|mut token| self.route(&mut token));
+        let issuer = Token::new(credential.expose()).and_then(|mut token| self.route(&mut token));
         match issuer {
-            Some(issuer) => issuer.verify(credential, now).await,
-            None => Ok(verdict(Err(Stop::Foreign))),
+            Ok(Some(issuer)) => issuer.verify(credential, now).await,
+            _ => Ok(verdict(Err(Stop::Foreign))),
         }
     }
 }

@@ -1,6 +1,12 @@
 //! The authenticator for tokens: shape, header, key, signature and only then the claims.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use serde_json::Value;
@@ -9,7 +15,7 @@ use super::{
     actor::ActorRule,
     builder::JwtAuthenticatorBuilder,
     cache::{TokenCache, Verified},
-    claims::{self, ClaimRules},
+    claims::{self, ClaimRules, Validity},
     compact,
     custom::CustomMapping,
     header::{self, TypeRule},
@@ -20,7 +26,7 @@ use super::{
     token::Token,
 };
 use crate::{
-    Authenticator, Credential, LookupError, Principal, Reach, Rejection, Timestamp, Verdict,
+    Authenticator, Claims, Credential, LookupError, Principal, Reach, Rejection, Timestamp, Verdict,
 };
 
 /// Verifies signed JSON Web Tokens (RFC 7519, RFC 8725) of one issuer, with keys known at start or
@@ -111,8 +117,9 @@ use crate::{
 /// - A token proves who its user is; membership and tenant state are looked up for each request.
 ///   Until `exp` it holds, unless the engine [has taken it back](crate::Admin::revoke_tokens).
 /// - Keys are looked for in the configuration, or where it says that they are published. `jku`, `x5u`, `x5c` and `jwk` are ignored.
-/// - The cache is keyed by the SHA-256 of the token and holds verified tokens only; time is
-///   compared on every hit, and so is whether the issuer's keys are still the same.
+/// - The cache is keyed by a SipHash-2-4-128 of the token under a random key of the process, and holds
+///   verified tokens only, without their text; time is compared on every hit, and so is whether the
+///   issuer's keys are still the same.
 #[derive(Debug)]
 pub struct JwtAuthenticator {
     pub(super) keys: KeySource,
@@ -122,7 +129,10 @@ pub struct JwtAuthenticator {
     pub(super) rights: RightsClaims,
     pub(super) custom: Option<CustomMapping>,
     pub(super) tenants: TenantClaims,
-    pub(super) cache: Option<TokenCache>,
+    /// Shared with other issuers, where it stands among them.
+    pub(super) cache: Option<Arc<TokenCache>>,
+    /// Tells this authenticator from every other of the process.
+    pub(super) number: u64,
 }
 
 impl JwtAuthenticator {
@@ -132,6 +142,18 @@ impl JwtAuthenticator {
         audience: impl Into<String>,
     ) -> JwtAuthenticatorBuilder {
         JwtAuthenticatorBuilder::new(issuer.into(), audience.into())
+    }
+
+    /// A number that no other authenticator of this process has.
+    pub(super) fn next_number() -> u64 {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        NEXT.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Remembers tokens where other issuers do, if it remembers any.
+    pub(super) fn sharing(mut self, cache: Option<&Arc<TokenCache>>) -> Self {
+        self.cache = self.cache.and(cache.cloned());
+        self
     }
 
     /// The issuer's name.
@@ -144,28 +166,31 @@ impl JwtAuthenticator {
         token: &mut Token<'_>,
         now: Timestamp,
     ) -> Result<Arc<Principal>, Stop> {
-        if let Some(cache) = &self.cache
-            && let Some(known) = cache.get(&token.fingerprint())
+        // What is in the cache has the shape of a token, so that it need not be cut.
+        if let (Some(cache), Some(digest)) = (&self.cache, &token.digest)
+            && let Some(known) = cache.get(digest, self.number, now)
+            && let Some(validity) = Validity::of(&known.principal)
             && known.keys == self.keys.version(now)?
         {
-            self.rules.check_time(known.validity, now)?;
+            self.rules.check_time(validity, now)?;
             return Ok(known.principal);
         }
         // Only whose token it is may be read before the signature. A payload that does not say is
         // refused by the first who looks at it.
-        match token.unverified_issuer() {
+        match token.unverified_issuer()? {
             Some(issuer) if *issuer != *self.rules.issuer => return Err(Stop::Foreign),
             _ => {}
         }
         let verified = self.verify_token(token, now)?;
-        if let Some(cache) = &self.cache {
-            cache.insert(token.fingerprint(), verified.clone());
+        if let (Some(cache), Some(digest)) = (&self.cache, token.digest) {
+            cache.insert(digest, verified.clone(), now);
         }
         Ok(verified.principal)
     }
 
     fn verify_token(&self, token: &mut Token<'_>, now: Timestamp) -> Result<Verified, Stop> {
-        let header = header::read(token.parts.header, &self.types)?;
+        let parts = token.parts()?;
+        let header = header::read(parts.header, &self.types)?;
         let current = self.keys.current(now)?;
         let key = current.keys.choose(&header).map_err(|rejection| {
             if rejection == reason::KEY_UNKNOWN {
@@ -174,8 +199,8 @@ impl JwtAuthenticator {
                 rejection.into()
             }
         })?;
-        let signature = compact::decode(token.parts.signature)?;
-        if !key.verifies(token.parts.signing_input, signature) {
+        let signature = compact::decode(parts.signature)?;
+        if !key.verifies(parts.signing_input, signature) {
             return Err(reason::SIGNATURE.into());
         }
 
@@ -194,9 +219,10 @@ impl JwtAuthenticator {
         principal.issued_at = validity.issued_at;
         principal.expires_at = Some(validity.expires_at);
         principal.not_before = validity.not_before;
-        principal.claims = Arc::new(Value::Object(claims));
+        let claims = Value::Object(claims);
+        principal.claims = Claims::from(&claims);
         if let Some(custom) = &self.custom {
-            principal = custom.apply(principal)?;
+            principal = custom.apply(&claims, principal)?;
             // Whatever the application makes of a claim: the issuer speaks for its tenant alone.
             if let Some(own) = &self.tenants.issuer {
                 principal.reach = Reach::Bound(own.clone());
@@ -204,7 +230,7 @@ impl JwtAuthenticator {
         }
         Ok(Verified {
             principal: Arc::new(principal),
-            validity,
+            by: self.number,
             keys: current.version,
         })
     }
@@ -243,9 +269,23 @@ impl Authenticator for JwtAuthenticator {
         if !compact::looks_like_one(token) {
             return Verdict::NotMine;
         }
-        match Token::cut(token) {
+        match Token::new(token) {
             Ok(mut token) => verdict(self.authenticate(&mut token, now)),
             Err(rejection) => Verdict::Rejected(rejection),
+        }
+    }
+
+    fn version(&self, of: Option<&Principal>, now: Timestamp) -> Option<u128> {
+        match of {
+            // Whose a token is, it says itself for ever.
+            None => Some(0),
+            Some(principal) if *principal.issuer == *self.rules.issuer => {
+                // Who wants no token remembered wants none in whole decisions either.
+                self.cache.as_ref()?;
+                let keys = self.keys.version(now).ok()?;
+                Some(u128::from(self.number) << 64 | u128::from(keys))
+            }
+            Some(_) => None,
         }
     }
 
@@ -255,7 +295,7 @@ impl Authenticator for JwtAuthenticator {
         now: Timestamp,
     ) -> Result<Verdict, LookupError> {
         let decide = || {
-            let mut token = Token::cut(credential.expose())?;
+            let mut token = Token::new(credential.expose())?;
             self.authenticate(&mut token, now)
         };
         let mut decided = decide();

@@ -76,18 +76,21 @@ impl ContextBuilder {
             .mask(&self.role)
             .unwrap_or_default();
         let actor = Actor::User(self.user);
+        let principal = Principal::new(actor, Reach::Bound(self.tenant.id.into()), "test");
+        let read_at = self.engine.clock().now();
         let parts = Parts {
-            principal: Arc::new(Principal::new(
-                actor,
-                Reach::Bound(self.tenant.id.into()),
-                "test",
-            )),
             tenant: Arc::new(self.tenant),
             role: Some(self.role),
             project: self.project,
             permissions: mask.effective(),
-            read_at: self.engine.clock().now(),
+            read_at,
         };
-        TenantContext::new(self.engine, Arc::new(parts), None)
+        TenantContext::new(
+            self.engine,
+            Arc::new(parts),
+            Arc::new(principal),
+            read_at,
+            None,
+        )
     }
 }

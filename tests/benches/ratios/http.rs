@@ -37,12 +37,10 @@ async fn hello_world() -> anyhow::Result<()> {
     for tenants in [10, many] {
         let world = World::new(tenants).await;
         world.warm_requests().await;
-        let requests: anyhow::Result<Vec<_>> = world
-            .tenants
-            .iter()
-            .map(|(slug, owner)| request(&format!("{slug}.notes.example"), *owner))
-            .collect();
-        let requests = Arc::new(requests?);
+        let named = world.tenants.iter().zip(&world.tokens);
+        let requests =
+            named.map(|((slug, _), token)| head(&format!("{slug}.notes.example"), token));
+        let requests = Arc::new(requests.collect::<Vec<_>>());
         for framework in Framework::ALL {
             let covered = services::hello(framework, Some(&world.tenancy)).await?;
             let bare = services::hello(framework, None).await?;
@@ -119,9 +117,12 @@ async fn one_query() -> anyhow::Result<()> {
 }
 
 fn request(host: &str, user: UserId) -> anyhow::Result<Vec<u8>> {
-    let token = notes::token(user)?;
+    Ok(head(host, &notes::token(user)?))
+}
+
+fn head(host: &str, token: &str) -> Vec<u8> {
     let head = format!("GET / HTTP/1.1\r\nhost: {host}\r\nauthorization: Bearer {token}\r\n\r\n");
-    Ok(head.into_bytes())
+    head.into_bytes()
 }
 
 /// Prints the requests per second of both sides, measured in rounds of 100 ms that take turns.

@@ -44,7 +44,7 @@ fn claims() -> Value {
 fn authenticator(signer: &Signer, remembered: usize) -> JwtAuthenticator {
     JwtAuthenticator::builder(ISSUER, AUDIENCE)
         .key(signer.ours())
-        .cache_capacity(remembered)
+        .cache_bytes(remembered * 2048)
         .build()
         .unwrap()
 }
@@ -81,7 +81,8 @@ async fn anew(signer: &Signer) {
 
 fn remembered(signer: &Signer, many: usize) {
     for count in [10, many] {
-        let tokens = authenticator(signer, count * 2);
+        // Room for more than there are, whatever the number.
+        let tokens = authenticator(signer, count.max(1_000));
         let texts = sign(signer, count);
         for text in &texts {
             verify(&tokens, text);

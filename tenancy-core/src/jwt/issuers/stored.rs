@@ -9,6 +9,7 @@ use held::{Issuers, Known};
 
 use super::{
     super::{
+        cache::{DEFAULT_BYTES, TokenCache},
         compact,
         error::{JwtConfigError, JwtConfigErrorKind as Kind},
         token::Token,
@@ -17,7 +18,7 @@ use super::{
     routes::Routes,
     source::IssuerSource,
 };
-use crate::{Authenticator, Credential, LookupError, Timestamp, Verdict};
+use crate::{Authenticator, Credential, LookupError, Principal, Timestamp, Verdict};
 
 const SHORTEST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(600);
@@ -101,6 +102,8 @@ const DEFAULT: Duration = Duration::from_secs(30);
 pub struct StoredIssuers<S: IssuerSource> {
     issuers: Arc<Issuers<S>>,
     routes: Arc<Routes>,
+    /// The remembered tokens of all issuers.
+    tokens: Option<Arc<TokenCache>>,
     max_age: Duration,
 }
 
@@ -114,6 +117,7 @@ impl<S: IssuerSource> StoredIssuers<S> {
         Self {
             issuers: Arc::new(Issuers::new(source)),
             routes: Arc::new(Routes::new()),
+            tokens: TokenCache::new(DEFAULT_BYTES).map(Arc::new),
             max_age: DEFAULT,
         }
     }
@@ -133,6 +137,17 @@ impl<S: IssuerSource> StoredIssuers<S> {
         Ok(self)
     }
 
+    /// How many bytes of verified tokens are remembered, of all issuers together; 0 for none. Default
+    /// 16 MiB. To be set before clones are made.
+    ///
+    /// See [`JwtAuthenticatorBuilder::cache_bytes`](super::super::JwtAuthenticatorBuilder::cache_bytes)
+    /// for what a token takes.
+    #[must_use]
+    pub fn cache_bytes(mut self, bytes: usize) -> Self {
+        self.tokens = TokenCache::new(bytes).map(Arc::new);
+        self
+    }
+
     /// Has the source asked again about each issuer, and about names that were nobody's, before
     /// the next token of it is decided about. To be called after this process has changed what is
     /// stored; an issuer whose record is the same keeps its keys.
@@ -150,8 +165,9 @@ impl<S: IssuerSource> StoredIssuers<S> {
         if !compact::looks_like_one(text) {
             return Err(Verdict::NotMine);
         }
-        let mut token = Token::cut(text).map_err(Verdict::Rejected)?;
-        match self.routes.issuer(&mut token) {
+        let mut token = Token::new(text).map_err(Verdict::Rejected)?;
+        let issuer = self.routes.issuer(&mut token);
+        match issuer.map_err(Verdict::Rejected)? {
             Some(issuer) if may_be_asked_about(&issuer, Self::MAX_ISSUER_LEN) => {
                 Ok((token, issuer))
             }
@@ -177,10 +193,17 @@ impl<S: IssuerSource> Authenticator for StoredIssuers<S> {
             Known::Trusted(authenticator) => {
                 let decided = authenticator.authenticate(&mut token, now);
                 if decided.is_ok() {
-                    self.routes.remember(&mut token, issuer);
+                    self.routes.remember(&token, issuer);
                 }
                 verdict(decided)
             }
+        }
+    }
+
+    fn version(&self, of: Option<&Principal>, now: Timestamp) -> Option<u128> {
+        match self.known(&of?.issuer, now) {
+            Known::Trusted(authenticator) => authenticator.version(of, now),
+            Known::Nobody | Known::Ask => None,
         }
     }
 
@@ -196,7 +219,7 @@ impl<S: IssuerSource> Authenticator for StoredIssuers<S> {
         let authenticator = match self.known(&issuer, now) {
             Known::Trusted(authenticator) => Some(authenticator),
             Known::Nobody => None,
-            Known::Ask => self.issuers.ask(issuer, now).await?,
+            Known::Ask => self.issuers.ask(issuer, self.tokens.as_ref(), now).await?,
         };
         match authenticator {
             Some(authenticator) => authenticator.verify(credential, now).await,
@@ -210,6 +233,7 @@ impl<S: IssuerSource> Clone for StoredIssuers<S> {
         Self {
             issuers: Arc::clone(&self.issuers),
             routes: Arc::clone(&self.routes),
+            tokens: self.tokens.clone(),
             max_age: self.max_age,
         }
     }

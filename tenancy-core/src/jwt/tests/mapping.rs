@@ -45,7 +45,7 @@ fn the_principal_says_what_the_token_says() {
     assert_eq!(principal.issued_at, at(NOW - 10));
     assert_eq!(principal.not_before, at(NOW - 5 - 30));
     assert_eq!(principal.expires_at, at(NOW + 600 + 30));
-    assert_eq!(*principal.claims, claims);
+    assert_eq!(principal.claims.to_value(), claims);
 }
 
 #[test]

@@ -102,7 +102,10 @@ fn a_scope_of_everything_is_written_as_what_exists() {
         panic!("a good token is verified");
     };
     assert_eq!(principal.scope, registry().all());
-    assert_eq!(principal.claims["scope"], "notes:read notes:write");
+    assert_eq!(
+        principal.claims.get("scope").unwrap(),
+        "notes:read notes:write"
+    );
     let nothing = mint(&minter(Algorithm::HS256), PermissionSet::EMPTY);
     let Verdict::Verified(principal) = tokens.probe(Credential::new(&nothing), now()) else {
         panic!("a good token is verified");

@@ -4,7 +4,10 @@ use std::{error::Error, sync::Arc, time::Duration};
 
 use tokio::{sync::Semaphore, time::timeout};
 
-use super::super::{super::validator::JwtAuthenticator, source::IssuerSource};
+use super::super::{
+    super::{cache::TokenCache, validator::JwtAuthenticator},
+    source::IssuerSource,
+};
 use crate::{
     DirectoryError, LookupError, Timestamp,
     cache::{Lookup, MaxAge, Probe, Stamp, Stamps},
@@ -80,14 +83,15 @@ impl<S: IssuerSource> Issuers<S> {
     pub(super) async fn ask(
         self: &Arc<Self>,
         issuer: Arc<str>,
+        tokens: Option<&Arc<TokenCache>>,
         now: Timestamp,
     ) -> Result<Option<Arc<JwtAuthenticator>>, LookupError> {
         let before = self.stamps.of_any();
         let keep = |_: &_| Some(before);
         let asking = self.held.load(Arc::clone(&issuer), before, keep, now, || {
-            let this = Arc::clone(self);
+            let (this, tokens) = (Arc::clone(self), tokens.cloned());
             async move {
-                let found = this.find(&issuer, before, now).await;
+                let found = this.find(&issuer, tokens.as_ref(), before, now).await;
                 found.map_err(DirectoryError::new)
             }
         });
@@ -104,6 +108,7 @@ impl<S: IssuerSource> Issuers<S> {
     async fn find(
         &self,
         issuer: &str,
+        tokens: Option<&Arc<TokenCache>>,
         stamp: Stamp,
         now: Timestamp,
     ) -> Result<Option<Arc<Held<S::Record>>>, LookupError> {
@@ -125,7 +130,10 @@ impl<S: IssuerSource> Issuers<S> {
         };
         let authenticator = match former {
             Some(former) if former.record == record => Arc::clone(&former.authenticator),
-            _ => Arc::new(self.source.authenticator(issuer, &record)?),
+            _ => {
+                let authenticator = self.source.authenticator(issuer, &record)?;
+                Arc::new(authenticator.sharing(tokens))
+            }
         };
         // A store that compares loosely would have one issuer held under many names.
         if *authenticator.issuer() != *issuer {

@@ -1,0 +1,106 @@
+//! Decisions that are remembered whole: what may be, and whether one counts now.
+
+use std::{
+    hash::{Hash as _, Hasher as _},
+    sync::Arc,
+};
+
+use super::Decision;
+use crate::{
+    Principal, TenantNeed,
+    cache::Stamp,
+    context::Parts,
+    digest::Digest,
+    engine::{
+        facts::Presented,
+        front::{Decided, Standing},
+    },
+};
+
+impl Decision<'_> {
+    /// What stands for all that the request says, if an answer to it can be remembered whole.
+    ///
+    /// A key is none of it: its record, the caller's address and its uses are looked at each time.
+    pub(super) fn asked(&self) -> Option<Digest> {
+        let Presented::Text(credential) = &self.facts.presented else {
+            return None;
+        };
+        let text = credential.expose();
+        let is_key = (self.engine.keys.as_ref()).is_some_and(|keys| keys.config.recognizes(text));
+        let central = self.facts.needs.tenant == TenantNeed::Central;
+        if self.engine.front.is_none() || is_key || central || !self.fills.are_empty() {
+            return None;
+        }
+        let hints = self.facts.hints.as_ref().ok()?;
+        let project = self.facts.project.as_ref().ok()?;
+        Digest::of(|hasher| {
+            hasher.write(text.as_bytes());
+            // No text of a credential has this byte.
+            hasher.write_u8(0xff);
+            hasher.write_usize(hints.len());
+            hints.iter().for_each(|hint| hint.key.hash(hasher));
+            project.hash(hasher);
+        })
+    }
+
+    /// The decision about the same, if the slow way would decide so now: news is fresh, no token was
+    /// taken back that this one could be, the authenticators stand by what they said, the credential
+    /// holds, nothing is too old, and nothing about the tenant has changed.
+    pub(super) fn whole(&self, asked: Digest) -> Option<Arc<Decided>> {
+        let engine = self.engine;
+        let decided = engine.front.as_ref()?.get(asked, self.now)?;
+        let principal = &decided.principal;
+        // Whether there is news comes before what it says.
+        let counts = !engine.feed.is_stale(self.now)
+            && engine.epochs.admit_all_issued_at(principal.issued_at)
+            && engine.stamps.of(decided.tenant) == decided.stamp
+            && (decided.from..decided.until).contains(&self.now)
+            && decided
+                .standing
+                .lasts(&engine.authenticators, principal, self.now);
+        counts.then_some(decided)
+    }
+
+    /// Keeps a decision that was made from caches alone, unless any tenant has changed since
+    /// `before`, when it began.
+    pub(super) fn keep_whole(
+        &self,
+        asked: Option<Digest>,
+        principal: &Arc<Principal>,
+        parts: &Arc<Parts>,
+        before: Stamp,
+    ) {
+        let engine = self.engine;
+        let (Some(asked), Some(front), Some(index)) =
+            (asked, &engine.front, self.verified_by.get())
+        else {
+            return;
+        };
+        let tenant = parts.tenant.id;
+        let stamp = engine.stamps.of(tenant);
+        if !engine.stamps.undisturbed_since(before) {
+            return;
+        }
+        let standing = Standing::of(&engine.authenticators, index, principal, self.now);
+        let Some(standing) = standing else { return };
+        // How they stand is read before the verdict for which it vouches.
+        let Ok(Some(again)) = self.principal() else {
+            return;
+        };
+        if !again.asks_as(principal) || self.verified_by.get() != Some(index) {
+            return;
+        }
+        let too_old = parts.read_at + engine.max_age.as_duration();
+        let decided = Decided {
+            asked,
+            tenant,
+            stamp,
+            from: self.now,
+            until: again.expires_at.map_or(too_old, |end| end.min(too_old)),
+            standing,
+            principal: again,
+            parts: Arc::clone(parts),
+        };
+        front.keep(decided, self.now);
+    }
+}

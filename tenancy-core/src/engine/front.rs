@@ -1,0 +1,255 @@
+//! Whole decisions by what was presented: one look-up tells all that the slow way would.
+//!
+//! With very many tenants the slow way reads the cache of tokens and that of admissions, each a walk
+//! to cold memory. Here a set of four is one line of the processor's cache, and leads to one record.
+//! The record has all that the slow way looks at for each request, to be compared again.
+
+use std::{
+    fmt,
+    mem::size_of,
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicI64, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use crate::{
+    Authenticator, Principal, TenantId, Timestamp, cache::Stamp, context::Parts, digest::Digest,
+};
+
+const WAYS: usize = 4;
+
+/// What a decision is taken to weigh when the table is laid out.
+const TYPICAL: usize = 512;
+
+/// The largest part of the budget that one decision may take.
+const SHARE: usize = 64;
+
+/// How often sets are looked through for what has ended, under traffic, and how many each time.
+const SWEEP_EVERY: Duration = Duration::from_millis(100);
+const SWEPT_AT_ONCE: usize = 64;
+
+/// A decision, and what it has to be compared with when it is used again.
+pub(super) struct Decided {
+    /// What stands for the credential's text, the hints and the project.
+    pub(super) asked: Digest,
+    pub(super) tenant: TenantId,
+    /// The tenant's stamp under which it was decided.
+    pub(super) stamp: Stamp,
+    /// From when it holds: from when it was decided, or a clock was set back.
+    pub(super) from: Timestamp,
+    /// The moment from which it no longer holds: the credential has expired, or what it rests on is
+    /// too old.
+    pub(super) until: Timestamp,
+    /// What the authenticators said of their verdicts before.
+    pub(super) standing: Standing,
+    pub(super) principal: Arc<Principal>,
+    pub(super) parts: Arc<Parts>,
+}
+
+impl Decided {
+    fn weight(&self) -> usize {
+        let role = self
+            .parts
+            .role
+            .as_ref()
+            .map_or(0, |role| role.as_str().len());
+        let passed_over = size_of_val(&*self.standing.passed_over);
+        size_of::<Self>() + size_of::<Parts>() + role + passed_over + self.principal.weight() + 64
+    }
+}
+
+/// The versions of the authenticators that have looked at a credential; see
+/// [`Authenticator::version`].
+#[derive(PartialEq, Eq)]
+pub(super) struct Standing {
+    verified: u128,
+    /// Of those before, which said that the credential is none of theirs. Most often there are none.
+    passed_over: Box<[u128]>,
+}
+
+impl Standing {
+    /// How the authenticators stand, of which the one with this index has verified the credential;
+    /// `None` if one of them wants to be asked each time.
+    pub(super) fn of(
+        authenticators: &[Box<dyn Authenticator>],
+        index: usize,
+        principal: &Principal,
+        now: Timestamp,
+    ) -> Option<Self> {
+        let mut passed_over = authenticators.get(..index)?.iter();
+        Some(Self {
+            verified: authenticators.get(index)?.version(Some(principal), now)?,
+            passed_over: passed_over
+                .by_ref()
+                .map(|authenticator| authenticator.version(None, now))
+                .collect::<Option<_>>()?,
+        })
+    }
+
+    /// Whether they all stand as they did.
+    pub(super) fn lasts(
+        &self,
+        authenticators: &[Box<dyn Authenticator>],
+        principal: &Principal,
+        now: Timestamp,
+    ) -> bool {
+        let index = self.passed_over.len();
+        let verified = authenticators
+            .get(index)
+            .and_then(|authenticator| authenticator.version(Some(principal), now));
+        let mut passed_over = authenticators.iter().zip(&*self.passed_over);
+        verified == Some(self.verified)
+            && passed_over.all(|(one, version)| one.version(None, now) == Some(*version))
+    }
+}
+
+/// One line of the processor's cache.
+#[repr(align(64))]
+#[derive(Default)]
+struct Set(Mutex<Ways>);
+
+#[derive(Default)]
+struct Ways {
+    tags: [u32; WAYS],
+    decided: [Option<Arc<Decided>>; WAYS],
+    /// Which is replaced next.
+    next: u8,
+}
+
+/// Decisions within a budget of bytes.
+pub(super) struct Front {
+    sets: Box<[Set]>,
+    budget: usize,
+    weight: AtomicUsize,
+    /// The set that is swept next.
+    hand: AtomicUsize,
+    /// When the next sweep is due (microseconds).
+    due_at: AtomicI64,
+}
+
+impl Front {
+    /// Room for so many bytes; nothing is kept for 0.
+    pub(super) fn new(bytes: usize) -> Option<Self> {
+        if bytes == 0 {
+            return None;
+        }
+        let sets = (bytes / TYPICAL / WAYS).max(1).next_power_of_two();
+        Some(Self {
+            sets: (0..sets).map(|_| Set::default()).collect(),
+            budget: bytes,
+            weight: AtomicUsize::new(0),
+            hand: AtomicUsize::new(0),
+            due_at: AtomicI64::new(i64::MIN),
+        })
+    }
+
+    /// The set, unless another thread holds it: then the slow way is as good.
+    fn set(&self, number: usize) -> Option<MutexGuard<'_, Ways>> {
+        let set = self.sets.get(number & (self.sets.len() - 1))?;
+        set.0.try_lock().ok()
+    }
+
+    /// What was decided about the same, to be compared with how things stand now.
+    #[inline]
+    pub(super) fn get(&self, asked: Digest, now: Timestamp) -> Option<Arc<Decided>> {
+        let due_at = self.due_at.load(Ordering::Relaxed);
+        // At once if the clock was set back.
+        if now.as_unix_micros() >= due_at || due_at > (now + SWEEP_EVERY).as_unix_micros() {
+            self.sweep_if_due(due_at, now);
+        }
+        let (number, tag) = asked.place();
+        let ways = self.set(number)?;
+        let at = ways.tags.iter().position(|known| *known == tag)?;
+        let decided = ways.decided.get(at)?.as_ref();
+        decided.filter(|decided| decided.asked == asked).cloned()
+    }
+
+    pub(super) fn keep(&self, decided: Decided, now: Timestamp) {
+        let weight = decided.weight();
+        if weight > self.budget / SHARE {
+            return;
+        }
+        let (number, tag) = decided.asked.place();
+        let Some(mut ways) = self.set(number) else {
+            return;
+        };
+        let free = |ways: &Ways| {
+            let same = ways.tags.iter().position(|known| *known == tag);
+            same.or_else(|| ways.decided.iter().position(Option::is_none))
+        };
+        let at = free(&ways).unwrap_or_else(|| {
+            ways.next = ways.next.wrapping_add(1);
+            usize::from(ways.next) % WAYS
+        });
+        let Ways {
+            tags,
+            decided: kept,
+            ..
+        } = &mut *ways;
+        let (Some(known), Some(kept)) = (tags.get_mut(at), kept.get_mut(at)) else {
+            return;
+        };
+        *known = tag;
+        let before = kept.replace(Arc::new(decided));
+        drop(ways);
+        self.weight.fetch_add(weight, Ordering::Relaxed);
+        self.forget(before);
+        self.sweep(2, now);
+        // What is in the way of new decisions goes, wherever the hand stands.
+        for _ in 0..self.sets.len() {
+            if self.weight.load(Ordering::Relaxed) <= self.budget {
+                break;
+            }
+            self.clear_next(|_| true);
+        }
+    }
+
+    #[cold]
+    fn sweep_if_due(&self, due_at: i64, now: Timestamp) {
+        let next = (now + SWEEP_EVERY).as_unix_micros();
+        let order = Ordering::Relaxed;
+        if self
+            .due_at
+            .compare_exchange(due_at, next, order, order)
+            .is_ok()
+        {
+            self.sweep(SWEPT_AT_ONCE, now);
+        }
+    }
+
+    fn sweep(&self, sets: usize, now: Timestamp) {
+        for _ in 0..sets.min(self.sets.len()) {
+            self.clear_next(|decided| decided.until <= now);
+        }
+    }
+
+    /// Forgets decisions of the set at which the hand stands, and moves it on.
+    fn clear_next(&self, is_over: impl Fn(&Decided) -> bool) {
+        let number = self.hand.fetch_add(1, Ordering::Relaxed);
+        let Some(mut ways) = self.set(number) else {
+            return;
+        };
+        let over = ways
+            .decided
+            .each_mut()
+            .map(|kept| kept.take_if(|decided| is_over(decided)));
+        drop(ways);
+        over.into_iter().for_each(|decided| self.forget(decided));
+    }
+
+    fn forget(&self, decided: Option<Arc<Decided>>) {
+        if let Some(decided) = decided {
+            self.weight.fetch_sub(decided.weight(), Ordering::Relaxed);
+        }
+    }
+}
+
+impl fmt::Debug for Front {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Front")
+            .field("budget", &self.budget)
+            .finish_non_exhaustive()
+    }
+}
