@@ -30,6 +30,11 @@ impl RequestView for HeadView<'_> {
         }
     }
 
+    fn lines(&self, name: &str) -> Vec<&[u8]> {
+        let values = self.0.headers().get_all(name);
+        values.map(|value| value.as_bytes()).collect()
+    }
+
     fn authority(&self) -> Option<&str> {
         self.uri().authority().map(|authority| authority.as_str())
     }

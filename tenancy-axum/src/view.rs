@@ -58,6 +58,11 @@ impl RequestView for HeadView<'_> {
         }
     }
 
+    fn lines(&self, name: &str) -> Vec<&[u8]> {
+        let values = self.headers.get_all(name).iter();
+        values.map(http::HeaderValue::as_bytes).collect()
+    }
+
     fn authority(&self) -> Option<&str> {
         self.uri.authority().map(http::uri::Authority::as_str)
     }

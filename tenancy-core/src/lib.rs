@@ -40,6 +40,7 @@ mod identification;
 pub mod jwt;
 pub mod key;
 mod membership;
+mod network;
 mod permission;
 mod plan;
 mod principal;

@@ -27,6 +27,11 @@ pub trait RequestView {
     /// The header field of this lower-case name.
     fn header(&self, name: &str) -> Field<'_>;
 
+    /// Every line of the header field of this lower-case name, in the order in which they were sent.
+    ///
+    /// For the fields that may arrive in several lines: `X-Forwarded-For`, and `Cookie` over HTTP/2.
+    fn lines(&self, name: &str) -> Vec<&[u8]>;
+
     /// The authority of the request target: `:authority` in HTTP/2, the absolute form in HTTP/1.1.
     fn authority(&self) -> Option<&str>;
 

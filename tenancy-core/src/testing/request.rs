@@ -67,6 +67,11 @@ impl RequestView for FakeRequest {
         }
     }
 
+    fn lines(&self, name: &str) -> Vec<&[u8]> {
+        let named = self.headers.iter().filter(|(n, _)| n == name);
+        named.map(|(_, value)| value.as_slice()).collect()
+    }
+
     fn authority(&self) -> Option<&str> {
         self.authority.as_deref()
     }
