@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use actix_web::{HttpMessage as _, HttpRequest, http::Uri};
-use tenancy_core::{Field, RequestView};
+use tenancy_core::{EstablishedPrincipal, Field, RequestView};
 use tenancy_http::PeerAddr;
 
 /// The head of a request.
@@ -35,6 +35,10 @@ impl RequestView for HeadView<'_> {
         values.map(|value| value.as_bytes()).collect()
     }
 
+    fn method(&self) -> &str {
+        self.0.method().as_str()
+    }
+
     fn authority(&self) -> Option<&str> {
         self.uri().authority().map(|authority| authority.as_str())
     }
@@ -51,6 +55,10 @@ impl RequestView for HeadView<'_> {
             return Some(*ip);
         }
         self.0.peer_addr().map(|address| address.ip())
+    }
+
+    fn established(&self) -> Option<EstablishedPrincipal> {
+        self.0.extensions().get().cloned()
     }
 }
 

@@ -4,6 +4,7 @@ mod admin;
 mod admission;
 mod builder;
 mod cors;
+mod credential;
 mod decide;
 mod epochs;
 mod facts;
@@ -14,6 +15,7 @@ mod noted;
 mod present;
 mod refused;
 mod remembered;
+mod sources;
 mod watch;
 
 use std::{fmt, net::IpAddr, sync::Arc, time::Duration};
@@ -26,10 +28,10 @@ pub use keys::KeyAdmin;
 pub use watch::ContextWatch;
 
 use crate::{
-    Actor, AuditEntry, AuditSink, Authenticator, Clock, CorsPolicy, Directory, DirectoryError,
-    DirectoryStore, Identification, Membership, Outcome, PermissionRegistry, Principal, ProjectId,
-    Reach, Refusal, RefusalKind, RequestView, RoleTable, RouteNeeds, Tenant, TenantContext,
-    TenantId, TenantKey, UserId,
+    Actor, AuditEntry, AuditSink, Authenticator, Clock, CorsPolicy, CredentialSource, Directory,
+    DirectoryError, DirectoryStore, Identification, Membership, Outcome, PermissionRegistry,
+    Principal, ProjectId, Reach, Refusal, RefusalKind, RequestView, RoleTable, RouteNeeds, Tenant,
+    TenantContext, TenantId, TenantKey, UserId,
     audit::Sampler,
     cache::{Lookup, MaxAge, Stamps},
     plan::Plans,
@@ -42,6 +44,13 @@ use keys::Keys;
 use present::Latest;
 use refused::RefusalCounts;
 use remembered::Remembered;
+use sources::Sources;
+
+/// An authenticator, and where its credentials stand.
+struct Authenticating {
+    authenticator: Box<dyn Authenticator>,
+    sources: Vec<CredentialSource>,
+}
 
 /// Multi-tenancy of one service: directory, identification, authenticators, permissions, audit
 /// trail, caches.
@@ -76,6 +85,7 @@ pub(crate) struct Inner {
     identification: Identification,
     cors: Option<CorsPolicy>,
     authenticators: Vec<Box<dyn Authenticator>>,
+    sources: Sources,
     keys: Option<Keys>,
     permissions: PermissionRegistry,
     plans: Option<Plans>,
@@ -291,10 +301,16 @@ impl Tenancy {
         &self.inner.identification
     }
 
-    /// The name of the header field that API keys arrive in, if they have one of their own.
-    pub(crate) fn key_header(&self) -> Option<&str> {
-        let keys = self.inner.keys.as_ref()?;
-        keys.config.header.as_deref()
+    /// The header fields, apart from `Authorization`, that credentials are read from.
+    pub(crate) fn credential_fields(&self) -> impl Iterator<Item = &str> {
+        self.inner.sources.fields()
+    }
+
+    /// Whether an answer may depend on a cookie, or on a principal that the application has
+    /// established, which it may have done by one. Adapters say `Vary: Cookie` then.
+    #[must_use]
+    pub fn varies_by_cookie(&self) -> bool {
+        self.credential_fields().any(|name| name == "cookie")
     }
 
     pub(crate) fn inner(&self) -> &Inner {

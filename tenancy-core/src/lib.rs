@@ -31,10 +31,13 @@ mod clock;
 mod config;
 mod context;
 mod cors;
+mod credential_source;
 mod directory;
 mod engine;
 mod epoch;
+mod established;
 mod generation;
+mod header_uses;
 mod id;
 mod identification;
 pub mod jwt;
@@ -70,6 +73,7 @@ pub use clock::{Clock, SystemClock, Timestamp};
 pub use config::ConfigError;
 pub use context::TenantContext;
 pub use cors::{CorsPolicy, is_preflight};
+pub use credential_source::CredentialSource;
 #[cfg(any(test, feature = "testing"))]
 pub use directory::conformance;
 pub use directory::{
@@ -82,6 +86,7 @@ pub use engine::{
     PendingCors, Tenancy, TenancyBuilder,
 };
 pub use epoch::{Epoch, TokensOf};
+pub use established::EstablishedPrincipal;
 pub use generation::Generation;
 pub use id::{KeyId, ParseIdError, ProjectId, ServiceId, TenantId, UserId};
 pub use identification::{ApplicationHint, HintSource, Identification};

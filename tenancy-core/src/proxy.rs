@@ -85,9 +85,13 @@ impl TrustedProxies {
         self.networks.iter().any(|network| network.contains(&peer))
     }
 
+    pub(crate) fn are_none(&self) -> bool {
+        self.networks.is_empty()
+    }
+
     /// Whether this request comes from one of the proxies.
     pub(crate) fn sent(&self, request: &dyn RequestView) -> bool {
-        !self.networks.is_empty() && request.peer().is_some_and(|peer| self.trusts(peer))
+        !self.are_none() && request.peer().is_some_and(|peer| self.trusts(peer))
     }
 
     /// The caller's address: the peer, or the last address that a trusted proxy did not add; `None`

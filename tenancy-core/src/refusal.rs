@@ -1,6 +1,6 @@
 //! Refusals: the one public answer to each question, and the reason that only the audit trail sees.
 
-use std::{fmt, time::Duration};
+use std::{borrow::Cow, fmt, sync::Arc, time::Duration};
 
 use crate::Problem;
 
@@ -89,6 +89,8 @@ pub struct Refusal {
     reason: &'static str,
     permission: Option<Box<str>>,
     retry_after: Option<Duration>,
+    /// What `WWW-Authenticate` says with status 401, nothing if it is empty; `None` for `Bearer`.
+    challenge: Option<Arc<String>>,
 }
 
 /// How long a caller is asked to wait when a store is down: 1 second.
@@ -106,6 +108,7 @@ impl Refusal {
             reason,
             permission: None,
             retry_after,
+            challenge: None,
         }
     }
 
@@ -114,6 +117,24 @@ impl Refusal {
     pub const fn with_retry_after(mut self, wait: Duration) -> Self {
         self.retry_after = Some(wait);
         self
+    }
+
+    /// The same, with what an engine says in `WWW-Authenticate`.
+    pub(crate) fn with_challenge(mut self, challenge: Option<Arc<String>>) -> Self {
+        self.challenge = challenge;
+        self
+    }
+
+    /// What `WWW-Authenticate` says (RFC 9110 §11.6.1).
+    fn challenge(&self) -> Option<Cow<'static, str>> {
+        if self.kind != RefusalKind::Unauthenticated {
+            return None;
+        }
+        match &self.challenge {
+            None => Some(Cow::Borrowed("Bearer")),
+            Some(own) if own.is_empty() => None,
+            Some(own) => Some(Cow::Owned(own.to_string())),
+        }
     }
 
     /// A refusal because the caller's role lacks this permission.
@@ -145,7 +166,12 @@ impl Refusal {
     /// The answer to send.
     #[must_use]
     pub fn problem(&self) -> Problem {
-        Problem::new(self.kind, self.permission.as_deref(), self.retry_after)
+        Problem::new(
+            self.kind,
+            self.permission.as_deref(),
+            self.retry_after,
+            self.challenge(),
+        )
     }
 }
 

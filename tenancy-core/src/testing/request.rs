@@ -2,7 +2,10 @@
 
 use std::net::IpAddr;
 
-use crate::request::{Field, RequestView};
+use crate::{
+    EstablishedPrincipal,
+    request::{Field, RequestView},
+};
 
 /// A request head made by hand, for tests of identification.
 #[derive(Debug, Clone, Default)]
@@ -11,6 +14,8 @@ pub struct FakeRequest {
     path: String,
     authority: Option<String>,
     peer: Option<IpAddr>,
+    method: Option<String>,
+    established: Option<EstablishedPrincipal>,
     headers: Vec<(String, Vec<u8>)>,
 }
 
@@ -38,6 +43,18 @@ impl FakeRequest {
     /// Sets the authority of the request target.
     pub fn authority(mut self, authority: &str) -> Self {
         self.authority = Some(authority.to_owned());
+        self
+    }
+
+    /// Sets the method. Default: `GET`.
+    pub fn method(mut self, method: &str) -> Self {
+        self.method = Some(method.to_owned());
+        self
+    }
+
+    /// Puts a principal into the request's extensions.
+    pub fn established(mut self, principal: EstablishedPrincipal) -> Self {
+        self.established = Some(principal);
         self
     }
 
@@ -72,6 +89,10 @@ impl RequestView for FakeRequest {
         named.map(|(_, value)| value.as_slice()).collect()
     }
 
+    fn method(&self) -> &str {
+        self.method.as_deref().unwrap_or("GET")
+    }
+
     fn authority(&self) -> Option<&str> {
         self.authority.as_deref()
     }
@@ -82,5 +103,9 @@ impl RequestView for FakeRequest {
 
     fn peer(&self) -> Option<IpAddr> {
         self.peer
+    }
+
+    fn established(&self) -> Option<EstablishedPrincipal> {
+        self.established.clone()
     }
 }

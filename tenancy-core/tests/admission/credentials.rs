@@ -65,7 +65,7 @@ async fn every_bad_credential_gets_the_same_answer() {
         assert_eq!(refusal.kind(), RefusalKind::Unauthenticated);
         bodies.push((
             refusal.problem().to_json(),
-            refusal.problem().www_authenticate(),
+            refusal.problem().www_authenticate().map(str::to_owned),
         ));
     }
     bodies.dedup();

@@ -15,6 +15,7 @@ mod epochs;
 mod hints;
 mod keys;
 mod plans;
+mod sources;
 mod support;
 mod tokens;
 mod watch;
