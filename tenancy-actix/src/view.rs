@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use actix_web::{HttpMessage as _, HttpRequest, http::Uri};
-use tenancy_core::{Field, RequestView};
+use tenancy_core::{EstablishedPrincipal, Field, RequestView};
 use tenancy_http::PeerAddr;
 
 /// The head of a request.
@@ -37,6 +37,15 @@ impl RequestView for HeadView<'_> {
         }
     }
 
+    fn lines(&self, name: &str) -> Vec<&[u8]> {
+        let values = self.0.headers().get_all(name);
+        values.map(|value| value.as_bytes()).collect()
+    }
+
+    fn method(&self) -> &str {
+        self.0.method().as_str()
+    }
+
     fn authority(&self) -> Option<&str> {
         self.uri().authority().map(|authority| authority.as_str())
     }
@@ -53,6 +62,10 @@ impl RequestView for HeadView<'_> {
             return Some(*ip);
         }
         self.0.peer_addr().map(|address| address.ip())
+    }
+
+    fn established(&self) -> Option<EstablishedPrincipal> {
+        self.0.extensions().get().cloned()
     }
 }
 

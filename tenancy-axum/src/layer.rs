@@ -98,6 +98,26 @@ impl TenancyLayer {
         self.needs = self.needs.or_anonymous();
         self
     }
+
+    /// Also takes a credential that does not hold any more for none:
+    /// [`RouteNeeds::or_anonymous_if_stale`]. Includes [`or_anonymous`](Self::or_anonymous).
+    ///
+    /// # Security
+    /// Whoever can name the tenant's host reaches the handler, without any permission.
+    pub fn or_anonymous_if_stale(mut self) -> Self {
+        self.needs = self.needs.or_anonymous_if_stale();
+        self
+    }
+
+    /// Also takes a caller who is signed in and no member for a visitor:
+    /// [`RouteNeeds::or_anonymous_if_not_member`]. Includes [`or_anonymous`](Self::or_anonymous).
+    ///
+    /// # Security
+    /// Whoever can name the tenant's host reaches the handler, without any permission.
+    pub fn or_anonymous_if_not_member(mut self) -> Self {
+        self.needs = self.needs.or_anonymous_if_not_member();
+        self
+    }
 }
 
 impl<S> Layer<S> for TenancyLayer {

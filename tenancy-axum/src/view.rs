@@ -3,14 +3,16 @@
 use std::net::{IpAddr, SocketAddr};
 
 use axum::extract::{ConnectInfo, OriginalUri, connect_info::MockConnectInfo};
-use http::{Extensions, HeaderMap, Request, Uri};
-use tenancy_core::{Field, RequestView};
+use http::{Extensions, HeaderMap, Method, Request, Uri};
+use tenancy_core::{EstablishedPrincipal, Field, RequestView};
 use tenancy_http::PeerAddr;
 
 /// The head of a request.
 #[derive(Debug)]
 pub(crate) struct HeadView<'a> {
+    method: &'a Method,
     headers: &'a HeaderMap,
+    extensions: &'a Extensions,
     uri: &'a Uri,
     path: &'a str,
     peer: Option<IpAddr>,
@@ -19,7 +21,9 @@ pub(crate) struct HeadView<'a> {
 impl<'a> HeadView<'a> {
     pub(crate) fn of<B>(request: &'a Request<B>) -> Self {
         Self {
+            method: request.method(),
             headers: request.headers(),
+            extensions: request.extensions(),
             uri: request.uri(),
             path: original_path(request.uri(), request.extensions()),
             peer: peer(request.extensions()),
@@ -64,6 +68,15 @@ impl RequestView for HeadView<'_> {
         }
     }
 
+    fn lines(&self, name: &str) -> Vec<&[u8]> {
+        let values = self.headers.get_all(name).iter();
+        values.map(http::HeaderValue::as_bytes).collect()
+    }
+
+    fn method(&self) -> &str {
+        self.method.as_str()
+    }
+
     fn authority(&self) -> Option<&str> {
         self.uri.authority().map(http::uri::Authority::as_str)
     }
@@ -74,6 +87,10 @@ impl RequestView for HeadView<'_> {
 
     fn peer(&self) -> Option<IpAddr> {
         self.peer
+    }
+
+    fn established(&self) -> Option<EstablishedPrincipal> {
+        self.extensions.get().cloned()
     }
 }
 

@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 
-use crate::{Principal, Timestamp};
+use crate::{CredentialSource, Principal, Timestamp};
 
 /// The longest credential that is looked at, in bytes; a longer one is refused unread.
 pub const MAX_CREDENTIAL_LEN: usize = 8 * 1024;
@@ -14,7 +14,7 @@ pub const MAX_CREDENTIAL_LEN: usize = 8 * 1024;
 pub struct Credential<'a>(&'a str);
 
 impl<'a> Credential<'a> {
-    /// Wraps the text after `Bearer `.
+    /// Wraps the text that stands where its [`CredentialSource`] says: after `Bearer `, in a cookie.
     #[must_use]
     pub const fn new(text: &'a str) -> Self {
         Self(text)
@@ -110,12 +110,22 @@ impl LookupError {
 /// cache no rejection longer than a lookup costs, and evaluate expiry at `now` on every call, also
 /// for what it has in its cache. The engine checks [`Principal::holds_at`] again.
 ///
+/// A user must be one and the same for all sources: the same id for the same person.
+///
 /// Set [`Principal::issued_at`]: by it a credential is
 /// [taken back](crate::Admin::revoke_tokens), and one that does not say when it was issued is refused as
 /// soon as anything concerns it. [`Actor::System`](crate::Actor::System) and
 /// [`Actor::Anonymous`](crate::Actor::Anonymous) are refused: no credential stands for them.
 #[async_trait]
 pub trait Authenticator: Send + Sync + fmt::Debug {
+    /// Where in a request its credentials stand. Default: `Authorization: Bearer`.
+    ///
+    /// It is asked about a credential only if that came from one of these.
+    /// [`TenancyBuilder::authenticator_from`](crate::TenancyBuilder::authenticator_from) goes before.
+    fn sources(&self) -> Vec<CredentialSource> {
+        vec![CredentialSource::bearer()]
+    }
+
     /// Answers from memory.
     fn probe(&self, credential: Credential<'_>, now: Timestamp) -> Verdict;
 

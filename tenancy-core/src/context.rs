@@ -171,7 +171,7 @@ impl TenantContext {
     pub(crate) fn denied(&self, permission: &str) -> Refusal {
         let actor = self.principal.actor.clone();
         let refusal = if actor == Actor::Anonymous {
-            Refusal::new(RefusalKind::Unauthenticated, "anonymous-caller")
+            self.tenancy().unauthenticated("anonymous-caller")
         } else {
             Refusal::permission_denied(permission)
         };

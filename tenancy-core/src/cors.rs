@@ -7,6 +7,7 @@ mod check;
 mod claim;
 mod origin;
 mod preflight;
+mod same_origin;
 #[cfg(test)]
 mod tests;
 
@@ -16,6 +17,7 @@ pub(crate) use check::configured;
 pub(crate) use claim::{Claim, OriginFault};
 pub(crate) use origin::{InvalidOrigin, Origin};
 pub use preflight::is_preflight;
+pub(crate) use same_origin::same_origin;
 
 /// Which pages may call the service from another origin.
 ///
@@ -198,6 +200,10 @@ impl CorsPolicy {
     #[must_use]
     pub const fn allows_credentials(&self) -> bool {
         self.credentials
+    }
+
+    pub(crate) const fn takes_insecure(&self) -> bool {
+        self.insecure
     }
 
     /// How long a preflight may be remembered: `Access-Control-Max-Age`, in seconds.

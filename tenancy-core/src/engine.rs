@@ -5,6 +5,7 @@ mod admission;
 mod builder;
 mod charge;
 mod cors;
+mod credential;
 mod decide;
 mod epochs;
 mod facts;
@@ -16,6 +17,7 @@ mod noted;
 mod present;
 mod refused;
 mod remembered;
+mod sources;
 mod strangers;
 mod watch;
 
@@ -29,10 +31,10 @@ pub use keys::KeyAdmin;
 pub use watch::ContextWatch;
 
 use crate::{
-    Actor, AuditEntry, AuditSink, Authenticator, Charger, Clock, CorsPolicy, Directory,
-    DirectoryError, DirectoryStore, Identification, Membership, Outcome, PermissionRegistry,
-    Principal, ProjectId, Reach, Refusal, RefusalKind, RequestView, RoleTable, RouteNeeds, Tenant,
-    TenantContext, TenantId, TenantKey, UserId,
+    Actor, AuditEntry, AuditSink, Authenticator, Charger, Clock, CorsPolicy, CredentialSource,
+    Directory, DirectoryError, DirectoryStore, Identification, Membership, Outcome,
+    PermissionRegistry, Principal, ProjectId, Reach, Refusal, RefusalKind, RequestView, RoleTable,
+    RouteNeeds, Tenant, TenantContext, TenantId, TenantKey, UserId,
     audit::Sampler,
     cache::{Lookup, MaxAge, Stamps},
     plan::Plans,
@@ -46,7 +48,14 @@ use keys::Keys;
 use present::Latest;
 use refused::RefusalCounts;
 use remembered::Remembered;
+use sources::Sources;
 use strangers::Strangers;
+
+/// An authenticator, and where its credentials stand.
+struct Authenticating {
+    authenticator: Box<dyn Authenticator>,
+    sources: Vec<CredentialSource>,
+}
 
 /// Multi-tenancy of one service: directory, identification, authenticators, permissions, audit
 /// trail, caches.
@@ -81,6 +90,7 @@ pub(crate) struct Inner {
     identification: Identification,
     cors: Option<CorsPolicy>,
     authenticators: Vec<Box<dyn Authenticator>>,
+    sources: Sources,
     keys: Option<Keys>,
     charger: Option<Arc<dyn Charger>>,
     permissions: PermissionRegistry,
@@ -311,10 +321,16 @@ impl Tenancy {
         &self.inner.identification
     }
 
-    /// The name of the header field that API keys arrive in, if they have one of their own.
-    pub(crate) fn key_header(&self) -> Option<&str> {
-        let keys = self.inner.keys.as_ref()?;
-        keys.config.header.as_deref()
+    /// The header fields, apart from `Authorization`, that credentials are read from.
+    pub(crate) fn credential_fields(&self) -> impl Iterator<Item = &str> {
+        self.inner.sources.fields()
+    }
+
+    /// Whether an answer may depend on a cookie, or on a principal that the application has
+    /// established, which it may have done by one. Adapters say `Vary: Cookie` then.
+    #[must_use]
+    pub fn varies_by_cookie(&self) -> bool {
+        self.credential_fields().any(|name| name == "cookie")
     }
 
     pub(crate) fn inner(&self) -> &Inner {

@@ -33,16 +33,20 @@ mod clock;
 mod config;
 mod context;
 mod cors;
+mod credential_source;
 mod digest;
 mod directory;
 mod engine;
 mod epoch;
+mod established;
 mod generation;
+mod header_uses;
 mod id;
 mod identification;
 pub mod jwt;
 pub mod key;
 mod membership;
+mod network;
 mod permission;
 mod plan;
 mod principal;
@@ -74,6 +78,7 @@ pub use clock::{Clock, SystemClock, Timestamp};
 pub use config::ConfigError;
 pub use context::TenantContext;
 pub use cors::{CorsPolicy, is_preflight};
+pub use credential_source::CredentialSource;
 #[cfg(any(test, feature = "testing"))]
 pub use directory::conformance;
 pub use directory::{
@@ -86,6 +91,7 @@ pub use engine::{
     PendingCors, Tenancy, TenancyBuilder,
 };
 pub use epoch::{Epoch, TokensOf};
+pub use established::EstablishedPrincipal;
 pub use generation::Generation;
 pub use id::{KeyId, ParseIdError, ProjectId, ServiceId, TenantId, UserId};
 pub use identification::{ApplicationHint, HintSource, Identification};

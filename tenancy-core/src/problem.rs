@@ -37,7 +37,7 @@ pub struct Problem {
     #[serde(skip)]
     fields: Vec<(&'static str, String)>,
     #[serde(skip)]
-    challenge: bool,
+    challenge: Option<Cow<'static, str>>,
     #[serde(skip)]
     retry_after: Option<Duration>,
 }
@@ -47,6 +47,7 @@ impl Problem {
         kind: RefusalKind,
         permission: Option<&str>,
         retry_after: Option<Duration>,
+        challenge: Option<Cow<'static, str>>,
     ) -> Self {
         let (title, detail) = match kind {
             RefusalKind::Unauthenticated => (
@@ -108,7 +109,7 @@ impl Problem {
             permission: permission.map(str::to_owned),
             details: RefusalDetails::new(),
             fields: Vec::new(),
-            challenge: matches!(kind, RefusalKind::Unauthenticated),
+            challenge,
             retry_after,
         }
     }
@@ -136,10 +137,11 @@ impl Problem {
         &self.type_uri
     }
 
-    /// The value of `WWW-Authenticate`, present with status 401 (RFC 9110 §11.6.1).
+    /// The value of `WWW-Authenticate` (RFC 9110 §11.6.1): with status 401, the schemes that the
+    /// engine reads; `None` if its callers authenticate without any.
     #[must_use]
-    pub const fn www_authenticate(&self) -> Option<&'static str> {
-        if self.challenge { Some("Bearer") } else { None }
+    pub fn www_authenticate(&self) -> Option<&str> {
+        self.challenge.as_deref()
     }
 
     /// The value of `Retry-After` in whole seconds, rounded up.
@@ -173,8 +175,9 @@ impl Problem {
     /// ```
     pub fn fields(&self) -> impl Iterator<Item = (&'static str, Cow<'_, str>)> {
         let challenge = self
-            .www_authenticate()
-            .map(|challenge| ("www-authenticate", Cow::Borrowed(challenge)));
+            .challenge
+            .clone()
+            .map(|challenge| ("www-authenticate", challenge));
         let wait = self
             .retry_after_seconds()
             .map(|seconds| ("retry-after", Cow::Owned(seconds.to_string())));

@@ -1,10 +1,14 @@
 //! Which proxies are believed about the host and the caller's address.
 
-use std::{borrow::Cow, net::IpAddr};
+use std::{
+    borrow::Cow,
+    net::{IpAddr, SocketAddr},
+};
 
 use ipnet::IpNet;
 
 use crate::{
+    network::canonical,
     request::{Field, RequestView},
     tenant::normalize_domain,
 };
@@ -16,8 +20,15 @@ use crate::{
 ///
 /// # Security
 /// Each listed proxy must *set* (not append to or pass through) `X-Forwarded-Host`; a listed proxy
-/// that passes a client's field on lets the client choose the host. `X-Forwarded-For` must reach the
-/// service as one field: if it is repeated, the proxy's own address is taken for the caller's.
+/// that passes a client's field on lets the client choose the host. It must *append* to
+/// `X-Forwarded-For` the address that it was called from, as one more item or one more line.
+///
+/// Items are read from the last one backwards, over all lines, as `192.0.2.7`, `192.0.2.7:4711`,
+/// `2001:db8::7` or `[2001:db8::7]:4711`. If one of them can't be read before the caller's is found,
+/// nobody knows the caller's address: it is none, and a list of addresses, such as that of an
+/// [API key](crate::key::KeyNetworks), refuses the caller.
+///
+/// A network of IPv4-mapped IPv6 addresses, such as `::ffff:10.0.0.0/104`, is the IPv4 network.
 ///
 /// ```
 /// use tenancy_core::TrustedProxies;
@@ -37,7 +48,7 @@ pub struct TrustedProxies {
 impl FromIterator<IpNet> for TrustedProxies {
     fn from_iter<I: IntoIterator<Item = IpNet>>(networks: I) -> Self {
         Self {
-            networks: networks.into_iter().collect(),
+            networks: networks.into_iter().map(canonical).collect(),
         }
     }
 }
@@ -74,22 +85,45 @@ impl TrustedProxies {
         self.networks.iter().any(|network| network.contains(&peer))
     }
 
-    /// The caller's address: the peer, or the last address that a trusted proxy did not add.
+    pub(crate) fn are_none(&self) -> bool {
+        self.networks.is_empty()
+    }
+
+    /// Whether this request comes from one of the proxies.
+    pub(crate) fn sent(&self, request: &dyn RequestView) -> bool {
+        !self.are_none() && request.peer().is_some_and(|peer| self.trusts(peer))
+    }
+
+    /// The caller's address: the peer, or the last address that a trusted proxy did not add; `None`
+    /// if a trusted proxy says something that can't be read.
     #[must_use]
     pub fn client_ip(&self, request: &dyn RequestView) -> Option<IpAddr> {
         let peer = request.peer()?.to_canonical();
         if self.networks.is_empty() || !self.trusts(peer) {
             return Some(peer);
         }
-        let Field::One(chain) = request.header("x-forwarded-for") else {
-            return Some(peer);
-        };
+        match request.header("x-forwarded-for") {
+            Field::Absent => Some(peer),
+            Field::One(chain) => self.last_stranger(chain.rsplit(',').map(Some), peer),
+            Field::NotText => None,
+            Field::Repeated => {
+                let lines = request.lines("x-forwarded-for").into_iter().rev();
+                let items = lines.flat_map(|line| line.rsplit(|byte| *byte == b','));
+                self.last_stranger(items.map(|item| std::str::from_utf8(item).ok()), peer)
+            }
+        }
+    }
+
+    /// The first address that is no proxy's, going away from the service; the farthest proxy if all
+    /// are.
+    fn last_stranger<'a>(
+        &self,
+        hops: impl Iterator<Item = Option<&'a str>>,
+        peer: IpAddr,
+    ) -> Option<IpAddr> {
         let mut nearest = peer;
-        for hop in chain.rsplit(',') {
-            let Ok(address) = hop.trim().parse::<IpAddr>() else {
-                return Some(nearest);
-            };
-            nearest = address.to_canonical();
+        for hop in hops {
+            nearest = read_address(hop?.trim())?.to_canonical();
             if !self.trusts(nearest) {
                 break;
             }
@@ -104,9 +138,7 @@ impl TrustedProxies {
 
     /// The host and port the request was sent to.
     pub(crate) fn target<'a>(&self, request: &'a dyn RequestView) -> Result<Target<'a>, HostFault> {
-        let forwarded =
-            !self.networks.is_empty() && request.peer().is_some_and(|peer| self.trusts(peer));
-        if forwarded {
+        if self.sent(request) {
             match request.header("x-forwarded-host") {
                 Field::Absent => {}
                 Field::One(host) => return read_target(host),
@@ -134,6 +166,12 @@ impl TrustedProxies {
             (Field::NotText, _) => Err(HostFault("host-not-text")),
         }
     }
+}
+
+/// Reads an address with or without a port.
+fn read_address(text: &str) -> Option<IpAddr> {
+    let with_port = || text.parse::<SocketAddr>().ok().map(|address| address.ip());
+    text.parse().ok().or_else(with_port)
 }
 
 /// Reads `host[:port]`.
@@ -289,28 +327,85 @@ mod tests {
         assert!(proxies().host(&list).is_err());
     }
 
+    fn forwarded(lines: &[&[u8]]) -> FakeRequest {
+        let request = FakeRequest::new("/").peer(IpAddr::from([10, 0, 0, 1]));
+        let add = |request: FakeRequest, line: &&[u8]| request.header("x-forwarded-for", line);
+        lines.iter().fold(request, add)
+    }
+
     #[test]
     fn the_client_is_the_last_address_no_trusted_proxy_added() {
-        let request = |chain: &str| {
-            FakeRequest::new("/")
-                .peer(IpAddr::from([10, 0, 0, 1]))
-                .header("x-forwarded-for", chain)
-        };
         for (chain, want) in [
             ("192.0.2.7", "192.0.2.7"),
             ("198.51.100.1, 192.0.2.7", "192.0.2.7"),
             ("192.0.2.7, 10.0.0.1", "192.0.2.7"),
-            ("junk", "10.0.0.1"),
+            ("junk, 192.0.2.7", "192.0.2.7"),
             ("::ffff:192.0.2.7", "192.0.2.7"),
+            ("192.0.2.7:4711, 10.0.0.1:80", "192.0.2.7"),
+            ("[2001:db8::7]:4711", "2001:db8::7"),
+            ("2001:db8::7", "2001:db8::7"),
+            ("10.0.0.1", "10.0.0.1"),
         ] {
-            let client = proxies().client_ip(&request(chain));
+            let client = proxies().client_ip(&forwarded(&[chain.as_bytes()]));
             assert_eq!(client, Some(want.parse().unwrap()), "{chain}");
         }
-        let untrusted = request("192.0.2.7").peer(IpAddr::from([192, 0, 2, 99]));
+        let untrusted = forwarded(&[b"192.0.2.7"]).peer(IpAddr::from([192, 0, 2, 99]));
         assert_eq!(
             proxies().client_ip(&untrusted),
             Some(IpAddr::from([192, 0, 2, 99]))
         );
+        let direct = forwarded(&[]);
+        assert_eq!(proxies().client_ip(&direct), RequestView::peer(&direct));
+    }
+
+    /// M10.
+    #[test]
+    fn several_lines_of_addresses_are_one_list() {
+        for (lines, want) in [
+            (&[&b"192.0.2.7"[..], b"198.51.100.1"][..], "198.51.100.1"),
+            (&[b"198.51.100.1", b"192.0.2.7, 10.0.0.1"], "192.0.2.7"),
+            (&[b"198.51.100.1, 192.0.2.7", b"10.0.0.1"], "192.0.2.7"),
+            (&[b"caf\xe9", b"192.0.2.7"], "192.0.2.7"),
+        ] {
+            let client = proxies().client_ip(&forwarded(lines));
+            assert_eq!(client, Some(want.parse().unwrap()), "{lines:?}");
+        }
+    }
+
+    /// M10: the proxy's own address would be taken for the caller's, and a key for the proxy's network
+    /// would admit anybody.
+    #[test]
+    fn an_address_that_can_not_be_read_is_nobodys() {
+        for lines in [
+            &[&b"junk"[..]][..],
+            &[b""],
+            &[b"192.0.2.7,"],
+            &[b"192.0.2.7, unknown"],
+            &[b"192.0.2.7, junk, 10.0.0.1"],
+            &[b"192.0.2.7:port"],
+            &[b"[2001:db8::7]"],
+            &[b"caf\xe9"],
+            &[b"192.0.2.7", b"junk"],
+            &[b"192.0.2.7", b"caf\xe9"],
+            &[b"192.0.2.7", b""],
+        ] {
+            assert_eq!(proxies().client_ip(&forwarded(lines)), None, "{lines:?}");
+        }
+    }
+
+    /// M18.
+    #[test]
+    fn a_network_of_mapped_addresses_is_the_ipv4_network() {
+        let proxies = |network: &str| -> TrustedProxies {
+            [network.parse::<IpNet>().unwrap()].into_iter().collect()
+        };
+        let mapped = proxies("::ffff:10.0.0.0/104");
+        assert_eq!(mapped, proxies("10.0.0.0/8"));
+        for peer in ["10.1.2.3", "::ffff:10.1.2.3"] {
+            assert!(mapped.trusts(peer.parse().unwrap()), "{peer}");
+        }
+        assert!(!mapped.trusts("11.0.0.1".parse().unwrap()));
+        assert_eq!(proxies("10.9.9.9/8"), proxies("10.0.0.0/8"));
     }
 
     proptest! {

@@ -2,7 +2,7 @@
 
 mod details;
 
-use std::{fmt, time::Duration};
+use std::{borrow::Cow, fmt, sync::Arc, time::Duration};
 
 pub use details::RefusalDetails;
 
@@ -109,6 +109,8 @@ pub struct Refusal {
     retry_after: Option<Duration>,
     /// What few refusals say, so that the others stay small.
     more: Option<Box<More>>,
+    /// What `WWW-Authenticate` says with status 401, nothing if it is empty; `None` for `Bearer`.
+    challenge: Option<Arc<String>>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -133,6 +135,7 @@ impl Refusal {
             reason,
             retry_after,
             more: None,
+            challenge: None,
         }
     }
 
@@ -154,6 +157,24 @@ impl Refusal {
     pub fn with_field(mut self, name: &'static str, value: impl Into<String>) -> Self {
         add_field(&mut self.more.get_or_insert_default().fields, name, value);
         self
+    }
+
+    /// The same, with what an engine says in `WWW-Authenticate`.
+    pub(crate) fn with_challenge(mut self, challenge: Option<Arc<String>>) -> Self {
+        self.challenge = challenge;
+        self
+    }
+
+    /// What `WWW-Authenticate` says (RFC 9110 §11.6.1).
+    fn challenge(&self) -> Option<Cow<'static, str>> {
+        if self.kind != RefusalKind::Unauthenticated {
+            return None;
+        }
+        match &self.challenge {
+            None => Some(Cow::Borrowed("Bearer")),
+            Some(own) if own.is_empty() => None,
+            Some(own) => Some(Cow::Owned(own.to_string())),
+        }
     }
 
     /// A refusal because the caller's role lacks this permission.
@@ -184,7 +205,12 @@ impl Refusal {
     /// The answer to send.
     #[must_use]
     pub fn problem(&self) -> Problem {
-        let problem = Problem::new(self.kind, self.permission(), self.retry_after);
+        let problem = Problem::new(
+            self.kind,
+            self.permission(),
+            self.retry_after,
+            self.challenge(),
+        );
         match &self.more {
             Some(more) => problem.with(more.details.clone(), more.fields.clone()),
             None => problem,

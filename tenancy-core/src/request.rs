@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use crate::EstablishedPrincipal;
+
 /// One header field of a request.
 ///
 /// A field that is repeated, or that is not text, is seen as such: taking "the first" would let a
@@ -22,10 +24,19 @@ pub enum Field<'a> {
 /// A request head as the engine reads it.
 ///
 /// Web frameworks disagree on the version of the `http` crate, so that each adapter implements
-/// this trait for its own request type. Everything it returns is untrusted.
+/// this trait for its own request type. Everything it returns is untrusted, apart from what the
+/// application has established itself.
 pub trait RequestView {
     /// The header field of this lower-case name.
     fn header(&self, name: &str) -> Field<'_>;
+
+    /// Every line of the header field of this lower-case name, in the order in which they were sent.
+    ///
+    /// For the fields that may arrive in several lines: `X-Forwarded-For`, and `Cookie` over HTTP/2.
+    fn lines(&self, name: &str) -> Vec<&[u8]>;
+
+    /// The method, such as `GET`.
+    fn method(&self) -> &str;
 
     /// The authority of the request target: `:authority` in HTTP/2, the absolute form in HTTP/1.1.
     fn authority(&self) -> Option<&str>;
@@ -35,6 +46,10 @@ pub trait RequestView {
 
     /// The address at the other end of the connection: the caller's or a proxy's.
     fn peer(&self) -> Option<IpAddr>;
+
+    /// The principal in the request's extensions, if the application has put one there. Only an engine
+    /// that was built to take it asks.
+    fn established(&self) -> Option<EstablishedPrincipal>;
 }
 
 /// Whether a text can name a header field: letters, digits, hyphens, underscores.

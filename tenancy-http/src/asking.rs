@@ -32,9 +32,10 @@ impl<'a> Asking<'a> {
         match decision.context() {
             Some(context) => Ok(context),
             None if decision.is_central() => Err(self.central()),
-            None if decision.caller().is_none() => {
-                Err(Refusal::new(RefusalKind::Unauthenticated, "credential-absent").into())
-            }
+            None if decision.caller().is_none() => Err(decision
+                .tenancy()
+                .unauthenticated("credential-absent")
+                .into()),
             None => Err(Refusal::new(RefusalKind::TenantRequired, "tenant-not-named").into()),
         }
     }
@@ -73,8 +74,9 @@ impl<'a> Asking<'a> {
     /// # Errors
     /// Status 401 without a credential, 500 if the route is not covered.
     pub fn caller(self) -> Result<Caller, Error> {
-        self.caller_if_any()?
-            .ok_or_else(|| Refusal::new(RefusalKind::Unauthenticated, "credential-absent").into())
+        let decision = self.decision()?;
+        let absent = || decision.tenancy().unauthenticated("credential-absent");
+        decision.caller().ok_or_else(|| absent().into())
     }
 
     /// Who is calling; `None` without a credential.

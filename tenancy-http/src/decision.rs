@@ -20,7 +20,10 @@ pub struct Decision(Outcome);
 
 #[derive(Debug, Clone)]
 enum Outcome {
-    Tenant(TenantContext),
+    Tenant {
+        context: TenantContext,
+        needs: RouteNeeds,
+    },
     WithoutTenant {
         tenancy: Tenancy,
         needs: RouteNeeds,
@@ -35,7 +38,7 @@ impl Decision {
         Self(match admitted {
             Admitted::Tenant(context) => {
                 context.record_on(&tracing::Span::current());
-                Outcome::Tenant(context)
+                Outcome::Tenant { context, needs }
             }
             Admitted::NoTenant(principal) => Outcome::WithoutTenant {
                 tenancy: tenancy.clone(),
@@ -58,7 +61,7 @@ impl Decision {
     #[must_use]
     pub const fn context(&self) -> Option<&TenantContext> {
         match &self.0 {
-            Outcome::Tenant(context) => Some(context),
+            Outcome::Tenant { context, .. } => Some(context),
             Outcome::WithoutTenant { .. } => None,
         }
     }
@@ -67,17 +70,26 @@ impl Decision {
     #[must_use]
     pub fn caller(&self) -> Option<Caller> {
         let caller = match &self.0 {
-            Outcome::Tenant(context) => Some(Caller::in_context(context.clone())),
+            Outcome::Tenant { context, .. } => Some(Caller::in_context(context.clone())),
             Outcome::WithoutTenant { principal, .. } => principal.clone().map(Caller::alone),
         };
         caller.filter(|caller| caller.actor != Actor::Anonymous)
+    }
+
+    /// The engine that decided.
+    #[must_use]
+    pub fn tenancy(&self) -> &Tenancy {
+        match &self.0 {
+            Outcome::Tenant { context, .. } => context.tenancy(),
+            Outcome::WithoutTenant { tenancy, .. } => tenancy,
+        }
     }
 
     /// Whether the route never has a tenant, as against: has none for this request.
     #[must_use]
     pub fn is_central(&self) -> bool {
         match &self.0 {
-            Outcome::Tenant(_) => false,
+            Outcome::Tenant { .. } => false,
             Outcome::WithoutTenant { needs, .. } => needs.tenant_need() == TenantNeed::Central,
         }
     }
@@ -89,13 +101,16 @@ impl Decision {
     #[must_use]
     pub fn settles(&self, tenancy: &Tenancy, needs: RouteNeeds) -> bool {
         match &self.0 {
-            Outcome::Tenant(context) => {
+            Outcome::Tenant {
+                context,
+                needs: for_needs,
+            } => {
                 let may_have_tenant = matches!(
                     needs.tenant_need(),
                     TenantNeed::Required | TenantNeed::Optional
                 );
                 let may_call = match context.principal().actor {
-                    Actor::Anonymous => needs.admits_anonymous(),
+                    Actor::Anonymous => needs.admits_anonymous_as(*for_needs),
                     // No request comes from the service itself; this context was put there by hand.
                     Actor::System => false,
                     _ => true,

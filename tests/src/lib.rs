@@ -86,6 +86,12 @@ pub struct UpgradeGuide;
 #[derive(Debug)]
 pub struct CredentialsGuide;
 
+/// The guide to authentication works.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/authentication.md")]
+#[derive(Debug)]
+pub struct AuthenticationGuide;
+
 /// The guide to sealed sessions compiles.
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/sealed-sessions.md")]

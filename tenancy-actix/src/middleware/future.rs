@@ -3,13 +3,17 @@
 use std::{
     fmt,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
-use actix_web::{Error, body::EitherBody, dev::ServiceResponse};
+use actix_web::{Error, body::EitherBody, dev::ServiceResponse, http::header::HeaderValue};
 use pin_project_lite::pin_project;
+use tenancy_http::add_vary;
 
-use crate::answer::{Answer, Answered};
+use crate::{
+    answer::{Answer, Answered},
+    fields::{Fields, change},
+};
 
 pin_project! {
     /// The future of [`TenancyService`](crate::TenancyService).
@@ -20,6 +24,7 @@ pin_project! {
     pub struct ResponseFuture<F, B> {
         #[pin]
         state: State<F, B>,
+        by_cookie: bool,
     }
 }
 
@@ -42,13 +47,21 @@ impl<F, B> ResponseFuture<F, B> {
     pub(crate) const fn answering(answer: Answer<F, B>) -> Self {
         Self {
             state: State::Answering { answer },
+            by_cookie: false,
         }
     }
 
     pub(crate) const fn deciding(deciding: Deciding<B>) -> Self {
         Self {
             state: State::Deciding { deciding },
+            by_cookie: false,
         }
+    }
+
+    /// Says in the response whether it depends on a cookie.
+    pub(crate) fn by_cookie(mut self, by_cookie: bool) -> Self {
+        self.by_cookie = by_cookie;
+        self
     }
 }
 
@@ -59,10 +72,18 @@ where
     type Output = Result<ServiceResponse<EitherBody<B>>, Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.project().state.project() {
+        let this = self.project();
+        let outcome = ready!(match this.state.project() {
             StateProj::Deciding { deciding } => deciding.as_mut().poll(cx),
             StateProj::Answering { answer } => answer.poll(cx),
+        });
+        if !*this.by_cookie {
+            return Poll::Ready(outcome);
         }
+        Poll::Ready(change(outcome, |headers| {
+            let cookie = HeaderValue::from_static("cookie");
+            add_vary(&mut Fields(headers), "cookie", &cookie);
+        }))
     }
 }
 

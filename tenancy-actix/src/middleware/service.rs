@@ -95,7 +95,7 @@ where
         let admission = self
             .tenancy
             .admit(&HeadView::of(request.request()), self.needs);
-        match admission {
+        let response = match admission {
             Admission::Ready(Ok(admitted)) => {
                 self.carry(&request, admitted);
                 call(request)
@@ -106,6 +106,7 @@ where
             Admission::Pending(pending) => {
                 ResponseFuture::deciding(Box::pin(self.clone().decide(pending, request)))
             }
-        }
+        };
+        response.by_cookie(self.tenancy.varies_by_cookie())
     }
 }

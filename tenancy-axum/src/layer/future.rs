@@ -6,13 +6,14 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use http::{Method, Request, Response};
+use http::{HeaderValue, Method, Request, Response};
 use pin_project_lite::pin_project;
 use tenancy_core::{Admitted, PendingAdmission, Refusal, RefusalKind, RouteNeeds, Tenancy};
-use tenancy_http::Decision;
+use tenancy_http::{Decision, add_vary};
 use tower_service::Service;
 
 use super::Answer;
+use crate::fields::Fields;
 
 pin_project! {
     /// The future of [`TenancyService`](crate::TenancyService).
@@ -26,6 +27,7 @@ pin_project! {
     {
         #[pin]
         state: State<S, ReqBody>,
+        by_cookie: bool,
     }
 }
 
@@ -52,6 +54,7 @@ where
     pub(super) const fn answering(answer: Answer<S::Future>) -> Self {
         Self {
             state: State::Answering { answer },
+            by_cookie: false,
         }
     }
 
@@ -74,7 +77,14 @@ where
             state: State::Deciding {
                 deciding: Box::new(deciding),
             },
+            by_cookie: false,
         }
+    }
+
+    /// Says in the response whether it depends on a cookie.
+    pub(super) fn by_cookie(mut self, by_cookie: bool) -> Self {
+        self.by_cookie = by_cookie;
+        self
     }
 }
 
@@ -118,16 +128,24 @@ where
     type Output = Result<S::Response, S::Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut state = self.project().state;
-        loop {
+        let this = self.project();
+        let mut state = this.state;
+        let outcome = loop {
             match state.as_mut().project() {
                 StateProj::Deciding { deciding } => {
                     let answer = ready!(deciding.poll(cx));
                     state.set(State::Answering { answer });
                 }
-                StateProj::Answering { answer } => return answer.poll(cx),
+                StateProj::Answering { answer } => break ready!(answer.poll(cx)),
             }
-        }
+        };
+        Poll::Ready(outcome.map(|mut response| {
+            if *this.by_cookie {
+                let mut fields = Fields(response.headers_mut());
+                add_vary(&mut fields, "cookie", &HeaderValue::from_static("cookie"));
+            }
+            response
+        }))
     }
 }
 

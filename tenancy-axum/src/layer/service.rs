@@ -49,7 +49,7 @@ where
         if decision.is_some_and(|decision| decision.settles(&self.tenancy, self.needs)) {
             return ResponseFuture::answering(Answer::calling(self.inner.call(request)));
         }
-        match self.tenancy.admit(&HeadView::of(&request), self.needs) {
+        let response = match self.tenancy.admit(&HeadView::of(&request), self.needs) {
             Admission::Ready(Ok(admitted)) => {
                 let decision = Decision::new(&self.tenancy, self.needs, admitted);
                 request.extensions_mut().insert(decision);
@@ -65,6 +65,7 @@ where
                 let ready = mem::replace(&mut self.inner, not_ready);
                 ResponseFuture::deciding(pending, ready, request, self.tenancy.clone(), self.needs)
             }
-        }
+        };
+        response.by_cookie(self.tenancy.varies_by_cookie())
     }
 }

@@ -4,12 +4,12 @@ use super::{CorsPolicy, InvalidOrigin, Origin};
 use crate::{ConfigError, Identification, proxy::Host, request::is_field_name};
 
 impl CorsPolicy {
-    /// Checks the policy and completes it by the header fields that the rules read, and by the one
-    /// that API keys arrive in.
-    pub(crate) fn checked(
+    /// Checks the policy and completes it by the header fields that the rules read, and by those that
+    /// credentials arrive in.
+    pub(crate) fn checked<'a>(
         mut self,
-        rules: &Identification,
-        key_header: Option<&str>,
+        rules: &'a Identification,
+        credentials: impl IntoIterator<Item = &'a str>,
     ) -> Result<Self, ConfigError> {
         self.origins = self
             .listed
@@ -17,7 +17,7 @@ impl CorsPolicy {
             .map(|text| application_origin(text, rules))
             .collect::<Result<_, _>>()?;
         check_methods(&self.methods)?;
-        let read = rules.header_names().chain(key_header).map(str::to_owned);
+        let read = rules.header_names().chain(credentials).map(str::to_owned);
         self.headers = field_names(self.headers.into_iter().chain(read))?;
         self.exposed = field_names(self.exposed)?;
         Ok(self)

@@ -39,6 +39,15 @@ pub(crate) struct OriginFault {
 
 const MAX_AUDITED: usize = 256;
 
+impl OriginFault {
+    pub(super) fn about(reason: &'static str, text: &str) -> Self {
+        Self {
+            reason,
+            sent: Some(text.chars().take(MAX_AUDITED).collect()),
+        }
+    }
+}
+
 impl CorsPolicy {
     /// Reads the `Origin` of a request.
     pub(crate) fn claim<'a>(
@@ -54,10 +63,7 @@ impl CorsPolicy {
             Field::One(text) => text,
         };
         self.claim_of(text, rules, request)
-            .map_err(|reason| OriginFault {
-                reason,
-                sent: Some(text.chars().take(MAX_AUDITED).collect()),
-            })
+            .map_err(|reason| OriginFault::about(reason, text))
     }
 
     fn claim_of<'a>(
@@ -67,7 +73,7 @@ impl CorsPolicy {
         request: &dyn RequestView,
     ) -> Result<Claim<'a>, &'static str> {
         let origin = Origin::parse(text).map_err(|invalid| invalid.reason())?;
-        if self.is_own(&origin, rules, request) || self.origins.contains(&origin) {
+        if is_own(&origin, self.insecure, rules, request) || self.origins.contains(&origin) {
             return Ok(Claim::Own);
         }
         let standard = origin.is_standard();
@@ -84,18 +90,18 @@ impl CorsPolicy {
             Err("origin-insecure")
         }
     }
+}
 
-    /// Whether a page came from where its request goes to.
-    fn is_own(
-        &self,
-        origin: &Origin<'_>,
-        rules: &Identification,
-        request: &dyn RequestView,
-    ) -> bool {
-        let safe = origin.is_https() || self.insecure || matches!(origin.host(), Host::Local(_));
-        safe && rules
-            .proxies()
-            .target(request)
-            .is_ok_and(|target| origin.is_at(&target))
-    }
+/// Whether a page came from where its request goes to.
+pub(super) fn is_own(
+    origin: &Origin<'_>,
+    insecure: bool,
+    rules: &Identification,
+    request: &dyn RequestView,
+) -> bool {
+    let safe = origin.is_https() || insecure || matches!(origin.host(), Host::Local(_));
+    safe && rules
+        .proxies()
+        .target(request)
+        .is_ok_and(|target| origin.is_at(&target))
 }

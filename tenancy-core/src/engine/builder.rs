@@ -3,12 +3,22 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    Inner, Tenancy, cors::Budget, epochs::Epochs, feed::Feed, front::Front, keys::Keys,
-    present::Latest, refused::RefusalCounts, remembered::Remembered, strangers::Strangers,
+    Authenticating, Inner, Tenancy,
+    cors::Budget,
+    epochs::Epochs,
+    feed::Feed,
+    front::Front,
+    keys::Keys,
+    present::Latest,
+    refused::RefusalCounts,
+    remembered::Remembered,
+    sources::{Established, Sources},
+    strangers::Strangers,
 };
 use crate::{
-    AuditSink, Authenticator, Charger, Clock, ConfigError, CorsPolicy, Directory, DirectoryStore,
-    Identification, PermissionRegistry, PlanBook, RoleTable, SystemClock, TracingAuditSink,
+    AuditSink, Authenticator, Charger, Clock, ConfigError, CorsPolicy, CredentialSource, Directory,
+    DirectoryStore, Identification, PermissionRegistry, PlanBook, RoleTable, SystemClock,
+    TracingAuditSink,
     audit::Sampler,
     cache::{Lookup, MaxAge, Stamps},
     key::ApiKeys,
@@ -27,7 +37,8 @@ pub struct TenancyBuilder {
     store: Arc<dyn DirectoryStore>,
     identification: Identification,
     cors: Option<CorsPolicy>,
-    authenticators: Vec<Box<dyn Authenticator>>,
+    authenticators: Vec<Authenticating>,
+    established: Option<Established>,
     keys: Option<ApiKeys>,
     charger: Option<Arc<dyn Charger>>,
     permissions: Option<PermissionRegistry>,
@@ -50,6 +61,7 @@ impl TenancyBuilder {
             identification: Identification::new(),
             cors: None,
             authenticators: Vec::new(),
+            established: None,
             keys: None,
             charger: None,
             permissions: None,
@@ -79,8 +91,70 @@ impl TenancyBuilder {
     }
 
     /// Adds an authenticator; the first that recognizes a credential decides about it.
-    pub fn authenticator(mut self, authenticator: impl Authenticator + 'static) -> Self {
-        self.authenticators.push(Box::new(authenticator));
+    ///
+    /// It reads where it [says](Authenticator::sources) that its credentials stand: by default
+    /// `Authorization: Bearer`.
+    pub fn authenticator(self, authenticator: impl Authenticator + 'static) -> Self {
+        let sources = authenticator.sources();
+        self.authenticator_from(sources, authenticator)
+    }
+
+    /// Adds an authenticator that reads these places, and no others: a cookie, another scheme, several
+    /// header fields.
+    ///
+    /// ```
+    /// use tenancy_core::{
+    ///     CredentialSource, MemoryDirectory, Tenancy,
+    ///     jwt::{Algorithm, JwtAuthenticator, VerificationKey},
+    /// };
+    ///
+    /// # let key = VerificationKey::hmac(Algorithm::HS256, b"0123456789abcdef0123456789abcdef")?;
+    /// let tokens = JwtAuthenticator::builder("https://login.example", "notes").key(key).build()?;
+    /// let tenancy = Tenancy::builder(MemoryDirectory::new())
+    ///     .authenticator_from(
+    ///         [CredentialSource::bearer(), CredentialSource::cookie("__Host-token")],
+    ///         tokens,
+    ///     )
+    ///     .build()?;
+    /// # let _ = tenancy;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn authenticator_from(
+        mut self,
+        sources: impl IntoIterator<Item = CredentialSource>,
+        authenticator: impl Authenticator + 'static,
+    ) -> Self {
+        self.authenticators.push(Authenticating {
+            authenticator: Box::new(authenticator),
+            sources: sources.into_iter().collect(),
+        });
+        self
+    }
+
+    /// Takes the principal that the application's own middleware has put into a request's extensions
+    /// as an [`EstablishedPrincipal`](crate::EstablishedPrincipal). Default: it is ignored.
+    ///
+    /// # Security
+    /// Taken for the session of a browser: what changes something must come from a page of the
+    /// service, as with a [cookie](crate::CredentialSource#security).
+    pub fn established_principals(mut self) -> Self {
+        self.established = Some(Established {
+            needs_same_origin: true,
+        });
+        self
+    }
+
+    /// The same, also from requests that a page of another site may have made a visitor's browser
+    /// send.
+    ///
+    /// # Security
+    /// Right only where the middleware establishes nobody by a cookie, or checks a token against CSRF
+    /// of its own: see
+    /// [`CredentialSource::danger_accept_cross_site`](crate::CredentialSource::danger_accept_cross_site).
+    pub fn danger_established_principals_cross_site(mut self) -> Self {
+        self.established = Some(Established {
+            needs_same_origin: false,
+        });
         self
     }
 
@@ -197,14 +271,15 @@ impl TenancyBuilder {
     ///
     /// # Errors
     /// A [`ConfigError`] that says what is wrong and what to do: no authenticator, a rule of
-    /// identification that can't apply, an origin that can't be allowed, a plan that permits what
+    /// identification that can't apply, a source of credentials that can't be one, a header field
+    /// that would be read for two purposes, an origin that can't be allowed, a plan that permits what
     /// there is not, a staleness bound shorter than two polls, a cache age shorter than twice
     /// the staleness bound.
     pub fn build(self) -> Result<Tenancy, ConfigError> {
-        if self.authenticators.is_empty() && self.keys.is_none() {
+        if self.authenticators.is_empty() && self.keys.is_none() && self.established.is_none() {
             return Err(ConfigError::new(
-                "no authenticator: every request would be refused; add one with `authenticator` \
-                 or `keys`",
+                "no authenticator: every request would be refused; add one with `authenticator`, \
+                 `keys` or `established_principals`",
             ));
         }
         let two_polls = self.poll_interval.saturating_mul(2);
@@ -241,9 +316,14 @@ impl TenancyBuilder {
             None => None,
         };
         let identification = self.identification.checked()?;
-        let key_header = self.keys.as_ref().and_then(|keys| keys.header.as_deref());
+        let sources = Sources::checked(
+            &self.authenticators,
+            self.keys.as_ref(),
+            self.established,
+            &identification,
+        )?;
         let cors = match self.cors {
-            Some(policy) => Some(policy.checked(&identification, key_header)?),
+            Some(policy) => Some(policy.checked(&identification, sources.own_fields())?),
             None => None,
         };
         let keys = match self.keys {
@@ -260,7 +340,10 @@ impl TenancyBuilder {
             store: self.store,
             identification,
             cors,
-            authenticators: self.authenticators,
+            authenticators: (self.authenticators.into_iter())
+                .map(|authenticating| authenticating.authenticator)
+                .collect(),
+            sources,
             keys,
             charger: self.charger,
             permissions,
@@ -297,7 +380,7 @@ impl std::fmt::Debug for TenancyBuilder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("TenancyBuilder")
             .field("identification", &self.identification)
-            .field("authenticators", &self.authenticators)
+            .field("authenticators", &self.authenticators.len())
             .finish_non_exhaustive()
     }
 }

@@ -40,11 +40,32 @@ impl Tenancy {
         fills: &Fills,
         now: Timestamp,
     ) -> Step<Admitted> {
+        match self.decide_for(facts, fills, now, false) {
+            Err(Stop::Refused(refused)) if facts.pardons(refused.kind()) => {
+                match self.decide_for(facts, fills, now, true) {
+                    // Whoever has no credential would be refused as well: then the trail has who it was.
+                    Err(Stop::Refused(_)) => Err(Stop::Refused(refused)),
+                    decided => decided,
+                }
+            }
+            decided => decided,
+        }
+    }
+
+    /// Decides about the caller, or about somebody who sends the same without a credential.
+    fn decide_for(
+        &self,
+        facts: &Facts<'_>,
+        fills: &Fills,
+        now: Timestamp,
+        visitor: bool,
+    ) -> Step<Admitted> {
         let decision = Decision {
             engine: self.inner(),
             facts,
             fills,
             now,
+            visitor,
             read_at: Cell::new(fills.began().unwrap_or(now)),
             belongs: Cell::new(false),
             verified_by: Cell::new(None),
@@ -119,6 +140,8 @@ struct Decision<'a> {
     facts: &'a Facts<'a>,
     fills: &'a Fills,
     now: Timestamp,
+    /// Whether the credential counts as none.
+    visitor: bool,
     /// When the oldest answer began to be read, of those that were used.
     read_at: Cell<Timestamp>,
     /// Whether the tenant is known to be the caller's. Until then, nothing may tell that there is one.
@@ -163,6 +186,10 @@ impl Decision<'_> {
 
     /// Who is asking; `None` if nobody said and the route can do without.
     fn principal(&self) -> Step<Option<Arc<Principal>>> {
+        self.not_of_another_site()?;
+        if self.visitor {
+            return Ok(None);
+        }
         let credential = match &self.facts.presented {
             Presented::Nothing => {
                 let needs = self.facts.needs;
@@ -173,17 +200,26 @@ impl Decision<'_> {
                     refuse(RefusalKind::Unauthenticated, "credential-absent")
                 };
             }
+            Presented::Several => {
+                return refuse(RefusalKind::Unauthenticated, "credential-repeated");
+            }
             Presented::Fault(fault) => return refuse(RefusalKind::Unauthenticated, fault.reason()),
             Presented::Text(text) => *text,
             Presented::OwnedText(text) => Credential::new(text),
+            Presented::Established(principal) => return self.holding(Arc::clone(principal)),
             Presented::Verified(principal) => return self.admitted_before(principal),
         };
+        let source = (self.facts.source).and_then(|index| self.engine.sources.get(index));
         if let Some(keys) = &self.engine.keys
+            && source.is_some_and(|source| source.keys)
             && keys.config.recognizes(credential.expose())
         {
             return self.holding(self.key_holder(keys, credential)?);
         }
-        for (index, authenticator) in self.engine.authenticators.iter().enumerate() {
+        for &index in source.map_or(&[][..], |source| &source.authenticators) {
+            let Some(authenticator) = self.engine.authenticators.get(index) else {
+                continue;
+            };
             let verdict = match self.fills.verdict(index) {
                 Some(verdict) => verdict,
                 None => authenticator.probe(credential, self.now),
@@ -214,12 +250,16 @@ impl Decision<'_> {
     /// A verified credential must hold now, also when it came from a cache.
     fn holding(&self, principal: Arc<Principal>) -> Step<Option<Arc<Principal>>> {
         // The service itself sends no credential, and nobody in particular has none.
-        let impossible = matches!(principal.actor, Actor::System | Actor::Anonymous);
+        // A key is presented, and never vouched for by somebody else.
+        let impossible = matches!(
+            (&principal.actor, &self.facts.presented),
+            (Actor::System | Actor::Anonymous, _) | (Actor::Key(_), Presented::Established(_))
+        );
         if impossible && !matches!(self.facts.presented, Presented::Verified(_)) {
             tracing::error!(
                 issuer = %principal.issuer,
                 actor = principal.actor.kind(),
-                "an authenticator made an actor of a credential that none can stand for"
+                "a credential was taken for an actor that none can stand for"
             );
             return refuse(RefusalKind::Unauthenticated, "credential-actor");
         }

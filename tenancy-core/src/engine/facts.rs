@@ -5,10 +5,10 @@ use std::{net::IpAddr, sync::Arc};
 use zeroize::Zeroizing;
 
 use crate::{
-    Credential, Identification, Principal, ProjectId, Rejection, RequestView, RouteNeeds, TenantId,
-    authenticator::MAX_CREDENTIAL_LEN,
+    Credential, Identification, Principal, ProjectId, RefusalKind, Rejection, RequestView,
+    RouteNeeds, TenantId,
     cors::{Claim, OriginFault},
-    engine::{Inner, keys::Keys},
+    engine::{Inner, credential::Found},
     identification::{Hint, HintFault, HintSource, KeyRef},
     request::Field,
 };
@@ -16,15 +16,24 @@ use crate::{
 /// The credential of a request, before or after verification.
 pub(super) enum Presented<'a> {
     Nothing,
+    /// More than one: which of two would count is nothing that a caller may choose.
+    Several,
     Fault(Rejection),
     Text(Credential<'a>),
     OwnedText(Zeroizing<String>),
+    /// Vouched for by the application's own middleware.
+    Established(Arc<Principal>),
+    /// Admitted before, by this engine.
     Verified(Arc<Principal>),
 }
 
 /// What a request says. Untrusted, apart from a credential that is already verified.
 pub(super) struct Facts<'a> {
     pub(super) presented: Presented<'a>,
+    /// Where the credential stood, by position.
+    pub(super) source: Option<usize>,
+    /// Why a page of another site may have sent the request, where the credential forbids that.
+    pub(super) cross_site: Option<OriginFault>,
     /// Whose page sent the request. A tenant's is among the hints, too.
     pub(super) origin: Result<Claim<'a>, OriginFault>,
     pub(super) hints: Result<Vec<Hint<'a>>, HintFault>,
@@ -47,8 +56,15 @@ impl<'a> Facts<'a> {
                 key: key.clone(),
             });
         }
+        let Found {
+            presented,
+            source,
+            cross_site,
+        } = Found::read(engine, request);
         Self {
-            presented: read_credential(engine.keys.as_ref(), request),
+            presented,
+            source,
+            cross_site,
             origin,
             hints,
             project: rules.project(request),
@@ -70,6 +86,8 @@ impl<'a> Facts<'a> {
         };
         Self {
             presented,
+            source: None,
+            cross_site: None,
             origin: Ok(Claim::Unsaid),
             hints: Ok(vec![hint]),
             project: Ok(project),
@@ -82,6 +100,8 @@ impl<'a> Facts<'a> {
     pub(super) fn of_page(page: KeyRef<'a>) -> Self {
         Self {
             presented: Presented::Nothing,
+            source: None,
+            cross_site: None,
             origin: Ok(Claim::Tenant(page)),
             hints: Ok(Vec::new()),
             project: Ok(None),
@@ -90,16 +110,30 @@ impl<'a> Facts<'a> {
         }
     }
 
+    /// Whether the route lets a caller in as nobody in particular, rather than refuse it like this.
+    pub(super) fn pardons(&self, refusal: RefusalKind) -> bool {
+        match (refusal, &self.presented) {
+            (_, Presented::Nothing | Presented::Several) => false,
+            (RefusalKind::Unauthenticated, _) => self.needs.anonymous_if_stale,
+            (RefusalKind::TenantNotFound, _) => self.needs.anonymous_if_not_member,
+            _ => false,
+        }
+    }
+
     pub(super) fn into_owned(self) -> Facts<'static> {
         let presented = match self.presented {
             Presented::Nothing => Presented::Nothing,
+            Presented::Several => Presented::Several,
             Presented::Fault(fault) => Presented::Fault(fault),
             Presented::Text(text) => Presented::OwnedText(Zeroizing::new(text.expose().to_owned())),
             Presented::OwnedText(text) => Presented::OwnedText(text),
+            Presented::Established(principal) => Presented::Established(principal),
             Presented::Verified(principal) => Presented::Verified(principal),
         };
         Facts {
             presented,
+            source: self.source,
+            cross_site: self.cross_site,
             origin: self.origin.map(Claim::into_owned),
             hints: self
                 .hints
@@ -109,52 +143,6 @@ impl<'a> Facts<'a> {
             ip: self.ip,
         }
     }
-}
-
-/// Reads the credential: from `Authorization`, or from the header field of API keys if there is one.
-fn read_credential<'a>(keys: Option<&Keys>, request: &'a dyn RequestView) -> Presented<'a> {
-    let bearer = read_bearer(request);
-    let config = keys.map(|keys| &keys.config);
-    let Some((config, name)) = config.and_then(|c| Some((c, c.header.as_deref()?))) else {
-        return bearer;
-    };
-    let text = match request.header(name) {
-        Field::Absent => return bearer,
-        Field::Repeated => return Presented::Fault(Rejection::new("credential-repeated")),
-        Field::NotText => return Presented::Fault(Rejection::new("credential-not-text")),
-        Field::One(text) => text,
-    };
-    match bearer {
-        // Which of two would count is nothing that a caller may choose.
-        Presented::Nothing if config.recognizes(text) => Presented::Text(Credential::new(text)),
-        Presented::Nothing => Presented::Fault(Rejection::new("credential-malformed")),
-        _ => Presented::Fault(Rejection::new("credential-repeated")),
-    }
-}
-
-/// Reads `Authorization: Bearer …` (RFC 6750 §2.1).
-fn read_bearer(request: &dyn RequestView) -> Presented<'_> {
-    let value = match request.header("authorization") {
-        Field::Absent => return Presented::Nothing,
-        Field::Repeated => return Presented::Fault(Rejection::new("credential-repeated")),
-        Field::NotText => return Presented::Fault(Rejection::new("credential-not-text")),
-        Field::One(value) => value,
-    };
-    let Some((scheme, token)) = value.split_once(' ') else {
-        return Presented::Fault(Rejection::new("credential-malformed"));
-    };
-    if !scheme.eq_ignore_ascii_case("bearer") {
-        return Presented::Fault(Rejection::new("credential-scheme-unknown"));
-    }
-    if token.len() > MAX_CREDENTIAL_LEN {
-        return Presented::Fault(Rejection::new("credential-oversized"));
-    }
-    // To the end without a branch, many bytes at once: this is done for each request.
-    let separators = |found, byte: &u8| found | u8::from(*byte == b' ') | u8::from(*byte == b',');
-    if token.is_empty() || token.as_bytes().iter().fold(0, separators) != 0 {
-        return Presented::Fault(Rejection::new("credential-malformed"));
-    }
-    Presented::Text(Credential::new(token))
 }
 
 /// Who sent a request, for the audit trail.

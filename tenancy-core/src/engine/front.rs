@@ -64,27 +64,30 @@ impl Decided {
 /// [`Authenticator::version`].
 #[derive(PartialEq, Eq)]
 pub(super) struct Standing {
+    /// Which has verified it, by position.
+    by: usize,
     verified: u128,
-    /// Of those before, which said that the credential is none of theirs. Most often there are none.
-    passed_over: Box<[u128]>,
+    /// Of those that were asked before, by position: they said that the credential is none of theirs. Most
+    /// often there are none.
+    passed_over: Box<[(usize, u128)]>,
 }
 
 impl Standing {
-    /// How the authenticators stand, of which the one with this index has verified the credential;
+    /// How the authenticators stand that are asked in this order, of which one has verified the credential;
     /// `None` if one of them wants to be asked each time.
     pub(super) fn of(
         authenticators: &[Box<dyn Authenticator>],
-        index: usize,
+        order: &[usize],
+        by: usize,
         principal: &Principal,
         now: Timestamp,
     ) -> Option<Self> {
-        let mut passed_over = authenticators.get(..index)?.iter();
+        let version = |at: usize| Some((at, authenticators.get(at)?.version(None, now)?));
+        let passed_over = order.iter().take_while(|at| **at != by);
         Some(Self {
-            verified: authenticators.get(index)?.version(Some(principal), now)?,
-            passed_over: passed_over
-                .by_ref()
-                .map(|authenticator| authenticator.version(None, now))
-                .collect::<Option<_>>()?,
+            by,
+            verified: authenticators.get(by)?.version(Some(principal), now)?,
+            passed_over: passed_over.map(|at| version(*at)).collect::<Option<_>>()?,
         })
     }
 
@@ -95,13 +98,10 @@ impl Standing {
         principal: &Principal,
         now: Timestamp,
     ) -> bool {
-        let index = self.passed_over.len();
-        let verified = authenticators
-            .get(index)
-            .and_then(|authenticator| authenticator.version(Some(principal), now));
-        let mut passed_over = authenticators.iter().zip(&*self.passed_over);
-        verified == Some(self.verified)
-            && passed_over.all(|(one, version)| one.version(None, now) == Some(*version))
+        let version = |at: usize, principal| authenticators.get(at)?.version(principal, now);
+        let mut passed_over = self.passed_over.iter();
+        version(self.by, Some(principal)) == Some(self.verified)
+            && passed_over.all(|(at, before)| version(*at, None) == Some(*before))
     }
 }
 

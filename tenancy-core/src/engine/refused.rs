@@ -11,7 +11,7 @@ pub(super) struct Refused {
     refusal: Refusal,
     pub(super) actor: Option<Actor>,
     pub(super) tenant: Option<TenantId>,
-    target: Option<String>,
+    target: Option<Box<str>>,
 }
 
 impl Refused {
@@ -28,8 +28,12 @@ impl Refused {
         }
     }
 
+    pub(super) const fn kind(&self) -> RefusalKind {
+        self.refusal.kind()
+    }
+
     pub(super) fn target(mut self, target: String) -> Self {
-        self.target = Some(target);
+        self.target = Some(target.into());
         self
     }
 
@@ -40,10 +44,6 @@ impl Refused {
             Some(sent) => refused.target(format!("origin={sent}")),
             None => refused,
         }
-    }
-
-    pub(super) fn kind(&self) -> RefusalKind {
-        self.refusal.kind()
     }
 
     /// What to answer, without recording anything.
@@ -103,13 +103,29 @@ impl Tenancy {
             let mut entry = AuditEntry::new(now, action, Outcome::Refused).reason(refusal.reason());
             entry.actor = actor;
             entry.tenant = tenant;
-            entry.target = target;
+            entry.target = target.map(String::from);
             entry.ip = caller.ip;
             entry.user_agent.clone_from(&caller.user_agent);
             entry.suppressed = suppressed;
             inner.audit.record(entry);
         }
-        refusal
+        self.challenged(refusal)
+    }
+
+    /// The same refusal; status 401 says how this engine's callers authenticate.
+    fn challenged(&self, refusal: Refusal) -> Refusal {
+        match refusal.kind() {
+            RefusalKind::Unauthenticated => {
+                refusal.with_challenge(self.inner().sources.challenge())
+            }
+            _ => refusal,
+        }
+    }
+
+    /// A refusal of a caller that has yet to say who it is, with the `WWW-Authenticate` of this engine:
+    /// for adapters. Counts and records nothing.
+    pub fn unauthenticated(&self, reason: &'static str) -> Refusal {
+        self.challenged(Refusal::new(RefusalKind::Unauthenticated, reason))
     }
 
     /// Counts a request that failed because a store did not answer; no business of the audit trail.
@@ -132,7 +148,7 @@ impl Tenancy {
             refusal,
             actor: Some(actor),
             tenant: Some(tenant),
-            target: Some(target.to_owned()),
+            target: Some(target.into()),
         };
         let caller = Caller {
             ip,

@@ -121,6 +121,16 @@ impl Identification {
             .chain(self.project_header.as_deref())
     }
 
+    /// The header fields that are read, and what for.
+    pub(crate) fn header_uses(&self) -> impl Iterator<Item = (&str, &'static str)> {
+        let hints = self.rules.iter().filter_map(|rule| match rule {
+            Rule::Header(name) => Some((&**name, "a hint at the tenant")),
+            Rule::Path(_) | Rule::Application(_) => None,
+        });
+        let project = self.project_header.as_deref();
+        hints.chain(project.map(|name| (name, "the project")))
+    }
+
     /// Reads the project a request names.
     pub(crate) fn project(
         &self,

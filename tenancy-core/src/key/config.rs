@@ -5,7 +5,7 @@ use std::sync::Arc;
 #[cfg(feature = "argon2")]
 use super::ImportedKeys;
 use super::{KeyFormat, KeyHasher, KeyStore};
-use crate::{ConfigError, request::is_field_name};
+use crate::{ConfigError, CredentialSource};
 
 /// API keys of one service: their format, how they are hashed, and where they are kept.
 ///
@@ -17,7 +17,8 @@ pub struct ApiKeys {
     pub(crate) format: KeyFormat,
     pub(crate) hasher: Arc<dyn KeyHasher>,
     pub(crate) store: Arc<dyn KeyStore>,
-    pub(crate) header: Option<Box<str>>,
+    /// Where keys come from, beside `Authorization: Bearer`.
+    pub(crate) sources: Vec<CredentialSource>,
     #[cfg(feature = "argon2")]
     pub(crate) imported: Option<ImportedKeys>,
 }
@@ -37,18 +38,24 @@ impl ApiKeys {
             format,
             hasher: Arc::new(hasher),
             store: Arc::new(store),
-            header: None,
+            sources: Vec::new(),
             #[cfg(feature = "argon2")]
             imported: None,
         }
     }
 
-    /// Takes keys from this header field too, such as `x-api-key`. Default: none.
+    /// Takes keys from this header field too, such as `x-api-key`; may be called for several.
+    /// Default: none.
     ///
     /// A request with both this field and `Authorization` is refused: two credentials have no
     /// precedence.
-    pub fn header(mut self, name: &str) -> Self {
-        self.header = Some(name.to_ascii_lowercase().into());
+    pub fn header(self, name: &str) -> Self {
+        self.source(CredentialSource::header(name))
+    }
+
+    /// Takes keys from this place too, such as `Authorization: Token …`.
+    pub fn source(mut self, source: CredentialSource) -> Self {
+        self.sources.push(source);
         self
     }
 
@@ -82,13 +89,6 @@ impl ApiKeys {
                 )));
             }
         }
-        match &self.header {
-            Some(name) if !is_field_name(name) || **name == *"authorization" => {
-                Err(ConfigError::new(format!(
-                    "`{name}` can't be the header field of API keys; take one such as `x-api-key`"
-                )))
-            }
-            _ => Ok(self),
-        }
+        Ok(self)
     }
 }

@@ -1,8 +1,10 @@
 //! Networks: from where a key may be used.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 
-use ipnet::{IpNet, Ipv4Net};
+use ipnet::IpNet;
+
+use crate::network::canonical;
 
 /// The networks from which a key may be used; empty for any.
 ///
@@ -59,18 +61,6 @@ impl KeyNetworks {
 impl FromIterator<IpNet> for KeyNetworks {
     fn from_iter<I: IntoIterator<Item = IpNet>>(networks: I) -> Self {
         Self(networks.into_iter().map(canonical).collect())
-    }
-}
-
-/// The IPv4 form of a network of mapped addresses, without host bits.
-fn canonical(network: IpNet) -> IpNet {
-    let mapped = |address: Ipv6Addr| address.to_ipv4_mapped();
-    match network {
-        IpNet::V6(v6) if v6.prefix_len() >= 96 => mapped(v6.addr())
-            .and_then(|v4| Ipv4Net::new(v4, v6.prefix_len() - 96).ok())
-            .map_or(network, IpNet::V4)
-            .trunc(),
-        network => network.trunc(),
     }
 }
 

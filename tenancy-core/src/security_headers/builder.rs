@@ -127,11 +127,7 @@ impl SecurityHeadersBuilder {
         let tenancy = &self.tenancy;
         let origin = tenancy.cors_policy().map(|_| "origin");
         let of_rules = tenancy.identification().header_names();
-        let further = tenancy
-            .key_header()
-            .into_iter()
-            .chain(of_rules)
-            .chain(origin);
+        let further = tenancy.credential_fields().chain(of_rules).chain(origin);
         for name in further.chain(self.vary.iter().map(String::as_str)) {
             if !is_field_name(name) {
                 return Err(ConfigError::new(format!(

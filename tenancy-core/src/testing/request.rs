@@ -2,7 +2,10 @@
 
 use std::net::IpAddr;
 
-use crate::request::{Field, RequestView};
+use crate::{
+    EstablishedPrincipal,
+    request::{Field, RequestView},
+};
 
 /// A request head made by hand, for tests of identification.
 #[derive(Debug, Clone, Default)]
@@ -11,6 +14,8 @@ pub struct FakeRequest {
     path: String,
     authority: Option<String>,
     peer: Option<IpAddr>,
+    method: Option<String>,
+    established: Option<EstablishedPrincipal>,
     headers: Vec<(String, Vec<u8>)>,
 }
 
@@ -41,6 +46,18 @@ impl FakeRequest {
         self
     }
 
+    /// Sets the method. Default: `GET`.
+    pub fn method(mut self, method: &str) -> Self {
+        self.method = Some(method.to_owned());
+        self
+    }
+
+    /// Puts a principal into the request's extensions.
+    pub fn established(mut self, principal: EstablishedPrincipal) -> Self {
+        self.established = Some(principal);
+        self
+    }
+
     /// Sets the peer's address.
     pub fn peer(mut self, peer: IpAddr) -> Self {
         self.peer = Some(peer);
@@ -67,6 +84,15 @@ impl RequestView for FakeRequest {
         }
     }
 
+    fn lines(&self, name: &str) -> Vec<&[u8]> {
+        let named = self.headers.iter().filter(|(n, _)| n == name);
+        named.map(|(_, value)| value.as_slice()).collect()
+    }
+
+    fn method(&self) -> &str {
+        self.method.as_deref().unwrap_or("GET")
+    }
+
     fn authority(&self) -> Option<&str> {
         self.authority.as_deref()
     }
@@ -77,5 +103,9 @@ impl RequestView for FakeRequest {
 
     fn peer(&self) -> Option<IpAddr> {
         self.peer
+    }
+
+    fn established(&self) -> Option<EstablishedPrincipal> {
+        self.established.clone()
     }
 }

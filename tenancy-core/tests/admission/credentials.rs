@@ -65,7 +65,7 @@ async fn every_bad_credential_gets_the_same_answer() {
         assert_eq!(refusal.kind(), RefusalKind::Unauthenticated);
         bodies.push((
             refusal.problem().to_json(),
-            refusal.problem().www_authenticate(),
+            refusal.problem().www_authenticate().map(str::to_owned),
         ));
     }
     bodies.dedup();
@@ -198,7 +198,10 @@ async fn refusals_are_counted_and_those_of_strangers_sampled() {
         assert_eq!(w.refused(&w.alice_at("globex.notes.example")).await.0, 404);
     }
     let recorded = w.audit.entries().len();
-    assert_eq!(recorded, 17, "whoever authenticated is recorded a few times");
+    assert_eq!(
+        recorded, 17,
+        "whoever authenticated is recorded a few times"
+    );
 
     w.clock.advance(Duration::from_secs(11));
     assert_eq!(w.refused(&stranger).await.0, 401);

@@ -18,6 +18,7 @@ mod keys;
 mod memory;
 mod model;
 mod plans;
+mod sources;
 mod strangers;
 mod support;
 mod tokens;

@@ -6,7 +6,8 @@ use serde_json::json;
 use tenancy_core::{
     Admission, Admitted, AuditEntry, Clock as _, DirectoryStore as _, Identification, ManualClock,
     Membership, MemoryAuditSink, MemoryDirectory, PermissionRegistry, Refusal, RequestView,
-    RouteNeeds, SystemRole, Tenancy, TenancyBuilder, Tenant, TenantContext, TenantStatus, UserId,
+    RouteNeeds, SystemRole, Tenancy, TenancyBuilder, Tenant, TenantContext, TenantStatus,
+    Timestamp, UserId,
     jwt::{Algorithm, JwtAuthenticator, VerificationKey},
     testing::{FakeRequest, SwitchedDirectory},
 };
@@ -124,6 +125,10 @@ impl World {
     /// The status and the audited reason of a refusal.
     pub(crate) async fn refused(&self, request: &dyn RequestView) -> (u16, &'static str) {
         answer(self.admit(request).await)
+    }
+
+    pub(crate) fn clock_now(&self) -> Timestamp {
+        self.clock.now()
     }
 
     pub(crate) fn last_audit(&self) -> AuditEntry {

@@ -3,8 +3,11 @@
 use std::collections::{BTreeMap, HashMap};
 
 use actix_web::{
-    App, HttpRequest, HttpResponse, HttpServer, Resource, Route,
-    middleware::NormalizePath,
+    App, HttpMessage as _, HttpRequest, HttpResponse, HttpServer, Resource, Route,
+    body::MessageBody,
+    dev::{ServiceRequest, ServiceResponse},
+    http::header::HeaderValue,
+    middleware::{Next, NormalizePath, from_fn},
     web::{self, Data, Json, Path, ServiceConfig},
 };
 use futures_util::{StreamExt as _, TryStreamExt as _};
@@ -23,7 +26,7 @@ use crate::{
     handlers,
     routes::{AREAS, Area, COVERED, Handler, Layer, Row},
     scenario::Shape,
-    streams,
+    sessions, streams,
 };
 
 type Answer = Result<Json<Value>, Error>;
@@ -64,14 +67,28 @@ pub(crate) async fn serve(
         })
         .await;
     }
-    Serving::actix(move |listener| match shape {
-        Shape::Areas | Shape::BehindProxy | Shape::Keys | Shape::Tokens | Shape::Pages => {
-            HttpServer::new(areas)
+    if matches!(shape, Shape::Sessions | Shape::Cookies) {
+        return Serving::actix(move |listener| {
+            HttpServer::new(move || areas().wrap(from_fn(establish)))
                 .workers(2)
                 .disable_signals()
                 .listen_auto_h2c(listener)
                 .map(HttpServer::run)
-        }
+        })
+        .await;
+    }
+    Serving::actix(move |listener| match shape {
+        Shape::Areas
+        | Shape::BehindProxy
+        | Shape::Keys
+        | Shape::Tokens
+        | Shape::Pages
+        | Shape::Sessions
+        | Shape::Cookies => HttpServer::new(areas)
+            .workers(2)
+            .disable_signals()
+            .listen_auto_h2c(listener)
+            .map(HttpServer::run),
         Shape::Normalized => HttpServer::new(move || areas().wrap(NormalizePath::trim()))
             .workers(2)
             .disable_signals()
@@ -84,6 +101,18 @@ pub(crate) async fn serve(
             .map(HttpServer::run),
     })
     .await
+}
+
+/// The application's own middleware, which knows who is signed in.
+async fn establish<B: MessageBody>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<B>, actix_web::Error> {
+    let field = request.headers().get(sessions::APPLICATION);
+    if let Some(principal) = sessions::established(field.map(HeaderValue::as_bytes)) {
+        request.extensions_mut().insert(principal);
+    }
+    next.call(request).await
 }
 
 /// Every guard of the table, made before a worker starts, as an application does.

@@ -7,6 +7,9 @@ use axum::{
         FromRef, Path, Request,
         ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code},
     },
+    http::HeaderValue,
+    middleware::Next,
+    response::Response,
     routing::{MethodFilter, MethodRouter, on},
 };
 use serde_json::{Value, json};
@@ -26,7 +29,7 @@ use crate::{
     handlers,
     routes::{AREAS, Area, COVERED, Handler, Layer},
     scenario::Shape,
-    streams,
+    sessions, streams,
 };
 
 #[derive(Clone)]
@@ -67,6 +70,9 @@ pub(crate) async fn serve(
             .layer(SecurityHeadersLayer::new(headers));
         return Serving::axum(app).await;
     }
+    if matches!(shape, Shape::Sessions | Shape::Cookies) {
+        return Serving::axum(app.layer(axum::middleware::from_fn(establish))).await;
+    }
     if shape != Shape::Normalized {
         return Serving::axum(app).await;
     }
@@ -74,6 +80,15 @@ pub(crate) async fn serve(
     let make =
         ServiceExt::<Request>::into_make_service_with_connect_info::<std::net::SocketAddr>(app);
     Serving::axum_service(make).await
+}
+
+/// The application's own middleware, which knows who is signed in.
+async fn establish(mut request: Request, next: Next) -> Response {
+    let field = request.headers().get(sessions::APPLICATION);
+    if let Some(principal) = sessions::established(field.map(HeaderValue::as_bytes)) {
+        request.extensions_mut().insert(principal);
+    }
+    next.run(request).await
 }
 
 fn covered(area: &Area, engines: &Engines) -> anyhow::Result<Router<App>> {

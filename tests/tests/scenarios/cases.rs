@@ -11,6 +11,7 @@ mod paths;
 mod permissions;
 mod protocol;
 mod rows;
+mod sessions;
 mod tokens;
 
 use crate::{logs, play, scenario::Scenario};
@@ -29,6 +30,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         permissions::scenarios(),
         protocol::scenarios(),
         rows::scenarios(),
+        sessions::scenarios(),
         tokens::scenarios(),
     ]
     .concat()
@@ -44,4 +46,4 @@ macro_rules! played {
     )*};
 }
 
-played! { admission extractors fields handlers keys layers pages paths permissions protocol rows tokens }
+played! { admission extractors fields handlers keys layers pages paths permissions protocol rows sessions tokens }

@@ -8,7 +8,11 @@ use serde_json::json;
 use tenancy_core::{Clock, ManualClock, UserId};
 use tenancy_tests::{logwatch, notes};
 
-use crate::{keys, scenario::Credential};
+use crate::{
+    keys,
+    scenario::{Credential, Place},
+    sessions,
+};
 
 /// Everything that a credential is made of.
 pub(crate) struct Credentials {
@@ -49,6 +53,21 @@ impl Credentials {
                 let token = self.tokens.get(name).cloned();
                 vec![bearer(token.context("no such token")?)]
             }
+            Credential::Session(place, user) => {
+                let user = *self.users.get(user).context("no such user")?;
+                let text = sessions::text(user, false);
+                vec![match place {
+                    Place::Cookie => cookie(&text),
+                    Place::Scheme => ("authorization", format!("Token {text}")),
+                    Place::Field(name) => (name, text),
+                    Place::Certificate => (sessions::CERTIFICATE, text),
+                    Place::Application => (sessions::APPLICATION, user.to_string()),
+                }]
+            }
+            Credential::Ended(user) => {
+                let user = *self.users.get(user).context("no such user")?;
+                vec![cookie(&sessions::text(user, true))]
+            }
             Credential::KeyField(name) => vec![("x-api-key", key(name)?)],
             Credential::Key(name) => vec![bearer(key(name)?)],
             Credential::Guess(name) => vec![bearer(keys::guess(&key(name)?))],
@@ -67,4 +86,10 @@ impl Credentials {
         logwatch::issued(&token);
         Ok(token)
     }
+}
+
+/// The session's cookie among others.
+fn cookie(text: &str) -> (&'static str, String) {
+    let name = sessions::COOKIE;
+    ("cookie", format!("theme=dark; {name}={text}; caf\u{e9}=1"))
 }

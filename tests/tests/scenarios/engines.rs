@@ -2,10 +2,17 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use tenancy_core::{CorsPolicy, ManualClock, Tenancy, TenancyBuilder};
+use tenancy_core::{CorsPolicy, CredentialSource, ManualClock, Tenancy, TenancyBuilder};
 use tenancy_tests::notes::{self, Notes};
 
-use crate::{issuers, key_server::KeyServer, keys, scenario::Shape, sign_ons};
+use crate::{
+    issuers,
+    key_server::KeyServer,
+    keys,
+    scenario::Shape,
+    sessions::{self, Sessions},
+    sign_ons,
+};
 
 /// The origin of the application's own pages.
 pub(crate) const APPLICATION: &str = "https://app.example";
@@ -46,7 +53,35 @@ pub(crate) fn by_shape(
         let engine = engine.authenticator(issuers.clone());
         engine.authenticator(sign_ons.clone())
     })?;
+    let sources = [
+        CredentialSource::cookie(sessions::COOKIE),
+        CredentialSource::scheme("Token"),
+        CredentialSource::header("x-session"),
+        CredentialSource::header("x-old-session"),
+        CredentialSource::client_certificate(sessions::CERTIFICATE),
+    ];
+    let with_sessions = built(&|engine| {
+        let engine = engine.identification(rules.clone());
+        let engine = engine.authenticator_from(sources.clone(), Sessions);
+        engine.established_principals()
+    })?;
+    let rules = notes::identification().trusted_proxies(["10.0.0.0/8".parse()?]);
+    let certificate = CredentialSource::client_certificate(sessions::CERTIFICATE);
+    let with_cookies = Tenancy::builder(notes.directory.clone())
+        .identification(rules)
+        .permissions(notes::permissions()?)
+        .authenticator(Sessions)
+        .authenticator_from([certificate], Sessions)
+        .shared_audit(notes.audit.clone())
+        .clock(clock.clone())
+        .build()?;
+    let with_cookies = Engines {
+        tenancy: with_cookies,
+        other: other.clone(),
+    };
     Ok(HashMap::from([
+        (Shape::Cookies, with_cookies),
+        (Shape::Sessions, with_sessions),
         (Shape::BehindProxy, behind_proxy),
         (Shape::Keys, with_keys),
         (Shape::Pages, for_pages),

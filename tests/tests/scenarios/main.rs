@@ -27,6 +27,7 @@ mod play;
 mod routes;
 mod scenario;
 mod sequences;
+mod sessions;
 mod sign_ons;
 mod signer;
 mod streams;

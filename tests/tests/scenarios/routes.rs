@@ -106,6 +106,11 @@ const fn guarded(
 
 const TENANT: Layer = Layer::Tenancy(RouteNeeds::tenant());
 const PUBLIC: Layer = Layer::Tenancy(RouteNeeds::tenant().or_anonymous());
+const VISITORS: Layer = Layer::Tenancy(
+    RouteNeeds::tenant()
+        .or_anonymous_if_stale()
+        .or_anonymous_if_not_member(),
+);
 const OPTIONAL: Layer = Layer::Tenancy(RouteNeeds::optional());
 const CENTRAL: Layer = Layer::Tenancy(RouteNeeds::central());
 
@@ -149,6 +154,24 @@ pub(crate) const AREAS: &[Area] = &[
         prefix: "/public",
         layers: &[PUBLIC],
         rows: EXTRACTORS,
+    },
+    Area {
+        prefix: "/visitors",
+        layers: &[VISITORS],
+        rows: &[
+            row("GET", "/maybe-principal", Handler::MaybePrincipal),
+            row("POST", "/open", Handler::Open),
+        ],
+    },
+    Area {
+        prefix: "/strict-in-visitors",
+        layers: &[TENANT, VISITORS],
+        rows: &[row("GET", "/tenant", Handler::Tenant)],
+    },
+    Area {
+        prefix: "/public-in-visitors",
+        layers: &[PUBLIC, VISITORS],
+        rows: &[row("GET", "/maybe-principal", Handler::MaybePrincipal)],
     },
     Area {
         prefix: "/optional",

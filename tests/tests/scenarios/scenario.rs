@@ -30,10 +30,16 @@ pub(crate) enum Shape {
     Tokens,
     /// Area by area, with a policy for pages of other origins, and security headers outside.
     Pages,
+    /// Area by area, with sessions in a cookie and elsewhere, and a middleware of the application's own
+    /// that establishes principals; every caller is taken for a trusted proxy.
+    Sessions,
+    /// Area by area, with sessions in a cookie and no tokens, the same middleware, and an engine that
+    /// takes no established principal; callers are no proxies.
+    Cookies,
 }
 
 impl Shape {
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Areas,
         Self::Normalized,
         Self::Covered,
@@ -41,6 +47,8 @@ impl Shape {
         Self::Keys,
         Self::Tokens,
         Self::Pages,
+        Self::Sessions,
+        Self::Cookies,
     ];
 }
 
@@ -90,6 +98,23 @@ pub(crate) enum Credential {
     Guess(&'static str),
     /// Two good tokens.
     Twice(&'static str),
+    /// An open session of this user.
+    Session(Place, &'static str),
+    /// The cookie of a session of this user that has ended.
+    Ended(&'static str),
+}
+
+/// Where a session's credential stands.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Place {
+    Cookie,
+    /// `Authorization: Token`.
+    Scheme,
+    Field(&'static str),
+    /// What a proxy says of a client certificate.
+    Certificate,
+    /// Where the application's own middleware finds it.
+    Application,
 }
 
 /// What must come of it.
@@ -235,6 +260,13 @@ impl Scenario {
             .answering("content-type", Some("application/problem+json"))
             .answering("cache-control", Some("no-store"))
             .answering("www-authenticate", challenge)
+    }
+
+    /// Status 401 names these schemes.
+    pub(crate) fn challenged(mut self, schemes: Option<&'static str>) -> Self {
+        let of_challenge = |(name, _): &(&str, _)| *name == "www-authenticate";
+        self.wanted.fields.retain(|field| !of_challenge(field));
+        self.answering("www-authenticate", schemes)
     }
 
     /// Refused because this permission is not held.

@@ -12,6 +12,15 @@ impl Decision<'_> {
         }
     }
 
+    /// Refuses a credential that browsers send by themselves, if a page of another site may have made
+    /// one send it.
+    pub(super) fn not_of_another_site(&self) -> Step<()> {
+        match &self.facts.cross_site {
+            None => Ok(()),
+            Some(fault) => Err(Stop::Refused(Refused::of_page(fault))),
+        }
+    }
+
     /// Where hints are not asked for, a custom domain must still be one of a tenant that is served.
     pub(super) fn page_of_a_tenant(&self) -> Step<()> {
         let Ok(Claim::Tenant(key)) = &self.facts.origin else {

@@ -31,9 +31,15 @@ impl Decision<'_> {
         if self.engine.front.is_none() || is_key || central || !self.fills.are_empty() {
             return None;
         }
+        // A page of another site may have sent it, or it counts as none.
+        if self.facts.cross_site.is_some() || self.visitor {
+            return None;
+        }
         let hints = self.facts.hints.as_ref().ok()?;
         let project = self.facts.project.as_ref().ok()?;
         Digest::of(|hasher| {
+            // The same text is another credential where it stands at another place.
+            self.facts.source.hash(hasher);
             hasher.write(text.as_bytes());
             // No text of a credential has this byte.
             hasher.write_u8(0xff);
@@ -81,7 +87,9 @@ impl Decision<'_> {
         if !engine.stamps.undisturbed_since(before) {
             return;
         }
-        let standing = Standing::of(&engine.authenticators, index, principal, self.now);
+        let source = self.facts.source.and_then(|at| engine.sources.get(at));
+        let order = source.map_or(&[][..], |source| &source.authenticators);
+        let standing = Standing::of(&engine.authenticators, order, index, principal, self.now);
         let Some(standing) = standing else { return };
         // How they stand is read before the verdict for which it vouches.
         let Ok(Some(again)) = self.principal() else {

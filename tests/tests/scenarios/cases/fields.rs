@@ -1,6 +1,6 @@
 //! Header fields that contradict each other, come twice, or are no text.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::scenario::{Credential, Scenario, Shape, get};
 
@@ -15,6 +15,23 @@ fn malformed(name: &str, credential: &'static str) -> Scenario {
         .with(Credential::Text(credential))
         .refused(401, "unauthenticated")
         .audited("request.admit credential-malformed - -")
+}
+
+/// Behind a trusted proxy, asked what the caller's address is.
+fn forwarded(name: &str, line: &str) -> Scenario {
+    notes()
+        .named(name)
+        .on(Shape::BehindProxy)
+        .at("acme.notes.example")
+        .about("GET /app/context")
+        .target("/app/context")
+        .field("x-forwarded-for", line)
+}
+
+fn from(ip: impl Into<Value>) -> Value {
+    json!({
+        "tenant": "acme", "actor": "user", "role": "member", "project": false, "ip": ip.into(),
+    })
 }
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
@@ -146,6 +163,14 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
                 "tenant": "acme", "actor": "user", "role": "member", "project": false,
                 "ip": "192.0.2.7",
             })),
+        forwarded("two lines of forwarded addresses", "198.51.100.1")
+            .field("x-forwarded-for", "192.0.2.7:4711, 127.0.0.1")
+            .says(from("192.0.2.7")),
+        forwarded(
+            "a forwarded address that can't be read",
+            "192.0.2.7, unknown",
+        )
+        .says(from(Value::Null)),
         lost(
             notes()
                 .named("two forwarded hosts from a trusted proxy")

@@ -94,7 +94,7 @@ async fn every_bad_key_gets_the_same_answer_and_no_difference_is_visible_outside
         assert_eq!(w.last_audit().reason.as_deref(), Some(reason));
         answers.push((
             refusal.problem().to_json(),
-            refusal.problem().www_authenticate(),
+            refusal.problem().www_authenticate().map(str::to_owned),
         ));
     }
     assert!(
