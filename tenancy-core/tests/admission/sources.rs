@@ -724,3 +724,48 @@ fn a_field_that_would_be_read_for_two_purposes_is_a_configuration_error() {
     )
     .unwrap();
 }
+
+/// A session whose verdicts may be remembered, and another authenticator for the same text elsewhere.
+#[derive(Debug)]
+struct Lasting(UserId);
+
+#[async_trait]
+impl Authenticator for Lasting {
+    fn probe(&self, _: Credential<'_>, now: Timestamp) -> Verdict {
+        let mut principal = Principal::new(Actor::User(self.0), Reach::Memberships, "sessions");
+        principal.issued_at = Some(now);
+        Verdict::Verified(Arc::new(principal))
+    }
+
+    async fn verify(&self, it: Credential<'_>, now: Timestamp) -> Result<Verdict, LookupError> {
+        Ok(self.probe(it, now))
+    }
+
+    fn version(&self, _: Option<&Principal>, _: Timestamp) -> Option<u128> {
+        Some(1)
+    }
+}
+
+#[tokio::test]
+async fn what_is_remembered_of_a_credential_is_of_the_place_where_it_stood() {
+    let (one, other) = (UserId::new(), UserId::new());
+    let w = World::with(|builder| {
+        builder
+            .authenticator_from([CredentialSource::bearer()], Lasting(one))
+            .authenticator_from([cookie()], Lasting(other))
+    })
+    .await;
+    for user in [one, other] {
+        let membership = Membership::new(w.acme.id, user, SystemRole::Member.name());
+        w.directory.put_membership(&membership).await.unwrap();
+    }
+    let bearer = || get().bearer("good");
+    let cross_site = || session(post(), "good").header("sec-fetch-site", "cross-site");
+    // Twice each, so that the second is answered by what is remembered.
+    for _ in 0..3 {
+        assert_eq!(w.admit(&bearer()).await.unwrap().user_id(), Some(one));
+        let by_cookie = w.admit(&session(get(), "good")).await.unwrap();
+        assert_eq!(by_cookie.user_id(), Some(other));
+        assert_eq!(w.refused(&cross_site()).await.0, 403);
+    }
+}

@@ -7,6 +7,9 @@ use tenancy_core::{DirectoryStore as _, Membership, RouteNeeds, SystemRole, test
 
 use crate::support::World;
 
+/// Something that happens in between.
+type Step<'s> = &'s dyn for<'a> Fn(&'a World) -> futures_util::future::BoxFuture<'a, ()>;
+
 /// Bob's tenant, and nobody's: asked for by Alice.
 const NAMES: [&str; 2] = ["globex", "nobody"];
 
@@ -33,11 +36,7 @@ fn ways(w: &World, name: &str) -> [FakeRequest; 3] {
 }
 
 /// What happens in between, step by step; what was answered in each, to each way of asking.
-async fn answers(
-    name: &str,
-    warm: bool,
-    steps: &[&dyn for<'a> Fn(&'a World) -> futures_util::future::BoxFuture<'a, ()>],
-) -> Vec<(u16, usize)> {
+async fn answers(name: &str, warm: bool, steps: &[Step<'_>]) -> Vec<(u16, usize)> {
     let w = World::new().await;
     w.admit(&w.alice_at("acme.notes.example")).await.unwrap();
     if warm {
@@ -81,7 +80,7 @@ async fn pass(w: &World, seconds: u64) {
 #[tokio::test]
 async fn a_tenant_of_others_costs_what_one_costs_that_does_not_exist() {
     for warm in [false, true] {
-        let steps: [&dyn for<'a> Fn(&'a World) -> futures_util::future::BoxFuture<'a, ()>; 9] = [
+        let steps: [Step<'_>; 9] = [
             step!(|w| pass(w, 1).await),
             // Both are believed for the same time.
             step!(|w| pass(w, 3).await),
@@ -119,7 +118,7 @@ async fn a_tenant_of_others_costs_what_one_costs_that_does_not_exist() {
 #[tokio::test]
 async fn the_same_in_an_outage() {
     for (warm, asked_before) in [(false, false), (false, true), (true, false), (true, true)] {
-        let steps: [&dyn for<'a> Fn(&'a World) -> futures_util::future::BoxFuture<'a, ()>; 6] = [
+        let steps: [Step<'_>; 6] = [
             step!(|w| w.directory.fail_questions(true)),
             step!(|w| w.directory.fail(true)),
             step!(|w| w.clock.advance(Duration::from_secs(4))),
