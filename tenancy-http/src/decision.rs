@@ -52,7 +52,7 @@ impl Decision {
     #[must_use]
     pub fn admitted(&self) -> Admitted {
         match &self.0 {
-            Outcome::Tenant(context) => Admitted::Tenant(context.clone()),
+            Outcome::Tenant { context, .. } => Admitted::Tenant(context.clone()),
             Outcome::WithoutTenant { principal, .. } => Admitted::NoTenant(principal.clone()),
         }
     }
