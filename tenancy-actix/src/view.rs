@@ -142,6 +142,25 @@ mod tests {
     }
 
     #[test]
+    fn every_line_of_a_field_is_there_and_so_is_what_the_application_established() {
+        let user = tenancy_core::UserId::new();
+        let at = tenancy_core::Timestamp::from_unix_seconds(1_700_000_000);
+        let request = TestRequest::post()
+            .append_header(raw("cookie", b"caf\xe9"))
+            .append_header(("cookie", "b=2"))
+            .to_http_request();
+        let principal = EstablishedPrincipal::user(user, at, "sessions");
+        request.extensions_mut().insert(principal);
+        let view = HeadView::of(&request);
+        assert_eq!(view.method(), "POST");
+        assert_eq!(view.lines("cookie"), [&b"caf\xe9"[..], b"b=2"]);
+        assert!(view.lines("x-none").is_empty());
+        let established = view.established().unwrap();
+        assert_eq!(established.principal().user(), Some(user));
+        assert_eq!(established.principal().issued_at, Some(at));
+    }
+
+    #[test]
     fn the_peer_is_the_connections() {
         let unknown = TestRequest::default().to_http_request();
         assert_eq!(HeadView::of(&unknown).peer(), None);

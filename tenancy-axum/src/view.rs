@@ -145,6 +145,26 @@ mod tests {
     }
 
     #[test]
+    fn every_line_of_a_field_is_there_and_so_is_what_the_application_established() {
+        let user = tenancy_core::UserId::new();
+        let at = tenancy_core::Timestamp::from_unix_seconds(1_700_000_000);
+        let request = request()
+            .method(Method::POST)
+            .header("cookie", b"caf\xe9".as_slice())
+            .header("cookie", "b=2")
+            .extension(EstablishedPrincipal::user(user, at, "sessions"))
+            .body(())
+            .unwrap();
+        let view = HeadView::of(&request);
+        assert_eq!(view.method(), "POST");
+        assert_eq!(view.lines("cookie"), [&b"caf\xe9"[..], b"b=2"]);
+        assert!(view.lines("x-none").is_empty());
+        let established = view.established().unwrap();
+        assert_eq!(established.principal().user(), Some(user));
+        assert_eq!(established.principal().issued_at, Some(at));
+    }
+
+    #[test]
     fn a_nested_router_does_not_shorten_the_path() {
         let original = OriginalUri(Uri::from_static("/t/acme/notes"));
         let nested = request().extension(original).body(()).unwrap();

@@ -263,6 +263,96 @@ async fn an_allow_list_sees_the_caller_behind_trusted_proxies_and_no_header_of_s
     assert_eq!(w.refused(&with(&key)).await, (401, "key-network-unknown"));
 }
 
+/// M10: the proxy's own address is not the caller's, whatever can't be read.
+#[tokio::test]
+async fn a_key_of_the_proxies_network_does_not_admit_whoever_sends_what_can_not_be_read() {
+    let w = World::over(|directory, builder| {
+        let rules =
+            tenancy_core::Identification::new().trusted_proxies(["10.0.0.0/8".parse().unwrap()]);
+        with_keys(directory, builder).identification(rules)
+    })
+    .await;
+    let key = issue(&w, alices(&w).network("10.0.0.0/8".parse().unwrap())).await;
+    let forwarded = |lines: &[&str]| {
+        let request = with(&key).peer(ip("10.0.0.1"));
+        let add = |request: FakeRequest, line: &&str| request.header("x-forwarded-for", line);
+        lines.iter().fold(request, add)
+    };
+    for lines in [
+        &["junk"][..],
+        &["10.9.9.9, junk"],
+        &["10.9.9.9", "junk"],
+        &["10.9.9.9:port"],
+    ] {
+        let refused = w.refused(&forwarded(lines)).await;
+        assert_eq!(refused, (401, "key-network-unknown"), "{lines:?}");
+    }
+    for lines in [
+        &["198.51.100.1:4711"][..],
+        &["10.9.9.9", "198.51.100.1"],
+        &["198.51.100.1", "10.9.9.9"],
+    ] {
+        let refused = w.refused(&forwarded(lines)).await;
+        assert_eq!(refused, (401, "key-network"), "{lines:?}");
+    }
+    let inside = forwarded(&["198.51.100.1, 10.9.9.9", "10.0.0.2"]);
+    assert_eq!(w.refused(&inside).await, (401, "key-network"));
+    let w_direct = with(&key).peer(ip("10.0.0.1"));
+    assert!(w.admit(&w_direct).await.is_ok(), "the proxy itself");
+}
+
+/// M18.
+#[tokio::test]
+async fn a_field_of_keys_that_names_tenants_too_is_a_configuration_error() {
+    let w = world().await;
+    for (header, use_of_it) in [
+        ("X-Organization-Id", "a hint at the tenant"),
+        ("x-project-id", "the project"),
+        ("cookie", "cookies"),
+        ("authorization", "credentials"),
+        ("host", "the host of a request"),
+    ] {
+        let rules = tenancy_core::Identification::new()
+            .header("x-organization-id")
+            .project_header("x-project-id");
+        let built = tenancy_core::Tenancy::builder(w.directory.clone())
+            .identification(rules)
+            .keys(api_keys(w.directory.clone()).header(header))
+            .build();
+        let error = built.unwrap_err().to_string();
+        let name = format!("`{}`", header.to_ascii_lowercase());
+        assert!(
+            error.contains(&name) && error.contains(use_of_it),
+            "{error}"
+        );
+        assert!(error.contains("a credential"), "{error}");
+    }
+}
+
+/// Several names of one field, and another scheme.
+#[tokio::test]
+async fn keys_come_from_every_place_that_they_are_given() {
+    let w = World::over(|directory, builder| {
+        let keys = api_keys(directory)
+            .header("x-api-key")
+            .header("x-old-key")
+            .source(tenancy_core::CredentialSource::scheme("Token"));
+        builder.keys(keys)
+    })
+    .await;
+    let key = issue(&w, alices(&w)).await;
+    let plain = FakeRequest::new("/notes");
+    for (name, value) in [
+        ("authorization", format!("Bearer {}", key.expose())),
+        ("authorization", format!("Token {}", key.expose())),
+        ("x-api-key", key.expose().to_owned()),
+        ("x-old-key", key.expose().to_owned()),
+    ] {
+        let request = plain.clone().header(name, value);
+        assert!(w.admit(&request).await.is_ok(), "{request:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_key_without_a_tenant_route_is_its_principal_alone() {
     let w = world().await;
