@@ -12,6 +12,7 @@ mod contexts;
 mod cors;
 mod credentials;
 mod epochs;
+mod feed;
 mod hints;
 mod keys;
 mod plans;

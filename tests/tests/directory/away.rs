@@ -81,8 +81,6 @@ async fn a_server_that_is_down_is_waited_for_once() -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn a_network_that_says_nothing_is_waited_for_once() -> anyhow::Result<()> {
-    on_every_server(async |notes| {
-        goes_through(notes, DelayProxy::pause, DelayProxy::resume).await
-    })
-    .await
+    on_every_server(async |notes| goes_through(notes, DelayProxy::pause, DelayProxy::resume).await)
+        .await
 }

@@ -192,7 +192,10 @@ async fn a_server_that_does_not_say_which_it_is_feeds_all_the_same() -> anyhow::
                      FROM PUBLIC",
             )
             .await?;
-        let page = notes.directory.changes_since(Some(FeedCursor(1))).await?;
+        let page = notes
+            .directory
+            .changes_since(Some(FeedCursor::at(1)))
+            .await?;
         assert!(page.origin.starts_with("?/") && page.origin.ends_with("/?"));
         assert!(tells(&page, notes.acme.id));
         Ok(())
