@@ -171,7 +171,8 @@ async fn a_page_says_which_database_tells_it() -> anyhow::Result<()> {
     for server in Server::all().await? {
         let (one, other) = (Notes::start(&server).await?, Notes::start(&server).await?);
         let first = one.directory.changes_since(None).await?;
-        let again = one.directory.changes_since(Some(first.cursor)).await?;
+        let cursor = first.cursor.clone();
+        let again = one.directory.changes_since(Some(cursor)).await?;
         let elsewhere = other.directory.changes_since(Some(first.cursor)).await?;
         assert_eq!(first.origin, again.origin);
         assert_ne!(first.origin, elsewhere.origin);
