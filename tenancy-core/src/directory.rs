@@ -9,7 +9,7 @@ pub mod conformance;
 mod error;
 mod memory;
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
 
@@ -96,9 +96,33 @@ pub trait EpochDirectory: Send + Sync {
     async fn find_epoch(&self, of: &[TokensOf]) -> Result<Epoch, DirectoryError>;
 }
 
-/// A place in a directory's stream of changes. Only the directory knows what the number means.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FeedCursor(pub u64);
+/// A place in a directory's stream of changes. Only the directory knows what it means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FeedCursor {
+    /// Never decreases from one page to the next.
+    pub number: u64,
+    /// What else the directory needs to go on from here; nothing by default.
+    pub mark: Arc<str>,
+}
+
+impl FeedCursor {
+    /// A place that a number alone tells.
+    #[must_use]
+    pub fn at(number: u64) -> Self {
+        Self {
+            number,
+            mark: Arc::default(),
+        }
+    }
+
+    /// The same, with what else the directory needs to go on from there.
+    #[must_use]
+    pub fn marked(mut self, mark: impl Into<Arc<str>>) -> Self {
+        self.mark = mark.into();
+        self
+    }
+}
 
 /// What changed since a cursor.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -113,10 +137,13 @@ pub struct FeedPage {
     /// Which database tells this, if there can be another in its place one day. A cursor means
     /// something to the one alone that gave it.
     pub origin: String,
+    /// Whether there is more to tell than fitted on this page: whoever asks with its cursor is told the
+    /// next. Only the page after which there is no more vouches for anything.
+    pub more: bool,
 }
 
 impl FeedPage {
-    /// A page of changes.
+    /// A page of changes, and the last one.
     #[must_use]
     pub const fn new(
         cursor: FeedCursor,
@@ -128,6 +155,7 @@ impl FeedPage {
             changed,
             epochs,
             origin: String::new(),
+            more: false,
         }
     }
 
@@ -137,20 +165,44 @@ impl FeedPage {
         self.origin = origin.into();
         self
     }
+
+    /// The same, with more to come.
+    #[must_use]
+    pub const fn with_more(mut self) -> Self {
+        self.more = true;
+        self
+    }
 }
 
 /// Tells which tenants changed, so that what is cached about them is dropped, and which tokens were
 /// taken back.
+///
+/// # What moves a generation on
+/// Whatever an earlier decision may rest on, and nothing else: identity and rights. That is a tenant's
+/// record (name, status, plan, settings), what names it (slug, domains, other systems' ids), its
+/// memberships, its roles, its projects and who has which role there, and its API keys' records.
+///
+/// What happens in the daily course of a service never does, however often: last uses of keys, usage,
+/// counters, limits spent, jobs, entries of the audit trail, and rows of the application. Each move
+/// drops what every process has cached of that tenant, and is told to each of them: a generation that
+/// moves with every request is a cache that never hits. What needs no decision to be taken anew belongs in
+/// a table that the feed does not look at.
 #[async_trait]
 pub trait GenerationFeed: Send + Sync {
     /// The changes since a cursor; without one the newest cursor, no tenant, and every epoch.
     ///
+    /// A page is bounded in size, so that many changes at once are told within the time that an answer
+    /// may take; [`FeedPage::more`] says that there is another. The last page's cursor is as old as
+    /// the first page: what changed since is told by the next call.
+    ///
     /// # Security
     /// No change may be lost: one that becomes visible after this call must be reported by a call
     /// with the returned cursor, however long its transaction had been open. Reporting a change
-    /// again is allowed. Cursors never decrease. One that does drops everything that is cached, and so
-    /// does an [`origin`](FeedPage::origin) that is another one: the directory was restored, or another
-    /// took its place. It is then asked again without a cursor.
+    /// again is allowed, but a change that is reported by every call, because some transaction is
+    /// open for long, costs every process a look-up each time. Cursors never decrease. One whose number does
+    /// drops everything that is cached, and so does an [`origin`](FeedPage::origin) that is another
+    /// one: the directory was restored, or another took its place. It is then asked again without a
+    /// cursor.
     ///
     /// # Errors
     /// A [`DirectoryError`] if the store did not answer; never for what is not there.
@@ -158,6 +210,9 @@ pub trait GenerationFeed: Send + Sync {
 }
 
 /// Everything the engine reads.
+///
+/// A directory tells what it holds, and which tenants' identity or rights have changed: see
+/// [`GenerationFeed`] for what counts as such a change, and what never may.
 pub trait Directory:
     TenantDirectory
     + MembershipDirectory
@@ -182,8 +237,8 @@ impl<D> Directory for D where
 {
 }
 
-/// Writes a directory. Each call is one transaction, and what concerns a tenant advances its
-/// generation in it.
+/// Writes a directory. Each call is one transaction, and what concerns a tenant's identity or rights
+/// advances its [generation](GenerationFeed#what-moves-a-generation-on) in it.
 #[async_trait]
 pub trait DirectoryStore: Send + Sync {
     /// Adds a tenant; a taken id or slug is a [`StoreErrorKind::Conflict`].

@@ -227,13 +227,13 @@ impl Tenancy {
     }
 
     /// Drops everything cached about a tenant: for a change made past [`Tenancy::admin`]. The next
-    /// request asks what else has changed.
+    /// request in it asks what else has changed; other tenants' requests do not wait for that.
     ///
     /// Other processes learn of a change by polling, within [`Tenancy::max_staleness`].
     pub fn invalidate(&self, tenant: TenantId) {
         self.inner.stamps.drop_tenant(tenant);
         self.inner.stamps.change_here();
-        self.inner.feed.distrust();
+        self.inner.feed.distrust(tenant);
     }
 
     /// Asks the directory at once what has changed: for whoever hears that something has.

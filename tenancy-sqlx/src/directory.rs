@@ -1,6 +1,7 @@
 //! Tenants, memberships, projects and roles in PostgreSQL.
 
 mod epochs;
+mod feed;
 mod keys;
 mod read;
 mod rows;

@@ -36,9 +36,22 @@ use epochs::Epochs;
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct MemoryDirectory {
     state: Arc<RwLock<State>>,
+    page_size: usize,
+}
+
+/// How many changes a page of the feed tells at most.
+const PAGE_SIZE: usize = 10_000;
+
+impl Default for MemoryDirectory {
+    fn default() -> Self {
+        Self {
+            state: Arc::default(),
+            page_size: PAGE_SIZE,
+        }
+    }
 }
 
 #[derive(Default)]
@@ -64,6 +77,13 @@ impl MemoryDirectory {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// The same, whose feed tells at most so many changes on a page. Default: 10,000.
+    #[must_use]
+    pub fn with_pages_of(mut self, changes: usize) -> Self {
+        self.page_size = changes.max(1);
+        self
     }
 
     fn read(&self) -> RwLockReadGuard<'_, State> {
@@ -181,17 +201,31 @@ impl RoleDirectory for MemoryDirectory {
 impl GenerationFeed for MemoryDirectory {
     async fn changes_since(&self, cursor: Option<FeedCursor>) -> Result<FeedPage, DirectoryError> {
         let state = self.read();
-        let newest = FeedCursor(state.changes);
-        let Some(FeedCursor(seen)) = cursor else {
-            return Ok(FeedPage::new(newest, Vec::new(), state.epochs.since(0)));
-        };
+        let next = cursor.as_ref().map(|seen| seen.number.saturating_add(1));
+        let told = |change: &u64| cursor.is_some().then_some(*change);
+        let changes = state.changed.range(next.unwrap_or(0)..);
+        let mut changes: Vec<_> = changes.filter_map(|(change, _)| told(change)).collect();
+        changes.extend(state.epochs.changes_since(next.unwrap_or(0)));
+        changes.sort_unstable();
+        let last = self.page_size.checked_sub(1).and_then(|last| {
+            let last = changes.get(last).copied();
+            last.filter(|last| changes.last() != Some(last))
+        });
+        let until = last.unwrap_or(state.changes);
+        let within = |change: u64| change <= until;
         let changed = state
             .changed
-            .range(seen.saturating_add(1)..)
+            .range(next.unwrap_or(u64::MAX)..)
+            .filter(|(change, _)| within(**change))
             .filter_map(|(_, id)| state.tenants.get(id).map(|t| (*id, t.generation)))
             .collect();
-        let epochs = state.epochs.since(seen.saturating_add(1));
-        Ok(FeedPage::new(newest, changed, epochs))
+        let epochs = state.epochs.between(next.unwrap_or(0), until);
+        let page = FeedPage::new(FeedCursor::at(until), changed, epochs);
+        Ok(if last.is_some() {
+            page.with_more()
+        } else {
+            page
+        })
     }
 }
 

@@ -29,6 +29,8 @@ const MAX_CACHE_AGE: Duration = Duration::from_secs(60);
 
 /// How many bytes of admissions are remembered, unless the builder is told otherwise.
 const ADMISSION_CACHE_BYTES: usize = 24 << 20;
+/// How long a token may count, unless the builder is told otherwise.
+const LONGEST_TOKEN_LIFETIME: Duration = Duration::from_secs(400 * 24 * 3_600);
 
 /// Builds a [`Tenancy`].
 #[must_use]
@@ -51,6 +53,7 @@ pub struct TenancyBuilder {
     poll_interval: Duration,
     max_staleness: Duration,
     max_cache_age: Option<Duration>,
+    longest_token_lifetime: Duration,
 }
 
 impl TenancyBuilder {
@@ -74,6 +77,7 @@ impl TenancyBuilder {
             poll_interval: Duration::from_secs(1),
             max_staleness: Duration::from_secs(5),
             max_cache_age: None,
+            longest_token_lifetime: LONGEST_TOKEN_LIFETIME,
         }
     }
 
@@ -267,6 +271,22 @@ impl TenancyBuilder {
         self
     }
 
+    /// The longest time for which any token counts after it was issued. Default: 400 days, for which
+    /// browsers keep a cookie at most.
+    ///
+    /// An [epoch](crate::Admin::revoke_tokens) is forgotten when it is older than this, because it can
+    /// concern no token any more. Each process holds all epochs: where passwords change often and tokens
+    /// live for an hour, say so.
+    ///
+    /// # Security
+    /// A token that says it was issued longer ago is refused (401, `token-too-old`), whatever its expiry:
+    /// whether it was taken back is no longer known. A token that does not say when it was issued is
+    /// refused for as long as an epoch that concerns it is known, and counts again after this time.
+    pub fn longest_token_lifetime(mut self, lifetime: Duration) -> Self {
+        self.longest_token_lifetime = lifetime;
+        self
+    }
+
     /// Builds the engine.
     ///
     /// # Errors
@@ -274,7 +294,7 @@ impl TenancyBuilder {
     /// identification that can't apply, a source of credentials that can't be one, a header field
     /// that would be read for two purposes, an origin that can't be allowed, a plan that permits what
     /// there is not, a staleness bound shorter than two polls, a cache age shorter than twice
-    /// the staleness bound.
+    /// the staleness bound, tokens that never count.
     pub fn build(self) -> Result<Tenancy, ConfigError> {
         if self.authenticators.is_empty() && self.keys.is_none() && self.established.is_none() {
             return Err(ConfigError::new(
@@ -298,6 +318,12 @@ impl TenancyBuilder {
                  give `max_cache_age` at least twice that, or lower `max_staleness`",
                 self.max_staleness
             )));
+        }
+        if self.longest_token_lifetime.is_zero() {
+            return Err(ConfigError::new(
+                "with a `longest_token_lifetime` of nothing, no token would count; give the longest \
+                 lifetime of any issuer's tokens",
+            ));
         }
         let max_age = MaxAge::new(max_cache_age);
         if self.cache_capacity == 0 {
@@ -352,7 +378,11 @@ impl TenancyBuilder {
             audit: self.audit,
             clock: self.clock,
             feed: Feed::new(self.poll_interval, self.max_staleness),
-            epochs: Epochs::new(max_cache_age, self.max_staleness),
+            epochs: Epochs::new(
+                max_cache_age,
+                self.max_staleness,
+                self.longest_token_lifetime,
+            ),
             max_age,
             latest: Latest::new(),
             stamps: Stamps::new(),

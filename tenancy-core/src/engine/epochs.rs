@@ -10,13 +10,19 @@ use std::{
 };
 
 use super::{
-    Admin,
+    Admin, Tenancy,
     noted::{Stale, given},
 };
 use crate::{
     Actor, AuditEntry, Epoch, Outcome, Principal, StoreError, StoreErrorKind, TenantId, Timestamp,
     TokensOf,
 };
+
+/// How often a store is asked to forget epochs.
+const FORGET_EVERY: Duration = Duration::from_secs(3_600);
+
+/// For how much longer a store keeps epochs than processes do: their clocks differ.
+const FORGET_MARGIN: Duration = Duration::from_secs(24 * 3_600);
 
 /// Every epoch that the feed has told of: all there are, as of the feed's last answer.
 ///
@@ -30,18 +36,24 @@ pub(super) struct Epochs {
     read_at: AtomicI64,
     max_age: Duration,
     max_staleness: Duration,
+    /// The longest lifetime of a token: an epoch concerns none after it.
+    lifetime: Duration,
+    /// When a store was last asked to forget those.
+    forgot_at: AtomicI64,
     /// Held by who reads them all while nobody waits for it.
     pub(super) reading: tokio::sync::Mutex<()>,
 }
 
 impl Epochs {
-    pub(super) fn new(max_age: Duration, max_staleness: Duration) -> Self {
+    pub(super) fn new(max_age: Duration, max_staleness: Duration, lifetime: Duration) -> Self {
         Self {
             newest: AtomicI64::new(Epoch::NONE.as_timestamp().as_unix_micros()),
             known: RwLock::default(),
             read_at: AtomicI64::new(i64::MIN),
             max_age,
             max_staleness,
+            lifetime,
+            forgot_at: AtomicI64::new(i64::MIN),
             reading: tokio::sync::Mutex::default(),
         }
     }
@@ -63,21 +75,54 @@ impl Epochs {
         read_at > now || now.since(read_at) >= age
     }
 
-    /// Takes in all that there are, as they were read from this moment on.
-    pub(super) fn replenish(&self, all: Vec<(TokensOf, Epoch)>, began: Timestamp) {
+    /// Notes that all that there are have been taken in, as they were read from this moment on, and
+    /// forgets those that concern no token any more.
+    pub(super) fn were_read(&self, began: Timestamp) {
+        let oldest = self.oldest(began);
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-        let news = |(of, epoch): &(TokensOf, Epoch)| known.get(of).is_none_or(|had| had < epoch);
-        let news: Vec<_> = all.into_iter().filter(news).collect();
+        let outlived = known.values().any(|epoch| *epoch < oldest);
         drop(known);
-        if !news.is_empty() {
-            self.raise(news);
+        if outlived {
+            let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+            known.retain(|_, epoch| *epoch >= oldest);
         }
         self.read_at
             .store(began.as_unix_micros(), Ordering::Release);
     }
 
+    /// The first epoch that may concern a token that counts.
+    fn oldest(&self, now: Timestamp) -> Epoch {
+        Epoch::from_timestamp(now - self.lifetime)
+    }
+
+    /// Whether a token was issued so long ago that its epoch may be forgotten.
+    pub(super) fn outlive(&self, issued_at: Option<Timestamp>, now: Timestamp) -> bool {
+        issued_at.is_some_and(|issued| now.since(issued) > self.lifetime)
+    }
+
+    /// When epochs that are older may be deleted from a store, if it is time for that: once in an hour.
+    pub(super) fn forget_before(&self, now: Timestamp) -> Option<Epoch> {
+        let forgot_at = Timestamp::from_unix_micros(self.forgot_at.load(Ordering::Relaxed));
+        if forgot_at <= now && now.since(forgot_at) < FORGET_EVERY {
+            return None;
+        }
+        self.forgot_at
+            .store(now.as_unix_micros(), Ordering::Relaxed);
+        Some(self.oldest(now - FORGET_MARGIN))
+    }
+
     /// Takes in news. An epoch never moves back.
-    pub(super) fn raise(&self, news: impl IntoIterator<Item = (TokensOf, Epoch)>) {
+    pub(super) fn raise(&self, news: impl IntoIterator<Item = (TokensOf, Epoch)>, now: Timestamp) {
+        let oldest = self.oldest(now);
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        let is_news = |(of, epoch): &(TokensOf, Epoch)| {
+            *epoch >= oldest && known.get(of).is_none_or(|had| had < epoch)
+        };
+        let news: Vec<_> = news.into_iter().filter(is_news).collect();
+        drop(known);
+        if news.is_empty() {
+            return;
+        }
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         for (of, epoch) in news {
             let before = known.entry(of).or_insert(Epoch::NONE);
@@ -134,6 +179,27 @@ pub(super) fn issuer(principal: &Principal) -> TokensOf {
     TokensOf::Issuer(Arc::clone(&principal.issuer))
 }
 
+impl Tenancy {
+    /// Has the store forget epochs that concern no token any more, if it is time for it and this
+    /// process may. What a store does not do, the next attempt does.
+    pub(super) async fn forget_epochs_if_due(&self) {
+        let inner = self.inner();
+        let now = inner.clock.now();
+        let Some(before) = inner.epochs.forget_before(now) else {
+            return;
+        };
+        match inner.store.forget_epochs(before).await {
+            Ok(0) => {}
+            Ok(forgotten) => {
+                tracing::debug!(forgotten, "epochs that concern no token any more");
+                let entry = AuditEntry::new(now, "token.forget", Outcome::Allowed);
+                inner.audit.record(entry.actor(Actor::System));
+            }
+            Err(error) => tracing::debug!(%error, "epochs are not forgotten by this process"),
+        }
+    }
+}
+
 impl Admin {
     /// Takes back every token issued until now: of a user who has changed their password, of a
     /// service account whose secret has leaked, of an issuer whose signing key was stolen, or as far
@@ -184,6 +250,7 @@ impl Admin {
         let change = async {
             let mut raising = Raising {
                 epochs: &inner.epochs,
+                now,
                 news: Some((of.clone(), epoch)),
             };
             let done = inner.store.raise_epoch(of, epoch).await;
@@ -198,11 +265,13 @@ impl Admin {
         self.engine.noted(entry, Stale::Nothing, change).await
     }
 
-    /// Forgets the epochs that concern only tokens issued before a moment: to be called now and then
-    /// with the moment before which every token has expired. Returns how many were forgotten.
+    /// Forgets the epochs that concern only tokens issued before a moment, in the store. Returns how many
+    /// were forgotten.
     ///
-    /// Running processes forget them when they start anew. Each holds every epoch there is, and reads
-    /// them all when it starts: where passwords change often, call this daily.
+    /// Not needed where a process that may write them serves requests, such as an operator's: it does so
+    /// by itself, once an hour, a day after the
+    /// [longest lifetime of a token](crate::TenancyBuilder::longest_token_lifetime) has passed.
+    /// Each process forgets what it holds in memory after that lifetime.
     ///
     /// # Errors
     /// A [`StoreError`] if the store did not answer.
@@ -222,11 +291,44 @@ impl Admin {
 /// been done.
 struct Raising<'a> {
     epochs: &'a Epochs,
+    now: Timestamp,
     news: Option<(TokensOf, Epoch)>,
 }
 
 impl Drop for Raising<'_> {
     fn drop(&mut self) {
-        self.epochs.raise(self.news.take());
+        self.epochs.raise(self.news.take(), self.now);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::UserId;
+
+    #[test]
+    fn what_concerns_no_token_any_more_is_not_held() {
+        let lifetime = Duration::from_secs(3_600);
+        let epochs = Epochs::new(Duration::from_secs(60), Duration::from_secs(5), lifetime);
+        let held = || {
+            epochs
+                .known
+                .read()
+                .unwrap_or_else(PoisonError::into_inner)
+                .len()
+        };
+        let now = Timestamp::from_unix_seconds(1_000_000);
+        let news = |at: Timestamp| {
+            (0..100).map(move |_| (TokensOf::User(UserId::new()), Epoch::from_timestamp(at)))
+        };
+        epochs.raise(news(now), now);
+        epochs.raise(news(now - lifetime), now);
+        assert_eq!(held(), 200);
+        epochs.raise(news(now - lifetime - Duration::from_secs(1)), now);
+        assert_eq!(held(), 200, "nobody needs those");
+        epochs.were_read(now + Duration::from_secs(1));
+        assert_eq!(held(), 100);
+        epochs.were_read(now + lifetime + Duration::from_secs(1));
+        assert_eq!(held(), 0);
     }
 }

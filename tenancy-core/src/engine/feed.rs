@@ -5,23 +5,26 @@
 
 use std::{
     collections::HashMap,
-    sync::atomic::{AtomicI64, Ordering},
+    sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
     time::Duration,
 };
 
-use tokio::sync::Mutex;
+use tokio::{runtime::Handle, sync::Mutex, time::Instant};
 
 use super::Tenancy;
 use crate::{DirectoryError, FeedCursor, FeedPage, Generation, TenantId, Timestamp};
 
-/// How long a poll may take, in real time.
+/// How long a page may take, and how long pages are asked for in a row, in real time.
 const POLL_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How long the first may take, which tells every epoch.
+/// How long a page may take where there is no cursor yet.
 const FIRST_POLL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How far apart two threads' readings of the clock may be.
 const CLOCK_JITTER: Duration = Duration::from_millis(100);
+
+/// Counters among which distrusted tenants are spread.
+const STRIPES: usize = 1024;
 
 #[derive(Debug)]
 pub(super) struct Feed {
@@ -29,35 +32,50 @@ pub(super) struct Feed {
     max_staleness: Duration,
     /// Everything before this moment (microseconds) is known; long ago before the first answer.
     heard_until: AtomicI64,
-    /// How often what was heard has been held for too old.
-    distrusted: AtomicI64,
     /// When the next poll is due (microseconds).
     due_at: AtomicI64,
+    /// The number of the last poll that has begun, and of the last that has told everything.
+    begun: AtomicU64,
+    told: AtomicU64,
+    /// The number of the poll that must have told everything before a tenant's news is believed again.
+    wanted: Box<[AtomicU64]>,
+    /// Whether the last poll failed: then nobody waits for the next.
+    failing: AtomicBool,
     state: Mutex<State>,
 }
 
 #[derive(Debug, Default)]
 struct State {
     seen: Option<Seen>,
-    /// What the last page told, so that news told again does not drop caches again.
+    /// The poll that has begun and not come to its last page yet.
+    run: Option<Run>,
+    /// What the poll before this one told, so that news told again does not drop caches again.
     told: HashMap<TenantId, Generation>,
-    failed_at: Option<Timestamp>,
 }
 
-/// How far the last poll has come, and with whom.
-#[derive(Debug)]
+/// How far the last page has come, and with whom.
+#[derive(Debug, Clone)]
 struct Seen {
     cursor: FeedCursor,
     origin: String,
 }
 
-/// What a poll was told.
-struct News {
-    page: FeedPage,
-    /// Whether this is the first page of a directory, and not the next after the last.
+/// A poll: the pages from one cursor to the head.
+#[derive(Debug)]
+struct Run {
+    number: u64,
+    began: Timestamp,
+    /// Whether it began without a cursor, and so tells every epoch.
     anew: bool,
-    /// Whether the page has every epoch there is.
-    whole: bool,
+    told: HashMap<TenantId, Generation>,
+}
+
+/// How far a poll has come.
+#[derive(Debug, PartialEq, Eq)]
+enum Progress {
+    Head,
+    /// There is more to be told, and it has taken long enough for once.
+    More,
 }
 
 impl Feed {
@@ -66,8 +84,11 @@ impl Feed {
             interval,
             max_staleness,
             heard_until: AtomicI64::new(i64::MIN),
-            distrusted: AtomicI64::new(1),
             due_at: AtomicI64::new(i64::MIN),
+            begun: AtomicU64::new(0),
+            told: AtomicU64::new(0),
+            wanted: (0..STRIPES).map(|_| AtomicU64::new(0)).collect(),
+            failing: AtomicBool::new(false),
             state: Mutex::default(),
         }
     }
@@ -85,12 +106,26 @@ impl Feed {
         Timestamp::from_unix_micros(self.heard_until.load(Ordering::Acquire))
     }
 
-    /// Holds everything that was heard for too old, so that the next request asks.
-    pub(super) fn distrust(&self) {
-        // Each time another moment, so that a poll under way notices: its page may be older.
-        let time = self.distrusted.fetch_add(1, Ordering::Relaxed);
-        let long_ago = i64::MIN.saturating_add(time);
-        self.heard_until.store(long_ago, Ordering::Release);
+    /// Holds what was heard of this tenant for too old, so that the next request in it asks. Tenants that
+    /// share its counter wait for the same poll.
+    pub(super) fn distrust(&self, tenant: TenantId) {
+        // A poll under way may have read before; the one after it has not.
+        let next = self.begun.load(Ordering::SeqCst).saturating_add(1);
+        if let Some(wanted) = self.wanted_for(tenant) {
+            wanted.fetch_max(next, Ordering::SeqCst);
+        }
+    }
+
+    /// Whether the next request in this tenant has to ask.
+    pub(super) fn distrusts(&self, tenant: TenantId) -> bool {
+        let wanted = self.wanted_for(tenant);
+        let wanted = wanted.map_or(0, |wanted| wanted.load(Ordering::SeqCst));
+        self.told.load(Ordering::SeqCst) < wanted
+    }
+
+    fn wanted_for(&self, tenant: TenantId) -> Option<&AtomicU64> {
+        let number = tenant.as_uuid().as_u128() % STRIPES as u128;
+        self.wanted.get(usize::try_from(number).unwrap_or(0))
     }
 
     pub(super) fn is_stale(&self, now: Timestamp) -> bool {
@@ -133,148 +168,223 @@ impl Tenancy {
             return;
         }
         // Outside a runtime nothing can be spawned; the next stale request then polls itself.
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+        if let Ok(runtime) = Handle::try_current() {
             let engine = self.clone();
             runtime.spawn(async move {
-                // One that is under way will do.
-                let Ok(mut state) = engine.inner().feed.state.try_lock() else {
-                    return;
-                };
-                let polled = engine.poll(&mut state).await;
-                drop(state);
-                let done = match polled {
-                    Ok(()) => engine.reread_epochs_if_due().await,
-                    failed => failed,
-                };
-                if let Err(error) = done {
+                if let Err(error) = engine.poll_to_the_head().await {
                     tracing::warn!(%error, "could not ask what has changed");
                 }
             });
         }
     }
 
-    /// Waits for news not older than the staleness bound.
-    ///
-    /// Callers that come together share one poll; after a failed one, the next is tried when the
-    /// interval, and at least the time that a poll may take, has passed. Until then the failure is
-    /// shared too, so that nobody queues behind a directory that hangs.
-    pub(super) async fn poll_if_stale(&self, now: Timestamp) -> Result<(), DirectoryError> {
-        let feed = &self.inner().feed;
-        let mut state = feed.state.lock().await;
-        if !feed.is_stale(now) {
-            return Ok(());
+    /// Polls until everything is told, and lets others go ahead in between.
+    async fn poll_to_the_head(&self) -> Result<(), DirectoryError> {
+        loop {
+            // One that is under way will do.
+            let Ok(mut state) = self.inner().feed.state.try_lock() else {
+                return Ok(());
+            };
+            let progress = self.poll(&mut state).await?;
+            drop(state);
+            if progress == Progress::Head {
+                self.reread_epochs_if_due().await?;
+                self.forget_epochs_if_due().await;
+                return Ok(());
+            }
+            tokio::task::yield_now().await;
         }
-        let now = self.inner().clock.now();
-        let shared = feed.interval.max(POLL_TIMEOUT);
-        if state
-            .failed_at
-            .is_some_and(|failed| now >= failed && now.since(failed) < shared)
-        {
+    }
+
+    /// Waits for news not older than the staleness bound, and for news of this tenant that is no longer
+    /// distrusted.
+    ///
+    /// Callers that come together share one poll. After a failed one, nobody waits for the next, which
+    /// is spawned when it is due: a directory that hangs holds nobody up whom it can't answer.
+    pub(super) async fn poll_if_stale(
+        &self,
+        tenant: Option<TenantId>,
+    ) -> Result<(), DirectoryError> {
+        let inner = self.inner();
+        let feed = &inner.feed;
+        if feed.failing.load(Ordering::Acquire) && Handle::try_current().is_ok() {
+            self.poll_if_due(inner.clock.now());
             return Err(DirectoryError::new("it did not answer a moment ago"));
         }
-        self.poll(&mut state).await
+        let came = Instant::now();
+        let mut state = feed.state.lock().await;
+        // Read now that it is this caller's turn: somebody else may have heard the news meanwhile.
+        let now = inner.clock.now();
+        let is_wanted = || feed.is_stale(now) || tenant.is_some_and(|t| feed.distrusts(t));
+        if !is_wanted() {
+            return Ok(());
+        }
+        if feed.failing.load(Ordering::Acquire) && came.elapsed() > CLOCK_JITTER {
+            return Err(DirectoryError::new("it did not answer a moment ago"));
+        }
+        // Others have asked for page after page while this caller waited.
+        if came.elapsed() > POLL_TIMEOUT {
+            return Err(DirectoryError::new("it is still telling what has changed"));
+        }
+        match self.poll(&mut state).await? {
+            Progress::Head => Ok(()),
+            Progress::More => Err(DirectoryError::new("it is still telling what has changed")),
+        }
     }
 
     /// Polls at once.
     pub(super) async fn poll_now(&self) -> Result<(), DirectoryError> {
         let mut state = self.inner().feed.state.lock().await;
-        self.poll(&mut state).await
-    }
-
-    async fn poll(&self, state: &mut State) -> Result<(), DirectoryError> {
-        let inner = self.inner();
-        let heard = inner.feed.heard_until.load(Ordering::Acquire);
-        let began = inner.clock.now();
-        let whole = inner.epochs.are_overdue(began);
-        let limit = match state.seen {
-            Some(_) if !whole => POLL_TIMEOUT,
-            _ => FIRST_POLL_TIMEOUT,
-        };
-        let asked = in_time(limit, self.news(state.seen.as_ref(), whole)).await;
-        let news = match asked {
-            Ok(news) => news,
-            Err(error) => {
-                state.failed_at = Some(inner.clock.now());
-                return Err(error);
-            }
-        };
-        if news.anew {
-            // What was loaded before the first answer may have changed unnoticed; and a directory
-            // that was restored, or has another in its place, counts anew.
-            state.told.clear();
-            inner.stamps.drop_all();
-        }
-        if news.whole {
-            inner.epochs.replenish(news.page.epochs, began);
-        } else {
-            inner.epochs.raise(news.page.epochs);
-        }
-        let told: HashMap<_, _> = news.page.changed.into_iter().collect();
-        for (tenant, generation) in &told {
-            if state.told.get(tenant) != Some(generation) {
-                inner.stamps.drop_tenant(*tenant);
-            }
-        }
-        state.told = told;
-        state.seen = Some(Seen {
-            cursor: news.page.cursor,
-            origin: news.page.origin,
-        });
-        state.failed_at = None;
-        // Stored after the drops: whoever sees the new moment also sees the new stamps. Not stored if
-        // the news was held for too old meanwhile: then the next request asks.
-        let (order, micros) = (Ordering::AcqRel, began.as_unix_micros());
-        let heard_until = &inner.feed.heard_until;
-        let _ = heard_until.compare_exchange(heard, micros, order, Ordering::Relaxed);
+        while self.poll(&mut state).await? == Progress::More {}
         Ok(())
     }
 
-    /// What is new since a poll before; of a directory that counts anew, everything. With every epoch
-    /// there is if they are wanted `whole`.
-    async fn news(&self, seen: Option<&Seen>, whole: bool) -> Result<News, DirectoryError> {
-        let directory = &self.inner().directory;
-        let everything = async || directory.changes_since(None).await;
-        let anew = |page| News {
-            page,
-            anew: true,
-            whole: true,
+    /// Asks for page after page, up to the head or for as long as a poll may take. What was told counts,
+    /// however far it comes: the next poll goes on from there.
+    async fn poll(&self, state: &mut State) -> Result<Progress, DirectoryError> {
+        let feed = &self.inner().feed;
+        let polled = self.pages(state).await;
+        feed.failing.store(polled.is_err(), Ordering::Release);
+        polled
+    }
+
+    async fn pages(&self, state: &mut State) -> Result<Progress, DirectoryError> {
+        let inner = self.inner();
+        let started = Instant::now();
+        while self.next_page(state).await? {
+            if started.elapsed() > POLL_TIMEOUT {
+                return Ok(Progress::More);
+            }
+        }
+        if let Some(run) = state.run.as_ref().filter(|run| run.anew) {
+            inner.epochs.were_read(run.began);
+        }
+        if inner.epochs.are_overdue(inner.clock.now()) {
+            self.read_epochs().await?;
+        }
+        let Some(run) = state.run.take() else {
+            return Ok(Progress::Head);
         };
-        let Some(seen) = seen else {
-            return Ok(anew(everything().await?));
+        state.told = run.told;
+        // Stored after the drops: whoever sees the new moment also sees the new stamps.
+        let heard = run.began.as_unix_micros();
+        inner.feed.heard_until.store(heard, Ordering::Release);
+        inner.feed.told.store(run.number, Ordering::SeqCst);
+        Ok(Progress::Head)
+    }
+
+    /// Asks for one page, and takes it in. Says whether there is another.
+    async fn next_page(&self, state: &mut State) -> Result<bool, DirectoryError> {
+        let inner = self.inner();
+        if state.run.is_none() {
+            state.run = Some(self.begin(state.seen.is_none()));
+        }
+        let limit = match state.seen {
+            Some(_) => POLL_TIMEOUT,
+            None => FIRST_POLL_TIMEOUT,
         };
-        let mut page = directory.changes_since(Some(seen.cursor)).await?;
-        if page.cursor.0 < seen.cursor.0 || page.origin != seen.origin {
+        let seen = state.seen.clone();
+        let cursor = seen.as_ref().map(|seen| seen.cursor.clone());
+        let mut page = in_time(limit, inner.directory.changes_since(cursor)).await?;
+        let is_first = seen.is_none();
+        if let Some(seen) = seen
+            && (page.cursor.number < seen.cursor.number || page.origin != seen.origin)
+        {
             tracing::warn!(
                 before = seen.origin,
                 now = page.origin,
                 "the directory counts anew; everything that is cached is read again"
             );
-            return Ok(anew(everything().await?));
+            state.seen = None;
+            state.run = Some(self.begin(true));
+            page = in_time(FIRST_POLL_TIMEOUT, inner.directory.changes_since(None)).await?;
+            self.take_in(state, page, true)
+        } else {
+            self.take_in(state, page, is_first)
         }
-        if whole {
-            page.epochs = everything().await?.epochs;
+    }
+
+    fn begin(&self, anew: bool) -> Run {
+        let inner = self.inner();
+        // The number before the moment, and both before anything is read.
+        let number = inner.feed.begun.fetch_add(1, Ordering::SeqCst) + 1;
+        Run {
+            number,
+            began: inner.clock.now(),
+            anew,
+            told: HashMap::new(),
         }
-        Ok(News {
-            page,
-            anew: false,
-            whole,
-        })
+    }
+
+    fn take_in(
+        &self,
+        state: &mut State,
+        page: FeedPage,
+        is_first: bool,
+    ) -> Result<bool, DirectoryError> {
+        let inner = self.inner();
+        if is_first {
+            // What was loaded before the first answer may have changed unnoticed; and a directory
+            // that was restored, or has another in its place, counts anew.
+            state.told.clear();
+            inner.stamps.drop_all();
+        }
+        let stands = state
+            .seen
+            .as_ref()
+            .is_some_and(|seen| seen.cursor == page.cursor);
+        inner.epochs.raise(page.epochs, inner.clock.now());
+        if let Some(run) = &mut state.run {
+            for (tenant, generation) in page.changed {
+                let before = run.told.insert(tenant, generation);
+                let before = before.or_else(|| state.told.get(&tenant).copied());
+                if before != Some(generation) {
+                    inner.stamps.drop_tenant(tenant);
+                }
+            }
+        }
+        state.seen = Some(Seen {
+            cursor: page.cursor,
+            origin: page.origin,
+        });
+        if page.more && stands {
+            state.run = None;
+            return Err(DirectoryError::new("its pages come to no end"));
+        }
+        Ok(page.more)
     }
 
     /// Reads every epoch again if it is time for it, and nobody does so already: whoever polls later
     /// then need not wait for it.
     async fn reread_epochs_if_due(&self) -> Result<(), DirectoryError> {
         let inner = self.inner();
-        let began = inner.clock.now();
-        if !inner.epochs.are_due(began) {
+        if !inner.epochs.are_due(inner.clock.now()) {
             return Ok(());
         }
         let Ok(_reading) = inner.epochs.reading.try_lock() else {
             return Ok(());
         };
-        let page = in_time(FIRST_POLL_TIMEOUT, inner.directory.changes_since(None)).await?;
-        inner.epochs.replenish(page.epochs, began);
-        Ok(())
+        self.read_epochs().await
+    }
+
+    /// Reads every epoch, page by page.
+    async fn read_epochs(&self) -> Result<(), DirectoryError> {
+        let inner = self.inner();
+        let began = inner.clock.now();
+        let mut cursor = None;
+        loop {
+            let page = inner.directory.changes_since(cursor.clone());
+            let page = in_time(FIRST_POLL_TIMEOUT, page).await?;
+            inner.epochs.raise(page.epochs, inner.clock.now());
+            if !page.more {
+                inner.epochs.were_read(began);
+                return Ok(());
+            }
+            if cursor.as_ref() == Some(&page.cursor) {
+                return Err(DirectoryError::new("its pages come to no end"));
+            }
+            cursor = Some(page.cursor);
+        }
     }
 }
 

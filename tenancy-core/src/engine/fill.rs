@@ -22,8 +22,8 @@ pub(super) type ProjectKey = (TenantId, ProjectId, Option<UserId>);
 /// Something a decision needs and the caches do not have.
 #[derive(Debug, Clone)]
 pub(super) enum Miss {
-    /// The directory has not been heard of recently.
-    Feed,
+    /// The directory has not been heard of recently, or not since this tenant was found to have changed.
+    Feed(Option<TenantId>),
     /// An authenticator, by position, needs to look the credential up.
     Credential(usize),
     Key(KeyName),
@@ -195,13 +195,13 @@ impl Tenancy {
         now: Timestamp,
     ) -> Result<(), FillError> {
         fills.began.get_or_insert(now);
-        if !matches!(miss, Miss::Feed) {
+        if !matches!(miss, Miss::Feed(_)) {
             let stamps = &self.inner().stamps;
             (fills.answers_began).get_or_insert_with(|| (now, stamps.of_strangers()));
         }
         match miss {
-            Miss::Feed => {
-                let polled = self.poll_if_stale(now).await;
+            Miss::Feed(tenant) => {
+                let polled = self.poll_if_stale(tenant).await;
                 if let Err(error) = &polled {
                     tracing::warn!(%error, "no news of tenants; asking the directory each time");
                 }

@@ -48,6 +48,7 @@ struct Inner {
     silent: AtomicBool,
     only_news: AtomicBool,
     hides_news: AtomicBool,
+    pages: AtomicUsize,
     whole_pages: AtomicUsize,
     holds_writes: AtomicBool,
     open: watch::Sender<bool>,
@@ -72,6 +73,7 @@ impl SwitchedDirectory {
             silent: AtomicBool::new(false),
             only_news: AtomicBool::new(false),
             hides_news: AtomicBool::new(false),
+            pages: AtomicUsize::new(0),
             whole_pages: AtomicUsize::new(0),
             holds_writes: AtomicBool::new(false),
             open: watch::Sender::new(true),
@@ -112,6 +114,12 @@ impl SwitchedDirectory {
         self.0.hides_news.store(hide, Ordering::Relaxed);
     }
 
+    /// How often the feed was asked.
+    #[must_use]
+    pub fn pages(&self) -> usize {
+        self.0.pages.load(Ordering::SeqCst)
+    }
+
     /// How often the feed was asked without a cursor, and so for every epoch.
     #[must_use]
     pub fn whole_pages(&self) -> usize {
@@ -138,7 +146,7 @@ impl SwitchedDirectory {
     /// From now on the feed counts from zero, as a directory does that was restored elsewhere.
     pub async fn count_anew(&self) {
         if let Ok(page) = self.0.directory.changes_since(None).await {
-            self.0.behind.store(page.cursor.0, Ordering::SeqCst);
+            self.0.behind.store(page.cursor.number, Ordering::SeqCst);
         }
     }
 
@@ -279,15 +287,17 @@ impl GenerationFeed for SwitchedDirectory {
         if self.0.silent.load(Ordering::Relaxed) {
             return Err(DirectoryError::new(OUTAGE));
         }
+        self.0.pages.fetch_add(1, Ordering::SeqCst);
         if cursor.is_none() {
             self.0.whole_pages.fetch_add(1, Ordering::Relaxed);
         }
         let behind = self.0.behind.load(Ordering::SeqCst);
-        let cursor = cursor.map(|FeedCursor(seen)| FeedCursor(seen.saturating_add(behind)));
+        let is_next = cursor.is_some();
+        let cursor = cursor.map(|seen| FeedCursor::at(seen.number.saturating_add(behind)));
         let mut page = self.passed().await?.changes_since(cursor).await?;
-        page.cursor.0 = page.cursor.0.saturating_sub(behind);
+        page.cursor.number = page.cursor.number.saturating_sub(behind);
         page.origin.clone_from(&self.0.origin.borrow());
-        if cursor.is_some() && self.0.hides_news.load(Ordering::Relaxed) {
+        if is_next && self.0.hides_news.load(Ordering::Relaxed) {
             page.changed.clear();
             page.epochs.clear();
         }

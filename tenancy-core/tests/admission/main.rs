@@ -13,6 +13,7 @@ mod contexts;
 mod cors;
 mod credentials;
 mod epochs;
+mod feed;
 mod front;
 mod hints;
 mod keys;

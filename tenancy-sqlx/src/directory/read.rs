@@ -1,14 +1,13 @@
 //! Reading the registry: each look-up is one read-only transaction, as the tenant it concerns.
 
 use async_trait::async_trait;
-use sqlx::{AssertSqlSafe, PgConnection, Row as _};
+use sqlx::{AssertSqlSafe, PgConnection};
 use tenancy_core::{
-    DirectoryError, FeedCursor, FeedPage, Generation, GenerationFeed, Membership,
-    MembershipDirectory, Project, ProjectDirectory, ProjectId, RoleDefinition, RoleDirectory,
-    RoleName, Tenant, TenantDirectory, TenantId, TenantKey, UserId,
+    DirectoryError, Membership, MembershipDirectory, Project, ProjectDirectory, ProjectId,
+    RoleDefinition, RoleDirectory, RoleName, Tenant, TenantDirectory, TenantId, TenantKey, UserId,
 };
 
-use super::{PgDirectory, epochs, rows};
+use super::{PgDirectory, rows};
 use crate::{
     connections::Connections,
     options::{Timeouts, TxOptions},
@@ -199,49 +198,4 @@ fn definition(
         Ok(role) if role.name == name => role,
         _ => RoleDefinition::unreadable(name),
     }))
-}
-
-#[async_trait]
-impl GenerationFeed for PgDirectory {
-    async fn changes_since(&self, cursor: Option<FeedCursor>) -> Result<FeedPage, DirectoryError> {
-        let since = cursor.and_then(|FeedCursor(number)| i64::try_from(number).ok());
-        let mut reading = self.read_as_nobody(&self.feed).await?;
-        // One statement, and so one view of the database: the cursor is as old as all of it.
-        let read = sqlx::query(
-            "SELECT cursor, tenant_id, generation, NULL::text AS kind, NULL::text AS subject,
-                 NULL::bigint AS valid_after, (SELECT tenancy.feed_origin()) AS origin
-             FROM tenancy.changes_since($1)
-             UNION ALL
-             SELECT NULL, NULL, NULL, kind, subject,
-                 (extract(epoch FROM valid_after) * 1000000)::bigint, NULL
-             FROM tenancy.epochs_since($1)",
-        )
-        .bind(since)
-        .fetch_all(&mut *reading)
-        .await;
-        let mut told = None;
-        let (mut changed, mut epochs) = (Vec::new(), Vec::new());
-        for row in &read.map_err(DirectoryError::new)? {
-            let Some(next) = row
-                .try_get::<Option<i64>, _>("cursor")
-                .map_err(DirectoryError::new)?
-            else {
-                epochs.extend(epochs::told(row)?);
-                continue;
-            };
-            if told.is_none() {
-                let cursor = u64::try_from(next).map_err(DirectoryError::new)?;
-                told = Some((FeedCursor(cursor), rows::text(row, "origin")?));
-            }
-            let tenant: Option<sqlx::types::Uuid> =
-                row.try_get("tenant_id").map_err(DirectoryError::new)?;
-            if let Some(tenant) = tenant {
-                let generation = Generation::from_i64(rows::column(row, "generation")?);
-                changed.push((TenantId::from_uuid(tenant), generation));
-            }
-        }
-        let (cursor, origin) =
-            told.ok_or_else(|| DirectoryError::new("the feed told nothing, not even its cursor"))?;
-        Ok(FeedPage::new(cursor, changed, epochs).told_by(origin))
-    }
 }

@@ -123,6 +123,7 @@ BEGIN
         'tenancy.first_project(), tenancy.last_project(), '
         'tenancy.policy_column(oid, name[]), tenancy.scope_columns(oid), '
         'tenancy.schema_version(), tenancy.changes_since(bigint), tenancy.feed_origin(), '
+        'tenancy.feed_page(text, integer), '
         'tenancy.require_generation(uuid, bigint), tenancy.resolve_tenant(text, text, text), '
         'tenancy.find_api_key(uuid), tenancy.note_key_uses(uuid[], timestamptz[]), '
         'tenancy.epochs_since(bigint), tenancy.find_epoch(text[], text[]), '

@@ -171,7 +171,8 @@ async fn a_page_says_which_database_tells_it() -> anyhow::Result<()> {
     for server in Server::all().await? {
         let (one, other) = (Notes::start(&server).await?, Notes::start(&server).await?);
         let first = one.directory.changes_since(None).await?;
-        let again = one.directory.changes_since(Some(first.cursor)).await?;
+        let cursor = first.cursor.clone();
+        let again = one.directory.changes_since(Some(cursor)).await?;
         let elsewhere = other.directory.changes_since(Some(first.cursor)).await?;
         assert_eq!(first.origin, again.origin);
         assert_ne!(first.origin, elsewhere.origin);
@@ -192,7 +193,10 @@ async fn a_server_that_does_not_say_which_it_is_feeds_all_the_same() -> anyhow::
                      FROM PUBLIC",
             )
             .await?;
-        let page = notes.directory.changes_since(Some(FeedCursor(1))).await?;
+        let page = notes
+            .directory
+            .changes_since(Some(FeedCursor::at(1)))
+            .await?;
         assert!(page.origin.starts_with("?/") && page.origin.ends_with("/?"));
         assert!(tells(&page, notes.acme.id));
         Ok(())

@@ -74,7 +74,7 @@ pub async fn raised_epochs_are_told<D: Directory + DirectoryStore>(directory: &D
         let before = directory.changes_since(None).await.unwrap().cursor;
         assert_eq!(told(directory, None, &of).await, None);
         directory.raise_epoch(&of, epoch(10)).await.unwrap();
-        let page = directory.changes_since(Some(before)).await.unwrap();
+        let page = directory.changes_since(Some(before.clone())).await.unwrap();
         assert_eq!(told(directory, Some(before), &of).await, Some(epoch(10)));
         directory.raise_epoch(&of, epoch(20)).await.unwrap();
         let again = told(directory, Some(page.cursor), &of).await;

@@ -25,10 +25,17 @@ impl Epochs {
         (all - self.0.len()) as u64
     }
 
-    /// Those that were raised by this change or a later one.
-    pub(super) fn since(&self, change: u64) -> Vec<(TokensOf, Epoch)> {
-        let newer = self.0.iter().filter(|(_, (_, raised))| *raised >= change);
-        newer.map(|(of, (epoch, _))| (of.clone(), *epoch)).collect()
+    /// The changes that have raised one, from this one on.
+    pub(super) fn changes_since(&self, change: u64) -> impl Iterator<Item = u64> {
+        let raised = self.0.values().map(|(_, raised)| *raised);
+        raised.filter(move |raised| *raised >= change)
+    }
+
+    /// Those that were raised by these changes.
+    pub(super) fn between(&self, from: u64, until: u64) -> Vec<(TokensOf, Epoch)> {
+        let told = |raised: u64| from <= raised && raised <= until;
+        let these = self.0.iter().filter(|(_, (_, raised))| told(*raised));
+        these.map(|(of, (epoch, _))| (of.clone(), *epoch)).collect()
     }
 }
 

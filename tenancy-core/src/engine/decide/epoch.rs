@@ -25,6 +25,9 @@ impl Decision<'_> {
     ///
     /// Only for whom the tenant is theirs: a stranger does not learn of it.
     pub(super) fn not_taken_back_in(&self, principal: &Principal, tenant: TenantId) -> Step<()> {
+        if self.fills.feed_answered().is_none() && self.engine.feed.distrusts(tenant) {
+            return Err(Stop::Miss(Miss::Feed(Some(tenant))));
+        }
         match holder(principal) {
             Some(_) => self.newer_than(principal, || [TokensOf::Tenant(tenant)]),
             None => Ok(()),
@@ -50,6 +53,10 @@ impl Decision<'_> {
         of: impl Fn() -> [TokensOf; N],
     ) -> Step<()> {
         let issued_at = principal.issued_at;
+        if self.engine.epochs.outlive(issued_at, self.now) {
+            let refused = Refused::new(RefusalKind::Unauthenticated, "token-too-old");
+            return Err(Stop::Refused(refused.target(principal.actor.to_string())));
+        }
         // Whether there is news comes before what it says.
         let vouched = self.cached(|| Probe::Found((), self.now))?;
         // What this process knows of holds whatever a store says: no epoch moves back, and a write

@@ -111,7 +111,9 @@ impl Decision<'_> {
         let probe = match self.fills.feed_answered() {
             Some(true) => probe(),
             Some(false) => Probe::Unknown,
-            None if self.engine.feed.is_stale(self.now) => return Err(Stop::Miss(Miss::Feed)),
+            None if self.engine.feed.is_stale(self.now) => {
+                return Err(Stop::Miss(Miss::Feed(None)));
+            }
             None => probe(),
         };
         if let Probe::Found(_, read_at) = &probe {

@@ -39,7 +39,7 @@ pub async fn changes_of_keys_are_kept_and_told<D: Directory + DirectoryStore + K
             now.generation > before.generation,
             "change {step} moves the generation on"
         );
-        cursor = told(directory, cursor, &now, step).await;
+        cursor = told(directory, cursor.clone(), &now, step).await;
         step += 1;
         *before = now;
     };
