@@ -133,16 +133,16 @@ pub trait Authenticator: Send + Sync + fmt::Debug {
     /// same again. Then the engine may answer a request from a whole decision that it remembers, without
     /// [`probe`](Self::probe). Default: `None`, so that it is asked about each request.
     ///
-    /// `of` is a principal that this authenticator has made of a credential, or `None` for the
-    /// credentials of which it has said [`Verdict::NotMine`]. It is called for each request, and has to
-    /// be as cheap as a look-up in memory.
+    /// `issuer` is the [issuer](Principal::issuer) of principals that this authenticator has made, or
+    /// `None` for the credentials of which it has said [`Verdict::NotMine`]. It is called for each
+    /// request, and has to be as cheap as a look-up in memory.
     ///
     /// # Security
     /// Return a number only if a verdict follows from the credential's text, the moment, and what this
     /// number stands for: keys, issuers, whatever can be changed or withdrawn. Of the moment, the engine
     /// compares what [`Principal::holds_at`] does, and nothing else.
-    fn version(&self, of: Option<&Principal>, now: Timestamp) -> Option<u128> {
-        let _ = (of, now);
+    fn version(&self, issuer: Option<&str>, now: Timestamp) -> Option<u128> {
+        let _ = (issuer, now);
         None
     }
 

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use crate::{
     Actor, ContextWatch, Generation, PermissionId, PermissionSet, Principal, ProjectId, Refusal,
     RefusalDetails, RefusalKind, RoleName, SettingsError, Tenancy, Tenant, TenantId, Timestamp,
-    UserId,
+    UserId, engine::Memo,
 };
 
 /// One tenant, one principal, and what it may do: the only key to the tenant's data.
@@ -18,16 +18,24 @@ use crate::{
 ///
 /// ```compile_fail
 /// // There is no public constructor.
-/// let context = tenancy_core::TenantContext { engine: todo!(), parts: todo!(), principal: todo!() };
+/// let context = tenancy_core::TenantContext { engine: todo!(), whole: todo!(), ip: todo!() };
 /// ```
 #[derive(Clone)]
 pub struct TenantContext {
     engine: Tenancy,
-    parts: Arc<Parts>,
-    principal: Arc<Principal>,
-    /// When the oldest answer of the directory that this rests on began to be read.
-    read_at: Timestamp,
+    whole: Arc<Whole>,
     ip: Option<IpAddr>,
+}
+
+/// A decision about one credential: what it may do, and for whom it speaks. One value, so that a
+/// context of a decision that is remembered whole takes one count.
+pub(crate) struct Whole {
+    /// What it has to be compared with if it is remembered.
+    pub(crate) memo: Option<Memo>,
+    pub(crate) parts: Arc<Parts>,
+    pub(crate) principal: Arc<Principal>,
+    /// When the oldest answer of the directory that this rests on began to be read.
+    pub(crate) read_at: Timestamp,
 }
 
 /// What a context consists of, apart from the credential and the request it was made for: the same
@@ -42,83 +50,71 @@ pub(crate) struct Parts {
 }
 
 impl TenantContext {
-    pub(crate) fn new(
-        engine: Tenancy,
-        parts: Arc<Parts>,
-        principal: Arc<Principal>,
-        read_at: Timestamp,
-        ip: Option<IpAddr>,
-    ) -> Self {
-        Self {
-            engine,
-            parts,
-            principal,
-            read_at,
-            ip,
-        }
+    pub(crate) fn new(engine: Tenancy, whole: Arc<Whole>, ip: Option<IpAddr>) -> Self {
+        Self { engine, whole, ip }
     }
 
     /// The tenant's record as it was when the request was admitted.
     #[must_use]
     pub fn tenant(&self) -> &Tenant {
-        &self.parts.tenant
+        &self.whole.parts.tenant
     }
 
     /// The tenant's id.
     #[must_use]
     pub fn tenant_id(&self) -> TenantId {
-        self.parts.tenant.id
+        self.whole.parts.tenant.id
     }
 
     /// The tenant's generation when the request was admitted.
     #[must_use]
     pub fn generation(&self) -> Generation {
-        self.parts.tenant.generation
+        self.whole.parts.tenant.generation
     }
 
     /// Who acts.
     #[must_use]
     pub fn principal(&self) -> &Principal {
-        &self.principal
+        &self.whole.principal
     }
 
     pub(crate) fn principal_arc(&self) -> &Arc<Principal> {
-        &self.principal
+        &self.whole.principal
     }
 
     pub(crate) fn read_at(&self) -> Timestamp {
-        self.read_at
+        self.whole.read_at
     }
 
     /// The user who acts, if it is one.
     #[must_use]
     pub fn user_id(&self) -> Option<UserId> {
-        self.principal.user()
+        self.whole.principal.user()
     }
 
     /// The user's role in the tenant, if the actor is a user; an API key has none.
     #[must_use]
     pub fn role(&self) -> Option<&RoleName> {
-        self.parts.role.as_ref()
+        self.whole.parts.role.as_ref()
     }
 
     /// The project the request is for, if it named one.
     #[must_use]
     pub fn project_id(&self) -> Option<ProjectId> {
-        self.parts.project
+        self.whole.parts.project
     }
 
     /// Everything the principal may do here: its roles' permissions within its credential's scope.
     #[must_use]
     pub fn permissions(&self) -> PermissionSet {
-        self.parts.permissions
+        self.whole.parts.permissions
     }
 
     /// Whether the principal holds a permission. A few nanoseconds; records nothing.
     #[inline]
     #[must_use]
     pub fn allows(&self, permission: PermissionId) -> bool {
-        self.parts.permissions.contains(permission)
+        self.whole.parts.permissions.contains(permission)
     }
 
     /// Requires a permission by name, and records a refusal.
@@ -169,14 +165,14 @@ impl TenantContext {
     }
 
     pub(crate) fn denied(&self, permission: &str) -> Refusal {
-        let actor = self.principal.actor.clone();
+        let actor = self.whole.principal.actor.clone();
         let refusal = if actor == Actor::Anonymous {
             self.tenancy().unauthenticated("anonymous-caller")
         } else {
             Refusal::permission_denied(permission)
         };
-        let tenant = self.parts.tenant.id;
-        self.engine.record_denied(
+        let tenant = self.whole.parts.tenant.id;
+        self.tenancy().record_denied(
             "permission.check",
             refusal,
             tenant,
@@ -191,10 +187,10 @@ impl TenantContext {
     #[must_use]
     pub fn has_feature(&self, name: &str) -> bool {
         if self.principal().actor == Actor::System {
-            return self.engine.has_feature(name);
+            return self.tenancy().has_feature(name);
         }
-        let plans = self.engine.plans();
-        plans.is_some_and(|plans| plans.have_feature(&self.parts.tenant, name))
+        let plans = self.tenancy().plans();
+        plans.is_some_and(|plans| plans.have_feature(&self.whole.parts.tenant, name))
     }
 
     /// Requires a feature of the tenant's plan, and records a refusal.
@@ -213,7 +209,7 @@ impl TenantContext {
         if self.has_feature(name) {
             return Ok(());
         }
-        if !self.engine.has_feature(name) {
+        if !self.tenancy().has_feature(name) {
             tracing::error!(
                 feature = name,
                 "a handler requires a feature that no plan has; add it with `PlanBook::features`"
@@ -222,13 +218,13 @@ impl TenantContext {
             return Err(Refusal::new(kind, "feature-not-declared"));
         }
         let mut details = RefusalDetails::new().feature(name);
-        if let Some(plan) = &self.parts.tenant.plan {
+        if let Some(plan) = &self.whole.parts.tenant.plan {
             details = details.plan(plan.clone());
         }
         let refusal = Refusal::new(RefusalKind::FeatureNotInPlan, "feature-not-in-plan");
         let refusal = refusal.with_details(details);
         let actor = self.principal().actor.clone();
-        let tenant = self.parts.tenant.id;
+        let tenant = self.whole.parts.tenant.id;
         Err(self
             .engine
             .record_denied("feature.check", refusal, tenant, actor, self.ip, name))
@@ -241,7 +237,7 @@ impl TenantContext {
     pub fn settings<T: DeserializeOwned + Send + Sync + 'static>(
         &self,
     ) -> Result<Arc<T>, SettingsError> {
-        self.parts.tenant.settings.typed()
+        self.whole.parts.tenant.settings.typed()
     }
 
     /// The address of the caller, as far as the trusted proxies tell it.
@@ -266,7 +262,7 @@ impl TenantContext {
 
     /// Whether the other context says something else about the same caller and tenant.
     pub(crate) fn differs_from(&self, other: &Self) -> bool {
-        let (own, other) = (&self.parts, &other.parts);
+        let (own, other) = (&self.whole.parts, &other.whole.parts);
         let same = Arc::ptr_eq(own, other)
             || (own.permissions == other.permissions
                 && own.role == other.role
@@ -281,11 +277,11 @@ impl TenantContext {
         if span.is_disabled() {
             return;
         }
-        let parts = &self.parts;
+        let parts = &self.whole.parts;
         span.record("tenant.id", tracing::field::display(parts.tenant.id));
         span.record("tenant.slug", parts.tenant.slug.as_str());
-        span.record("principal.kind", self.principal.actor.kind());
-        match self.principal.actor {
+        span.record("principal.kind", self.whole.principal.actor.kind());
+        match self.whole.principal.actor {
             Actor::User(id) => {
                 span.record("principal.id", tracing::field::display(id));
             }
@@ -310,9 +306,9 @@ impl fmt::Debug for TenantContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TenantContext")
             .field("tenant", &self.tenant_id())
-            .field("actor", &self.principal.actor)
-            .field("role", &self.parts.role)
-            .field("project", &self.parts.project)
+            .field("actor", &self.whole.principal.actor)
+            .field("role", &self.whole.parts.role)
+            .field("project", &self.whole.parts.project)
             .finish_non_exhaustive()
     }
 }

@@ -27,6 +27,7 @@ pub use admin::Admin;
 pub use admission::{Admission, Admitted, PendingAdmission};
 pub use builder::TenancyBuilder;
 pub use cors::{CorsAnswer, CorsDecision, PendingCors};
+pub(crate) use front::Memo;
 pub use keys::KeyAdmin;
 pub use watch::ContextWatch;
 

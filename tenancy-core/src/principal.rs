@@ -132,9 +132,13 @@ impl Principal {
         self.scope.hash(state);
     }
 
-    /// Whether both are the same to a decision, apart from who vouches and when.
-    pub(crate) fn asks_as(&self, other: &Self) -> bool {
-        self.actor == other.actor
+    /// Whether both are the same to all decisions.
+    pub(crate) fn is_same_to_decisions(&self, other: &Self) -> bool {
+        self.issuer == other.issuer
+            && self.issued_at == other.issued_at
+            && self.expires_at == other.expires_at
+            && self.not_before == other.not_before
+            && self.actor == other.actor
             && self.reach == other.reach
             && self.project == other.project
             && self.on_behalf_of == other.on_behalf_of

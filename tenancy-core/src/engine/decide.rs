@@ -72,26 +72,15 @@ impl Tenancy {
         };
         decision.readable_page()?;
         let asked = decision.asked();
-        if let Some(decided) = asked.and_then(|asked| decision.whole(asked)) {
-            let (parts, principal) = (&decided.parts, &decided.principal);
-            let context = TenantContext::new(
-                self.clone(),
-                Arc::clone(parts),
-                Arc::clone(principal),
-                parts.read_at,
-                facts.ip,
-            );
-            return Ok(Admitted::Tenant(context));
+        let context = |whole| TenantContext::new(self.clone(), whole, facts.ip);
+        if let Some(whole) = asked.and_then(|asked| decision.remembered_whole(asked)) {
+            return Ok(Admitted::Tenant(context(whole)));
         }
         let before = self.inner().stamps.of_any();
         let principal = decision.principal()?;
         if let Some(principal) = &principal {
             decision.not_taken_back(principal)?;
         }
-        let context = |parts, principal| {
-            let read_at = decision.read_at.get();
-            TenantContext::new(self.clone(), parts, principal, read_at, facts.ip)
-        };
         let question = decision.question(principal.as_ref());
         if let (Some(question), Some(principal)) = (&question, &principal)
             && let Some(parts) = decision.remembered(question)?
@@ -100,8 +89,8 @@ impl Tenancy {
             decision
                 .not_taken_back_in(principal, tenant)
                 .map_err(|stop| stop.in_tenant(tenant).of_actor(&principal.actor))?;
-            decision.keep_whole(asked, principal, &parts, before);
-            return Ok(Admitted::Tenant(context(parts, Arc::clone(principal))));
+            let whole = decision.whole(asked, principal, parts, before);
+            return Ok(Admitted::Tenant(context(whole)));
         }
         let with_actor = |stop: Stop| match &principal {
             Some(principal) => stop.of_actor(&principal.actor),
@@ -117,12 +106,10 @@ impl Tenancy {
             inner
                 .remembered
                 .keep(question, &parts, &inner.stamps, before, now);
-            if let Some(principal) = &principal {
-                decision.keep_whole(asked, principal, &parts, before);
-            }
         }
         let principal = principal.unwrap_or_else(anonymous);
-        Ok(Admitted::Tenant(context(parts, principal)))
+        let whole = decision.whole(asked, &principal, parts, before);
+        Ok(Admitted::Tenant(context(whole)))
     }
 }
 

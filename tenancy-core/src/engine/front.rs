@@ -15,7 +15,10 @@ use std::{
 };
 
 use crate::{
-    Authenticator, Principal, TenantId, Timestamp, cache::Stamp, context::Parts, digest::Digest,
+    Authenticator, TenantId, Timestamp,
+    cache::Stamp,
+    context::{Parts, Whole},
+    digest::Digest,
 };
 
 const WAYS: usize = 4;
@@ -30,42 +33,44 @@ const SHARE: usize = 64;
 const SWEEP_EVERY: Duration = Duration::from_millis(100);
 const SWEPT_AT_ONCE: usize = 64;
 
-/// A decision, and what it has to be compared with when it is used again.
-pub(super) struct Decided {
+/// What a decision that is remembered has to be compared with when it is used again. It has copies of
+/// what is in the principal, so that nothing else has to be read.
+pub(crate) struct Memo {
     /// What stands for the credential's text, the hints and the project.
     pub(super) asked: Digest,
     pub(super) tenant: TenantId,
     /// The tenant's stamp under which it was decided.
     pub(super) stamp: Stamp,
-    /// From when it holds: from when it was decided, or a clock was set back.
+    /// When it was decided: a clock that shows less was set back.
     pub(super) from: Timestamp,
     /// The moment from which it no longer holds: the credential has expired, or what it rests on is
     /// too old.
     pub(super) until: Timestamp,
+    pub(super) issued_at: Option<Timestamp>,
     /// What the authenticators said of their verdicts before.
     pub(super) standing: Standing,
-    pub(super) principal: Arc<Principal>,
-    pub(super) parts: Arc<Parts>,
 }
 
-impl Decided {
-    fn weight(&self) -> usize {
-        let role = self
-            .parts
-            .role
-            .as_ref()
-            .map_or(0, |role| role.as_str().len());
-        let passed_over = size_of_val(&*self.standing.passed_over);
-        size_of::<Self>() + size_of::<Parts>() + role + passed_over + self.principal.weight() + 64
-    }
+/// The bytes that a decision takes.
+fn weight(whole: &Whole) -> usize {
+    let role = whole
+        .parts
+        .role
+        .as_ref()
+        .map_or(0, |role| role.as_str().len());
+    let passed_over = whole
+        .memo
+        .as_ref()
+        .map_or(0, |memo| size_of_val(&*memo.standing.passed_over));
+    size_of::<Whole>() + size_of::<Parts>() + role + passed_over + whole.principal.weight() + 64
 }
 
 /// The versions of the authenticators that have looked at a credential; see
 /// [`Authenticator::version`].
-#[derive(PartialEq, Eq)]
 pub(super) struct Standing {
     /// Which has verified it, by position.
     by: usize,
+    issuer: Arc<str>,
     verified: u128,
     /// Of those that were asked before, by position: they said that the credential is none of theirs. Most
     /// often there are none.
@@ -73,34 +78,30 @@ pub(super) struct Standing {
 }
 
 impl Standing {
-    /// How the authenticators stand that are asked in this order, of which one has verified the credential;
-    /// `None` if one of them wants to be asked each time.
+    /// How the authenticators stand that are asked in this order, of which one has verified a credential of
+    /// this issuer; `None` if one of them wants to be asked each time.
     pub(super) fn of(
         authenticators: &[Box<dyn Authenticator>],
         order: &[usize],
         by: usize,
-        principal: &Principal,
+        issuer: &Arc<str>,
         now: Timestamp,
     ) -> Option<Self> {
         let version = |at: usize| Some((at, authenticators.get(at)?.version(None, now)?));
         let passed_over = order.iter().take_while(|at| **at != by);
         Some(Self {
             by,
-            verified: authenticators.get(by)?.version(Some(principal), now)?,
+            issuer: Arc::clone(issuer),
+            verified: authenticators.get(by)?.version(Some(issuer), now)?,
             passed_over: passed_over.map(|at| version(*at)).collect::<Option<_>>()?,
         })
     }
 
     /// Whether they all stand as they did.
-    pub(super) fn lasts(
-        &self,
-        authenticators: &[Box<dyn Authenticator>],
-        principal: &Principal,
-        now: Timestamp,
-    ) -> bool {
-        let version = |at: usize, principal| authenticators.get(at)?.version(principal, now);
+    pub(super) fn lasts(&self, authenticators: &[Box<dyn Authenticator>], now: Timestamp) -> bool {
+        let version = |at: usize, issuer| authenticators.get(at)?.version(issuer, now);
         let mut passed_over = self.passed_over.iter();
-        version(self.by, Some(principal)) == Some(self.verified)
+        version(self.by, Some(&self.issuer)) == Some(self.verified)
             && passed_over.all(|(at, before)| version(*at, None) == Some(*before))
     }
 }
@@ -113,7 +114,7 @@ struct Set(Mutex<Ways>);
 #[derive(Default)]
 struct Ways {
     tags: [u32; WAYS],
-    decided: [Option<Arc<Decided>>; WAYS],
+    decided: [Option<Arc<Whole>>; WAYS],
     /// Which is replaced next.
     next: u8,
 }
@@ -153,7 +154,7 @@ impl Front {
 
     /// What was decided about the same, to be compared with how things stand now.
     #[inline]
-    pub(super) fn get(&self, asked: Digest, now: Timestamp) -> Option<Arc<Decided>> {
+    pub(super) fn get(&self, asked: Digest, now: Timestamp) -> Option<Arc<Whole>> {
         let due_at = self.due_at.load(Ordering::Relaxed);
         // At once if the clock was set back.
         if now.as_unix_micros() >= due_at || due_at > (now + SWEEP_EVERY).as_unix_micros() {
@@ -162,16 +163,17 @@ impl Front {
         let (number, tag) = asked.place();
         let ways = self.set(number)?;
         let at = ways.tags.iter().position(|known| *known == tag)?;
-        let decided = ways.decided.get(at)?.as_ref();
-        decided.filter(|decided| decided.asked == asked).cloned()
+        let whole = ways.decided.get(at)?.as_ref()?;
+        (whole.memo.as_ref()?.asked == asked).then(|| Arc::clone(whole))
     }
 
-    pub(super) fn keep(&self, decided: Decided, now: Timestamp) {
-        let weight = decided.weight();
-        if weight > self.budget / SHARE {
+    /// Keeps a decision that has a memo, unless it is too large.
+    pub(super) fn keep(&self, whole: &Arc<Whole>, now: Timestamp) {
+        let weight = weight(whole);
+        let place = whole.memo.as_ref().map(|memo| memo.asked.place());
+        let Some((number, tag)) = place.filter(|_| weight <= self.budget / SHARE) else {
             return;
-        }
-        let (number, tag) = decided.asked.place();
+        };
         let Some(mut ways) = self.set(number) else {
             return;
         };
@@ -192,7 +194,7 @@ impl Front {
             return;
         };
         *known = tag;
-        let before = kept.replace(Arc::new(decided));
+        let before = kept.replace(Arc::clone(whole));
         drop(ways);
         self.weight.fetch_add(weight, Ordering::Relaxed);
         self.forget(before);
@@ -221,12 +223,13 @@ impl Front {
 
     fn sweep(&self, sets: usize, now: Timestamp) {
         for _ in 0..sets.min(self.sets.len()) {
-            self.clear_next(|decided| decided.until <= now);
+            let is_over = |whole: &Whole| whole.memo.as_ref().is_none_or(|memo| memo.until <= now);
+            self.clear_next(is_over);
         }
     }
 
     /// Forgets decisions of the set at which the hand stands, and moves it on.
-    fn clear_next(&self, is_over: impl Fn(&Decided) -> bool) {
+    fn clear_next(&self, is_over: impl Fn(&Whole) -> bool) {
         let number = self.hand.fetch_add(1, Ordering::Relaxed);
         let Some(mut ways) = self.set(number) else {
             return;
@@ -239,9 +242,9 @@ impl Front {
         over.into_iter().for_each(|decided| self.forget(decided));
     }
 
-    fn forget(&self, decided: Option<Arc<Decided>>) {
-        if let Some(decided) = decided {
-            self.weight.fetch_sub(decided.weight(), Ordering::Relaxed);
+    fn forget(&self, whole: Option<Arc<Whole>>) {
+        if let Some(whole) = whole {
+            self.weight.fetch_sub(weight(&whole), Ordering::Relaxed);
         }
     }
 }

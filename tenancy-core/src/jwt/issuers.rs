@@ -25,7 +25,7 @@ use super::{
     token::Token,
     validator::{JwtAuthenticator, Stop, verdict},
 };
-use crate::{Authenticator, Credential, LookupError, Principal, Rejection, Timestamp, Verdict};
+use crate::{Authenticator, Credential, LookupError, Rejection, Timestamp, Verdict};
 
 /// The issuers a service trusts, which may come and go while it runs.
 ///
@@ -180,9 +180,9 @@ impl Authenticator for JwtIssuers {
         verdict(decided)
     }
 
-    fn version(&self, of: Option<&Principal>, now: Timestamp) -> Option<u128> {
-        match of {
-            Some(principal) => self.named(&principal.issuer)?.version(of, now),
+    fn version(&self, issuer: Option<&str>, now: Timestamp) -> Option<u128> {
+        match issuer {
+            Some(name) => self.named(name)?.version(issuer, now),
             // Of an issuer that is added, tokens were nobody's before.
             None => Some(self.0.added.load(Ordering::SeqCst).into()),
         }

@@ -275,11 +275,11 @@ impl Authenticator for JwtAuthenticator {
         }
     }
 
-    fn version(&self, of: Option<&Principal>, now: Timestamp) -> Option<u128> {
-        match of {
+    fn version(&self, issuer: Option<&str>, now: Timestamp) -> Option<u128> {
+        match issuer {
             // Whose a token is, it says itself for ever.
             None => Some(0),
-            Some(principal) if *principal.issuer == *self.rules.issuer => {
+            Some(issuer) if *issuer == *self.rules.issuer => {
                 // Who wants no token remembered wants none in whole decisions either.
                 self.cache.as_ref()?;
                 let keys = self.keys.version(now).ok()?;

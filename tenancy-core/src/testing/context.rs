@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     Actor, Principal, ProjectId, Reach, RoleName, Tenancy, Tenant, TenantContext, UserId,
-    context::Parts,
+    context::{Parts, Whole},
 };
 
 /// Builds a [`TenantContext`] for a test.
@@ -85,12 +85,12 @@ impl ContextBuilder {
             permissions: mask.effective(),
             read_at,
         };
-        TenantContext::new(
-            self.engine,
-            Arc::new(parts),
-            Arc::new(principal),
+        let whole = Whole {
+            memo: None,
+            parts: Arc::new(parts),
+            principal: Arc::new(principal),
             read_at,
-            None,
-        )
+        };
+        TenantContext::new(self.engine, Arc::new(whole), None)
     }
 }

@@ -65,7 +65,7 @@ impl Authenticator for Sessions {
         }
     }
 
-    fn version(&self, _: Option<&Principal>, _: Timestamp) -> Option<u128> {
+    fn version(&self, _: Option<&str>, _: Timestamp) -> Option<u128> {
         let version = self.0.version.load(Ordering::SeqCst);
         (version > 0).then(|| version.into())
     }

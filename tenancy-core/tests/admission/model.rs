@@ -1,5 +1,6 @@
 //! Random changes and requests: whatever an engine remembers, it answers as one would that was made
 //! a moment ago and remembers nothing.
+#![allow(clippy::indexing_slicing, reason = "a test fails where it is wrong")]
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 

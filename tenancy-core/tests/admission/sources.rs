@@ -741,7 +741,7 @@ impl Authenticator for Lasting {
         Ok(self.probe(it, now))
     }
 
-    fn version(&self, _: Option<&Principal>, _: Timestamp) -> Option<u128> {
+    fn version(&self, _: Option<&str>, _: Timestamp) -> Option<u128> {
         Some(1)
     }
 }

@@ -169,3 +169,51 @@ async fn issuers_registered_one_by_one_pass_over_each_others_tokens() {
     let request = world.alice_at("acme.notes.example");
     assert!(world.admit_as(&request, RouteNeeds::tenant()).await.is_ok());
 }
+
+/// A key server whose answer changes.
+#[derive(Debug, Clone, Default)]
+struct Rotating(Arc<AtomicBool>);
+
+#[async_trait]
+impl JwksFetcher for Rotating {
+    async fn fetch(&self, _limit: usize) -> Result<Vec<u8>, FetchError> {
+        let withdrawn = self.0.load(Ordering::SeqCst);
+        let key = if withdrawn {
+            r#""kid":"z""#
+        } else {
+            r#""kid":"k""#
+        };
+        Ok(PUBLISHED.replace(r#""kid":"k""#, key).into())
+    }
+}
+
+#[tokio::test]
+async fn a_decision_that_is_remembered_ends_with_the_key_of_its_token() {
+    let server = Rotating::default();
+    let tokens = JwtAuthenticator::builder(JOBS, "notes")
+        .remote_keys(RemoteKeys::new(server.clone()))
+        .token_type(TokenMinter::TOKEN_TYPE)
+        .tenant_claim("tenant")
+        .scope_claim("scope", &permissions())
+        .services(ServiceMapping::Always);
+    let tokens = tokens.build().unwrap();
+    let world = World::with(|builder| builder.authenticator(tokens)).await;
+    let registry = permissions();
+    let minted = |id: &str| {
+        let key = SigningKey::pem(Algorithm::EdDSA, PRIVATE).unwrap();
+        let minter = TokenMinter::new(JOBS, "notes", key.with_id(id)).unwrap();
+        let (service, now) = (ServiceId::new(), world.clock.now());
+        let token = minter.mint(service, world.acme.id, &registry, registry.all(), now);
+        at("acme.notes.example", token.unwrap().expose())
+    };
+    let old = minted("k");
+    world.admit(&old).await.unwrap();
+    server.0.store(true, Ordering::SeqCst);
+    // Past the cool-down, and well within the time for which what was read counts.
+    world.clock.advance(Duration::from_secs(31));
+    for _ in 0..4 {
+        world.admit(&old).await.unwrap();
+    }
+    world.admit(&minted("z")).await.unwrap();
+    assert_eq!(world.refused(&old).await, (401, "token-key-unknown"));
+}

@@ -9,11 +9,11 @@ use super::Decision;
 use crate::{
     Principal, TenantNeed,
     cache::Stamp,
-    context::Parts,
+    context::{Parts, Whole},
     digest::Digest,
     engine::{
         facts::Presented,
-        front::{Decided, Standing},
+        front::{Memo, Standing},
     },
 };
 
@@ -52,63 +52,74 @@ impl Decision<'_> {
     /// The decision about the same, if the slow way would decide so now: news is fresh, no token was
     /// taken back that this one could be, the authenticators stand by what they said, the credential
     /// holds, nothing is too old, and nothing about the tenant has changed.
-    pub(super) fn whole(&self, asked: Digest) -> Option<Arc<Decided>> {
+    pub(super) fn remembered_whole(&self, asked: Digest) -> Option<Arc<Whole>> {
         let engine = self.engine;
-        let decided = engine.front.as_ref()?.get(asked, self.now)?;
-        let principal = &decided.principal;
+        let whole = engine.front.as_ref()?.get(asked, self.now)?;
+        let memo = whole.memo.as_ref()?;
         // Whether there is news comes before what it says.
         let counts = !engine.feed.is_stale(self.now)
-            && engine.epochs.admit_all_issued_at(principal.issued_at)
-            && engine.stamps.of(decided.tenant) == decided.stamp
-            && (decided.from..decided.until).contains(&self.now)
-            && decided
-                .standing
-                .lasts(&engine.authenticators, principal, self.now);
-        counts.then_some(decided)
+            && engine.epochs.admit_all_issued_at(memo.issued_at)
+            && engine.stamps.of(memo.tenant) == memo.stamp
+            && (memo.from..memo.until).contains(&self.now)
+            && memo.standing.lasts(&engine.authenticators, self.now);
+        counts.then_some(whole)
     }
 
-    /// Keeps a decision that was made from caches alone, unless any tenant has changed since
-    /// `before`, when it began.
-    pub(super) fn keep_whole(
+    /// The decision as a whole, which is remembered if it may be.
+    pub(super) fn whole(
         &self,
         asked: Option<Digest>,
         principal: &Arc<Principal>,
-        parts: &Arc<Parts>,
+        parts: Arc<Parts>,
         before: Stamp,
-    ) {
+    ) -> Arc<Whole> {
+        let memo = asked.and_then(|asked| self.memo(asked, principal, &parts, before));
+        let whole = Arc::new(Whole {
+            memo,
+            parts,
+            principal: Arc::clone(principal),
+            read_at: self.read_at.get(),
+        });
+        if let (Some(front), Some(_)) = (&self.engine.front, &whole.memo) {
+            front.keep(&whole, self.now);
+        }
+        whole
+    }
+
+    /// What a decision has to be compared with that was made from caches alone; `None` if it can't be
+    /// remembered, because a tenant has changed since `before`, when it began, among other reasons.
+    fn memo(
+        &self,
+        asked: Digest,
+        principal: &Principal,
+        parts: &Parts,
+        before: Stamp,
+    ) -> Option<Memo> {
         let engine = self.engine;
-        let (Some(asked), Some(front), Some(index)) =
-            (asked, &engine.front, self.verified_by.get())
-        else {
-            return;
-        };
+        let index = self.verified_by.get()?;
         let tenant = parts.tenant.id;
         let stamp = engine.stamps.of(tenant);
         if !engine.stamps.undisturbed_since(before) {
-            return;
+            return None;
         }
         let source = self.facts.source.and_then(|at| engine.sources.get(at));
         let order = source.map_or(&[][..], |source| &source.authenticators);
-        let standing = Standing::of(&engine.authenticators, order, index, principal, self.now);
-        let Some(standing) = standing else { return };
+        let (issuer, now) = (&principal.issuer, self.now);
+        let standing = Standing::of(&engine.authenticators, order, index, issuer, now)?;
         // How they stand is read before the verdict for which it vouches.
-        let Ok(Some(again)) = self.principal() else {
-            return;
-        };
-        if !again.asks_as(principal) || self.verified_by.get() != Some(index) {
-            return;
+        let again = self.principal().ok()??;
+        if !again.is_same_to_decisions(principal) || self.verified_by.get() != Some(index) {
+            return None;
         }
         let too_old = parts.read_at + engine.max_age.as_duration();
-        let decided = Decided {
+        Some(Memo {
             asked,
             tenant,
             stamp,
             from: self.now,
-            until: again.expires_at.map_or(too_old, |end| end.min(too_old)),
+            until: principal.expires_at.map_or(too_old, |end| end.min(too_old)),
+            issued_at: principal.issued_at,
             standing,
-            principal: again,
-            parts: Arc::clone(parts),
-        };
-        front.keep(decided, self.now);
+        })
     }
 }

@@ -18,7 +18,7 @@ use super::{
     routes::Routes,
     source::IssuerSource,
 };
-use crate::{Authenticator, Credential, LookupError, Principal, Timestamp, Verdict};
+use crate::{Authenticator, Credential, LookupError, Timestamp, Verdict};
 
 const SHORTEST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(600);
@@ -200,9 +200,9 @@ impl<S: IssuerSource> Authenticator for StoredIssuers<S> {
         }
     }
 
-    fn version(&self, of: Option<&Principal>, now: Timestamp) -> Option<u128> {
-        match self.known(&of?.issuer, now) {
-            Known::Trusted(authenticator) => authenticator.version(of, now),
+    fn version(&self, issuer: Option<&str>, now: Timestamp) -> Option<u128> {
+        match self.known(issuer?, now) {
+            Known::Trusted(authenticator) => authenticator.version(issuer, now),
             Known::Nobody | Known::Ask => None,
         }
     }
