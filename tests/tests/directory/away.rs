@@ -34,9 +34,10 @@ async fn warm(notes: &Notes) -> anyhow::Result<(Tenancy, DelayProxy)> {
 }
 
 fn is_unavailable<T>(answer: Result<T, Refusal>) {
-    let refused = answer.map(drop).unwrap_err();
-    assert_eq!(refused.kind(), RefusalKind::Unavailable);
-    assert!(refused.problem().retry_after_seconds().is_some());
+    let refused = answer.err();
+    let kind = refused.as_ref().map(Refusal::kind);
+    assert_eq!(kind, Some(RefusalKind::Unavailable));
+    assert!(refused.is_some_and(|refused| refused.retry_after().is_some()));
 }
 
 /// The service goes through an outage that begins and ends like this.
