@@ -140,27 +140,62 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_drop_changes_the_stamps_it_should() {
-        let stamps = Stamps::new();
-        let (one, other) = (
-            TenantId::new(),
-            loop {
-                let other = TenantId::new();
-                let apart = stamps.stripe(other).map(std::ptr::from_ref)
-                    != stamps.stripe(TenantId::new()).map(std::ptr::from_ref);
-                if apart {
-                    break other;
-                }
-            },
-        );
-        let before = (stamps.of(one), stamps.of_any());
-        stamps.drop_tenant(one);
-        assert_ne!(stamps.of(one), before.0);
-        assert_ne!(stamps.of_any(), before.1);
+    /// The tenant whose counter has this number; `turn` tells those that share it apart.
+    fn tenant(stripe: usize, turn: usize) -> TenantId {
+        let id = (stripe + turn * STRIPES) as u128;
+        TenantId::from_uuid(uuid::Uuid::from_u128(id))
+    }
 
-        let before = stamps.of(other);
+    /// The stamps of two tenants of each counter, next to each other.
+    fn all(stamps: &Stamps) -> Vec<[Stamp; 2]> {
+        let both = |stripe| [0, 1].map(|turn| stamps.of(tenant(stripe, turn)));
+        (0..STRIPES).map(both).collect()
+    }
+
+    #[test]
+    fn a_drop_changes_the_stamps_of_its_counter_and_no_others() {
+        let stamps = Stamps::new();
+        for dropped in [0, 1, 77, STRIPES - 2, STRIPES - 1] {
+            let (before, of_any, of_strangers) =
+                (all(&stamps), stamps.of_any(), stamps.of_strangers());
+            stamps.drop_tenant(tenant(dropped, 0));
+            for (stripe, (before, after)) in before.iter().zip(all(&stamps)).enumerate() {
+                let [own, sharer] = [0, 1].map(|turn| before[turn] != after[turn]);
+                let expected = stripe == dropped;
+                assert_eq!(
+                    (own, sharer),
+                    (expected, expected),
+                    "{stripe} when {dropped} is dropped"
+                );
+            }
+            assert_ne!(stamps.of_any(), of_any);
+            assert_eq!(
+                stamps.of_strangers(),
+                of_strangers,
+                "a stranger sees nothing of it"
+            );
+        }
+    }
+
+    #[test]
+    fn dropping_everything_changes_every_stamp() {
+        let stamps = Stamps::new();
+        let (before, of_any, of_strangers) = (all(&stamps), stamps.of_any(), stamps.of_strangers());
         stamps.drop_all();
-        assert_ne!(stamps.of(other), before);
+        let changed = |(before, after): (&[Stamp; 2], [Stamp; 2])| {
+            before[0] != after[0] && before[1] != after[1]
+        };
+        assert!(before.iter().zip(all(&stamps)).all(changed));
+        assert_ne!(stamps.of_any(), of_any);
+        assert_ne!(stamps.of_strangers(), of_strangers);
+    }
+
+    #[test]
+    fn a_change_here_concerns_strangers_alone() {
+        let stamps = Stamps::new();
+        let (before, of_any, of_strangers) = (all(&stamps), stamps.of_any(), stamps.of_strangers());
+        stamps.change_here();
+        assert_eq!((all(&stamps), stamps.of_any()), (before, of_any));
+        assert_ne!(stamps.of_strangers(), of_strangers);
     }
 }
