@@ -13,7 +13,11 @@ use sqlx::{postgres::PgConnectOptions, types::Uuid};
 use tenancy_core::{AuditEntry, AuditError, AuditSink, Outcome};
 
 use crate::{
-    StartError, connections::Connections, danger::SystemPool, options::Timeouts, purpose, session,
+    StartError,
+    connections::{Connections, Whose},
+    danger::SystemPool,
+    options::Timeouts,
+    purpose, session,
 };
 
 /// Stores audit entries in `tenancy.audit_log`.
@@ -60,7 +64,7 @@ impl PgAuditSink {
     /// # Errors
     /// As [`connect`](Self::connect).
     pub async fn connect_with(options: PgConnectOptions) -> Result<Self, StartError> {
-        let pool = purpose::open(options, 3).await?;
+        let pool = purpose::open(Whose::Audit, options, 3).await?;
         purpose::check(&pool, purpose::AUDIT).await?;
         Ok(Self::over(pool))
     }
