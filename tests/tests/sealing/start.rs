@@ -7,7 +7,10 @@ use tenancy_sqlx::{
     ErrorKind, PgDirectory, RegistryPool, SealKey, StartError, StartErrorKind, TenantPoolOptions,
     schema,
 };
-use tenancy_tests::notes::{Notes, PASSWORD, on_every_server_sealed, seal_key};
+use tenancy_tests::{
+    Server,
+    notes::{Notes, PASSWORD, on_every_server_sealed, seal_key},
+};
 
 use crate::in_both_ways;
 
