@@ -11,7 +11,11 @@ use tenancy_core::{AuditEntry, AuditError, AuditSink, Outcome};
 use tokio::sync::mpsc;
 
 use crate::{
-    StartError, connections::Connections, danger::SystemPool, options::Timeouts, purpose, session,
+    StartError,
+    connections::{Connections, Whose},
+    danger::SystemPool,
+    options::Timeouts,
+    purpose, session,
 };
 
 /// How many entries of a lane wait for the database at most; beyond it they are counted and dropped.
@@ -60,7 +64,7 @@ impl PgAuditSink {
     /// # Errors
     /// As [`connect`](Self::connect).
     pub async fn connect_with(options: PgConnectOptions) -> Result<Self, StartError> {
-        let pool = purpose::open(options, 3).await?;
+        let pool = purpose::open(Whose::Audit, options, 3).await?;
         purpose::check(&pool, purpose::AUDIT).await?;
         Ok(Self::over(pool))
     }

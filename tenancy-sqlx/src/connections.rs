@@ -6,6 +6,7 @@ mod breaker;
 mod lent;
 mod mark;
 mod opening;
+mod place;
 mod queue;
 mod returning;
 mod rounds;
@@ -23,8 +24,8 @@ use tokio::{
 };
 
 use crate::{
-    Error,
-    error::is_out_of_reach,
+    Error, StartError,
+    error::{Told, is_out_of_reach},
     route::{Reset, Route, Through},
     seal::Seal,
     session::Named,
@@ -32,6 +33,7 @@ use crate::{
 use breaker::{Breaker, Pass};
 pub(crate) use lent::Lent;
 pub(crate) use mark::Mark;
+pub(crate) use place::{Place, Whose, address};
 pub(crate) use queue::{Allowance, Lane, Level, Load};
 pub(crate) use settings::{Settings, count};
 use stock::Stock;
@@ -52,30 +54,38 @@ pub(crate) use upkeep::{RESET_SESSION, Wear, begin_sealed};
 pub(crate) struct Connections {
     stock: Arc<Stock>,
     breaker: Arc<Breaker>,
+    place: Place,
     before_begin: Arc<str>,
 }
 
 impl Connections {
     /// A pool with one connection, whose sessions are freed of what transactions can't undo, if that is
     /// wanted.
+    ///
+    /// # Errors
+    /// A [`StartError`] that says where the database was looked for, if there is none.
     pub(crate) async fn open(
+        whose: Whose,
         settings: Settings,
         route: &Route,
         reset: Reset,
-    ) -> Result<Self, sqlx::Error> {
+    ) -> Result<Self, StartError> {
         // Behind a pooler, it would reach another session than the one that was used.
         let resets_session = reset == Reset::Always && !route.through.is_pooler();
         let deadline = Instant::now() + settings.patience;
         let upkeep = Upkeep::new(route.through, resets_session, settings.patience);
         let stock = Stock::new(route.options.clone(), settings, upkeep, Handle::current());
-        match timeout_at(deadline, stock.acquire(Lane::HOUSE, None)).await {
-            Ok(acquired) => drop(acquired?),
-            Err(_) => return Err(sqlx::Error::PoolTimedOut),
-        }
+        let first = match timeout_at(deadline, stock.acquire(Lane::HOUSE, None)).await {
+            Ok(first) => first,
+            Err(_) => Err(sqlx::Error::PoolTimedOut),
+        };
+        let place = Place::of(whose, &route.options);
+        drop(first.map_err(|error| StartError::not_reached(&route.options, error))?);
         rounds::start(&stock);
         Ok(Self {
             stock,
-            breaker: Arc::new(Breaker::new()),
+            breaker: Arc::new(Breaker::new(place.clone())),
+            place,
             before_begin: route.before_begin(reset).into(),
         })
     }
@@ -96,6 +106,7 @@ impl Connections {
         Self {
             stock,
             breaker: Arc::clone(&self.breaker),
+            place: self.place.clone(),
             before_begin: Arc::clone(&self.before_begin),
         }
     }
@@ -103,6 +114,21 @@ impl Connections {
     /// Has its sessions sealed from now on, and those of pools [beside](Self::beside) it.
     pub(crate) fn seal(&self, seal: Seal) {
         self.stock.set_seal(Arc::new(seal));
+    }
+
+    /// Whether its sessions are sealed.
+    pub(crate) fn is_sealed(&self) -> bool {
+        self.stock.seal().is_some()
+    }
+
+    /// The number of the key with which they are.
+    pub(crate) fn key_id(&self) -> Option<u16> {
+        self.stock.seal().map(|seal| seal.key_id())
+    }
+
+    /// What it is for.
+    pub(crate) const fn whose(&self) -> Whose {
+        self.place.whose
     }
 
     /// How long a caller waits at most.
@@ -157,9 +183,14 @@ impl Connections {
                 let now = std::time::Instant::now();
                 return Err(Error::busy(self.stock.queue().wait_of_one_more(lane, now)));
             }
-            self.breaker.failed(began);
-        } else if is_out_of_reach(&error) {
-            self.breaker.failed(began);
+            let reason = self.stock.why_not_opened();
+            self.breaker.failed(began, &reason);
+            let where_and_why = format!("{}: {reason}", self.place.address);
+            return Err(Error::from(error).detailed(where_and_why));
+        }
+        if is_out_of_reach(&error) {
+            self.breaker.failed(began, &Told(&error));
+            return Err(Error::from(error).detailed(self.place.address.clone()));
         }
         Err(error.into())
     }
@@ -196,7 +227,8 @@ impl Connections {
 
     /// Notes that the database was asked and said nothing until the caller's patience had ended.
     pub(crate) fn unanswered(&self, since: Instant) {
-        self.breaker.failed(since.into_std());
+        let reason = "a connection that is open got no answer in time";
+        self.breaker.failed(since.into_std(), &reason);
     }
 
     /// Whether a connection that comes back is rid of what a session keeps.

@@ -10,7 +10,7 @@ use tenancy_core::{AuditEntry, Outcome, Tenancy, UserId};
 
 use crate::{
     Error, StartError, TenantPoolOptions,
-    connections::Connections,
+    connections::{Connections, Whose},
     options::{Timeouts, millis},
     purpose, self_check,
     session::{self, Open},
@@ -50,7 +50,7 @@ impl SystemPool {
     /// # Errors
     /// As [`connect`](Self::connect).
     pub async fn connect_with(options: PgConnectOptions) -> Result<Self, StartError> {
-        let pool = purpose::open(options, 5).await?;
+        let pool = purpose::open(Whose::Operators, options, 5).await?;
         self_check::login(&pool).await?.refuse_role()?;
         self_check::system_login(&pool).await?;
         Ok(Self { pool })

@@ -12,7 +12,7 @@ use sqlx::{ConnectOptions as _, postgres::PgConnectOptions};
 
 use crate::{
     RegistryPool, SealKey, StartError,
-    connections::{Connections, Settings},
+    connections::{Connections, Settings, Whose},
     danger::SystemPool,
     route::{Reset, Route},
     seal, self_check,
@@ -94,9 +94,7 @@ impl PgDirectory {
         let options = options.disable_statement_logging();
         let several = Settings::new(max_connections.max(1));
         let route = Route::find(options, several.patience).await?;
-        let app = Connections::open(several, &route, Reset::BehindPooler)
-            .await
-            .map_err(StartError::unreachable)?;
+        let app = Connections::open(Whose::Directory, several, &route, Reset::BehindPooler).await?;
         // What there is to warn of, the pool warns of.
         self_check::tenants(&app, None).await?;
         seal::take_up(&app, key).await?;

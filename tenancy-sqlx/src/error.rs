@@ -1,8 +1,10 @@
 //! Errors of sessions and pools.
 
+mod advice;
+
 use std::{fmt, time::Duration};
 
-use sqlx::postgres::PgDatabaseError;
+pub(crate) use advice::{FORGED, KEY_NOT_IN_USE, Told, said};
 use tenancy_core::{Refusal, RefusalKind};
 
 /// Why a tenant's data could not be reached.
@@ -13,7 +15,8 @@ pub enum ErrorKind {
     WrongEngine,
     /// Strict mode: the tenant has changed since the context was made; admit the caller anew.
     TenantChanged,
-    /// The transaction no longer carries the tenant it was begun for.
+    /// The transaction, or the session of a statement in autocommit, no longer carries the tenant it was
+    /// begun for. A transaction was rolled back; a statement in autocommit has taken effect.
     TenantLost,
     /// A savepoint was left open, so that it is unclear what should be committed.
     SavepointOpen,
@@ -26,6 +29,9 @@ pub enum ErrorKind {
     Busy,
     /// The database no longer keeps tenants apart; the text says what lets them meet, and its mend.
     Unguarded,
+    /// The pool and its database no longer agree on sealing: sessions were sealed or unsealed since the
+    /// pool was started, or its key was retired. The text says how to mend it.
+    Seal,
     /// The transaction lost against a concurrent one and may be tried again.
     Serialization,
     /// A statement of the transaction failed, and its error was ignored: nothing is stored.
@@ -45,12 +51,14 @@ pub enum ErrorKind {
 
 /// An error of a tenant's session.
 ///
-/// `Display` and `source` are for logs; what a caller may see is [`Error::refusal`].
-#[derive(Debug)]
+/// `Display` and `source` are for logs; what a caller may see is [`Error::refusal`]. `Debug` says the same
+/// as `Display`, for a `main` that returns it.
 pub struct Error {
     kind: ErrorKind,
     detail: Option<String>,
     source: Option<sqlx::Error>,
+    /// Whether it is a statement in autocommit that has left its session with another tenant.
+    has_taken_effect: bool,
     /// How long a caller would have to wait who came now, if that is known.
     wait: Option<Duration>,
 }
@@ -61,27 +69,38 @@ impl Error {
             kind,
             detail: None,
             source: None,
+            has_taken_effect: false,
             wait: None,
         }
     }
 
     pub(crate) fn with_detail(kind: ErrorKind, detail: String) -> Self {
         Self {
-            kind,
             detail: Some(detail),
-            source: None,
-            wait: None,
+            ..Self::new(kind)
         }
     }
 
+    /// A statement in autocommit has left its session with another tenant.
+    pub(crate) const fn tenant_lost_in_autocommit() -> Self {
+        let mut lost = Self::new(ErrorKind::TenantLost);
+        lost.has_taken_effect = true;
+        lost
+    }
+
+    /// The same, and says more in its text.
+    #[must_use]
+    pub(crate) fn detailed(mut self, detail: String) -> Self {
+        self.detail = Some(detail);
+        self
+    }
+
     /// Nobody was served for the whole acquire timeout, and whoever came now would wait for so long.
-    pub(crate) const fn busy(wait: Duration) -> Self {
-        Self {
-            kind: ErrorKind::Busy,
-            detail: None,
-            source: Some(sqlx::Error::PoolTimedOut),
-            wait: Some(wait),
-        }
+    pub(crate) fn busy(wait: Duration) -> Self {
+        let mut busy = Self::new(ErrorKind::Busy);
+        busy.source = Some(sqlx::Error::PoolTimedOut);
+        busy.wait = Some(wait);
+        busy
     }
 
     /// What kind of error it is.
@@ -116,6 +135,7 @@ impl Error {
                 }
             }
             ErrorKind::Unguarded => Refusal::new(RefusalKind::Unavailable, "database-unguarded"),
+            ErrorKind::Seal => Refusal::new(RefusalKind::Unavailable, "database-seal"),
             ErrorKind::TenantChanged => Refusal::new(RefusalKind::Unavailable, "tenant-changed"),
             ErrorKind::Serialization => {
                 Refusal::new(RefusalKind::Unavailable, "serialization-failure")
@@ -143,6 +163,10 @@ impl fmt::Display for Error {
                  build one engine at start and clone it"
             }
             ErrorKind::TenantChanged => "the tenant has changed since this context was made",
+            ErrorKind::TenantLost if self.has_taken_effect => {
+                "the session no longer carries its tenant: the statement, or a function that it calls, has \
+                 changed `tenancy.tenant_id`; the statement has taken effect, and its connection was closed"
+            }
             ErrorKind::TenantLost => {
                 "the transaction no longer carries its tenant: a statement ended the transaction, \
                  changed `tenancy.tenant_id`, or connections were swapped; the rest was rolled back"
@@ -156,6 +180,7 @@ impl fmt::Display for Error {
                 "all connections that the tenant may have are in use, or the server has none to spare"
             }
             ErrorKind::Unguarded => "the service's login could get past row security",
+            ErrorKind::Seal => "the pool and its database do not agree on sealing",
             ErrorKind::Serialization => "the transaction lost against a concurrent one",
             ErrorKind::TransactionFailed => {
                 "an earlier statement of the transaction failed and its error was ignored, so that \
@@ -174,15 +199,17 @@ impl fmt::Display for Error {
         let Some(source) = &self.source else {
             return Ok(());
         };
-        write!(f, ": {source}")?;
-        if violates_row_security(source) {
-            f.write_str(
-                " (a row that was to be written names another tenant than the transaction's, or \
-                 none: leave the tenant's column out of the statement, and its default fills it; \
-                 outside of a tenant's transaction no row can be written)",
-            )?;
+        write!(f, ": {}", Told(source))?;
+        match advice::advice(source) {
+            Some(advice) => write!(f, " ({advice})"),
+            None => Ok(()),
         }
-        Ok(())
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 
@@ -199,12 +226,11 @@ impl From<sqlx::Error> for Error {
         if let sqlx::Error::Configuration(inner) = source {
             return match inner.downcast::<Self>() {
                 Ok(own) => *own,
-                Err(inner) => Self {
-                    kind: ErrorKind::Database,
-                    detail: None,
-                    source: Some(sqlx::Error::Configuration(inner)),
-                    wait: None,
-                },
+                Err(inner) => {
+                    let mut other = Self::new(ErrorKind::Database);
+                    other.source = Some(sqlx::Error::Configuration(inner));
+                    other
+                }
             };
         }
         let kind = match &source {
@@ -223,12 +249,9 @@ impl From<sqlx::Error> for Error {
             | sqlx::Error::WorkerCrashed => ErrorKind::Unavailable,
             _ => ErrorKind::Database,
         };
-        Self {
-            kind,
-            detail: None,
-            source: Some(source),
-            wait: None,
-        }
+        let mut error = Self::new(kind);
+        error.source = Some(source);
+        error
     }
 }
 
@@ -296,20 +319,12 @@ fn has_code(error: &sqlx::Error, code: &str) -> bool {
 /// Whether the server function of this name refused with this code. Its messages are translated,
 /// its functions' names are not.
 fn was_refused_by(error: &sqlx::Error, code: &str, function: &str) -> bool {
-    let said = error
-        .as_database_error()
-        .and_then(|said| said.try_downcast_ref::<PgDatabaseError>());
-    said.is_some_and(|said| said.code() == code && said.routine() == Some(function))
+    said(error).is_some_and(|said| said.code() == code && said.routine() == Some(function))
 }
 
 /// "cached plan must not change result type".
 pub(crate) fn is_stale_plan(error: &sqlx::Error) -> bool {
     was_refused_by(error, "0A000", "RevalidateCachedQuery")
-}
-
-/// "new row violates row-level security policy".
-fn violates_row_security(error: &sqlx::Error) -> bool {
-    was_refused_by(error, "42501", "ExecWithCheckOptions")
 }
 
 /// Whether a database could not be reached, or would not let anybody in yet.

@@ -85,7 +85,7 @@ impl ChangeListener {
                      `ChangeListener` the database's own address",
                     None,
                 ),
-                Detour::Unreachable(error) => StartError::unreachable(error),
+                Detour::Unreachable(error) => StartError::not_reached(&options, error),
             })?;
         let pool = settings.connect_lazy_with(options);
         let listener = listen(&pool).await.map_err(StartError::unreachable)?;

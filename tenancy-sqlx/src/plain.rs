@@ -62,6 +62,11 @@ pub(crate) fn is_plain(sql: &str, listed: &[Box<str>]) -> bool {
     true
 }
 
+/// Whether a text may be the name of a function, by itself: without a schema, arguments or quotes.
+pub(crate) fn is_name(text: &str) -> bool {
+    !text.is_empty() && text.trim() == text && !text.contains(['.', '(', ')', '"', '\'', ',', ';'])
+}
+
 fn is_suspect(word: &str, listed: &[Box<str>]) -> bool {
     is_one_of(word, &SUSPECTS)
         || SUSPECT_PARTS.iter().any(|part| contains(word, part))
@@ -168,6 +173,25 @@ mod tests {
 
     fn is_plain(sql: &str) -> bool {
         super::is_plain(sql, &["log_in".into()])
+    }
+
+    #[test]
+    fn a_name_has_no_schema_no_arguments_and_no_quotes() {
+        for name in ["lock_board", "LockBoard", "f$1", "größe", "lock board"] {
+            assert!(super::is_name(name), "{name}");
+        }
+        for other in [
+            "",
+            " ",
+            "public.lock_board",
+            "lock_board()",
+            " lock_board",
+            "\"lock_board\"",
+            "lock_board, lock_card",
+            "lock_board;",
+        ] {
+            assert!(!super::is_name(other), "{other}");
+        }
     }
 
     #[test]

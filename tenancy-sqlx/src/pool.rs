@@ -22,6 +22,7 @@ use crate::{
     options::{Isolation, SessionMode, Timeouts, TxOptions},
     replicas::{Replicas, WriteMark},
     schema::Finding,
+    seal,
     self_check::Watch,
     session::{self, Access, Autocommit, Batch, Named, Naming, Open, Scope},
     tx::Proof,
@@ -370,17 +371,29 @@ impl TenantPool {
     ///
     /// The check of the start is repeated at most once a minute, by the engine's clock. A table that
     /// maintenance opens later, such as a new partition with grants of its own, is so named within a
-    /// minute, and one that was mended counts as mended within a minute.
+    /// minute, and one that was mended counts as mended within a minute. So are sessions that were
+    /// [sealed](crate::schema#sealed-sessions) or unsealed since the start, and a key that was retired. What
+    /// is found is logged once, with its mend.
     ///
     /// # Errors
-    /// [`ErrorKind::Unguarded`] with the findings in its text, [`ErrorKind::Unavailable`], or what the
+    /// [`ErrorKind::Unguarded`] with the findings in its text, [`ErrorKind::Seal`], [`ErrorKind::Unavailable`], or what the
     /// database says.
     pub async fn ready(&self) -> Result<(), Error> {
-        let mut asking = self.begin_asking().await?;
         let now = self.inner.engine.clock().now();
-        self.inner.watch.check(&mut asking, now).await?;
+        let watch = &self.inner.watch;
+        let known = watch.verdict(now);
+        // One connection after the other, for there may be one.
+        let seal = match known {
+            Some(_) => None,
+            None => seal::fault(&self.inner.pool).await?,
+        };
+        let mut asking = self.begin_asking().await?;
+        let verdict = match known {
+            Some(known) => known,
+            None => watch.found(now, seal, &watch.read(&mut asking).await?),
+        };
         asking.give_back();
-        Ok(())
+        verdict
     }
 
     /// Begins a transaction that asks about the database and not for a tenant's rows.

@@ -5,7 +5,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions as _, Row as _, postgres::PgConnectOpti
 
 use crate::{
     StartError, StartErrorKind,
-    connections::{Connections, Settings},
+    connections::{Connections, Settings, Whose},
     route::{Reset, Route},
     self_check,
 };
@@ -50,12 +50,14 @@ pub(crate) const AUDIT: Purpose = Purpose {
 
 /// Opens a pool of `most` connections, whose sessions are reset before each is lent. Whose login it is,
 /// the caller checks.
-pub(crate) async fn open(options: PgConnectOptions, most: u32) -> Result<Connections, StartError> {
+pub(crate) async fn open(
+    whose: Whose,
+    options: PgConnectOptions,
+    most: u32,
+) -> Result<Connections, StartError> {
     let settings = Settings::new(most);
     let route = Route::find(options.disable_statement_logging(), settings.patience).await?;
-    Connections::open(settings, &route, Reset::Always)
-        .await
-        .map_err(StartError::unreachable)
+    Connections::open(whose, settings, &route, Reset::Always).await
 }
 
 /// Refuses a login that is not the one for this purpose, or can do more.

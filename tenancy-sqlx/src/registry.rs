@@ -4,7 +4,11 @@ use std::fmt;
 
 use sqlx::postgres::PgConnectOptions;
 
-use crate::{SealKey, StartError, connections::Connections, purpose, seal};
+use crate::{
+    SealKey, StartError,
+    connections::{Connections, Whose},
+    purpose, seal,
+};
 
 /// Connections of the registry role: they write the registry for one tenant at a time.
 ///
@@ -67,7 +71,7 @@ impl RegistryPool {
     }
 
     async fn open(options: PgConnectOptions, key: Option<&SealKey>) -> Result<Self, StartError> {
-        let pool = purpose::open(options, 5).await?;
+        let pool = purpose::open(Whose::Registry, options, 5).await?;
         purpose::check(&pool, purpose::REGISTRY).await?;
         seal::take_up(&pool, key).await?;
         Ok(Self { pool })

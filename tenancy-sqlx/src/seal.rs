@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use crate::session::Scope;
 pub(crate) use opened::Opened;
-pub(crate) use start::take_up;
+pub(crate) use start::{fault, take_up};
 
 /// The key by which a service names tenants in a database whose sessions are
 /// [sealed](crate::schema#sealed-sessions).
@@ -106,8 +106,9 @@ impl fmt::Debug for SealKey {
     }
 }
 
-/// Bytes that are no [`SealKey`]. Says nothing of what they are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Bytes that are no [`SealKey`]. Says nothing of what they are. `Debug` says the same as `Display`, for a
+/// `main` that returns it.
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct BadSealKey(Fault);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -137,6 +138,12 @@ impl fmt::Display for BadSealKey {
     }
 }
 
+impl fmt::Debug for BadSealKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
 impl std::error::Error for BadSealKey {}
 
 /// How the sessions of a pool name tenants.
@@ -159,6 +166,10 @@ pub(crate) enum Keeping {
 }
 
 impl Seal {
+    pub(crate) const fn key_id(&self) -> u16 {
+        self.key.id()
+    }
+
     pub(crate) const fn keeping(&self) -> Keeping {
         self.keeping
     }

@@ -1,9 +1,12 @@
 //! A memory of outages: a database that can't be reached is not waited for by every request.
 
 use std::{
+    fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
+
+use super::Place;
 
 /// The shortest time between two attempts to reach a database that could not be reached.
 const SPACING: Duration = Duration::from_millis(500);
@@ -14,6 +17,7 @@ const SPACING: Duration = Duration::from_millis(500);
 /// task runs: callers come, or nobody needs to know.
 #[derive(Debug)]
 pub(super) struct Breaker {
+    place: Place,
     state: Mutex<State>,
 }
 
@@ -41,12 +45,13 @@ pub(super) enum Pass {
 }
 
 impl Breaker {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(place: Place) -> Self {
         let state = State {
             answered: Instant::now(),
             outage: None,
         };
         Self {
+            place,
             state: Mutex::new(state),
         }
     }
@@ -71,13 +76,14 @@ impl Breaker {
         state.answered = Instant::now();
         if state.outage.take().is_some() {
             drop(state);
-            tracing::info!("the database answers again");
+            let Place { whose, address } = &self.place;
+            tracing::info!(pool = %whose, address, "the database answers again");
         }
     }
 
-    /// The database was asked at `since` and could not be reached. Nothing follows from that if it
-    /// has answered somebody else meanwhile.
-    pub(super) fn failed(&self, since: Instant) {
+    /// The database was asked at `since` and could not be reached, for this reason. Nothing follows from
+    /// that if it has answered somebody else meanwhile.
+    pub(super) fn failed(&self, since: Instant, reason: &dyn fmt::Display) {
         let mut state = self.state();
         if state.answered >= since {
             return;
@@ -92,7 +98,13 @@ impl Breaker {
             probing: false,
         });
         drop(state);
-        tracing::warn!("the database is out of reach; requests are refused until it answers");
+        let Place { whose, address } = &self.place;
+        tracing::warn!(
+            pool = %whose,
+            address,
+            error = %reason,
+            "the database is out of reach; requests are refused until it answers"
+        );
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -118,10 +130,18 @@ impl Drop for Probe {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::connections::Whose;
+
+    fn new() -> Arc<Breaker> {
+        Arc::new(Breaker::new(Place {
+            whose: Whose::Tenants,
+            address: "db.example:5432/notes".to_owned(),
+        }))
+    }
 
     fn out_of_reach() -> Arc<Breaker> {
-        let breaker = Arc::new(Breaker::new());
-        breaker.failed(Instant::now());
+        let breaker = new();
+        breaker.failed(Instant::now(), &"connection refused");
         breaker
     }
 
@@ -170,10 +190,10 @@ mod tests {
 
     #[test]
     fn a_failure_that_began_before_the_last_answer_is_none() {
-        let breaker = Arc::new(Breaker::new());
+        let breaker = new();
         let began = Instant::now();
         breaker.answered();
-        breaker.failed(began);
+        breaker.failed(began, &"connection refused");
         assert!(matches!(breaker.ask(), Pass::Closed));
     }
 }

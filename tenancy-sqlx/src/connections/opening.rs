@@ -16,7 +16,7 @@ use super::{
     anchor::Anchor,
     stock::{Live, Stock},
 };
-use crate::error::{is_full_server, is_passing_at_connect};
+use crate::error::{Told, is_full_server, is_passing_at_connect};
 
 /// The pause after the first attempt that failed; it doubles.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
@@ -78,6 +78,11 @@ async fn open(stock: &Stock) -> Result<Option<(PgConnection, Option<Mark>)>, sql
         let opened = timeout(patience, options.connect()).await;
         let is_full = matches!(&opened, Ok(Err(error)) if is_full_server(error));
         stock.server_is_full(is_full);
+        stock.note_attempt(match &opened {
+            Ok(Ok(_)) => None,
+            Ok(Err(error)) => Some(Told(error).to_string()),
+            Err(_) => Some(format!("no connection was opened within {patience:?}")),
+        });
         match opened {
             Ok(Ok(connection)) => return Ok(Some((connection, mark))),
             Ok(Err(error)) if !is_passing_at_connect(&error) => return Err(error),

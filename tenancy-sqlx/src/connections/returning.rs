@@ -10,6 +10,7 @@ use super::{
     stock::{Live, Stock},
     upkeep::Wear,
 };
+use crate::error::Told;
 
 /// A connection that nobody uses. Its right comes back too where the task that has it is dropped.
 pub(super) struct Returning {
@@ -72,7 +73,7 @@ impl Returning {
                 self.is_tidy = true;
             }
             Err(error) => {
-                tracing::warn!(%error, "a connection could not be tidied up and is closed");
+                tracing::warn!(error = %Told(&error), "a connection could not be tidied up and is closed");
             }
         }
     }

@@ -46,6 +46,10 @@ impl Settings {
                 "a pool of 0 connections serves nobody; give `max_connections` at least 1"
                     .to_owned()
             }
+            _ if self.patience.is_zero() => {
+                "an `acquire_timeout` of 0 leaves no time to open a connection; give a second or more"
+                    .to_owned()
+            }
             least if least > most => format!(
                 "`min_connections` is {least} and `max_connections` is {most}; raise the one or lower \
                  the other"

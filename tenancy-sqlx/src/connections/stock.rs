@@ -97,6 +97,8 @@ pub(super) struct Stock {
     home_has_ended: AtomicBool,
     /// Whether the server has said that it has no connection to spare.
     server_is_full: AtomicBool,
+    /// Why no connection could be opened when that was last tried.
+    not_opened_for: Mutex<Option<String>>,
     lent: AtomicUsize,
     pub(super) tally: Tally,
     closing: watch::Sender<bool>,
@@ -119,6 +121,7 @@ impl Stock {
             home,
             home_has_ended: AtomicBool::new(false),
             server_is_full: AtomicBool::new(false),
+            not_opened_for: Mutex::default(),
             lent: AtomicUsize::new(0),
             tally: Tally::default(),
             closing: watch::Sender::new(false),
@@ -362,6 +365,24 @@ impl Stock {
     /// Notes whether the server has said that it has no connection to spare.
     pub(super) fn server_is_full(&self, is_full: bool) {
         self.server_is_full.store(is_full, Ordering::Relaxed);
+    }
+
+    /// Notes why no connection could be opened, or that one could.
+    pub(super) fn note_attempt(&self, failed: Option<String>) {
+        *self.not_opened_for() = failed;
+    }
+
+    /// Why no connection could be opened when that was last tried.
+    pub(super) fn why_not_opened(&self) -> String {
+        self.not_opened_for()
+            .clone()
+            .unwrap_or_else(|| "nothing was heard of it in time".to_owned())
+    }
+
+    fn not_opened_for(&self) -> MutexGuard<'_, Option<String>> {
+        self.not_opened_for
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The options of one connection. A pooler might not know the mark's setting.

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     SealKey, StartError,
-    connections::{Connections, Settings},
+    connections::{Connections, Settings, Whose},
     options::{SessionMode, Timeouts},
     replicas::{Address, Manner, Replicas},
     route::{Reset, Route},
@@ -354,9 +354,7 @@ impl TenantPoolOptions {
             self.timeouts = Timeouts::NONE;
         }
         let settings = self.pool.clone();
-        let pool = Connections::open(self.pool, &route, reset)
-            .await
-            .map_err(StartError::unreachable)?;
+        let pool = Connections::open(Whose::Tenants, self.pool, &route, reset).await?;
         let (watch, findings) = self_check::tenants(&pool, self.assumed_role.as_deref()).await?;
         seal::take_up(&pool, self.seal_key.as_ref()).await?;
         let replicas = if self.replicas.is_empty() {

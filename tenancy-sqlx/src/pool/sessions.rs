@@ -48,12 +48,26 @@ impl Sessions {
                 "a write in autocommit is committed before its tenant could be checked; leave out \
                  `check_tenant_at_commit(true)` or `autocommit_writes(true)`"
             }
-            _ => return Ok(()),
+            _ => return self.check_functions(),
         };
         Err(StartError::new(
             StartErrorKind::BadOptions,
             message.to_owned(),
         ))
+    }
+
+    /// Refuses names that no statement has: with a schema, with arguments, in quotes, or none at all.
+    fn check_functions(&self) -> Result<(), StartError> {
+        match self.functions.iter().find(|name| !plain::is_name(name)) {
+            None => Ok(()),
+            Some(name) => Err(StartError::new(
+                StartErrorKind::BadOptions,
+                format!(
+                    "`session_functions` has {name:?}, which is no function's name; give the name alone, \
+                     without schema, parentheses and quotes, such as \"lock_board\""
+                ),
+            )),
+        }
     }
 
     /// Settles the mode, where sessions can name a tenant or can't, and where they are sealed.

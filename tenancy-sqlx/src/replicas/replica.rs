@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use super::position::{History, Lsn, REPLAYED, Standing};
 use crate::{
     ErrorKind, SealKey, StartError, StartErrorKind,
-    connections::{Connections, Lane, Settings},
+    connections::{Connections, Lane, Settings, Whose},
     error::{is_full_server, is_out_of_reach},
     options::Timeouts,
     route::{Detour, Reset, Route, Through},
@@ -144,15 +144,15 @@ impl Replica {
                     None,
                 ));
             }
-            Err(Detour::Unreachable(error)) => return Err(StartError::unreachable(error)),
+            Err(Detour::Unreachable(error)) => {
+                return Err(StartError::not_reached(&self.options, error));
+            }
         }
         let route = Route {
             options: self.options.clone(),
             through: Through::Direct,
         };
-        Connections::open(settings, &route, self.manner.reset)
-            .await
-            .map_err(StartError::unreachable)
+        Connections::open(Whose::Replica, settings, &route, self.manner.reset).await
     }
 
     async fn ask(&self, pool: &Connections) -> Result<Standing, sqlx::Error> {

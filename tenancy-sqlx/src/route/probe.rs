@@ -6,16 +6,23 @@
 use std::time::Duration;
 
 use sqlx::{
-    AssertSqlSafe, Connection as _, Executor as _, PgConnection, PgPool, Row as _,
-    postgres::{PgConnectOptions, PgPoolOptions},
+    AssertSqlSafe, Connection as _, Executor as _, PgConnection, Row as _,
+    postgres::PgConnectOptions,
 };
+use tokio::time::{Instant, sleep, timeout_at};
 use uuid::Uuid;
 
 use super::{Detour, Reset, Route, Through, reset};
-use crate::StartError;
+use crate::{StartError, error::is_passing_at_connect};
 
 /// The setting; PostgreSQL takes any with a dot in its name.
 const SETTING: &str = "tenancy.probe";
+
+/// The pause after the first attempt that failed; it doubles.
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
+
+/// The longest pause between two attempts.
+const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 
 pub(super) async fn route(options: PgConnectOptions, limit: Duration) -> Result<Route, StartError> {
     match refuse_pooler(&options, limit).await {
@@ -24,7 +31,7 @@ pub(super) async fn route(options: PgConnectOptions, limit: Duration) -> Result<
             through: Through::Direct,
         }),
         Err(Detour::Pooler) => behind_pooler(options, limit).await,
-        Err(Detour::Unreachable(error)) => Err(StartError::unreachable(error)),
+        Err(Detour::Unreachable(error)) => Err(StartError::not_reached(&options, error)),
     }
 }
 
@@ -35,9 +42,9 @@ pub(super) async fn refuse_pooler(
     let mark = Uuid::now_v7().simple().to_string();
     let marked = options.clone().options([(SETTING, &mark)]);
     let refused = match connect(marked, limit).await {
-        Ok(pool) => {
-            let found = has_mark(&pool, &mark).await;
-            pool.close().await;
+        Ok(mut connection) => {
+            let found = has_mark(&mut connection, &mark).await;
+            let _ = connection.close().await;
             return match found {
                 Ok(true) => Ok(()),
                 Ok(false) => Err(Detour::Pooler),
@@ -49,8 +56,8 @@ pub(super) async fn refuse_pooler(
     };
     // Refused with the setting and taken without it, by what is no server of PostgreSQL.
     match connect_plainly(options, limit).await {
-        Ok((pool, _)) => {
-            pool.close().await;
+        Ok((connection, _)) => {
+            let _ = connection.close().await;
             Err(Detour::Pooler)
         }
         Err(_) if is_protocol_violation(&refused) => Err(Detour::Pooler),
@@ -66,14 +73,11 @@ async fn behind_pooler(options: PgConnectOptions, limit: Duration) -> Result<Rou
             None,
         ));
     }
-    let (pool, options) = connect_plainly(&options, limit)
+    let (mut connection, options) = connect_plainly(&options, limit)
         .await
-        .map_err(StartError::unreachable)?;
-    let keeps = match pool.acquire().await {
-        Ok(mut connection) => keeps_statements(&mut connection).await,
-        Err(error) => Err(StartError::unreachable(error)),
-    };
-    pool.close().await;
+        .map_err(|error| StartError::not_reached(&options, error))?;
+    let keeps = keeps_statements(&mut connection).await;
+    let _ = connection.close().await;
     let through = Through::Pooler {
         keeps_statements: keeps?,
     };
@@ -85,28 +89,42 @@ async fn behind_pooler(options: PgConnectOptions, limit: Duration) -> Result<Rou
 async fn connect_plainly(
     options: &PgConnectOptions,
     limit: Duration,
-) -> Result<(PgPool, PgConnectOptions), sqlx::Error> {
+) -> Result<(PgConnection, PgConnectOptions), sqlx::Error> {
     match connect(options.clone(), limit).await {
         Err(error) if is_about_options(&error) => {
             let options = options.clone().extra_float_digits(None);
             Ok((connect(options.clone(), limit).await?, options))
         }
-        pool => Ok((pool?, options.clone())),
+        connected => Ok((connected?, options.clone())),
     }
 }
 
-/// A pool of one, because it waits for a server that is about to start.
-async fn connect(options: PgConnectOptions, limit: Duration) -> Result<PgPool, sqlx::Error> {
-    let settings = PgPoolOptions::new()
-        .max_connections(1)
-        .acquire_timeout(limit);
-    settings.connect_with(options).await
+/// Waits for a server that is about to start, and fails with what was said last.
+async fn connect(options: PgConnectOptions, limit: Duration) -> Result<PgConnection, sqlx::Error> {
+    let deadline = Instant::now() + limit;
+    let mut pause = FIRST_PAUSE;
+    let mut last = sqlx::Error::PoolTimedOut;
+    loop {
+        match timeout_at(deadline, PgConnection::connect_with(&options)).await {
+            Ok(Err(error)) if is_passing_at_connect(&error) => last = error,
+            Ok(connected) => return connected,
+            Err(_) => return Err(last),
+        }
+        let next = Instant::now() + pause;
+        if next >= deadline {
+            return Err(last);
+        }
+        sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
 }
 
 /// In the simple protocol: what is prepared may be another client's behind a pooler.
-async fn has_mark(pool: &PgPool, mark: &str) -> Result<bool, sqlx::Error> {
+async fn has_mark(connection: &mut PgConnection, mark: &str) -> Result<bool, sqlx::Error> {
     let ask = format!("SELECT current_setting('{SETTING}', true)");
-    let row = pool.fetch_one(sqlx::raw_sql(AssertSqlSafe(ask))).await?;
+    let row = connection
+        .fetch_one(sqlx::raw_sql(AssertSqlSafe(ask)))
+        .await?;
     let found: Option<String> = row.try_get(0)?;
     Ok(found.as_deref() == Some(mark))
 }

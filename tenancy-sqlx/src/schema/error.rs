@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use sqlx::{migrate::MigrateError, postgres::PgDatabaseError};
+use sqlx::migrate::MigrateError;
+
+use crate::error::{Told, said};
 
 /// An installation that did not finish. Running it again goes on where it stopped.
 ///
@@ -11,7 +13,7 @@ use sqlx::{migrate::MigrateError, postgres::PgDatabaseError};
 #[non_exhaustive]
 pub enum InstallError {
     /// The database did not answer, or refused.
-    #[error("{step}: {source}{}", hint(.source))]
+    #[error("{step}: {}{}{}", Told(.source), advice(.source), hint(.source))]
     Database {
         /// What was being done.
         step: &'static str,
@@ -19,7 +21,7 @@ pub enum InstallError {
         source: sqlx::Error,
     },
     /// A migration failed; it was rolled back.
-    #[error("{whose} migrations: {source}{}", migration_hint(.source))]
+    #[error("{whose} migrations: {}{}", told(.source), migration_hint(.source))]
     Migration {
         /// Whose migrations they are.
         whose: &'static str,
@@ -58,17 +60,32 @@ fn migration_hint(error: &MigrateError) -> String {
         MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => error,
         _ => return String::new(),
     };
-    let said = failed
-        .as_database_error()
-        .and_then(|said| said.try_downcast_ref::<PgDatabaseError>());
-    let advice = said.and_then(|said| said.hint());
-    let advice = advice.map_or_else(String::new, |advice| format!(" (hint: {advice})"));
-    match said.map(|said| said.code()) {
+    let advice = advice(failed);
+    match said(failed).map(|said| said.code()) {
         Some("42501") => format!(
             "{advice} (the owner role migrates, and must own what is there, the table of migrations \
              among it: ALTER TABLE … OWNER TO tenancy_owner)"
         ),
         _ => advice,
+    }
+}
+
+/// The hint of the database.
+fn advice(error: &sqlx::Error) -> String {
+    let hint = said(error).and_then(|said| said.hint());
+    hint.map_or_else(String::new, |hint| format!(" (hint: {hint})"))
+}
+
+/// What the driver says, without the line of PostgreSQL's own source.
+fn told(error: &MigrateError) -> String {
+    match error {
+        MigrateError::Execute(source) => {
+            format!("while executing migrations: {}", Told(source))
+        }
+        MigrateError::ExecuteMigration(source, version) => {
+            format!("while executing migration {version}: {}", Told(source))
+        }
+        other => other.to_string(),
     }
 }
 

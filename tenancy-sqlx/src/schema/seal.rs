@@ -217,12 +217,21 @@ impl<'c> Sealing<'c> {
     async fn begin(connection: &'c mut PgConnection) -> Result<Self, crate::Error> {
         let mut tx = connection.begin().await?;
         let row = tx
-            .fetch_one(
+            .fetch_optional(
                 "SELECT n.nspowner::regrole::text AS owner, s.nspowner::regrole::text AS sealer
                  FROM pg_namespace AS n, pg_namespace AS s
                  WHERE n.nspname = 'tenancy' AND s.nspname = 'tenancy_seal'",
             )
             .await?;
+        let Some(row) = row else {
+            return Err(crate::Error::with_detail(
+                crate::ErrorKind::Database,
+                "the schemas `tenancy` and `tenancy_seal` are not in this database; run \
+                 `tenancy_sqlx::schema::Installer` of this release in it first, as a login that may make \
+                 both"
+                    .to_owned(),
+            ));
+        };
         Ok(Self {
             owner: row.try_get("owner")?,
             sealer: row.try_get("sealer")?,
@@ -258,15 +267,26 @@ impl<'c> Sealing<'c> {
     }
 
     async fn as_sealer(&mut self) -> Result<(), crate::Error> {
-        let become_sealer = AssertSqlSafe(format!("SET LOCAL ROLE {}", self.sealer));
-        self.tx.execute(become_sealer).await?;
-        Ok(())
+        let sealer = self.sealer.clone();
+        self.act_as(&sealer).await
     }
 
     async fn as_owner(&mut self) -> Result<(), crate::Error> {
-        let become_owner = AssertSqlSafe(format!("SET LOCAL ROLE {}", self.owner));
-        self.tx.execute(become_owner).await?;
-        Ok(())
+        let owner = self.owner.clone();
+        self.act_as(&owner).await
+    }
+
+    /// # Errors
+    /// Where the login may not, which is no administrator of the database.
+    async fn act_as(&mut self, role: &str) -> Result<(), crate::Error> {
+        let become_role = AssertSqlSafe(format!("SET LOCAL ROLE {role}"));
+        match self.tx.execute(become_role).await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(crate::Error::from(error).detailed(format!(
+                "call this as the database's administrator, who installed the schema `tenancy` and may \
+                 act as {role}"
+            ))),
+        }
     }
 
     async fn add(&mut self, key: &SealKey) -> Result<(), crate::Error> {

@@ -2,6 +2,13 @@
 
 use std::fmt;
 
+use sqlx::postgres::PgConnectOptions;
+
+use crate::{
+    connections::address,
+    error::{Told, is_out_of_reach, said},
+};
+
 /// Why a pool can't be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -10,7 +17,7 @@ pub enum StartErrorKind {
     BadUrl,
     /// The options of the pool contradict each other, or leave it no connection.
     BadOptions,
-    /// The database did not answer.
+    /// The database did not answer, did not let the login in, or is not there; the text says which.
     Unreachable,
     /// The schema `tenancy` is not installed, or this login may not use it.
     NotInstalled,
@@ -63,7 +70,41 @@ impl StartError {
     }
 
     pub(crate) fn unreachable(source: sqlx::Error) -> Self {
-        let message = format!("the database did not answer: {source}");
+        let verb = match &source {
+            sqlx::Error::Database(_) if !is_out_of_reach(&source) => "refused",
+            _ => "did not answer",
+        };
+        let message = format!("the database {verb}: {}", Told(&source));
+        Self {
+            source: Some(source),
+            ..Self::new(StartErrorKind::Unreachable, message)
+        }
+    }
+
+    /// The same, of a connection that could not be opened: says where, and what to look at.
+    pub(crate) fn not_reached(options: &PgConnectOptions, source: sqlx::Error) -> Self {
+        let address = address(options);
+        let told = Told(&source);
+        let code = said(&source).map(sqlx::postgres::PgDatabaseError::code);
+        let message = match code {
+            Some("28P01" | "28000") => format!(
+                "the database {address} refused the login `{}`: {told}; check login and password of the URL. \
+                 `tenancy_sqlx::schema::Installer` makes the logins, and sets their passwords where \
+                 `Installer::passwords` (`registry_password`, `audit_password`) gives them",
+                options.get_username()
+            ),
+            Some("3D000") => format!(
+                "the database {address} refused: {told}; check the name in the URL, or create the database \
+                 and run `tenancy_sqlx::schema::Installer` in it"
+            ),
+            Some(_) if !is_out_of_reach(&source) => {
+                format!("the database {address} refused: {told}")
+            }
+            _ => format!(
+                "the database {address} did not answer: {told}; check that it runs, that the URL has its \
+                 host and port, and that the network lets this process through"
+            ),
+        };
         Self {
             source: Some(source),
             ..Self::new(StartErrorKind::Unreachable, message)

@@ -28,7 +28,16 @@ pub(crate) struct Watch {
 #[derive(Debug, Default)]
 struct Last {
     at: Option<Timestamp>,
-    errors: Option<String>,
+    fault: Option<(ErrorKind, String)>,
+}
+
+impl Last {
+    fn outcome(&self) -> Result<(), Error> {
+        match &self.fault {
+            None => Ok(()),
+            Some((kind, text)) => Err(Error::with_detail(*kind, text.clone())),
+        }
+    }
 }
 
 impl Watch {
@@ -66,34 +75,41 @@ impl Watch {
         self.note(now, None);
     }
 
-    /// Checks again if that is due.
-    pub(crate) async fn check(
-        &self,
-        connection: &mut PgConnection,
-        now: Timestamp,
-    ) -> Result<(), Error> {
-        if self.is_due(now) {
-            let findings = self.read(connection).await?;
-            self.note(now, verdict::errors(&findings));
-        }
-        match &self.last().errors {
-            None => Ok(()),
-            Some(errors) => Err(Error::with_detail(ErrorKind::Unguarded, errors.clone())),
-        }
-    }
-
-    fn is_due(&self, now: Timestamp) -> bool {
+    /// What the last check has found, if it is not due again.
+    pub(crate) fn verdict(&self, now: Timestamp) -> Option<Result<(), Error>> {
         // A clock that was set back makes it due.
-        self.last()
-            .at
-            .is_none_or(|at| now < at || now.since(at) >= GOOD_FOR)
+        let last = self.last();
+        let is_good = |at: Timestamp| now >= at && now.since(at) < GOOD_FOR;
+        last.at.is_some_and(is_good).then(|| last.outcome())
     }
 
-    fn note(&self, now: Timestamp, errors: Option<String>) {
-        *self.last() = Last {
-            at: Some(now),
-            errors,
-        };
+    /// Notes what a check has found, with the fault of the seal, and says so once in the log.
+    pub(crate) fn found(
+        &self,
+        now: Timestamp,
+        seal: Option<String>,
+        findings: &[Finding],
+    ) -> Result<(), Error> {
+        let unguarded = || Some((ErrorKind::Unguarded, verdict::errors(findings)?));
+        let fault = seal.map(|fault| (ErrorKind::Seal, fault));
+        self.note(now, fault.or_else(unguarded));
+        self.last().outcome()
+    }
+
+    fn note(&self, now: Timestamp, fault: Option<(ErrorKind, String)>) {
+        let mut last = self.last();
+        last.at = Some(now);
+        if last.fault == fault {
+            return;
+        }
+        match &fault {
+            Some((kind, text)) => {
+                let error = Error::with_detail(*kind, text.clone());
+                tracing::error!(%error, "the service is not ready");
+            }
+            None => tracing::info!("what kept the service from being ready is mended"),
+        }
+        last.fault = fault;
     }
 
     fn last(&self) -> std::sync::MutexGuard<'_, Last> {

@@ -9,7 +9,7 @@ use tenancy_core::TenantContext;
 
 use super::{Access, Named, Start, started, strict};
 use crate::{
-    Error, ErrorKind,
+    Error,
     connections::{Connections, Lane, Lent, Mark, Wear},
     error::was_shut_down,
     options::Timeouts,
@@ -134,7 +134,7 @@ impl Autocommit {
     /// Gives back a connection whose statement has succeeded, and whose answer has been read.
     ///
     /// # Errors
-    /// [`ErrorKind::TenantLost`] if the session no longer names the tenant, where that is looked at.
+    /// [`ErrorKind::TenantLost`](crate::ErrorKind::TenantLost) if the session no longer names the tenant, where that is looked at.
     pub(crate) async fn settle(mut self) -> Result<(), Error> {
         if self.is_checked {
             self.check().await?;
@@ -165,7 +165,7 @@ impl Autocommit {
         }
         tracing::error!(tenant = %scope.tenant, "a statement has left its session with another tenant");
         self.lent.close_on_drop();
-        Err(Error::new(ErrorKind::TenantLost))
+        Err(Error::tenant_lost_in_autocommit())
     }
 }
 

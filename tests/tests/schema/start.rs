@@ -192,13 +192,32 @@ async fn a_url_that_leads_nowhere_says_so() -> anyhow::Result<()> {
                 .contains("postgres://login:password@host:port/database")
         );
 
-        let error = connect("postgres://tenancy_app@127.0.0.1:1/notes").await;
+        let error = connect("postgres://tenancy_app:hidden@127.0.0.1:1/notes").await;
         assert_eq!(error.kind(), StartErrorKind::Unreachable);
-        let missing = notes.app_options().database("no_such_database");
-        assert_eq!(
-            refused(notes, missing).await?.kind(),
-            StartErrorKind::Unreachable
+        let told = error.to_string();
+        for part in [
+            "127.0.0.1:1/notes did not answer",
+            "refused",
+            "check that it runs",
+        ] {
+            assert!(told.contains(part), "no {part} in {told}");
+        }
+        assert!(
+            !told.contains("hidden") && !told.contains("timed out"),
+            "{told}"
         );
+        let missing = notes.app_options().database("no_such_database");
+        let error = refused(notes, missing).await?;
+        assert_eq!(error.kind(), StartErrorKind::Unreachable);
+        let told = error.to_string();
+        for part in ["/no_such_database refused", "create the database"] {
+            assert!(told.contains(part), "no {part} in {told}");
+        }
+        assert!(!told.contains(" at line "), "{told}");
+        let nobody = notes.app_options().username("nobody_here");
+        let told = refused(notes, nobody).await?.to_string();
+        assert!(told.contains("refused the login `nobody_here`"), "{told}");
+        assert!(told.contains("Installer::passwords"), "{told}");
         assert_eq!(
             SystemPool::connect("nonsense").await.unwrap_err().kind(),
             StartErrorKind::BadUrl
@@ -247,6 +266,44 @@ async fn an_assumed_app_role_is_filtered_however_often_a_connection_is_lent() ->
             assert_eq!(seen.len(), 8);
             tx.commit().await?;
         }
+        Ok(())
+    })
+    .await
+}
+
+/// A table that nobody has protected says how that is done, where the service meets it.
+#[tokio::test]
+async fn a_table_that_is_closed_says_how_it_is_opened() -> anyhow::Result<()> {
+    on_every_server(async |notes| {
+        notes
+            .as_admin("CREATE TABLE forgotten (title text)")
+            .await?;
+        let pool = notes.pool(TenantPoolOptions::new()).await?;
+        let db = pool.tenant(&notes.context(&notes.acme))?;
+        let closed = sqlx::query("SELECT FROM forgotten").execute(&db).await;
+        let told = tenancy_sqlx::Error::from(closed.unwrap_err()).to_string();
+        for part in [
+            "SELECT tenancy.protect('forgotten')",
+            "tenancy.share('forgotten')",
+        ] {
+            assert!(told.contains(part), "no {part} in {told}");
+        }
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn options_that_no_pool_can_keep_to_are_refused() -> anyhow::Result<()> {
+    on_every_server(async |notes| {
+        for name in ["", "public.lock_board", "lock_board()"] {
+            let options = TenantPoolOptions::new().session_functions([name]);
+            let error = notes.pool(options).await.unwrap_err().to_string();
+            assert!(error.contains("give the name alone"), "{error}");
+        }
+        let at_once = TenantPoolOptions::new().acquire_timeout(std::time::Duration::ZERO);
+        let error = notes.pool(at_once).await.unwrap_err().to_string();
+        assert!(error.contains("`acquire_timeout` of 0"), "{error}");
         Ok(())
     })
     .await

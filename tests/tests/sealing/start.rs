@@ -1,9 +1,16 @@
 //! Pools and databases that do not go together say so at start.
 
+use std::{sync::Arc, time::Duration};
+
+use tenancy_core::ManualClock;
 use tenancy_sqlx::{
-    PgDirectory, RegistryPool, SealKey, StartError, StartErrorKind, TenantPoolOptions, schema,
+    ErrorKind, PgDirectory, RegistryPool, SealKey, StartError, StartErrorKind, TenantPoolOptions,
+    schema,
 };
-use tenancy_tests::notes::{Notes, PASSWORD, on_every_server_sealed, seal_key};
+use tenancy_tests::{
+    Server,
+    notes::{Notes, PASSWORD, on_every_server_sealed, seal_key},
+};
 
 use crate::in_both_ways;
 
@@ -43,12 +50,14 @@ async fn a_pool_without_a_key_does_not_start_on_a_sealed_database() -> anyhow::R
     in_both_ways(async |notes| {
         let refused = refusals(notes, None).await;
         assert_eq!(refused.len(), 3);
-        for error in refused {
+        let mends = [
+            "`TenantPoolOptions::seal_key` with the `SealKey`",
+            "`PgDirectory::connect_sealed` with the `SealKey`",
+            "`RegistryPool::connect_sealed` with the `SealKey`",
+        ];
+        for (error, mend) in refused.iter().zip(mends) {
             assert_eq!(error.kind(), StartErrorKind::Seal);
-            assert!(
-                error.to_string().contains("give this pool the `SealKey`"),
-                "{error}"
-            );
+            assert!(error.to_string().contains(mend), "{error}");
         }
         assert!(refusals(notes, Some(seal_key()?)).await.is_empty());
         Ok(())
@@ -77,8 +86,8 @@ async fn a_pool_with_a_key_does_not_start_where_nothing_is_sealed() -> anyhow::R
 async fn a_pool_with_another_key_does_not_start() -> anyhow::Result<()> {
     in_both_ways(async |notes| {
         for (key, said) in [
-            (SealKey::new(1, &[7; 32])?, "forged"),
-            (SealKey::new(2, &[7; 32])?, "not in use"),
+            (SealKey::new(1, &[7; 32])?, "has other bytes there"),
+            (SealKey::new(2, &[7; 32])?, "retired or never added"),
         ] {
             let refused = refusals(notes, Some(key)).await;
             assert_eq!(refused.len(), 3);
@@ -152,6 +161,97 @@ async fn the_way_can_be_changed_under_a_running_pool() -> anyhow::Result<()> {
             }
             schema::seal_sessions(&mut admin, &seal_key()?, Some(way)).await?;
         }
+        Ok(())
+    })
+    .await
+}
+
+/// Who seals while a service without a key runs is told by its readiness, and so is who unseals under
+/// one that has a key, or retires its key.
+#[tokio::test]
+async fn a_pool_whose_seal_no_longer_fits_is_not_ready() -> anyhow::Result<()> {
+    for server in Server::all().await? {
+        let clock = Arc::new(ManualClock::now_frozen());
+        let notes = Notes::start_sealed(&server, None, clock.clone(), |builder| builder).await?;
+        let mut admin = notes.database.admin().await?;
+        let one = || TenantPoolOptions::new().max_connections(1);
+        let open = one()
+            .connect_with(notes.app_options(), &notes.tenancy)
+            .await?;
+        open.ready().await?;
+
+        schema::seal_sessions(&mut admin, &seal_key()?, None).await?;
+        open.ready().await?;
+        clock.advance(Duration::from_secs(60));
+        let not_ready = open.ready().await.unwrap_err();
+        assert_eq!(not_ready.kind(), ErrorKind::Seal, "{not_ready}");
+        let mend = "`TenantPoolOptions::seal_key` with the `SealKey`";
+        assert!(not_ready.to_string().contains(mend), "{not_ready}");
+
+        let sealed = one().seal_key(seal_key()?);
+        let sealed = sealed
+            .connect_with(notes.app_options(), &notes.tenancy)
+            .await?;
+        sealed.ready().await?;
+        schema::unseal_sessions(&mut admin).await?;
+        clock.advance(Duration::from_secs(60));
+        open.ready().await?;
+        let not_ready = sealed.ready().await.unwrap_err();
+        assert_eq!(not_ready.kind(), ErrorKind::Seal, "{not_ready}");
+
+        schema::seal_sessions(&mut admin, &SealKey::new(2, &[7; 32])?, None).await?;
+        clock.advance(Duration::from_secs(60));
+        sealed.ready().await?;
+        schema::retire_seal_key(&mut admin, 1).await?;
+        clock.advance(Duration::from_secs(60));
+        let not_ready = sealed.ready().await.unwrap_err();
+        assert_eq!(not_ready.kind(), ErrorKind::Seal, "{not_ready}");
+        assert!(not_ready.to_string().contains("seal key 1"), "{not_ready}");
+        assert!(
+            not_ready.to_string().contains("add_seal_key"),
+            "{not_ready}"
+        );
+        // What a request says, for the log.
+        let refused = sealed.begin(&notes.context(&notes.acme)).await.map(drop);
+        let refused = refused.unwrap_err().to_string();
+        assert!(
+            refused.contains("add its own with `schema::add_seal_key`"),
+            "{refused}"
+        );
+
+        let logged = tenancy_tests::logwatch::ours_since(0);
+        let logged = logged
+            .iter()
+            .map(|line| format!("{line}\n"))
+            .collect::<String>();
+        assert!(logged.contains("the service is not ready"), "{logged}");
+        for pool in [open, sealed] {
+            pool.close().await;
+        }
+        notes.database.close().await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_hinders_sealing_says_how_to_mend_it() -> anyhow::Result<()> {
+    in_both_ways(async |notes| {
+        let mut app = notes.app().await?;
+        let refused = schema::add_seal_key(&mut app, &seal_key()?)
+            .await
+            .unwrap_err();
+        let refused = refused.to_string();
+        assert!(refused.contains("database's administrator"), "{refused}");
+        assert!(!refused.contains(" at line "), "{refused}");
+
+        let mut admin = notes.database.admin().await?;
+        let other = SealKey::new(1, &[7; 32])?;
+        let refused = schema::add_seal_key(&mut admin, &other).await.unwrap_err();
+        let refused = refused.to_string();
+        assert!(
+            refused.contains("Give the new key a number of its own"),
+            "{refused}"
+        );
         Ok(())
     })
     .await

@@ -53,6 +53,17 @@ async fn after_the_first_failure_nobody_waits_for_a_server_that_is_down() -> any
         proxy.cut();
         let first = pool.begin(&context).await.map(drop).unwrap_err();
         assert_eq!(first.kind(), ErrorKind::Unavailable, "{first}");
+        // Which pool, which address and why: in the log, and in the error.
+        let address = format!("127.0.0.1:{}/", proxy.address().port());
+        assert!(first.to_string().contains(&address), "{first}");
+        let logged = tenancy_tests::logwatch::ours_since(0);
+        let logged = logged.iter().map(|line| format!("{line}\n"));
+        let outage = logged.filter(|line| line.contains("out of reach") && line.contains(&address));
+        let outage = outage.collect::<String>();
+        assert!(
+            outage.contains("tenants") && outage.contains("error"),
+            "{outage}"
+        );
 
         fifty_are_refused(async || {
             let refused = pool.begin(&context).await.map(drop);

@@ -285,6 +285,9 @@ async fn a_function_that_names_another_tenant_is_found() -> anyhow::Result<()> {
             let lost = sneak.execute(&acme.reader()).await.unwrap_err();
             let lost = lost.to_string();
             assert!(lost.contains("no longer carries its tenant"), "{lost}");
+            // It has run, and nothing was rolled back.
+            assert!(lost.contains("the statement has taken effect"), "{lost}");
+            assert!(!lost.contains("rolled back"), "{lost}");
             assert_eq!(read(&acme).await?, 3);
         }
         Ok(())
