@@ -2,5 +2,5 @@
 
 fn main() {
     let _ = tenancy_core::TenantContext::new();
-    let _ = tenancy_core::TenantContext { parts: (), engine: () };
+    let _ = tenancy_core::TenantContext { whole: (), engine: () };
 }
