@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use tenancy_core::{DirectoryStore as _, Membership, RouteNeeds, SystemRole, testing::FakeRequest};
 
 use crate::support::World;
@@ -32,12 +33,11 @@ fn ways(w: &World, name: &str) -> [FakeRequest; 3] {
     ]
 }
 
+/// What happens between two rounds of questions.
+type Step = dyn for<'a> Fn(&'a World) -> BoxFuture<'a, ()>;
+
 /// What happens in between, step by step; what was answered in each, to each way of asking.
-async fn answers(
-    name: &str,
-    warm: bool,
-    steps: &[&dyn for<'a> Fn(&'a World) -> futures_util::future::BoxFuture<'a, ()>],
-) -> Vec<(u16, usize)> {
+async fn answers(name: &str, warm: bool, steps: &[&Step]) -> Vec<(u16, usize)> {
     let w = World::new().await;
     w.admit(&w.alice_at("acme.notes.example")).await.unwrap();
     if warm {
@@ -62,7 +62,7 @@ async fn answers(
 
 macro_rules! step {
     (|$w:ident| $body:expr) => {
-        &|$w: &World| -> futures_util::future::BoxFuture<'_, ()> {
+        &|$w: &World| -> BoxFuture<'_, ()> {
             Box::pin(async move {
                 $body;
             })
@@ -81,7 +81,7 @@ async fn pass(w: &World, seconds: u64) {
 #[tokio::test]
 async fn a_tenant_of_others_costs_what_one_costs_that_does_not_exist() {
     for warm in [false, true] {
-        let steps: [&dyn for<'a> Fn(&'a World) -> futures_util::future::BoxFuture<'a, ()>; 9] = [
+        let steps: [&Step; 9] = [
             step!(|w| pass(w, 1).await),
             // Both are believed for the same time.
             step!(|w| pass(w, 3).await),
@@ -119,7 +119,7 @@ async fn a_tenant_of_others_costs_what_one_costs_that_does_not_exist() {
 #[tokio::test]
 async fn the_same_in_an_outage() {
     for (warm, asked_before) in [(false, false), (false, true), (true, false), (true, true)] {
-        let steps: [&dyn for<'a> Fn(&'a World) -> futures_util::future::BoxFuture<'a, ()>; 6] = [
+        let steps: [&Step; 6] = [
             step!(|w| w.directory.fail_questions(true)),
             step!(|w| w.directory.fail(true)),
             step!(|w| w.clock.advance(Duration::from_secs(4))),
