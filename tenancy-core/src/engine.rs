@@ -233,7 +233,6 @@ impl Tenancy {
     /// Other processes learn of a change by polling, within [`Tenancy::max_staleness`].
     pub fn invalidate(&self, tenant: TenantId) {
         self.inner.stamps.drop_tenant(tenant);
-        self.inner.stamps.change_here();
         self.inner.feed.distrust(tenant);
     }
 

@@ -25,8 +25,6 @@ pub(crate) struct Stamps {
     ended: AtomicU64,
     /// Added to when everything is dropped.
     all: AtomicU64,
-    /// Added to when this process changes anything.
-    changed_here: AtomicU64,
 }
 
 impl Stamps {
@@ -36,7 +34,6 @@ impl Stamps {
             begun: AtomicU64::new(0),
             ended: AtomicU64::new(0),
             all: AtomicU64::new(0),
-            changed_here: AtomicU64::new(0),
         }
     }
 
@@ -58,17 +55,6 @@ impl Stamps {
     /// The stamp of what may belong to any tenant, or to none.
     pub(crate) fn of_any(&self) -> Stamp {
         self.total(&self.ended)
-    }
-
-    /// The stamp of what no change elsewhere may move, because a stranger could tell it from the time
-    /// that an answer takes.
-    pub(crate) fn of_strangers(&self) -> Stamp {
-        self.total(&self.changed_here)
-    }
-
-    /// Notes that this process has changed something, so that strangers are looked at anew.
-    pub(crate) fn change_here(&self) {
-        self.changed_here.fetch_add(1, Ordering::SeqCst);
     }
 
     /// Whether no drop was under way at `before`, a stamp of any tenant, and none has begun since.
@@ -156,8 +142,7 @@ mod tests {
     fn a_drop_changes_the_stamps_of_its_counter_and_no_others() {
         let stamps = Stamps::new();
         for dropped in [0, 1, 77, STRIPES - 2, STRIPES - 1] {
-            let (before, of_any, of_strangers) =
-                (all(&stamps), stamps.of_any(), stamps.of_strangers());
+            let (before, of_any) = (all(&stamps), stamps.of_any());
             stamps.drop_tenant(tenant(dropped, 0));
             for (stripe, (before, after)) in before.iter().zip(all(&stamps)).enumerate() {
                 let [own, sharer] = [0, 1].map(|turn| before[turn] != after[turn]);
@@ -169,33 +154,18 @@ mod tests {
                 );
             }
             assert_ne!(stamps.of_any(), of_any);
-            assert_eq!(
-                stamps.of_strangers(),
-                of_strangers,
-                "a stranger sees nothing of it"
-            );
         }
     }
 
     #[test]
     fn dropping_everything_changes_every_stamp() {
         let stamps = Stamps::new();
-        let (before, of_any, of_strangers) = (all(&stamps), stamps.of_any(), stamps.of_strangers());
+        let (before, of_any) = (all(&stamps), stamps.of_any());
         stamps.drop_all();
         let changed = |(before, after): (&[Stamp; 2], [Stamp; 2])| {
             before[0] != after[0] && before[1] != after[1]
         };
         assert!(before.iter().zip(all(&stamps)).all(changed));
         assert_ne!(stamps.of_any(), of_any);
-        assert_ne!(stamps.of_strangers(), of_strangers);
-    }
-
-    #[test]
-    fn a_change_here_concerns_strangers_alone() {
-        let stamps = Stamps::new();
-        let (before, of_any, of_strangers) = (all(&stamps), stamps.of_any(), stamps.of_strangers());
-        stamps.change_here();
-        assert_eq!((all(&stamps), stamps.of_any()), (before, of_any));
-        assert_ne!(stamps.of_strangers(), of_strangers);
     }
 }

@@ -231,9 +231,9 @@ impl TenancyBuilder {
     }
 
     /// How long "there is no such tenant" is believed, and "it is not this caller's", which nobody may
-    /// tell apart. Default: 5 s; never longer than [`max_staleness`](Self::max_staleness).
+    /// tell apart. Default: 5 s; never longer than [`max_cache_age`](Self::max_cache_age).
     ///
-    /// A change made in this process ends it at once. One made elsewhere does not end it sooner.
+    /// News of a change ends both sooner, whichever tenant has changed.
     pub fn negative_ttl(mut self, ttl: Duration) -> Self {
         self.negative_ttl = ttl;
         self
@@ -392,7 +392,7 @@ impl TenancyBuilder {
             projects: Lookup::new(self.cache_capacity, self.negative_ttl, max_age),
             strangers: Strangers::new(
                 self.cache_capacity,
-                self.negative_ttl.min(self.max_staleness),
+                self.negative_ttl.min(max_age.as_duration()),
             ),
             remembered: Remembered::new(self.admission_cache_bytes / 2, max_age),
             front: Front::new(self.admission_cache_bytes / 2),

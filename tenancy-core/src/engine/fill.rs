@@ -197,7 +197,7 @@ impl Tenancy {
         fills.began.get_or_insert(now);
         if !matches!(miss, Miss::Feed(_)) {
             let stamps = &self.inner().stamps;
-            (fills.answers_began).get_or_insert_with(|| (now, stamps.of_strangers()));
+            (fills.answers_began).get_or_insert_with(|| (now, stamps.of_any()));
         }
         match miss {
             Miss::Feed(tenant) => {

@@ -64,10 +64,7 @@ impl Drop for Note<'_> {
     fn drop(&mut self) {
         let inner = self.engine.inner();
         match self.stale {
-            Stale::Tenant(tenant) => {
-                inner.stamps.drop_tenant(tenant);
-                inner.stamps.change_here();
-            }
+            Stale::Tenant(tenant) => inner.stamps.drop_tenant(tenant),
             Stale::Everything => inner.stamps.drop_all(),
             Stale::Nothing => {}
         }

@@ -2,7 +2,7 @@
 //!
 //! A tenant of others and one that does not exist must cost the same look-ups, be believed for the
 //! same time and go out of date by the same changes. So neither rests on what caches hold of that
-//! tenant: the answer is kept here, by who asked for what.
+//! tenant: the answer is kept here, by who asked for what, until anything changes for any tenant.
 
 use std::{
     fmt,

@@ -147,7 +147,7 @@ async fn a_key_that_was_revoked_untold_counts_until_the_bound() {
 }
 
 #[tokio::test]
-async fn there_is_none_is_believed_within_the_staleness_bound_however_long_it_was_to_be() {
+async fn there_is_none_is_believed_until_the_bound_however_long_it_was_to_be() {
     let w = with(|builder| builder.negative_ttl(100 * BOUND)).await;
     let request = w.alice_at("initech.notes.example");
     assert_eq!(w.refused(&request).await, (404, "tenant-unknown"));
@@ -159,7 +159,7 @@ async fn there_is_none_is_believed_within_the_staleness_bound_however_long_it_wa
     elsewhere.create_tenant(&initech).await.unwrap();
     let member = Membership::new(initech.id, w.alice, SystemRole::Owner.name());
     elsewhere.put_membership(&member).await.unwrap();
-    for _ in 1..w.tenancy.max_staleness().as_secs() {
+    for _ in 1..60 {
         w.clock.advance(SECOND);
         assert_eq!(w.refused(&request).await, (404, "tenant-unknown"));
     }

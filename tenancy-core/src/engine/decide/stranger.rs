@@ -22,7 +22,7 @@ impl Decision<'_> {
             return Ok(());
         }
         let (strangers, stamps) = (&self.engine.strangers, &self.engine.stamps);
-        let known = || strangers.get(&question, stamps.of_strangers(), self.now);
+        let known = || strangers.get(&question, stamps.of_any(), self.now);
         match self.cached(known)? {
             Probe::Found(refused, _) => Err(Stop::Refused(refused)),
             Probe::Absent | Probe::Unknown => Ok(()),
