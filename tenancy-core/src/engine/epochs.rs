@@ -100,6 +100,11 @@ impl Epochs {
         issued_at.is_some_and(|issued| now.since(issued) > self.lifetime)
     }
 
+    /// The first moment at which a token that was issued then is [outlived](Self::outlive).
+    pub(super) fn outlived_at(&self, issued_at: Timestamp) -> Timestamp {
+        issued_at + self.lifetime + Duration::from_micros(1)
+    }
+
     /// When epochs that are older may be deleted from a store, if it is time for that: once in an hour.
     pub(super) fn forget_before(&self, now: Timestamp) -> Option<Epoch> {
         let forgot_at = Timestamp::from_unix_micros(self.forgot_at.load(Ordering::Relaxed));

@@ -14,7 +14,7 @@ use quick_cache::sync::Cache;
 
 use super::refused::Refused;
 use crate::{
-    Principal, RouteNeeds, TenantId, TenantKey, Timestamp,
+    Principal, ProjectId, RouteNeeds, TenantId, TenantKey, Timestamp,
     cache::{Probe, Stamp},
     identification::Hint,
 };
@@ -50,10 +50,11 @@ impl Strangers {
         &self,
         principal: Option<&Principal>,
         hints: &[Hint<'_>],
+        project: Result<Option<ProjectId>, &'static str>,
         needs: RouteNeeds,
     ) -> Question {
         let who = principal.map(|p| (&p.actor, p.on_behalf_of, &p.reach));
-        Question(self.hashes(&(who, needs, Keys(hints))))
+        Question(self.hashes(&(who, needs, project, Keys(hints))))
     }
 
     /// What was answered to the same question a moment ago.

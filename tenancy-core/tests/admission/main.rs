@@ -8,6 +8,7 @@
 )]
 
 mod ages;
+mod broken;
 mod caches;
 mod contexts;
 mod cors;

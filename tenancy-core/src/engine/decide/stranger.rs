@@ -80,6 +80,12 @@ impl Decision<'_> {
             return None;
         }
         let (strangers, principal) = (&self.engine.strangers, principal.map(|p| &**p));
-        Some(strangers.question(principal, hints, self.facts.needs))
+        // An anonymous caller is refused for its project with the same words.
+        let project = self
+            .facts
+            .project
+            .as_ref()
+            .map_or_else(|f| Err(f.reason), |p| Ok(*p));
+        Some(strangers.question(principal, hints, project, self.facts.needs))
     }
 }

@@ -7,11 +7,12 @@ use std::{
 
 use super::Decision;
 use crate::{
-    Principal, TenantNeed,
+    Principal, TenantNeed, Timestamp,
     cache::Stamp,
     context::{Parts, Whole},
     digest::Digest,
     engine::{
+        epochs::holder,
         facts::Presented,
         front::{Memo, Standing},
     },
@@ -112,12 +113,17 @@ impl Decision<'_> {
             return None;
         }
         let too_old = parts.read_at + engine.max_age.as_duration();
+        let outlived_at = match (holder(principal), principal.issued_at) {
+            (Some(_), Some(issued_at)) => Some(engine.epochs.outlived_at(issued_at)),
+            _ => None,
+        };
+        let ends = [principal.expires_at, outlived_at];
         Some(Memo {
             asked,
             tenant,
             stamp,
             from: self.now,
-            until: principal.expires_at.map_or(too_old, |end| end.min(too_old)),
+            until: ends.into_iter().flatten().fold(too_old, Timestamp::min),
             issued_at: principal.issued_at,
             standing,
         })
