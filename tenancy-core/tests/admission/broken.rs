@@ -56,3 +56,37 @@ async fn a_token_older_than_the_longest_lifetime_is_refused_also_where_its_decis
     assert_eq!(w.refused(&fresh).await, (401, "token-too-old"));
     assert_eq!(w.refused(&request).await, (401, "token-too-old"));
 }
+
+/// What a caller with a token bound to acme is answered for another tenant, and how many questions it
+/// takes, where acme is in no cache.
+async fn bound(name: &str) -> Vec<(u16, usize)> {
+    let tokens = JwtAuthenticator::builder(ISSUER, "notes")
+        .key(key())
+        .tenant_claim("tenant");
+    let tokens = tokens.build().unwrap();
+    let w = World::with(|b| b.authenticator(tokens)).await;
+    w.tenancy.catch_up().await.unwrap();
+    let token = w.token(w.alice, json!({ "tenant": "acme" }));
+    let mut told = Vec::new();
+    for _ in 0..2 {
+        let before = w.directory.questions();
+        let request = FakeRequest::new("/notes")
+            .header("host", format!("{name}.notes.example"))
+            .bearer(&token);
+        let (status, _) = w.refused(&request).await;
+        told.push((status, w.directory.questions() - before));
+    }
+    // Its own tenant is known now, or not.
+    let own = FakeRequest::new("/notes")
+        .header("host", "acme.notes.example")
+        .bearer(&token);
+    let before = w.directory.questions();
+    let _ = w.admit(&own).await;
+    told.push((200, w.directory.questions() - before));
+    told
+}
+
+#[tokio::test]
+async fn a_bound_token_costs_the_same_for_a_tenant_of_others_and_for_nobodys() {
+    assert_eq!(bound("globex").await, bound("nobody").await);
+}
