@@ -202,7 +202,8 @@ impl Charge {
     /// takes the rest.
     ///
     /// Called once, on the thread where the request ends: it must not block and must not panic. Where a
-    /// store has to be told, it spawns a task or hands over to one.
+    /// store has to be told, it spawns a task or hands over to one. Call it once for a charge: the last one
+    /// counts, and one before is settled as cancelled.
     pub fn settled_by(mut self, settle: impl FnOnce(Ending) + Send + 'static) -> Self {
         self.settlement = Settlement::new(settle);
         self

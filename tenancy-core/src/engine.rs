@@ -232,8 +232,9 @@ impl Tenancy {
     ///
     /// Other processes learn of a change by polling, within [`Tenancy::max_staleness`].
     pub fn invalidate(&self, tenant: TenantId) {
-        self.inner.stamps.drop_tenant(tenant);
+        // First, so that nothing is remembered in between that the next request would not ask about.
         self.inner.feed.distrust(tenant);
+        self.inner.stamps.drop_tenant(tenant);
     }
 
     /// Asks the directory at once what has changed: for whoever hears that something has.

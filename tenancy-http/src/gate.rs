@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tenancy_core::{
     Charging, ConfigError, Cost, PermissionId, Refusal, RefusalKind, RequestView, RouteNeeds,
-    RoutePolicy, Tenancy,
+    RoutePolicy, Tenancy, TenantContext, TenantId,
 };
 
 use crate::{Asking, Decision, Error};
@@ -20,7 +20,16 @@ pub struct Gate {
 
 /// What a request has been charged, for it to carry: a request is charged once for each meter.
 #[derive(Debug, Clone, Default)]
-pub struct Charged(Vec<(Tenancy, Cost)>);
+pub struct Charged(Vec<Taken>);
+
+/// What was taken of one meter.
+#[derive(Debug, Clone)]
+struct Taken {
+    tenancy: Tenancy,
+    /// Whose it is; `None` where the request has no tenant, and who calls was charged.
+    tenant: Option<TenantId>,
+    cost: Cost,
+}
 
 impl Gate {
     /// A gate for a policy of this engine.
@@ -77,7 +86,9 @@ impl Gate {
         charged: &mut Charged,
         request: &dyn RequestView,
     ) -> Option<Charging> {
-        let due = charged.add(&self.tenancy, self.policy.costs());
+        let context = decision.and_then(Decision::context);
+        let tenant = context.map(TenantContext::tenant_id);
+        let due = charged.add(&self.tenancy, tenant, self.policy.costs());
         if due.is_empty() {
             return None;
         }
@@ -92,24 +103,27 @@ impl Gate {
 
 impl Charged {
     /// Adds costs, and says how much of each has not been charged yet.
-    fn add(&mut self, tenancy: &Tenancy, costs: &[Cost]) -> Vec<Cost> {
+    fn add(&mut self, tenancy: &Tenancy, tenant: Option<TenantId>, costs: &[Cost]) -> Vec<Cost> {
         let mut due = Vec::new();
         for cost in costs {
-            let before = self
-                .0
-                .iter_mut()
-                .find(|(engine, before)| engine.is(tenancy) && before.meter() == cost.meter());
-            let rest = match &before {
-                Some((_, before)) => cost.amount().saturating_sub(before.amount()),
-                None => cost.amount(),
-            };
+            let before = self.0.iter_mut().find(|taken| {
+                taken.tenancy.is(tenancy)
+                    && taken.tenant == tenant
+                    && taken.cost.meter() == cost.meter()
+            });
+            let already = before.as_ref().map_or(0, |taken| taken.cost.amount());
+            let rest = cost.amount().saturating_sub(already);
             if rest == 0 {
                 continue;
             }
             due.push(Cost::new(cost.meter(), rest));
             match before {
-                Some((_, before)) => *before = cost.clone(),
-                None => self.0.push((tenancy.clone(), cost.clone())),
+                Some(taken) => taken.cost = cost.clone(),
+                None => self.0.push(Taken {
+                    tenancy: tenancy.clone(),
+                    tenant,
+                    cost: cost.clone(),
+                }),
             }
         }
         due
@@ -207,10 +221,11 @@ mod tests {
     fn a_meter_is_charged_once_and_with_the_highest_amount() {
         let (one, other) = (engine(true), engine(true));
         let mut charged = Charged::default();
-        let mut add = |engine: &Tenancy, amount| {
-            let due = charged.add(engine, &[Cost::new("exports", amount)]);
+        let mut add_for = |engine: &Tenancy, tenant, amount| {
+            let due = charged.add(engine, tenant, &[Cost::new("exports", amount)]);
             due.iter().map(Cost::amount).sum::<u64>()
         };
+        let mut add = |engine: &Tenancy, amount| add_for(engine, None, amount);
         assert_eq!(add(&one, 3), 3);
         assert_eq!(add(&one, 3), 0);
         assert_eq!(add(&one, 2), 0);
@@ -218,5 +233,7 @@ mod tests {
         assert_eq!(add(&one, 10), 0);
         assert_eq!(add(&other, 3), 3);
         assert_eq!(add(&other, 0), 0);
+        // Who calls has been charged, and a tenant has not.
+        assert_eq!(add_for(&one, Some(TenantId::new()), 3), 3);
     }
 }

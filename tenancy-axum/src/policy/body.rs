@@ -30,8 +30,10 @@ pin_project! {
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
             if let Some(open) = this.open.take() {
-                // A server does not ask for what it does not send.
-                let whole = open.to_head || this.body.is_end_stream();
+                // A server does not ask for what it does not send, nor for more than was announced.
+                let whole = open.to_head
+                    || this.body.is_end_stream()
+                    || open.announced == Some(open.bytes);
                 open.end(whole);
             }
         }
@@ -44,6 +46,8 @@ struct Open {
     settlement: Settlement,
     status: u16,
     bytes: u64,
+    /// The length that the response has said, or that its body knows.
+    announced: Option<u64>,
     to_head: bool,
 }
 
@@ -60,6 +64,16 @@ impl Open {
     }
 }
 
+fn announced<B: Body>(response: &Response<B>) -> Option<u64> {
+    // Neither has a body, whatever was given (RFC 9110 §15.3.5, §15.4.5).
+    if matches!(response.status().as_u16(), 204 | 304) {
+        return Some(0);
+    }
+    let said = response.headers().get(http::header::CONTENT_LENGTH);
+    let said = said.and_then(|length| length.to_str().ok()?.parse().ok());
+    said.or_else(|| response.body().size_hint().exact())
+}
+
 impl<B: Body> SettledBody<B> {
     /// Wraps the body of a response.
     pub(super) fn settling(
@@ -71,6 +85,7 @@ impl<B: Body> SettledBody<B> {
             settlement,
             status: response.status().as_u16(),
             bytes: 0,
+            announced: announced(&response),
             to_head,
         });
         response.map(|body| Self { body, open })

@@ -55,7 +55,8 @@ impl RoutePolicy {
     /// several meters.
     ///
     /// Where layers around the route take of the same meter too, a request is charged once, with the
-    /// highest of the amounts.
+    /// highest of the amounts. A layer without a tenant charges who calls, and one with a tenant the
+    /// tenant: these are two charges.
     pub fn cost(mut self, meter: impl Into<Box<str>>, amount: u64) -> Self {
         self.costs.push(Cost::new(meter, amount));
         self

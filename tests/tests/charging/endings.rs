@@ -61,6 +61,23 @@ async fn a_handler_that_fails_has_answered() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
+async fn a_stream_of_a_known_length_is_whole_when_that_was_sent() -> anyhow::Result<()> {
+    on_both(async |world| {
+        let answer = world.get("/sized").send().await?;
+        assert_eq!(answer.headers()["content-length"], "12");
+        answer.text().await?;
+        let whole = Ending::Answered {
+            status: 200,
+            bytes: 12,
+        };
+        let told = world.till.entries(2).await?;
+        assert_eq!(told, [taken(), Entry::Settled(whole)]);
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
 async fn a_panic_settles() -> anyhow::Result<()> {
     on_both(async |world| {
         assert!(world.get("/panics").send().await.is_err());

@@ -74,6 +74,26 @@ async fn a_route_without_a_tenant_charges_who_calls() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
+async fn a_tenant_is_charged_although_its_caller_was() -> anyhow::Result<()> {
+    on_both(async |world| {
+        let answer = world.get("/central/tenant").send().await?;
+        assert_eq!(answer.text().await?, TEXT);
+        let caller = Entry::Taken("user".to_owned(), "requests".to_owned(), 1);
+        let told = world.till.entries(5).await?;
+        let expected = [
+            caller,
+            World::taken("requests", 1),
+            Entry::Reached,
+            WHOLE,
+            WHOLE,
+        ];
+        assert_eq!(told, expected);
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
 async fn a_charge_may_wait_for_a_store() -> anyhow::Result<()> {
     on_both(async |world| {
         let asking = world.get("/whole").header("x-till", "wait").send();

@@ -43,6 +43,11 @@ fn endless() -> impl Stream<Item = Result<web::Bytes, Infallible>> {
     })
 }
 
+/// A stream whose length is announced.
+fn sized() -> impl Stream<Item = Result<web::Bytes, Infallible>> {
+    stream::once(async { Ok(web::Bytes::from_static(TEXT.as_bytes())) })
+}
+
 /// actix-web goes on with a handler whose client has gone; a time limit drops it.
 async fn limited(
     request: ServiceRequest,
@@ -84,6 +89,9 @@ fn axum(tenancy: &Tenancy, till: &Till) -> Result<Router, ConfigError> {
         .layer(TenancyLayer::new(tenancy))
         .layer(layer("/once")?)
         .layer(TenancyLayer::new(tenancy).optional());
+    let signed_up = Router::new()
+        .route("/tenant", get(reached(till)).layer(layer("/once")?))
+        .layer(layer("/sign-up")?);
     let alone = Router::new()
         .route("/whole", get(reached(till)).layer(layer("/whole")?))
         .route("/both", get(reached(till)).layer(layer("/both")?))
@@ -92,6 +100,11 @@ fn axum(tenancy: &Tenancy, till: &Till) -> Result<Router, ConfigError> {
         .route(
             "/fails",
             get(async || (StatusCode::CONFLICT, TEXT)).layer(layer("/fails")?),
+        )
+        .route(
+            "/sized",
+            get(async || ([("content-length", "12")], Body::from_stream(sized())))
+                .layer(layer("/sized")?),
         )
         .route(
             "/panics",
@@ -108,7 +121,10 @@ fn axum(tenancy: &Tenancy, till: &Till) -> Result<Router, ConfigError> {
             "/streams",
             get(async || Body::from_stream(endless()).into_response()).layer(layer("/streams")?),
         );
-    Ok(Router::new().nest("/covered", inner).merge(alone))
+    Ok(Router::new()
+        .nest("/covered", inner)
+        .nest("/central", signed_up)
+        .merge(alone))
 }
 
 async fn actix(tenancy: &Tenancy, till: &Till) -> anyhow::Result<Serving> {
@@ -166,6 +182,11 @@ async fn actix(tenancy: &Tenancy, till: &Till) -> anyhow::Result<Serving> {
                     )
                     .wrap(TenancyMiddleware::new(&tenancy).optional()),
             )
+            .service(
+                web::scope("/central")
+                    .service(both_methods("/tenant", &once))
+                    .wrap(sign_up.clone()),
+            )
             .service(both_methods("/whole", &whole))
             .service(both_methods("/both", &both))
             .service(both_methods("/export", &export))
@@ -174,6 +195,14 @@ async fn actix(tenancy: &Tenancy, till: &Till) -> anyhow::Result<Serving> {
                 web::resource("/fails")
                     .route(web::get().to(async || HttpResponse::Conflict().body(TEXT)))
                     .wrap(fails.clone()),
+            )
+            .service(
+                web::resource("/sized")
+                    .route(
+                        web::get()
+                            .to(async || HttpResponse::Ok().no_chunking(12).streaming(sized())),
+                    )
+                    .wrap(whole.clone()),
             )
             .service(
                 web::resource("/panics")

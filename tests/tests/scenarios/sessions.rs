@@ -1,10 +1,10 @@
 //! Sessions of the application's own: what a cookie says, and whom a middleware has established.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use tenancy_core::{
-    Actor, Authenticator, Credential, CredentialSource, EstablishedPrincipal, LookupError,
-    Principal, Reach, Rejection, Timestamp, UserId, Verdict, async_trait,
+    Actor, Authenticator, Clock as _, Credential, CredentialSource, EstablishedPrincipal,
+    LookupError, Principal, Reach, Rejection, SystemClock, Timestamp, UserId, Verdict, async_trait,
 };
 
 pub(crate) const COOKIE: &str = "__Host-session";
@@ -55,6 +55,6 @@ impl Authenticator for Sessions {
 /// Whom the application's own middleware puts into the extensions of a request.
 pub(crate) fn established(field: Option<&[u8]>) -> Option<EstablishedPrincipal> {
     let user = std::str::from_utf8(field?).ok()?.parse().ok()?;
-    let long_ago = Timestamp::from_unix_seconds(1_700_000_000);
-    Some(EstablishedPrincipal::user(user, long_ago, "middleware"))
+    let yesterday = SystemClock.now() - Duration::from_secs(24 * 3_600);
+    Some(EstablishedPrincipal::user(user, yesterday, "middleware"))
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{Decision, Step, Stop, subject};
 use crate::{
-    Principal, RefusalKind,
+    Principal, Reach, RefusalKind,
     cache::Probe,
     engine::{facts::Presented, fill::Miss, strangers::Question},
     identification::{Hint, HintSource, KeyRef},
@@ -59,7 +59,15 @@ impl Decision<'_> {
         if let Some(hint) = hints.iter().find(unread) {
             return Some(Miss::Tenant(hint.key.to_key()));
         }
-        let user = subject(principal?)?;
+        let principal = principal?;
+        // Where the first name is nobody's, the credential's own tenant has not been asked for.
+        if let Reach::Bound(own) = &principal.reach {
+            let own = KeyRef::Owned(own.clone());
+            if self.fills.tenant(&own).is_none() {
+                return Some(Miss::Tenant(own.to_key()));
+            }
+        }
+        let user = subject(principal)?;
         let first: &KeyRef<'_> = &hints.first()?.key;
         let tenant = match self.fills.tenant(first).flatten() {
             Some(tenant) => tenant.id,
