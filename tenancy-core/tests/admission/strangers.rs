@@ -98,8 +98,11 @@ async fn a_tenant_of_others_costs_what_one_costs_that_does_not_exist() {
                 elsewhere.set_plan(w.acme.id, Some("gold")).await.unwrap();
                 pass(w, 1).await;
             }),
-            // Here, the same.
-            step!(|w| w.tenancy.admin().set_plan(w.globex.id, None).await.unwrap()),
+            // Here, the same; a poll in the background would tell it at any moment.
+            step!(|w| {
+                w.tenancy.admin().set_plan(w.globex.id, None).await.unwrap();
+                w.tenancy.catch_up().await.unwrap();
+            }),
             step!(|w| w.tenancy.invalidate(w.globex.id)),
             step!(|w| w.tenancy.invalidate(w.acme.id)),
         ];
