@@ -32,7 +32,6 @@ use tenancy_tests::{
 /// A service over a database, of which time stands still: what it hears, it hears of the feed.
 struct Service {
     tenancy: Tenancy,
-    clock: Arc<ManualClock>,
     pool: TenantPool,
 }
 
@@ -42,14 +41,10 @@ impl Service {
         let options = options.username("tenancy_app").password(PASSWORD);
         let directory = PgDirectory::connect_with(options.clone(), 2).await?;
         let clock = Arc::new(ManualClock::now_frozen());
-        let tenancy = notes::builder(directory)?.clock(clock.clone()).build()?;
+        let tenancy = notes::builder(directory)?.clock(clock).build()?;
         let pool = TenantPoolOptions::new();
         let pool = pool.connect_with(options, &tenancy).await?;
-        Ok(Self {
-            tenancy,
-            clock,
-            pool,
-        })
+        Ok(Self { tenancy, pool })
     }
 
     async fn admit(&self, user: UserId, slug: &str) -> Result<TenantContext, Refusal> {
@@ -103,8 +98,7 @@ impl Service {
         Ok(())
     }
 
-    /// Waits until a user is answered so, by what the feed tells. "Not a member" is believed for five seconds
-    /// whatever is told, so that time passes here.
+    /// Waits until a user is answered so, by what the feed tells.
     async fn will_answer(
         &self,
         user: UserId,
@@ -115,9 +109,6 @@ impl Service {
             // Fails while connections are replaced.
             let _ = self.tenancy.catch_up().await;
             let answer = self.answer(user, slug).await;
-            if answer != expected {
-                self.clock.advance(Duration::from_secs(1));
-            }
             ensure!(answer == expected, "{answer:?}");
             Ok(())
         })
