@@ -49,12 +49,3 @@ pub(crate) fn change<B>(
         }
     }
 }
-
-/// Adds fields to a response.
-pub(crate) fn add(headers: &mut HeaderMap, fields: &[(&'static str, String)]) {
-    for (name, value) in fields {
-        if let Ok(value) = HeaderValue::from_str(value) {
-            headers.append(HeaderName::from_static(name), value);
-        }
-    }
-}

@@ -25,12 +25,3 @@ impl ResponseFields for Fields<'_> {
         self.0.append(HeaderName::from_static(name), value);
     }
 }
-
-/// Adds fields to a response.
-pub(crate) fn add(headers: &mut HeaderMap, fields: Vec<(&'static str, String)>) {
-    for (name, value) in fields {
-        if let Ok(value) = HeaderValue::try_from(value) {
-            headers.append(HeaderName::from_static(name), value);
-        }
-    }
-}

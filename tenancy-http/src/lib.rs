@@ -10,6 +10,7 @@
 //! | [`Error`] | wrapped in a type that the framework takes for a response |
 //! | [`Guard`] | called before the inner service |
 //! | [`Gate`] | called after the decision and before the inner service, on a route with a policy |
+//! | [`Unsettled`] | held by the body of the response to a request that was charged |
 //! | [`Readiness`] | called by a handler |
 //! | [`cors_policy`], [`tenancy_core::is_preflight`] | what a layer around the framework's CORS middleware asks |
 //! | [`SecurityFields`] | chosen before the inner service, added to its response |
@@ -36,6 +37,7 @@ mod peer;
 mod readiness;
 mod response_fields;
 mod security_fields;
+mod unsettled;
 
 pub use adapter::Adapter;
 pub use asking::Asking;
@@ -50,5 +52,6 @@ pub use gate::{Charged, Gate};
 pub use guard::Guard;
 pub use peer::PeerAddr;
 pub use readiness::{READY_BODY, Readiness};
-pub use response_fields::{ResponseFields, add_vary};
+pub use response_fields::{ResponseFields, add_fields, add_vary};
 pub use security_fields::{ChosenFields, SecurityFields};
+pub use unsettled::Unsettled;

@@ -20,6 +20,15 @@ pub trait ResponseFields {
     fn append(&mut self, name: &'static str, value: Self::Value);
 }
 
+/// Adds fields by their lower-case names. A value that no field can have is left out.
+pub fn add_fields<F: ResponseFields>(fields: &mut F, more: &[(&'static str, String)]) {
+    for (name, value) in more {
+        if let Some(value) = F::value(value) {
+            fields.append(name, value);
+        }
+    }
+}
+
 /// Says that the response depends on these header fields of the request, a list in lower case,
 /// which is also given as a value. What `Vary` says already stays as it is and is not repeated.
 pub fn add_vary<F: ResponseFields>(fields: &mut F, names: &str, as_value: &F::Value) {

@@ -11,7 +11,8 @@ use actix_web::{
     web::Bytes,
 };
 use pin_project_lite::pin_project;
-use tenancy_core::{Ending, Settlement};
+use tenancy_core::Settlement;
+use tenancy_http::Unsettled;
 
 pin_project! {
     /// The body that [`PolicyMiddleware`](crate::PolicyMiddleware) gives a response: the inner one, with a
@@ -23,7 +24,7 @@ pin_project! {
     {
         #[pin]
         body: B,
-        open: Option<Open>,
+        open: Option<Unsettled>,
     }
 
     impl<B> PinnedDrop for SettledBody<B>
@@ -33,39 +34,9 @@ pin_project! {
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
             if let Some(open) = this.open.take() {
-                // A server does not ask for what it does not send, nor for more than was announced.
-                let whole = open.to_head
-                    || match open.size {
-                        BodySize::None => true,
-                        BodySize::Sized(size) => size == open.bytes,
-                        BodySize::Stream => false,
-                    };
-                open.end(whole);
+                open.dropped(false);
             }
         }
-    }
-}
-
-/// A charge that is not settled yet.
-#[derive(Debug)]
-struct Open {
-    settlement: Settlement,
-    status: u16,
-    bytes: u64,
-    size: BodySize,
-    to_head: bool,
-}
-
-impl Open {
-    fn end(self, whole: bool) {
-        // Some servers read the body of an answer to HEAD, and none sends it.
-        let bytes = if self.to_head { 0 } else { self.bytes };
-        let status = self.status;
-        self.settlement.settle(if whole {
-            Ending::Answered { status, bytes }
-        } else {
-            Ending::CutOff { status, bytes }
-        });
     }
 }
 
@@ -77,13 +48,12 @@ impl<B: MessageBody> SettledBody<B> {
         to_head: bool,
     ) -> ServiceResponse<Self> {
         response.map_body(|head, body| {
-            let open = (!settlement.is_none()).then(|| Open {
-                settlement,
-                status: head.status.as_u16(),
-                bytes: 0,
-                size: body.size(),
-                to_head,
-            });
+            let announced = match body.size() {
+                BodySize::None => Some(0),
+                BodySize::Sized(size) => Some(size),
+                BodySize::Stream => None,
+            };
+            let open = Unsettled::new(settlement, head.status.as_u16(), announced, to_head);
             Self { body, open }
         })
     }
@@ -104,7 +74,7 @@ impl<B: MessageBody> MessageBody for SettledBody<B> {
         let chunk = ready!(this.body.poll_next(cx));
         match (&chunk, &mut *this.open) {
             (Some(Ok(bytes)), Some(open)) => {
-                open.bytes += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+                open.handed_over(bytes.len());
             }
             (Some(Err(_)) | None, open) => {
                 if let Some(open) = open.take() {

@@ -9,11 +9,12 @@ use std::{
 use actix_web::{Error, body::MessageBody, dev::ServiceResponse};
 use pin_project_lite::pin_project;
 use tenancy_core::{Charge, Ending, Settlement};
+use tenancy_http::add_fields;
 
 use super::SettledBody;
 use crate::{
     answer::Answered,
-    fields::{add, change},
+    fields::{Fields, change},
 };
 
 pin_project! {
@@ -141,7 +142,9 @@ where
             },
         );
         let outcome = ready!(answered);
-        let outcome = change(outcome, move |headers| add(headers, &fields));
+        let outcome = change(outcome, move |headers| {
+            add_fields(&mut Fields(headers), &fields)
+        });
         Poll::Ready(match outcome {
             Ok(response) => {
                 let settled = SettledBody::settling(response, settlement, *this.to_head);

@@ -8,7 +8,8 @@ use std::{
 use http::Response;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
-use tenancy_core::{Ending, Settlement};
+use tenancy_core::Settlement;
+use tenancy_http::Unsettled;
 
 pin_project! {
     /// The body that [`PolicyLayer`](crate::PolicyLayer) gives a response: the inner one, with a charge to
@@ -20,7 +21,7 @@ pin_project! {
     {
         #[pin]
         body: B,
-        open: Option<Open>,
+        open: Option<Unsettled>,
     }
 
     impl<B> PinnedDrop for SettledBody<B>
@@ -30,40 +31,13 @@ pin_project! {
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
             if let Some(open) = this.open.take() {
-                // A server does not ask for what it does not send, nor for more than was announced.
-                let whole = open.to_head
-                    || this.body.is_end_stream()
-                    || open.announced == Some(open.bytes);
-                open.end(whole);
+                open.dropped(this.body.is_end_stream());
             }
         }
     }
 }
 
-/// A charge that is not settled yet.
-#[derive(Debug)]
-struct Open {
-    settlement: Settlement,
-    status: u16,
-    bytes: u64,
-    /// The length that the response has said, or that its body knows.
-    announced: Option<u64>,
-    to_head: bool,
-}
-
-impl Open {
-    fn end(self, whole: bool) {
-        // Some servers read the body of an answer to HEAD, and none sends it.
-        let bytes = if self.to_head { 0 } else { self.bytes };
-        let status = self.status;
-        self.settlement.settle(if whole {
-            Ending::Answered { status, bytes }
-        } else {
-            Ending::CutOff { status, bytes }
-        });
-    }
-}
-
+/// The length that a response has said, or that its body knows.
 fn announced<B: Body>(response: &Response<B>) -> Option<u64> {
     // Neither has a body, whatever was given (RFC 9110 §15.3.5, §15.4.5).
     if matches!(response.status().as_u16(), 204 | 304) {
@@ -81,13 +55,8 @@ impl<B: Body> SettledBody<B> {
         settlement: Settlement,
         to_head: bool,
     ) -> Response<Self> {
-        let open = (!settlement.is_none()).then(|| Open {
-            settlement,
-            status: response.status().as_u16(),
-            bytes: 0,
-            announced: announced(&response),
-            to_head,
-        });
+        let (status, announced) = (response.status().as_u16(), announced(&response));
+        let open = Unsettled::new(settlement, status, announced, to_head);
         response.map(|body| Self { body, open })
     }
 }
@@ -116,7 +85,7 @@ impl<B: Body> Body for SettledBody<B> {
         match (&frame, &mut *this.open) {
             (Some(Ok(frame)), Some(open)) => {
                 let length = frame.data_ref().map_or(0, |data| data.remaining());
-                open.bytes += u64::try_from(length).unwrap_or(u64::MAX);
+                open.handed_over(length);
             }
             (Some(Err(_)) | None, open) => {
                 if let Some(open) = open.take() {

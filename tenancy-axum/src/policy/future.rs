@@ -9,10 +9,11 @@ use std::{
 use http::{Request, Response};
 use pin_project_lite::pin_project;
 use tenancy_core::{Charge, Refusal, RefusalKind, Settlement};
+use tenancy_http::add_fields;
 use tower_service::Service;
 
 use super::SettledBody;
-use crate::{fields::add, response::refusal_response};
+use crate::{fields::Fields, response::refusal_response};
 
 type Charging = Pin<Box<dyn Future<Output = Result<Charge, Refusal>> + Send>>;
 
@@ -155,7 +156,7 @@ where
                     let answered = future.poll(cx);
                     *settlement = held;
                     let mut response = ready!(answered)?;
-                    add(response.headers_mut(), std::mem::take(fields));
+                    add_fields(&mut Fields(response.headers_mut()), fields);
                     let settlement = std::mem::take(settlement);
                     return Poll::Ready(Ok(SettledBody::settling(response, settlement, to_head)));
                 }
