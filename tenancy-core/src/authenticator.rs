@@ -37,7 +37,7 @@ impl fmt::Debug for Credential<'_> {
 }
 
 /// What an authenticator can say about a credential without waiting.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Verdict {
     /// Verified: it speaks for this principal.

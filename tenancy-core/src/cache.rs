@@ -9,7 +9,6 @@ mod stamps;
 
 pub(crate) use age::MaxAge;
 pub(crate) use budget::Budgeted;
-#[cfg(feature = "argon2")]
 pub(crate) use flights::{Flights, Work};
 pub(crate) use lookup::{Lookup, Probe};
 pub(crate) use stamps::{Stamp, Stamps};

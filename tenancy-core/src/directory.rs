@@ -6,6 +6,7 @@
 
 #[cfg(any(test, feature = "testing"))]
 pub mod conformance;
+mod entry;
 mod error;
 mod memory;
 
@@ -13,13 +14,14 @@ use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
 
+pub use entry::{Entry, EntryQuery};
 pub use error::{DirectoryError, StoreError, StoreErrorKind};
 pub use memory::MemoryDirectory;
 
 use crate::{
-    DomainName, Epoch, Generation, Membership, Project, ProjectId, ProjectMembership,
-    RoleDefinition, RoleName, Settings, Tenant, TenantId, TenantKey, TenantStatus, TokensOf,
-    UserId,
+    DomainName, Epoch, Generation, Membership, MembershipStatus, Project, ProjectId,
+    ProjectMembership, RoleDefinition, RoleName, Settings, Tenant, TenantId, TenantKey,
+    TenantStatus, TokensOf, UserId,
 };
 
 /// Finds tenants.
@@ -82,6 +84,54 @@ pub trait RoleDirectory: Send + Sync {
     /// # Errors
     /// A [`DirectoryError`] if the store did not answer; never for what is not there.
     async fn find_roles(&self, tenant: TenantId) -> Result<Vec<RoleDefinition>, DirectoryError>;
+}
+
+/// Answers in one question all that entering a tenant takes.
+///
+/// Every method has a default, which asks one thing after the other: `impl EntryDirectory for …
+/// {}` is enough. A directory for which each question costs a round trip answers with one.
+#[async_trait]
+pub trait EntryDirectory:
+    TenantDirectory + MembershipDirectory + ProjectDirectory + RoleDirectory
+{
+    /// The tenant that a name stands for, with what a decision about this caller needs besides.
+    ///
+    /// # Security
+    /// A name that is nobody's and one of a tenant that is not the caller's have to take equally long:
+    /// a membership is looked for in either case, and nothing else of the tenant is read for whom it is
+    /// not.
+    ///
+    /// # Errors
+    /// A [`DirectoryError`] if the store did not answer; never for what is not there.
+    async fn find_entry(&self, query: &EntryQuery) -> Result<Entry, DirectoryError> {
+        let tenant = self.find_tenant(&query.tenant).await?;
+        let id = tenant.as_ref().map_or(query.nobody, |tenant| tenant.id);
+        let membership = match query.user {
+            Some(user) => self.find_membership(id, user).await?,
+            None => None,
+        };
+        let is_member = (membership.as_ref()).is_some_and(|m| m.status == MembershipStatus::Active);
+        let (mut roles, mut project) = (None, None);
+        if is_member && query.known_roles != Some(id) {
+            roles = Some(self.find_roles(id).await?);
+        }
+        if let (Some(wanted), Some(_)) = (query.project, &tenant)
+            && (is_member || query.user.is_none())
+            && let Some(found) = self.find_project(id, wanted).await?
+        {
+            let role = match query.user {
+                Some(user) => self.find_project_role(id, wanted, user).await?,
+                None => None,
+            };
+            project = Some((found, role));
+        }
+        Ok(Entry {
+            tenant,
+            membership,
+            roles,
+            project,
+        })
+    }
 }
 
 /// Knows since when tokens count.
@@ -218,6 +268,7 @@ pub trait Directory:
     + MembershipDirectory
     + ProjectDirectory
     + RoleDirectory
+    + EntryDirectory
     + EpochDirectory
     + GenerationFeed
     + fmt::Debug
@@ -230,6 +281,7 @@ impl<D> Directory for D where
         + MembershipDirectory
         + ProjectDirectory
         + RoleDirectory
+        + EntryDirectory
         + EpochDirectory
         + GenerationFeed
         + fmt::Debug

@@ -10,9 +10,9 @@ mod decide;
 mod epochs;
 mod facts;
 mod feed;
-mod fill;
 mod front;
 mod keys;
+mod load;
 mod noted;
 mod present;
 mod refused;
@@ -33,19 +33,19 @@ pub use watch::ContextWatch;
 
 use crate::{
     Actor, AuditEntry, AuditSink, Authenticator, Charger, Clock, CorsPolicy, CredentialSource,
-    Directory, DirectoryError, DirectoryStore, Identification, Membership, Outcome,
-    PermissionRegistry, Principal, ProjectId, Reach, Refusal, RefusalKind, RequestView, RoleTable,
-    RouteNeeds, Tenant, TenantContext, TenantId, TenantKey, UserId,
+    Directory, DirectoryError, DirectoryStore, Identification, Outcome, PermissionRegistry,
+    Principal, ProjectId, Reach, Refusal, RefusalKind, RequestView, RoleTable, RouteNeeds,
+    TenantContext, TenantId,
     audit::Sampler,
-    cache::{Lookup, MaxAge, Stamps},
+    cache::{MaxAge, Stamps},
     plan::Plans,
 };
 use epochs::Epochs;
 use facts::{Caller, Facts, Presented};
 use feed::Feed;
-use fill::{ProjectAccess, ProjectKey};
 use front::Front;
 use keys::Keys;
+use load::{Caches, Entries};
 use present::Latest;
 use refused::RefusalCounts;
 use remembered::Remembered;
@@ -105,10 +105,8 @@ pub(crate) struct Inner {
     stamps: Stamps,
     max_age: MaxAge,
     latest: Latest,
-    tenants: Lookup<TenantKey, Arc<Tenant>>,
-    memberships: Lookup<(TenantId, UserId), Arc<Membership>>,
-    roles: Lookup<TenantId, Arc<RoleTable>>,
-    projects: Lookup<ProjectKey, Arc<ProjectAccess>>,
+    caches: Caches,
+    entries: Entries,
     remembered: Remembered,
     strangers: Strangers,
     front: Option<Front>,
@@ -131,17 +129,17 @@ impl Tenancy {
         self.poll_if_due(now);
         self.write_uses_if_due(now);
         let facts = Facts::read(&self.inner, request, needs);
-        match self.decide(&facts, &fill::Fills::default(), now) {
+        match self.decide(&facts, &load::Loaded::default(), now) {
             Ok(admitted) => Admission::Ready(Ok(admitted)),
-            Err(decide::Stop::Refused(refused)) => {
+            Err(decide::Interrupt::Refused(refused)) => {
                 let caller = Caller::of(&self.inner.identification, request);
                 Admission::Ready(Err(self.record_refusal(refused, &caller)))
             }
-            Err(decide::Stop::Miss(miss)) => Admission::Pending(PendingAdmission::new(
+            Err(decide::Interrupt::Load(load)) => Admission::Pending(PendingAdmission::new(
                 self.clone(),
                 facts.into_owned(),
                 Caller::of(&self.inner.identification, request),
-                miss,
+                load,
             )),
         }
     }

@@ -82,9 +82,9 @@ pub use credential_source::CredentialSource;
 #[cfg(any(test, feature = "testing"))]
 pub use directory::conformance;
 pub use directory::{
-    Directory, DirectoryError, DirectoryStore, EpochDirectory, FeedCursor, FeedPage,
-    GenerationFeed, MembershipDirectory, MemoryDirectory, ProjectDirectory, RoleDirectory,
-    StoreError, StoreErrorKind, TenantDirectory,
+    Directory, DirectoryError, DirectoryStore, Entry, EntryDirectory, EntryQuery, EpochDirectory,
+    FeedCursor, FeedPage, GenerationFeed, MembershipDirectory, MemoryDirectory, ProjectDirectory,
+    RoleDirectory, StoreError, StoreErrorKind, TenantDirectory,
 };
 pub use engine::{
     Admin, Admission, Admitted, ContextWatch, CorsAnswer, CorsDecision, KeyAdmin, PendingAdmission,

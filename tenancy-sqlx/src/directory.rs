@@ -1,5 +1,6 @@
 //! Tenants, memberships, projects and roles in PostgreSQL.
 
+mod entry;
 mod epochs;
 mod feed;
 mod keys;
@@ -140,6 +141,8 @@ impl fmt::Debug for PgDirectory {
         f.debug_struct("PgDirectory")
             .field("registry", &self.registry.is_some())
             .field("system", &self.system.is_some())
+            .field("size", &(self.app.size() + self.feed.size()))
+            .field("idle", &(self.app.idle() + self.feed.idle()))
             .finish_non_exhaustive()
     }
 }

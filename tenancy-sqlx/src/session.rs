@@ -121,6 +121,23 @@ impl Scope {
     }
 }
 
+impl Batch {
+    /// The same, followed by statements.
+    ///
+    /// # Security
+    /// Only for what is put together from typed ids, numbers and hexadecimal digits.
+    pub(crate) fn and(mut self, statements: &str) -> Self {
+        self.sql.push_str("; ");
+        self.sql.push_str(statements);
+        self
+    }
+
+    /// The same, followed by statements and a commit: a whole transaction.
+    pub(crate) fn whole(self, statements: &str) -> Self {
+        self.and(statements).and("COMMIT")
+    }
+}
+
 /// The batch that begins a transaction of no tenant, with limits.
 pub(crate) fn nobodys_batch(begin: &str, limits: &Timeouts) -> Batch {
     let mut sql = format!("{begin}; SELECT set_config('tenancy.tenant_id', '', true)");
@@ -302,12 +319,21 @@ pub(crate) async fn begin_asked(
     batch: Batch,
 ) -> Result<(Open, PgRow), Error> {
     let start = Start::Asked { question, batch };
-    let (lent, answer) = started(pool, lane, None, &start).await?;
+    let (lent, answers) = started(pool, lane, None, &start).await?;
     let open = Open {
         lent,
         tidied: pool.resets_session(),
     };
+    let answer = answers.into_iter().next();
     Ok((open, answer.ok_or(sqlx::Error::RowNotFound)?))
+}
+
+/// Sends a [whole](Batch::whole) transaction in one message, and returns the rows of all its statements.
+/// They must leave nothing in the session: the connection is not tidied up after them.
+pub(crate) async fn run(pool: &Connections, batch: Batch) -> Result<Vec<PgRow>, Error> {
+    let (mut lent, rows) = started(pool, Lane::HOUSE, None, &Start::Whole(batch)).await?;
+    lent.settle(Wear::None, None);
+    Ok(rows)
 }
 
 /// How the use of a connection begins.
@@ -319,6 +345,8 @@ enum Start<'s> {
         question: &'static str,
         batch: Batch,
     },
+    /// With a transaction that is all there is.
+    Whole(Batch),
     /// With a session that names a tenant.
     Name(Naming<'s>),
 }
@@ -329,7 +357,7 @@ async fn started(
     lane: Lane,
     wanted: Option<Named>,
     start: &Start<'_>,
-) -> Result<(Lent, Option<PgRow>), Error> {
+) -> Result<(Lent, Vec<PgRow>), Error> {
     let deadline = Instant::now() + pool.patience();
     let mut tries = pool.most().saturating_add(1);
     loop {
@@ -374,7 +402,7 @@ async fn start_on(
     pool: &Connections,
     lent: &mut Lent,
     start: &Start<'_>,
-) -> Result<Option<PgRow>, sqlx::Error> {
+) -> Result<Vec<PgRow>, sqlx::Error> {
     lent.open_session().await?;
     match start {
         Start::Begin(batch) => {
@@ -385,9 +413,15 @@ async fn start_on(
             let batch = whole(pool, lent, batch);
             return ask_on(pool, lent, question, batch).await;
         }
+        Start::Whole(batch) => {
+            let batch = whole(pool, lent, batch);
+            let rows = lent.fetch_all(AssertSqlSafe(batch)).await?;
+            lent.note_freed();
+            return Ok(rows);
+        }
         Start::Name(naming) => naming.name(lent).await?,
     }
-    Ok(None)
+    Ok(Vec::new())
 }
 
 /// The message that begins a transaction on a connection.
@@ -408,21 +442,14 @@ async fn ask_on(
     lent: &mut Lent,
     question: &'static str,
     batch: String,
-) -> Result<Option<PgRow>, sqlx::Error> {
+) -> Result<Vec<PgRow>, sqlx::Error> {
     if PgTransactionManager::get_transaction_depth(lent) == 0 {
-        let answer = lent.fetch_optional(question).await?;
+        let answer = lent.fetch_all(question).await?;
         begin_on(pool, lent, batch).await?;
         return Ok(answer);
     }
     let batch = format!("BEGIN READ ONLY; {question}; COMMIT; {batch}");
-    let mut first = None;
-    let mut answers = lent.fetch_many(AssertSqlSafe(batch));
-    while let Some(answer) = answers.try_next().await? {
-        if let Either::Right(row) = answer {
-            first.get_or_insert(row);
-        }
-    }
-    Ok(first)
+    lent.fetch_all(AssertSqlSafe(batch)).await
 }
 
 /// sqlx counts a transaction as open that the pool itself has rolled back; a batch is then sent as

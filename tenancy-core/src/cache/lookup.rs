@@ -1,8 +1,8 @@
-//! One cache: positive entries, separate negative entries, loads under way.
+//! One cache: positive entries by weight, separate negative entries, loads under way.
 
-use std::{fmt, future::Future, hash::Hash, time::Duration};
+use std::{fmt, future::Future, hash::Hash, mem::size_of, time::Duration};
 
-use quick_cache::{Equivalent, sync::Cache};
+use quick_cache::{Equivalent, Weighter, sync::Cache};
 
 use super::{
     MaxAge, Stamp,
@@ -27,18 +27,37 @@ pub(crate) enum Probe<V> {
 struct Entry<V> {
     stamp: Stamp,
     read_at: Timestamp,
+    weight: u32,
     value: V,
 }
 
 /// What a load tells, and when it began.
 type Told<V> = (Timestamp, Result<Option<V>, DirectoryError>);
 
-/// A bounded cache of look-ups in a directory.
+/// What an entry costs beside what it owns on the heap: its place in a table, which grows by doubling.
+const OVERHEAD: usize = 64;
+
+/// What an entry is taken to weigh when the cache is laid out.
+const TYPICAL: usize = 512;
+
+/// How many keys are remembered of which there is none.
+const ABSENT: usize = 4096;
+
+#[derive(Clone)]
+struct ByWeight;
+
+impl<K, V> Weighter<K, Entry<V>> for ByWeight {
+    fn weight(&self, _: &K, entry: &Entry<V>) -> u64 {
+        u64::from(entry.weight)
+    }
+}
+
+/// A cache of look-ups in a directory, within a budget of bytes.
 ///
 /// Negative entries live in a smaller cache of their own, because a caller chooses the keys:
 /// random keys can't push out what is known to exist. An error is never kept.
 pub(crate) struct Lookup<K, V: Clone> {
-    found: Cache<K, Entry<V>>,
+    found: Cache<K, Entry<V>, ByWeight>,
     absent: Cache<K, Entry<()>>,
     /// Loads by the stamp they began under: a load that began under an older one is not joined,
     /// because it may have read what has changed.
@@ -48,10 +67,12 @@ pub(crate) struct Lookup<K, V: Clone> {
 }
 
 impl<K: Eq + Hash + Clone, V: Clone + Send + Sync + 'static> Lookup<K, V> {
-    pub(crate) fn new(capacity: usize, negative_ttl: NegativeTtl, max_age: MaxAge) -> Self {
+    /// A cache that keeps so many bytes.
+    pub(crate) fn new(bytes: usize, negative_ttl: NegativeTtl, max_age: MaxAge) -> Self {
+        let items = (bytes / TYPICAL).max(1);
         Self {
-            found: Cache::new(capacity),
-            absent: Cache::new((capacity / 8).clamp(16, 4096)),
+            found: Cache::with_weighter(items, bytes as u64, ByWeight),
+            absent: Cache::new((items / 8).clamp(16, ABSENT)),
             flights: Flights::new(),
             negative_ttl: negative_ttl.min(max_age.as_duration()),
             max_age,
@@ -59,6 +80,7 @@ impl<K: Eq + Hash + Clone, V: Clone + Send + Sync + 'static> Lookup<K, V> {
     }
 
     /// Looks a key up; `stamp` tells the stamp under which a found value would have to stand.
+    #[inline]
     pub(crate) fn probe<Q>(
         &self,
         key: &Q,
@@ -91,58 +113,49 @@ impl<K: Eq + Hash + Clone, V: Clone + Send + Sync + 'static> Lookup<K, V> {
         self.found.get(key).is_some() || self.flights.is_under_way(&(key.clone(), before))
     }
 
-    /// Loads a key, or waits for the load under way, and keeps the answer if it is still current.
-    ///
-    /// `before` is the stamp read before the load begins; `keep` tells under which stamp to keep a
-    /// found value, or `None` if it may have changed since.
+    /// Loads a key, or waits for the load that is under way since the same stamp. Returns when it began.
     pub(crate) async fn load<L>(
         &self,
-        key: K,
+        key: &K,
         before: Stamp,
-        keep: impl FnOnce(&V) -> Option<Stamp>,
         now: Timestamp,
         load: impl FnOnce() -> L,
-    ) -> Result<Option<V>, DirectoryError>
+    ) -> Told<V>
     where
         L: Future<Output = Result<Option<V>, DirectoryError>> + Send + 'static,
     {
-        let flight = (key, before);
         let begin = || {
             let load = load();
             let told = async move { (now, load.await) };
             Box::pin(told) as Work<Told<V>>
         };
-        // As old as the load is, whoever joins it later.
-        let (read_at, answer) = self.flights.join(&flight, begin).await;
-        let (key, _) = flight;
-        match &answer {
-            Ok(Some(value)) => {
-                if let Some(stamp) = keep(value) {
-                    self.absent.remove(&key);
-                    self.found.insert(
-                        key,
-                        Entry {
-                            stamp,
-                            read_at,
-                            value: value.clone(),
-                        },
-                    );
-                }
-            }
-            Ok(None) => {
-                self.found.remove(&key);
-                self.absent.insert(
-                    key,
-                    Entry {
-                        stamp: before,
-                        read_at,
-                        value: (),
-                    },
-                );
-            }
-            Err(_) => {}
-        }
-        answer
+        self.flights.join(&(key.clone(), before), begin).await
+    }
+
+    /// Keeps a value that owns so many bytes on the heap, unless it is too large for the budget.
+    pub(crate) fn keep(&self, key: &K, value: V, heap: usize, stamp: Stamp, read_at: Timestamp) {
+        let own = size_of::<(K, Entry<V>)>() * 2 + OVERHEAD;
+        let weight = u32::try_from(heap.saturating_add(own)).unwrap_or(u32::MAX);
+        self.absent.remove(key);
+        let entry = Entry {
+            stamp,
+            read_at,
+            weight,
+            value,
+        };
+        self.found.insert(key.clone(), entry);
+    }
+
+    /// Keeps that there is none.
+    pub(crate) fn keep_absent(&self, key: &K, stamp: Stamp, read_at: Timestamp) {
+        self.found.remove(key);
+        let entry = Entry {
+            stamp,
+            read_at,
+            weight: 0,
+            value: (),
+        };
+        self.absent.insert(key.clone(), entry);
     }
 }
 
@@ -162,6 +175,7 @@ mod tests {
     use super::*;
     use crate::{TenantId, cache::Stamps};
 
+    const BYTES: usize = 64 * 1024;
     const TTL: Duration = Duration::from_secs(5);
     const MAX_AGE: Duration = Duration::from_secs(60);
 
@@ -172,10 +186,26 @@ mod tests {
         now: Timestamp,
     }
 
+    async fn load_and_keep(
+        cache: &Lookup<TenantId, u32>,
+        before: Stamp,
+        key: TenantId,
+        now: Timestamp,
+        answer: impl Future<Output = Result<Option<u32>, DirectoryError>> + Send + 'static,
+    ) -> Result<Option<u32>, DirectoryError> {
+        let (read_at, found) = cache.load(&key, before, now, || answer).await;
+        match found.as_ref() {
+            Ok(Some(value)) => cache.keep(&key, *value, 0, before, read_at),
+            Ok(None) => cache.keep_absent(&key, before, read_at),
+            Err(_) => {}
+        }
+        found
+    }
+
     impl Fixture {
         fn new() -> Self {
             Self {
-                cache: Arc::new(Lookup::new(100, TTL, MaxAge::new(MAX_AGE))),
+                cache: Arc::new(Lookup::new(BYTES, TTL, MaxAge::new(MAX_AGE))),
                 stamps: Arc::new(Stamps::new()),
                 loads: Arc::default(),
                 now: Timestamp::from_unix_seconds(1_000),
@@ -192,15 +222,12 @@ mod tests {
             key: TenantId,
             answer: impl Future<Output = Result<Option<u32>, DirectoryError>> + Send + 'static,
         ) -> Result<Option<u32>, DirectoryError> {
-            let before = self.stamps.of(key);
             let loads = Arc::clone(&self.loads);
-            let keep = |_: &u32| Some(before);
-            self.cache
-                .load(key, before, keep, self.now, || async move {
-                    loads.fetch_add(1, Ordering::SeqCst);
-                    answer.await
-                })
-                .await
+            let answer = async move {
+                loads.fetch_add(1, Ordering::SeqCst);
+                answer.await
+            };
+            load_and_keep(&self.cache, self.stamps.of(key), key, self.now, answer).await
         }
     }
 
@@ -245,12 +272,11 @@ mod tests {
         let (go, gate) = tokio::sync::oneshot::channel::<()>();
         let stamp = f.stamps.of(key);
         let (cache, later) = (Arc::clone(&f.cache), began + Duration::from_secs(9));
-        let keep = |_: &u32| Some(stamp);
-        let first = cache.load(key, stamp, keep, began, || async move {
+        let first = load_and_keep(&cache, stamp, key, began, async move {
             let _ = gate.await;
             Ok(Some(1))
         });
-        let second = cache.load(key, stamp, keep, later, || async { Ok(Some(2)) });
+        let second = load_and_keep(&cache, stamp, key, later, async { Ok(Some(2)) });
         let open = async {
             let _ = go.send(());
         };
@@ -332,5 +358,27 @@ mod tests {
         }
         assert_eq!(f.probe(known), Probe::Found(1, f.now));
         assert!(f.cache.absent.len() <= 64, "{}", f.cache.absent.len());
+    }
+
+    #[test]
+    fn large_values_take_the_room_of_many_small_ones() {
+        let f = Fixture::new();
+        let kept = |heap: usize| {
+            let keys: Vec<_> = (0..1_000).map(|_| TenantId::new()).collect();
+            for key in &keys {
+                let stamp = f.stamps.of(*key);
+                f.cache.keep(key, 1, heap, stamp, f.now);
+            }
+            let known = keys.iter().filter(|key| f.probe(**key) != Probe::Unknown);
+            known.count()
+        };
+        let (small, large) = (kept(0), kept(4_000));
+        assert!((200..1_000).contains(&small), "{small}");
+        assert!((4..=16).contains(&large), "{large}");
+        assert_eq!(
+            kept(BYTES),
+            0,
+            "one that is larger than the budget is not kept"
+        );
     }
 }

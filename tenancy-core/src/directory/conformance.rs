@@ -18,9 +18,11 @@
     reason = "a conformance suite fails by panicking, like any test"
 )]
 
+mod entries;
 mod epochs;
 mod keys;
 
+pub use entries::{entering_tells_a_stranger_nothing, entering_tells_what_single_questions_tell};
 pub use epochs::{
     epochs_are_raised_and_never_lowered, old_epochs_are_forgotten, raised_epochs_are_told,
 };
@@ -50,6 +52,8 @@ pub async fn directory<D: Directory + DirectoryStore>(directory: &D) {
     projects_belong_to_one_tenant(directory).await;
     roles_belong_to_one_tenant(directory).await;
     roles_are_bounded(directory).await;
+    entering_tells_what_single_questions_tell(directory).await;
+    entering_tells_a_stranger_nothing(directory).await;
     project_roles_end_with_the_membership(directory).await;
     unknown_tenants_can_not_be_written(directory).await;
     every_change_is_told_once_it_is_visible(directory).await;

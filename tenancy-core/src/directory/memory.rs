@@ -12,8 +12,9 @@ use std::{
 use async_trait::async_trait;
 
 use super::{
-    DirectoryError, DirectoryStore, FeedCursor, FeedPage, GenerationFeed, MembershipDirectory,
-    ProjectDirectory, RoleDirectory, StoreError, StoreErrorKind, TenantDirectory,
+    DirectoryError, DirectoryStore, EntryDirectory, FeedCursor, FeedPage, GenerationFeed,
+    MembershipDirectory, ProjectDirectory, RoleDirectory, StoreError, StoreErrorKind,
+    TenantDirectory,
 };
 use crate::{
     DomainName, Epoch, KeyId, Membership, Project, ProjectId, ProjectMembership, RoleDefinition,
@@ -228,6 +229,8 @@ impl GenerationFeed for MemoryDirectory {
         })
     }
 }
+
+impl EntryDirectory for MemoryDirectory {}
 
 #[async_trait]
 impl DirectoryStore for MemoryDirectory {

@@ -4,9 +4,9 @@ use std::{fmt, sync::Arc};
 
 use super::{
     Tenancy,
-    decide::Stop,
+    decide::Interrupt,
     facts::{Caller, Facts, Presented},
-    fill::{FillError, Fills, Miss},
+    load::{Asking, Load, LoadError, Loaded},
     refused::Refused,
 };
 use crate::{Credential, Principal, Refusal, RefusalKind, TenantContext};
@@ -44,19 +44,19 @@ pub struct PendingAdmission {
     engine: Tenancy,
     facts: Box<Facts<'static>>,
     caller: Caller,
-    miss: Option<Miss>,
+    load: Option<Load>,
 }
 
 /// Every kind of thing is loaded at most once, so that a decision ends long before this.
 const MAX_LOADS: usize = 64;
 
 impl PendingAdmission {
-    pub(super) fn new(engine: Tenancy, facts: Facts<'static>, caller: Caller, miss: Miss) -> Self {
+    pub(super) fn new(engine: Tenancy, facts: Facts<'static>, caller: Caller, load: Load) -> Self {
         Self {
             engine,
             facts: Box::new(facts),
             caller,
-            miss: Some(miss),
+            load: Some(load),
         }
     }
 
@@ -65,7 +65,7 @@ impl PendingAdmission {
             engine,
             facts: Box::new(facts),
             caller: Caller::default(),
-            miss: None,
+            load: None,
         }
     }
 
@@ -76,7 +76,7 @@ impl PendingAdmission {
     /// # Errors
     /// The [`Refusal`] to answer with.
     pub async fn resolve(self) -> Result<Admitted, Refusal> {
-        match settle(&self.engine, &self.facts, self.miss).await {
+        match settle(&self.engine, &self.facts, self.load).await {
             Ok(admitted) => Ok(admitted),
             Err(Unsettled::Refused(refused)) => {
                 Err(self.engine.record_refusal(refused, &self.caller))
@@ -97,24 +97,27 @@ pub(super) enum Unsettled {
 pub(super) async fn settle(
     engine: &Tenancy,
     facts: &Facts<'_>,
-    mut miss: Option<Miss>,
+    mut load: Option<Load>,
 ) -> Result<Admitted, Unsettled> {
-    let mut fills = Fills::default();
+    let mut loaded = Loaded::default();
     for _ in 0..MAX_LOADS {
-        let now = engine.now();
-        if let Some(miss) = miss.take() {
-            let credential = match &facts.presented {
-                Presented::OwnedText(text) => Some(Credential::new(text)),
-                _ => None,
+        if let Some(load) = load.take() {
+            let asking = Asking {
+                engine,
+                credential: match &facts.presented {
+                    Presented::OwnedText(text) => Some(Credential::new(text)),
+                    _ => None,
+                },
+                now: engine.now(),
             };
-            if let Err(error) = engine.fill(miss, credential, &mut fills, now).await {
+            if let Err(error) = load.run(asking, &mut loaded).await {
                 return Err(Unsettled::Failed(unavailable(&error)));
             }
         }
-        match engine.decide(facts, &fills, engine.now()) {
+        match engine.decide(facts, &loaded, engine.now()) {
             Ok(admitted) => return Ok(admitted),
-            Err(Stop::Refused(refused)) => return Err(Unsettled::Refused(refused)),
-            Err(Stop::Miss(next)) => miss = Some(next),
+            Err(Interrupt::Refused(refused)) => return Err(Unsettled::Refused(refused)),
+            Err(Interrupt::Load(next)) => load = Some(next),
         }
     }
     tracing::error!("a decision did not end; please report this");
@@ -122,10 +125,10 @@ pub(super) async fn settle(
     Err(Unsettled::Failed(refusal))
 }
 
-fn unavailable(error: &FillError) -> Refusal {
+fn unavailable(error: &LoadError) -> Refusal {
     let (reason, retry_after) = match error {
-        FillError::Directory(_) => ("directory-unavailable", None),
-        FillError::Credential(lookup) => ("credential-lookup-unavailable", lookup.retry_after()),
+        LoadError::Directory(_) => ("directory-unavailable", None),
+        LoadError::Credential(lookup) => ("credential-lookup-unavailable", lookup.retry_after()),
     };
     let refusal = Refusal::new(RefusalKind::Unavailable, reason);
     match retry_after {
@@ -144,7 +147,7 @@ fn unavailable(error: &FillError) -> Refusal {
 impl fmt::Debug for PendingAdmission {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PendingAdmission")
-            .field("miss", &self.miss)
+            .field("load", &self.load)
             .finish_non_exhaustive()
     }
 }

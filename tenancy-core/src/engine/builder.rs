@@ -9,6 +9,7 @@ use super::{
     feed::Feed,
     front::Front,
     keys::Keys,
+    load::{Caches, Entries},
     present::Latest,
     refused::RefusalCounts,
     remembered::Remembered,
@@ -20,15 +21,22 @@ use crate::{
     DirectoryStore, Identification, PermissionRegistry, PlanBook, RoleTable, SystemClock,
     TracingAuditSink,
     audit::Sampler,
-    cache::{Lookup, MaxAge, Stamps},
+    cache::{MaxAge, Stamps},
     key::ApiKeys,
 };
 
 /// How long what a directory has said is believed, unless the builder is told otherwise.
 const MAX_CACHE_AGE: Duration = Duration::from_secs(60);
 
+/// How many bytes of what the directory has said are kept of each kind, unless the builder is told otherwise.
+const DIRECTORY_CACHE_BYTES: usize = 64 << 20;
+
+/// What a cached record is taken to weigh where room is laid out for what belongs to it.
+const TYPICAL_ENTRY: usize = 256;
+
 /// How many bytes of admissions are remembered, unless the builder is told otherwise.
 const ADMISSION_CACHE_BYTES: usize = 24 << 20;
+
 /// How long a token may count, unless the builder is told otherwise.
 const LONGEST_TOKEN_LIFETIME: Duration = Duration::from_secs(400 * 24 * 3_600);
 
@@ -47,7 +55,7 @@ pub struct TenancyBuilder {
     plans: Option<PlanBook>,
     audit: Arc<dyn AuditSink>,
     clock: Arc<dyn Clock>,
-    cache_capacity: usize,
+    directory_cache_bytes: usize,
     admission_cache_bytes: usize,
     negative_ttl: Duration,
     poll_interval: Duration,
@@ -71,7 +79,7 @@ impl TenancyBuilder {
             plans: None,
             audit: Arc::new(TracingAuditSink),
             clock: Arc::new(SystemClock),
-            cache_capacity: 250_000,
+            directory_cache_bytes: DIRECTORY_CACHE_BYTES,
             admission_cache_bytes: ADMISSION_CACHE_BYTES,
             negative_ttl: Duration::from_secs(5),
             poll_interval: Duration::from_secs(1),
@@ -208,11 +216,14 @@ impl TenancyBuilder {
         self
     }
 
-    /// How many tenants, memberships, roles and projects are kept in memory, and API keys, each. Default: 250,000.
+    /// How many bytes of what the directory has said are kept: of tenants, of memberships, of roles, of
+    /// projects and of API keys, each; 0 for none. Default: 64 MiB, room for some 100,000 tenants with small settings.
     ///
-    /// Room is taken as it is used, about half a kilobyte for a tenant.
-    pub fn cache_capacity(mut self, entries: usize) -> Self {
-        self.cache_capacity = entries;
+    /// Room is taken as it is used. What was not used for longest goes first, and a record that is larger
+    /// than the whole budget is read each time. Settings and the roles that a tenant defines count by their
+    /// size, so that a few large tenants can't make the process grow.
+    pub fn directory_cache_bytes(mut self, bytes: usize) -> Self {
+        self.directory_cache_bytes = bytes;
         self
     }
 
@@ -326,9 +337,7 @@ impl TenancyBuilder {
             ));
         }
         let max_age = MaxAge::new(max_cache_age);
-        if self.cache_capacity == 0 {
-            return Err(ConfigError::new("the cache capacity must be at least 1"));
-        }
+        let entries = (self.directory_cache_bytes / TYPICAL_ENTRY).max(16);
         let permissions = match self.permissions {
             Some(permissions) => permissions,
             None => PermissionRegistry::builder()
@@ -353,12 +362,7 @@ impl TenancyBuilder {
             None => None,
         };
         let keys = match self.keys {
-            Some(keys) => Some(Keys::new(
-                keys.checked()?,
-                self.cache_capacity,
-                self.negative_ttl,
-                max_age,
-            )?),
+            Some(keys) => Some(Keys::new(keys.checked()?, entries)?),
             None => None,
         };
         let inner = Inner {
@@ -386,14 +390,9 @@ impl TenancyBuilder {
             max_age,
             latest: Latest::new(),
             stamps: Stamps::new(),
-            tenants: Lookup::new(self.cache_capacity, self.negative_ttl, max_age),
-            memberships: Lookup::new(self.cache_capacity, self.negative_ttl, max_age),
-            roles: Lookup::new(self.cache_capacity, self.negative_ttl, max_age),
-            projects: Lookup::new(self.cache_capacity, self.negative_ttl, max_age),
-            strangers: Strangers::new(
-                self.cache_capacity,
-                self.negative_ttl.min(max_age.as_duration()),
-            ),
+            caches: Caches::new(self.directory_cache_bytes, self.negative_ttl, max_age),
+            entries: Entries::new(),
+            strangers: Strangers::new(entries, self.negative_ttl.min(max_age.as_duration())),
             remembered: Remembered::new(self.admission_cache_bytes / 2, max_age),
             front: Front::new(self.admission_cache_bytes / 2),
             sampler: Sampler::new(),

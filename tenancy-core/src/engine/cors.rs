@@ -9,9 +9,9 @@ pub(super) use budget::Budget;
 use super::{
     Tenancy,
     admission::{Unsettled, settle},
-    decide::Stop,
+    decide::Interrupt,
     facts::{Caller, Facts},
-    fill::{Fills, Miss},
+    load::{Load, Loaded},
     refused::Refused,
 };
 use crate::{
@@ -58,7 +58,7 @@ pub enum CorsDecision {
 pub struct PendingCors {
     engine: Tenancy,
     facts: Box<Facts<'static>>,
-    miss: Miss,
+    load: Load,
     /// Who sent the preflight; `None` if it is none.
     preflight: Option<Caller>,
     ip: Option<IpAddr>,
@@ -137,16 +137,16 @@ impl Tenancy {
         let now = self.now();
         self.poll_if_due(now);
         let facts = Facts::of_page(page);
-        match self.decide(&facts, &Fills::default(), now) {
+        match self.decide(&facts, &Loaded::default(), now) {
             Ok(_) => CorsAnswer::Ready(CorsDecision::Allowed),
-            Err(Stop::Refused(refused)) => {
+            Err(Interrupt::Refused(refused)) => {
                 let refusal = self.refuse_page(refused, preflight.as_ref());
                 CorsAnswer::Ready(CorsDecision::Refused(refusal))
             }
-            Err(Stop::Miss(miss)) => CorsAnswer::Pending(PendingCors {
+            Err(Interrupt::Load(load)) => CorsAnswer::Pending(PendingCors {
                 engine: self.clone(),
                 facts: Box::new(facts.into_owned()),
-                miss,
+                load,
                 preflight,
                 ip: rules.proxies().client_ip(request),
             }),
@@ -157,7 +157,7 @@ impl Tenancy {
     /// credential, and can make up as many domains as it likes.
     fn may_ask_about(&self, page: &TenantKey, ip: Option<IpAddr>) -> bool {
         let inner = self.inner();
-        let is_known = (inner.tenants).has_heard_of(page, inner.stamps.of_any());
+        let is_known = (inner.caches.tenants).has_heard_of(page, inner.stamps.of_any());
         is_known || inner.origin_look_ups.take(ip, inner.clock.now())
     }
 
@@ -224,7 +224,7 @@ impl PendingCors {
                 None => refusal,
             });
         }
-        CorsDecision::Refused(match settle(engine, &self.facts, Some(self.miss)).await {
+        CorsDecision::Refused(match settle(engine, &self.facts, Some(self.load)).await {
             Ok(_) => return CorsDecision::Allowed,
             Err(Unsettled::Refused(refused)) => {
                 engine.refuse_page(refused, self.preflight.as_ref())
@@ -240,7 +240,7 @@ impl PendingCors {
 impl fmt::Debug for PendingCors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PendingCors")
-            .field("miss", &self.miss)
+            .field("load", &self.load)
             .finish_non_exhaustive()
     }
 }

@@ -1,35 +1,38 @@
 //! The decision: one synchronous function from facts and caches to an answer or to what is missing.
 //!
 //! Each step is the only way to the next: origin → credential → principal → tenant → membership → status →
-//! role → project → context. What a store has answered for this very request lies in [`Fills`] and
+//! role → project → context. What a store has answered for this very request lies in [`Loaded`] and
 //! goes before the caches, so that each thing is loaded at most once per request.
 
 mod agree;
 mod epoch;
 #[cfg(feature = "argon2")]
 mod imported;
+mod interrupt;
 mod key;
-mod look;
+mod lookup;
 mod page;
-mod stop;
 mod stranger;
 mod whole;
 
-use std::{cell::Cell, sync::Arc};
+use std::{
+    cell::Cell,
+    sync::{Arc, LazyLock},
+};
 
-pub(super) use stop::Stop;
-use stop::{Step, refuse};
+pub(super) use interrupt::Interrupt;
+use interrupt::{Step, refuse};
 
 use super::{
     Admitted, Inner, Tenancy,
     facts::{Facts, Presented},
-    fill::{Fills, Miss, ProjectAccess, anonymous},
+    load::{Checked, Load, Loaded, ProjectAccess},
     remembered::Asking,
 };
 use crate::{
-    Actor, Credential, PermissionSet, Principal, RefusalKind, RoleMask, RoleName, Tenant,
-    TenantContext, TenantId, TenantNeed, TenantStatus, Timestamp, UserId, Verdict, cache::Probe,
-    context::Parts, digest::Digest,
+    Actor, Credential, PermissionSet, Principal, ProjectId, Reach, RefusalKind, RoleMask, RoleName,
+    Tenant, TenantContext, TenantId, TenantNeed, TenantStatus, Timestamp, UserId, Verdict,
+    cache::Probe, context::Parts, digest::Digest,
 };
 
 impl Tenancy {
@@ -37,14 +40,14 @@ impl Tenancy {
     pub(super) fn decide(
         &self,
         facts: &Facts<'_>,
-        fills: &Fills,
+        loaded: &Loaded,
         now: Timestamp,
     ) -> Step<Admitted> {
-        match self.decide_for(facts, fills, now, false) {
-            Err(Stop::Refused(refused)) if facts.pardons(refused.kind()) => {
-                match self.decide_for(facts, fills, now, true) {
+        match self.decide_for(facts, loaded, now, false) {
+            Err(Interrupt::Refused(refused)) if facts.pardons(refused.kind()) => {
+                match self.decide_for(facts, loaded, now, true) {
                     // Whoever has no credential would be refused as well: then the trail has who it was.
-                    Err(Stop::Refused(_)) => Err(Stop::Refused(refused)),
+                    Err(Interrupt::Refused(_)) => Err(Interrupt::Refused(refused)),
                     decided => decided,
                 }
             }
@@ -56,18 +59,19 @@ impl Tenancy {
     fn decide_for(
         &self,
         facts: &Facts<'_>,
-        fills: &Fills,
+        loaded: &Loaded,
         now: Timestamp,
         visitor: bool,
     ) -> Step<Admitted> {
         let decision = Decision {
             engine: self.inner(),
             facts,
-            fills,
+            loaded,
             now,
             visitor,
-            read_at: Cell::new(fills.began().unwrap_or(now)),
+            read_at: Cell::new(loaded.began().unwrap_or(now)),
             belongs: Cell::new(false),
+            entering: Cell::new(None),
             verified_by: Cell::new(None),
         };
         decision.readable_page()?;
@@ -92,7 +96,7 @@ impl Tenancy {
             let whole = decision.whole(asked, principal, parts, before);
             return Ok(Admitted::Tenant(context(whole)));
         }
-        let with_actor = |stop: Stop| match &principal {
+        let with_actor = |stop: Interrupt| match &principal {
             Some(principal) => stop.of_actor(&principal.actor),
             None => stop,
         };
@@ -101,8 +105,10 @@ impl Tenancy {
             return Ok(Admitted::NoTenant(principal));
         };
         let parts = Arc::new(parts);
-        if let (Some(question), true) = (question, fills.are_empty()) {
+        // Whose news was not told, nothing ends what would be kept about them.
+        if let (Some(question), true) = (question, loaded.feed_answered() != Some(false)) {
             let inner = self.inner();
+            let before = loaded.answers_began().map_or(before, |(_, before)| before);
             inner
                 .remembered
                 .keep(question, &parts, &inner.stamps, before, now);
@@ -122,10 +128,17 @@ fn subject(principal: &Principal) -> Option<UserId> {
     }
 }
 
+/// What is asked of a directory about a caller, whichever tenant the name turns out to be.
+#[derive(Clone, Copy)]
+struct Entering {
+    user: Option<UserId>,
+    project: Option<ProjectId>,
+}
+
 struct Decision<'a> {
     engine: &'a Inner,
     facts: &'a Facts<'a>,
-    fills: &'a Fills,
+    loaded: &'a Loaded,
     now: Timestamp,
     /// Whether the credential counts as none.
     visitor: bool,
@@ -133,8 +146,21 @@ struct Decision<'a> {
     read_at: Cell<Timestamp>,
     /// Whether the tenant is known to be the caller's. Until then, nothing may tell that there is one.
     belongs: Cell<bool>,
+    /// Who wants to enter a tenant, and which project, once that is what is being decided.
+    entering: Cell<Option<Entering>>,
     /// Which authenticator has verified the credential, if one has.
     verified_by: Cell<Option<usize>>,
+}
+
+static ANONYMOUS: LazyLock<Arc<Principal>> = LazyLock::new(|| {
+    let mut principal = Principal::new(Actor::Anonymous, Reach::Memberships, "anonymous");
+    principal.scope = PermissionSet::EMPTY;
+    Arc::new(principal)
+});
+
+/// The principal of a caller without a credential: nobody, with no permission.
+fn anonymous() -> Arc<Principal> {
+    Arc::clone(&ANONYMOUS)
 }
 
 impl Decision<'_> {
@@ -207,8 +233,8 @@ impl Decision<'_> {
             let Some(authenticator) = self.engine.authenticators.get(index) else {
                 continue;
             };
-            let verdict = match self.fills.verdict(index) {
-                Some(verdict) => verdict,
+            let verdict = match self.loaded.get::<Checked>(&index) {
+                Some(verdict) => verdict.clone(),
                 None => authenticator.probe(credential, self.now),
             };
             return match verdict {
@@ -220,7 +246,7 @@ impl Decision<'_> {
                 Verdict::Rejected(rejection) => {
                     refuse(RefusalKind::Unauthenticated, rejection.reason())
                 }
-                Verdict::NeedsLookup => Err(Stop::Miss(Miss::Credential(index))),
+                Verdict::NeedsLookup => Err(Interrupt::Load(Load::of::<Checked>(index))),
             };
         }
         refuse(RefusalKind::Unauthenticated, "credential-unknown-kind")
@@ -274,6 +300,10 @@ impl Decision<'_> {
 
     /// The same where a tenant may be named.
     fn parts_in_tenant(&self, principal: Option<&Arc<Principal>>) -> Step<Option<Parts>> {
+        self.entering.set(Some(Entering {
+            user: principal.and_then(|principal| subject(principal)),
+            project: self.wanted_project(principal.and_then(|principal| principal.project)),
+        }));
         let hinted = self.hinted_tenant()?;
         let Some(tenant) = self.agreed_tenant(principal, hinted)? else {
             return match self.facts.needs.tenant {

@@ -10,43 +10,37 @@ mod issue;
 mod operator;
 mod uses;
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc};
 
 pub use admin::KeyAdmin;
 #[cfg(feature = "argon2")]
 pub(super) use imported::{Imported, Proof};
 use uses::Uses;
 
-use super::Tenancy;
 use crate::{
-    ConfigError, DirectoryError, Rejection, Timestamp,
-    cache::{Lookup, MaxAge},
-    key::{ApiKeys, KeyMatch, KeyName, KnownKey, PresentedKey, reason},
+    ConfigError, Rejection, Timestamp,
+    key::{ApiKeys, KeyMatch, KnownKey, PresentedKey, reason},
 };
 
 #[derive(Debug)]
 pub(super) struct Keys {
     pub(super) config: ApiKeys,
-    pub(super) known: Lookup<KeyName, Arc<KnownKey>>,
     #[cfg(feature = "argon2")]
     pub(super) imported: Option<Imported>,
     uses: Uses,
 }
 
 impl Keys {
-    pub(super) fn new(
-        config: ApiKeys,
-        capacity: usize,
-        negative_ttl: Duration,
-        max_age: MaxAge,
-    ) -> Result<Self, ConfigError> {
+    /// With room for so many secrets of imported keys that were right.
+    pub(super) fn new(config: ApiKeys, secrets: usize) -> Result<Self, ConfigError> {
+        #[cfg(not(feature = "argon2"))]
+        let _ = secrets;
         Ok(Self {
             #[cfg(feature = "argon2")]
             imported: match &config.imported {
-                Some(imported) => Some(Imported::new(imported.clone(), capacity)?),
+                Some(imported) => Some(Imported::new(imported.clone(), secrets)?),
                 None => None,
             },
-            known: Lookup::new(capacity, negative_ttl, max_age),
             config,
             uses: Uses::default(),
         })
@@ -104,40 +98,5 @@ impl Keys {
         if known.used(now) {
             self.uses.push(Arc::clone(known));
         }
-    }
-}
-
-impl Tenancy {
-    pub(super) async fn load_key(
-        &self,
-        name: KeyName,
-        now: Timestamp,
-    ) -> Result<Option<Arc<KnownKey>>, DirectoryError> {
-        let inner = self.inner();
-        let Some(keys) = &inner.keys else {
-            return Ok(None);
-        };
-        let before = inner.stamps.of_any();
-        // Whose key it is is known only afterwards, as with a tenant's name.
-        let keep = |known: &Arc<KnownKey>| {
-            let stamp = inner.stamps.of(known.record.tenant);
-            inner.stamps.undisturbed_since(before).then_some(stamp)
-        };
-        let store = Arc::clone(&keys.config.store);
-        #[cfg(feature = "argon2")]
-        let environment = keys.config.format.environment();
-        let permissions = inner.permissions.clone();
-        let wanted = name.clone();
-        let load = || async move {
-            let found = match &wanted {
-                KeyName::Id(id) => store.find_key(*id).await?,
-                #[cfg(feature = "argon2")]
-                KeyName::Handle(handle) => store.find_imported_key(environment, handle).await?,
-            };
-            // A store that answers with another key must not open anything.
-            let found = found.filter(|record| wanted.names(record));
-            Ok(found.map(|record| Arc::new(KnownKey::new(record, &permissions))))
-        };
-        keys.known.load(name, before, keep, now, load).await
     }
 }

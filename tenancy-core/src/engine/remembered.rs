@@ -74,8 +74,8 @@ impl Remembered {
         counts.then_some(answer.parts)
     }
 
-    /// Keeps an answer that was decided from caches alone, unless any tenant has changed since
-    /// `before`, when the decision began.
+    /// Keeps an answer, unless any tenant has changed since `before`, when what it rests on began to be
+    /// looked at.
     pub(super) fn keep(
         &self,
         question: Digest,

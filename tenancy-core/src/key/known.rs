@@ -52,6 +52,23 @@ impl KnownKey {
         }
     }
 
+    /// The bytes that it takes, on the heap and by itself, about.
+    pub(crate) fn weight(&self) -> usize {
+        let record = &self.record;
+        let scopes = record
+            .scopes
+            .iter()
+            .map(|grant| size_of_val(grant) + grant.as_str().len());
+        let metadata = record
+            .metadata
+            .iter()
+            .map(|(name, value)| 64 + name.len() + value.to_string().len());
+        let texts = record.name.len() + scopes.sum::<usize>() + metadata.sum::<usize>();
+        // A digest and an address take less than this.
+        let rest = 256;
+        size_of::<Self>() + self.principal.weight() + texts + rest
+    }
+
     /// The hash of the secret, of an imported key.
     #[cfg(feature = "argon2")]
     pub(crate) fn hash(&self) -> Option<&super::SecretHash> {

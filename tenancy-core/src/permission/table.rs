@@ -75,6 +75,16 @@ impl RoleTable {
     /// How many roles a tenant may define.
     pub const MAX_ROLES: usize = 128;
 
+    /// The bytes that it owns on the heap and shares with no other tenant's, about.
+    pub(crate) fn heap(&self) -> usize {
+        let Some(own) = &self.own else { return 0 };
+        let roles = own.roles.keys().map(|name| {
+            // A node of a tree has room for more than it holds.
+            name.as_str().len() + 2 * size_of::<(RoleName, Role)>()
+        });
+        roles.sum::<usize>() + own.problems.len() * size_of::<RoleProblem>()
+    }
+
     /// The table of a tenant that defines no roles. Does not allocate.
     #[must_use]
     pub fn base(registry: &PermissionRegistry) -> Self {

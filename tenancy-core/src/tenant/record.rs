@@ -51,6 +51,12 @@ impl Tenant {
         }
     }
 
+    /// The bytes that it owns on the heap, about.
+    pub(crate) fn heap(&self) -> usize {
+        let plan = self.plan.as_ref().map_or(0, String::len);
+        self.slug.as_str().len() + self.name.len() + plan + self.settings.heap()
+    }
+
     /// The same tenant in another state; for tests and for directories that read a stored state.
     #[must_use]
     pub fn with_status(mut self, status: TenantStatus) -> Self {

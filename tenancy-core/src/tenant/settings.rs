@@ -49,6 +49,26 @@ impl Settings {
         Ok(Self::new(raw))
     }
 
+    /// The bytes that they own on the heap, about. What they were read as is taken to weigh as much again.
+    pub(crate) fn heap(&self) -> usize {
+        fn heap(value: &Value) -> usize {
+            let own = match value {
+                Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+                Value::String(text) => text.len(),
+                Value::Array(items) => items.iter().map(heap).sum(),
+                // A node of a map has room for more than it holds.
+                Value::Object(fields) => fields
+                    .iter()
+                    .map(|(name, value)| {
+                        2 * size_of::<(String, Value)>() + name.len() + heap(value)
+                    })
+                    .sum(),
+            };
+            own + size_of::<Value>()
+        }
+        2 * heap(&self.raw) + 64
+    }
+
     /// The settings as stored.
     #[must_use]
     pub fn as_json(&self) -> &Value {

@@ -14,10 +14,11 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 
 use crate::{
-    DirectoryError, DirectoryStore, DomainName, Epoch, EpochDirectory, FeedCursor, FeedPage,
-    GenerationFeed, Membership, MembershipDirectory, MemoryDirectory, Project, ProjectDirectory,
-    ProjectId, ProjectMembership, RoleDefinition, RoleDirectory, RoleName, Settings, StoreError,
-    Tenant, TenantDirectory, TenantId, TenantKey, TenantStatus, TokensOf, UserId,
+    DirectoryError, DirectoryStore, DomainName, EntryDirectory, Epoch, EpochDirectory, FeedCursor,
+    FeedPage, GenerationFeed, Membership, MembershipDirectory, MemoryDirectory, Project,
+    ProjectDirectory, ProjectId, ProjectMembership, RoleDefinition, RoleDirectory, RoleName,
+    Settings, StoreError, Tenant, TenantDirectory, TenantId, TenantKey, TenantStatus, TokensOf,
+    UserId,
 };
 
 /// What a failing directory says: fit for a log, and not for a response.
@@ -272,6 +273,9 @@ impl RoleDirectory for SwitchedDirectory {
         self.ask(async |inner| inner.find_roles(tenant).await).await
     }
 }
+
+/// One by one: each is a question of its own.
+impl EntryDirectory for SwitchedDirectory {}
 
 #[async_trait]
 impl EpochDirectory for SwitchedDirectory {

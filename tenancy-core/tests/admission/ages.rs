@@ -225,6 +225,8 @@ async fn a_clock_that_is_set_back_does_not_make_what_is_cached_young_again() {
 async fn a_context_that_is_held_is_decided_about_again_at_the_bound() {
     let (w, request) = warm(plain).await;
     let context = w.admit(&request).await.unwrap();
+    // Reads the tenant by its id.
+    let context = w.tenancy.revalidate(&context).await.unwrap();
     let elsewhere = w.directory.directory();
     elsewhere
         .remove_membership(w.acme.id, w.alice)

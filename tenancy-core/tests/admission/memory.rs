@@ -5,8 +5,8 @@ use std::{fmt, sync::Arc, time::Duration};
 use allocation_counter::measure;
 use serde_json::{Value, json};
 use tenancy_core::{
-    Actor, Authenticator, Clock as _, Credential, LookupError, Principal, Reach, Timestamp, UserId,
-    Verdict, async_trait,
+    Actor, Authenticator, Clock as _, Credential, DirectoryStore as _, LookupError, Membership,
+    Principal, Reach, SystemRole, Tenant, TenantStatus, Timestamp, UserId, Verdict, async_trait,
     jwt::{JwtAuthenticator, JwtIssuers},
     testing::FakeRequest,
 };
@@ -136,7 +136,7 @@ fn an_admission_is_remembered_for_a_principal_that_is_made_anew() {
     let alice = UserId::new();
     let w = runtime.block_on(World::with(|b| {
         // Nothing but the admission itself can answer: the other caches hold one entry each.
-        b.authenticator(Anew(alice)).cache_capacity(1)
+        b.authenticator(Anew(alice)).directory_cache_bytes(0)
     }));
     let admin = w.tenancy.admin();
     for tenant in [w.acme.id, w.globex.id] {
@@ -205,4 +205,46 @@ fn the_claims_of_a_context_are_those_of_its_own_request() {
             assert_eq!(claims["aud"], "notes");
         }
     }
+}
+
+/// What a directory says is kept by its size: a large record takes the room of many.
+#[test]
+fn large_records_are_kept_within_a_budget() {
+    const BUDGET: i64 = 2 * MIB;
+    let runtime = runtime();
+    let alice = UserId::new();
+    let kept = |size: usize| {
+        let w = runtime.block_on(World::with(|b| {
+            b.authenticator(Anew(alice))
+                .directory_cache_bytes(BUDGET as usize)
+                .admission_cache_bytes(0)
+        }));
+        let name = "x".repeat(size);
+        let mut kept = 0;
+        for number in 0..400 {
+            let slug = format!("tenant-{number}").parse().unwrap();
+            let tenant = Tenant::new(slug, &*name).with_status(TenantStatus::Active);
+            let viewer = Membership::new(tenant.id, alice, SystemRole::Viewer.name());
+            let stored = w.directory.directory();
+            runtime.block_on(stored.create_tenant(&tenant)).unwrap();
+            runtime.block_on(stored.put_membership(&viewer)).unwrap();
+            let host = format!("tenant-{number}.notes.example");
+            let request = FakeRequest::new("/").header("host", host).bearer("x");
+            // Twice: what the first allocates for the runtime is not counted.
+            kept += kept_by(&runtime, &w, &request);
+            kept += kept_by(&runtime, &w, &request);
+        }
+        kept
+    };
+    let (small, large) = (kept(10), kept(20_000));
+    println!(
+        "400 tenants: {} KiB, with long names {} KiB",
+        small / 1024,
+        large / 1024
+    );
+    assert!(
+        large < 2 * BUDGET,
+        "{large} bytes are kept of a budget of {BUDGET}"
+    );
+    assert!(large > 2 * small, "nothing is kept: {large}");
 }

@@ -47,7 +47,7 @@ fn engine(w: &World, issuers: JwtIssuers, fresh: bool) -> Tenancy {
         .clock(w.clock.clone())
         .authenticator(issuers);
     let builder = if fresh {
-        builder.cache_capacity(1).admission_cache_bytes(0)
+        builder.directory_cache_bytes(0).admission_cache_bytes(0)
     } else {
         builder
     };

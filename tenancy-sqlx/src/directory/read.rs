@@ -1,7 +1,9 @@
 //! Reading the registry: each look-up is one read-only transaction, as the tenant it concerns.
 
+use std::fmt::Write as _;
+
 use async_trait::async_trait;
-use sqlx::{AssertSqlSafe, PgConnection};
+use sqlx::{AssertSqlSafe, PgConnection, Row as _, types::Uuid};
 use tenancy_core::{
     DirectoryError, Membership, MembershipDirectory, Project, ProjectDirectory, ProjectId,
     RoleDefinition, RoleDirectory, RoleName, Tenant, TenantDirectory, TenantId, TenantKey, UserId,
@@ -43,14 +45,10 @@ pub(super) fn scope(tenant: TenantId) -> Scope {
 #[async_trait]
 impl TenantDirectory for PgDirectory {
     async fn find_tenant(&self, key: &TenantKey) -> Result<Option<Tenant>, DirectoryError> {
-        let id = match key {
-            TenantKey::Id(id) => Some(*id),
-            named => {
-                let mut reading = self.read_as_nobody(&self.app).await?;
-                let found = find_id(&mut reading, named).await;
-                reading.give_back();
-                found.map_err(DirectoryError::new)?
-            }
+        let id = match (key, Name::of(key)) {
+            (TenantKey::Id(id), _) => Some(*id),
+            (_, Some(name)) => self.resolve(name).await?,
+            (_, None) => None,
         };
         let Some(id) = id else { return Ok(None) };
         let mut reading = self.read_as(id).await?;
@@ -60,6 +58,66 @@ impl TenantDirectory for PgDirectory {
             .as_ref()
             .map(rows::tenant)
             .transpose()
+    }
+}
+
+/// A name as the registry keeps it.
+#[derive(Clone, Copy)]
+pub(super) struct Name<'k> {
+    pub(super) kind: &'static str,
+    pub(super) provider: &'k str,
+    pub(super) name: &'k str,
+}
+
+impl<'k> Name<'k> {
+    /// The name that a key is; `None` for an id.
+    pub(super) fn of(key: &'k TenantKey) -> Option<Self> {
+        let (kind, provider, name) = match key {
+            TenantKey::Slug(slug) => ("slug", "", slug.as_str()),
+            TenantKey::Domain(domain) => ("domain", "", domain.as_str()),
+            TenantKey::External { provider, id } => ("external", &**provider, &**id),
+            _ => return None,
+        };
+        Some(Self {
+            kind,
+            provider,
+            name,
+        })
+    }
+
+    /// The expression for the id of whoever has the name.
+    ///
+    /// # Security
+    /// The texts go as hexadecimal digits, so that nothing in them can end the literal.
+    pub(super) fn resolved(self) -> String {
+        let text = |text: &str| {
+            let mut sql = String::with_capacity(2 * text.len() + 48);
+            sql.push_str("pg_catalog.convert_from('\\x");
+            for byte in text.bytes() {
+                let _ = write!(sql, "{byte:02x}");
+            }
+            sql.push_str("'::bytea, 'UTF8')");
+            sql
+        };
+        let (provider, name) = (text(self.provider), text(self.name));
+        format!(
+            "tenancy.resolve_tenant('{}', {provider}, {name})",
+            self.kind
+        )
+    }
+}
+
+impl PgDirectory {
+    /// The id behind a name. The record is read as that tenant, and so in a transaction of its own.
+    pub(super) async fn resolve(&self, name: Name<'_>) -> Result<Option<TenantId>, DirectoryError> {
+        let nobody = session::nobodys_batch("BEGIN READ ONLY", &Timeouts::LOOK_UP);
+        let found = nobody.whole(&format!("SELECT {} AS found", name.resolved()));
+        let rows = session::run(&self.app, found)
+            .await
+            .map_err(DirectoryError::new)?;
+        let found = rows.iter().find_map(|row| row.try_get("found").ok());
+        let found: Option<Uuid> = found.ok_or_else(|| DirectoryError::new("no answer"))?;
+        Ok(found.map(TenantId::from_uuid))
     }
 }
 
@@ -73,27 +131,6 @@ async fn own_record(
     sqlx::query(AssertSqlSafe(own))
         .fetch_optional(connection)
         .await
-}
-
-/// Finds the id behind a name. The record is read as that tenant, and so in a transaction of its own.
-async fn find_id(
-    connection: &mut PgConnection,
-    key: &TenantKey,
-) -> Result<Option<TenantId>, sqlx::Error> {
-    let (kind, provider, name) = match key {
-        TenantKey::Slug(slug) => ("slug", "", slug.as_str()),
-        TenantKey::Domain(domain) => ("domain", "", domain.as_str()),
-        TenantKey::External { provider, id } => ("external", &**provider, &**id),
-        _ => return Ok(None),
-    };
-    let found: Option<sqlx::types::Uuid> =
-        sqlx::query_scalar("SELECT tenancy.resolve_tenant($1, $2, $3)")
-            .bind(kind)
-            .bind(provider)
-            .bind(name)
-            .fetch_one(connection)
-            .await?;
-    Ok(found.map(TenantId::from_uuid))
 }
 
 #[async_trait]
@@ -182,7 +219,7 @@ impl RoleDirectory for PgDirectory {
 }
 
 /// A stored role. One that can't be read seals itself and no other.
-fn definition(
+pub(super) fn definition(
     tenant: TenantId,
     row: &sqlx::postgres::PgRow,
 ) -> Result<Option<RoleDefinition>, DirectoryError> {

@@ -125,7 +125,7 @@ async fn world(keys: usize, cached: usize) -> (Tenancy, Vec<IssuedKey>) {
     let tenancy = Tenancy::builder(directory.clone())
         .keys(ApiKeys::new(format(), hasher(), directory.clone()))
         .permissions(notes::permissions().unwrap())
-        .cache_capacity(cached)
+        .directory_cache_bytes(cached * 4096)
         .build()
         .unwrap();
     let creator = UserId::new();

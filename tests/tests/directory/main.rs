@@ -4,6 +4,7 @@
 mod audit;
 mod away;
 mod danger;
+mod entering;
 mod epochs;
 mod feed;
 mod notify;
@@ -60,7 +61,15 @@ async fn admit_token(tenancy: &Tenancy, token: &str, slug: &str) -> Result<Tenan
     let request = FakeRequest::new("/notes")
         .header("host", format!("{slug}.notes.example"))
         .bearer(token);
-    let admitted = match tenancy.admit(&request, RouteNeeds::tenant()) {
+    admit_request(tenancy, &request, RouteNeeds::tenant()).await
+}
+
+async fn admit_request(
+    tenancy: &Tenancy,
+    request: &FakeRequest,
+    needs: RouteNeeds,
+) -> Result<TenantContext, Refusal> {
+    let admitted = match tenancy.admit(request, needs) {
         Admission::Ready(decided) => decided?,
         Admission::Pending(pending) => pending.resolve().await?,
     };

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Decision, Step, Stop, refuse};
+use super::{Decision, Interrupt, Step, refuse};
 use crate::{
     Principal, Reach, RefusalKind, Tenant, TenantKey, engine::refused::Refused,
     identification::KeyRef,
@@ -16,7 +16,7 @@ impl Decision<'_> {
             Err(fault) => {
                 let refused = Refused::new(RefusalKind::TenantNotFound, fault.reason)
                     .target(fault.source.as_str().to_owned());
-                return Err(Stop::Refused(refused));
+                return Err(Interrupt::Refused(refused));
             }
         };
         let mut agreed: Option<Arc<Tenant>> = None;
@@ -26,11 +26,11 @@ impl Decision<'_> {
                 Refused::new(RefusalKind::TenantNotFound, reason).target(target)
             };
             let Some(tenant) = self.tenant(&hint.key)? else {
-                return Err(Stop::Refused(about("tenant-unknown")));
+                return Err(Interrupt::Refused(about("tenant-unknown")));
             };
             match &agreed {
                 Some(other) if other.id != tenant.id => {
-                    return Err(Stop::Refused(about("hints-contradict")));
+                    return Err(Interrupt::Refused(about("hints-contradict")));
                 }
                 _ => agreed = Some(tenant),
             }
@@ -59,7 +59,7 @@ impl Decision<'_> {
                             "credential-of-another-tenant",
                         )
                         .target(format!("tenant={}", hinted.id));
-                        Err(Stop::Refused(refused))
+                        Err(Interrupt::Refused(refused))
                     }
                     _ => Ok(Some(own)),
                 }
@@ -76,7 +76,7 @@ impl Decision<'_> {
                     let refused =
                         Refused::new(RefusalKind::TenantNotFound, "tenant-not-in-credential")
                             .target(format!("tenant={}", hinted.id));
-                    Err(Stop::Refused(refused))
+                    Err(Interrupt::Refused(refused))
                 }
             }
             (Reach::Set { tenants, default }, None) => {

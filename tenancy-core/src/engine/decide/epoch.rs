@@ -1,12 +1,12 @@
 //! Whether a token was taken back.
 
-use super::{Decision, Step, Stop};
+use super::{Decision, Interrupt, Step};
 use crate::{
     Epoch, Principal, Reach, RefusalKind, TenantId, TokensOf,
     cache::Probe,
     engine::{
         epochs::{holder, issuer},
-        fill::Miss,
+        load::{Load, NewestEpoch, News},
         refused::Refused,
     },
     identification::KeyRef,
@@ -25,8 +25,8 @@ impl Decision<'_> {
     ///
     /// Only for whom the tenant is theirs: a stranger does not learn of it.
     pub(super) fn not_taken_back_in(&self, principal: &Principal, tenant: TenantId) -> Step<()> {
-        if self.fills.feed_answered().is_none() && self.engine.feed.distrusts(tenant) {
-            return Err(Stop::Miss(Miss::Feed(Some(tenant))));
+        if self.loaded.feed_answered().is_none() && self.engine.feed.distrusts(tenant) {
+            return Err(Interrupt::Load(Load::of::<News>(Some(tenant))));
         }
         match holder(principal) {
             Some(_) => self.newer_than(principal, || [TokensOf::Tenant(tenant)]),
@@ -55,7 +55,9 @@ impl Decision<'_> {
         let issued_at = principal.issued_at;
         if self.engine.epochs.outlive(issued_at, self.now) {
             let refused = Refused::new(RefusalKind::Unauthenticated, "token-too-old");
-            return Err(Stop::Refused(refused.target(principal.actor.to_string())));
+            return Err(Interrupt::Refused(
+                refused.target(principal.actor.to_string()),
+            ));
         }
         // Whether there is news comes before what it says.
         let vouched = self.cached(|| Probe::Found((), self.now))?;
@@ -71,13 +73,15 @@ impl Decision<'_> {
             return Ok(());
         }
         let refused = Refused::new(RefusalKind::Unauthenticated, "token-revoked");
-        Err(Stop::Refused(refused.target(principal.actor.to_string())))
+        Err(Interrupt::Refused(
+            refused.target(principal.actor.to_string()),
+        ))
     }
 
     fn looked_up<const N: usize>(&self, of: [TokensOf; N]) -> Step<Epoch> {
-        match self.fills.epoch(&of) {
-            Some(epoch) => Ok(epoch),
-            None => Err(Stop::Miss(Miss::Epoch(of.into()))),
+        match self.loaded.get::<NewestEpoch>(of.as_slice()) {
+            Some(epoch) => Ok(*epoch),
+            None => Err(Interrupt::Load(Load::of::<NewestEpoch>(of.into()))),
         }
     }
 }

@@ -3,17 +3,17 @@
 use std::sync::Arc;
 
 use super::{
-    Decision, Step, Stop,
+    Decision, Interrupt, Step,
     key::{about, rejected},
 };
 use crate::{
     Credential, Principal, Refusal,
     engine::{
-        fill::Miss,
         keys::{Imported, Keys, Proof},
+        load::{Load, SecretOf, SecretProof},
         refused::Refused,
     },
-    key::{KeyName, KnownKey, SecretError, reason},
+    key::{KeyName, SecretError, reason},
 };
 
 impl Decision<'_> {
@@ -25,11 +25,14 @@ impl Decision<'_> {
         credential: Credential<'_>,
     ) -> Step<Arc<Principal>> {
         let presented = imported.config.format.read(credential.expose());
-        let presented = presented.map_err(|rejection| Stop::Refused(rejected(&rejection)))?;
-        let known = self.known_key(keys, KeyName::Handle(presented.handle))?;
-        let hash = known.as_deref().and_then(KnownKey::hash);
-        let proof = match (self.fills.proof(hash), &known) {
-            (Some(proof), _) => proof,
+        let presented = presented.map_err(|rejection| Interrupt::Refused(rejected(&rejection)))?;
+        let known = self.known_key(KeyName::Handle(presented.handle))?;
+        let secret = SecretOf {
+            known: known.clone(),
+            ip: self.facts.ip,
+        };
+        let proof = match (self.loaded.get::<SecretProof>(&secret), &known) {
+            (Some(proof), _) => *proof,
             // A key that can't be used takes the long way, whatever is known of its secret: how
             // long an answer takes must not tell that the secret is right.
             (None, Some(known))
@@ -38,7 +41,7 @@ impl Decision<'_> {
             {
                 Proof::Right
             }
-            (None, _) => return Err(Stop::Miss(Miss::Secret(known, self.facts.ip))),
+            (None, _) => return Err(Interrupt::Load(Load::of::<SecretProof>(secret))),
         };
         let refused = match (proof, &known) {
             (Proof::Right, Some(known)) => {
@@ -53,7 +56,7 @@ impl Decision<'_> {
             (Proof::Failed(kind), _) => Refused::of(Refusal::from(SecretError::from(kind))),
         };
         // What was said for a handle may be a part of a secret, and is not written down.
-        Err(Stop::Refused(match &known {
+        Err(Interrupt::Refused(match &known {
             Some(known) => about(known.record.id, refused),
             None => refused,
         }))

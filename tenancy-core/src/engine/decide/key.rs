@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
-use super::{Decision, Step, Stop};
+use super::{Decision, Interrupt, Step};
 use crate::{
     Credential, KeyId, Principal, RefusalKind, Rejection,
-    cache::Probe,
-    engine::{fill::Miss, keys::Keys, refused::Refused},
+    engine::{
+        keys::Keys,
+        load::{KeyRecord, Load},
+        refused::Refused,
+    },
     key::{KeyName, KnownKey, reason},
 };
 
@@ -25,16 +28,16 @@ impl Decision<'_> {
         }
         let presented = match keys.config.format.read(credential.expose()) {
             Ok(presented) => presented,
-            Err(rejection) => return Err(Stop::Refused(rejected(&rejection))),
+            Err(rejection) => return Err(Interrupt::Refused(rejected(&rejection))),
         };
         let id = presented.id();
-        let Some(known) = self.known_key(keys, KeyName::Id(id))? else {
+        let Some(known) = self.known_key(KeyName::Id(id))? else {
             let rejection = keys.verify_nothing(&presented);
-            return Err(Stop::Refused(about(id, rejected(&rejection))));
+            return Err(Interrupt::Refused(about(id, rejected(&rejection))));
         };
         // Whether the text is right comes before anything that the record says.
         keys.verify(&presented, &known)
-            .map_err(|rejection| Stop::Refused(about(id, rejected(&rejection))))?;
+            .map_err(|rejection| Interrupt::Refused(about(id, rejected(&rejection))))?;
         let principal = self.usable_key(keys, &known)?;
         keys.note_use(&known, self.now);
         Ok(principal)
@@ -42,9 +45,9 @@ impl Decision<'_> {
 
     /// Who was admitted with this key before, if it can still be used.
     pub(super) fn key_holder_again(&self, keys: &Keys, id: KeyId) -> Step<Arc<Principal>> {
-        match self.known_key(keys, KeyName::Id(id))? {
+        match self.known_key(KeyName::Id(id))? {
             Some(known) => self.usable_key(keys, &known),
-            None => Err(Stop::Refused(about(id, rejected(&reason::UNKNOWN)))),
+            None => Err(Interrupt::Refused(about(id, rejected(&reason::UNKNOWN)))),
         }
     }
 
@@ -54,23 +57,16 @@ impl Decision<'_> {
             Err(rejection) => {
                 let mut refused = about(known.record.id, rejected(&rejection));
                 refused.tenant = Some(known.record.tenant);
-                Err(Stop::Refused(refused))
+                Err(Interrupt::Refused(refused))
             }
         }
     }
 
     /// The key of this name, from what was loaded for this request or from the cache.
-    pub(super) fn known_key(&self, keys: &Keys, name: KeyName) -> Step<Option<Arc<KnownKey>>> {
-        if let Some(filled) = self.fills.key(&name) {
-            return Ok(filled);
-        }
-        let stamps = &self.engine.stamps;
-        let found = |known: &Arc<KnownKey>| stamps.of(known.record.tenant);
-        let probe = || keys.known.probe(&name, found, || stamps.of_any(), self.now);
-        match self.cached(probe)? {
-            Probe::Found(known, _) => Ok(Some(known)),
-            Probe::Absent => Ok(None),
-            Probe::Unknown => Err(Stop::Miss(Miss::Key(name))),
+    pub(super) fn known_key(&self, name: KeyName) -> Step<Option<Arc<KnownKey>>> {
+        match self.known::<KeyRecord>(&name)? {
+            Some(known) => Ok(known),
+            None => Err(Interrupt::Load(Load::of::<KeyRecord>(name))),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The page that sent a request: its origin must be one that may call the service.
 
-use super::{Decision, Step, Stop};
+use super::{Decision, Interrupt, Step};
 use crate::{RefusalKind, cors::Claim, engine::refused::Refused};
 
 impl Decision<'_> {
@@ -8,7 +8,7 @@ impl Decision<'_> {
     pub(super) fn readable_page(&self) -> Step<()> {
         match &self.facts.origin {
             Ok(_) => Ok(()),
-            Err(fault) => Err(Stop::Refused(Refused::of_page(fault))),
+            Err(fault) => Err(Interrupt::Refused(Refused::of_page(fault))),
         }
     }
 
@@ -17,7 +17,7 @@ impl Decision<'_> {
     pub(super) fn not_of_another_site(&self) -> Step<()> {
         match &self.facts.cross_site {
             None => Ok(()),
-            Some(fault) => Err(Stop::Refused(Refused::of_page(fault))),
+            Some(fault) => Err(Interrupt::Refused(Refused::of_page(fault))),
         }
     }
 
@@ -35,7 +35,7 @@ impl Decision<'_> {
             None => "origin-unknown",
         };
         let refused = Refused::new(RefusalKind::OriginNotAllowed, reason);
-        Err(Stop::Refused(
+        Err(Interrupt::Refused(
             refused.target(format!("origin={}", key.to_key())),
         ))
     }

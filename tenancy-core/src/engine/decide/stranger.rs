@@ -3,11 +3,11 @@
 
 use std::sync::Arc;
 
-use super::{Decision, Step, Stop, subject};
+use super::{Decision, Interrupt, Step};
 use crate::{
     Principal, Reach, RefusalKind,
     cache::Probe,
-    engine::{facts::Presented, fill::Miss, strangers::Question},
+    engine::{facts::Presented, load::TenantNamed, strangers::Question},
     identification::{Hint, HintSource, KeyRef},
 };
 
@@ -18,21 +18,25 @@ impl Decision<'_> {
             return Ok(());
         };
         // What is being loaded for this very request says it anew.
-        if self.fills.holds_a_tenant() {
+        if self.loaded.first::<TenantNamed>().is_some() {
             return Ok(());
         }
         let (strangers, stamps) = (&self.engine.strangers, &self.engine.stamps);
         let known = || strangers.get(&question, stamps.of_any(), self.now);
         match self.cached(known)? {
-            Probe::Found(refused, _) => Err(Stop::Refused(refused)),
+            Probe::Found(refused, _) => Err(Interrupt::Refused(refused)),
             Probe::Absent | Probe::Unknown => Ok(()),
         }
     }
 
     /// Has a refusal that says "no such tenant" rest on what was looked up for this request, and on
     /// the same for each reason: every name, and a membership.
-    pub(super) fn as_to_a_stranger(&self, principal: Option<&Arc<Principal>>, stop: Stop) -> Stop {
-        let Stop::Refused(refused) = stop else {
+    pub(super) fn as_to_a_stranger(
+        &self,
+        principal: Option<&Arc<Principal>>,
+        stop: Interrupt,
+    ) -> Interrupt {
+        let Interrupt::Refused(refused) = stop else {
             return stop;
         };
         let question = match self.strangers_question(principal) {
@@ -41,52 +45,51 @@ impl Decision<'_> {
             {
                 question
             }
-            _ => return Stop::Refused(refused),
+            _ => return Interrupt::Refused(refused),
         };
-        if let Some(miss) = self.not_looked_up(principal) {
-            return Stop::Miss(miss);
+        if let Some(missing) = self.not_looked_up(principal) {
+            return missing;
         }
-        if let Some(began) = self.fills.answers_began() {
+        if let Some(began) = self.loaded.answers_began() {
             let (strangers, kept) = (&self.engine.strangers, refused.clone());
             strangers.keep(question, kept, began);
         }
-        Stop::Refused(refused)
+        Interrupt::Refused(refused)
     }
 
-    fn not_looked_up(&self, principal: Option<&Arc<Principal>>) -> Option<Miss> {
+    fn not_looked_up(&self, principal: Option<&Arc<Principal>>) -> Option<Interrupt> {
         let hints = self.facts.hints.as_deref().ok()?;
-        let unread = |hint: &&Hint<'_>| self.fills.tenant(&hint.key).is_none();
-        if let Some(hint) = hints.iter().find(unread) {
-            return Some(Miss::Tenant(hint.key.to_key()));
+        let is_unread = |key: &KeyRef<'_>| self.loaded.get::<TenantNamed>(key).is_none();
+        let missing = |key: &KeyRef<'_>| self.not_entered::<TenantNamed>(key.to_key());
+        if let Some(hint) = hints.iter().find(|hint| is_unread(&hint.key)) {
+            return Some(missing(&hint.key));
         }
         let principal = principal?;
         // Where the first name is nobody's, the credential's own tenant has not been asked for.
         if let Reach::Bound(own) = &principal.reach {
             let own = KeyRef::Owned(own.clone());
-            if self.fills.tenant(&own).is_none() {
-                return Some(Miss::Tenant(own.to_key()));
+            if is_unread(&own) {
+                return Some(missing(&own));
             }
         }
-        let user = subject(principal)?;
-        let first: &KeyRef<'_> = &hints.first()?.key;
-        let tenant = match self.fills.tenant(first).flatten() {
-            Some(tenant) => tenant.id,
-            None => self.engine.strangers.nobody(&first.to_key()),
-        };
-        let unread = self.fills.membership(tenant, user).is_none();
-        unread.then_some(Miss::Membership(tenant, user))
+        None
+    }
+
+    /// Whether somebody from outside asks for a tenant by name.
+    pub(super) fn is_from_outside(&self) -> bool {
+        let from_outside = |hint: &Hint<'_>| hint.source != HintSource::Application;
+        let hints = self.facts.hints.as_deref().unwrap_or_default();
+        !hints.is_empty()
+            && hints.iter().all(from_outside)
+            && !matches!(self.facts.presented, Presented::Verified(_))
     }
 
     /// What is asked, if somebody from outside asks for a tenant by name.
     fn strangers_question(&self, principal: Option<&Arc<Principal>>) -> Option<Question> {
+        if !self.is_from_outside() {
+            return None;
+        }
         let hints = self.facts.hints.as_deref().ok()?;
-        let from_outside = |hint: &Hint<'_>| hint.source != HintSource::Application;
-        if hints.is_empty() || !hints.iter().all(from_outside) {
-            return None;
-        }
-        if matches!(self.facts.presented, Presented::Verified(_)) {
-            return None;
-        }
         let (strangers, principal) = (&self.engine.strangers, principal.map(|p| &**p));
         // An anonymous caller is refused for its project with the same words.
         let project = self

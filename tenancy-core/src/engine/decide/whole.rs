@@ -29,7 +29,7 @@ impl Decision<'_> {
         let text = credential.expose();
         let is_key = (self.engine.keys.as_ref()).is_some_and(|keys| keys.config.recognizes(text));
         let central = self.facts.needs.tenant == TenantNeed::Central;
-        if self.engine.front.is_none() || is_key || central || !self.fills.are_empty() {
+        if self.engine.front.is_none() || is_key || central || !self.loaded.is_empty() {
             return None;
         }
         // A page of another site may have sent it, or it counts as none.

@@ -9,6 +9,7 @@ use super::{super::noted::given, KeyAdmin};
 use crate::key::LowEntropySecret;
 use crate::{
     KeyId, Outcome, StoreError, StoreErrorKind, TenantId, UserId,
+    engine::load::KeyRecord,
     key::{ApiKey, KeyChange, KeyName, KnownKey},
 };
 
@@ -77,7 +78,7 @@ impl KeyAdmin {
     }
 
     async fn known(&self, name: KeyName) -> Result<Option<Arc<KnownKey>>, StoreError> {
-        let known = self.engine.load_key(name, self.now()).await;
+        let known = self.engine.load::<KeyRecord>(&name).await;
         known.map_err(StoreError::unavailable)
     }
 

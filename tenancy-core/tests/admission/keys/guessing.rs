@@ -21,8 +21,10 @@ fn forged(id: &str, secret: &str) -> FakeRequest {
 /// A cache that is keyed by secrets would have an entry, and ask a question, for each.
 #[tokio::test]
 async fn a_thousand_wrong_secrets_for_one_key_ask_nobody_and_push_nothing_out() {
-    let w =
-        World::over(|directory, builder| with_keys(directory, builder).cache_capacity(64)).await;
+    let w = World::over(|directory, builder| {
+        with_keys(directory, builder).directory_cache_bytes(64 * 1024)
+    })
+    .await;
     let strangers = world().await;
     let (key, neighbour) = (issue(&w, alices(&w)).await, issue(&w, alices(&w)).await);
     for known in [&key, &neighbour] {

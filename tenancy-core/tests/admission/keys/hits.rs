@@ -164,7 +164,7 @@ async fn a_new_key_is_found_at_once_although_its_absence_was_cached() {
 #[tokio::test]
 async fn random_keys_do_not_push_out_those_that_exist() {
     let w = super::World::over(|directory, builder| {
-        super::with_keys(directory, builder).cache_capacity(64)
+        super::with_keys(directory, builder).directory_cache_bytes(64 * 1024)
     })
     .await;
     let key = issue(&w, alices(&w)).await;

@@ -13,8 +13,11 @@ use crate::{
     cache::{Lookup, MaxAge, Probe, Stamp, Stamps},
 };
 
-/// How many issuers are held.
-const CAPACITY: usize = 10_000;
+/// What an issuer with its keys is taken to weigh.
+const TYPICAL: usize = 4 << 10;
+
+/// How many bytes of issuers are held: some 10,000.
+const BYTES: usize = 10_000 * TYPICAL;
 
 /// How long a name is believed to be nobody's.
 const ABSENT_FOR: Duration = Duration::from_secs(10);
@@ -54,7 +57,7 @@ impl<S: IssuerSource> Issuers<S> {
     pub(super) fn new(source: S) -> Self {
         Self {
             source,
-            held: Lookup::new(CAPACITY, ABSENT_FOR, MaxAge::NONE),
+            held: Lookup::new(BYTES, ABSENT_FOR, MaxAge::NONE),
             stamps: Stamps::new(),
             unknown: Semaphore::new(UNKNOWN_AT_ONCE),
         }
@@ -87,15 +90,22 @@ impl<S: IssuerSource> Issuers<S> {
         now: Timestamp,
     ) -> Result<Option<Arc<JwtAuthenticator>>, LookupError> {
         let before = self.stamps.of_any();
-        let keep = |_: &_| Some(before);
-        let asking = self.held.load(Arc::clone(&issuer), before, keep, now, || {
-            let (this, tokens) = (Arc::clone(self), tokens.cloned());
+        let asking = self.held.load(&issuer, before, now, || {
+            let (this, issuer, tokens) = (Arc::clone(self), Arc::clone(&issuer), tokens.cloned());
             async move {
                 let found = this.find(&issuer, tokens.as_ref(), before, now).await;
                 found.map_err(DirectoryError::new)
             }
         });
-        let found = asking.await.map_err(cause)?;
+        let (read_at, found) = asking.await;
+        let found = found.map_err(cause)?;
+        match &found {
+            Some(held) => {
+                let kept = Arc::clone(held);
+                self.held.keep(&issuer, kept, TYPICAL, before, read_at);
+            }
+            None => self.held.keep_absent(&issuer, before, read_at),
+        }
         Ok(found.map(|held| Arc::clone(&held.authenticator)))
     }
 

@@ -213,7 +213,7 @@ async fn wrong_secrets_are_not_remembered_and_do_not_push_out_right_ones() {
     let w = World::over(|directory, builder| {
         let imported = ImportedKeys::new(format()).attempts_per_handle(u16::MAX);
         let keys = super::super::api_keys(directory).imported(imported);
-        builder.keys(keys).cache_capacity(8)
+        builder.keys(keys).directory_cache_bytes(8 * 1024)
     })
     .await;
     imported(&w).await;

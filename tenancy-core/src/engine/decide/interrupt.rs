@@ -1,19 +1,19 @@
-//! Why a decision stops: something is missing, or the request is refused.
+//! Why a decision stops: something has to be loaded, or the request is refused.
 
 use crate::{
     Actor, RefusalKind, TenantId,
-    engine::{fill::Miss, refused::Refused},
+    engine::{load::Load, refused::Refused},
 };
 
 /// Why there is no answer yet, or no good one.
-pub(in crate::engine) enum Stop {
+pub(in crate::engine) enum Interrupt {
     Refused(Refused),
-    Miss(Miss),
+    Load(Load),
 }
 
-pub(super) type Step<T> = Result<T, Stop>;
+pub(super) type Step<T> = Result<T, Interrupt>;
 
-impl Stop {
+impl Interrupt {
     /// Notes for the trail who was refused.
     pub(super) fn of_actor(mut self, actor: &Actor) -> Self {
         if let Self::Refused(refused) = &mut self {
@@ -32,5 +32,5 @@ impl Stop {
 }
 
 pub(super) fn refuse<T>(kind: RefusalKind, reason: &'static str) -> Step<T> {
-    Err(Stop::Refused(Refused::new(kind, reason)))
+    Err(Interrupt::Refused(Refused::new(kind, reason)))
 }

@@ -1,0 +1,28 @@
+//! What an authenticator says of a credential that it has to look up.
+
+use super::{Asking, Fact};
+use crate::{LookupError, Timestamp, Verdict};
+
+/// Asked of an authenticator, by position.
+pub(in crate::engine) struct Checked;
+
+impl Fact for Checked {
+    type Key = usize;
+    type Value = Verdict;
+    type Error = LookupError;
+
+    async fn load(asking: Asking<'_>, index: &usize) -> Result<(Timestamp, Verdict), LookupError> {
+        let authenticators = &asking.engine.inner().authenticators;
+        let (Some(credential), Some(authenticator)) =
+            (asking.credential, authenticators.get(*index))
+        else {
+            return Ok((asking.now, Verdict::NotMine));
+        };
+        let verdict = match authenticator.verify(credential, asking.now).await? {
+            // An authenticator that still can't tell is one that does not recognize it.
+            Verdict::NeedsLookup => Verdict::NotMine,
+            verdict => verdict,
+        };
+        Ok((asking.now, verdict))
+    }
+}

@@ -1,0 +1,149 @@
+//! All that entering a tenant takes, in one question.
+
+use std::{fmt, sync::Arc};
+
+use super::{
+    Asking, Fact, Loaded, MembershipOf, ProjectAccess, ProjectOf, RolesOf, TenantNamed,
+    cached::Version, roles, tenant,
+};
+use crate::{
+    DirectoryError, Entry, EntryQuery, Membership, MembershipStatus, RoleTable, Tenant, Timestamp,
+    cache::{Flights, Stamp, Work},
+    engine::Inner,
+};
+
+/// A tenant as it is asked for by whoever wants to enter.
+pub(in crate::engine) struct Entered;
+
+/// What there is to know about entering.
+#[derive(Clone)]
+pub(in crate::engine) struct Answer {
+    tenant: Option<Arc<Tenant>>,
+    membership: Option<Arc<Membership>>,
+    roles: Option<Arc<RoleTable>>,
+    project: Option<Arc<ProjectAccess>>,
+}
+
+type Told = (Timestamp, Result<Answer, DirectoryError>);
+
+/// Questions under way. One that began before a change is not joined after it.
+pub(in crate::engine) struct Entries(Flights<(EntryQuery, Stamp), Told>);
+
+impl Entries {
+    pub(in crate::engine) fn new() -> Self {
+        Self(Flights::new())
+    }
+}
+
+impl fmt::Debug for Entries {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Entries").finish_non_exhaustive()
+    }
+}
+
+impl Fact for Entered {
+    type Key = EntryQuery;
+    type Value = Answer;
+    type Error = DirectoryError;
+
+    async fn load(
+        asking: Asking<'_>,
+        query: &EntryQuery,
+    ) -> Result<(Timestamp, Answer), DirectoryError> {
+        let (inner, now) = (asking.engine.inner(), asking.now);
+        let version = Version::before_any(inner);
+        let flight = (query.clone(), version.stamp());
+        let engine = asking.engine.clone();
+        let begin = || {
+            let query = query.clone();
+            Box::pin(async move {
+                let inner = engine.inner();
+                let answer = match inner.directory.find_entry(&query).await {
+                    Ok(entry) => Answer::read(inner, &query, entry),
+                    Err(error) => Err(error),
+                };
+                (now, answer)
+            }) as Work<Told>
+        };
+        let (read_at, answer) = inner.entries.0.join(&flight, begin).await;
+        let answer = answer?;
+        answer.keep(inner, query, version, read_at);
+        Ok((read_at, answer))
+    }
+
+    fn note(query: EntryQuery, answer: Answer, loaded: &mut Loaded) {
+        let tenant = answer
+            .tenant
+            .as_ref()
+            .map_or(query.nobody, |tenant| tenant.id);
+        if let Some(user) = query.user {
+            let membership = answer.membership.clone();
+            loaded.put::<MembershipOf>((tenant, user), membership);
+        }
+        if let Some(roles) = &answer.roles {
+            loaded.put::<RolesOf>(tenant, Some(Arc::clone(roles)));
+        }
+        if let (Some(project), true) = (query.project, answer.may_see_projects(&query)) {
+            let key = (tenant, project, query.user);
+            loaded.put::<ProjectOf>(key, answer.project.clone());
+        }
+        loaded.put::<TenantNamed>(query.tenant.clone(), answer.tenant.clone());
+        loaded.put::<Self>(query, answer);
+    }
+}
+
+impl Answer {
+    fn read(inner: &Inner, query: &EntryQuery, entry: Entry) -> Result<Self, DirectoryError> {
+        let tenant = entry
+            .tenant
+            .filter(|record| tenant::is_named(&query.tenant, record))
+            .map(Arc::new);
+        let Some(tenant) = tenant else {
+            return Ok(Self {
+                tenant: None,
+                membership: None,
+                roles: None,
+                project: None,
+            });
+        };
+        let roles = match entry.roles {
+            Some(own) => Some(roles::compiled(inner, tenant.id, own)?),
+            None => None,
+        };
+        let project = entry
+            .project
+            .map(|(project, role)| Arc::new(ProjectAccess { project, role }));
+        Ok(Self {
+            membership: entry.membership.map(Arc::new),
+            roles,
+            project,
+            tenant: Some(tenant),
+        })
+    }
+
+    /// Whether the project was asked for: of a tenant's members, or where nobody's membership counts.
+    fn may_see_projects(&self, query: &EntryQuery) -> bool {
+        let is_active = |member: &Arc<Membership>| member.status == MembershipStatus::Active;
+        let is_member = self.membership.as_ref().is_some_and(is_active);
+        self.tenant.is_some() && (query.user.is_none() || is_member)
+    }
+
+    fn keep(&self, inner: &Inner, query: &EntryQuery, version: Version, read_at: Timestamp) {
+        version.keep::<TenantNamed>(inner, &query.tenant, self.tenant.as_ref(), read_at);
+        let Some(tenant) = &self.tenant else { return };
+        let Some(version) = version.of_tenant(inner, tenant.id) else {
+            return;
+        };
+        if let Some(user) = query.user {
+            let key = (tenant.id, user);
+            version.keep::<MembershipOf>(inner, &key, self.membership.as_ref(), read_at);
+        }
+        if self.roles.is_some() {
+            version.keep::<RolesOf>(inner, &tenant.id, self.roles.as_ref(), read_at);
+        }
+        if let (Some(project), true) = (query.project, self.may_see_projects(query)) {
+            let key = (tenant.id, project, query.user);
+            version.keep::<ProjectOf>(inner, &key, self.project.as_ref(), read_at);
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! An API key's record, and whether a secret is that of an imported one.
+
+#[cfg(feature = "argon2")]
+use std::convert::Infallible;
+use std::sync::Arc;
+
+#[cfg(feature = "argon2")]
+use super::{Asking, Fact};
+use super::{CachedFact, Caches};
+use crate::{
+    DirectoryError, TenantId,
+    cache::Lookup,
+    engine::Tenancy,
+    key::{KeyName, KnownKey},
+};
+#[cfg(feature = "argon2")]
+use crate::{Timestamp, engine::keys::Proof, key::SecretHash};
+
+pub(in crate::engine) struct KeyRecord;
+
+impl CachedFact for KeyRecord {
+    type Key = KeyName;
+    type Found = Arc<KnownKey>;
+
+    fn cache(caches: &Caches) -> &Lookup<KeyName, Arc<KnownKey>> {
+        &caches.keys
+    }
+
+    fn tenant_of(found: &Arc<KnownKey>) -> Option<TenantId> {
+        Some(found.record.tenant)
+    }
+
+    fn heap(_: &KeyName, found: &Arc<KnownKey>) -> usize {
+        found.weight()
+    }
+
+    async fn read(engine: Tenancy, name: KeyName) -> Result<Option<Arc<KnownKey>>, DirectoryError> {
+        let inner = engine.inner();
+        let Some(keys) = &inner.keys else {
+            return Ok(None);
+        };
+        let store = &keys.config.store;
+        let found = match &name {
+            KeyName::Id(id) => store.find_key(*id).await?,
+            #[cfg(feature = "argon2")]
+            KeyName::Handle(handle) => {
+                let environment = keys.config.format.environment();
+                store.find_imported_key(environment, handle).await?
+            }
+        };
+        // A store that answers with another key must not open anything.
+        let found = found.filter(|record| name.names(record));
+        Ok(found.map(|record| Arc::new(KnownKey::new(record, &inner.permissions))))
+    }
+}
+
+/// Whether the secret that was sent is that of the key that was found, or of none.
+#[cfg(feature = "argon2")]
+pub(in crate::engine) struct SecretProof;
+
+/// The key that was found, and from where it is used. One hash is one question.
+#[cfg(feature = "argon2")]
+#[derive(Debug, Clone)]
+pub(in crate::engine) struct SecretOf {
+    pub(in crate::engine) known: Option<Arc<KnownKey>>,
+    pub(in crate::engine) ip: Option<std::net::IpAddr>,
+}
+
+#[cfg(feature = "argon2")]
+impl SecretOf {
+    fn hash(&self) -> Option<&SecretHash> {
+        self.known.as_deref().and_then(KnownKey::hash)
+    }
+}
+
+#[cfg(feature = "argon2")]
+impl PartialEq for SecretOf {
+    fn eq(&self, other: &Self) -> bool {
+        self.hash() == other.hash()
+    }
+}
+
+#[cfg(feature = "argon2")]
+impl Eq for SecretOf {}
+
+#[cfg(feature = "argon2")]
+impl Fact for SecretProof {
+    type Key = SecretOf;
+    type Value = Proof;
+    type Error = Infallible;
+
+    async fn load(asking: Asking<'_>, of: &SecretOf) -> Result<(Timestamp, Proof), Infallible> {
+        let Asking {
+            engine,
+            credential,
+            now,
+        } = asking;
+        let known = of.known.clone();
+        Ok((now, engine.prove(credential, known, of.ip, now).await))
+    }
+}

@@ -1,0 +1,31 @@
+//! Whether the directory has told what has changed.
+
+use std::convert::Infallible;
+
+use super::{Asking, Fact};
+use crate::{TenantId, Timestamp};
+
+/// The directory has not been heard of recently, or not since this tenant was found to have changed.
+///
+/// If it does not answer, nothing cached is used, and everything is asked for.
+pub(in crate::engine) struct News;
+
+impl Fact for News {
+    type Key = Option<TenantId>;
+    /// Whether the directory answered.
+    type Value = bool;
+    type Error = Infallible;
+
+    const IS_ANSWER: bool = false;
+
+    async fn load(
+        asking: Asking<'_>,
+        tenant: &Option<TenantId>,
+    ) -> Result<(Timestamp, bool), Infallible> {
+        let polled = asking.engine.poll_if_stale(*tenant).await;
+        if let Err(error) = &polled {
+            tracing::warn!(%error, "no news of tenants; asking the directory each time");
+        }
+        Ok((asking.now, polled.is_ok()))
+    }
+}

@@ -1,0 +1,40 @@
+//! The tenant that a name stands for.
+
+use std::{mem::size_of, sync::Arc};
+
+use super::{CachedFact, Caches};
+use crate::{DirectoryError, Tenant, TenantId, TenantKey, cache::Lookup, engine::Tenancy};
+
+pub(in crate::engine) struct TenantNamed;
+
+impl CachedFact for TenantNamed {
+    type Key = TenantKey;
+    type Found = Arc<Tenant>;
+
+    fn cache(caches: &Caches) -> &Lookup<TenantKey, Arc<Tenant>> {
+        &caches.tenants
+    }
+
+    fn tenant_of(found: &Arc<Tenant>) -> Option<TenantId> {
+        Some(found.id)
+    }
+
+    fn heap(key: &TenantKey, found: &Arc<Tenant>) -> usize {
+        size_of::<Tenant>() + key.heap() + found.heap()
+    }
+
+    async fn read(engine: Tenancy, key: TenantKey) -> Result<Option<Arc<Tenant>>, DirectoryError> {
+        let found = engine.inner().directory.find_tenant(&key).await?;
+        Ok(found.filter(|tenant| is_named(&key, tenant)).map(Arc::new))
+    }
+}
+
+/// Whether a key can stand for this record: a store that answers with another tenant's must not open
+/// anything.
+pub(super) fn is_named(key: &TenantKey, tenant: &Tenant) -> bool {
+    match key {
+        TenantKey::Id(id) => tenant.id == *id,
+        TenantKey::Slug(slug) => tenant.slug == *slug,
+        TenantKey::Domain(_) | TenantKey::External { .. } => true,
+    }
+}
