@@ -61,6 +61,8 @@ mod memory;
 mod name;
 mod shutdown;
 mod store;
+#[cfg(test)]
+mod tests;
 
 pub use consumer::{OutboxConsumer, OutboxConsumerBuilder};
 pub use error::{OutboxError, OutboxErrorKind};
