@@ -14,7 +14,7 @@ use tokio::sync::{Notify, oneshot};
 
 use super::{
     Event, EventHandler, HandlerError, MemoryOutbox, NewEvent, Outbox as _, OutboxConsumer,
-    OutboxErrorKind, conformance,
+    OutboxConsumerBuilder, OutboxErrorKind, conformance,
 };
 use crate::{EventId, ManualClock, TenantId};
 
@@ -264,7 +264,8 @@ async fn the_consumer_goes_on_by_itself_when_events_come_and_the_lease_is_lost()
 
 #[test]
 fn options_that_can_not_work_are_refused_by_name() {
-    let build = |name: &str, change: fn(super::OutboxConsumerBuilder) -> _| {
+    type Change = fn(OutboxConsumerBuilder) -> OutboxConsumerBuilder;
+    let build = |name: &str, change: Change| {
         let builder = OutboxConsumer::builder(name, MemoryOutbox::new(), Script::default());
         let built: Result<OutboxConsumer, _> = change(builder).build();
         built
@@ -275,10 +276,7 @@ fn options_that_can_not_work_are_refused_by_name() {
     assert_eq!(build("mailer", |builder| builder), "");
     assert!(build("The mailer", |builder| builder).contains("`The mailer` is no name"));
     for (change, option) in [
-        (
-            (|builder| builder.page_size(0)) as fn(super::OutboxConsumerBuilder) -> _,
-            "`page_size`",
-        ),
+        ((|builder| builder.page_size(0)) as Change, "`page_size`"),
         (|builder| builder.page_size(1001), "`page_size`"),
         (|builder| builder.most_tries(0), "`most_tries`"),
         (
