@@ -6,7 +6,7 @@ mod sampler;
 mod sink;
 mod tracing_sink;
 
-pub use entry::{AuditEntry, Outcome};
+pub use entry::{AuditEntry, AuditTarget, Outcome};
 pub use memory::MemoryAuditSink;
 pub(crate) use sampler::Sampler;
 pub use sink::{AuditError, AuditSink, NoAudit};

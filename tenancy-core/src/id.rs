@@ -106,6 +106,11 @@ typed_id! {
     KeyId
 }
 
+typed_id! {
+    /// Identifies an event of the outbox; consumers that see an event twice know it by this.
+    EventId
+}
+
 impl UserId {
     /// Derives the id of a user whom an identity provider names by a text that is not a UUID.
     ///

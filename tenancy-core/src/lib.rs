@@ -14,6 +14,7 @@
 //! * [`Directory`] is where tenants and memberships are kept; [`MemoryDirectory`] is one, and
 //!   `tenancy-sqlx` has one in PostgreSQL.
 //! * [`jwt`] validates tokens, strictly; [`key`] has API keys; [`PermissionRegistry`] and [`RoleTable`] say who may what.
+//! * [`outbox`] has the events that commit with the change they tell of, and who consumes them.
 //! * [`CorsPolicy`] says which pages may call the service, and [`SecurityHeaders`] what its
 //!   responses should carry: adapters put both into effect.
 //!
@@ -47,6 +48,7 @@ pub mod jwt;
 pub mod key;
 mod membership;
 mod network;
+pub mod outbox;
 mod permission;
 mod plan;
 mod principal;
@@ -65,7 +67,8 @@ pub mod testing;
 /// For implementations of this crate's traits.
 pub use async_trait::async_trait;
 pub use audit::{
-    AuditEntry, AuditError, AuditSink, MemoryAuditSink, NoAudit, Outcome, TracingAuditSink,
+    AuditEntry, AuditError, AuditSink, AuditTarget, MemoryAuditSink, NoAudit, Outcome,
+    TracingAuditSink,
 };
 pub use authenticator::{
     Authenticator, Credential, LookupError, MAX_CREDENTIAL_LEN, Rejection, Verdict,
@@ -93,7 +96,7 @@ pub use engine::{
 pub use epoch::{Epoch, TokensOf};
 pub use established::EstablishedPrincipal;
 pub use generation::Generation;
-pub use id::{KeyId, ParseIdError, ProjectId, ServiceId, TenantId, UserId};
+pub use id::{EventId, KeyId, ParseIdError, ProjectId, ServiceId, TenantId, UserId};
 pub use identification::{ApplicationHint, HintSource, Identification};
 pub use membership::{InvalidRoleName, Membership, MembershipStatus, RoleName};
 pub use permission::{

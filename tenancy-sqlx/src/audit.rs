@@ -113,7 +113,7 @@ impl AuditSink for PgAuditSink {
 }
 
 /// PostgreSQL's text has no place for NUL, and a caller may have sent one.
-fn storable(text: Option<&str>) -> Option<String> {
+pub(crate) fn storable(text: Option<&str>) -> Option<String> {
     text.map(|text| text.replace('\0', "\u{fffd}"))
 }
 

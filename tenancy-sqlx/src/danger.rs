@@ -21,8 +21,8 @@ use crate::{
 /// For operators, and for jobs that span tenants. A process that serves tenants has no need of it:
 /// members manage themselves through a [`RegistryPool`](crate::RegistryPool), and the trail is
 /// written by [`PgAuditSink::connect`](crate::PgAuditSink::connect). Reached only through
-/// [`across_tenants`], [`PgDirectory::with_system`](crate::PgDirectory::with_system) and
-/// [`PgAuditSink::new`](crate::PgAuditSink::new).
+/// [`across_tenants`], [`PgDirectory::with_system`](crate::PgDirectory::with_system),
+/// [`PgAuditSink::new`](crate::PgAuditSink::new) and [`PgOutbox::new`](crate::PgOutbox::new).
 ///
 /// What a borrower changes about its session, such as by `SET ROLE`, is undone before a connection
 /// is lent again.

@@ -20,6 +20,8 @@ pub enum ErrorKind {
     TenantLost,
     /// A savepoint was left open, so that it is unclear what should be committed.
     SavepointOpen,
+    /// An event or an entry of the audit trail names another tenant than its transaction. Nothing was sent.
+    OtherTenant,
     /// Columns of a bulk insert differ in length, or there are none.
     BulkShape,
     /// The database did not answer.
@@ -148,9 +150,10 @@ impl Error {
                 Refusal::new(RefusalKind::Misconfigured, "context-of-another-engine")
             }
             ErrorKind::TenantLost => Refusal::new(RefusalKind::Internal, "tenant-lost"),
-            ErrorKind::SavepointOpen | ErrorKind::BulkShape | ErrorKind::Database => {
-                Refusal::new(RefusalKind::Internal, "database-error")
-            }
+            ErrorKind::SavepointOpen
+            | ErrorKind::OtherTenant
+            | ErrorKind::BulkShape
+            | ErrorKind::Database => Refusal::new(RefusalKind::Internal, "database-error"),
         }
     }
 }
@@ -173,6 +176,10 @@ impl fmt::Display for Error {
             }
             ErrorKind::SavepointOpen => {
                 "a savepoint was left open; release or roll it back before the commit"
+            }
+            ErrorKind::OtherTenant => {
+                "what was to be written names another tenant than its transaction; leave the tenant out, or \
+                 begin a transaction of that tenant"
             }
             ErrorKind::BulkShape => "the columns of a bulk insert do not fit together",
             ErrorKind::Unavailable => "the database did not answer",

@@ -8,6 +8,8 @@
 //!   a table.
 //! * [`PgDirectory`] keeps tenants and memberships in the same database, and [`PgAuditSink`] the
 //!   audit trail.
+//! * [`TenantTx::emit`] writes an event and [`TenantTx::record`] an entry of the audit trail with a transaction's
+//!   rows, and [`PgOutbox`] has consumers read the events.
 //! * [`danger`] is the one way across tenants: by operators, with a reason, recorded first.
 //!
 //! # What a tenant transaction costs
@@ -25,6 +27,7 @@ mod error;
 mod executor;
 mod listener;
 mod options;
+mod outbox;
 mod plain;
 mod pool;
 mod purpose;
@@ -44,6 +47,7 @@ pub use directory::PgDirectory;
 pub use error::{Error, ErrorKind, Retryable};
 pub use listener::ChangeListener;
 pub use options::{Isolation, SessionMode, TxOptions};
+pub use outbox::PgOutbox;
 pub use pool::{PoolStats, RetryPolicy, Share, TenantLoad, TenantPool, TenantPoolOptions};
 pub use registry::RegistryPool;
 pub use replicas::{BadWriteMark, ReplicaStats, WriteMark};

@@ -200,6 +200,7 @@ impl TenantTx {
         let depth = PgTransactionManager::get_transaction_depth(&self.connection);
         Ok(Savepoint {
             connection: &mut self.connection,
+            context: &self.context,
             scope: self.scope,
             depth,
         })
@@ -232,11 +233,18 @@ impl fmt::Debug for TenantTx {
 #[must_use = "a savepoint that is dropped rolls back to where it began"]
 pub struct Savepoint<'tx> {
     connection: &'tx mut PgConnection,
+    context: &'tx TenantContext,
     scope: Scope,
     depth: usize,
 }
 
 impl Savepoint<'_> {
+    /// The context of its transaction.
+    #[must_use]
+    pub fn context(&self) -> &TenantContext {
+        self.context
+    }
+
     /// Keeps the work, and names the tenant again.
     ///
     /// # Errors

@@ -5,7 +5,7 @@ use std::{borrow::Cow, net::IpAddr};
 use serde::{Serialize, Serializer};
 use uuid::Uuid;
 
-use crate::{Actor, TenantId, Timestamp};
+use crate::{Actor, TenantId, Timestamp, UserId};
 
 /// How an audited action ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
@@ -32,6 +32,28 @@ impl Outcome {
     }
 }
 
+/// What an audited action was done to: a kind of thing, and which one.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+#[non_exhaustive]
+pub struct AuditTarget {
+    /// The kind of thing, such as `note`.
+    #[serde(rename = "type")]
+    pub kind: Cow<'static, str>,
+    /// Which one.
+    pub id: String,
+}
+
+impl AuditTarget {
+    /// A target of this kind.
+    #[must_use]
+    pub fn new(kind: impl Into<Cow<'static, str>>, id: impl ToString) -> Self {
+        Self {
+            kind: kind.into(),
+            id: id.to_string(),
+        }
+    }
+}
+
 /// One entry of the audit trail. Never holds a credential.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
@@ -46,6 +68,11 @@ pub struct AuditEntry {
     /// Who did it, where that is known.
     #[serde(serialize_with = "as_optional_text")]
     pub actor: Option<Actor>,
+    /// The user with whose rights it was done, where the actor is no user itself.
+    #[serde(serialize_with = "as_optional_text")]
+    pub on_behalf_of: Option<UserId>,
+    /// Which credential it was, such as the issuer of a token. Never the credential.
+    pub credential: Option<String>,
     /// What was done, such as `request.admit` or `tenant.suspend`.
     pub action: Cow<'static, str>,
     /// How it ended.
@@ -54,10 +81,18 @@ pub struct AuditEntry {
     pub reason: Option<Cow<'static, str>>,
     /// What it was done to, such as `host:acme`.
     pub target: Option<String>,
+    /// What it was done to, as typed ids.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub targets: Vec<AuditTarget>,
+    /// What else there is to say, as JSON.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub details: Option<serde_json::Value>,
     /// The caller's address.
     pub ip: Option<IpAddr>,
     /// The caller's user agent, cut to 256 bytes.
     pub user_agent: Option<String>,
+    /// The id that the service gave the request.
+    pub request_id: Option<String>,
     /// How many like it were counted and not recorded one by one since the last entry of the kind.
     pub suppressed: u64,
 }
@@ -71,12 +106,17 @@ impl AuditEntry {
             at,
             tenant: None,
             actor: None,
+            on_behalf_of: None,
+            credential: None,
             action: action.into(),
             outcome,
             reason: None,
             target: None,
+            targets: Vec::new(),
+            details: None,
             ip: None,
             user_agent: None,
+            request_id: None,
             suppressed: 0,
         }
     }
@@ -106,6 +146,20 @@ impl AuditEntry {
     #[must_use]
     pub fn target(mut self, target: impl Into<String>) -> Self {
         self.target = Some(target.into());
+        self
+    }
+
+    /// The same entry with one more thing that it was done to, such as `note` and its id.
+    #[must_use]
+    pub fn about(mut self, kind: impl Into<Cow<'static, str>>, id: impl ToString) -> Self {
+        self.targets.push(AuditTarget::new(kind, id));
+        self
+    }
+
+    /// The same entry with details, 64 KiB of JSON at most.
+    #[must_use]
+    pub fn details(mut self, details: serde_json::Value) -> Self {
+        self.details = Some(details);
         self
     }
 }

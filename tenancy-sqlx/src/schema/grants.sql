@@ -108,6 +108,47 @@ BEGIN
     EXECUTE format('GRANT SELECT, INSERT ON tenancy.audit_log TO %I', system);
     EXECUTE format('GRANT SELECT ON tenancy.role_names TO %I, %I', app, system);
 
+    -- Events, and entries of the trail, are added with the change that they tell of: by each login for the
+    -- tenant that it names, and by the system login for any or for none. Nobody changes what is there.
+    FOREACH registry_table IN ARRAY ARRAY['outbox_events', 'audit_entries'] LOOP
+        own := 'tenant_id = (SELECT tenancy.current_tenant())';
+        PERFORM tenancy.ensure_policy(format('tenancy.%I', registry_table)::regclass,
+            'tenancy_allow', true, app, own);
+        PERFORM tenancy.ensure_policy(format('tenancy.%I', registry_table)::regclass,
+            'tenancy_guard', false, app, own);
+        PERFORM tenancy.ensure_policy(format('tenancy.%I', registry_table)::regclass,
+            'tenancy_registry', true, registry, own);
+        PERFORM tenancy.ensure_policy(format('tenancy.%I', registry_table)::regclass,
+            'tenancy_registry_guard', false, registry, own);
+    END LOOP;
+    EXECUTE format('GRANT INSERT (event, tenant_id, kind, payload, caused_by) ON tenancy.outbox_events '
+        'TO %I, %I, %I', app, registry, system);
+    EXECUTE format('GRANT INSERT ON tenancy.audit_entries TO %I, %I, %I', app, registry, system);
+    EXECUTE format('GRANT SELECT ON tenancy.audit_entries TO %I', app);
+    -- Consumers read across tenants, and move by functions.
+    FOREACH registry_table IN ARRAY ARRAY['outbox_events', 'audit_entries', 'outbox_head',
+                                    'outbox_consumers', 'outbox_parked']
+    LOOP
+        PERFORM tenancy.ensure_policy(format('tenancy.%I', registry_table)::regclass,
+            'tenancy_system', true, system, 'true');
+        IF NOT (SELECT c.relrowsecurity FROM pg_class AS c
+                WHERE c.oid = format('tenancy.%I', registry_table)::regclass)
+        THEN
+            EXECUTE format('ALTER TABLE tenancy.%I ENABLE ROW LEVEL SECURITY', registry_table);
+        END IF;
+        EXECUTE format('GRANT SELECT ON tenancy.%I TO %I', registry_table, system);
+    END LOOP;
+    EXECUTE format(
+        'GRANT EXECUTE ON FUNCTION '
+        'tenancy.outbox_claim(text, uuid, bigint, boolean, integer, bigint), '
+        'tenancy.outbox_page(text, bigint, bigint, integer), tenancy.outbox_renew(text, bigint, bigint), '
+        'tenancy.outbox_succeed(text, bigint, bigint, bigint, bigint), '
+        'tenancy.outbox_park(text, bigint, bigint, bigint, text, bigint, bigint), '
+        'tenancy.outbox_release(text, bigint), tenancy.outbox_retry(text, bigint), '
+        'tenancy.outbox_drop(text, bigint), tenancy.outbox_remove_consumer(text), '
+        'tenancy.outbox_prune(bigint, integer) '
+        'TO %I', system);
+
     -- What a check compares the policies of protected tables with.
     PERFORM tenancy.ensure_policies('tenancy.protected_example', 'tenant_id', 'project_id');
     -- Tables that were protected by an earlier version get the policies of this one.

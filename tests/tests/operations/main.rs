@@ -3,6 +3,7 @@
 
 mod dump;
 mod logical;
+mod outbox;
 mod owner_dump;
 mod programs;
 mod reporting;

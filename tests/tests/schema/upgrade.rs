@@ -2,14 +2,15 @@
 
 use std::borrow::Cow;
 
-use sqlx::{AssertSqlSafe, Executor as _, migrate::Migrator};
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, migrate::Migrator};
 use tenancy_core::{
     Clock as _, KeyId, SystemClock, Tenant, TenantStatus, UserId,
     key::{
         ApiKey, Environment, KeyDigest, KeyDirectory as _, KeyStore as _, KeyVerifier, SecretHash,
     },
+    outbox::{ClaimRequest, NewEvent, Outbox as _},
 };
-use tenancy_sqlx::{PgDirectory, danger::SystemPool};
+use tenancy_sqlx::{PgDirectory, PgOutbox, danger::SystemPool};
 use tenancy_tests::{Server, Template, notes::PASSWORD};
 
 use crate::install::{installs, own_roles, quoted, remove};
@@ -84,6 +85,92 @@ async fn keys_that_were_issued_before_imports_go_on_and_others_are_imported_besi
         directory.close().await;
         system.close().await;
         sqlx::Connection::close(admin).await?;
+        database.close().await?;
+        remove(&server, &roles).await?;
+    }
+    Ok(())
+}
+
+/// What an installation is without its migration 22: that of the release before, with its policies and grants.
+const WITHOUT_OUTBOX: &str = "DO $$
+    BEGIN
+        EXECUTE (SELECT 'DROP FUNCTION ' || string_agg(p.oid::regprocedure::text, ', ') FROM pg_proc AS p
+            WHERE p.pronamespace = 'tenancy'::regnamespace AND p.proname LIKE 'outbox%');
+        DROP TABLE tenancy.outbox_parked, tenancy.outbox_consumers, tenancy.outbox_events,
+            tenancy.outbox_head, tenancy.audit_entries;
+        DELETE FROM tenancy.migrations WHERE version >= 22;
+        CREATE OR REPLACE FUNCTION tenancy.schema_version() RETURNS integer
+            LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN 5;
+        CREATE OR REPLACE FUNCTION tenancy.app_privileges()
+            RETURNS TABLE (relation name, privilege text)
+            LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
+            BEGIN ATOMIC
+                SELECT r::name, 'SELECT' FROM unnest(ARRAY['tenants', 'domains', 'external_ids',
+                    'memberships', 'roles', 'projects', 'project_memberships', 'generations',
+                    'role_names']) AS r;
+            END;
+    END
+    $$";
+
+/// The release before goes on while the outbox is installed, and afterwards: it holds rows of the registry
+/// in a transaction, and writes in its own statements.
+#[tokio::test]
+async fn the_outbox_comes_to_a_schema_in_use_and_its_programs_go_on() -> anyhow::Result<()> {
+    for server in Server::all().await? {
+        let database = server.database(&Template::empty()).await?;
+        let roles = own_roles("");
+        let mut admin = database.admin().await?;
+        installs(&database, &roles).await?;
+        admin.execute(WITHOUT_OUTBOX).await?;
+
+        let acme = Tenant::new("acme".parse()?, "Acme").with_status(TenantStatus::Active);
+        let connect = |role: &str| {
+            let options = database.options_as(role, Some(PASSWORD));
+            async move { PgConnection::connect_with(&options).await }
+        };
+        let mut operators = connect(&roles.system).await?;
+        let mut service = connect(&roles.app).await?;
+        let make = format!(
+            "BEGIN; INSERT INTO tenancy.tenants (id, slug, name, status)
+                 VALUES ('{}', 'acme', 'Acme', 'active')",
+            acme.id
+        );
+        operators.execute(AssertSqlSafe(make)).await?;
+        service
+            .execute("BEGIN; SELECT FROM tenancy.tenants")
+            .await?;
+
+        // Waits for neither.
+        installs(&database, &roles).await?;
+        let rename = "UPDATE tenancy.tenants SET name = 'Acme Ltd' WHERE slug = 'acme'; COMMIT";
+        operators.execute(rename).await?;
+        service.execute("COMMIT").await?;
+        for statement in [
+            "SELECT tenancy.schema_version()",
+            "SELECT * FROM tenancy.feed_page(NULL, 100)",
+        ] {
+            service.execute(statement).await?;
+        }
+        let entry = "INSERT INTO tenancy.audit_log (id, at, action, outcome)
+            VALUES (gen_random_uuid(), now(), 'tenant.rename', 'allowed')";
+        operators.execute(entry).await?;
+
+        // The program of this release beside it.
+        let options = database.options_as(&roles.system, Some(PASSWORD));
+        let system = SystemPool::connect_with(options).await?;
+        let outbox = PgOutbox::new(&system);
+        let event = NewEvent::new("tenant.renamed", ())?.of_tenant(acme.id);
+        outbox.emit(std::slice::from_ref(&event)).await?;
+        let claim = outbox.claim(&ClaimRequest::new("reader".parse()?)).await?;
+        let claim = claim.ok_or_else(|| anyhow::anyhow!("somebody has the lease"))?;
+        let page = outbox.next_page(&claim, 10).await?;
+        assert_eq!(page.new.len(), 1);
+        assert_eq!(page.new[0].id, event.id());
+
+        system.close().await;
+        for connection in [operators, service, admin] {
+            connection.close().await?;
+        }
         database.close().await?;
         remove(&server, &roles).await?;
     }

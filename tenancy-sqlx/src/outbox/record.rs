@@ -1,0 +1,229 @@
+//! Writing events, and entries of the audit trail, in the transaction of the rows that they tell of.
+
+use serde_json::{Value, json};
+use sqlx::{
+    PgConnection,
+    types::{Json, Uuid},
+};
+use tenancy_core::{Actor, AuditEntry, TenantContext, TenantId, outbox::NewEvent};
+
+use crate::{Error, ErrorKind, Savepoint, TenantTx, audit::storable, danger::AcrossTenants};
+
+impl TenantTx {
+    /// Writes an event about this transaction's tenant. It commits or rolls back with the transaction's rows.
+    ///
+    /// Write it after the change that it tells of: then the events about one row are in the order of its
+    /// changes, because PostgreSQL has changes of one row wait for each other.
+    ///
+    /// ```no_run
+    /// # use tenancy_core::outbox::NewEvent;
+    /// # async fn example(mut tx: tenancy_sqlx::TenantTx) -> Result<(), Box<dyn std::error::Error>> {
+    /// sqlx::query("UPDATE notes SET body = 'new' WHERE id = $1").bind(4711).execute(&mut *tx).await?;
+    /// tx.emit(&NewEvent::new("note.changed", serde_json::json!({ "note": 4711 }))?).await?;
+    /// tx.commit().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::OtherTenant`] if the event names another tenant, before anything is sent; or what the
+    /// database says, such as that this event was written before.
+    pub async fn emit(&mut self, event: &NewEvent) -> Result<(), Error> {
+        let tenant = self.context().tenant_id();
+        emit(self, tenant, event).await
+    }
+
+    /// Writes an entry of the audit trail about this transaction's tenant. It commits or rolls back with the
+    /// transaction's rows.
+    ///
+    /// What the entry does not say of who acts, the transaction's [context](Self::context) does: the actor, on
+    /// whose behalf, and who vouched for the credential.
+    ///
+    /// ```no_run
+    /// # use tenancy_core::{AuditEntry, Clock as _, Outcome, SystemClock, outbox::NewEvent};
+    /// # async fn example(mut tx: tenancy_sqlx::TenantTx) -> Result<(), Box<dyn std::error::Error>> {
+    /// let entry = AuditEntry::new(SystemClock.now(), "note.share", Outcome::Allowed)
+    ///     .about("note", 4711)
+    ///     .details(serde_json::json!({ "with": "bob" }));
+    /// let shared = NewEvent::new("note.shared", serde_json::json!({ "note": 4711 }))?;
+    /// tx.record(&entry).await?;
+    /// tx.emit(&shared.caused_by(entry.id)).await?;
+    /// tx.commit().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::OtherTenant`] if the entry names another tenant, before anything is sent; or what the
+    /// database says, such as that the action is no dotted name (`note.share`).
+    ///
+    /// # Security
+    /// Never put a credential into it.
+    pub async fn record(&mut self, entry: &AuditEntry) -> Result<(), Error> {
+        let context = self.context().clone();
+        record(self, &context, entry).await
+    }
+}
+
+impl Savepoint<'_> {
+    /// Writes an event, as [`TenantTx::emit`] does. It is undone with the savepoint.
+    ///
+    /// # Errors
+    /// As [`TenantTx::emit`].
+    pub async fn emit(&mut self, event: &NewEvent) -> Result<(), Error> {
+        let tenant = self.context().tenant_id();
+        emit(self, tenant, event).await
+    }
+
+    /// Writes an entry of the audit trail, as [`TenantTx::record`] does. It is undone with the savepoint.
+    ///
+    /// # Errors
+    /// As [`TenantTx::record`].
+    pub async fn record(&mut self, entry: &AuditEntry) -> Result<(), Error> {
+        let context = self.context().clone();
+        record(self, &context, entry).await
+    }
+}
+
+impl AcrossTenants {
+    /// Writes an event about the tenant that it names, or about none. It commits or rolls back with the
+    /// transaction.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn emit(&mut self, event: &NewEvent) -> Result<(), Error> {
+        Ok(add_events(self, &[(event.tenant(), event)]).await?)
+    }
+
+    /// Writes an entry of the audit trail about the tenant that it names, or about none. It commits or rolls back
+    /// with the transaction.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn record(&mut self, entry: &AuditEntry) -> Result<(), Error> {
+        Ok(add_entry(self, entry.tenant, entry).await?)
+    }
+}
+
+async fn emit(
+    connection: &mut PgConnection,
+    tenant: TenantId,
+    event: &NewEvent,
+) -> Result<(), Error> {
+    check_tenant(tenant, event.tenant(), event.kind())?;
+    Ok(add_events(connection, &[(Some(tenant), event)]).await?)
+}
+
+async fn record(
+    connection: &mut PgConnection,
+    context: &TenantContext,
+    entry: &AuditEntry,
+) -> Result<(), Error> {
+    check_tenant(context.tenant_id(), entry.tenant, &entry.action)?;
+    let principal = context.principal();
+    let mut entry = entry.clone();
+    if entry.actor.is_none() {
+        entry.actor = Some(principal.actor.clone());
+        entry.on_behalf_of = entry.on_behalf_of.or(principal.on_behalf_of);
+        let credential = || principal.issuer.to_string();
+        entry.credential = entry.credential.or_else(|| Some(credential()));
+    }
+    Ok(add_entry(connection, Some(context.tenant_id()), &entry).await?)
+}
+
+/// Refuses what names another tenant than its transaction.
+fn check_tenant(tenant: TenantId, named: Option<TenantId>, what: &str) -> Result<(), Error> {
+    match named {
+        Some(named) if named != tenant => Err(Error::with_detail(
+            ErrorKind::OtherTenant,
+            format!("`{what}` names {named}, and the transaction is of {tenant}"),
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Writes events, each for a tenant or for none, in one statement.
+pub(crate) async fn add_events(
+    connection: &mut PgConnection,
+    events: &[(Option<TenantId>, &NewEvent)],
+) -> Result<(), sqlx::Error> {
+    fn each<'e, T>(
+        events: &[(Option<TenantId>, &'e NewEvent)],
+        part: impl Fn(&'e NewEvent) -> T,
+    ) -> Vec<T> {
+        events.iter().map(|(_, event)| part(event)).collect()
+    }
+    let tenants = events
+        .iter()
+        .map(|(tenant, _)| tenant.map(|tenant| tenant.as_uuid()));
+    sqlx::query(
+        "INSERT INTO tenancy.outbox_events (event, tenant_id, kind, payload, caused_by)
+         SELECT e.event, e.tenant, e.kind, e.payload, e.cause
+         FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::jsonb[], $5::uuid[]) WITH ORDINALITY
+             AS e (event, tenant, kind, payload, cause, number)
+         ORDER BY e.number",
+    )
+    .bind(each(events, |event| event.id().as_uuid()))
+    .bind(tenants.collect::<Vec<Option<Uuid>>>())
+    .bind(each(events, |event| event.kind().to_owned()))
+    .bind(each(events, |event| Json(event.payload())))
+    .bind(each(events, NewEvent::cause))
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Writes an entry of the audit trail for a tenant or for none.
+pub(crate) async fn add_entry(
+    connection: &mut PgConnection,
+    tenant: Option<TenantId>,
+    entry: &AuditEntry,
+) -> Result<(), sqlx::Error> {
+    let actor = entry.actor.as_ref();
+    sqlx::query(
+        "INSERT INTO tenancy.audit_entries (id, at, tenant_id, actor_kind, actor_id, on_behalf_of,
+             credential, action, outcome, reason, targets, details, ip, user_agent, request_id)
+         VALUES ($1, to_timestamp($2::float8 / 1000000), $3, $4, $5, $6, $7, $8, $9, $10, $11, $12,
+             $13::text::inet, $14, $15)",
+    )
+    .bind(entry.id)
+    .bind(entry.at.as_unix_micros())
+    .bind(tenant.map(|tenant| tenant.as_uuid()))
+    .bind(actor.map_or("unknown", Actor::kind))
+    .bind(actor.and_then(actor_id))
+    .bind(entry.on_behalf_of.map(|user| user.as_uuid()))
+    .bind(storable(entry.credential.as_deref()))
+    .bind(&*entry.action)
+    .bind(entry.outcome.as_str())
+    .bind(storable(entry.reason.as_deref()))
+    .bind(Json(targets(entry)))
+    .bind(entry.details.as_ref().map(Json))
+    .bind(entry.ip.map(|ip| ip.to_string()))
+    .bind(storable(entry.user_agent.as_deref()))
+    .bind(storable(entry.request_id.as_deref()))
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+fn actor_id(actor: &Actor) -> Option<Uuid> {
+    match actor {
+        Actor::User(id) => Some(id.as_uuid()),
+        Actor::Service(id) => Some(id.as_uuid()),
+        Actor::Key(id) => Some(id.as_uuid()),
+        _ => None,
+    }
+}
+
+/// The targets, and the one that is a text of a kind and an id, such as `host:acme`.
+fn targets(entry: &AuditEntry) -> Value {
+    let typed = entry
+        .targets
+        .iter()
+        .map(|target| json!({ "type": target.kind, "id": storable(Some(&target.id)) }));
+    let text = entry.target.as_deref().map(|target| {
+        let (kind, id) = target.split_once(':').unwrap_or(("text", target));
+        json!({ "type": storable(Some(kind)), "id": storable(Some(id)) })
+    });
+    typed.chain(text).collect()
+}
