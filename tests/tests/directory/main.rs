@@ -35,6 +35,19 @@ async fn postgres_conforms() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The model that `tenancy-core` plays over memory, in short.
+#[tokio::test]
+async fn what_is_remembered_of_postgres_changes_no_answer() -> anyhow::Result<()> {
+    let long = std::env::var("TENANCY_LONG").is_ok_and(|value| value == "1");
+    let answers = if long { 4_000 } else { 400 };
+    for (server, seed) in Server::all().await?.into_iter().zip(101..) {
+        let notes = Notes::start(&server).await?;
+        conformance::answers(&notes.directory, seed, answers).await;
+        notes.database.close().await?;
+    }
+    Ok(())
+}
+
 /// A token of an issuer that the engine trusts, issued then and good for an hour.
 fn token_of(issuer: &str, user: UserId, issued: Timestamp) -> anyhow::Result<String> {
     let now = issued.as_unix_seconds();
