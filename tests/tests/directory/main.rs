@@ -12,6 +12,7 @@ mod revocations;
 mod roles;
 mod staleness;
 mod successors;
+mod times;
 mod unseen;
 mod waiting;
 
