@@ -40,7 +40,8 @@ pub(crate) use same_origin::same_origin;
 ///
 /// # Security
 /// * A tenant's page may call the service's central routes, whichever tenant it is. On those, a
-///   custom domain must be one of a tenant that is served.
+///   custom domain must be one of a tenant that is served. With a cookie, such a page only
+///   [reads](Self::credentials).
 /// * Any well-formed subdomain counts as a tenant's; whether there is one is only found out with
 ///   a credential. So preflights tell strangers nothing about subdomains, and cost no look-up. A
 ///   custom domain is looked up: a stranger can find out that the domain, which is in public DNS,
@@ -150,7 +151,10 @@ impl CorsPolicy {
     /// Default: no. A bearer token that the page sends does not need it.
     ///
     /// # Security
-    /// Then every allowed page, of any tenant, acts with its visitor's cookies for this service.
+    /// Then an allowed page acts with its visitor's cookies: a page of the application everywhere, and a
+    /// tenant's page in its own tenant. On central routes a tenant's page can read with them. It can
+    /// change nothing there, unless a [source](crate::CredentialSource::danger_accept_cross_site) accepts
+    /// other sites.
     pub fn credentials(mut self, allowed: bool) -> Self {
         self.credentials = allowed;
         self

@@ -26,9 +26,11 @@ type ReadRequest = Arc<dyn Fn(&dyn RequestView) -> Result<Option<String>, Reject
 /// credential from such a source, a request whose method is not GET, HEAD, OPTIONS or TRACE, and the
 /// handshake of a websocket, must show that a page of the service sent it: `Sec-Fetch-Site` says
 /// `same-origin` or `none`, or `Origin` is the host that the request goes to, or is one that a
-/// [`CorsPolicy`](crate::CorsPolicy) [with credentials](crate::CorsPolicy::credentials) allows. All
-/// else is refused with [`OriginNotAllowed`](crate::RefusalKind::OriginNotAllowed), also a request
-/// that says neither. A GET must therefore change nothing.
+/// [`CorsPolicy`](crate::CorsPolicy) [with credentials](crate::CorsPolicy::credentials)
+/// [lists](crate::CorsPolicy::origin), or is the own host of the tenant that the request is about. On
+/// a central route no tenant's page is a proof. All else is refused with
+/// [`OriginNotAllowed`](crate::RefusalKind::OriginNotAllowed), also a request that says neither. A GET
+/// must therefore change nothing.
 ///
 /// # Example: sessions in a cookie, and an older name of a header field
 /// ```

@@ -391,7 +391,8 @@ async fn started(
         pool.answered();
         // The server may have begun the transaction and then refused the rest of the batch. A
         // rolled-back connection is as good as new, and cheaper than another.
-        if matches!(timeout_at(deadline, roll_back(lent)).await, Ok(Ok(()))) {
+        let ended = timeout_at(deadline, end_after(&error, start, lent)).await;
+        if matches!(ended, Ok(Ok(()))) {
             drop(beginning.0.take());
         }
         return Err(error.into());
@@ -467,6 +468,22 @@ async fn begin_on(pool: &Connections, lent: &mut Lent, batch: String) -> Result<
     }
     lent.note_freed();
     Ok(())
+}
+
+/// Ends whatever is open after a start that has failed.
+///
+/// A batch that names a session begins no transaction, and the server warns of a ROLLBACK outside of one. So
+/// it is asked first: where a transaction was open all the same, it has failed, and answers nothing.
+async fn end_after(
+    error: &sqlx::Error,
+    start: &Start<'_>,
+    lent: &mut Lent,
+) -> Result<(), sqlx::Error> {
+    let said = matches!(start, Start::Name(_)) && error.as_database_error().is_some();
+    if said && lent.execute("SELECT").await.is_ok() {
+        return Ok(());
+    }
+    roll_back(lent).await
 }
 
 async fn roll_back(lent: &mut Lent) -> Result<(), sqlx::Error> {

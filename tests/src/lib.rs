@@ -57,6 +57,7 @@ mod proxy;
 mod random;
 pub mod residue;
 mod serving;
+mod warned;
 
 pub use client::{Answer, Client};
 pub use postgres::{
@@ -67,6 +68,7 @@ pub use proxy::DelayProxy;
 pub use random::{Random, long, seed};
 pub use serving::{Framework, Serving};
 pub use tenancy_logwatch as logwatch;
+pub use warned::warned;
 
 /// The README's code compiles.
 #[cfg(doctest)]
@@ -91,6 +93,12 @@ pub struct CredentialsGuide;
 #[doc = include_str!("../../docs/authentication.md")]
 #[derive(Debug)]
 pub struct AuthenticationGuide;
+
+/// The guide to sessions compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/sessions.md")]
+#[derive(Debug)]
+pub struct SessionsGuide;
 
 /// The guide to sealed sessions compiles.
 #[cfg(doctest)]

@@ -2,16 +2,20 @@
 
 use super::{Claim, CorsPolicy, Origin, OriginFault, claim::is_own};
 use crate::{
-    Identification,
+    Identification, RouteNeeds, TenantNeed,
     request::{Field, RequestView},
 };
 
 /// Whether a request that changes something can't come from a page of another site: what a credential
 /// that browsers send by themselves demands.
+///
+/// Tenants write their own pages. A tenant's page is a proof where it names the tenant that the request
+/// is then about. On a route without a tenant it would speak for its visitor to the service itself.
 pub(crate) fn same_origin(
     policy: Option<&CorsPolicy>,
     rules: &Identification,
     request: &dyn RequestView,
+    needs: RouteNeeds,
 ) -> Result<(), OriginFault> {
     // What the browser says of itself is better than what addresses tell.
     let said = request.header("sec-fetch-site");
@@ -30,10 +34,12 @@ pub(crate) fn same_origin(
     let own = Origin::parse(text).is_ok_and(|origin| is_own(&origin, insecure, rules, request));
     let allowed = |policy: &CorsPolicy| {
         policy.allows_credentials()
-            && matches!(
-                policy.claim(rules, request),
-                Ok(Claim::Own | Claim::Tenant(_))
-            )
+            && match policy.claim(rules, request) {
+                Ok(Claim::Own) => true,
+                // The page is a hint, and agrees with the others, or the request is refused.
+                Ok(Claim::Tenant(_)) => needs.tenant != TenantNeed::Central,
+                Ok(Claim::Unsaid) | Err(_) => false,
+            }
     };
     if own || policy.is_some_and(allowed) {
         return Ok(());

@@ -1,5 +1,5 @@
 //! The conformance suite of directories: what [`Directory`] and [`DirectoryStore`] promise,
-//! checked against any implementation.
+//! checked against any implementation. [`answers`] checks with one of them what an engine remembers.
 //!
 //! ```
 //! use tenancy_core::{MemoryDirectory, conformance};
@@ -8,6 +8,7 @@
 //! # async fn main() {
 //! conformance::directory(&MemoryDirectory::new()).await;
 //! conformance::keys(&MemoryDirectory::new()).await;
+//! conformance::answers(&MemoryDirectory::new(), 1, 500).await;
 //! # }
 //! ```
 #![allow(
@@ -18,10 +19,12 @@
     reason = "a conformance suite fails by panicking, like any test"
 )]
 
+mod answers;
 mod entries;
 mod epochs;
 mod keys;
 
+pub use answers::answers;
 pub use entries::{entering_tells_a_stranger_nothing, entering_tells_what_single_questions_tell};
 pub use epochs::{
     epochs_are_raised_and_never_lowered, old_epochs_are_forgotten, raised_epochs_are_told,

@@ -4,7 +4,7 @@ use zeroize::Zeroizing;
 
 use super::{Inner, facts::Presented, sources::Source};
 use crate::{
-    Credential, Identification, Rejection, RequestView,
+    Credential, Identification, Rejection, RequestView, RouteNeeds,
     authenticator::MAX_CREDENTIAL_LEN,
     cors::{OriginFault, same_origin},
     credential_source::Place,
@@ -30,7 +30,7 @@ impl<'a> Found<'a> {
     }
 
     /// Reads a request.
-    pub(super) fn read(engine: &Inner, request: &'a dyn RequestView) -> Self {
+    pub(super) fn read(engine: &Inner, request: &'a dyn RequestView, needs: RouteNeeds) -> Self {
         let sources = &engine.sources;
         let mut found = authorization(engine, request);
         for (index, source) in sources.iter() {
@@ -59,7 +59,8 @@ impl<'a> Found<'a> {
             return Self::of(Presented::Nothing);
         };
         let cross_site = if needs_same_origin {
-            same_origin(engine.cors.as_ref(), &engine.identification, request).err()
+            let policy = engine.cors.as_ref();
+            same_origin(policy, &engine.identification, request, needs).err()
         } else {
             None
         };

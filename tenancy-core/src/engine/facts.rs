@@ -60,7 +60,7 @@ impl<'a> Facts<'a> {
             presented,
             source,
             cross_site,
-        } = Found::read(engine, request);
+        } = Found::read(engine, request, needs);
         Self {
             presented,
             source,

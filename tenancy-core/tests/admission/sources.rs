@@ -384,6 +384,86 @@ async fn a_page_that_may_call_with_credentials_may_change_things() {
     assert_eq!(refused, (403, "cross-site-request"), "without credentials");
 }
 
+/// A tenant writes its own pages. On a route of the service itself there is no tenant that such a page
+/// could be of.
+#[tokio::test]
+async fn a_page_of_a_tenant_proves_nothing_on_a_route_without_a_tenant() {
+    let (w, user) = world(&[cookie()], |builder| {
+        let policy = CorsPolicy::new().origin("https://app.example");
+        let builder = builder.cors(policy.credentials(true));
+        builder.established_principals()
+    })
+    .await;
+    let domain = "notes.acme.example".parse().unwrap();
+    let directory = &w.directory;
+    directory.bind_domain(w.acme.id, &domain).await.unwrap();
+    let central = || {
+        let request = FakeRequest::new("/account").method("POST");
+        request.header("host", "www.notes.example")
+    };
+    let cookie = || session(central(), "good");
+    let known = EstablishedPrincipal::user(user, w.clock_now(), "sessions");
+    let handshake = cookie().method("GET").header("upgrade", "websocket");
+    let proven = async |request: &FakeRequest, needs| {
+        w.clock.advance(std::time::Duration::from_secs(60));
+        w.admit_as(request, needs).await.map(drop)
+    };
+    for needs in [
+        RouteNeeds::central(),
+        RouteNeeds::central()
+            .or_anonymous_if_stale()
+            .or_anonymous_if_not_member(),
+    ] {
+        for request in [
+            cookie(),
+            central().established(known.clone()),
+            handshake.clone(),
+        ] {
+            for page in [
+                "https://acme.notes.example",
+                "https://globex.notes.example",
+                "https://nowhere.notes.example",
+                "https://notes.acme.example",
+            ] {
+                // Browsers say so where both hosts are of one site; others say nothing.
+                for said in [None, Some("same-site"), Some("cross-site")] {
+                    let mut request = request.clone().header("origin", page);
+                    if let Some(said) = said {
+                        request = request.header("sec-fetch-site", said);
+                    }
+                    let refused = answer(proven(&request, needs).await);
+                    assert_eq!(refused, (403, "cross-site-request"), "{request:?}");
+                }
+            }
+            for page in ["https://www.notes.example", "https://app.example"] {
+                let request = request.clone().header("origin", page);
+                proven(&request, needs).await.expect(page);
+            }
+        }
+    }
+    // It reads as before, and sends what it has itself: no cookie is needed for either.
+    let reading = cookie().method("GET");
+    for request in [reading, central()] {
+        let request = request.header("origin", "https://globex.notes.example");
+        let admitted = proven(&request, RouteNeeds::central()).await;
+        admitted.expect("nothing changes in anybody's name");
+    }
+    // Where a route may have a tenant, the page names it, and its visitor has to be a member.
+    let optional = |page: &str| cookie().header("origin", page);
+    let needs = RouteNeeds::optional();
+    let its_own = w
+        .admit_as(&optional("https://acme.notes.example"), needs)
+        .await;
+    assert!(
+        matches!(&its_own, Ok(Admitted::Tenant(context)) if context.tenant().id == w.acme.id),
+        "{its_own:?}"
+    );
+    let refused = w
+        .admit_as(&optional("https://globex.notes.example"), needs)
+        .await;
+    assert_eq!(answer(refused), (404, "not-a-member"));
+}
+
 #[tokio::test]
 async fn the_host_that_a_trusted_proxy_forwards_is_the_origin_of_the_service() {
     let (w, _) = world(&[cookie()], behind_proxy).await;

@@ -197,7 +197,11 @@ BEGIN
     EXECUTE format('ALTER DEFAULT PRIVILEGES IN SCHEMA public REVOKE ALL ON SEQUENCES FROM %s', logins);
     EXECUTE format('ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT USAGE ON SEQUENCES TO %I, %I',
         app, system);
-    EXECUTE format('GRANT USAGE ON SCHEMA public TO %I, %I', app, system);
+    -- Everybody has it unless it was taken away. The owner role can seldom give it, and would be warned.
+    IF NOT has_schema_privilege(app, 'public', 'USAGE')
+        OR NOT has_schema_privilege(system, 'public', 'USAGE') THEN
+        EXECUTE format('GRANT USAGE ON SCHEMA public TO %I, %I', app, system);
+    END IF;
 END
 $grants$;
 -- Triggers that were replaced or switched off, and a database that was restored.

@@ -13,6 +13,7 @@ mod revocations;
 mod roles;
 mod staleness;
 mod successors;
+mod times;
 mod unseen;
 mod waiting;
 
@@ -31,6 +32,19 @@ async fn postgres_conforms() -> anyhow::Result<()> {
         let notes = Notes::start(&server).await?;
         conformance::directory(&notes.directory).await;
         conformance::keys(&notes.directory).await;
+        notes.database.close().await?;
+    }
+    Ok(())
+}
+
+/// The model that `tenancy-core` plays over memory, in short.
+#[tokio::test]
+async fn what_is_remembered_of_postgres_changes_no_answer() -> anyhow::Result<()> {
+    let long = std::env::var("TENANCY_LONG").is_ok_and(|value| value == "1");
+    let answers = if long { 4_000 } else { 400 };
+    for (server, seed) in Server::all().await?.into_iter().zip(101..) {
+        let notes = Notes::start(&server).await?;
+        conformance::answers(&notes.directory, seed, answers).await;
         notes.database.close().await?;
     }
     Ok(())

@@ -54,7 +54,7 @@ pub(crate) async fn serve(
             })
     };
     let tenancy = engines.tenancy.clone();
-    if shape == Shape::Pages {
+    if matches!(shape, Shape::Pages | Shape::CookiesOfPages) {
         let headers = SecurityHeaders::builder(&tenancy).build()?;
         let headers = SecurityHeadersMiddleware::new(headers);
         let cors = TenancyCors::new(&tenancy)?;
@@ -84,7 +84,8 @@ pub(crate) async fn serve(
         | Shape::Tokens
         | Shape::Pages
         | Shape::Sessions
-        | Shape::Cookies => HttpServer::new(areas)
+        | Shape::Cookies
+        | Shape::CookiesOfPages => HttpServer::new(areas)
             .workers(2)
             .disable_signals()
             .listen_auto_h2c(listener)

@@ -63,7 +63,7 @@ pub(crate) async fn serve(
     let app = app
         .route("/ready", axum::routing::get(ready))
         .with_state(App { pool });
-    if shape == Shape::Pages {
+    if matches!(shape, Shape::Pages | Shape::CookiesOfPages) {
         let headers = SecurityHeaders::builder(&engines.tenancy).build()?;
         let app = app
             .layer(TenancyCors::new(&engines.tenancy)?)

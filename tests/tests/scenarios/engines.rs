@@ -67,6 +67,10 @@ pub(crate) fn by_shape(
     })?;
     let rules = notes::identification().trusted_proxies(["10.0.0.0/8".parse()?]);
     let certificate = CredentialSource::client_certificate(sessions::CERTIFICATE);
+    let with_cookies_of_pages = built(&|engine| {
+        let engine = engine.authenticator(Sessions);
+        engine.cors(policy.clone())
+    })?;
     let with_cookies = Tenancy::builder(notes.directory.clone())
         .identification(rules)
         .permissions(notes::permissions()?)
@@ -81,6 +85,7 @@ pub(crate) fn by_shape(
     };
     Ok(HashMap::from([
         (Shape::Cookies, with_cookies),
+        (Shape::CookiesOfPages, with_cookies_of_pages),
         (Shape::Sessions, with_sessions),
         (Shape::BehindProxy, behind_proxy),
         (Shape::Keys, with_keys),

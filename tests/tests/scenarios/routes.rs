@@ -184,6 +184,14 @@ pub(crate) const AREAS: &[Area] = &[
         rows: EXTRACTORS,
     },
     Area {
+        prefix: "/account",
+        layers: &[CENTRAL],
+        rows: &[
+            row("POST", "/open", Handler::Open),
+            row("GET", "/principal", Handler::Principal),
+        ],
+    },
+    Area {
         prefix: "/uncovered",
         layers: &[],
         rows: EXTRACTORS,

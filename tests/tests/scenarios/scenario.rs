@@ -36,10 +36,12 @@ pub(crate) enum Shape {
     /// Area by area, with sessions in a cookie and no tokens, the same middleware, and an engine that
     /// takes no established principal; callers are no proxies.
     Cookies,
+    /// Area by area, with sessions in a cookie, and a policy that lets pages of other origins send it.
+    CookiesOfPages,
 }
 
 impl Shape {
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Areas,
         Self::Normalized,
         Self::Covered,
@@ -49,6 +51,7 @@ impl Shape {
         Self::Pages,
         Self::Sessions,
         Self::Cookies,
+        Self::CookiesOfPages,
     ];
 }
 

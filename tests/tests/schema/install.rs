@@ -13,6 +13,7 @@ use tenancy_sqlx::{
 use tenancy_tests::{
     Server, Template, TestDatabase,
     notes::{self, MIGRATIONS, Notes, PASSWORD, on_every_server, sqlstate},
+    warned,
 };
 
 /// Names that no other test uses, so that the roles are really made.
@@ -144,6 +145,22 @@ async fn into_four_databases_of_one_server_at_a_time_all_succeed() -> anyhow::Re
             serves_two_tenants(&database, &roles).await?;
             database.close().await?;
         }
+        remove(&server, &roles).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_installation_has_the_server_warn_of_nothing() -> anyhow::Result<()> {
+    for server in Server::all().await? {
+        let database = server.database(&Template::empty()).await?;
+        let roles = own_roles("");
+        for _ in 0..2 {
+            let (installed, warnings) = warned(installs(&database, &roles)).await;
+            installed?;
+            assert_eq!(warnings, [""; 0]);
+        }
+        database.close().await?;
         remove(&server, &roles).await?;
     }
     Ok(())

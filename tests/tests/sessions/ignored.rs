@@ -9,6 +9,7 @@ use tenancy_sqlx::{Error, ErrorKind, RetryPolicy, TenantPoolOptions, TenantTx};
 use tenancy_tests::{
     DelayProxy,
     notes::{Notes, at_rest, on_every_server, sqlstate},
+    warned,
 };
 
 const NOTE: &str = "INSERT INTO notes (body) VALUES ('beside it')";
@@ -31,6 +32,59 @@ async fn nothing_is_stored(notes: &Notes, ended: Result<(), Error>) -> anyhow::R
     assert_eq!(notes.count("notes", &notes.acme).await?, 3);
     assert_eq!(notes.count("notebooks", &notes.acme).await?, 0);
     Ok(())
+}
+
+/// A warning for each failed statement would fill the server's log.
+#[tokio::test]
+async fn a_statement_that_fails_has_the_server_warn_of_nothing() -> anyhow::Result<()> {
+    on_every_server(async |notes| {
+        for strict in [false, true] {
+            let options = TenantPoolOptions::new().max_connections(1).strict(strict);
+            let pool = notes.pool(options).await?;
+            let stale = notes.context(&notes.acme);
+            let (plain, warnings) = warned(async {
+                // These contexts are older than the tenants' last change, which a strict pool refuses.
+                let tenants = [&notes.acme, &notes.globex, &notes.acme];
+                for tenant in tenants.into_iter().filter(|_| !strict) {
+                    let db = pool.tenant(&notes.context(tenant))?;
+                    for _ in 0..2 {
+                        let failed = "SELECT 1 / 0 FROM notes";
+                        assert_eq!(sqlstate(db.execute(failed).await), "22012");
+                        assert_eq!(sqlstate(db.reader().execute(failed).await), "22012");
+                        assert_eq!(sqlstate(db.execute("SELECT nothing").await), "42703");
+                        assert_eq!(
+                            sqlstate(db.reader().execute("SELECT nothing").await),
+                            "42703"
+                        );
+                        assert!(!db.fetch_all("SELECT FROM notes").await?.is_empty());
+                    }
+                    let mut tx = db.begin().await?;
+                    assert_eq!(sqlstate(tx.execute("SELECT 1 / 0").await), "22012");
+                    drop(tx);
+                }
+                // A context of before the change: a strict pool refuses it at BEGIN and ahead of a read.
+                let rename = format!(
+                    "UPDATE tenancy.tenants SET name = 'N' WHERE id = '{}'",
+                    notes.acme.id
+                );
+                notes.as_admin(&rename).await?;
+                let db = pool.tenant(&stale)?;
+                for _ in 0..3 {
+                    let read = db.reader().fetch_all("SELECT FROM notes").await;
+                    assert_eq!(read.is_err(), strict, "{read:?}");
+                    let wrote = db.execute("UPDATE notes SET body = body").await;
+                    assert_eq!(wrote.is_err(), strict, "{wrote:?}");
+                }
+                anyhow::Ok(())
+            })
+            .await;
+            plain?;
+            assert_eq!(warnings, [""; 0], "strict: {strict}");
+            pool.close().await;
+        }
+        Ok(())
+    })
+    .await
 }
 
 #[tokio::test]

@@ -2,14 +2,18 @@
 
 use serde_json::json;
 
-use crate::scenario::{
-    Credential::{self, Ended, Session},
-    Place::{Application, Certificate, Cookie, Field, Scheme},
-    Scenario, Shape, get, send,
+use crate::{
+    engines::APPLICATION,
+    scenario::{
+        Credential::{self, Ended, Session},
+        Place::{Application, Certificate, Cookie, Field, Scheme},
+        Scenario, Shape, get, send,
+    },
 };
 
 const ACME: &str = "acme.notes.example";
 const GLOBEX: &str = "globex.notes.example";
+const CENTRAL: &str = "notes.example";
 const NOT_OF_ACME: &str = "request.admit not-a-member user globex";
 
 fn notes(name: &str, credential: Credential) -> Scenario {
@@ -243,6 +247,87 @@ fn across_sites() -> Vec<Scenario> {
     scenarios
 }
 
+/// What a page of a tenant may make its visitor's browser do, where a policy lets it send the cookie.
+fn by_pages_of_tenants() -> Vec<Scenario> {
+    let sent = |scenario: Scenario, name: &str, host, origin: &str| {
+        let scenario = scenario.on(Shape::CookiesOfPages).named(name).at(host);
+        let scenario = scenario.with(Session(Cookie, "carol"));
+        scenario
+            .field("origin", origin)
+            .field("sec-fetch-site", "same-site")
+    };
+    let account = |name, origin| sent(send("POST", "/account/open"), name, CENTRAL, origin);
+    let note = |name, host, origin| {
+        let note = send("POST", "/app/notes").json(json!("a note"));
+        sent(note, name, host, origin)
+    };
+    let forged = |scenario: Scenario| {
+        let scenario = scenario.refused(403, "origin-not-allowed");
+        scenario.audited("request.admit cross-site-request - -")
+    };
+    vec![
+        forged(account(
+            "a page of a tenant changes an account",
+            "https://acme.notes.example",
+        )),
+        forged(account(
+            "a page on a tenant's own domain changes an account",
+            "https://notes.acme.example",
+        )),
+        forged(account(
+            "a page of no tenant there is changes an account",
+            "https://nowhere.notes.example",
+        )),
+        forged(
+            sent(
+                get("/account/principal"),
+                "a page of a tenant opens a socket of the account",
+                CENTRAL,
+                "https://acme.notes.example",
+            )
+            .field("upgrade", "websocket"),
+        ),
+        sent(
+            get("/account/principal"),
+            "a page of a tenant reads an account",
+            CENTRAL,
+            "https://acme.notes.example",
+        )
+        .says(json!("user")),
+        account("the application's page changes an account", APPLICATION).says(json!("reached")),
+        account(
+            "a page of the service's own host changes an account",
+            "https://notes.example",
+        )
+        .says(json!("reached")),
+        note(
+            "a page of another tenant writes with a member's cookie",
+            ACME,
+            "https://globex.notes.example",
+        )
+        .refused(404, "tenant-not-found")
+        .audited("request.admit hints-contradict user -"),
+        note(
+            "a page of another tenant names the tenant by a field",
+            CENTRAL,
+            "https://globex.notes.example",
+        )
+        .field("x-organization-id", "acme")
+        .refused(404, "tenant-not-found")
+        .audited("request.admit hints-contradict user -"),
+        written(note(
+            "a page on the tenant's own domain writes with a member's cookie",
+            ACME,
+            "https://notes.acme.example",
+        )),
+        written(note(
+            "the application's page writes with a member's cookie",
+            ACME,
+            APPLICATION,
+        )),
+    ]
+}
+
 fn visitors() -> Vec<Scenario> {
     let strict = |name: &str, credential| {
         get("/strict-in-visitors/tenant")
@@ -327,5 +412,12 @@ fn visitors() -> Vec<Scenario> {
 }
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
-    [sign_in(), twice(), across_sites(), visitors()].concat()
+    [
+        sign_in(),
+        twice(),
+        across_sites(),
+        by_pages_of_tenants(),
+        visitors(),
+    ]
+    .concat()
 }
