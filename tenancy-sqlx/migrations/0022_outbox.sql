@@ -94,6 +94,8 @@ CREATE TABLE tenancy.outbox_parked (
     tries integer NOT NULL DEFAULT 0,
     -- When the first of a lane is tried again. NULL for those that wait behind it.
     due_at timestamptz,
+    -- When it was tried last. A time that is still to come says that the clock was set back.
+    tried_at timestamptz,
     last_error text CHECK (octet_length(last_error) <= 1024),
     set_aside_at timestamptz,
     parked_at timestamptz NOT NULL DEFAULT clock_timestamp(),
@@ -189,12 +191,13 @@ BEGIN
         RETURN;
     END IF;
     in_lane := coalesce(failed.tenant_id, '00000000-0000-0000-0000-000000000000');
-    INSERT INTO tenancy.outbox_parked AS p (consumer, place, event_id, lane, tries, due_at, last_error,
-        set_aside_at)
+    INSERT INTO tenancy.outbox_parked AS p (consumer, place, event_id, lane, tries, due_at, tried_at,
+        last_error, set_aside_at)
     VALUES (of, at_place, failed.id, in_lane, 1,
-        clock_timestamp() + pause * interval '1 millisecond', said,
+        clock_timestamp() + pause * interval '1 millisecond', clock_timestamp(), said,
         CASE WHEN pause IS NULL THEN clock_timestamp() END)
     ON CONFLICT (consumer, place) DO UPDATE SET tries = p.tries + 1, due_at = excluded.due_at,
+        tried_at = excluded.tried_at,
         last_error = excluded.last_error, set_aside_at = excluded.set_aside_at;
     UPDATE tenancy.outbox_consumers AS c SET place = at_place, moved_at = clock_timestamp()
     WHERE c.name = of AND c.place < at_place;
@@ -300,7 +303,9 @@ BEGIN
     FOR place, event, tenant_id, kind, payload, caused_by, created_at, tries IN
         SELECT e.place, e.event, e.tenant_id, e.kind, e.payload, e.caused_by, e.created_at, w.tries
         FROM (SELECT p.lane, p.place, p.due_at FROM tenancy.outbox_parked AS p
-            WHERE p.consumer = of AND p.set_aside_at IS NULL AND p.due_at <= clock_timestamp()
+            WHERE p.consumer = of AND p.set_aside_at IS NULL AND p.due_at IS NOT NULL
+                AND (p.due_at <= clock_timestamp()
+                    OR coalesce(p.tried_at, p.due_at) > clock_timestamp())
             ORDER BY p.due_at LIMIT at_most) AS due
         CROSS JOIN LATERAL (SELECT p.place, p.event_id, p.tries FROM tenancy.outbox_parked AS p
             WHERE p.consumer = of AND p.lane = due.lane AND p.set_aside_at IS NULL
@@ -392,7 +397,8 @@ DECLARE
     in_lane uuid;
 BEGIN
     PERFORM FROM tenancy.outbox_consumers AS c WHERE c.name = of FOR UPDATE;
-    UPDATE tenancy.outbox_parked AS p SET tries = 0, due_at = clock_timestamp(), set_aside_at = NULL
+    UPDATE tenancy.outbox_parked AS p SET tries = 0, due_at = clock_timestamp(), tried_at = NULL,
+        set_aside_at = NULL
     WHERE p.consumer = of AND p.place = at_place
     RETURNING p.lane INTO in_lane;
     IF NOT FOUND THEN

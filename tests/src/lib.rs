@@ -106,6 +106,12 @@ pub struct SessionsGuide;
 #[derive(Debug)]
 pub struct SealedSessionsGuide;
 
+/// The guide to the outbox compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/outbox.md")]
+#[derive(Debug)]
+pub struct OutboxGuide;
+
 /// The recipes for operators compile.
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/operations.md")]

@@ -20,7 +20,10 @@ struct Mailer(Arc<Mutex<Vec<u64>>>);
 #[async_trait]
 impl EventHandler for Mailer {
     async fn handle(&self, event: &Event) -> Result<(), HandlerError> {
-        let number = event.payload["number"].as_u64();
+        let number = event
+            .payload
+            .get("number")
+            .and_then(|number| number.as_u64());
         let number = number.ok_or_else(|| HandlerError::permanent("it has no number"))?;
         self.0
             .lock()

@@ -250,7 +250,7 @@ async fn a_poisoned_event_is_set_aside_and_an_operator_has_it_tried_again() -> a
         ensure!(outbox.drop_parked(&by, consumer.name(), place).await.is_err());
         outbox.remove_consumer(&by, consumer.name()).await?;
         let mut admin = notes.database.admin().await?;
-        let recorded: Vec<(String, Option<uuid::Uuid>, Option<uuid::Uuid>, String, serde_json::Value)> =
+        let recorded: Vec<Recorded> =
             sqlx::query_as(
                 "SELECT action, tenant_id, actor_id, reason, targets FROM tenancy.audit_entries ORDER BY id",
             )
@@ -269,6 +269,48 @@ async fn a_poisoned_event_is_set_aside_and_an_operator_has_it_tried_again() -> a
     })
     .await
 }
+
+/// The clock of the server is set back by an hour after an event has failed.
+#[tokio::test]
+async fn a_clock_that_is_set_back_keeps_no_failed_event_waiting() -> anyhow::Result<()> {
+    on_every_server(async |notes| {
+        let [poisoned, ..] = emitted(notes).await?.map(|event| event.id());
+        let mailer = Mailer::default();
+        mailer
+            .poisoned
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(poisoned);
+        let consumer = OutboxConsumer::builder(NAME, PgOutbox::new(&notes.system), mailer.clone())
+            .backoff(Duration::from_secs(60), Duration::from_secs(60))
+            .build()?;
+        ensure!(consumer.run_until_idle().await? == 1);
+        mailer
+            .poisoned
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
+        ensure!(consumer.run_until_idle().await? == 0, "it is not due yet");
+        notes
+            .as_admin(
+                "UPDATE tenancy.outbox_parked SET due_at = due_at + interval '1 hour',
+                     tried_at = tried_at + interval '1 hour'",
+            )
+            .await?;
+        ensure!(consumer.run_until_idle().await? == 2);
+        Ok(())
+    })
+    .await
+}
+
+/// Action, tenant, actor, reason and targets of an entry.
+type Recorded = (
+    String,
+    Option<uuid::Uuid>,
+    Option<uuid::Uuid>,
+    String,
+    serde_json::Value,
+);
 
 /// Many events of a tenant that waits are parked without being read one by one, and come in their order.
 #[tokio::test]

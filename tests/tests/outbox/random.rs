@@ -275,7 +275,11 @@ impl<'n> Schedule<'n> {
             orders.push(self.in_order(&firsts)?);
         }
         // Every consumer sees the same order.
-        ensure!(orders.windows(2).all(|two| two[0] == two[1]), "two orders");
+        let first = orders.first();
+        ensure!(
+            orders.iter().all(|order| Some(order) == first),
+            "two orders"
+        );
         Ok(())
     }
 
@@ -292,7 +296,7 @@ impl<'n> Schedule<'n> {
                     .committed
                     .is_some_and(|committed| committed < before.at);
                 ensure!(
-                    !(same && event.at < before.at) && !is_late,
+                    !(is_late || same && event.at < before.at),
                     "what was committed before another was written comes after it"
                 );
             }
@@ -305,7 +309,7 @@ impl<'n> Schedule<'n> {
 #[tokio::test]
 async fn whatever_writers_and_consumers_do_each_committed_event_comes_in_order()
 -> anyhow::Result<()> {
-    let (rounds, steps) = if long() { (20, 6_000) } else { (1, 600) };
+    let (rounds, steps) = if long() { (10, 4_000) } else { (1, 600) };
     let seed = seed()?;
     for round in 0..rounds {
         on_every_server(async |notes| {
@@ -332,7 +336,7 @@ impl EventHandler for Witness {
         let tenant = event
             .tenant
             .ok_or_else(|| HandlerError::permanent("no tenant"))?;
-        if event.place % 7 == 0 && event.try_number == 1 {
+        if event.place.is_multiple_of(7) && event.try_number == 1 {
             return Err(HandlerError::new("the first time"));
         }
         let seen = (event.id, tenant, event.place);
@@ -347,14 +351,13 @@ impl EventHandler for Witness {
 /// Writers at the same time, each in transactions of its own, while two consumers read.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn writers_and_consumers_at_the_same_time_lose_nothing() -> anyhow::Result<()> {
-    let transactions = if long() { 3_000 } else { 60 };
+    let transactions = if long() { 600 } else { 60 };
     on_every_server(async |notes| {
         let pool = notes
             .pool(TenantPoolOptions::new().max_connections(12))
             .await?;
         let outbox = PgOutbox::new(&notes.system);
         let mut readers = Vec::new();
-        let stop = Arc::new(tokio::sync::Notify::new());
         for name in ["one", "two"] {
             let witness = Witness::default();
             let consumer = OutboxConsumer::builder(name, outbox.clone(), witness.clone())
@@ -362,12 +365,13 @@ async fn writers_and_consumers_at_the_same_time_lose_nothing() -> anyhow::Result
                 .backoff(Duration::ZERO, Duration::ZERO)
                 .poll_interval(Duration::from_millis(1))
                 .build()?;
+            let stop = Arc::new(tokio::sync::Notify::new());
             let stopped = stop.clone();
             let running = tokio::spawn({
                 let consumer = consumer.clone();
                 async move { consumer.run(stopped.notified()).await }
             });
-            readers.push((consumer, witness, running));
+            readers.push((consumer, witness, running, stop));
         }
         let writers = (0..6_u64).map(|number| {
             let pool = pool.clone();
@@ -403,7 +407,7 @@ async fn writers_and_consumers_at_the_same_time_lose_nothing() -> anyhow::Result
         for writer in writers.collect::<Vec<_>>() {
             all.push(writer.await??);
         }
-        for (consumer, witness, running) in readers {
+        for (consumer, witness, running, stop) in readers {
             // It stops in the middle, and what is left is handled by another run.
             stop.notify_one();
             running.await?;
@@ -418,8 +422,9 @@ async fn writers_and_consumers_at_the_same_time_lose_nothing() -> anyhow::Result
             let committed = all.iter().flatten().flatten().count();
             ensure!(
                 at.len() == committed && seen.len() == committed,
-                "{} of {committed}",
-                seen.len()
+                "{} of {committed}: {:?}",
+                seen.len(),
+                outbox.lag().await?
             );
             // Each writer's events are in the order in which it wrote them, and each tenant's in that of places.
             for events in &all {
