@@ -16,8 +16,8 @@
 //! use actix_web::{App, HttpServer, web};
 //! use tenancy_actix::{Error, RequirePermission, TenancyMiddleware, Tenant};
 //! use tenancy_core::{
-//!     DirectoryStore, Identification, MemoryDirectory, Membership, PermissionRegistry, SystemRole,
-//!     Tenancy, TenantStatus, UserId,
+//!     Identification, MemoryDirectory, Membership, PermissionRegistry, SystemRole,
+//!     Tenancy, TenantStatus, UserId, danger,
 //!     jwt::{Algorithm, JwtAuthenticator, VerificationKey},
 //! };
 //!
@@ -32,14 +32,8 @@
 //!
 //! #[actix_web::main]
 //! async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//!     let directory = MemoryDirectory::new();
-//!     let acme = tenancy_core::Tenant::new("acme".parse()?, "Acme Ltd")
-//!         .with_status(TenantStatus::Active);
-//!     directory.create_tenant(&acme).await?;
-//!     directory.put_membership(&Membership::new(acme.id, UserId::new(), "owner".parse()?)).await?;
-//!
 //!     let key = VerificationKey::hmac(Algorithm::HS256, b"0123456789abcdef0123456789abcdef")?;
-//!     let tenancy = Tenancy::builder(directory)
+//!     let tenancy = Tenancy::builder(MemoryDirectory::new())
 //!         .identification(Identification::new().header("x-organization-id"))
 //!         .authenticator(
 //!             JwtAuthenticator::builder("https://login.example", "notes").key(key).build()?,
@@ -51,6 +45,11 @@
 //!                 .build()?,
 //!         )
 //!         .build()?;
+//!     let admin = tenancy.admin(danger::service("first steps")?);
+//!     let acme = tenancy_core::Tenant::new("acme".parse()?, "Acme Ltd")
+//!         .with_status(TenantStatus::Active);
+//!     admin.create_tenant(&acme).await?;
+//!     admin.put_membership(&Membership::new(acme.id, UserId::new(), "owner".parse()?)).await?;
 //!     // Before the closure, which runs once per worker.
 //!     let exporting = RequirePermission::new(&tenancy, "notes:export")?;
 //!     let ready = tenancy_actix::ready(&tenancy);

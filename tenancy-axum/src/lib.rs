@@ -18,8 +18,8 @@
 //! use axum::{Router, routing::get};
 //! use tenancy_axum::{Error, RequirePermission, TenancyLayer, Tenant};
 //! use tenancy_core::{
-//!     DirectoryStore, Identification, MemoryDirectory, Membership, PermissionRegistry, SystemRole,
-//!     Tenancy, TenantStatus, UserId,
+//!     Identification, MemoryDirectory, Membership, PermissionRegistry, SystemRole,
+//!     Tenancy, TenantStatus, UserId, danger,
 //!     jwt::{Algorithm, JwtAuthenticator, VerificationKey},
 //! };
 //!
@@ -34,14 +34,8 @@
 //!
 //! #[tokio::main]
 //! async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//!     let directory = MemoryDirectory::new();
-//!     let acme = tenancy_core::Tenant::new("acme".parse()?, "Acme Ltd")
-//!         .with_status(TenantStatus::Active);
-//!     directory.create_tenant(&acme).await?;
-//!     directory.put_membership(&Membership::new(acme.id, UserId::new(), "owner".parse()?)).await?;
-//!
 //!     let key = VerificationKey::hmac(Algorithm::HS256, b"0123456789abcdef0123456789abcdef")?;
-//!     let tenancy = Tenancy::builder(directory)
+//!     let tenancy = Tenancy::builder(MemoryDirectory::new())
 //!         .identification(Identification::new().header("x-organization-id"))
 //!         .authenticator(
 //!             JwtAuthenticator::builder("https://login.example", "notes").key(key).build()?,
@@ -53,10 +47,15 @@
 //!                 .build()?,
 //!         )
 //!         .build()?;
+//!     let admin = tenancy.admin(danger::service("first steps")?);
+//!     let acme = tenancy_core::Tenant::new("acme".parse()?, "Acme Ltd")
+//!         .with_status(TenantStatus::Active);
+//!     admin.create_tenant(&acme).await?;
+//!     admin.put_membership(&Membership::new(acme.id, UserId::new(), "owner".parse()?)).await?;
 //!
 //!     let app = Router::new()
 //!         .route("/notes", get(notes))
-//!         .route("/export", get(export).layer(RequirePermission::new(&tenancy, "notes:export")?))
+//!         .route("/export", get(export).route_layer(RequirePermission::new(&tenancy, "notes:export")?))
 //!         .layer(TenancyLayer::new(&tenancy))
 //!         .route("/health/ready", get(tenancy_axum::ready(&tenancy)));
 //!

@@ -37,12 +37,15 @@ use crate::TenancyService;
 ///     .feature("export")
 ///     .cost("exports", 1);
 /// let app = Router::new()
-///     .route("/export", post(export).layer(PolicyLayer::new(tenancy, policy)?))
+///     .route("/export", post(export).route_layer(PolicyLayer::new(tenancy, policy)?))
 ///     .route("/notes", post(add))
 ///     .layer(TenancyLayer::new(tenancy));
 /// # Ok(app)
 /// # }
 /// ```
+/// # Security
+/// Apply it with `route_layer`. With `layer`, a request of another method or of an unknown path is charged too; and a
+/// GET needs no proof of its origin, so that a link on another site could use up a tenant's quota.
 #[derive(Debug, Clone)]
 #[must_use = "a layer does nothing until it is applied"]
 pub struct PolicyLayer(Gate);

@@ -46,7 +46,11 @@ impl Cost {
 /// routes whose [policy](crate::RoutePolicy) has a cost: after the request was admitted and holds the
 /// permission and the feature that the route asks for, and before its handler runs.
 ///
-/// A request is charged once for each meter, however many layers it passes; its charge is never cached.
+/// Layers within layers charge the highest of their amounts for a meter, and not the sum; a charge is never cached.
+/// They may call the charger more than once for a request: each with what its amount exceeds what was taken of the
+/// meter before. If a later call is refused, what an earlier one has taken stays taken until its settlement, which is told
+/// [`Ending::Answered`] with the refusal's status: give it back there. So an operation id has to be remembered with its
+/// meter and its amount, and not alone.
 ///
 /// ```
 /// use std::sync::atomic::{AtomicU64, Ordering};
@@ -79,7 +83,7 @@ pub trait Charger: Send + Sync + fmt::Debug + 'static {
     /// built.
     fn knows(&self, meter: &str) -> bool;
 
-    /// Takes what the request costs, all of it or nothing.
+    /// Takes what this call asks for, all of it or nothing.
     ///
     /// Answers at once, or with a future where a store has to be asked. That future may be dropped at any
     /// point, because the client has gone: what it has taken by then is given back by itself or expires.
@@ -192,7 +196,8 @@ impl Charge {
     }
 
     /// Adds a header field to the response, by its lower-case name: also where the handler has failed. What
-    /// can't be a name is left out and logged, and so is a value that no field can have.
+    /// can't be a name is left out and logged, and so is a value that no field can have. Of several charges of one
+    /// request, the innermost's field counts.
     pub fn field(mut self, name: &'static str, value: impl Into<String>) -> Self {
         add_field(&mut self.fields, name, value);
         self

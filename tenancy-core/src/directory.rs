@@ -1,14 +1,16 @@
 //! Directories: where tenants, memberships, projects and roles are kept.
 //!
 //! Reading is split into one trait per capability; [`Directory`] is all of them, and what the
-//! engine is built over. [`DirectoryStore`] adds writing. Everything here is a contract that
+//! engine is built over. Writing is split likewise: see [`DirectoryStore`]. Everything here is a contract that
 //! [`conformance`] checks for any implementation.
 
 #[cfg(any(test, feature = "testing"))]
 pub mod conformance;
 mod entry;
 mod error;
+mod listing;
 mod memory;
+mod stores;
 
 use std::{fmt, sync::Arc};
 
@@ -16,12 +18,16 @@ use async_trait::async_trait;
 
 pub use entry::{Entry, EntryQuery};
 pub use error::{DirectoryError, StoreError, StoreErrorKind};
+pub use listing::{MemberFilter, TenantFilter};
 pub use memory::MemoryDirectory;
+pub use stores::{
+    DirectoryStore, MembershipStore, NameStore, ProjectStore, RevocationStore, RoleStore,
+    TenantStore,
+};
 
 use crate::{
-    DomainName, Epoch, Generation, Membership, MembershipStatus, Project, ProjectId,
-    ProjectMembership, RoleDefinition, RoleName, Settings, Tenant, TenantId, TenantKey,
-    TenantStatus, TokensOf, UserId,
+    Epoch, Generation, Membership, MembershipStatus, Project, ProjectId, RoleDefinition, RoleName,
+    Tenant, TenantId, TenantKey, TokensOf, UserId,
 };
 
 /// Finds tenants.
@@ -105,7 +111,8 @@ pub trait EntryDirectory:
     /// A [`DirectoryError`] if the store did not answer; never for what is not there.
     async fn find_entry(&self, query: &EntryQuery) -> Result<Entry, DirectoryError> {
         let tenant = self.find_tenant(&query.tenant).await?;
-        let id = tenant.as_ref().map_or(query.nobody, |tenant| tenant.id);
+        let reached = tenant.as_ref().filter(|tenant| query.reaches(tenant));
+        let id = reached.map_or(query.nobody, |tenant| tenant.id);
         let membership = match query.user {
             Some(user) => self.find_membership(id, user).await?,
             None => None,
@@ -115,8 +122,8 @@ pub trait EntryDirectory:
         if is_member && query.known_roles != Some(id) {
             roles = Some(self.find_roles(id).await?);
         }
-        if let (Some(wanted), Some(_)) = (query.project, &tenant)
-            && (is_member || query.user.is_none())
+        if let Some(wanted) = query.project
+            && is_member
             && let Some(found) = self.find_project(id, wanted).await?
         {
             let role = match query.user {
@@ -287,101 +294,4 @@ impl<D> Directory for D where
         + fmt::Debug
         + 'static
 {
-}
-
-/// Writes a directory. Each call is one transaction, and what concerns a tenant's identity or rights
-/// advances its [generation](GenerationFeed#what-moves-a-generation-on) in it.
-#[async_trait]
-pub trait DirectoryStore: Send + Sync {
-    /// Adds a tenant; a taken id or slug is a [`StoreErrorKind::Conflict`].
-    ///
-    /// # Errors
-    /// A [`StoreError`] whose kind says why nothing was changed.
-    async fn create_tenant(&self, tenant: &Tenant) -> Result<(), StoreError>;
-
-    /// Moves a tenant to another status, if that step is legal from where it stands now.
-    ///
-    /// # Errors
-    /// A [`StoreError`] whose kind says why nothing was changed.
-    async fn set_status(&self, tenant: TenantId, to: TenantStatus) -> Result<Tenant, StoreError>;
-
-    /// Replaces a tenant's settings.
-    ///
-    /// # Errors
-    /// A [`StoreError`] whose kind says why nothing was changed.
-    async fn set_settings(&self, tenant: TenantId, settings: &Settings) -> Result<(), StoreError>;
-
-    /// Puts a tenant on another plan, or on none.
-    ///
-    /// # Errors
-    /// A [`StoreError`] whose kind says why nothing was changed.
-    async fn set_plan(&self, tenant: TenantId, plan: Option<&str>) -> Result<(), StoreError>;
-
-    /// Makes a custom domain name this tenant; a taken domain is a conflict.
-    ///
-    /// # Security
-    /// The caller has made sure that the tenant owns the domain.
-    ///
-    /// # Errors
-    /// A [`StoreError`] whose kind says why nothing was changed.
-    async fn bind_domain(&self, tenant: TenantId, domain: &DomainName) -> Result<(), StoreError>;
-
-    /// Makes another system's id name this tenant; a taken id is a conflict.
-    ///
-    /// # Errors
-    /// A [`StoreError`] whose kind says why nothing was changed.
-    async fn bind_external(
-        &self,
-        tenant: TenantId,
-        provider: &str,
-        id: &str,
-    ) -> Result<(), StoreError>;
-
-    /// Adds or replaces a membership.
-    ///
-    /// # Errors
-    /// A [`StoreError`] whose kind says why nothing was changed.
-    async fn put_membership(&self, membership: &Membership) -> Result<(), StoreError>;
-
-    /// Removes a membership, and with it the user's roles in the tenant's projects: whoever comes back
-    /// starts afresh. Removing none is no error.
-    ///
-    /// # Errors
-    /// A [`StoreError`] whose kind says why nothing was changed.
-    async fn remove_membership(&self, tenant: TenantId, user: UserId) -> Result<(), StoreError>;
-
-    /// Adds or replaces a project; its tenant never changes.
-    ///
-    /// # Errors
-    /// A [`StoreError`] whose kind says why nothing was changed.
-    async fn put_project(&self, project: &Project) -> Result<(), StoreError>;
-
-    /// Adds or replaces a user's role in a project.
-    ///
-    /// # Errors
-    /// A [`StoreError`] whose kind says why nothing was changed.
-    async fn put_project_membership(
-        &self,
-        membership: &ProjectMembership,
-    ) -> Result<(), StoreError>;
-
-    /// Adds or replaces a role of the tenant's own, of which there are
-    /// [`RoleTable::MAX_ROLES`](crate::RoleTable::MAX_ROLES) at most: one more is
-    /// [`StoreErrorKind::Invalid`].
-    ///
-    /// # Errors
-    /// A [`StoreError`] whose kind says why nothing was changed.
-    async fn put_role(&self, tenant: TenantId, role: &RoleDefinition) -> Result<(), StoreError>;
-
-    /// Raises an epoch; one that is as new already stays, and none ever moves back.
-    ///
-    /// # Errors
-    /// A [`StoreError`] whose kind says why nothing was changed.
-    async fn raise_epoch(&self, of: &TokensOf, to: Epoch) -> Result<(), StoreError>;
-
-    /// Forgets every epoch that is older than this one, and returns how many were.
-    ///
-    /// # Errors
-    /// A [`StoreError`] if the store did not answer.
-    async fn forget_epochs(&self, before: Epoch) -> Result<u64, StoreError>;
 }

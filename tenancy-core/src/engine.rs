@@ -2,6 +2,7 @@
 
 mod admin;
 mod admission;
+mod audited;
 mod builder;
 mod charge;
 mod cors;
@@ -13,7 +14,6 @@ mod feed;
 mod front;
 mod keys;
 mod load;
-mod noted;
 mod present;
 mod refused;
 mod remembered;
@@ -28,14 +28,14 @@ pub use admission::{Admission, Admitted, PendingAdmission};
 pub use builder::TenancyBuilder;
 pub use cors::{CorsAnswer, CorsDecision, PendingCors};
 pub(crate) use front::Memo;
-pub use keys::KeyAdmin;
+pub use keys::{KeyAdmin, KeyService};
 pub use watch::ContextWatch;
 
 use crate::{
-    Actor, AuditEntry, AuditSink, Authenticator, Charger, Clock, CorsPolicy, CredentialSource,
-    Directory, DirectoryError, DirectoryStore, Identification, Outcome, PermissionRegistry,
-    Principal, ProjectId, Reach, Refusal, RefusalKind, RequestView, RoleTable, RouteNeeds,
-    TenantContext, TenantId,
+    Actor, AuditEntry, AuditSink, Authenticator, Authority, Charger, Clock, CorsPolicy,
+    CredentialSource, Directory, DirectoryError, DirectoryStore, Identification, Outcome,
+    PermissionRegistry, Principal, ProjectId, Reach, Refusal, RefusalKind, RequestView, RoleTable,
+    RouteNeeds, TenantContext, TenantId,
     audit::Sampler,
     cache::{MaxAge, Stamps},
     plan::Plans,
@@ -219,10 +219,9 @@ impl Tenancy {
         }
     }
 
-    /// Manages tenants through the directory, so that this process sees each change at once.
-    #[must_use]
-    pub fn admin(&self) -> Admin {
-        Admin::new(self.clone())
+    /// Changes tenants, members, projects and roles on somebody's authority.
+    pub fn admin(&self, authority: Authority) -> Admin {
+        Admin::new(self.clone(), authority)
     }
 
     /// Drops everything cached about a tenant: for a change made past [`Tenancy::admin`]. The next

@@ -6,8 +6,8 @@
 //!
 //! ```
 //! use tenancy_core::{
-//!     DirectoryStore, MemoryDirectory, Membership, PermissionRegistry, SystemRole, Tenancy, Tenant,
-//!     TenantStatus, UserId,
+//!     MemoryDirectory, Membership, PermissionRegistry, SystemRole, Tenancy, Tenant,
+//!     TenantStatus, UserId, danger,
 //!     key::{ApiKeys, Environment, HmacKeyHasher, KeyFormat, NewKey, Pepper},
 //! };
 //!
@@ -24,13 +24,15 @@
 //!     .build()?;
 //! # let acme = Tenant::new("acme".parse()?, "Acme Ltd").with_status(TenantStatus::Active);
 //! # let alice = UserId::new();
-//! # directory.create_tenant(&acme).await?;
-//! # directory.put_membership(&Membership::new(acme.id, alice, "owner".parse()?)).await?;
+//! # let admin = tenancy.admin(danger::service("an example")?);
+//! # admin.create_tenant(&acme).await?;
+//! # admin.put_membership(&Membership::new(acme.id, alice, "owner".parse()?)).await?;
 //!
 //! let nightly = NewKey::new(acme.id, alice, "nightly export", ["notes:read".parse()?]);
-//! let issued = tenancy.keys()?.issue(nightly).await?;
+//! let keys = tenancy.keys()?.by(danger::service("an example")?);
+//! let issued = keys.issue(nightly).await?;
 //! assert!(issued.expose().starts_with("acme_live_"));
-//! tenancy.keys()?.revoke(acme.id, issued.record().id).await?;
+//! keys.revoke(acme.id, issued.record().id).await?;
 //! # Ok(())
 //! # }
 //! ```

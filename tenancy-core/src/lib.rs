@@ -27,7 +27,9 @@
 
 mod audit;
 mod authenticator;
+mod authority;
 mod cache;
+mod change;
 mod charge;
 mod claims;
 mod clock;
@@ -73,6 +75,8 @@ pub use audit::{
 pub use authenticator::{
     Authenticator, Credential, LookupError, MAX_CREDENTIAL_LEN, Rejection, Verdict,
 };
+pub use authority::{Authority, danger};
+pub use change::{ChangeAction, ChangeRecord};
 pub use charge::{Charge, ChargeRequest, Charger, Charging, Cost, Ending, Settlement};
 pub use claims::Claims;
 #[cfg(any(test, feature = "testing"))]
@@ -86,12 +90,13 @@ pub use credential_source::CredentialSource;
 pub use directory::conformance;
 pub use directory::{
     Directory, DirectoryError, DirectoryStore, Entry, EntryDirectory, EntryQuery, EpochDirectory,
-    FeedCursor, FeedPage, GenerationFeed, MembershipDirectory, MemoryDirectory, ProjectDirectory,
-    RoleDirectory, StoreError, StoreErrorKind, TenantDirectory,
+    FeedCursor, FeedPage, GenerationFeed, MemberFilter, MembershipDirectory, MembershipStore,
+    MemoryDirectory, NameStore, ProjectDirectory, ProjectStore, RevocationStore, RoleDirectory,
+    RoleStore, StoreError, StoreErrorKind, TenantDirectory, TenantFilter, TenantStore,
 };
 pub use engine::{
-    Admin, Admission, Admitted, ContextWatch, CorsAnswer, CorsDecision, KeyAdmin, PendingAdmission,
-    PendingCors, Tenancy, TenancyBuilder,
+    Admin, Admission, Admitted, ContextWatch, CorsAnswer, CorsDecision, KeyAdmin, KeyService,
+    PendingAdmission, PendingCors, Tenancy, TenancyBuilder,
 };
 pub use epoch::{Epoch, TokensOf};
 pub use established::EstablishedPrincipal;

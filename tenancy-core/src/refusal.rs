@@ -14,7 +14,7 @@ use crate::{Problem, request::add_field};
 pub enum RefusalKind {
     /// 401: no valid credential where one is needed.
     Unauthenticated,
-    /// 400: the request names no tenant, and the credential speaks for more than one.
+    /// 400: the request names no tenant, and the credential alone does not settle which.
     TenantRequired,
     /// 404: the tenant does not exist, is not the caller's, or is contradicted: one answer for all.
     TenantNotFound,

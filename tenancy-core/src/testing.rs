@@ -2,9 +2,20 @@
 //! directory that fails when it is told to.
 
 mod context;
+mod directly;
 mod directory;
 mod request;
 
 pub use context::ContextBuilder;
+pub use directly::{KeyStoreDirectly, StoreDirectly, unattributed};
 pub use directory::SwitchedDirectory;
 pub use request::FakeRequest;
+
+/// The authority of a test: the service itself.
+///
+/// ```
+/// assert_eq!(tenancy_core::testing::service().reason(), Some("a test"));
+/// ```
+pub fn service() -> crate::Authority {
+    crate::Authority::of_service("a test")
+}

@@ -140,13 +140,16 @@ impl From<DirectoryError> for Error {
     }
 }
 
-/// Status 503 if the store did not answer, else 500: a handler that expects a conflict looks at
-/// [`StoreError::kind`] first.
+/// Status 503 if the store did not answer, 403 if the authority was not good for the change, else 500: a
+/// handler that expects a conflict looks at [`StoreError::kind`] first.
 impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
         let refusal = match error.kind() {
             StoreErrorKind::Unavailable => {
                 Refusal::new(RefusalKind::Unavailable, "directory-unavailable")
+            }
+            StoreErrorKind::Forbidden => {
+                Refusal::new(RefusalKind::PermissionDenied, "authority-refused")
             }
             _ => Refusal::new(RefusalKind::Internal, "directory-refused"),
         };

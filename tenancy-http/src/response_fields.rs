@@ -20,9 +20,14 @@ pub trait ResponseFields {
     fn append(&mut self, name: &'static str, value: Self::Value);
 }
 
-/// Adds fields by their lower-case names. A value that no field can have is left out.
+/// Adds fields by their lower-case names. One that the response has already stays as it is: it comes from further
+/// inside. A value that no field can have is left out.
 pub fn add_fields<F: ResponseFields>(fields: &mut F, more: &[(&'static str, String)]) {
-    for (name, value) in more {
+    let absent: Vec<_> = more
+        .iter()
+        .filter(|(name, _)| !fields.contains(name))
+        .collect();
+    for (name, value) in absent {
         if let Some(value) = F::value(value) {
             fields.append(name, value);
         }

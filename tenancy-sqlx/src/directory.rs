@@ -109,9 +109,9 @@ impl PgDirectory {
         })
     }
 
-    /// Also writes what self-service needs, through the registry login.
+    /// Also changes and lists what self-service needs, through the registry login.
     ///
-    /// That is, for one tenant at a time: signing up, name and settings, domains and other systems'
+    /// That is, for one tenant at a time: signing up, name, slug and settings, domains and other systems'
     /// ids, members, projects, roles, keys, and taking back the tenant's tokens. The rest is refused
     /// as [`ReadOnly`](tenancy_core::StoreErrorKind::ReadOnly) without
     /// [`with_system`](Self::with_system).
@@ -121,8 +121,8 @@ impl PgDirectory {
         self
     }
 
-    /// Also writes, through the system login; where there is a registry login too, only what that one
-    /// may not do.
+    /// Also changes and lists, through the system login; where there is a registry login too, only what
+    /// that one may not do, such as listing tenants.
     #[must_use]
     pub fn with_system(mut self, system: &SystemPool) -> Self {
         self.system = Some(system.raw().clone());

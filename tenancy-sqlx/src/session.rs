@@ -330,10 +330,65 @@ pub(crate) async fn begin_asked(
 
 /// Sends a [whole](Batch::whole) transaction in one message, and returns the rows of all its statements.
 /// They must leave nothing in the session: the connection is not tidied up after them.
+///
+/// A caller who leaves, or whose patience ends, leaves the connection to a task until the server has answered.
+/// Else the server would go on with a session that counts for nobody, and whoever is impatient could have it
+/// open as many as it takes. A server that is slow is not out of reach: only one that says nothing for
+/// [much longer](SILENCE) is.
 pub(crate) async fn run(pool: &Connections, batch: Batch) -> Result<Vec<PgRow>, Error> {
-    let (mut lent, rows) = started(pool, Lane::HOUSE, None, &Start::Whole(batch)).await?;
-    lent.settle(Wear::None, None);
-    Ok(rows)
+    let deadline = Instant::now() + pool.patience();
+    for _ in 0..=pool.most() {
+        let lent = pool.acquire(Lane::HOUSE, None, deadline).await?;
+        let exchange = tokio::spawn(exchange(pool.clone(), lent, batch.clone()));
+        let answer = match timeout_at(deadline, exchange).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_ended)) => return Err(sqlx::Error::WorkerCrashed.into()),
+            Err(_) => return Err(sqlx::Error::PoolTimedOut.into()),
+        };
+        match answer {
+            Err(error) if is_dead_connection(&error) || is_closed_session(&error) => {
+                tracing::debug!(%error, "a pooled connection was dead; taking another");
+            }
+            answer => return Ok(answer?),
+        }
+    }
+    Err(sqlx::Error::PoolTimedOut.into())
+}
+
+/// How much longer than a caller's patience a server may say nothing.
+const SILENCE: u32 = 4;
+
+async fn exchange(pool: Connections, lent: Lent, batch: Batch) -> Result<Vec<PgRow>, sqlx::Error> {
+    let mut beginning = Beginning(Some(lent));
+    let Some(lent) = &mut beginning.0 else {
+        return Err(sqlx::Error::WorkerCrashed);
+    };
+    let asked = Instant::now();
+    let start = Start::Whole(batch);
+    let limit = asked + pool.patience() * SILENCE;
+    let answer = match timeout_at(limit, start_on(&pool, lent, &start)).await {
+        Ok(answer) => answer,
+        Err(_) => {
+            pool.unanswered(asked);
+            return Err(sqlx::Error::PoolTimedOut);
+        }
+    };
+    match &answer {
+        Ok(_) => {
+            pool.answered();
+            lent.settle(Wear::None, None);
+            drop(beginning.0.take());
+        }
+        Err(error) if is_dead_connection(error) || is_closed_session(error) => {}
+        Err(_) => {
+            pool.answered();
+            let rolled_back = timeout_at(limit, roll_back(lent)).await;
+            if matches!(rolled_back, Ok(Ok(()))) {
+                drop(beginning.0.take());
+            }
+        }
+    }
+    answer
 }
 
 /// How the use of a connection begins.

@@ -106,6 +106,12 @@ pub struct SessionsGuide;
 #[derive(Debug)]
 pub struct SealedSessionsGuide;
 
+/// The guide to changes compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/changes.md")]
+#[derive(Debug)]
+pub struct ChangesGuide;
+
 /// The guide to the outbox compiles.
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/outbox.md")]

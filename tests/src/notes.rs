@@ -15,11 +15,11 @@ use sqlx::{
     postgres::PgConnectOptions,
 };
 use tenancy_core::{
-    Clock, DirectoryStore as _, Identification, Membership, MemoryAuditSink, PermissionRegistry,
-    SystemClock, SystemRole, Tenancy, TenancyBuilder, Tenant, TenantContext, TenantId,
-    TenantStatus, UserId,
+    Clock, Identification, Membership, MemoryAuditSink, PermissionRegistry, SystemClock,
+    SystemRole, Tenancy, TenancyBuilder, Tenant, TenantContext, TenantId, TenantStatus, UserId,
     jwt::{Algorithm, JwtAuthenticator, VerificationKey},
     testing::ContextBuilder,
+    testing::StoreDirectly as _,
 };
 use tenancy_sqlx::{
     PgDirectory, SealKey, SessionMode, StartErrorKind, TenantPool, TenantPoolOptions,
@@ -181,6 +181,9 @@ impl Notes {
         let (alice, bob) = (UserId::new(), UserId::new());
         let acme = provision(&directory, "acme", "Acme Ltd", alice).await?;
         let globex = provision(&directory, "globex", "Globex Inc", bob).await?;
+        // The trail begins with the test.
+        let mut admin = database.admin().await?;
+        admin.execute("DELETE FROM tenancy.audit_entries").await?;
         Ok(Self {
             database,
             seal,

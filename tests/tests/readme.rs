@@ -86,3 +86,21 @@ fn the_services_on_both_frameworks_share_what_is_not_the_frameworks() {
         assert_eq!(axum, actix, "{name}");
     }
 }
+
+/// The guide to changes has each action with its event, and no other.
+#[test]
+fn the_guide_to_changes_has_every_action() {
+    let guide = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/changes.md");
+    let guide = fs::read_to_string(guide).unwrap();
+    let rows = guide.lines().filter(|line| {
+        line.strip_prefix("| `")
+            .is_some_and(|row| row.split('`').next().is_some_and(|name| name.contains('.')))
+    });
+    let told: BTreeSet<_> = rows.map(str::to_owned).collect();
+    let actions = tenancy_core::ChangeAction::ALL.iter().map(|action| {
+        let event = action.event();
+        let event = event.map_or_else(|| "–".to_owned(), |event| format!("`{event}`"));
+        format!("| `{action}` | {event} |")
+    });
+    assert_eq!(told, actions.collect::<BTreeSet<_>>());
+}

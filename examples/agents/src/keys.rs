@@ -101,11 +101,11 @@ fn once(issued: &IssuedKey) -> impl IntoResponse + use<> {
     ([(header::CACHE_CONTROL, "no-store")], body)
 }
 
-/// The administration of keys, with the caller in the audit trail.
+/// The administration of keys on the caller's authority, who is in the audit trail.
 fn admin(context: &TenantContext) -> Result<KeyAdmin, Error> {
     let keys = context.tenancy().keys().map_err(|error| {
         tracing::error!(%error, "the engine was built without keys");
         tenancy_core::Refusal::new(tenancy_core::RefusalKind::Misconfigured, "no-keys")
     })?;
-    Ok(keys.by(context.principal().actor.clone()))
+    Ok(keys.by(context.authority("keys:manage")?))
 }

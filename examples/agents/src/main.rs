@@ -48,7 +48,7 @@ mod setup;
 use std::{env, error::Error, net::SocketAddr, time::Duration};
 
 use agents::{Queue, routes};
-use tenancy_core::{Membership, SystemRole, Tenant, TenantStatus};
+use tenancy_core::{Membership, SystemRole, Tenant, TenantStatus, danger};
 use tenancy_sqlx::{ChangeListener, TenantPool};
 use tracing_subscriber::EnvFilter;
 
@@ -75,7 +75,7 @@ async fn provision(slug: &str, name: &str, owner: &str) -> Result<()> {
     let tenant = Tenant::new(slug.parse()?, name);
     let owner = Membership::new(tenant.id, owner.parse()?, SystemRole::Owner.name());
     let tenancy = setup::tenancy().await?;
-    let admin = tenancy.admin();
+    let admin = tenancy.admin(danger::service("provisioned on the command line")?);
     admin.create_tenant(&tenant).await?;
     admin.put_membership(&owner).await?;
     admin.set_status(tenant.id, TenantStatus::Active).await?;

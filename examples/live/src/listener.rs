@@ -73,8 +73,8 @@ impl Listener {
 #[cfg(test)]
 pub(crate) mod tests {
     use tenancy_core::{
-        DirectoryStore as _, Membership, MemoryDirectory, SystemRole, Tenancy, Tenant,
-        TenantStatus, UserId, testing::ContextBuilder,
+        Membership, MemoryDirectory, SystemRole, Tenancy, Tenant, TenantStatus, UserId,
+        testing::ContextBuilder, testing::StoreDirectly as _,
     };
     use tenancy_tests::notes;
 
@@ -143,7 +143,7 @@ pub(crate) mod tests {
         let context = scene.listener.context().clone();
         let role = "nothing".parse().unwrap();
         let nobody = Membership::new(context.tenant_id(), scene.owner, role);
-        let admin = context.tenancy().admin();
+        let admin = context.tenancy().admin(tenancy_core::testing::service());
         admin.put_membership(&nobody).await.unwrap();
         scene.channels.publish(&context, &Note::titled("too late"));
         let Heard::End(refusal) = scene.listener.next().await else {

@@ -1,6 +1,6 @@
 //! Adding and suspending tenants from the command line.
 
-use tenancy_core::{Membership, SystemRole, Tenant, TenantStatus};
+use tenancy_core::{Membership, SystemRole, Tenant, TenantStatus, danger};
 
 use crate::{Result, setup};
 
@@ -9,7 +9,7 @@ pub(crate) async fn provision(slug: &str, name: &str, owner: &str) -> Result<()>
     let tenant = Tenant::new(slug.parse()?, name);
     let owner = Membership::new(tenant.id, owner.parse()?, SystemRole::Owner.name());
     let tenancy = setup::tenancy().await?;
-    let admin = tenancy.admin();
+    let admin = tenancy.admin(danger::service("provisioned on the command line")?);
     admin.create_tenant(&tenant).await?;
     admin.put_membership(&owner).await?;
     admin.set_status(tenant.id, TenantStatus::Active).await?;
@@ -20,6 +20,7 @@ pub(crate) async fn provision(slug: &str, name: &str, owner: &str) -> Result<()>
 /// Suspends a tenant. A process that serves ends its streams within the staleness bound.
 pub(crate) async fn suspend(tenant: &str) -> Result<()> {
     let tenancy = setup::tenancy().await?;
-    tenancy.admin().suspend(tenant.parse()?).await?;
+    let admin = tenancy.admin(danger::service("suspended on the command line")?);
+    admin.suspend(tenant.parse()?).await?;
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use actix_web::{HttpResponse, web};
 use tenancy_actix::{Principal, TenancyMiddleware};
-use tenancy_core::{Refusal, RefusalKind, Tenancy, TenantId, TenantStatus, UserId};
+use tenancy_core::{Refusal, RefusalKind, Tenancy, TenantId, TenantStatus, UserId, danger};
 
 use crate::error::Error;
 
@@ -59,7 +59,8 @@ impl Operators {
         if caller.user() != Some(self.operator) {
             return Err(Refusal::new(RefusalKind::PermissionDenied, "not-an-operator").into());
         }
-        match self.tenancy.admin().set_status(tenant, to).await {
+        let operator = danger::operator(caller, None, "by an operator's route")?;
+        match self.tenancy.admin(operator).set_status(tenant, to).await {
             Ok(_) => Ok(HttpResponse::NoContent().finish()),
             Err(error) => {
                 tracing::warn!(%error, "a tenant's status was not changed");

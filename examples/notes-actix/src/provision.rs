@@ -1,6 +1,6 @@
 //! Adding a tenant from the command line.
 
-use tenancy_core::{Membership, SystemRole, Tenant, TenantStatus};
+use tenancy_core::{Membership, SystemRole, Tenant, TenantStatus, danger};
 
 /// Adds a tenant with its owner, and makes it active.
 pub(crate) async fn run(
@@ -10,7 +10,7 @@ pub(crate) async fn run(
 ) -> Result<(), Box<dyn std::error::Error>> {
     let tenancy = crate::setup::tenancy().await?;
     let tenant = Tenant::new(slug.parse()?, name);
-    let admin = tenancy.admin();
+    let admin = tenancy.admin(danger::service("provisioned on the command line")?);
     admin.create_tenant(&tenant).await?;
     let owner = Membership::new(tenant.id, owner.parse()?, SystemRole::Owner.name());
     admin.put_membership(&owner).await?;

@@ -7,7 +7,7 @@ use axum::{
     routing::post,
 };
 use tenancy_axum::{Principal, TenancyLayer};
-use tenancy_core::{Refusal, RefusalKind, Tenancy, TenantId, TenantStatus, UserId};
+use tenancy_core::{Refusal, RefusalKind, Tenancy, TenantId, TenantStatus, UserId, danger};
 
 use crate::error::Error;
 
@@ -62,7 +62,8 @@ impl Operators {
         if caller.user() != Some(self.operator) {
             return Err(Refusal::new(RefusalKind::PermissionDenied, "not-an-operator").into());
         }
-        match self.tenancy.admin().set_status(tenant, to).await {
+        let operator = danger::operator(caller, None, "by an operator's route")?;
+        match self.tenancy.admin(operator).set_status(tenant, to).await {
             Ok(_) => Ok(StatusCode::NO_CONTENT),
             Err(error) => {
                 tracing::warn!(%error, "a tenant's status was not changed");

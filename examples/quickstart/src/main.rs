@@ -3,8 +3,8 @@
 use axum::{Router, routing::get};
 use tenancy_axum::{Error, TenancyLayer, Tenant};
 use tenancy_core::{
-    DirectoryStore, Identification, Membership, MemoryDirectory, PermissionRegistry, SystemRole,
-    Tenancy, TenantStatus, UserId,
+    Admin, Identification, Membership, MemoryDirectory, PermissionRegistry, SystemRole, Tenancy,
+    TenantStatus, UserId, danger,
     jwt::{Algorithm, JwtAuthenticator, VerificationKey},
 };
 
@@ -17,22 +17,22 @@ async fn hello(tenant: Tenant) -> Result<String, Error> {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    // Where tenants and memberships are kept: here in memory, else in PostgreSQL.
-    let directory = MemoryDirectory::new();
-    let alice = new_tenant(&directory, "acme", "Acme Ltd").await?;
-    let bob = new_tenant(&directory, "globex", "Globex Inc").await?;
-
     let tokens = JwtAuthenticator::builder("https://login.example.com", "quickstart")
         .key(VerificationKey::hmac(Algorithm::HS256, SECRET)?)
         .build()?;
     let permissions = PermissionRegistry::builder()
         .permission("greeting:read", SystemRole::Viewer)
         .build()?;
-    let tenancy = Tenancy::builder(directory)
+    // Where tenants and memberships are kept: here in memory, else in PostgreSQL.
+    let tenancy = Tenancy::builder(MemoryDirectory::new())
         .identification(Identification::new().header("x-organization-id"))
         .authenticator(tokens)
         .permissions(permissions)
         .build()?;
+    // Each change says on whose authority it is made: here the service's own.
+    let admin = tenancy.admin(danger::service("first steps")?);
+    let alice = new_tenant(&admin, "acme", "Acme Ltd").await?;
+    let bob = new_tenant(&admin, "globex", "Globex Inc").await?;
 
     let app = Router::new()
         .route("/", get(hello))
@@ -54,14 +54,14 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 /// Adds a tenant with a new user as its owner.
 async fn new_tenant(
-    directory: &MemoryDirectory,
+    admin: &Admin,
     slug: &str,
     name: &str,
 ) -> Result<UserId, Box<dyn std::error::Error>> {
     let tenant = tenancy_core::Tenant::new(slug.parse()?, name).with_status(TenantStatus::Active);
     let owner = UserId::new();
-    directory.create_tenant(&tenant).await?;
-    directory
+    admin.create_tenant(&tenant).await?;
+    admin
         .put_membership(&Membership::new(tenant.id, owner, SystemRole::Owner.name()))
         .await?;
     Ok(owner)

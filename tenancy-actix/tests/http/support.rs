@@ -18,9 +18,10 @@ use actix_web::{
 pub(crate) use logs::Logs;
 use serde_json::json;
 use tenancy_core::{
-    DirectoryStore as _, Identification, Membership, MemoryDirectory, PermissionRegistry,
-    SystemRole, Tenancy, Tenant, TenantStatus, UserId,
+    Identification, Membership, MemoryDirectory, PermissionRegistry, SystemRole, Tenancy, Tenant,
+    TenantStatus, UserId,
     jwt::{Algorithm, JwtAuthenticator, VerificationKey},
+    testing::StoreDirectly as _,
     testing::SwitchedDirectory,
 };
 

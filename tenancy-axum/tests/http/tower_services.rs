@@ -123,7 +123,7 @@ async fn the_layers_around_it_call_the_service_that_was_ready() {
     let rules = Identification::new().header("x-tenant").custom_domains();
     let world = World::with(|builder| builder.identification(rules).cors(CorsPolicy::new())).await;
     let domain = "notes.acme.test".parse().unwrap();
-    let admin = world.tenancy.admin();
+    let admin = world.tenancy.admin(tenancy_core::testing::service());
     admin.bind_domain(world.acme.id, &domain).await.unwrap();
     let strict = Strict::default();
     let served = Arc::clone(&strict.served);

@@ -2,7 +2,10 @@
 
 use std::{fmt, future::Future, hash::Hash, mem::size_of, time::Duration};
 
-use quick_cache::{Equivalent, Weighter, sync::Cache};
+use quick_cache::{
+    DefaultHashBuilder, Equivalent, OptionsBuilder, Weighter,
+    sync::{Cache, DefaultLifecycle},
+};
 
 use super::{
     MaxAge, Stamp,
@@ -40,8 +43,18 @@ const OVERHEAD: usize = 64;
 /// What an entry is taken to weigh when the cache is laid out.
 const TYPICAL: usize = 512;
 
-/// How many keys are remembered of which there is none.
-const ABSENT: usize = 4096;
+/// How many bytes are remembered of keys of which there is none: some 30 to some 4,000.
+const MIN_ABSENT: usize = 8 << 10;
+const MAX_ABSENT: usize = 1 << 20;
+
+/// The least that a part of a cache has, where the budget is as large: a record that is larger may not fit.
+const PART: usize = 1 << 20;
+
+/// What an entry weighs whose key and value own so many bytes on the heap.
+fn weight_of<K, V>(heap: usize) -> u32 {
+    let own = size_of::<(K, Entry<V>)>() * 2 + OVERHEAD;
+    u32::try_from(heap.saturating_add(own)).unwrap_or(u32::MAX)
+}
 
 #[derive(Clone)]
 struct ByWeight;
@@ -58,7 +71,7 @@ impl<K, V> Weighter<K, Entry<V>> for ByWeight {
 /// random keys can't push out what is known to exist. An error is never kept.
 pub(crate) struct Lookup<K, V: Clone> {
     found: Cache<K, Entry<V>, ByWeight>,
-    absent: Cache<K, Entry<()>>,
+    absent: Cache<K, Entry<()>, ByWeight>,
     /// Loads by the stamp they began under: a load that began under an older one is not joined,
     /// because it may have read what has changed.
     flights: Flights<(K, Stamp), Told<V>>,
@@ -66,13 +79,32 @@ pub(crate) struct Lookup<K, V: Clone> {
     max_age: MaxAge,
 }
 
+/// A cache of so many bytes, in as many parts as threads want, and no more than leave room for a large record.
+fn within<K: Eq + Hash, V: Clone>(bytes: usize) -> Cache<K, Entry<V>, ByWeight> {
+    let threads = std::thread::available_parallelism().map_or(4, usize::from);
+    let options = OptionsBuilder::new()
+        .shards((threads * 4).min(bytes / PART).max(1))
+        .estimated_items_capacity((bytes / TYPICAL).max(1))
+        .weight_capacity(bytes as u64)
+        .build();
+    match options {
+        Ok(options) => Cache::with_options(
+            options,
+            ByWeight,
+            DefaultHashBuilder::default(),
+            DefaultLifecycle::default(),
+        ),
+        // Both sizes are given.
+        Err(_) => Cache::with_weighter((bytes / TYPICAL).max(1), bytes as u64, ByWeight),
+    }
+}
+
 impl<K: Eq + Hash + Clone, V: Clone + Send + Sync + 'static> Lookup<K, V> {
     /// A cache that keeps so many bytes.
     pub(crate) fn new(bytes: usize, negative_ttl: NegativeTtl, max_age: MaxAge) -> Self {
-        let items = (bytes / TYPICAL).max(1);
         Self {
-            found: Cache::with_weighter(items, bytes as u64, ByWeight),
-            absent: Cache::new((items / 8).clamp(16, ABSENT)),
+            found: within(bytes),
+            absent: within((bytes / 8).clamp(MIN_ABSENT, MAX_ABSENT)),
             flights: Flights::new(),
             negative_ttl: negative_ttl.min(max_age.as_duration()),
             max_age,
@@ -107,6 +139,11 @@ impl<K: Eq + Hash + Clone, V: Clone + Send + Sync + 'static> Lookup<K, V> {
         Probe::Unknown
     }
 
+    /// The value that is kept, of whatever age.
+    pub(crate) fn peek(&self, key: &K) -> Option<V> {
+        self.found.peek(key).map(|entry| entry.value)
+    }
+
     /// Whether there was once a value, of whatever age, or somebody is asking under this stamp: a look-up
     /// is then none that a caller has made up.
     pub(crate) fn has_heard_of(&self, key: &K, before: Stamp) -> bool {
@@ -134,25 +171,23 @@ impl<K: Eq + Hash + Clone, V: Clone + Send + Sync + 'static> Lookup<K, V> {
 
     /// Keeps a value that owns so many bytes on the heap, unless it is too large for the budget.
     pub(crate) fn keep(&self, key: &K, value: V, heap: usize, stamp: Stamp, read_at: Timestamp) {
-        let own = size_of::<(K, Entry<V>)>() * 2 + OVERHEAD;
-        let weight = u32::try_from(heap.saturating_add(own)).unwrap_or(u32::MAX);
         self.absent.remove(key);
         let entry = Entry {
             stamp,
             read_at,
-            weight,
+            weight: weight_of::<K, V>(heap),
             value,
         };
         self.found.insert(key.clone(), entry);
     }
 
-    /// Keeps that there is none.
-    pub(crate) fn keep_absent(&self, key: &K, stamp: Stamp, read_at: Timestamp) {
+    /// Keeps that there is none under a key that owns so many bytes on the heap.
+    pub(crate) fn keep_absent(&self, key: &K, heap: usize, stamp: Stamp, read_at: Timestamp) {
         self.found.remove(key);
         let entry = Entry {
             stamp,
             read_at,
-            weight: 0,
+            weight: weight_of::<K, ()>(heap),
             value: (),
         };
         self.absent.insert(key.clone(), entry);
@@ -196,7 +231,7 @@ mod tests {
         let (read_at, found) = cache.load(&key, before, now, || answer).await;
         match found.as_ref() {
             Ok(Some(value)) => cache.keep(&key, *value, 0, before, read_at),
-            Ok(None) => cache.keep_absent(&key, before, read_at),
+            Ok(None) => cache.keep_absent(&key, 0, before, read_at),
             Err(_) => {}
         }
         found
@@ -362,8 +397,8 @@ mod tests {
 
     #[test]
     fn large_values_take_the_room_of_many_small_ones() {
-        let f = Fixture::new();
         let kept = |heap: usize| {
+            let f = Fixture::new();
             let keys: Vec<_> = (0..1_000).map(|_| TenantId::new()).collect();
             for key in &keys {
                 let stamp = f.stamps.of(*key);
@@ -379,6 +414,40 @@ mod tests {
             kept(BYTES),
             0,
             "one that is larger than the budget is not kept"
+        );
+    }
+
+    /// As `directory_cache_bytes` says: only a record that is larger than the whole budget is read each time.
+    #[test]
+    fn a_record_that_takes_half_of_the_budget_is_kept() {
+        let f = Fixture::new();
+        let key = TenantId::new();
+        f.cache.keep(&key, 1, BYTES / 2, f.stamps.of(key), f.now);
+        assert_eq!(
+            f.probe(key),
+            Probe::Found(1, f.now),
+            "a part of the cache holds {} of {BYTES}",
+            f.cache.found.shard_capacity()
+        );
+    }
+
+    /// What there is none of is named by a caller, who may name it at length.
+    #[test]
+    fn long_names_of_which_there_is_none_are_kept_within_the_budget() {
+        use crate::TenantKey;
+        let cache: Lookup<TenantKey, u32> = Lookup::new(BYTES, TTL, MaxAge::new(MAX_AGE));
+        let (stamps, now) = (Stamps::new(), Timestamp::from_unix_seconds(1_000));
+        for number in 0..1_000 {
+            let key = TenantKey::External {
+                provider: "crm".into(),
+                id: format!("{number:010240}").into(),
+            };
+            cache.keep_absent(&key, key.heap(), stamps.of_any(), now);
+        }
+        let bytes: usize = cache.absent.iter().map(|(key, _)| key.heap()).sum();
+        assert!(
+            bytes <= BYTES,
+            "{bytes} bytes of names, of a budget of {BYTES}"
         );
     }
 }

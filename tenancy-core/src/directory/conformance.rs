@@ -15,6 +15,7 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
+    clippy::indexing_slicing,
     clippy::missing_panics_doc,
     reason = "a conformance suite fails by panicking, like any test"
 )]
@@ -23,6 +24,11 @@ mod answers;
 mod entries;
 mod epochs;
 mod keys;
+mod members;
+mod names;
+mod projects;
+mod roles;
+mod tenants;
 
 pub use answers::answers;
 pub use entries::{entering_tells_a_stranger_nothing, entering_tells_what_single_questions_tell};
@@ -39,11 +45,20 @@ pub use keys::{
     no_successor_escapes_the_revocation_of_its_tenant, the_keys_of_a_creator_are_revoked,
     uses_are_noted_forward_only,
 };
+pub use members::members_are_listed_in_pages;
+pub use names::{names_are_listed_in_pages, names_are_unbound};
+pub use projects::{
+    keys_end_with_their_project, project_roles_are_removed, projects_are_listed_in_pages,
+    projects_are_removed,
+};
+pub use roles::roles_are_listed_and_removed;
+pub use tenants::{a_slug_is_replaced, a_tenant_is_renamed, tenants_are_listed_in_pages};
 
 use super::{Directory, DirectoryStore, FeedCursor, StoreErrorKind};
 use crate::{
     DomainName, Membership, MembershipStatus, Project, ProjectMembership, RoleDefinition, RoleName,
     RoleTable, Settings, Slug, Tenant, TenantId, TenantKey, TenantStatus, UserId,
+    testing::unattributed,
 };
 
 /// Runs the whole suite. The directory may hold other tenants; the suite makes its own.
@@ -60,6 +75,16 @@ pub async fn directory<D: Directory + DirectoryStore>(directory: &D) {
     project_roles_end_with_the_membership(directory).await;
     unknown_tenants_can_not_be_written(directory).await;
     every_change_is_told_once_it_is_visible(directory).await;
+    a_tenant_is_renamed(directory).await;
+    a_slug_is_replaced(directory).await;
+    tenants_are_listed_in_pages(directory).await;
+    names_are_unbound(directory).await;
+    names_are_listed_in_pages(directory).await;
+    members_are_listed_in_pages(directory).await;
+    projects_are_removed(directory).await;
+    project_roles_are_removed(directory).await;
+    projects_are_listed_in_pages(directory).await;
+    roles_are_listed_and_removed(directory).await;
     epochs_are_raised_and_never_lowered(directory).await;
     raised_epochs_are_told(directory).await;
     old_epochs_are_forgotten(directory).await;
@@ -73,7 +98,7 @@ fn slug(prefix: &str) -> Slug {
 async fn new_tenant<D: DirectoryStore>(directory: &D) -> Tenant {
     let tenant = Tenant::new(slug("t"), "A tenant").with_status(TenantStatus::Active);
     directory
-        .create_tenant(&tenant)
+        .create_tenant(&tenant, &unattributed())
         .await
         .expect("a new tenant is stored");
     tenant
@@ -88,11 +113,17 @@ pub async fn tenants_are_found_by_every_key<D: Directory + DirectoryStore>(direc
     let settings = Settings::new(serde_json::json!({ "seats": 5, "theme": { "dark": true } }));
     let mut tenant = Tenant::new(slug("found"), "Fände & Söhne '\"; --").with_settings(settings);
     tenant.plan = Some("pro".into());
-    directory.create_tenant(&tenant).await.unwrap();
-    let domain: DomainName = format!("{}.example.org", tenant.slug).parse().unwrap();
-    directory.bind_domain(tenant.id, &domain).await.unwrap();
     directory
-        .bind_external(tenant.id, "github", tenant.slug.as_str())
+        .create_tenant(&tenant, &unattributed())
+        .await
+        .unwrap();
+    let domain: DomainName = format!("{}.example.org", tenant.slug).parse().unwrap();
+    directory
+        .bind_domain(tenant.id, &domain, &unattributed())
+        .await
+        .unwrap();
+    directory
+        .bind_external(tenant.id, "github", tenant.slug.as_str(), &unattributed())
         .await
         .unwrap();
 
@@ -131,18 +162,30 @@ pub async fn tenants_are_found_by_every_key<D: Directory + DirectoryStore>(direc
 pub async fn names_are_unique<D: Directory + DirectoryStore>(directory: &D) {
     let (one, other) = (new_tenant(directory).await, new_tenant(directory).await);
     let same_slug = Tenant::new(one.slug.clone(), "Usurper");
-    let conflict = directory.create_tenant(&same_slug).await.unwrap_err();
+    let conflict = directory
+        .create_tenant(&same_slug, &unattributed())
+        .await
+        .unwrap_err();
     assert_eq!(conflict.kind(), StoreErrorKind::Conflict);
-    let again = directory.create_tenant(&one).await.unwrap_err();
+    let again = directory
+        .create_tenant(&one, &unattributed())
+        .await
+        .unwrap_err();
     assert_eq!(again.kind(), StoreErrorKind::Conflict);
 
     let domain: DomainName = format!("{}.example.net", one.slug).parse().unwrap();
-    directory.bind_domain(one.id, &domain).await.unwrap();
     directory
-        .bind_domain(one.id, &domain)
+        .bind_domain(one.id, &domain, &unattributed())
+        .await
+        .unwrap();
+    directory
+        .bind_domain(one.id, &domain, &unattributed())
         .await
         .expect("binding again changes nothing");
-    let taken = directory.bind_domain(other.id, &domain).await.unwrap_err();
+    let taken = directory
+        .bind_domain(other.id, &domain, &unattributed())
+        .await
+        .unwrap_err();
     assert_eq!(taken.kind(), StoreErrorKind::Conflict);
     let found = directory
         .find_tenant(&domain.into())
@@ -152,11 +195,11 @@ pub async fn names_are_unique<D: Directory + DirectoryStore>(directory: &D) {
     assert_eq!(found.id, one.id);
 
     directory
-        .bind_external(one.id, "crm", one.slug.as_str())
+        .bind_external(one.id, "crm", one.slug.as_str(), &unattributed())
         .await
         .unwrap();
     let taken = directory
-        .bind_external(other.id, "crm", one.slug.as_str())
+        .bind_external(other.id, "crm", one.slug.as_str(), &unattributed())
         .await
         .unwrap_err();
     assert_eq!(taken.kind(), StoreErrorKind::Conflict);
@@ -171,13 +214,13 @@ pub async fn status_follows_the_machine<D: Directory + DirectoryStore>(directory
         .unwrap()
         .unwrap();
     let suspended = directory
-        .set_status(tenant.id, TenantStatus::Suspended)
+        .set_status(tenant.id, TenantStatus::Suspended, &unattributed())
         .await
         .unwrap();
     assert_eq!(suspended.status, TenantStatus::Suspended);
     assert!(suspended.generation > before.generation);
     let illegal = directory
-        .set_status(tenant.id, TenantStatus::Deleted)
+        .set_status(tenant.id, TenantStatus::Deleted, &unattributed())
         .await
         .unwrap_err();
     assert_eq!(illegal.kind(), StoreErrorKind::IllegalTransition);
@@ -198,7 +241,10 @@ pub async fn memberships_belong_to_one_tenant<D: Directory + DirectoryStore>(dir
     let (one, other) = (new_tenant(directory).await, new_tenant(directory).await);
     let user = UserId::new();
     let membership = Membership::new(one.id, user, role("admin"));
-    directory.put_membership(&membership).await.unwrap();
+    directory
+        .put_membership(&membership, &unattributed())
+        .await
+        .unwrap();
     assert_eq!(
         directory.find_membership(one.id, user).await.unwrap(),
         Some(membership.clone())
@@ -217,13 +263,19 @@ pub async fn memberships_belong_to_one_tenant<D: Directory + DirectoryStore>(dir
 
     let invited =
         Membership::new(one.id, user, role("viewer")).with_status(MembershipStatus::Invited);
-    directory.put_membership(&invited).await.unwrap();
+    directory
+        .put_membership(&invited, &unattributed())
+        .await
+        .unwrap();
     assert_eq!(
         directory.find_membership(one.id, user).await.unwrap(),
         Some(invited)
     );
 
-    directory.remove_membership(other.id, user).await.unwrap();
+    directory
+        .remove_membership(other.id, user, &unattributed())
+        .await
+        .unwrap();
     assert!(
         directory
             .find_membership(one.id, user)
@@ -231,7 +283,10 @@ pub async fn memberships_belong_to_one_tenant<D: Directory + DirectoryStore>(dir
             .unwrap()
             .is_some()
     );
-    directory.remove_membership(one.id, user).await.unwrap();
+    directory
+        .remove_membership(one.id, user, &unattributed())
+        .await
+        .unwrap();
     assert_eq!(directory.find_membership(one.id, user).await.unwrap(), None);
 }
 
@@ -239,7 +294,10 @@ pub async fn memberships_belong_to_one_tenant<D: Directory + DirectoryStore>(dir
 pub async fn projects_belong_to_one_tenant<D: Directory + DirectoryStore>(directory: &D) {
     let (one, other) = (new_tenant(directory).await, new_tenant(directory).await);
     let mut project = Project::new(one.id, slug("p"), "A project");
-    directory.put_project(&project).await.unwrap();
+    directory
+        .put_project(&project, &unattributed())
+        .await
+        .unwrap();
     assert_eq!(
         directory.find_project(one.id, project.id).await.unwrap(),
         Some(project.clone())
@@ -250,16 +308,22 @@ pub async fn projects_belong_to_one_tenant<D: Directory + DirectoryStore>(direct
     );
 
     let same_slug = Project::new(one.id, project.slug.clone(), "Twin");
-    let conflict = directory.put_project(&same_slug).await.unwrap_err();
+    let conflict = directory
+        .put_project(&same_slug, &unattributed())
+        .await
+        .unwrap_err();
     assert_eq!(conflict.kind(), StoreErrorKind::Conflict);
     let elsewhere = Project::new(other.id, project.slug.clone(), "Namesake");
     directory
-        .put_project(&elsewhere)
+        .put_project(&elsewhere, &unattributed())
         .await
         .expect("another tenant may use the slug");
 
     project.archived = true;
-    directory.put_project(&project).await.unwrap();
+    directory
+        .put_project(&project, &unattributed())
+        .await
+        .unwrap();
     assert!(
         directory
             .find_project(one.id, project.id)
@@ -271,12 +335,18 @@ pub async fn projects_belong_to_one_tenant<D: Directory + DirectoryStore>(direct
     let mut moved = project.clone();
     moved.tenant = other.id;
     moved.slug = slug("moved");
-    let conflict = directory.put_project(&moved).await.unwrap_err();
+    let conflict = directory
+        .put_project(&moved, &unattributed())
+        .await
+        .unwrap_err();
     assert_eq!(conflict.kind(), StoreErrorKind::Conflict);
 
     let user = UserId::new();
     let member = ProjectMembership::new(one.id, project.id, user, role("member"));
-    directory.put_project_membership(&member).await.unwrap();
+    directory
+        .put_project_membership(&member, &unattributed())
+        .await
+        .unwrap();
     let found = directory
         .find_project_role(one.id, project.id, user)
         .await
@@ -290,7 +360,10 @@ pub async fn projects_belong_to_one_tenant<D: Directory + DirectoryStore>(direct
         None
     );
     let astray = ProjectMembership::new(other.id, project.id, user, role("owner"));
-    let unknown = directory.put_project_membership(&astray).await.unwrap_err();
+    let unknown = directory
+        .put_project_membership(&astray, &unattributed())
+        .await
+        .unwrap_err();
     assert_eq!(unknown.kind(), StoreErrorKind::NotFound);
 }
 
@@ -300,7 +373,10 @@ pub async fn roles_belong_to_one_tenant<D: Directory + DirectoryStore>(directory
     let auditor = RoleDefinition::new(role("auditor"))
         .allow("notes:read")
         .deny("notes:write");
-    directory.put_role(one.id, &auditor).await.unwrap();
+    directory
+        .put_role(one.id, &auditor, &unattributed())
+        .await
+        .unwrap();
     assert_eq!(
         directory.find_roles(one.id).await.unwrap(),
         vec![auditor.clone()]
@@ -308,7 +384,10 @@ pub async fn roles_belong_to_one_tenant<D: Directory + DirectoryStore>(directory
     assert_eq!(directory.find_roles(other.id).await.unwrap(), Vec::new());
 
     let replaced = RoleDefinition::new(role("auditor")).allow("notes:*");
-    directory.put_role(one.id, &replaced).await.unwrap();
+    directory
+        .put_role(one.id, &replaced, &unattributed())
+        .await
+        .unwrap();
     assert_eq!(directory.find_roles(one.id).await.unwrap(), vec![replaced]);
 }
 
@@ -317,13 +396,22 @@ pub async fn roles_are_bounded<D: Directory + DirectoryStore>(directory: &D) {
     let tenant = new_tenant(directory).await;
     let named = |number: usize| RoleDefinition::new(role(&format!("role-{number}")));
     for number in 0..RoleTable::MAX_ROLES {
-        directory.put_role(tenant.id, &named(number)).await.unwrap();
+        directory
+            .put_role(tenant.id, &named(number), &unattributed())
+            .await
+            .unwrap();
     }
     let more = named(RoleTable::MAX_ROLES);
-    let refused = directory.put_role(tenant.id, &more).await.unwrap_err();
+    let refused = directory
+        .put_role(tenant.id, &more, &unattributed())
+        .await
+        .unwrap_err();
     assert_eq!(refused.kind(), StoreErrorKind::Invalid);
     let replaced = named(5).allow("notes:read");
-    directory.put_role(tenant.id, &replaced).await.unwrap();
+    directory
+        .put_role(tenant.id, &replaced, &unattributed())
+        .await
+        .unwrap();
     let stored = directory.find_roles(tenant.id).await.unwrap();
     assert_eq!(stored.len(), RoleTable::MAX_ROLES);
     assert!(stored.contains(&replaced) && !stored.contains(&more));
@@ -336,17 +424,32 @@ pub async fn project_roles_end_with_the_membership<D: Directory + DirectoryStore
     let here = Project::new(one.id, slug("p"), "A project");
     let there = Project::new(other.id, slug("p"), "A project");
     for (tenant, project) in [(&one, &here), (&other, &there)] {
-        directory.put_project(project).await.unwrap();
+        directory
+            .put_project(project, &unattributed())
+            .await
+            .unwrap();
         for who in [user, stays] {
             let membership = Membership::new(tenant.id, who, role("viewer"));
-            directory.put_membership(&membership).await.unwrap();
+            directory
+                .put_membership(&membership, &unattributed())
+                .await
+                .unwrap();
             let admin = ProjectMembership::new(tenant.id, project.id, who, role("admin"));
-            directory.put_project_membership(&admin).await.unwrap();
+            directory
+                .put_project_membership(&admin, &unattributed())
+                .await
+                .unwrap();
         }
     }
-    directory.remove_membership(one.id, user).await.unwrap();
+    directory
+        .remove_membership(one.id, user, &unattributed())
+        .await
+        .unwrap();
     let again = Membership::new(one.id, user, role("viewer"));
-    directory.put_membership(&again).await.unwrap();
+    directory
+        .put_membership(&again, &unattributed())
+        .await
+        .unwrap();
     for (project, who, role) in [
         (&here, user, None),
         (&here, stays, Some(role("admin"))),
@@ -365,33 +468,110 @@ pub async fn unknown_tenants_can_not_be_written<D: Directory + DirectoryStore>(d
         assert_eq!(kind, StoreErrorKind::NotFound, "{what}");
     };
     let user = UserId::new();
-    let status = directory.set_status(nobody, TenantStatus::Active).await;
+    let status = directory
+        .set_status(nobody, TenantStatus::Active, &unattributed())
+        .await;
     not_found(status.err(), "a status");
     not_found(
         directory
-            .set_settings(nobody, &Settings::default())
+            .set_settings(nobody, &Settings::default(), &unattributed())
             .await
             .err(),
         "settings",
     );
-    let plan = directory.set_plan(nobody, Some("pro")).await;
+    let plan = directory
+        .set_plan(nobody, Some("pro"), &unattributed())
+        .await;
     not_found(plan.err(), "a plan");
     let membership = Membership::new(nobody, user, role("owner"));
     not_found(
-        directory.put_membership(&membership).await.err(),
+        directory
+            .put_membership(&membership, &unattributed())
+            .await
+            .err(),
         "a membership",
     );
     let project = Project::new(nobody, slug("p"), "A project");
-    not_found(directory.put_project(&project).await.err(), "a project");
+    not_found(
+        directory.put_project(&project, &unattributed()).await.err(),
+        "a project",
+    );
     let auditor = RoleDefinition::new(role("auditor"));
-    not_found(directory.put_role(nobody, &auditor).await.err(), "a role");
+    not_found(
+        directory
+            .put_role(nobody, &auditor, &unattributed())
+            .await
+            .err(),
+        "a role",
+    );
+    let project = project.id;
+    for (removed, what) in [
+        (
+            directory.rename(nobody, "Nobody", &unattributed()).await,
+            "a name",
+        ),
+        (
+            directory
+                .set_slug(nobody, &slug("nobody"), &unattributed())
+                .await,
+            "a slug",
+        ),
+        (
+            directory
+                .remove_membership(nobody, user, &unattributed())
+                .await,
+            "no membership",
+        ),
+        (
+            directory
+                .remove_project(nobody, project, crate::Timestamp::EPOCH, &unattributed())
+                .await,
+            "no project",
+        ),
+        (
+            directory
+                .remove_project_membership(nobody, project, user, &unattributed())
+                .await,
+            "no role in a project",
+        ),
+        (
+            directory
+                .remove_role(nobody, &auditor.name, &unattributed())
+                .await,
+            "no role",
+        ),
+        (
+            directory
+                .unbind_domain(
+                    nobody,
+                    &"nobody.example.com".parse().unwrap(),
+                    &unattributed(),
+                )
+                .await,
+            "no domain",
+        ),
+        (
+            directory
+                .unbind_external(nobody, "crm", "nobody", &unattributed())
+                .await,
+            "no external id",
+        ),
+    ] {
+        not_found(removed.err(), what);
+    }
     let domain = "nobody.example.com".parse().unwrap();
     not_found(
-        directory.bind_domain(nobody, &domain).await.err(),
+        directory
+            .bind_domain(nobody, &domain, &unattributed())
+            .await
+            .err(),
         "a domain",
     );
     not_found(
-        directory.bind_external(nobody, "crm", "nobody").await.err(),
+        directory
+            .bind_external(nobody, "crm", "nobody", &unattributed())
+            .await
+            .err(),
         "an external id",
     );
 }
@@ -410,39 +590,97 @@ pub async fn every_change_is_told_once_it_is_visible<D: Directory + DirectorySto
         .unwrap()
         .generation;
 
-    for change in 0..9 {
+    let domain: DomainName = format!("{}.example", tenant.slug).parse().unwrap();
+    for change in 0..18 {
         match change {
             0 => drop(
                 directory
-                    .set_status(id, TenantStatus::Suspended)
+                    .set_status(id, TenantStatus::Suspended, &unattributed())
                     .await
                     .unwrap(),
             ),
             1 => drop(
                 directory
-                    .set_status(id, TenantStatus::Active)
+                    .set_status(id, TenantStatus::Active, &unattributed())
                     .await
                     .unwrap(),
             ),
             2 => directory
-                .set_settings(id, &Settings::default())
+                .set_settings(id, &Settings::default(), &unattributed())
                 .await
                 .unwrap(),
             3 => {
                 let owner = Membership::new(id, user, role("owner"));
-                directory.put_membership(&owner).await.unwrap();
+                directory
+                    .put_membership(&owner, &unattributed())
+                    .await
+                    .unwrap();
             }
-            4 => directory.remove_membership(id, user).await.unwrap(),
-            5 => directory.put_project(&project).await.unwrap(),
+            4 => directory
+                .remove_membership(id, user, &unattributed())
+                .await
+                .unwrap(),
+            5 => directory
+                .put_project(&project, &unattributed())
+                .await
+                .unwrap(),
             6 => {
                 let member = ProjectMembership::new(id, project.id, user, role("member"));
-                directory.put_project_membership(&member).await.unwrap();
+                directory
+                    .put_project_membership(&member, &unattributed())
+                    .await
+                    .unwrap();
             }
-            7 => directory.set_plan(id, Some("pro")).await.unwrap(),
-            _ => {
+            7 => directory
+                .set_plan(id, Some("pro"), &unattributed())
+                .await
+                .unwrap(),
+            8 => {
                 let auditor = RoleDefinition::new(role("auditor"));
-                directory.put_role(id, &auditor).await.unwrap();
+                directory
+                    .put_role(id, &auditor, &unattributed())
+                    .await
+                    .unwrap();
             }
+            9 => directory
+                .remove_role(id, &role("auditor"), &unattributed())
+                .await
+                .unwrap(),
+            10 => directory
+                .remove_project_membership(id, project.id, user, &unattributed())
+                .await
+                .unwrap(),
+            11 => {
+                let now = crate::Timestamp::EPOCH;
+                directory
+                    .remove_project(id, project.id, now, &unattributed())
+                    .await
+                    .unwrap();
+            }
+            12 => directory
+                .bind_domain(id, &domain, &unattributed())
+                .await
+                .unwrap(),
+            13 => directory
+                .unbind_domain(id, &domain, &unattributed())
+                .await
+                .unwrap(),
+            14 => directory
+                .bind_external(id, "crm", tenant.slug.as_str(), &unattributed())
+                .await
+                .unwrap(),
+            15 => directory
+                .unbind_external(id, "crm", tenant.slug.as_str(), &unattributed())
+                .await
+                .unwrap(),
+            16 => directory
+                .rename(id, "Renamed", &unattributed())
+                .await
+                .unwrap(),
+            _ => directory
+                .set_slug(id, &slug("new"), &unattributed())
+                .await
+                .unwrap(),
         }
         let record = directory.find_tenant(&id.into()).await.unwrap().unwrap();
         assert_eq!(record.plan.as_deref(), (change >= 7).then_some("pro"));

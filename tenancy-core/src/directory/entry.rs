@@ -19,6 +19,12 @@ pub struct EntryQuery {
     pub nobody: TenantId,
     /// The tenant whose roles need not be told again.
     pub known_roles: Option<TenantId>,
+    /// The one tenant that the caller's credential reaches, if it is confined to one. Of another, neither
+    /// membership nor roles nor project are told: else whoever issues such credentials could find out whose
+    /// users belong elsewhere.
+    pub confined_to: Option<TenantKey>,
+    /// Whether who is no member may enter all the same. Else the record is told to members alone.
+    pub for_visitors: bool,
 }
 
 impl EntryQuery {
@@ -31,6 +37,8 @@ impl EntryQuery {
             project: None,
             nobody,
             known_roles: None,
+            confined_to: None,
+            for_visitors: false,
         }
     }
 
@@ -39,6 +47,32 @@ impl EntryQuery {
     pub const fn in_project(mut self, project: Option<ProjectId>) -> Self {
         self.project = project;
         self
+    }
+
+    /// The same, by a credential that reaches this tenant alone.
+    #[must_use]
+    pub fn confined_to(mut self, tenant: Option<TenantKey>) -> Self {
+        self.confined_to = tenant;
+        self
+    }
+
+    /// The same, for a route that takes callers who are no members as visitors.
+    #[must_use]
+    pub const fn for_visitors(mut self, is_open: bool) -> Self {
+        self.for_visitors = is_open;
+        self
+    }
+
+    /// Whether the caller's credential reaches this tenant.
+    #[must_use]
+    pub fn reaches(&self, tenant: &Tenant) -> bool {
+        match &self.confined_to {
+            None => true,
+            Some(TenantKey::Id(id)) => *id == tenant.id,
+            Some(TenantKey::Slug(slug)) => *slug == tenant.slug,
+            // The names must be the same: what else stands for the tenant is not known here.
+            Some(key) => *key == self.tenant,
+        }
     }
 
     /// The same, without the roles of this tenant.
@@ -54,13 +88,15 @@ impl EntryQuery {
 #[derive(Debug, Clone, PartialEq, Default)]
 #[non_exhaustive]
 pub struct Entry {
-    /// The tenant, if the name is one's.
+    /// The tenant, if the name is one's. A directory that can leaves name, plan and settings out for who is no
+    /// active member, unless the question is [for visitors](EntryQuery::for_visitors): how long they are must not
+    /// show in how long the answer takes.
     pub tenant: Option<Tenant>,
     /// The user's membership of it, whatever its status.
     pub membership: Option<Membership>,
     /// The tenant's own roles; `None` for whoever is no active member, and where they are known.
     pub roles: Option<Vec<RoleDefinition>>,
-    /// The project, and the user's role in it; of a tenant's active members, or where nobody's membership
-    /// counts.
+    /// The project, and the user's role in it; of a tenant's active members. A visitor and a service ask for
+    /// it once it is known that they may enter.
     pub project: Option<(Project, Option<RoleName>)>,
 }

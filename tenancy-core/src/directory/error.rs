@@ -31,6 +31,8 @@ pub enum StoreErrorKind {
     Conflict,
     /// The status can't go where it was asked to.
     IllegalTransition,
+    /// The authority is not good for it.
+    Forbidden,
     /// This directory can't be written through this connection.
     ReadOnly,
     /// The value can't be stored.
@@ -49,7 +51,7 @@ pub struct StoreError {
 }
 
 impl StoreError {
-    /// What [`put_role`](crate::DirectoryStore::put_role) fails with where a tenant has as many roles of its
+    /// What [`put_role`](crate::RoleStore::put_role) fails with where a tenant has as many roles of its
     /// own as it may have.
     #[must_use]
     pub fn too_many_roles() -> Self {

@@ -2,6 +2,8 @@
 
 mod epochs;
 mod keys;
+mod list;
+mod stores;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -12,34 +14,39 @@ use std::{
 use async_trait::async_trait;
 
 use super::{
-    DirectoryError, DirectoryStore, EntryDirectory, FeedCursor, FeedPage, GenerationFeed,
-    MembershipDirectory, ProjectDirectory, RoleDirectory, StoreError, StoreErrorKind,
-    TenantDirectory,
+    DirectoryError, EntryDirectory, FeedCursor, FeedPage, GenerationFeed, MembershipDirectory,
+    ProjectDirectory, RoleDirectory, StoreError, StoreErrorKind, TenantDirectory,
 };
 use crate::{
-    DomainName, Epoch, KeyId, Membership, Project, ProjectId, ProjectMembership, RoleDefinition,
-    RoleName, RoleTable, Settings, Tenant, TenantId, TenantKey, TenantStatus, TokensOf, UserId,
+    ChangeRecord, KeyId, Membership, Project, ProjectId, RoleDefinition, RoleName, Tenant,
+    TenantId, TenantKey, UserId,
     key::{ApiKey, Environment, KeyHandle},
+    outbox::MemoryOutbox,
 };
 use epochs::Epochs;
 
 /// Tenants, memberships, projects, roles and API keys in memory; clones share them.
 ///
 /// ```
-/// use tenancy_core::{DirectoryStore, MemoryDirectory, Membership, Tenant, TenantStatus, UserId};
+/// use tenancy_core::{MemoryDirectory, Membership, Tenancy, Tenant, TenantStatus, UserId, danger};
+/// # use tenancy_core::jwt::{Algorithm, JwtAuthenticator, VerificationKey};
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let directory = MemoryDirectory::new();
+/// # let key = VerificationKey::hmac(Algorithm::HS256, b"0123456789abcdef0123456789abcdef")?;
+/// # let tokens = JwtAuthenticator::builder("https://login.example", "notes").key(key).build()?;
+/// let tenancy = Tenancy::builder(MemoryDirectory::new()).authenticator(tokens).build()?;
+/// let admin = tenancy.admin(danger::service("first steps")?);
 /// let acme = Tenant::new("acme".parse()?, "Acme Ltd").with_status(TenantStatus::Active);
-/// directory.create_tenant(&acme).await?;
-/// directory.put_membership(&Membership::new(acme.id, UserId::new(), "owner".parse()?)).await?;
+/// admin.create_tenant(&acme).await?;
+/// admin.put_membership(&Membership::new(acme.id, UserId::new(), "owner".parse()?)).await?;
 /// # Ok(())
 /// # }
 /// ```
 #[derive(Clone)]
 pub struct MemoryDirectory {
     state: Arc<RwLock<State>>,
+    outbox: MemoryOutbox,
     page_size: usize,
 }
 
@@ -50,6 +57,7 @@ impl Default for MemoryDirectory {
     fn default() -> Self {
         Self {
             state: Arc::default(),
+            outbox: MemoryOutbox::new(),
             page_size: PAGE_SIZE,
         }
     }
@@ -94,6 +102,27 @@ impl MemoryDirectory {
     fn write(&self) -> RwLockWriteGuard<'_, State> {
         self.state.write().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// The outbox into which changes of this directory put their events, and the trail in which their
+    /// entries are.
+    #[must_use]
+    pub const fn outbox(&self) -> &MemoryOutbox {
+        &self.outbox
+    }
+
+    /// Makes a change; if it is made, its entry and its events are written, before anybody sees it.
+    fn change<T>(
+        &self,
+        record: &ChangeRecord,
+        make: impl FnOnce(&mut State) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let mut state = self.write();
+        let made = make(&mut state)?;
+        self.outbox
+            .commit(record)
+            .map_err(StoreError::unavailable)?;
+        Ok(made)
+    }
 }
 
 impl State {
@@ -129,6 +158,13 @@ impl State {
                 self.touch(tenant)
             }
         }
+    }
+
+    fn unbind(&mut self, key: &TenantKey, tenant: TenantId) -> Result<(), StoreError> {
+        if self.names.get(key) == Some(&tenant) {
+            self.names.remove(key);
+        }
+        self.touch(tenant)
     }
 }
 
@@ -231,156 +267,6 @@ impl GenerationFeed for MemoryDirectory {
 }
 
 impl EntryDirectory for MemoryDirectory {}
-
-#[async_trait]
-impl DirectoryStore for MemoryDirectory {
-    async fn create_tenant(&self, tenant: &Tenant) -> Result<(), StoreError> {
-        let mut state = self.write();
-        let slug = TenantKey::Slug(tenant.slug.clone());
-        if state.tenants.contains_key(&tenant.id) || state.names.contains_key(&slug) {
-            let taken = format!(
-                "the id `{}` or the slug `{}` is taken",
-                tenant.id, tenant.slug
-            );
-            return Err(StoreError::new(StoreErrorKind::Conflict, taken));
-        }
-        state.names.insert(slug, tenant.id);
-        state.tenants.insert(tenant.id, tenant.clone());
-        state.note_change(tenant.id);
-        Ok(())
-    }
-
-    async fn set_status(&self, tenant: TenantId, to: TenantStatus) -> Result<Tenant, StoreError> {
-        let mut state = self.write();
-        let record = state.tenant(tenant)?;
-        record.status = record.status.transition_to(to)?;
-        state.touch(tenant)?;
-        state.tenant(tenant).cloned()
-    }
-
-    async fn set_settings(&self, tenant: TenantId, settings: &Settings) -> Result<(), StoreError> {
-        let mut state = self.write();
-        state.tenant(tenant)?.settings = Settings::new(settings.as_json().clone());
-        state.touch(tenant)
-    }
-
-    async fn set_plan(&self, tenant: TenantId, plan: Option<&str>) -> Result<(), StoreError> {
-        let mut state = self.write();
-        state.tenant(tenant)?.plan = plan.map(str::to_owned);
-        state.touch(tenant)
-    }
-
-    async fn bind_domain(&self, tenant: TenantId, domain: &DomainName) -> Result<(), StoreError> {
-        self.write().bind(TenantKey::Domain(domain.clone()), tenant)
-    }
-
-    async fn bind_external(
-        &self,
-        tenant: TenantId,
-        provider: &str,
-        id: &str,
-    ) -> Result<(), StoreError> {
-        self.write().bind(
-            TenantKey::External {
-                provider: provider.into(),
-                id: id.into(),
-            },
-            tenant,
-        )
-    }
-
-    async fn put_membership(&self, membership: &Membership) -> Result<(), StoreError> {
-        let mut state = self.write();
-        state.touch(membership.tenant)?;
-        state
-            .memberships
-            .insert((membership.tenant, membership.user), membership.clone());
-        Ok(())
-    }
-
-    async fn remove_membership(&self, tenant: TenantId, user: UserId) -> Result<(), StoreError> {
-        let mut state = self.write();
-        state.touch(tenant)?;
-        state.memberships.remove(&(tenant, user));
-        let of_user = |(at, _, who): &(TenantId, ProjectId, UserId)| *at == tenant && *who == user;
-        state.project_roles.retain(|key, _| !of_user(key));
-        Ok(())
-    }
-
-    async fn put_project(&self, project: &Project) -> Result<(), StoreError> {
-        let mut state = self.write();
-        let clash = state.projects.values().any(|other| {
-            (other.id == project.id && other.tenant != project.tenant)
-                || (other.tenant == project.tenant
-                    && other.slug == project.slug
-                    && other.id != project.id)
-        });
-        if clash {
-            let taken = format!(
-                "the id `{}` or the slug `{}` is taken",
-                project.id, project.slug
-            );
-            return Err(StoreError::new(StoreErrorKind::Conflict, taken));
-        }
-        state.touch(project.tenant)?;
-        state
-            .projects
-            .insert((project.tenant, project.id), project.clone());
-        Ok(())
-    }
-
-    async fn put_project_membership(
-        &self,
-        membership: &ProjectMembership,
-    ) -> Result<(), StoreError> {
-        let mut state = self.write();
-        let ProjectMembership {
-            tenant,
-            project,
-            user,
-            role,
-        } = membership;
-        if !state.projects.contains_key(&(*tenant, *project)) {
-            let unknown = format!("there is no project `{project}` in tenant `{tenant}`");
-            return Err(StoreError::new(StoreErrorKind::NotFound, unknown));
-        }
-        state.touch(*tenant)?;
-        state
-            .project_roles
-            .insert((*tenant, *project, *user), role.clone());
-        Ok(())
-    }
-
-    async fn put_role(&self, tenant: TenantId, role: &RoleDefinition) -> Result<(), StoreError> {
-        let mut state = self.write();
-        let own = state.roles.get(&tenant);
-        let others = own.map_or(0, |own| {
-            own.keys().filter(|name| **name != role.name).count()
-        });
-        if others >= RoleTable::MAX_ROLES {
-            return Err(StoreError::too_many_roles());
-        }
-        state.touch(tenant)?;
-        state
-            .roles
-            .entry(tenant)
-            .or_default()
-            .insert(role.name.clone(), role.clone());
-        Ok(())
-    }
-
-    async fn raise_epoch(&self, of: &TokensOf, to: Epoch) -> Result<(), StoreError> {
-        let mut state = self.write();
-        state.changes += 1;
-        let change = state.changes;
-        state.epochs.raise(of, to, change);
-        Ok(())
-    }
-
-    async fn forget_epochs(&self, before: Epoch) -> Result<u64, StoreError> {
-        Ok(self.write().epochs.forget(before))
-    }
-}
 
 impl fmt::Debug for MemoryDirectory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

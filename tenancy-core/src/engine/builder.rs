@@ -220,7 +220,7 @@ impl TenancyBuilder {
     /// projects and of API keys, each; 0 for none. Default: 64 MiB, room for some 100,000 tenants with small settings.
     ///
     /// Room is taken as it is used. What was not used for longest goes first, and a record that is larger
-    /// than the whole budget is read each time. Settings and the roles that a tenant defines count by their
+    /// than the whole budget, or than a megabyte, may be read each time. Settings and the roles that a tenant defines count by their
     /// size, so that a few large tenants can't make the process grow.
     pub fn directory_cache_bytes(mut self, bytes: usize) -> Self {
         self.directory_cache_bytes = bytes;

@@ -16,7 +16,7 @@ mod stranger;
 mod whole;
 
 use std::{
-    cell::Cell,
+    cell::{Cell, OnceCell},
     sync::{Arc, LazyLock},
 };
 
@@ -30,9 +30,9 @@ use super::{
     remembered::Asking,
 };
 use crate::{
-    Actor, Credential, PermissionSet, Principal, ProjectId, Reach, RefusalKind, RoleMask, RoleName,
-    Tenant, TenantContext, TenantId, TenantNeed, TenantStatus, Timestamp, UserId, Verdict,
-    cache::Probe, context::Parts, digest::Digest,
+    Actor, Credential, PermissionSet, Principal, Reach, RefusalKind, RoleMask, RoleName, Tenant,
+    TenantContext, TenantId, TenantNeed, TenantStatus, Timestamp, UserId, Verdict, cache::Probe,
+    context::Parts, digest::Digest,
 };
 
 impl Tenancy {
@@ -71,7 +71,7 @@ impl Tenancy {
             visitor,
             read_at: Cell::new(loaded.began().unwrap_or(now)),
             belongs: Cell::new(false),
-            entering: Cell::new(None),
+            entering: OnceCell::new(),
             verified_by: Cell::new(None),
         };
         decision.readable_page()?;
@@ -128,13 +128,6 @@ fn subject(principal: &Principal) -> Option<UserId> {
     }
 }
 
-/// What is asked of a directory about a caller, whichever tenant the name turns out to be.
-#[derive(Clone, Copy)]
-struct Entering {
-    user: Option<UserId>,
-    project: Option<ProjectId>,
-}
-
 struct Decision<'a> {
     engine: &'a Inner,
     facts: &'a Facts<'a>,
@@ -146,8 +139,8 @@ struct Decision<'a> {
     read_at: Cell<Timestamp>,
     /// Whether the tenant is known to be the caller's. Until then, nothing may tell that there is one.
     belongs: Cell<bool>,
-    /// Who wants to enter a tenant, and which project, once that is what is being decided.
-    entering: Cell<Option<Entering>>,
+    /// Who wants to enter a tenant, once that is what is being decided.
+    entering: OnceCell<Option<Arc<Principal>>>,
     /// Which authenticator has verified the credential, if one has.
     verified_by: Cell<Option<usize>>,
 }
@@ -300,10 +293,7 @@ impl Decision<'_> {
 
     /// The same where a tenant may be named.
     fn parts_in_tenant(&self, principal: Option<&Arc<Principal>>) -> Step<Option<Parts>> {
-        self.entering.set(Some(Entering {
-            user: principal.and_then(|principal| subject(principal)),
-            project: self.wanted_project(principal.and_then(|principal| principal.project)),
-        }));
+        self.entering.get_or_init(|| principal.cloned());
         let hinted = self.hinted_tenant()?;
         let Some(tenant) = self.agreed_tenant(principal, hinted)? else {
             return match self.facts.needs.tenant {

@@ -11,11 +11,11 @@ use std::{
 
 use super::{
     Admin, Tenancy,
-    noted::{Stale, given},
+    audited::{Stale, require_reason},
 };
 use crate::{
-    Actor, AuditEntry, Epoch, Outcome, Principal, StoreError, StoreErrorKind, TenantId, Timestamp,
-    TokensOf,
+    Actor, AuditEntry, ChangeAction, ChangeRecord, Epoch, Outcome, Principal, StoreError,
+    StoreErrorKind, TenantId, Timestamp, TokensOf, change::Change,
 };
 
 /// How often a store is asked to forget epochs.
@@ -193,12 +193,13 @@ impl Tenancy {
         let Some(before) = inner.epochs.forget_before(now) else {
             return;
         };
-        match inner.store.forget_epochs(before).await {
+        let entry = AuditEntry::new(now, ChangeAction::TokenForget.as_str(), Outcome::Allowed);
+        let record = ChangeRecord::new(entry.actor(Actor::System));
+        match inner.store.forget_epochs(before, &record).await {
             Ok(0) => {}
             Ok(forgotten) => {
                 tracing::debug!(forgotten, "epochs that concern no token any more");
-                let entry = AuditEntry::new(now, "token.forget", Outcome::Allowed);
-                inner.audit.record(entry.actor(Actor::System));
+                inner.audit.record(record.entry);
             }
             Err(error) => tracing::debug!(%error, "epochs are not forgotten by this process"),
         }
@@ -229,7 +230,7 @@ impl Admin {
     ///
     /// # Example
     /// ```
-    /// use tenancy_core::{MemoryDirectory, Tenancy, TokensOf, UserId};
+    /// use tenancy_core::{MemoryDirectory, Tenancy, TokensOf, UserId, danger};
     /// # use tenancy_core::jwt::{Algorithm, JwtAuthenticator, VerificationKey};
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -237,28 +238,28 @@ impl Admin {
     /// # let tokens = JwtAuthenticator::builder("https://login.example", "notes").key(key).build()?;
     /// # let tenancy = Tenancy::builder(MemoryDirectory::new()).authenticator(tokens).build()?;
     /// # let alice = UserId::new();
-    /// tenancy.admin().revoke_tokens(&TokensOf::User(alice), "password changed").await?;
+    /// let authority = danger::service("the password was changed")?;
+    /// tenancy.admin(authority).revoke_tokens(&TokensOf::User(alice)).await?;
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn revoke_tokens(&self, of: &TokensOf, reason: &str) -> Result<(), StoreError> {
-        let reason = given(reason)?;
+    pub async fn revoke_tokens(&self, of: &TokensOf) -> Result<(), StoreError> {
+        require_reason(&self.authority)?;
         let inner = self.engine.inner();
         let now = inner.clock.now();
         let epoch = Epoch::revoking_at(now);
-        let mut entry = AuditEntry::new(now, "token.revoke", Outcome::Failed)
-            .reason(reason.to_owned())
-            .target(of.to_string());
-        if let TokensOf::Tenant(tenant) = of {
-            entry = entry.tenant(*tenant);
-        }
-        let change = async {
+        let tenant = match of {
+            TokensOf::Tenant(tenant) => Some(*tenant),
+            _ => None,
+        };
+        let change = Change::new(ChangeAction::TokenRevoke, tenant).to(of.kind(), of.subject());
+        let store = async |record: ChangeRecord| {
             let mut raising = Raising {
                 epochs: &inner.epochs,
                 now,
                 news: Some((of.clone(), epoch)),
             };
-            let done = inner.store.raise_epoch(of, epoch).await;
+            let done = inner.store.raise_epoch(of, epoch, &record).await;
             if done
                 .as_ref()
                 .is_err_and(|error| error.kind() != StoreErrorKind::Unavailable)
@@ -267,7 +268,9 @@ impl Admin {
             }
             done
         };
-        self.engine.noted(entry, Stale::Nothing, change).await
+        self.engine
+            .make(&self.authority, change, Stale::Nothing, store)
+            .await
     }
 
     /// Forgets the epochs that concern only tokens issued before a moment, in the store. Returns how many
@@ -286,9 +289,13 @@ impl Admin {
     /// of any issuer's tokens from now, and a day.
     pub async fn forget_epochs_before(&self, moment: Timestamp) -> Result<u64, StoreError> {
         let inner = self.engine.inner();
-        let entry = AuditEntry::new(inner.clock.now(), "token.forget", Outcome::Failed);
-        let change = inner.store.forget_epochs(Epoch::from_timestamp(moment));
-        self.engine.noted(entry, Stale::Nothing, change).await
+        let change = Change::new(ChangeAction::TokenForget, None);
+        let before = Epoch::from_timestamp(moment);
+        self.engine
+            .make(&self.authority, change, Stale::Nothing, async |record| {
+                inner.store.forget_epochs(before, &record).await
+            })
+            .await
     }
 }
 

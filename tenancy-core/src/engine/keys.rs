@@ -12,7 +12,7 @@ mod uses;
 
 use std::{net::IpAddr, sync::Arc};
 
-pub use admin::KeyAdmin;
+pub use admin::{KeyAdmin, KeyService};
 #[cfg(feature = "argon2")]
 pub(super) use imported::{Imported, Proof};
 use uses::Uses;

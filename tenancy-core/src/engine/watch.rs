@@ -70,24 +70,24 @@ const PAST: Duration = Duration::from_micros(1);
 ///         }
 ///     }
 /// }
-/// # use tenancy_core::{
-/// #     DirectoryStore, MemoryDirectory, PermissionRegistry, SystemRole, Tenancy, Tenant,
+/// # use tenancy_core::{danger,
+/// #     MemoryDirectory, PermissionRegistry, SystemRole, Tenancy, Tenant,
 /// #     TenantStatus, jwt::{Algorithm, JwtAuthenticator, VerificationKey},
 /// # };
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let key = VerificationKey::hmac(Algorithm::HS256, b"0123456789abcdef0123456789abcdef")?;
-/// # let directory = MemoryDirectory::new();
 /// # let acme = Tenant::new("acme".parse()?, "Acme Ltd").with_status(TenantStatus::Active);
-/// # directory.create_tenant(&acme).await?;
-/// # let tenancy = Tenancy::builder(directory)
+/// # let tenancy = Tenancy::builder(MemoryDirectory::new())
 /// #     .authenticator(JwtAuthenticator::builder("https://login.example", "notes").key(key).build()?)
 /// #     .permissions(PermissionRegistry::builder().permission("notes:read", SystemRole::Viewer).build()?)
 /// #     .build()?;
+/// let admin = tenancy.admin(danger::service("an example")?);
+/// # admin.create_tenant(&acme).await?;
 ///
 /// let context = tenancy.enter(acme.id, "an example").await?;
 /// let (_sender, notes) = tokio::sync::mpsc::channel(1);
-/// tenancy.admin().suspend(acme.id).await?;
+/// admin.suspend(acme.id).await?;
 /// let ended = pass_on(context, notes).await.unwrap_err();
 /// assert_eq!(ended.kind(), RefusalKind::TenantSuspended);
 /// # Ok(())

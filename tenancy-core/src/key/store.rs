@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use serde_json::{Map, Value};
 
 use super::{ApiKey, Environment, KeyDigest, KeyHandle, KeyNetworks, KeyRange};
-use crate::{DirectoryError, Grant, KeyId, StoreError, TenantId, Timestamp, UserId};
+use crate::{ChangeRecord, DirectoryError, Grant, KeyId, StoreError, TenantId, Timestamp, UserId};
 
 /// A change of a key's record.
 #[derive(Debug, Clone, PartialEq)]
@@ -118,7 +118,7 @@ pub trait KeyStore: KeyDirectory + fmt::Debug {
     ///
     /// # Errors
     /// A [`StoreError`] whose kind says why nothing was changed.
-    async fn insert_key(&self, key: &ApiKey) -> Result<(), StoreError>;
+    async fn insert_key(&self, key: &ApiKey, record: &ChangeRecord) -> Result<(), StoreError>;
 
     /// A tenant's keys in the order of their ids, at most `limit`, beginning behind `after`.
     ///
@@ -140,6 +140,7 @@ pub trait KeyStore: KeyDirectory + fmt::Debug {
         tenant: TenantId,
         key: KeyId,
         change: &KeyChange,
+        record: &ChangeRecord,
     ) -> Result<ApiKey, StoreError>;
 
     /// Puts a new key in another's place, as [`ApiKey::rotate`] does, and returns the new one.
@@ -153,13 +154,19 @@ pub trait KeyStore: KeyDirectory + fmt::Debug {
         &self,
         tenant: TenantId,
         rotation: &KeyRotation,
+        record: &ChangeRecord,
     ) -> Result<ApiKey, StoreError>;
 
     /// Revokes all keys of a tenant that are not, and returns how many.
     ///
     /// # Errors
     /// A [`StoreError`] whose kind says why nothing was changed.
-    async fn revoke_tenant_keys(&self, tenant: TenantId, at: Timestamp) -> Result<u64, StoreError>;
+    async fn revoke_tenant_keys(
+        &self,
+        tenant: TenantId,
+        at: Timestamp,
+        record: &ChangeRecord,
+    ) -> Result<u64, StoreError>;
 
     /// Revokes all keys in a range that are not, of whichever tenants, and returns how many of
     /// which.
@@ -172,6 +179,7 @@ pub trait KeyStore: KeyDirectory + fmt::Debug {
         &self,
         range: &KeyRange,
         at: Timestamp,
+        record: &ChangeRecord,
     ) -> Result<Vec<(TenantId, u64)>, StoreError>;
 
     /// Revokes all keys that a user has made and that are not, in whichever tenants and
@@ -185,6 +193,7 @@ pub trait KeyStore: KeyDirectory + fmt::Debug {
         &self,
         creator: UserId,
         at: Timestamp,
+        record: &ChangeRecord,
     ) -> Result<Vec<(TenantId, u64)>, StoreError>;
 
     /// Notes when keys were last used; an earlier moment than is noted changes nothing, and so does

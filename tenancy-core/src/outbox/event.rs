@@ -106,6 +106,17 @@ impl NewEvent {
         self
     }
 
+    /// An event of the same kind about a tenant, with a small payload of its own.
+    pub(crate) fn copy_of_tenant(&self, tenant: TenantId, payload: Value) -> Self {
+        Self {
+            id: EventId::new(),
+            tenant: Some(tenant),
+            kind: self.kind.clone(),
+            payload,
+            caused_by: None,
+        }
+    }
+
     /// Its id.
     #[must_use]
     pub const fn id(&self) -> EventId {

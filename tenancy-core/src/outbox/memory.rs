@@ -14,7 +14,7 @@ use super::{
     Claim, ClaimRequest, ConsumerLag, ConsumerName, Event, EventPage, Failure, Intervention,
     MAX_CONSUMERS, NewEvent, Outbox, OutboxError, OutboxErrorKind, ParkedEvent, Start,
 };
-use crate::{AuditEntry, Clock, EventId, Outcome, SystemClock, TenantId, Timestamp};
+use crate::{AuditEntry, ChangeRecord, Clock, EventId, Outcome, SystemClock, TenantId, Timestamp};
 
 /// Keeps events, positions and parked events in memory; clones share them.
 ///
@@ -96,7 +96,14 @@ impl MemoryOutbox {
         Ok(())
     }
 
-    /// What operators have changed, oldest first.
+    /// Writes what a change has to say: its entry, and its events.
+    pub(crate) fn commit(&self, record: &ChangeRecord) -> Result<(), OutboxError> {
+        self.emit_all(&record.events)?;
+        self.state().trail.push(record.entry.clone());
+        Ok(())
+    }
+
+    /// The entries of what was changed, oldest first.
     #[must_use]
     pub fn trail(&self) -> Vec<AuditEntry> {
         self.state().trail.clone()

@@ -7,7 +7,7 @@ use crate::Cost;
 /// of the tenant's plan, and costs.
 ///
 /// An adapter's `PolicyLayer` or `PolicyMiddleware` puts it into effect, in this order: the request is
-/// admitted (400, 401, 404), its caller holds the permission (403), the tenant's plan has the feature (403),
+/// admitted (400, 401, 403, 404, 503), its caller holds the permission (403), the tenant's plan has the feature (403),
 /// and the costs are taken (402, 429). Only then does the handler run.
 ///
 /// ```

@@ -1,6 +1,7 @@
 //! A directory that can be watched, switched off, and made to wait.
 
 mod keys;
+mod stores;
 
 use std::{
     fmt,
@@ -14,11 +15,10 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 
 use crate::{
-    DirectoryError, DirectoryStore, DomainName, EntryDirectory, Epoch, EpochDirectory, FeedCursor,
-    FeedPage, GenerationFeed, Membership, MembershipDirectory, MemoryDirectory, Project,
-    ProjectDirectory, ProjectId, ProjectMembership, RoleDefinition, RoleDirectory, RoleName,
-    Settings, StoreError, Tenant, TenantDirectory, TenantId, TenantKey, TenantStatus, TokensOf,
-    UserId,
+    DirectoryError, EntryDirectory, Epoch, EpochDirectory, FeedCursor, FeedPage, GenerationFeed,
+    Membership, MembershipDirectory, MemoryDirectory, Project, ProjectDirectory, ProjectId,
+    RoleDefinition, RoleDirectory, RoleName, Tenant, TenantDirectory, TenantId, TenantKey,
+    TokensOf, UserId,
 };
 
 /// What a failing directory says: fit for a log, and not for a response.
@@ -308,73 +308,5 @@ impl GenerationFeed for SwitchedDirectory {
         let mut held = self.0.news_held.subscribe();
         let _ = held.wait_for(|held| !held).await;
         Ok(page)
-    }
-}
-
-#[async_trait]
-impl DirectoryStore for SwitchedDirectory {
-    async fn create_tenant(&self, tenant: &Tenant) -> Result<(), StoreError> {
-        self.0.directory.create_tenant(tenant).await
-    }
-
-    async fn set_status(&self, tenant: TenantId, to: TenantStatus) -> Result<Tenant, StoreError> {
-        let done = self.0.directory.set_status(tenant, to).await;
-        if self.0.holds_writes.load(Ordering::Relaxed) {
-            std::future::pending::<()>().await;
-        }
-        done
-    }
-
-    async fn set_settings(&self, tenant: TenantId, settings: &Settings) -> Result<(), StoreError> {
-        self.0.directory.set_settings(tenant, settings).await
-    }
-
-    async fn set_plan(&self, tenant: TenantId, plan: Option<&str>) -> Result<(), StoreError> {
-        self.0.directory.set_plan(tenant, plan).await
-    }
-
-    async fn bind_domain(&self, tenant: TenantId, domain: &DomainName) -> Result<(), StoreError> {
-        self.0.directory.bind_domain(tenant, domain).await
-    }
-
-    async fn bind_external(
-        &self,
-        tenant: TenantId,
-        provider: &str,
-        id: &str,
-    ) -> Result<(), StoreError> {
-        self.0.directory.bind_external(tenant, provider, id).await
-    }
-
-    async fn put_membership(&self, membership: &Membership) -> Result<(), StoreError> {
-        self.0.directory.put_membership(membership).await
-    }
-
-    async fn remove_membership(&self, tenant: TenantId, user: UserId) -> Result<(), StoreError> {
-        self.0.directory.remove_membership(tenant, user).await
-    }
-
-    async fn put_project(&self, project: &Project) -> Result<(), StoreError> {
-        self.0.directory.put_project(project).await
-    }
-
-    async fn put_project_membership(&self, one: &ProjectMembership) -> Result<(), StoreError> {
-        self.0.directory.put_project_membership(one).await
-    }
-
-    async fn put_role(&self, tenant: TenantId, role: &RoleDefinition) -> Result<(), StoreError> {
-        self.0.directory.put_role(tenant, role).await
-    }
-
-    async fn raise_epoch(&self, of: &TokensOf, to: Epoch) -> Result<(), StoreError> {
-        let done = self.0.directory.raise_epoch(of, to).await;
-        if self.0.holds_writes.load(Ordering::Relaxed) {
-            std::future::pending::<()>().await;
-        }
-        done
-    }
-
-    async fn forget_epochs(&self, before: Epoch) -> Result<u64, StoreError> {
-        self.0.directory.forget_epochs(before).await
     }
 }

@@ -4,9 +4,9 @@
 use std::{sync::Arc, time::Duration};
 
 use tenancy_core::{
-    Clock, ContextWatch, DirectoryStore as _, Epoch, Membership, Project, ProjectId,
-    RoleDefinition, SystemClock, SystemRole, Tenancy, Tenant, TenantStatus, Timestamp, TokensOf,
-    jwt::JwtAuthenticator, key::KeyStore as _, testing::FakeRequest,
+    Clock, ContextWatch, Epoch, Membership, Project, ProjectId, RoleDefinition, SystemClock,
+    SystemRole, Tenancy, Tenant, TenantStatus, Timestamp, TokensOf, jwt::JwtAuthenticator,
+    testing::FakeRequest, testing::KeyStoreDirectly as _, testing::StoreDirectly as _,
 };
 use tokio::time::{Instant, timeout};
 

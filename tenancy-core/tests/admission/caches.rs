@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use tenancy_core::{
-    Admission, DirectoryStore as _, Membership, RefusalKind, RouteNeeds, SystemRole, Tenancy,
-    Tenant, TenantStatus, testing::FakeRequest,
+    Admission, Membership, RefusalKind, RouteNeeds, SystemRole, Tenancy, Tenant, TenantStatus,
+    testing::FakeRequest, testing::StoreDirectly as _,
 };
 
 use crate::support::{World, answer};
@@ -42,7 +42,7 @@ async fn many_first_requests_ask_once() {
 #[tokio::test]
 async fn an_admission_that_has_been_remembered_is_forgotten_with_what_it_rests_on() {
     let w = World::new().await;
-    let admin = w.tenancy.admin();
+    let admin = w.tenancy.admin(tenancy_core::testing::service());
     let domain = "notes.acme.test".parse().unwrap();
     admin.bind_domain(w.acme.id, &domain).await.unwrap();
     let request = w.alice_at("notes.acme.test");
@@ -76,7 +76,11 @@ async fn an_admission_that_has_been_remembered_is_forgotten_with_what_it_rests_o
 async fn what_is_remembered_of_one_host_or_user_is_nothing_to_another() {
     let w = World::new().await;
     let both = Membership::new(w.globex.id, w.alice, SystemRole::Viewer.name());
-    w.tenancy.admin().put_membership(&both).await.unwrap();
+    w.tenancy
+        .admin(tenancy_core::testing::service())
+        .put_membership(&both)
+        .await
+        .unwrap();
     let bob = FakeRequest::new("/")
         .header("host", HOST)
         .bearer(&w.token(w.bob, serde_json::json!({})));
@@ -100,18 +104,30 @@ async fn a_change_in_this_process_holds_from_the_next_request_on() {
     let w = World::new().await;
     let request = w.alice_at(HOST);
     assert!(w.admit(&request).await.is_ok());
-    w.tenancy.admin().suspend(w.acme.id).await.unwrap();
+    w.tenancy
+        .admin(tenancy_core::testing::service())
+        .suspend(w.acme.id)
+        .await
+        .unwrap();
     assert_eq!(w.refused(&request).await, (403, "tenant-suspended"));
-    w.tenancy.admin().activate(w.acme.id).await.unwrap();
+    w.tenancy
+        .admin(tenancy_core::testing::service())
+        .activate(w.acme.id)
+        .await
+        .unwrap();
     assert!(w.admit(&request).await.is_ok());
     w.tenancy
-        .admin()
+        .admin(tenancy_core::testing::service())
         .remove_membership(w.acme.id, w.alice)
         .await
         .unwrap();
     assert_eq!(w.refused(&request).await, (404, "not-a-member"));
     let viewer = Membership::new(w.acme.id, w.alice, SystemRole::Viewer.name());
-    w.tenancy.admin().put_membership(&viewer).await.unwrap();
+    w.tenancy
+        .admin(tenancy_core::testing::service())
+        .put_membership(&viewer)
+        .await
+        .unwrap();
     let context = w.admit(&request).await.unwrap();
     assert!(context.require("notes:read").is_ok());
     assert_eq!(
@@ -231,9 +247,17 @@ async fn a_new_tenant_is_found_at_once_although_its_absence_was_cached() {
     assert_eq!(w.directory.questions(), asked, "absence is cached");
 
     let fresh = Tenant::new("fresh".parse().unwrap(), "Fresh").with_status(TenantStatus::Active);
-    w.tenancy.admin().create_tenant(&fresh).await.unwrap();
+    w.tenancy
+        .admin(tenancy_core::testing::service())
+        .create_tenant(&fresh)
+        .await
+        .unwrap();
     let owner = Membership::new(fresh.id, w.alice, SystemRole::Owner.name());
-    w.tenancy.admin().put_membership(&owner).await.unwrap();
+    w.tenancy
+        .admin(tenancy_core::testing::service())
+        .put_membership(&owner)
+        .await
+        .unwrap();
     assert_eq!(w.admit(&request).await.unwrap().tenant_id(), fresh.id);
 }
 
@@ -287,7 +311,7 @@ async fn a_change_that_its_caller_gave_up_on_is_noted_all_the_same() {
     let request = w.alice_at(HOST);
     assert!(w.admit(&request).await.is_ok());
     w.directory.hold_answers_to_writes(true);
-    let admin = w.tenancy.admin();
+    let admin = w.tenancy.admin(tenancy_core::testing::service());
     {
         let mut suspend = Box::pin(admin.suspend(w.acme.id));
         assert!(futures_util::poll!(&mut suspend).is_pending());

@@ -20,7 +20,7 @@ struct Look {
 #[tokio::test]
 async fn settings_are_typed_cached_and_dropped_by_generation() {
     let w = World::new().await;
-    let admin = w.tenancy.admin();
+    let admin = w.tenancy.admin(tenancy_core::testing::service());
     let teal = Settings::from_typed(&Look {
         accent: "teal".into(),
     })
@@ -47,7 +47,11 @@ async fn settings_are_typed_cached_and_dropped_by_generation() {
 async fn a_denied_permission_is_audited_and_an_undeclared_one_is_a_fault_of_the_service() {
     let w = World::new().await;
     let viewer = Membership::new(w.acme.id, w.alice, SystemRole::Viewer.name());
-    w.tenancy.admin().put_membership(&viewer).await.unwrap();
+    w.tenancy
+        .admin(tenancy_core::testing::service())
+        .put_membership(&viewer)
+        .await
+        .unwrap();
     let context = w.admit(&w.alice_at(HOST)).await.unwrap();
     assert_eq!(
         answer(context.require("notes:write")),
@@ -69,13 +73,17 @@ async fn a_role_of_the_tenants_own_holds_in_that_tenant_and_in_no_other() {
     let w = World::new().await;
     let writer = RoleDefinition::new("writer".parse().unwrap()).allow("notes:*");
     w.tenancy
-        .admin()
+        .admin(tenancy_core::testing::service())
         .put_role(w.acme.id, &writer)
         .await
         .unwrap();
     for tenant in [w.acme.id, w.globex.id] {
         let membership = Membership::new(tenant, w.alice, "writer".parse().unwrap());
-        w.tenancy.admin().put_membership(&membership).await.unwrap();
+        w.tenancy
+            .admin(tenancy_core::testing::service())
+            .put_membership(&membership)
+            .await
+            .unwrap();
     }
     let own = w.admit(&w.alice_at(HOST)).await.unwrap();
     assert!(own.require("notes:write").is_ok());
@@ -86,7 +94,7 @@ async fn a_role_of_the_tenants_own_holds_in_that_tenant_and_in_no_other() {
 #[tokio::test]
 async fn a_project_adds_its_role_and_a_project_of_another_tenant_is_unknown() {
     let w = World::new().await;
-    let admin = w.tenancy.admin();
+    let admin = w.tenancy.admin(tenancy_core::testing::service());
     let viewer = Membership::new(w.acme.id, w.alice, SystemRole::Viewer.name());
     admin.put_membership(&viewer).await.unwrap();
     let project = Project::new(w.acme.id, "roadmap".parse().unwrap(), "Roadmap");
@@ -125,7 +133,11 @@ async fn work_outside_a_request_enters_with_a_reason_and_is_audited() {
     );
     assert_eq!(answer(w.tenancy.enter(w.acme.id, " ").await).0, 500);
     assert_eq!(answer(w.tenancy.enter(TenantId::new(), "x").await).0, 404);
-    w.tenancy.admin().suspend(w.acme.id).await.unwrap();
+    w.tenancy
+        .admin(tenancy_core::testing::service())
+        .suspend(w.acme.id)
+        .await
+        .unwrap();
     assert_eq!(
         answer(w.tenancy.enter(w.acme.id, "x").await),
         (403, "tenant-suspended")
@@ -142,7 +154,7 @@ async fn a_context_that_is_held_for_long_can_be_decided_about_again() {
     });
     assert_eq!(held.await.unwrap().unwrap().user_id(), Some(w.alice));
     w.tenancy
-        .admin()
+        .admin(tenancy_core::testing::service())
         .remove_membership(w.acme.id, w.alice)
         .await
         .unwrap();
@@ -151,7 +163,11 @@ async fn a_context_that_is_held_for_long_can_be_decided_about_again() {
         (404, "not-a-member")
     );
     let back = Membership::new(w.acme.id, w.alice, SystemRole::Viewer.name());
-    w.tenancy.admin().put_membership(&back).await.unwrap();
+    w.tenancy
+        .admin(tenancy_core::testing::service())
+        .put_membership(&back)
+        .await
+        .unwrap();
     let renewed = w.tenancy.revalidate(&context).await.unwrap();
     assert_eq!(renewed.role().unwrap().as_str(), "viewer");
     w.clock.advance(Duration::from_secs(3600 + 31));
@@ -172,7 +188,11 @@ async fn a_visitor_is_decided_about_again_like_anybody() {
     let again = w.tenancy.revalidate(&context).await.unwrap();
     assert_eq!(again.principal().actor, Actor::Anonymous);
     assert!(again.permissions().is_empty());
-    w.tenancy.admin().suspend(w.acme.id).await.unwrap();
+    w.tenancy
+        .admin(tenancy_core::testing::service())
+        .suspend(w.acme.id)
+        .await
+        .unwrap();
     assert_eq!(
         answer(w.tenancy.revalidate(&context).await),
         (404, "tenant-not-served")

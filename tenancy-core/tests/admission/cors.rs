@@ -32,7 +32,7 @@ async fn usual() -> World {
     let w = world(CorsPolicy::new().origin("https://app.notes.test")).await;
     let domain = "notes.acme.test".parse().unwrap();
     w.tenancy
-        .admin()
+        .admin(tenancy_core::testing::service())
         .bind_domain(w.acme.id, &domain)
         .await
         .unwrap();
@@ -144,7 +144,11 @@ async fn a_credential_of_one_tenant_does_not_go_with_a_page_of_another() {
     let w = World::with(|builder| builder.authenticator(tokens).cors(CorsPolicy::new())).await;
     // A member of both, with a credential for acme.
     let both = Membership::new(w.globex.id, w.alice, SystemRole::Viewer.name());
-    w.tenancy.admin().put_membership(&both).await.unwrap();
+    w.tenancy
+        .admin(tenancy_core::testing::service())
+        .put_membership(&both)
+        .await
+        .unwrap();
     let token = w.token(w.alice, json!({ "org_id": w.acme.id }));
     let page = |origin| {
         FakeRequest::new("/notes")
@@ -257,7 +261,11 @@ async fn routes_without_a_tenant_answer_pages_of_any_tenant_and_of_nobody_else()
         let evil = w.admit_as(&from("https://evil.test"), needs).await;
         assert_eq!(answer(evil), (403, "origin-unknown"));
     }
-    w.tenancy.admin().suspend(w.acme.id).await.unwrap();
+    w.tenancy
+        .admin(tenancy_core::testing::service())
+        .suspend(w.acme.id)
+        .await
+        .unwrap();
     let page = FakeRequest::new("/sign-up").header("origin", "https://notes.acme.test");
     let central = w.admit_as(&page, RouteNeeds::central()).await;
     assert_eq!(answer(central), (403, "origin-not-served"));
@@ -377,7 +385,11 @@ async fn without_a_policy_an_origin_is_ignored() {
 #[tokio::test]
 async fn a_suspended_tenants_page_is_told_by_admission() {
     let w = usual().await;
-    w.tenancy.admin().suspend(w.acme.id).await.unwrap();
+    w.tenancy
+        .admin(tenancy_core::testing::service())
+        .suspend(w.acme.id)
+        .await
+        .unwrap();
     let page = w.alice_at(API).header("origin", PAGE);
     assert!(matches!(
         cors(&w, &page, "GET").await,

@@ -76,7 +76,11 @@ async fn every_bad_credential_gets_the_same_answer() {
 #[tokio::test]
 async fn a_bad_credential_is_refused_before_anything_about_the_tenant_is_told() {
     let w = World::new().await;
-    w.tenancy.admin().suspend(w.globex.id).await.unwrap();
+    w.tenancy
+        .admin(tenancy_core::testing::service())
+        .suspend(w.globex.id)
+        .await
+        .unwrap();
     for host in [
         "acme.notes.example",
         "globex.notes.example",
@@ -113,7 +117,11 @@ async fn a_bound_token_names_its_tenant_and_no_hint_can_move_it() {
     let w = World::with(|builder| builder.authenticator(tokens)).await;
     // Alice belongs to both, so that only the binding is left to refuse her.
     let both = Membership::new(w.globex.id, w.alice, SystemRole::Viewer.name());
-    w.tenancy.admin().put_membership(&both).await.unwrap();
+    w.tenancy
+        .admin(tenancy_core::testing::service())
+        .put_membership(&both)
+        .await
+        .unwrap();
     let token = w.token(w.alice, json!({ "org": "acme" }));
     let plain = FakeRequest::new("/").bearer(&token);
     assert_eq!(w.admit(&plain).await.unwrap().tenant_id(), w.acme.id);
@@ -172,7 +180,11 @@ async fn a_membership_that_is_not_active_is_none() {
         let w = World::new().await;
         let membership =
             Membership::new(w.acme.id, w.alice, SystemRole::Owner.name()).with_status(status);
-        w.tenancy.admin().put_membership(&membership).await.unwrap();
+        w.tenancy
+            .admin(tenancy_core::testing::service())
+            .put_membership(&membership)
+            .await
+            .unwrap();
         let answered = w.admit(&w.alice_at("acme.notes.example")).await;
         assert_eq!(answer(answered), (404, "membership-not-active"));
     }

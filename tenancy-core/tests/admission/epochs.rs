@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use serde_json::json;
 use tenancy_core::{
-    Actor, Clock as _, DirectoryStore as _, Epoch, Membership, Outcome, PermissionRegistry,
-    RouteNeeds, ServiceId, StoreErrorKind, SystemRole, Tenancy, Timestamp, TokensOf,
+    Actor, Clock as _, Epoch, Membership, Outcome, PermissionRegistry, RouteNeeds, ServiceId,
+    StoreErrorKind, SystemRole, Tenancy, Timestamp, TokensOf,
     jwt::{JwtAuthenticator, ServiceMapping},
     testing::FakeRequest,
+    testing::StoreDirectly as _,
 };
 
 use crate::{
@@ -25,7 +26,11 @@ fn at(host: &str, token: &str) -> FakeRequest {
 }
 
 async fn revoke(tenancy: &Tenancy, of: TokensOf) {
-    tenancy.admin().revoke_tokens(&of, "a test").await.unwrap();
+    tenancy
+        .admin(tenancy_core::testing::service())
+        .revoke_tokens(&of)
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
@@ -367,10 +372,13 @@ async fn taking_back_is_audited_and_wants_a_reason() {
     let alices = TokensOf::User(w.alice);
     revoke(&w.tenancy, TokensOf::Tenant(w.acme.id)).await;
     assert_eq!(w.last_audit().tenant, Some(w.acme.id));
-    let admin = w.tenancy.admin();
-    let blank = admin.revoke_tokens(&alices, " ").await.unwrap_err();
+    let because = |reason| {
+        w.tenancy
+            .admin(tenancy_core::testing::service().because(reason))
+    };
+    let blank = because("  ").revoke_tokens(&alices).await.unwrap_err();
     assert_eq!(blank.kind(), StoreErrorKind::Invalid);
-    admin.revoke_tokens(&alices, "phished").await.unwrap();
+    because("phished").revoke_tokens(&alices).await.unwrap();
     let entry = w.last_audit();
     assert_eq!(entry.action, "token.revoke");
     assert_eq!(entry.outcome, Outcome::Allowed);
@@ -385,11 +393,11 @@ async fn a_revocation_whose_caller_gave_up_holds_here() {
     let request = w.alice_at("acme.notes.example");
     assert!(w.admit(&request).await.is_ok());
     w.directory.hold_answers_to_writes(true);
-    let (admin, alices) = (w.tenancy.admin(), TokensOf::User(w.alice));
-    let given_up = tokio::time::timeout(
-        Duration::from_secs(1),
-        admin.revoke_tokens(&alices, "phished"),
+    let (admin, alices) = (
+        w.tenancy.admin(tenancy_core::testing::service()),
+        TokensOf::User(w.alice),
     );
+    let given_up = tokio::time::timeout(Duration::from_secs(1), admin.revoke_tokens(&alices));
     assert!(given_up.await.is_err());
     assert_eq!(w.refused(&request).await, REVOKED);
     let entries = w.audit.entries();
@@ -408,7 +416,7 @@ async fn what_concerns_expired_tokens_only_is_forgotten() {
         let of = TokensOf::User(user);
         directory.raise_epoch(&of, epoch).await.unwrap();
     }
-    let admin = w.tenancy.admin();
+    let admin = w.tenancy.admin(tenancy_core::testing::service());
     let forgotten = admin.forget_epochs_before(now - day / 2).await.unwrap();
     assert_eq!(forgotten, 1);
     assert_eq!(w.refused(&w.alice_at("acme.notes.example")).await, REVOKED);

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use tenancy_core::{
-    Admission, Clock as _, DirectoryStore as _, Epoch, Membership, MemoryDirectory, RouteNeeds,
-    SystemRole, Tenancy, Tenant, TenantStatus, TokensOf, UserId,
+    Admission, Clock as _, Epoch, Membership, MemoryDirectory, RouteNeeds, SystemRole, Tenancy,
+    Tenant, TenantStatus, TokensOf, UserId,
     jwt::JwtAuthenticator,
+    testing::StoreDirectly as _,
     testing::{FakeRequest, SwitchedDirectory},
 };
 
@@ -185,9 +186,9 @@ async fn epochs_are_forgotten_after_the_longest_lifetime_of_a_token() {
     .await;
     let old = w.alice_at(HOST);
     w.admit(&old).await.unwrap();
-    let admin = w.tenancy.admin();
+    let admin = w.tenancy.admin(tenancy_core::testing::service());
     let alice = TokensOf::User(w.alice);
-    admin.revoke_tokens(&alice, "a test").await.unwrap();
+    admin.revoke_tokens(&alice).await.unwrap();
     assert_eq!(w.refused(&old).await.0, 401);
     for _ in 0..30 {
         w.clock.advance(lifetime);

@@ -11,11 +11,11 @@ use std::{
 
 use serde_json::json;
 use tenancy_core::{
-    Actor, Authenticator, Credential, DirectoryStore as _, LookupError, Membership, Principal,
-    Reach, Rejection, RouteNeeds, SystemRole, TenantStatus, Timestamp, UserId, Verdict,
-    async_trait,
+    Actor, Authenticator, Credential, LookupError, Membership, Principal, Reach, Rejection,
+    RouteNeeds, SystemRole, TenantStatus, Timestamp, UserId, Verdict, async_trait,
     jwt::{Algorithm, JwtAuthenticator, JwtIssuers, VerificationKey},
     testing::FakeRequest,
+    testing::StoreDirectly as _,
 };
 
 use crate::support::{ISSUER, World, key, sign};
@@ -87,7 +87,11 @@ async fn with_sessions() -> (World, Sessions, UserId) {
     let sessions = Sessions::of(user);
     let w = World::with(|b| b.authenticator(sessions.clone())).await;
     let viewer = Membership::new(w.acme.id, user, SystemRole::Viewer.name());
-    w.tenancy.admin().put_membership(&viewer).await.unwrap();
+    w.tenancy
+        .admin(tenancy_core::testing::service())
+        .put_membership(&viewer)
+        .await
+        .unwrap();
     (w, sessions, user)
 }
 
@@ -162,7 +166,7 @@ async fn a_verdict_counts_no_more_once_its_authenticator_says_another_number() {
 #[tokio::test]
 async fn what_ends_an_admission_ends_a_whole_decision() {
     let (w, sessions, user) = with_sessions().await;
-    let admin = w.tenancy.admin();
+    let admin = w.tenancy.admin(tenancy_core::testing::service());
     warm(&w, &session()).await;
     admin.suspend(w.acme.id).await.unwrap();
     assert_eq!(w.refused(&session()).await, (403, "tenant-suspended"));
@@ -191,7 +195,7 @@ async fn what_ends_an_admission_ends_a_whole_decision() {
 
     // A session without a moment of issue, once anything is taken back.
     let of = tenancy_core::TokensOf::User(user);
-    admin.revoke_tokens(&of, "a test").await.unwrap();
+    admin.revoke_tokens(&of).await.unwrap();
     assert_eq!(w.refused(&session()).await, (401, "token-revoked"));
     assert!(sessions.asked() > 0);
 }

@@ -12,7 +12,7 @@ use crate::support::{ISSUER, World, answer, key};
 async fn every_kind_of_hint_finds_the_tenant() {
     let w = World::new().await;
     w.tenancy
-        .admin()
+        .admin(tenancy_core::testing::service())
         .bind_domain(w.acme.id, &"notes.acme.test".parse().unwrap())
         .await
         .unwrap();
@@ -156,8 +156,16 @@ async fn central_hosts_addresses_and_bare_names_hint_at_nobody() {
 #[tokio::test]
 async fn a_stranger_to_a_suspended_tenant_does_not_learn_that_it_is() {
     let w = World::new().await;
-    w.tenancy.admin().suspend(w.acme.id).await.unwrap();
-    w.tenancy.admin().suspend(w.globex.id).await.unwrap();
+    w.tenancy
+        .admin(tenancy_core::testing::service())
+        .suspend(w.acme.id)
+        .await
+        .unwrap();
+    w.tenancy
+        .admin(tenancy_core::testing::service())
+        .suspend(w.globex.id)
+        .await
+        .unwrap();
     let own = w.admit(&w.alice_at("acme.notes.example")).await;
     assert_eq!(answer(own), (403, "tenant-suspended"));
     let other = w.admit(&w.alice_at("globex.notes.example")).await;
@@ -176,7 +184,7 @@ async fn only_served_tenants_are_served() {
     ] {
         let w = World::new().await;
         w.tenancy
-            .admin()
+            .admin(tenancy_core::testing::service())
             .set_status(w.acme.id, status)
             .await
             .unwrap();
@@ -188,7 +196,11 @@ async fn only_served_tenants_are_served() {
     }
     let w = World::new().await;
     for step in [TenantStatus::PendingDeletion, TenantStatus::Deleted] {
-        w.tenancy.admin().set_status(w.acme.id, step).await.unwrap();
+        w.tenancy
+            .admin(tenancy_core::testing::service())
+            .set_status(w.acme.id, step)
+            .await
+            .unwrap();
     }
     let gone = w.admit(&w.alice_at("acme.notes.example")).await;
     assert_eq!(answer(gone), (404, "tenant-deleted"));
@@ -233,7 +245,11 @@ async fn anonymous_visitors_enter_only_where_a_route_says_so_and_may_nothing() {
         answer(context.require("notes:read")),
         (401, "anonymous-caller")
     );
-    w.tenancy.admin().suspend(w.acme.id).await.unwrap();
+    w.tenancy
+        .admin(tenancy_core::testing::service())
+        .suspend(w.acme.id)
+        .await
+        .unwrap();
     assert_eq!(
         answer(w.admit_as(&visitor, public).await),
         (404, "tenant-not-served")

@@ -64,7 +64,14 @@ pub(crate) fn alices(w: &World) -> NewKey {
 }
 
 pub(crate) async fn issue(w: &World, new: NewKey) -> IssuedKey {
-    let key = w.tenancy.keys().unwrap().issue(new).await.unwrap();
+    let key = w
+        .tenancy
+        .keys()
+        .unwrap()
+        .by(tenancy_core::testing::service())
+        .issue(new)
+        .await
+        .unwrap();
     tenancy_logwatch::issued_key(&key);
     key
 }

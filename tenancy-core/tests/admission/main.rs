@@ -8,6 +8,7 @@
 )]
 
 mod ages;
+mod authority;
 mod broken;
 mod caches;
 mod contexts;
@@ -18,6 +19,7 @@ mod feed;
 mod front;
 mod hints;
 mod keys;
+mod managing;
 mod memory;
 mod model;
 mod plans;

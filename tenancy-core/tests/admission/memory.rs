@@ -5,10 +5,11 @@ use std::{fmt, sync::Arc, time::Duration};
 use allocation_counter::measure;
 use serde_json::{Value, json};
 use tenancy_core::{
-    Actor, Authenticator, Clock as _, Credential, DirectoryStore as _, LookupError, Membership,
-    Principal, Reach, SystemRole, Tenant, TenantStatus, Timestamp, UserId, Verdict, async_trait,
+    Actor, Authenticator, Clock as _, Credential, LookupError, Membership, Principal, Reach,
+    SystemRole, Tenant, TenantStatus, Timestamp, UserId, Verdict, async_trait,
     jwt::{JwtAuthenticator, JwtIssuers},
     testing::FakeRequest,
+    testing::StoreDirectly as _,
 };
 use tokio::runtime::Runtime;
 
@@ -138,7 +139,7 @@ fn an_admission_is_remembered_for_a_principal_that_is_made_anew() {
         // Nothing but the admission itself can answer: the other caches hold one entry each.
         b.authenticator(Anew(alice)).directory_cache_bytes(0)
     }));
-    let admin = w.tenancy.admin();
+    let admin = w.tenancy.admin(tenancy_core::testing::service());
     for tenant in [w.acme.id, w.globex.id] {
         let viewer = tenancy_core::SystemRole::Viewer.name();
         let member = tenancy_core::Membership::new(tenant, alice, viewer);
@@ -247,4 +248,62 @@ fn large_records_are_kept_within_a_budget() {
         "{large} bytes are kept of a budget of {BUDGET}"
     );
     assert!(large > 2 * small, "nothing is kept: {large}");
+}
+
+/// Takes what stands in the credential for the id of a user.
+#[derive(Debug)]
+struct ByName;
+
+#[async_trait]
+impl Authenticator for ByName {
+    fn probe(&self, credential: Credential<'_>, now: Timestamp) -> Verdict {
+        let Ok(user) = credential.expose().parse::<UserId>() else {
+            return Verdict::NotMine;
+        };
+        let mut principal = Principal::new(Actor::User(user), Reach::Memberships, "by name");
+        principal.issued_at = Some(now);
+        Verdict::Verified(Arc::new(principal))
+    }
+
+    async fn verify(&self, _: Credential<'_>, _: Timestamp) -> Result<Verdict, LookupError> {
+        Ok(Verdict::NotMine)
+    }
+}
+
+/// The members of one tenant share its record, however large it is: each admission that is remembered must
+/// not keep a copy of its own, which no budget counts.
+#[test]
+fn members_of_one_tenant_share_its_record() {
+    const MEMBERS: usize = 1_000;
+    let runtime = runtime();
+    let kept = |size: usize| {
+        let w = runtime.block_on(World::with(|b| b.authenticator(ByName)));
+        let slug = "large".parse().unwrap();
+        let tenant = Tenant::new(slug, "x".repeat(size)).with_status(TenantStatus::Active);
+        let stored = w.directory.directory();
+        runtime.block_on(stored.create_tenant(&tenant)).unwrap();
+        let users: Vec<_> = (0..MEMBERS).map(|_| UserId::new()).collect();
+        for user in &users {
+            let viewer = Membership::new(tenant.id, *user, SystemRole::Viewer.name());
+            runtime.block_on(stored.put_membership(&viewer)).unwrap();
+        }
+        let mut kept = 0;
+        for user in &users {
+            let request = FakeRequest::new("/")
+                .header("host", "large.notes.example")
+                .bearer(&user.to_string());
+            kept += kept_by(&runtime, &w, &request);
+        }
+        kept
+    };
+    let (small, large) = (kept(10), kept(100_000));
+    println!(
+        "1,000 members of a tenant: {} KiB, of one with a record of 100 KB {} KiB",
+        small / 1024,
+        large / 1024
+    );
+    assert!(
+        large - small < 8 * MIB,
+        "{large} bytes are kept for one record of 100 KB, {small} for one of 10 bytes"
+    );
 }

@@ -26,7 +26,11 @@ async fn world(plans: PlanBook) -> World {
 }
 
 async fn put(w: &World, plan: Option<&str>) {
-    w.tenancy.admin().set_plan(w.acme.id, plan).await.unwrap();
+    w.tenancy
+        .admin(tenancy_core::testing::service())
+        .set_plan(w.acme.id, plan)
+        .await
+        .unwrap();
 }
 
 fn may(context: &TenantContext) -> Vec<&str> {
@@ -52,7 +56,11 @@ async fn a_keys_scopes_its_creators_rights_and_the_plan_all_bound_it() {
     ] {
         put(&w, Some(plan)).await;
         let member = tenancy_core::Membership::new(w.acme.id, w.alice, role.name());
-        w.tenancy.admin().put_membership(&member).await.unwrap();
+        w.tenancy
+            .admin(tenancy_core::testing::service())
+            .put_membership(&member)
+            .await
+            .unwrap();
         for (key, may_do) in [(&all, of_all), (&writing, of_writing)] {
             let context = w.admit(&with(key)).await.unwrap();
             assert_eq!(may(&context).join(" "), may_do, "{plan} {role:?}");

@@ -4,10 +4,10 @@ use std::{net::IpAddr, sync::Arc};
 
 use serde_json::json;
 use tenancy_core::{
-    Actor, Admitted, Authenticator, CorsPolicy, Credential, CredentialSource, DirectoryStore as _,
-    EstablishedPrincipal, Field, Identification, KeyId, LookupError, Membership, Principal, Reach,
-    Rejection, RouteNeeds, ServiceId, SystemRole, Tenancy, TenancyBuilder, Timestamp, UserId,
-    Verdict, async_trait, jwt::JwtAuthenticator, testing::FakeRequest,
+    Actor, Admitted, Authenticator, CorsPolicy, Credential, CredentialSource, EstablishedPrincipal,
+    Field, Identification, KeyId, LookupError, Membership, Principal, Reach, Rejection, RouteNeeds,
+    ServiceId, SystemRole, Tenancy, TenancyBuilder, Timestamp, UserId, Verdict, async_trait,
+    jwt::JwtAuthenticator, testing::FakeRequest, testing::StoreDirectly as _,
 };
 
 use crate::support::{ISSUER, World, answer, key};
@@ -270,8 +270,8 @@ async fn a_principal_of_the_application_is_checked_like_any_other() {
     let request = get().established(EstablishedPrincipal::user(user, now, "sessions"));
     w.admit(&request).await.unwrap();
     w.tenancy
-        .admin()
-        .revoke_tokens(&of, "a test")
+        .admin(tenancy_core::testing::service())
+        .revoke_tokens(&of)
         .await
         .unwrap();
     assert_eq!(w.refused(&request).await, (401, "token-revoked"));
@@ -579,8 +579,8 @@ async fn a_stale_credential_counts_as_none_only_where_the_route_says_so() {
     let established = EstablishedPrincipal::user(user, w.clock_now(), "sessions");
     let request = get().established(established);
     w.tenancy
-        .admin()
-        .revoke_tokens(&of, "a test")
+        .admin(tenancy_core::testing::service())
+        .revoke_tokens(&of)
         .await
         .unwrap();
     assert_eq!(
@@ -626,7 +626,7 @@ async fn a_member_of_another_tenant_is_a_visitor_only_where_the_route_says_so() 
 
     // A removed member can see the page from which to sign out.
     w.tenancy
-        .admin()
+        .admin(tenancy_core::testing::service())
         .remove_membership(w.acme.id, user)
         .await
         .unwrap();

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use serde_json::json;
 use tenancy_core::{
-    Admission, Admitted, AuditEntry, Clock as _, DirectoryStore as _, Identification, ManualClock,
-    Membership, MemoryAuditSink, MemoryDirectory, PermissionRegistry, Refusal, RequestView,
-    RouteNeeds, SystemRole, Tenancy, TenancyBuilder, Tenant, TenantContext, TenantStatus,
-    Timestamp, UserId,
+    Admission, Admitted, AuditEntry, Clock as _, Identification, ManualClock, Membership,
+    MemoryAuditSink, MemoryDirectory, PermissionRegistry, Refusal, RequestView, RouteNeeds,
+    SystemRole, Tenancy, TenancyBuilder, Tenant, TenantContext, TenantStatus, Timestamp, UserId,
     jwt::{Algorithm, JwtAuthenticator, VerificationKey},
+    testing::StoreDirectly as _,
     testing::{FakeRequest, SwitchedDirectory},
 };
 

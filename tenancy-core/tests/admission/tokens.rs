@@ -137,7 +137,7 @@ async fn a_tenants_own_issuer_reaches_that_tenant_only() {
     // A member of both tenants, whom acme's issuer vouches for at acme alone.
     let directory = world.directory.directory();
     let member = Membership::new(world.globex.id, world.alice, SystemRole::Member.name());
-    tenancy_core::DirectoryStore::put_membership(directory, &member)
+    tenancy_core::testing::StoreDirectly::put_membership(directory, &member)
         .await
         .unwrap();
     assert!(

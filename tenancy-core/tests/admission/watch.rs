@@ -7,9 +7,9 @@ use std::{sync::Arc, time::Duration};
 use futures_util::FutureExt as _;
 use serde_json::json;
 use tenancy_core::{
-    Admitted, Clock, ContextWatch, DirectoryStore as _, ManualClock, Membership, Refusal,
-    RefusalKind, RouteNeeds, SystemClock, SystemRole, TenantContext, TenantStatus, Timestamp,
-    jwt::JwtAuthenticator, testing::FakeRequest,
+    Admitted, Clock, ContextWatch, ManualClock, Membership, Refusal, RefusalKind, RouteNeeds,
+    SystemClock, SystemRole, TenantContext, TenantStatus, Timestamp, jwt::JwtAuthenticator,
+    testing::FakeRequest, testing::StoreDirectly as _,
 };
 use tokio::time::{Instant, timeout};
 
@@ -78,7 +78,11 @@ async fn end(watch: &mut ContextWatch) -> ((u16, &'static str), Duration) {
 /// Makes Alice a viewer in Acme.
 async fn demote(w: &World) {
     let viewer = Membership::new(w.acme.id, w.alice, SystemRole::Viewer.name());
-    w.tenancy.admin().put_membership(&viewer).await.unwrap();
+    w.tenancy
+        .admin(tenancy_core::testing::service())
+        .put_membership(&viewer)
+        .await
+        .unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -90,7 +94,11 @@ async fn a_suspended_tenants_watch_ends_within_a_tick_and_the_other_tenants_goes
         .bearer(&w.token(w.bob, json!({})));
     let mut globex = w.admit(&bob).await.unwrap().watch();
     quiet(&mut globex, TICK).await;
-    w.tenancy.admin().suspend(w.acme.id).await.unwrap();
+    w.tenancy
+        .admin(tenancy_core::testing::service())
+        .suspend(w.acme.id)
+        .await
+        .unwrap();
     let (ended, took) = end(&mut acme).await;
     assert_eq!(ended, (403, "tenant-suspended"));
     assert!(took <= TICK, "{took:?}");
@@ -102,9 +110,17 @@ async fn a_suspended_tenants_watch_ends_within_a_tick_and_the_other_tenants_goes
 async fn a_watch_that_ended_stays_ended() {
     let w = world().await;
     let mut watch = alices(&w).await;
-    w.tenancy.admin().suspend(w.acme.id).await.unwrap();
+    w.tenancy
+        .admin(tenancy_core::testing::service())
+        .suspend(w.acme.id)
+        .await
+        .unwrap();
     assert_eq!(watch.ended().await.kind(), RefusalKind::TenantSuspended);
-    w.tenancy.admin().activate(w.acme.id).await.unwrap();
+    w.tenancy
+        .admin(tenancy_core::testing::service())
+        .activate(w.acme.id)
+        .await
+        .unwrap();
     assert_eq!(end(&mut watch).await.0, (403, "tenant-suspended"));
     assert_eq!(watch.ended().await.reason(), "tenant-suspended");
 }
@@ -113,7 +129,7 @@ async fn a_watch_that_ended_stays_ended() {
 async fn a_revoked_membership_ends_the_watch_as_if_there_were_no_tenant() {
     let w = world().await;
     let mut watch = alices(&w).await;
-    let admin = w.tenancy.admin();
+    let admin = w.tenancy.admin(tenancy_core::testing::service());
     admin.remove_membership(w.acme.id, w.alice).await.unwrap();
     assert_eq!(end(&mut watch).await.0, (404, "not-a-member"));
     assert_eq!(w.last_audit().reason.as_deref(), Some("not-a-member"));
@@ -179,7 +195,11 @@ async fn another_tenants_change_is_none_of_this_one() {
     let mut watch = alices(&w).await;
     for _ in 0..20 {
         let viewer = Membership::new(w.globex.id, w.alice, SystemRole::Viewer.name());
-        w.tenancy.admin().put_membership(&viewer).await.unwrap();
+        w.tenancy
+            .admin(tenancy_core::testing::service())
+            .put_membership(&viewer)
+            .await
+            .unwrap();
         // As if the two tenants shared a counter.
         w.tenancy.invalidate(w.acme.id);
         quiet(&mut watch, TICK).await;
@@ -237,7 +257,11 @@ async fn a_change_that_can_not_be_looked_at_is_looked_at_later() {
     assert!(took <= TICK, "{took:?}");
 
     // The stream may be suspended for all that is known: it goes on no longer than the bound.
-    w.tenancy.admin().suspend(w.acme.id).await.unwrap();
+    w.tenancy
+        .admin(tenancy_core::testing::service())
+        .suspend(w.acme.id)
+        .await
+        .unwrap();
     w.directory.fail(true);
     let (ended, took) = end(&mut watch).await;
     assert_eq!(ended, (503, "directory-unavailable"));
@@ -343,7 +367,11 @@ async fn a_context_that_was_entered_is_watched_like_any() {
     let asked = w.directory.questions();
     quiet(&mut watch, 100 * TICK).await;
     assert_eq!(w.directory.questions(), asked);
-    w.tenancy.admin().suspend(w.acme.id).await.unwrap();
+    w.tenancy
+        .admin(tenancy_core::testing::service())
+        .suspend(w.acme.id)
+        .await
+        .unwrap();
     assert_eq!(end(&mut watch).await.0, (403, "tenant-suspended"));
 }
 
@@ -357,7 +385,11 @@ async fn a_visitors_watch_tells_no_more_than_a_visitors_request() {
     };
     let mut watch = context.watch();
     quiet(&mut watch, 10 * TICK).await;
-    w.tenancy.admin().suspend(w.acme.id).await.unwrap();
+    w.tenancy
+        .admin(tenancy_core::testing::service())
+        .suspend(w.acme.id)
+        .await
+        .unwrap();
     assert_eq!(end(&mut watch).await.0, (404, "tenant-not-served"));
 }
 

@@ -13,9 +13,10 @@ use std::{
 
 use serde_json::{Value, json};
 use tenancy_core::{
-    CorsPolicy, DirectoryStore as _, Identification, Membership, MemoryDirectory, SecurityHeaders,
-    Tenancy, Tenant, TenantStatus, UserId,
+    CorsPolicy, Identification, Membership, MemoryDirectory, SecurityHeaders, Tenancy, Tenant,
+    TenantStatus, UserId,
     jwt::{Algorithm, JwtAuthenticator, VerificationKey},
+    testing::StoreDirectly as _,
     testing::SwitchedDirectory,
 };
 
@@ -92,7 +93,7 @@ impl World {
             if slug == "acme" {
                 let domain = "notes.acme.test".parse().unwrap();
                 tenancy
-                    .admin()
+                    .admin(tenancy_core::testing::service())
                     .bind_domain(tenant.id, &domain)
                     .await
                     .unwrap();

@@ -12,11 +12,11 @@ use tenancy_core::{
 
 use super::{
     PgDirectory,
-    read::{Name, definition, scope},
+    read::{Name, definition, literal, scope},
     rows,
 };
 use crate::{
-    options::{Timeouts, TxOptions},
+    options::{Isolation, Timeouts, TxOptions},
     session::{self, Batch},
 };
 
@@ -48,10 +48,15 @@ fn id_of(query: &EntryQuery) -> TenantId {
 
 impl PgDirectory {
     fn as_tenant(&self, tenant: TenantId) -> Batch {
-        let options = TxOptions::new().read_only();
+        let options = TxOptions::new()
+            .read_only()
+            .isolation(Isolation::RepeatableRead);
         scope(tenant).begin_batch(None, &options, &Timeouts::LOOK_UP)
     }
 }
+
+/// One snapshot for all statements: roles are told as of the moment of the membership.
+const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 
 /// Begins a transaction as whoever has a name.
 fn as_whoever_is(name: Name<'_>, nobody: TenantId) -> Batch {
@@ -59,54 +64,71 @@ fn as_whoever_is(name: Name<'_>, nobody: TenantId) -> Batch {
         "SELECT pg_catalog.set_config('tenancy.tenant_id', coalesce({}::text, '{nobody}'), true)",
         name.resolved()
     );
-    session::nobodys_batch("BEGIN READ ONLY", &Timeouts::LOOK_UP).and(&named)
+    session::nobodys_batch(BEGIN, &Timeouts::LOOK_UP).and(&named)
 }
 
-/// What is read as the tenant. It is the same for a tenant that is the user's, for one that is not and for
-/// one that does not exist; of roles and the project, only a member is told.
+/// What is read as the tenant. The statements are the same for a tenant that is the user's, for one that is not
+/// and for one that does not exist; of name, plan, settings, roles and the project, only a member is told.
 fn statements(query: &EntryQuery) -> String {
+    let is_reached = is_reached(query);
+    let is_member = query.user.map(|user| {
+        format!(
+            "({is_reached} AND EXISTS (SELECT FROM tenancy.memberships AS m \
+             WHERE m.tenant_id = tenancy.current_tenant() AND m.user_id = '{user}' \
+             AND m.status = 'active'))"
+        )
+    });
+    let is_told = match &is_member {
+        _ if query.for_visitors => "true",
+        Some(is_member) => is_member,
+        None => &is_reached,
+    };
     let mut sql = format!(
         "SELECT 'tenant' AS part, {} FROM tenancy.tenants AS t WHERE t.id = tenancy.current_tenant()",
-        rows::TENANT
+        rows::tenant_if(is_told)
     );
-    let mut of_member = String::new();
-    if let Some(user) = query.user {
+    if let (Some(user), Some(is_member)) = (query.user, &is_member) {
         // No tenant has the nil id. Without it, the statement would tell what is known.
         let known = query
             .known_roles
             .unwrap_or(TenantId::from_uuid(Uuid::nil()));
-        of_member = format!(
-            " AND EXISTS (SELECT FROM tenancy.memberships AS m WHERE m.tenant_id = \
-             tenancy.current_tenant() AND m.user_id = '{user}' AND m.status = 'active')"
-        );
         let _ = write!(
             sql,
             "; SELECT 'membership' AS part, tenant_id, user_id, role, status \
              FROM tenancy.memberships \
-             WHERE tenant_id = tenancy.current_tenant() AND user_id = '{user}'; \
+             WHERE tenant_id = tenancy.current_tenant() AND user_id = '{user}' AND {is_reached}; \
              SELECT 'role' AS part, r.name, r.definition FROM tenancy.roles AS r \
-             WHERE r.tenant_id = tenancy.current_tenant() AND r.tenant_id <> '{known}'{of_member} ORDER BY r.name"
+             WHERE r.tenant_id = tenancy.current_tenant() AND r.tenant_id <> '{known}' \
+             AND {is_member} ORDER BY r.name"
         );
-    }
-    if let Some(project) = query.project {
-        let role = query.user.map_or_else(
-            || "NULL::text".to_owned(),
-            |user| {
-                format!(
-                    "(SELECT pm.role FROM tenancy.project_memberships AS pm \
+        if let Some(project) = query.project {
+            let _ = write!(
+                sql,
+                "; SELECT 'project' AS part, p.tenant_id, p.id, p.slug, p.name, p.archived, \
+                 (SELECT pm.role FROM tenancy.project_memberships AS pm \
                      WHERE pm.tenant_id = p.tenant_id AND pm.project_id = p.id \
-                     AND pm.user_id = '{user}')"
-                )
-            },
-        );
-        let _ = write!(
-            sql,
-            "; SELECT 'project' AS part, p.tenant_id, p.id, p.slug, p.name, p.archived, {role} AS role \
-             FROM tenancy.projects AS p \
-             WHERE p.tenant_id = tenancy.current_tenant() AND p.id = '{project}'{of_member}"
-        );
+                     AND pm.user_id = '{user}') AS role \
+                 FROM tenancy.projects AS p \
+                 WHERE p.tenant_id = tenancy.current_tenant() AND p.id = '{project}' AND {is_member}"
+            );
+        }
     }
     sql
+}
+
+/// The condition that the caller's credential reaches the tenant: [`EntryQuery::reaches`], before it is known
+/// which tenant that is.
+fn is_reached(query: &EntryQuery) -> String {
+    match &query.confined_to {
+        None => "true".to_owned(),
+        Some(TenantKey::Id(id)) => format!("tenancy.current_tenant() = '{id}'"),
+        Some(TenantKey::Slug(slug)) => format!(
+            "EXISTS (SELECT FROM tenancy.tenants AS o WHERE o.id = tenancy.current_tenant() \
+             AND o.slug = {})",
+            literal(slug.as_str())
+        ),
+        Some(key) => (*key == query.tenant).to_string(),
+    }
 }
 
 fn read(rows: &[PgRow], query: &EntryQuery) -> Result<Entry, DirectoryError> {

@@ -2,7 +2,10 @@
 
 use async_trait::async_trait;
 use sqlx::postgres::PgRow;
-use tenancy_core::{DirectoryError, Epoch, EpochDirectory, StoreError, Timestamp, TokensOf};
+use tenancy_core::{
+    ChangeRecord, DirectoryError, Epoch, EpochDirectory, RevocationStore, StoreError, Timestamp,
+    TokensOf,
+};
 
 use super::{
     PgDirectory, rows,
@@ -39,8 +42,14 @@ fn epoch(micros: i64) -> Epoch {
     Epoch::from_timestamp(Timestamp::from_unix_micros(micros))
 }
 
-impl PgDirectory {
-    pub(super) async fn store_epoch(&self, of: &TokensOf, to: Epoch) -> Result<(), StoreError> {
+#[async_trait]
+impl RevocationStore for PgDirectory {
+    async fn raise_epoch(
+        &self,
+        of: &TokensOf,
+        to: Epoch,
+        with: &ChangeRecord,
+    ) -> Result<(), StoreError> {
         let mut tx = match of {
             TokensOf::Tenant(tenant) => self.write_as(*tenant).await?,
             _ => self.write().await?,
@@ -58,10 +67,10 @@ impl PgDirectory {
         .execute(&mut *tx)
         .await
         .map_err(refused)?;
-        commit(tx).await
+        commit(tx, with).await
     }
 
-    pub(super) async fn delete_epochs(&self, before: Epoch) -> Result<u64, StoreError> {
+    async fn forget_epochs(&self, before: Epoch, with: &ChangeRecord) -> Result<u64, StoreError> {
         let mut tx = self.write().await?;
         let done = sqlx::query(
             "DELETE FROM tenancy.token_epochs
@@ -71,7 +80,10 @@ impl PgDirectory {
         .execute(&mut *tx)
         .await
         .map_err(refused)?;
-        commit(tx).await?;
+        if done.rows_affected() == 0 {
+            return Ok(0);
+        }
+        commit(tx, with).await?;
         Ok(done.rows_affected())
     }
 }

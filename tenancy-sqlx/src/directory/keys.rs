@@ -7,7 +7,7 @@ mod statements;
 use async_trait::async_trait;
 use sqlx::{AssertSqlSafe, types::Uuid};
 use tenancy_core::{
-    DirectoryError, KeyId, StoreError, TenantId, Timestamp, UserId,
+    ChangeRecord, DirectoryError, KeyId, StoreError, TenantId, Timestamp, UserId,
     key::{
         ApiKey, Environment, KeyChange, KeyDigest, KeyDirectory, KeyHandle, KeyRange, KeyRotation,
         KeyStore,
@@ -16,7 +16,7 @@ use tenancy_core::{
 
 use super::{
     PgDirectory,
-    write::{commit, record, refused},
+    write::{commit, locked_tenant, refused},
 };
 use crate::{options::Timeouts, session};
 use many::Many;
@@ -55,10 +55,10 @@ impl KeyDirectory for PgDirectory {
 
 #[async_trait]
 impl KeyStore for PgDirectory {
-    async fn insert_key(&self, key: &ApiKey) -> Result<(), StoreError> {
+    async fn insert_key(&self, key: &ApiKey, with: &ChangeRecord) -> Result<(), StoreError> {
         let mut tx = self.write_as(key.tenant).await?;
         insert(&mut tx, key).await?;
-        commit(tx).await
+        commit(tx, with).await
     }
 
     async fn list_keys(
@@ -88,12 +88,13 @@ impl KeyStore for PgDirectory {
         tenant: TenantId,
         key: KeyId,
         change: &KeyChange,
+        with: &ChangeRecord,
     ) -> Result<ApiKey, StoreError> {
         let mut tx = self.write_as(tenant).await?;
         let mut changed = locked(&mut tx, tenant, key).await?;
         change.apply(&mut changed);
         update(&mut tx, &changed).await?;
-        commit(tx).await?;
+        commit(tx, with).await?;
         Ok(changed)
     }
 
@@ -101,11 +102,12 @@ impl KeyStore for PgDirectory {
         &self,
         tenant: TenantId,
         rotation: &KeyRotation,
+        with: &ChangeRecord,
     ) -> Result<ApiKey, StoreError> {
         let mut tx = self.write_as(tenant).await?;
         // The tenant before its keys, as where all of them are revoked: else the two would wait for
         // each other, and a successor could be missed.
-        record(&mut tx, tenant).await?;
+        locked_tenant(&mut tx, tenant).await?;
         let mut old = locked(&mut tx, tenant, rotation.key).await?;
         let new = old.rotate(
             rotation.successor,
@@ -115,15 +117,20 @@ impl KeyStore for PgDirectory {
         )?;
         insert(&mut tx, &new).await?;
         update(&mut tx, &old).await?;
-        commit(tx).await?;
+        commit(tx, with).await?;
         Ok(new)
     }
 
-    async fn revoke_tenant_keys(&self, tenant: TenantId, at: Timestamp) -> Result<u64, StoreError> {
+    async fn revoke_tenant_keys(
+        &self,
+        tenant: TenantId,
+        at: Timestamp,
+        with: &ChangeRecord,
+    ) -> Result<u64, StoreError> {
         let mut tx = self.write_as(tenant).await?;
-        record(&mut tx, tenant).await?;
+        locked_tenant(&mut tx, tenant).await?;
         let revoked = Many::Tenant(tenant).revoke(&mut tx, at).await?;
-        commit(tx).await?;
+        commit(tx, with).await?;
         Ok(revoked.iter().map(|(_, count)| count).sum())
     }
 
@@ -131,16 +138,18 @@ impl KeyStore for PgDirectory {
         &self,
         range: &KeyRange,
         at: Timestamp,
+        with: &ChangeRecord,
     ) -> Result<Vec<(TenantId, u64)>, StoreError> {
-        self.revoke(Many::Range(*range), at).await
+        self.revoke(Many::Range(*range), at, with).await
     }
 
     async fn revoke_creator_keys(
         &self,
         creator: UserId,
         at: Timestamp,
+        with: &ChangeRecord,
     ) -> Result<Vec<(TenantId, u64)>, StoreError> {
-        self.revoke(Many::Creator(creator), at).await
+        self.revoke(Many::Creator(creator), at, with).await
     }
 
     async fn note_uses(&self, uses: &[(KeyId, Timestamp)]) -> Result<(), StoreError> {
@@ -161,7 +170,7 @@ impl KeyStore for PgDirectory {
         .execute(&mut *tx)
         .await
         .map_err(refused)?;
-        commit(tx).await
+        tx.commit().await.map_err(refused)
     }
 
     async fn replace_digest(
@@ -190,7 +199,7 @@ impl KeyStore for PgDirectory {
         .execute(&mut *tx)
         .await
         .map_err(refused)?;
-        commit(tx).await?;
+        tx.commit_unrecorded().await?;
         Ok(done.rows_affected() == 1)
     }
 }

@@ -3,10 +3,11 @@
 use std::fmt::Write as _;
 
 use async_trait::async_trait;
-use sqlx::{AssertSqlSafe, PgConnection, Row as _, types::Uuid};
+use sqlx::{Row as _, types::Uuid};
 use tenancy_core::{
-    DirectoryError, Membership, MembershipDirectory, Project, ProjectDirectory, ProjectId,
-    RoleDefinition, RoleDirectory, RoleName, Tenant, TenantDirectory, TenantId, TenantKey, UserId,
+    DirectoryError, EntryDirectory as _, EntryQuery, Membership, MembershipDirectory, Project,
+    ProjectDirectory, ProjectId, RoleDefinition, RoleDirectory, RoleName, Tenant, TenantDirectory,
+    TenantId, TenantKey, UserId,
 };
 
 use super::{PgDirectory, rows};
@@ -44,20 +45,10 @@ pub(super) fn scope(tenant: TenantId) -> Scope {
 
 #[async_trait]
 impl TenantDirectory for PgDirectory {
+    /// As many round trips for a name that is nobody's.
     async fn find_tenant(&self, key: &TenantKey) -> Result<Option<Tenant>, DirectoryError> {
-        let id = match (key, Name::of(key)) {
-            (TenantKey::Id(id), _) => Some(*id),
-            (_, Some(name)) => self.resolve(name).await?,
-            (_, None) => None,
-        };
-        let Some(id) = id else { return Ok(None) };
-        let mut reading = self.read_as(id).await?;
-        own_record(&mut reading)
-            .await
-            .map_err(DirectoryError::new)?
-            .as_ref()
-            .map(rows::tenant)
-            .transpose()
+        let query = EntryQuery::new(key.clone(), None, TenantId::new());
+        Ok(self.find_entry(&query).await?.tenant)
     }
 }
 
@@ -86,25 +77,28 @@ impl<'k> Name<'k> {
     }
 
     /// The expression for the id of whoever has the name.
-    ///
-    /// # Security
-    /// The texts go as hexadecimal digits, so that nothing in them can end the literal.
     pub(super) fn resolved(self) -> String {
-        let text = |text: &str| {
-            let mut sql = String::with_capacity(2 * text.len() + 48);
-            sql.push_str("pg_catalog.convert_from('\\x");
-            for byte in text.bytes() {
-                let _ = write!(sql, "{byte:02x}");
-            }
-            sql.push_str("'::bytea, 'UTF8')");
-            sql
-        };
-        let (provider, name) = (text(self.provider), text(self.name));
+        let (provider, name) = (literal(self.provider), literal(self.name));
         format!(
             "tenancy.resolve_tenant('{}', {provider}, {name})",
             self.kind
         )
     }
+}
+
+/// A text in SQL.
+///
+/// # Security
+/// It goes as hexadecimal digits, so that nothing in it can end the literal, whatever the session takes for an
+/// escape.
+pub(super) fn literal(text: &str) -> String {
+    let mut sql = String::with_capacity(2 * text.len() + 64);
+    sql.push_str("pg_catalog.convert_from(pg_catalog.decode('");
+    for byte in text.bytes() {
+        let _ = write!(sql, "{byte:02x}");
+    }
+    sql.push_str("', 'hex'), 'UTF8')");
+    sql
 }
 
 impl PgDirectory {
@@ -119,18 +113,6 @@ impl PgDirectory {
         let found: Option<Uuid> = found.ok_or_else(|| DirectoryError::new("no answer"))?;
         Ok(found.map(TenantId::from_uuid))
     }
-}
-
-async fn own_record(
-    connection: &mut PgConnection,
-) -> Result<Option<sqlx::postgres::PgRow>, sqlx::Error> {
-    let own = format!(
-        "SELECT {} FROM tenancy.tenants AS t WHERE t.id = tenancy.current_tenant()",
-        rows::TENANT
-    );
-    sqlx::query(AssertSqlSafe(own))
-        .fetch_optional(connection)
-        .await
 }
 
 #[async_trait]

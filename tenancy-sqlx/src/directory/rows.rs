@@ -2,14 +2,25 @@
 
 use sqlx::{Row as _, postgres::PgRow, types::Uuid};
 use tenancy_core::{
-    DirectoryError, Generation, Membership, MembershipStatus, Project, ProjectId, RoleName,
-    Settings, Slug, Tenant, TenantId, Timestamp, UserId,
+    DirectoryError, Generation, Membership, MembershipStatus, Project, ProjectId,
+    ProjectMembership, RoleName, Settings, Slug, Tenant, TenantId, TenantKey, Timestamp, UserId,
 };
 
 /// The columns that [`tenant`] reads; `tenants` is called `t`.
 pub(super) const TENANT: &str = "t.id, t.slug, t.name, t.status, t.plan, t.settings, \
     (extract(epoch FROM t.created_at) * 1000000)::bigint AS created_at, \
     (SELECT g.generation FROM tenancy.generations AS g WHERE g.tenant_id = t.id) AS generation";
+
+/// The same where name, plan and settings are told under a condition: large ones are not even read else.
+pub(super) fn tenant_if(is_told: &str) -> String {
+    format!(
+        "t.id, t.slug, t.status, CASE WHEN {is_told} THEN t.name ELSE '' END AS name, \
+         CASE WHEN {is_told} THEN t.plan END AS plan, \
+         CASE WHEN {is_told} THEN t.settings ELSE '{{}}'::jsonb END AS settings, \
+         (extract(epoch FROM t.created_at) * 1000000)::bigint AS created_at, \
+         (SELECT g.generation FROM tenancy.generations AS g WHERE g.tenant_id = t.id) AS generation"
+    )
+}
 
 /// Reads a tenant. A row that this version can't read is an error, never "not found".
 pub(super) fn tenant(row: &PgRow) -> Result<Tenant, DirectoryError> {
@@ -42,6 +53,25 @@ pub(super) fn project(row: &PgRow) -> Result<Project, DirectoryError> {
     project.id = ProjectId::from_uuid(column(row, "id")?);
     project.archived = column(row, "archived")?;
     Ok(project)
+}
+
+pub(super) fn project_membership(row: &PgRow) -> Result<ProjectMembership, DirectoryError> {
+    let tenant = TenantId::from_uuid(column(row, "tenant_id")?);
+    let project = ProjectId::from_uuid(column(row, "project_id")?);
+    let user = UserId::from_uuid(column(row, "user_id")?);
+    Ok(ProjectMembership::new(tenant, project, user, role(row)?))
+}
+
+/// A further name of a tenant: of the kind `domain`, or of another system.
+pub(super) fn name(row: &PgRow) -> Result<TenantKey, DirectoryError> {
+    let name = text(row, "name")?;
+    Ok(match text(row, "kind")?.as_str() {
+        "domain" => TenantKey::Domain(name.parse().map_err(DirectoryError::new)?),
+        _ => TenantKey::External {
+            provider: text(row, "provider")?.into(),
+            id: name.into(),
+        },
+    })
 }
 
 pub(super) fn role(row: &PgRow) -> Result<RoleName, DirectoryError> {

@@ -1,53 +1,110 @@
 //! Writing the registry: each call is one transaction, of the registry login as the tenant that it
 //! concerns, or of the system login. Triggers advance the tenant's generation in it.
 
-use async_trait::async_trait;
+mod members;
+mod names;
+mod projects;
+mod roles;
+mod tenants;
+
+use std::ops::{Deref, DerefMut};
+
 use sqlx::{
-    AssertSqlSafe, PgConnection, Postgres,
-    postgres::{PgArguments, PgQueryResult},
-    query::Query,
+    AssertSqlSafe, PgConnection,
+    postgres::{PgQueryResult, PgRow},
 };
-use tenancy_core::{
-    DirectoryStore, DomainName, Epoch, Membership, Project, ProjectMembership, RoleDefinition,
-    RoleTable, Settings, StoreError, StoreErrorKind, Tenant, TenantId, TenantStatus, TokensOf,
-    UserId,
-};
+use tenancy_core::{ChangeRecord, DirectoryError, StoreError, StoreErrorKind, Tenant, TenantId};
 
 use super::{PgDirectory, read::scope, rows};
 use crate::{
+    connections::Connections,
     options::{Timeouts, TxOptions},
+    outbox,
     session::{self, Open},
 };
 
 impl PgDirectory {
     /// Begins a transaction that writes one tenant's part of the registry.
-    pub(super) async fn write_as(&self, tenant: TenantId) -> Result<Open, StoreError> {
-        let Some(registry) = &self.registry else {
-            return self.write().await;
+    pub(super) async fn write_as(&self, tenant: TenantId) -> Result<Writing, StoreError> {
+        let tx = match &self.registry {
+            Some(registry) => {
+                let batch = scope(tenant).begin_batch(None, &TxOptions::new(), &Timeouts::CHANGE);
+                let begun = session::begin(registry, batch).await;
+                begun.map_err(StoreError::unavailable)?
+            }
+            None => self.write().await?.tx,
         };
-        let batch = scope(tenant).begin_batch(None, &TxOptions::new(), &Timeouts::CHANGE);
+        Ok(Writing {
+            tx,
+            tenant: Some(tenant),
+        })
+    }
+
+    /// Begins a transaction that writes what is the operators'.
+    pub(super) async fn write(&self) -> Result<Writing, StoreError> {
+        let batch = session::nobodys_batch("BEGIN", &Timeouts::CHANGE);
+        let tx = session::begin(self.operators()?, batch).await;
+        Ok(Writing {
+            tx: tx.map_err(StoreError::unavailable)?,
+            tenant: None,
+        })
+    }
+
+    /// Begins a transaction that lists one tenant's part of the registry.
+    async fn list_as(&self, tenant: TenantId) -> Result<Open, StoreError> {
+        let Some(registry) = &self.registry else {
+            return self.list_all().await;
+        };
+        let options = TxOptions::new().read_only();
+        let batch = scope(tenant).begin_batch(None, &options, &Timeouts::CHANGE);
         session::begin(registry, batch)
             .await
             .map_err(StoreError::unavailable)
     }
 
-    /// Begins a transaction that writes what is the operators'.
-    pub(super) async fn write(&self) -> Result<Open, StoreError> {
-        let Some(system) = &self.system else {
-            let message = if self.registry.is_some() {
-                "this is the operators': the registry login can't change a tenant's status or plan, \
-                 nor what concerns several tenants; give the directory the system login with \
-                 `PgDirectory::with_system`, in a process of operators"
-            } else {
-                "this directory reads only: the login of the service can't change tenants; give it \
-                 the registry login with `PgDirectory::with_registry`, or the system login with \
-                 `PgDirectory::with_system`"
-            };
-            return Err(StoreError::new(StoreErrorKind::ReadOnly, message));
-        };
-        session::begin(system, session::nobodys_batch("BEGIN", &Timeouts::CHANGE))
+    /// Begins a transaction that lists across tenants.
+    async fn list_all(&self) -> Result<Open, StoreError> {
+        let batch = session::nobodys_batch("BEGIN READ ONLY", &Timeouts::CHANGE);
+        session::begin(self.operators()?, batch)
             .await
             .map_err(StoreError::unavailable)
+    }
+
+    /// The login that reaches every tenant.
+    fn operators(&self) -> Result<&Connections, StoreError> {
+        self.system.as_ref().ok_or_else(|| {
+            let message = if self.registry.is_some() {
+                "this is the operators': the registry login can't change a tenant's status or plan, \
+                 nor list or change what concerns several tenants; give the directory the system \
+                 login with `PgDirectory::with_system`, in a process of operators"
+            } else {
+                "this directory reads only: the login of the service can't list or change tenants; \
+                 give it the registry login with `PgDirectory::with_registry`, or the system login \
+                 with `PgDirectory::with_system`"
+            };
+            StoreError::new(StoreErrorKind::ReadOnly, message)
+        })
+    }
+}
+
+/// A transaction that writes the registry.
+pub(super) struct Writing {
+    tx: Open,
+    /// The tenant whose part it is.
+    tenant: Option<TenantId>,
+}
+
+impl Deref for Writing {
+    type Target = PgConnection;
+
+    fn deref(&self) -> &PgConnection {
+        &self.tx
+    }
+}
+
+impl DerefMut for Writing {
+    fn deref_mut(&mut self) -> &mut PgConnection {
+        &mut self.tx
     }
 }
 
@@ -78,16 +135,40 @@ pub(super) fn refused(error: sqlx::Error) -> StoreError {
     StoreError::new(kind, message)
 }
 
-pub(super) async fn commit(tx: Open) -> Result<(), StoreError> {
-    tx.commit().await.map_err(refused)
+/// Commits a change, with its entry in the audit trail and its events.
+///
+/// An entry that names no tenant is that of the tenant whose part of the registry was written.
+pub(super) async fn commit(mut writing: Writing, with: &ChangeRecord) -> Result<(), StoreError> {
+    let tenant = writing.tenant;
+    write_record(&mut writing, tenant, with).await?;
+    writing.commit_unrecorded().await
 }
 
-/// Commits a change of one tenant's record, if there is one.
-async fn commit_of(tenant: TenantId, done: &PgQueryResult, tx: Open) -> Result<(), StoreError> {
-    if done.rows_affected() == 0 {
-        return Err(unknown(tenant));
+impl Writing {
+    /// Commits what no trail is kept of.
+    pub(super) async fn commit_unrecorded(self) -> Result<(), StoreError> {
+        self.tx.commit().await.map_err(refused)
     }
-    commit(tx).await
+}
+
+/// Writes what a change has to say. After the change: then the events about one row are in the order of its
+/// changes.
+pub(super) async fn write_record(
+    connection: &mut PgConnection,
+    tenant: Option<TenantId>,
+    with: &ChangeRecord,
+) -> Result<(), StoreError> {
+    let ChangeRecord { entry, events, .. } = with;
+    outbox::add_entry(&mut *connection, entry.tenant.or(tenant), entry)
+        .await
+        .map_err(refused)?;
+    let events: Vec<_> = events.iter().map(|event| (event.tenant(), event)).collect();
+    if events.is_empty() {
+        return Ok(());
+    }
+    outbox::add_events(connection, &events)
+        .await
+        .map_err(refused)
 }
 
 fn unknown(tenant: TenantId) -> StoreError {
@@ -97,27 +178,12 @@ fn unknown(tenant: TenantId) -> StoreError {
     )
 }
 
-/// Whether a name is the tenant's now, or was before. One that is another tenant's stays untouched,
-/// and its row is not seen.
-async fn is_bound(
-    connection: &mut PgConnection,
-    insert: Query<'_, Postgres, PgArguments>,
-    own: Query<'_, Postgres, PgArguments>,
-) -> Result<bool, StoreError> {
-    let done = insert.execute(&mut *connection).await.map_err(refused)?;
-    if done.rows_affected() > 0 {
-        return Ok(true);
-    }
-    let found = own.fetch_optional(connection).await.map_err(refused)?;
-    Ok(found.is_some())
-}
-
 /// A tenant's record, locked until the transaction ends.
 ///
 /// No stronger than a change of the record needs: `FOR UPDATE` would wait for every open
 /// transaction that has written a row of the tenant, since the foreign key of that row holds the
 /// record's key.
-pub(super) async fn record(
+pub(super) async fn locked_tenant(
     connection: &mut PgConnection,
     id: TenantId,
 ) -> Result<Tenant, StoreError> {
@@ -134,219 +200,32 @@ pub(super) async fn record(
     rows::tenant(&row).map_err(StoreError::unavailable)
 }
 
-#[async_trait]
-impl DirectoryStore for PgDirectory {
-    async fn create_tenant(&self, tenant: &Tenant) -> Result<(), StoreError> {
-        let mut tx = self.write_as(tenant.id).await?;
-        sqlx::query(
-            "INSERT INTO tenancy.tenants (id, slug, name, status, plan, settings, created_at)
-             VALUES ($1, $2, $3, $4, $5, $6, to_timestamp($7::float8 / 1000000))",
-        )
-        .bind(tenant.id.as_uuid())
-        .bind(tenant.slug.as_str())
-        .bind(&tenant.name)
-        .bind(tenant.status.as_str())
-        .bind(&tenant.plan)
-        .bind(tenant.settings.as_json())
-        .bind(tenant.created_at.as_unix_micros())
-        .execute(&mut *tx)
-        .await
-        .map_err(refused)?;
-        commit(tx).await
-    }
-
-    async fn set_status(&self, tenant: TenantId, to: TenantStatus) -> Result<Tenant, StoreError> {
-        let mut tx = self.write().await?;
-        let next = record(&mut tx, tenant).await?.status.transition_to(to)?;
-        sqlx::query(
-            "UPDATE tenancy.tenants SET status = $2, status_changed_at = now() WHERE id = $1",
-        )
-        .bind(tenant.as_uuid())
-        .bind(next.as_str())
-        .execute(&mut *tx)
-        .await
-        .map_err(refused)?;
-        let changed = record(&mut tx, tenant).await?;
-        commit(tx).await?;
-        Ok(changed)
-    }
-
-    async fn set_settings(&self, tenant: TenantId, settings: &Settings) -> Result<(), StoreError> {
-        let mut tx = self.write_as(tenant).await?;
-        let update = sqlx::query("UPDATE tenancy.tenants SET settings = $2 WHERE id = $1")
+/// Commits a removal. Nothing may have been there, but the tenant.
+async fn commit_removal(
+    tenant: TenantId,
+    removed: &PgQueryResult,
+    mut tx: Writing,
+    with: &ChangeRecord,
+) -> Result<(), StoreError> {
+    if removed.rows_affected() == 0 {
+        let there = sqlx::query("SELECT FROM tenancy.tenants WHERE id = $1")
             .bind(tenant.as_uuid())
-            .bind(settings.as_json());
-        let done = update.execute(&mut *tx).await.map_err(refused)?;
-        commit_of(tenant, &done, tx).await
-    }
-
-    async fn set_plan(&self, tenant: TenantId, plan: Option<&str>) -> Result<(), StoreError> {
-        let mut tx = self.write().await?;
-        let update = sqlx::query("UPDATE tenancy.tenants SET plan = $2 WHERE id = $1")
-            .bind(tenant.as_uuid())
-            .bind(plan);
-        let done = update.execute(&mut *tx).await.map_err(refused)?;
-        commit_of(tenant, &done, tx).await
-    }
-
-    async fn bind_domain(&self, tenant: TenantId, domain: &DomainName) -> Result<(), StoreError> {
-        let mut tx = self.write_as(tenant).await?;
-        let insert = sqlx::query(
-            "INSERT INTO tenancy.domains (domain, tenant_id) VALUES ($1, $2) ON CONFLICT (domain) DO NOTHING",
-        );
-        let own = sqlx::query(
-            "SELECT FROM tenancy.domains AS d WHERE d.domain = $1 AND d.tenant_id = $2",
-        );
-        let [insert, own] =
-            [insert, own].map(|query| query.bind(domain.as_str()).bind(tenant.as_uuid()));
-        if !is_bound(&mut tx, insert, own).await? {
-            let taken = format!("the domain `{domain}` is taken");
-            return Err(StoreError::new(StoreErrorKind::Conflict, taken));
+            .fetch_optional(&mut *tx)
+            .await
+            .map_err(refused)?;
+        if there.is_none() {
+            return Err(unknown(tenant));
         }
-        commit(tx).await
     }
+    commit(tx, with).await
+}
 
-    async fn bind_external(
-        &self,
-        tenant: TenantId,
-        provider: &str,
-        id: &str,
-    ) -> Result<(), StoreError> {
-        let mut tx = self.write_as(tenant).await?;
-        let insert = sqlx::query(
-            "INSERT INTO tenancy.external_ids (provider, external_id, tenant_id)
-             VALUES ($1, $2, $3) ON CONFLICT (provider, external_id) DO NOTHING",
-        );
-        let own = sqlx::query(
-            "SELECT FROM tenancy.external_ids AS e
-             WHERE e.provider = $1 AND e.external_id = $2 AND e.tenant_id = $3",
-        );
-        let [insert, own] =
-            [insert, own].map(|query| query.bind(provider).bind(id).bind(tenant.as_uuid()));
-        if !is_bound(&mut tx, insert, own).await? {
-            let taken = format!("the id `{provider}:{id}` is taken");
-            return Err(StoreError::new(StoreErrorKind::Conflict, taken));
-        }
-        commit(tx).await
-    }
-
-    async fn put_membership(&self, membership: &Membership) -> Result<(), StoreError> {
-        let mut tx = self.write_as(membership.tenant).await?;
-        sqlx::query(
-            "INSERT INTO tenancy.memberships (tenant_id, user_id, role, status)
-             VALUES ($1, $2, $3, $4)
-             ON CONFLICT (tenant_id, user_id)
-                 DO UPDATE SET role = EXCLUDED.role, status = EXCLUDED.status",
-        )
-        .bind(membership.tenant.as_uuid())
-        .bind(membership.user.as_uuid())
-        .bind(membership.role.as_str())
-        .bind(membership.status.as_str())
-        .execute(&mut *tx)
-        .await
-        .map_err(refused)?;
-        commit(tx).await
-    }
-
-    async fn remove_membership(&self, tenant: TenantId, user: UserId) -> Result<(), StoreError> {
-        let mut tx = self.write_as(tenant).await?;
-        for delete in [
-            "DELETE FROM tenancy.project_memberships WHERE tenant_id = $1 AND user_id = $2",
-            "DELETE FROM tenancy.memberships WHERE tenant_id = $1 AND user_id = $2",
-        ] {
-            sqlx::query(delete)
-                .bind(tenant.as_uuid())
-                .bind(user.as_uuid())
-                .execute(&mut *tx)
-                .await
-                .map_err(refused)?;
-        }
-        commit(tx).await
-    }
-
-    async fn put_project(&self, project: &Project) -> Result<(), StoreError> {
-        let mut tx = self.write_as(project.tenant).await?;
-        // A project that keeps its slug keeps its keys. `DO UPDATE SET slug` would lock it as for a
-        // change of a key, and wait for every open transaction that refers to it.
-        let same_slug = sqlx::query(
-            "UPDATE tenancy.projects SET name = $4, archived = $5
-             WHERE tenant_id = $1 AND id = $2 AND slug = $3",
-        )
-        .bind(project.tenant.as_uuid())
-        .bind(project.id.as_uuid())
-        .bind(project.slug.as_str())
-        .bind(&project.name)
-        .bind(project.archived)
-        .execute(&mut *tx)
-        .await
-        .map_err(refused)?;
-        if same_slug.rows_affected() > 0 {
-            return commit(tx).await;
-        }
-        sqlx::query(
-            "INSERT INTO tenancy.projects (tenant_id, id, slug, name, archived)
-             VALUES ($1, $2, $3, $4, $5)
-             ON CONFLICT (tenant_id, id) DO UPDATE
-                 SET slug = EXCLUDED.slug, name = EXCLUDED.name, archived = EXCLUDED.archived",
-        )
-        .bind(project.tenant.as_uuid())
-        .bind(project.id.as_uuid())
-        .bind(project.slug.as_str())
-        .bind(&project.name)
-        .bind(project.archived)
-        .execute(&mut *tx)
-        .await
-        .map_err(refused)?;
-        commit(tx).await
-    }
-
-    async fn put_project_membership(
-        &self,
-        membership: &ProjectMembership,
-    ) -> Result<(), StoreError> {
-        let mut tx = self.write_as(membership.tenant).await?;
-        sqlx::query(
-            "INSERT INTO tenancy.project_memberships (tenant_id, project_id, user_id, role)
-             VALUES ($1, $2, $3, $4)
-             ON CONFLICT (tenant_id, project_id, user_id) DO UPDATE SET role = EXCLUDED.role",
-        )
-        .bind(membership.tenant.as_uuid())
-        .bind(membership.project.as_uuid())
-        .bind(membership.user.as_uuid())
-        .bind(membership.role.as_str())
-        .execute(&mut *tx)
-        .await
-        .map_err(refused)?;
-        commit(tx).await
-    }
-
-    async fn put_role(&self, tenant: TenantId, role: &RoleDefinition) -> Result<(), StoreError> {
-        let definition = serde_json::to_value(role)
-            .map_err(|error| StoreError::new(StoreErrorKind::Invalid, error.to_string()))?;
-        let mut tx = self.write_as(tenant).await?;
-        let stored = sqlx::query(
-            "INSERT INTO tenancy.roles (tenant_id, name, definition) SELECT $1, $2, $3
-             WHERE (SELECT count(*) FROM tenancy.roles WHERE tenant_id = $1 AND name <> $2) < $4
-             ON CONFLICT (tenant_id, name) DO UPDATE SET definition = EXCLUDED.definition",
-        )
-        .bind(tenant.as_uuid())
-        .bind(role.name.as_str())
-        .bind(definition)
-        .bind(i64::try_from(RoleTable::MAX_ROLES).unwrap_or(i64::MAX))
-        .execute(&mut *tx)
-        .await
-        .map_err(refused)?;
-        if stored.rows_affected() == 0 {
-            return Err(StoreError::too_many_roles());
-        }
-        commit(tx).await
-    }
-
-    async fn raise_epoch(&self, of: &TokensOf, to: Epoch) -> Result<(), StoreError> {
-        self.store_epoch(of, to).await
-    }
-
-    async fn forget_epochs(&self, before: Epoch) -> Result<u64, StoreError> {
-        self.delete_epochs(before).await
-    }
+/// Reads the rows of a listing.
+fn read_rows<T>(
+    rows: Result<Vec<PgRow>, sqlx::Error>,
+    read: impl Fn(&PgRow) -> Result<T, DirectoryError>,
+) -> Result<Vec<T>, StoreError> {
+    let rows = rows.map_err(refused)?;
+    let read = rows.iter().map(read).collect::<Result<_, _>>();
+    read.map_err(StoreError::unavailable)
 }

@@ -215,13 +215,14 @@ fn actor_id(actor: &Actor) -> Option<Uuid> {
     }
 }
 
-/// The targets, and the one that is a text of a kind and an id, such as `host:acme`.
+/// The targets; where none is typed, the one that is a text of a kind and an id, such as `host:acme`.
 fn targets(entry: &AuditEntry) -> Value {
     let typed = entry
         .targets
         .iter()
         .map(|target| json!({ "type": target.kind, "id": storable(Some(&target.id)) }));
-    let text = entry.target.as_deref().map(|target| {
+    let text = entry.target.as_deref().filter(|_| entry.targets.is_empty());
+    let text = text.map(|target| {
         let (kind, id) = target.split_once(':').unwrap_or(("text", target));
         json!({ "type": storable(Some(kind)), "id": storable(Some(id)) })
     });

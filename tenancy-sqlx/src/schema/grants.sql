@@ -83,7 +83,8 @@ BEGIN
         END IF;
         -- The app role finds a key by its id or handle, through functions, and lists none.
         IF registry_table = 'api_keys' THEN
-            EXECUTE format('GRANT SELECT, INSERT, UPDATE (name, scopes, networks, metadata, digest, '
+            -- A key lets go of its project when that is removed, and is revoked then.
+            EXECUTE format('GRANT SELECT, INSERT, UPDATE (name, scopes, project_id, networks, metadata, digest, '
                 'digest_version, overlap_until, successor, disabled, revoked_at) '
                 'ON tenancy.api_keys TO %I', registry);
             EXECUTE format('GRANT SELECT, INSERT, UPDATE ON tenancy.api_keys TO %I', system);
@@ -95,7 +96,7 @@ BEGIN
         -- A tenant signs itself up and never goes; its status and its plan are the operators'.
         EXECUTE format('GRANT INSERT%s ON tenancy.%I TO %I',
             CASE registry_table WHEN 'tenants' THEN '' ELSE ', DELETE' END
-            || CASE registry_table WHEN 'tenants' THEN ', UPDATE (name, settings)'
+            || CASE registry_table WHEN 'tenants' THEN ', UPDATE (slug, name, settings)'
                 WHEN 'memberships' THEN ', UPDATE (role, status)'
                 WHEN 'roles' THEN ', UPDATE (definition)'
                 WHEN 'projects' THEN ', UPDATE (slug, name, archived)'

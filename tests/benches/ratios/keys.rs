@@ -5,13 +5,14 @@ use std::hint::black_box;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 use tenancy_core::{
-    Admission, DirectoryStore as _, Membership, MemoryDirectory, RouteNeeds, SystemRole, Tenancy,
-    Tenant, TenantStatus, UserId,
+    Admission, Membership, MemoryDirectory, RouteNeeds, SystemRole, Tenancy, Tenant, TenantStatus,
+    UserId,
     key::{
         ApiKeys, Environment, HmacKeyHasher, IssuedKey, KeyFormat, KeyHasher as _, KeyMatch,
         KeyVerifier, NewKey, Pepper,
     },
     testing::FakeRequest,
+    testing::StoreDirectly as _,
 };
 use tenancy_tests::notes;
 
@@ -126,6 +127,7 @@ async fn world(keys: usize, cached: usize) -> (Tenancy, Vec<IssuedKey>) {
         .keys(ApiKeys::new(format(), hasher(), directory.clone()))
         .permissions(notes::permissions().unwrap())
         .directory_cache_bytes(cached * 4096)
+        .admission_cache_bytes((cached * 2048).max(1 << 20))
         .build()
         .unwrap();
     let creator = UserId::new();
@@ -141,7 +143,15 @@ async fn world(keys: usize, cached: usize) -> (Tenancy, Vec<IssuedKey>) {
     let mut issued = Vec::with_capacity(keys);
     for tenant in tenants.into_iter().cycle().take(keys) {
         let new = NewKey::new(tenant, creator, "a key", ["*".parse().unwrap()]);
-        issued.push(tenancy.keys().unwrap().issue(new).await.unwrap());
+        issued.push(
+            tenancy
+                .keys()
+                .unwrap()
+                .by(tenancy_core::testing::service())
+                .issue(new)
+                .await
+                .unwrap(),
+        );
     }
     (tenancy, issued)
 }

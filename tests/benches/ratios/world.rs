@@ -1,8 +1,8 @@
 //! An engine over memory with many tenants, and tokens for their owners.
 
 use tenancy_core::{
-    Admission, DirectoryStore as _, Identification, Membership, MemoryDirectory, SystemRole,
-    Tenancy, Tenant, TenantStatus, UserId, testing::FakeRequest,
+    Admission, Identification, Membership, MemoryDirectory, SystemRole, Tenancy, Tenant,
+    TenantStatus, UserId, testing::FakeRequest, testing::StoreDirectly as _,
 };
 use tenancy_tests::notes;
 

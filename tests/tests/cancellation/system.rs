@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use tenancy_core::{
-    AuditEntry, AuditSink as _, DirectoryStore as _, GenerationFeed as _, Outcome, Settings, Slug,
-    TenantDirectory as _, TenantKey, UserId,
+    AuditEntry, AuditSink as _, GenerationFeed as _, Outcome, Settings, Slug, TenantDirectory as _,
+    TenantKey, UserId, testing::StoreDirectly as _,
 };
 use tenancy_sqlx::{
     PgAuditSink, PgDirectory,

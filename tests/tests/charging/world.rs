@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use reqwest::{Method, RequestBuilder};
 use tenancy_core::{
-    DirectoryStore as _, Identification, Membership, MemoryAuditSink, MemoryDirectory,
-    PermissionRegistry, PlanBook, SystemRole, Tenancy, Tenant, TenantStatus, UserId,
+    Identification, Membership, MemoryAuditSink, MemoryDirectory, PermissionRegistry, PlanBook,
+    SystemRole, Tenancy, Tenant, TenantStatus, UserId, testing::StoreDirectly as _,
 };
 use tenancy_tests::{
     Framework, Serving,

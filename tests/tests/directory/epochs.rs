@@ -42,7 +42,11 @@ async fn another_process(notes: &Notes, clock: Arc<dyn Clock>) -> anyhow::Result
 }
 
 async fn revoke(notes: &Notes, of: &TokensOf) -> anyhow::Result<()> {
-    Ok(notes.tenancy.admin().revoke_tokens(of, "a test").await?)
+    Ok(notes
+        .tenancy
+        .admin(tenancy_core::testing::service())
+        .revoke_tokens(of)
+        .await?)
 }
 
 #[tokio::test]

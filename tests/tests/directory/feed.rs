@@ -3,8 +3,8 @@
 use anyhow::Context as _;
 use sqlx::{AssertSqlSafe, Executor as _};
 use tenancy_core::{
-    DirectoryStore as _, FeedPage, Generation, GenerationFeed as _, Membership, SystemRole,
-    TenantDirectory as _, TenantId, UserId,
+    FeedPage, Generation, GenerationFeed as _, Membership, SystemRole, TenantDirectory as _,
+    TenantId, UserId, testing::StoreDirectly as _,
 };
 use tenancy_tests::notes::{Notes, on_every_server};
 

@@ -1,12 +1,14 @@
 //! The directory in PostgreSQL: the conformance suite, what other processes learn of a change and
 //! when, what happens while the database is away, and who may look across tenants.
 
+mod atomic;
 mod audit;
 mod away;
 mod danger;
 mod entering;
 mod epochs;
 mod feed;
+mod managing;
 mod notify;
 mod registry;
 mod revocations;

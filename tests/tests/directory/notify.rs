@@ -46,7 +46,11 @@ async fn a_change_of_another_process_is_heard_at_once() -> anyhow::Result<()> {
         let other = another_process(&notes, clock.clone()).await?;
         let _listening = ChangeListener::connect_with(notes.app_options(), &other).await?;
 
-        notes.tenancy.admin().suspend(notes.acme.id).await?;
+        notes
+            .tenancy
+            .admin(tenancy_core::testing::service())
+            .suspend(notes.acme.id)
+            .await?;
         assert_eq!(
             until_refused(&other, &notes).await?,
             RefusalKind::TenantSuspended
@@ -65,7 +69,7 @@ async fn each_kind_of_change_is_heard() -> anyhow::Result<()> {
     let notes = Notes::start_with(&server, clock.clone(), |builder| builder).await?;
     let other = another_process(&notes, clock.clone()).await?;
     let _listening = ChangeListener::connect_with(notes.app_options(), &other).await?;
-    let admin = notes.tenancy.admin();
+    let admin = notes.tenancy.admin(tenancy_core::testing::service());
 
     admin.remove_membership(notes.acme.id, notes.alice).await?;
     assert_eq!(
@@ -96,7 +100,11 @@ async fn a_process_that_misses_the_notification_finds_the_change_within_the_boun
 
     proxy.refuse(true);
     proxy.cut();
-    notes.tenancy.admin().suspend(notes.acme.id).await?;
+    notes
+        .tenancy
+        .admin(tenancy_core::testing::service())
+        .suspend(notes.acme.id)
+        .await?;
     admit(&other, notes.alice, "acme").await?;
     clock.advance(other.max_staleness() + Duration::from_millis(1));
     let refused = admit(&other, notes.alice, "acme").await.unwrap_err();
@@ -117,7 +125,11 @@ async fn what_changed_while_nobody_listened_is_asked_for_afterwards() -> anyhow:
 
     proxy.refuse(true);
     proxy.cut();
-    notes.tenancy.admin().suspend(notes.acme.id).await?;
+    notes
+        .tenancy
+        .admin(tenancy_core::testing::service())
+        .suspend(notes.acme.id)
+        .await?;
     admit(&other, notes.alice, "acme").await?;
     proxy.refuse(false);
     assert_eq!(

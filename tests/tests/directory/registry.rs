@@ -3,19 +3,19 @@
 use std::time::Duration;
 
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Executor as _, PgConnection, types::Uuid};
+use tenancy_core::testing::KeyStoreDirectly as _;
 use tenancy_core::{
-    Clock as _, DirectoryStore as _, Membership, MembershipStatus, Project, ProjectMembership,
-    RoleDefinition, Settings, StoreErrorKind, SystemClock, SystemRole, Tenancy, Tenant,
-    TenantStatus, TokensOf, UserId,
-    key::{
-        ApiKeys, Environment, HmacKeyHasher, KeyDigest, KeyFormat, KeyStore as _, NewKey, Pepper,
-    },
+    Clock as _, Membership, MembershipStatus, Project, ProjectMembership, RoleDefinition, Settings,
+    StoreErrorKind, SystemClock, SystemRole, Tenancy, Tenant, TenantFilter, TenantStatus, TokensOf,
+    UserId,
+    key::{ApiKeys, Environment, HmacKeyHasher, KeyDigest, KeyFormat, NewKey, Pepper},
+    testing::StoreDirectly as _,
 };
 use tenancy_sqlx::{PgDirectory, RegistryPool, StartErrorKind};
 use tenancy_tests::notes::{Notes, PASSWORD, PEPPER, builder, on_every_server, sqlstate};
 
 /// A directory that has the registry login, and no other that writes.
-async fn directory(notes: &Notes) -> anyhow::Result<PgDirectory> {
+pub(crate) async fn directory(notes: &Notes) -> anyhow::Result<PgDirectory> {
     let options = notes
         .database
         .options_as("tenancy_registry", Some(PASSWORD));
@@ -49,7 +49,7 @@ async fn a_tenant_signs_up_and_manages_itself() -> anyhow::Result<()> {
     on_every_server(async |notes| {
         let directory = directory(notes).await?;
         let tenancy = engine(&directory)?;
-        let admin = tenancy.admin();
+        let admin = tenancy.admin(tenancy_core::testing::service());
         let (owner, invited) = (UserId::new(), UserId::new());
         let initech = Tenant::new("initech".parse()?, "Initech").with_status(TenantStatus::Active);
         admin.create_tenant(&initech).await?;
@@ -87,9 +87,7 @@ async fn a_tenant_signs_up_and_manages_itself() -> anyhow::Result<()> {
             admin.bind_external(initech.id, "crm", "initech").await?;
         }
         let tokens = TokensOf::Tenant(initech.id);
-        admin
-            .revoke_tokens(&tokens, "the owner asked for it")
-            .await?;
+        admin.revoke_tokens(&tokens).await?;
         for table in [
             "projects",
             "project_memberships",
@@ -101,7 +99,7 @@ async fn a_tenant_signs_up_and_manages_itself() -> anyhow::Result<()> {
             assert_eq!(rows, 1, "{table}");
         }
 
-        let keys = tenancy.keys()?;
+        let keys = tenancy.keys()?.by(tenancy_core::testing::service());
         let new = NewKey::new(initech.id, owner, "a key", ["*".parse()?]);
         let key = keys.issue(new).await?.record().id;
         keys.rename(initech.id, key, "another name").await?;
@@ -119,7 +117,7 @@ async fn a_tenant_signs_up_and_manages_itself() -> anyhow::Result<()> {
         let mut wanted = vec![(key, false), (rotated, true)];
         wanted.sort_unstable();
         assert_eq!(listed, wanted);
-        assert_eq!(keys.revoke_tenant(initech.id, "all of them").await?, 1);
+        assert_eq!(keys.revoke_tenant(initech.id).await?, 1);
         let found = keys
             .find(initech.id, key)
             .await?
@@ -151,6 +149,10 @@ async fn what_is_the_operators_is_refused_and_says_so() -> anyhow::Result<()> {
             directory.revoke_creator_keys(notes.alice, now).await.err(),
             directory.raise_epoch(&user, epoch).await.err(),
             directory.forget_epochs(epoch).await.err(),
+            directory
+                .list_tenants(&TenantFilter::new(), None, 10)
+                .await
+                .err(),
         ];
         for refused in refusals {
             let Some(refused) = refused else {
@@ -165,6 +167,9 @@ async fn what_is_the_operators_is_refused_and_says_so() -> anyhow::Result<()> {
         // With both logins, each does what is its own.
         let both = directory.with_system(&notes.system);
         both.set_status(tenant, TenantStatus::Suspended).await?;
+        let suspended = TenantFilter::new().status(TenantStatus::Suspended);
+        let listed = both.list_tenants(&suspended, None, 10).await?;
+        assert_eq!(listed.iter().map(|t| t.id).collect::<Vec<_>>(), [tenant]);
         both.raise_epoch(&user, epoch).await?;
         both.put_membership(&Membership::new(
             tenant,

@@ -48,13 +48,16 @@ const LOSSES: [Loss; 6] = [
 
 impl Loss {
     async fn happen(self, engine: &Tenancy, notes: &Notes, key: &IssuedKey) -> anyhow::Result<()> {
-        let (keys, admin) = (engine.keys()?, engine.admin());
+        let (keys, admin) = (
+            engine.keys()?.by(tenancy_core::testing::service()),
+            engine.admin(tenancy_core::testing::service()),
+        );
         let (tenant, id) = (notes.acme.id, key.record().id);
         match self {
             Self::KeyRevoked => drop(keys.revoke(tenant, id).await?),
             Self::KeyDisabled => drop(keys.disable(tenant, id).await?),
             Self::KeyRotated => drop(keys.rotate(tenant, id, Duration::ZERO).await?),
-            Self::AllKeysRevoked => drop(keys.revoke_tenant(tenant, "a breach").await?),
+            Self::AllKeysRevoked => drop(keys.revoke_tenant(tenant).await?),
             Self::MembershipRemoved => admin.remove_membership(tenant, notes.alice).await?,
             Self::TenantSuspended => drop(admin.suspend(tenant).await?),
         }
@@ -62,7 +65,7 @@ impl Loss {
     }
 
     async fn undo(self, engine: &Tenancy, notes: &Notes) -> anyhow::Result<()> {
-        let admin = engine.admin();
+        let admin = engine.admin(tenancy_core::testing::service());
         match self {
             Self::MembershipRemoved => {
                 let owner = Membership::new(notes.acme.id, notes.alice, SystemRole::Owner.name());
@@ -76,7 +79,7 @@ impl Loss {
 }
 
 /// Keys `notes_live_…` in the database of the notes, and an engine of its own over them.
-fn engine_with_keys(notes: &Notes) -> anyhow::Result<Tenancy> {
+pub(crate) fn engine_with_keys(notes: &Notes) -> anyhow::Result<Tenancy> {
     let format = KeyFormat::new("notes", Environment::Live)?;
     let hasher = HmacKeyHasher::new(Pepper::new(1, notes::PEPPER)?);
     let keys = ApiKeys::new(format, hasher, notes.directory.clone());
@@ -129,7 +132,11 @@ async fn after_a_revocation_has_returned_no_request_is_admitted() -> anyhow::Res
         for round in 0..rounds {
             let loss = *random.one_of(&LOSSES).unwrap_or(&Loss::KeyRevoked);
             let new = NewKey::new(notes.acme.id, notes.alice, "a key", ["*".parse()?]);
-            let key = engine.keys()?.issue(new).await?;
+            let key = engine
+                .keys()?
+                .by(tenancy_core::testing::service())
+                .issue(new)
+                .await?;
             logwatch::issued_key(&key);
             // A fresh key, so that its record is being read when it is revoked; or a known one.
             if random.below(3) == 0 {

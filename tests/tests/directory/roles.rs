@@ -1,7 +1,7 @@
 //! Stored roles that this version can't read, or that are too many: they seal themselves and nothing else.
 
 use sqlx::{Connection as _, types::Uuid};
-use tenancy_core::{DirectoryStore as _, Membership, RoleDefinition, UserId};
+use tenancy_core::{Membership, RoleDefinition, UserId, testing::StoreDirectly as _};
 use tenancy_tests::notes::{Notes, builder, on_every_server};
 
 use crate::admit;

@@ -45,7 +45,9 @@ async fn a_suspension_holds_at_once_here_and_within_the_bound_elsewhere() -> any
             admit(other, alice, "acme").await?;
         }
 
-        here.admin().suspend(notes.acme.id).await?;
+        here.admin(tenancy_core::testing::service())
+            .suspend(notes.acme.id)
+            .await?;
         let refused = admit(here, alice, "acme").await.unwrap_err();
         assert_eq!(refused.kind(), RefusalKind::TenantSuspended);
         // No time has passed elsewhere: this is the staleness that is stated.
@@ -66,7 +68,7 @@ async fn under_traffic_a_change_elsewhere_is_heard_of_after_one_interval() -> an
         for _ in 0..2 {
             admit(other, notes.alice, "acme").await?;
         }
-        let admin = notes.tenancy.admin();
+        let admin = notes.tenancy.admin(tenancy_core::testing::service());
         admin.remove_membership(notes.acme.id, notes.alice).await?;
 
         clock.advance(Duration::from_secs(1) + TICK);
@@ -92,7 +94,7 @@ async fn a_new_tenant_is_found_at_once_by_the_process_that_made_it() -> anyhow::
             assert_eq!(unknown.kind(), RefusalKind::TenantNotFound);
         }
         let initech = Tenant::new("initech".parse()?, "Initech").with_status(TenantStatus::Active);
-        let admin = notes.tenancy.admin();
+        let admin = notes.tenancy.admin(tenancy_core::testing::service());
         admin.create_tenant(&initech).await?;
         let membership = Membership::new(initech.id, notes.alice, SystemRole::Owner.name());
         admin.put_membership(&membership).await?;
@@ -119,7 +121,11 @@ async fn a_strict_transaction_finds_a_change_before_the_feed_does() -> anyhow::R
             .await?;
         let context = admit(other, notes.alice, "acme").await?;
         pool.begin(&context).await?.commit().await?;
-        notes.tenancy.admin().suspend(notes.acme.id).await?;
+        notes
+            .tenancy
+            .admin(tenancy_core::testing::service())
+            .suspend(notes.acme.id)
+            .await?;
 
         let cached = admit(other, notes.alice, "acme").await?;
         let error = pool.begin(&cached).await.map(drop).unwrap_err();

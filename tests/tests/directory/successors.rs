@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use sqlx::{AssertSqlSafe, Executor as _, PgConnection};
+use tenancy_core::testing::KeyStoreDirectly as _;
 use tenancy_core::{
     Clock as _, KeyId, SystemClock, UserId,
-    key::{ApiKey, Environment, KeyDigest, KeyDirectory as _, KeyRotation, KeyStore as _},
+    key::{ApiKey, Environment, KeyDigest, KeyDirectory as _, KeyRotation},
 };
 use tenancy_tests::notes::{Notes, on_every_server};
 

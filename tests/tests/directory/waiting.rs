@@ -9,16 +9,15 @@ use std::{
 
 use futures_util::future::join_all;
 use sqlx::{Connection as _, Executor as _};
+use tenancy_core::testing::KeyStoreDirectly as _;
 use tenancy_core::{
-    AuditEntry, AuditSink as _, Clock as _, DirectoryStore, DomainName, Epoch, EpochDirectory as _,
-    GenerationFeed as _, KeyId, Membership, MembershipDirectory as _, Project,
+    AuditEntry, AuditSink as _, Clock as _, DomainName, Epoch, EpochDirectory as _,
+    GenerationFeed as _, KeyId, MemberFilter, Membership, MembershipDirectory as _, Project,
     ProjectDirectory as _, ProjectId, ProjectMembership, RoleDefinition, RoleDirectory as _,
-    Settings, Slug, SystemClock, SystemRole, Tenant, TenantDirectory as _, TenantKey, TenantStatus,
-    TokensOf, UserId,
-    key::{
-        ApiKey, Environment, KeyChange, KeyDigest, KeyDirectory as _, KeyFormat, KeyRotation,
-        KeyStore as _,
-    },
+    Settings, Slug, SystemClock, SystemRole, Tenant, TenantDirectory as _, TenantFilter, TenantKey,
+    TenantStatus, TokensOf, UserId,
+    key::{ApiKey, Environment, KeyChange, KeyDigest, KeyDirectory as _, KeyFormat, KeyRotation},
+    testing::StoreDirectly,
 };
 use tenancy_sqlx::{PgAuditSink, PgDirectory, TenantPoolOptions, danger, danger::SystemPool};
 use tenancy_tests::notes::{self, Notes, PASSWORD, on_every_server};
@@ -56,7 +55,7 @@ async fn a_tenant_is_suspended_while_its_writes_are_open() -> anyhow::Result<()>
         .await?;
         assert_eq!(held, i64::from(WRITERS));
 
-        let admin = notes.tenancy.admin();
+        let admin = notes.tenancy.admin(tenancy_core::testing::service());
         let key = stored_key(notes).await?;
         let began = Instant::now();
         tokio::time::timeout(FAIL_SAFE, admin.suspend(notes.acme.id)).await??;
@@ -181,7 +180,7 @@ async fn every_statement_of_the_library_waits_for_a_lock_for_seconds_only() -> a
         let key = stored_key(notes).await?;
         let reads = PgDirectory::connect_with(notes.app_options(), 16).await?;
         let mut writes = Vec::new();
-        for _ in 0..5 {
+        for _ in 0..8 {
             let login = notes.database.options_as("tenancy_system", Some(PASSWORD));
             writes.push(SystemPool::connect_with(login).await?);
         }
@@ -234,6 +233,8 @@ async fn every_statement_of_the_library_waits_for_a_lock_for_seconds_only() -> a
             .collect();
         let tenant = Tenant::new("initech".parse()?, "Initech");
         let domain: DomainName = "notes.acme.example".parse()?;
+        let another = "acme-2".parse()?;
+        let (tenants, members) = (TenantFilter::new(), MemberFilter::new());
         let settings = Settings::default();
         let membership = Membership::new(acme, alice, SystemRole::Member.name());
         let project = Project::new(acme, "apollo".parse()?, "Apollo");
@@ -291,6 +292,31 @@ async fn every_statement_of_the_library_waits_for_a_lock_for_seconds_only() -> a
                 "replace_digest",
                 of[4].replace_digest(key, &digest, &digest),
             ),
+            attempt("rename", of[5].rename(acme, "Acme")),
+            attempt("set_slug", of[5].set_slug(acme, &another)),
+            attempt("list_tenants", of[5].list_tenants(&tenants, None, 10)),
+            attempt("unbind_domain", of[5].unbind_domain(acme, &domain)),
+            attempt(
+                "unbind_external",
+                of[5].unbind_external(acme, "idp", "acme"),
+            ),
+            attempt("list_names", of[6].list_names(acme, None, 10)),
+            attempt("list_members", of[6].list_members(acme, &members, None, 10)),
+            attempt("list_projects", of[6].list_projects(acme, None, 10)),
+            attempt(
+                "list_project_members",
+                of[6].list_project_members(acme, project.id, None, 10),
+            ),
+            attempt(
+                "remove_project",
+                of[6].remove_project(acme, project.id, now),
+            ),
+            attempt(
+                "remove_project_membership",
+                of[7].remove_project_membership(acme, project.id, alice),
+            ),
+            attempt("remove_role", of[7].remove_role(acme, &role.name)),
+            attempt("list_roles", of[7].list_roles(acme)),
             attempt("record_durably", sink.record_durably(entry)),
             attempt("across_tenants", across),
         ])

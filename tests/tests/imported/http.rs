@@ -42,7 +42,11 @@ async fn an_imported_key_is_shown_its_tenants_notes_and_a_bad_one_nothing() -> a
                 (401, &"urn:tenancy:problem:unauthenticated".into())
             );
             assert_eq!(service.refused("oldco_nobody.correcthorse").await?, wrong);
-            tenancy.keys()?.revoke(notes.acme.id, key.id).await?;
+            tenancy
+                .keys()?
+                .by(tenancy_core::testing::service())
+                .revoke(notes.acme.id, key.id)
+                .await?;
             assert_eq!(service.refused(&right).await?, wrong);
             service.stop().await?;
         }

@@ -46,7 +46,11 @@ pub(crate) async fn import(
     secret: impl Into<ImportedSecret> + Send,
 ) -> anyhow::Result<ApiKey> {
     let new = NewKey::new(notes.acme.id, notes.alice, "a key", ["*".parse()?]);
-    Ok(tenancy.keys()?.import(new, handle.parse()?, secret).await?)
+    Ok(tenancy
+        .keys()?
+        .by(tenancy_core::testing::service())
+        .import(new, handle.parse()?, secret)
+        .await?)
 }
 
 /// A service with one route, which lists the tenant's notes.

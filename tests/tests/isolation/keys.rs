@@ -2,9 +2,10 @@
 //! none besides.
 
 use sqlx::Executor as _;
+use tenancy_core::testing::KeyStoreDirectly as _;
 use tenancy_core::{
     Clock as _, KeyId, StoreErrorKind, SystemClock, Tenant, Timestamp, UserId,
-    key::{ApiKey, Environment, KeyDigest, KeyDirectory as _, KeyStore as _},
+    key::{ApiKey, Environment, KeyDigest, KeyDirectory as _},
 };
 use tenancy_sqlx::TenantPoolOptions;
 use tenancy_tests::notes::{Notes, on_every_server, sqlstate};

@@ -5,6 +5,7 @@
 mod bulk;
 mod ddl;
 mod keys;
+mod managing;
 mod queries;
 mod registry;
 mod settings;

@@ -22,7 +22,11 @@ pub(crate) struct Operator {
 impl Operator {
     pub(crate) fn start(crowd: &Arc<Crowd>, tenancy: &Tenancy, mut random: Random) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
-        let (crowd, asked, admin) = (Arc::clone(crowd), Arc::clone(&stop), tenancy.admin());
+        let (crowd, asked, admin) = (
+            Arc::clone(crowd),
+            Arc::clone(&stop),
+            tenancy.admin(tenancy_core::testing::service()),
+        );
         let working = tokio::spawn(async move {
             let mut suspensions = 0;
             while !asked.load(Ordering::Relaxed) {

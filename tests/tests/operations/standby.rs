@@ -17,7 +17,11 @@ async fn a_standbys_service_hears_what_happens_at_the_primary() -> anyhow::Resul
     for (user, slug) in [(alice, "acme"), (bob, "globex")] {
         service.will_answer(user, slug, (200, "")).await?;
     }
-    notes.tenancy.admin().suspend(notes.acme.id).await?;
+    notes
+        .tenancy
+        .admin(tenancy_core::testing::service())
+        .suspend(notes.acme.id)
+        .await?;
     let suspended = (403, "tenant-suspended");
     service.will_answer(alice, "acme", suspended).await?;
     assert_eq!(service.answer(bob, "globex").await, (200, ""));

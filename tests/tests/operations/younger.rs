@@ -5,7 +5,7 @@
 use std::{path::Path, time::Duration};
 
 use sqlx::{ConnectOptions as _, Connection as _};
-use tenancy_core::{DirectoryStore as _, Membership, SystemRole, UserId};
+use tenancy_core::{Membership, SystemRole, UserId, testing::StoreDirectly as _};
 use tenancy_sqlx::schema::Installer;
 use tenancy_tests::{
     DelayProxy,

@@ -26,7 +26,7 @@ pub(crate) async fn issue(
     users: &BTreeMap<&'static str, UserId>,
     tenants: &BTreeMap<&'static str, TenantId>,
 ) -> anyhow::Result<BTreeMap<&'static str, String>> {
-    let keys = tenancy.keys()?;
+    let keys = tenancy.keys()?.by(tenancy_core::testing::service());
     let of = |name: &str, tenant: &str, user: &str, scope: &str| {
         anyhow::Ok(NewKey::new(
             tenants[tenant],

@@ -75,7 +75,7 @@ async fn a_suspended_tenant_is_refused_on_its_next_request() -> anyhow::Result<(
         world
             .engines
             .tenancy
-            .admin()
+            .admin(tenancy_core::testing::service())
             .suspend(world.notes.acme.id)
             .await?;
         let refused = answer(world, service, &acme).await?;

@@ -135,7 +135,7 @@ async fn play_streams(world: &World, service: &Serving) -> anyhow::Result<()> {
     world
         .engines
         .tenancy
-        .admin()
+        .admin(tenancy_core::testing::service())
         .suspend(world.notes.acme.id)
         .await?;
     for socket in &mut acmes {
@@ -165,7 +165,7 @@ async fn play_streams(world: &World, service: &Serving) -> anyhow::Result<()> {
     world
         .engines
         .tenancy
-        .admin()
+        .admin(tenancy_core::testing::service())
         .suspend(world.notes.globex.id)
         .await?;
     until(&mut events[1], "event: end").await?;

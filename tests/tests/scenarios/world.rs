@@ -8,8 +8,8 @@ use std::{
 
 use sqlx::{Connection as _, Executor as _, PgConnection};
 use tenancy_core::{
-    AuditEntry, Clock, DirectoryStore as _, ManualClock, Membership, Tenant, TenantId,
-    TenantStatus, UserId,
+    AuditEntry, Clock, ManualClock, Membership, Tenant, TenantId, TenantStatus, UserId,
+    testing::StoreDirectly as _,
 };
 use tenancy_sqlx::{TenantPool, TenantPoolOptions};
 use tenancy_tests::{

@@ -4,7 +4,7 @@ use sqlx::{
     AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, PgConnection,
     migrate::Migrator,
 };
-use tenancy_core::{DirectoryStore as _, Tenant, TenantStatus};
+use tenancy_core::{Tenant, TenantStatus, testing::StoreDirectly as _};
 use tenancy_sqlx::{
     PgDirectory, TenantPoolOptions,
     danger::SystemPool,

@@ -3,11 +3,10 @@
 use std::borrow::Cow;
 
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, migrate::Migrator};
+use tenancy_core::testing::KeyStoreDirectly as _;
 use tenancy_core::{
     Clock as _, KeyId, SystemClock, Tenant, TenantStatus, UserId,
-    key::{
-        ApiKey, Environment, KeyDigest, KeyDirectory as _, KeyStore as _, KeyVerifier, SecretHash,
-    },
+    key::{ApiKey, Environment, KeyDigest, KeyDirectory as _, KeyVerifier, SecretHash},
     outbox::{ClaimRequest, NewEvent, Outbox as _},
 };
 use tenancy_sqlx::{PgDirectory, PgOutbox, danger::SystemPool};

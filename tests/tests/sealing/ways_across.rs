@@ -2,8 +2,8 @@
 
 use sqlx::Executor as _;
 use tenancy_core::{
-    DirectoryStore as _, Membership, MembershipDirectory as _, Project, SystemRole, Tenant,
-    TenantDirectory as _, TenantKey, TenantStatus, UserId,
+    Membership, MembershipDirectory as _, Project, SystemRole, Tenant, TenantDirectory as _,
+    TenantKey, TenantStatus, UserId, testing::StoreDirectly as _,
 };
 use tenancy_sqlx::{RegistryPool, TenantPoolOptions, danger, schema::Installer};
 use tenancy_tests::notes::{MIGRATIONS, PASSWORD, seal_key, sqlstate};

@@ -8,8 +8,8 @@ use std::{
 use futures_util::future::poll_immediate;
 use sqlx::Executor as _;
 use tenancy_core::{
-    AuditEntry, AuditSink as _, Clock as _, DirectoryStore as _, GenerationFeed as _, Outcome,
-    Settings, SystemClock, TenantDirectory as _,
+    AuditEntry, AuditSink as _, Clock as _, GenerationFeed as _, Outcome, Settings, SystemClock,
+    TenantDirectory as _, testing::StoreDirectly as _,
 };
 use tenancy_sqlx::{ErrorKind, PgAuditSink, TenantPool, TenantPoolOptions, danger::SystemPool};
 use tenancy_tests::{

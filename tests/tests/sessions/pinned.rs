@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use sqlx::{AssertSqlSafe, Executor as _, Row as _};
-use tenancy_core::{DirectoryStore as _, ProjectId, TenantStatus, testing::ContextBuilder};
+use tenancy_core::{ProjectId, TenantStatus, testing::ContextBuilder, testing::StoreDirectly as _};
 use tenancy_sqlx::{SessionMode, TenantDb, TenantPool, TenantPoolOptions};
 use tenancy_tests::{
     DelayProxy,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tenancy_core::{DirectoryStore as _, TenantDirectory as _, TenantStatus};
+use tenancy_core::{TenantDirectory as _, TenantStatus, testing::StoreDirectly as _};
 use tenancy_sqlx::{ErrorKind, TenantPoolOptions, TxOptions};
 use tenancy_tests::{
     DelayProxy,

@@ -106,14 +106,21 @@ impl World {
 
     pub(crate) async fn demote(&self, person: &Person) -> anyhow::Result<()> {
         let viewer = Membership::new(person.tenant, person.user, SystemRole::Viewer.name());
-        Ok(self.tenancy.admin().put_membership(&viewer).await?)
+        Ok(self
+            .tenancy
+            .admin(tenancy_core::testing::service())
+            .put_membership(&viewer)
+            .await?)
     }
 
     /// An admin of the same tenant.
     pub(crate) async fn colleague(&self, of: &Person) -> anyhow::Result<Person> {
         let (tenant, user) = (of.tenant, UserId::new());
         let admin = Membership::new(tenant, user, SystemRole::Admin.name());
-        self.tenancy.admin().put_membership(&admin).await?;
+        self.tenancy
+            .admin(tenancy_core::testing::service())
+            .put_membership(&admin)
+            .await?;
         Ok(Person { user, tenant })
     }
 
@@ -172,7 +179,7 @@ async fn answered(request: RequestBuilder) -> anyhow::Result<(u16, Value)> {
 async fn provision(tenancy: &Tenancy, slug: &str) -> anyhow::Result<Person> {
     let tenant = Tenant::new(slug.parse()?, slug);
     let user = UserId::new();
-    let admin = tenancy.admin();
+    let admin = tenancy.admin(tenancy_core::testing::service());
     admin.create_tenant(&tenant).await?;
     let owner = Membership::new(tenant.id, user, SystemRole::Owner.name());
     admin.put_membership(&owner).await?;

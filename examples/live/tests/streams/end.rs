@@ -16,7 +16,10 @@ async fn a_suspension_ends_every_stream_of_the_tenant_and_none_of_another() -> a
     let (alice, bob) = (w.alice(), w.bob());
     let (mut events, mut socket) = (alice.events().await?, alice.socket().await?);
     let (mut others_events, mut others_socket) = (bob.events().await?, bob.socket().await?);
-    w.tenancy.admin().suspend(w.acme.id).await?;
+    w.tenancy
+        .admin(tenancy_core::testing::service())
+        .suspend(w.acme.id)
+        .await?;
     assert_eq!(socket.end().await?, (1008, SUSPENDED.into()));
     assert_eq!(events.end().await?, SUSPENDED);
     assert_eq!(alice.socket_refused().await?, 403);
@@ -34,11 +37,17 @@ async fn a_suspension_ends_every_stream_of_the_tenant_and_none_of_another() -> a
 async fn a_message_after_the_suspension_is_not_written() -> anyhow::Result<()> {
     let w = World::start(2).await?;
     let mut socket = w.alice().socket().await?;
-    w.tenancy.admin().suspend(w.acme.id).await?;
+    w.tenancy
+        .admin(tenancy_core::testing::service())
+        .suspend(w.acme.id)
+        .await?;
     // Before or after the watch has looked: the message is decided about by itself.
     let _ = socket.write("too late").await;
     assert_eq!(socket.end().await?, (1008, SUSPENDED.into()));
-    w.tenancy.admin().activate(w.acme.id).await?;
+    w.tenancy
+        .admin(tenancy_core::testing::service())
+        .activate(w.acme.id)
+        .await?;
     assert!(w.alice().titles().await?.is_empty());
     w.close().await
 }
@@ -53,7 +62,7 @@ async fn a_membership_revoked_elsewhere_ends_this_users_streams() -> anyhow::Res
     let mut alices = w.alice().socket().await?;
 
     let elsewhere = engine(&w.database).await?;
-    let admin = elsewhere.admin();
+    let admin = elsewhere.admin(tenancy_core::testing::service());
     admin.remove_membership(w.acme.id, carol).await?;
     assert_eq!(socket.end().await?, (1008, NOT_FOUND.into()));
     assert_eq!(events.end().await?, NOT_FOUND);

@@ -109,7 +109,11 @@ impl World {
         tenant: &Tenant,
     ) -> anyhow::Result<()> {
         let membership = Membership::new(tenant.id, user, role.name());
-        Ok(self.tenancy.admin().put_membership(&membership).await?)
+        Ok(self
+            .tenancy
+            .admin(tenancy_core::testing::service())
+            .put_membership(&membership)
+            .await?)
     }
 
     /// The states of the pool's connections, by the server's account.
@@ -171,7 +175,7 @@ pub(crate) async fn engine(database: &TestDatabase) -> anyhow::Result<Tenancy> {
 
 async fn provision(tenancy: &Tenancy, slug: &str, owner: UserId) -> anyhow::Result<Tenant> {
     let tenant = Tenant::new(slug.parse()?, slug);
-    let admin = tenancy.admin();
+    let admin = tenancy.admin(tenancy_core::testing::service());
     admin.create_tenant(&tenant).await?;
     let owner = Membership::new(tenant.id, owner, SystemRole::Owner.name());
     admin.put_membership(&owner).await?;

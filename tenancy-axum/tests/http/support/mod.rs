@@ -15,10 +15,10 @@ use http::{HeaderMap, Method, Request, StatusCode};
 use serde_json::json;
 use tenancy_axum::Tenant as TenantExtractor;
 use tenancy_core::{
-    ApplicationHint, DirectoryStore as _, Identification, Membership, MemoryAuditSink,
-    MemoryDirectory, PermissionRegistry, SystemRole, Tenancy, TenancyBuilder, Tenant, TenantStatus,
-    UserId,
+    ApplicationHint, Identification, Membership, MemoryAuditSink, MemoryDirectory,
+    PermissionRegistry, SystemRole, Tenancy, TenancyBuilder, Tenant, TenantStatus, UserId,
     jwt::{Algorithm, JwtAuthenticator, VerificationKey},
+    testing::StoreDirectly as _,
 };
 use tower::ServiceExt as _;
 
@@ -211,7 +211,7 @@ impl World {
     pub(crate) async fn directory_knows(&self, user: UserId) {
         let membership = Membership::new(self.acme.id, user, "member".parse().unwrap());
         self.tenancy
-            .admin()
+            .admin(tenancy_core::testing::service())
             .put_membership(&membership)
             .await
             .unwrap();

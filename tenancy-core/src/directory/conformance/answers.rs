@@ -18,7 +18,7 @@ use crate::{Directory, DirectoryStore, key::KeyStore};
 ///
 /// Changes are made by the engine itself and by others, of which it is told: tenants are suspended,
 /// members, projects and issuers come and go, tokens are taken back, keys are issued, narrowed, rotated
-/// and revoked, and domains become a tenant's. Requests have tokens, cookies and keys, name tenants in
+/// and revoked, domains become a tenant's and nobody's again, and slugs change. Requests have tokens, cookies and keys, name tenants in
 /// each way, and come from pages of tenants and of nobody.
 ///
 /// The directory may hold other tenants and keys; the model makes its own.

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use super::super::{Directory, DirectoryStore, FeedCursor};
-use crate::{Epoch, ServiceId, TenantId, Timestamp, TokensOf, UserId};
+use crate::{Epoch, ServiceId, TenantId, Timestamp, TokensOf, UserId, testing::unattributed};
 
 const FIRST: i64 = 1_700_000_000;
 
@@ -45,13 +45,19 @@ pub async fn epochs_are_raised_and_never_lowered<D: Directory + DirectoryStore>(
         };
         assert_eq!(found().await, Epoch::NONE, "{of}");
         for (to, then) in [(10, 10), (5, 10), (10, 10), (20, 20)] {
-            directory.raise_epoch(of, epoch(to)).await.unwrap();
+            directory
+                .raise_epoch(of, epoch(to), &unattributed())
+                .await
+                .unwrap();
             assert_eq!(found().await, epoch(then), "{of}");
         }
     }
     let [issuer, user, ..] = &subjects;
     let both = [user.clone(), issuer.clone()];
-    directory.raise_epoch(issuer, epoch(30)).await.unwrap();
+    directory
+        .raise_epoch(issuer, epoch(30), &unattributed())
+        .await
+        .unwrap();
     assert_eq!(directory.find_epoch(&both).await.unwrap(), epoch(30));
     assert_eq!(directory.find_epoch(&[]).await.unwrap(), Epoch::NONE);
     // The same id as something else is somebody else.
@@ -64,7 +70,10 @@ pub async fn epochs_are_raised_and_never_lowered<D: Directory + DirectoryStore>(
     }
     let micros = Timestamp::from_unix_seconds(FIRST + 40) + Duration::from_micros(1);
     let exact = Epoch::from_timestamp(micros);
-    directory.raise_epoch(issuer, exact).await.unwrap();
+    directory
+        .raise_epoch(issuer, exact, &unattributed())
+        .await
+        .unwrap();
     assert_eq!(directory.find_epoch(&both).await.unwrap(), exact);
 }
 
@@ -73,10 +82,16 @@ pub async fn raised_epochs_are_told<D: Directory + DirectoryStore>(directory: &D
     for of in subjects() {
         let before = directory.changes_since(None).await.unwrap().cursor;
         assert_eq!(told(directory, None, &of).await, None);
-        directory.raise_epoch(&of, epoch(10)).await.unwrap();
+        directory
+            .raise_epoch(&of, epoch(10), &unattributed())
+            .await
+            .unwrap();
         let page = directory.changes_since(Some(before.clone())).await.unwrap();
         assert_eq!(told(directory, Some(before), &of).await, Some(epoch(10)));
-        directory.raise_epoch(&of, epoch(20)).await.unwrap();
+        directory
+            .raise_epoch(&of, epoch(20), &unattributed())
+            .await
+            .unwrap();
         let again = told(directory, Some(page.cursor), &of).await;
         assert_eq!(again, Some(epoch(20)));
         assert_eq!(told(directory, None, &of).await, Some(epoch(20)));
@@ -87,9 +102,18 @@ pub async fn raised_epochs_are_told<D: Directory + DirectoryStore>(directory: &D
 /// other epoch.
 pub async fn old_epochs_are_forgotten<D: Directory + DirectoryStore>(directory: &D) {
     let [old, new, ..] = subjects();
-    directory.raise_epoch(&old, epoch(-20)).await.unwrap();
-    directory.raise_epoch(&new, epoch(-10)).await.unwrap();
-    let forgotten = directory.forget_epochs(epoch(-10)).await.unwrap();
+    directory
+        .raise_epoch(&old, epoch(-20), &unattributed())
+        .await
+        .unwrap();
+    directory
+        .raise_epoch(&new, epoch(-10), &unattributed())
+        .await
+        .unwrap();
+    let forgotten = directory
+        .forget_epochs(epoch(-10), &unattributed())
+        .await
+        .unwrap();
     assert_eq!(forgotten, 1);
     assert_eq!(told(directory, None, &old).await, None);
     assert_eq!(told(directory, None, &new).await, Some(epoch(-10)));

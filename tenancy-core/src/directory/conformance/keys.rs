@@ -28,6 +28,7 @@ pub use uses::{digests_are_replaced_if_expected, uses_are_noted_forward_only};
 use crate::{
     Directory, DirectoryStore, Grant, KeyId, Tenant, TenantId, Timestamp, UserId,
     key::{ApiKey, Environment, KeyDigest, KeyNetworks, KeyStore},
+    testing::unattributed,
 };
 
 /// Runs the suite of API keys. The directory may hold other tenants and keys; the suite makes its
@@ -50,6 +51,7 @@ pub async fn keys<D: Directory + DirectoryStore + KeyStore>(directory: &D) {
     imported_keys_are_found_by_their_handle(directory).await;
     a_handle_belongs_to_one_key(directory).await;
     an_imported_key_is_rotated_into_one_with_a_digest(directory).await;
+    super::keys_end_with_their_project(directory).await;
 }
 
 const NOW: Timestamp = Timestamp::from_unix_seconds(1_800_000_000);
@@ -72,7 +74,7 @@ fn key_of(tenant: TenantId) -> ApiKey {
 }
 
 async fn stored<D: KeyStore>(directory: &D, key: &ApiKey) -> ApiKey {
-    directory.insert_key(key).await.unwrap();
+    directory.insert_key(key, &unattributed()).await.unwrap();
     found(directory, key.id).await
 }
 

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use super::{MemoryDirectory, State};
 use crate::{
-    DirectoryError, KeyId, StoreError, StoreErrorKind, TenantId, Timestamp, UserId,
+    ChangeRecord, DirectoryError, KeyId, StoreError, StoreErrorKind, TenantId, Timestamp, UserId,
     key::{
         ApiKey, Environment, KeyChange, KeyDigest, KeyDirectory, KeyHandle, KeyRange, KeyRotation,
         KeyStore,
@@ -71,6 +71,28 @@ impl State {
     }
 }
 
+impl MemoryDirectory {
+    /// Makes a change of keys of many tenants; what befell each is recorded too.
+    fn change_many(
+        &self,
+        with: &ChangeRecord,
+        make: impl FnOnce(&mut State) -> Result<Vec<(TenantId, u64)>, StoreError>,
+    ) -> Result<Vec<(TenantId, u64)>, StoreError> {
+        let mut state = self.write();
+        let made = make(&mut state)?;
+        let whole = ChangeRecord::new(with.entry.clone());
+        let parts = made
+            .iter()
+            .map(|(tenant, count)| with.for_tenant(*tenant, *count));
+        for record in std::iter::once(whole).chain(parts) {
+            self.outbox
+                .commit(&record)
+                .map_err(StoreError::unavailable)?;
+        }
+        Ok(made)
+    }
+}
+
 #[async_trait]
 impl KeyDirectory for MemoryDirectory {
     async fn find_key(&self, key: KeyId) -> Result<Option<ApiKey>, DirectoryError> {
@@ -90,8 +112,8 @@ impl KeyDirectory for MemoryDirectory {
 
 #[async_trait]
 impl KeyStore for MemoryDirectory {
-    async fn insert_key(&self, key: &ApiKey) -> Result<(), StoreError> {
-        self.write().insert_key(key)
+    async fn insert_key(&self, key: &ApiKey, with: &ChangeRecord) -> Result<(), StoreError> {
+        self.change(with, |state| state.insert_key(key))
     }
 
     async fn list_keys(
@@ -116,53 +138,66 @@ impl KeyStore for MemoryDirectory {
         tenant: TenantId,
         key: KeyId,
         change: &KeyChange,
+        with: &ChangeRecord,
     ) -> Result<ApiKey, StoreError> {
-        let mut state = self.write();
-        let record = state.key(tenant, key)?;
-        change.apply(record);
-        let changed = record.clone();
-        state.touch(tenant)?;
-        Ok(changed)
+        self.change(with, |state| {
+            let record = state.key(tenant, key)?;
+            change.apply(record);
+            let changed = record.clone();
+            state.touch(tenant)?;
+            Ok(changed)
+        })
     }
 
     async fn rotate_key(
         &self,
         tenant: TenantId,
         rotation: &KeyRotation,
+        with: &ChangeRecord,
     ) -> Result<ApiKey, StoreError> {
-        let mut state = self.write();
-        let mut old = state.key(tenant, rotation.key)?.clone();
-        let new = old.rotate(
-            rotation.successor,
-            rotation.digest.clone(),
-            rotation.now,
-            rotation.overlap_until,
-        )?;
-        state.insert_key(&new)?;
-        state.keys.insert(old.id, old);
-        Ok(new)
+        self.change(with, |state| {
+            let mut old = state.key(tenant, rotation.key)?.clone();
+            let new = old.rotate(
+                rotation.successor,
+                rotation.digest.clone(),
+                rotation.now,
+                rotation.overlap_until,
+            )?;
+            state.insert_key(&new)?;
+            state.keys.insert(old.id, old);
+            Ok(new)
+        })
     }
 
-    async fn revoke_tenant_keys(&self, tenant: TenantId, at: Timestamp) -> Result<u64, StoreError> {
-        let mut state = self.write();
-        state.touch(tenant)?;
-        let mut revoked = 0;
-        for key in state.keys.values_mut() {
-            if key.tenant == tenant && key.revoked_at.is_none() {
-                key.revoked_at = Some(at);
-                revoked += 1;
+    async fn revoke_tenant_keys(
+        &self,
+        tenant: TenantId,
+        at: Timestamp,
+        with: &ChangeRecord,
+    ) -> Result<u64, StoreError> {
+        self.change(with, |state| {
+            state.touch(tenant)?;
+            let mut revoked = 0;
+            for key in state.keys.values_mut() {
+                if key.tenant == tenant && key.revoked_at.is_none() {
+                    key.revoked_at = Some(at);
+                    revoked += 1;
+                }
             }
-        }
-        Ok(revoked)
+            Ok(revoked)
+        })
     }
 
     async fn revoke_key_range(
         &self,
         range: &KeyRange,
         at: Timestamp,
+        with: &ChangeRecord,
     ) -> Result<Vec<(TenantId, u64)>, StoreError> {
-        self.write().revoke_keys(at, |key| {
-            key.environment == range.environment && range.contains(key.id)
+        self.change_many(with, |state| {
+            state.revoke_keys(at, |key| {
+                key.environment == range.environment && range.contains(key.id)
+            })
         })
     }
 
@@ -170,8 +205,11 @@ impl KeyStore for MemoryDirectory {
         &self,
         creator: UserId,
         at: Timestamp,
+        with: &ChangeRecord,
     ) -> Result<Vec<(TenantId, u64)>, StoreError> {
-        self.write().revoke_keys(at, |key| key.creator == creator)
+        self.change_many(with, |state| {
+            state.revoke_keys(at, |key| key.creator == creator)
+        })
     }
 
     async fn note_uses(&self, uses: &[(KeyId, Timestamp)]) -> Result<(), StoreError> {

@@ -48,6 +48,8 @@ impl Decision<'_> {
             return Ok(hinted);
         };
         match (&principal.reach, hinted) {
+            // Most often both name the same, and nothing more has to be looked up.
+            (Reach::Bound(key), Some(hinted)) if names(key, &hinted) => Ok(Some(hinted)),
             (Reach::Bound(key), hinted) => {
                 let Some(own) = self.tenant(&KeyRef::Owned(key.clone()))? else {
                     return refuse(RefusalKind::TenantNotFound, "tenant-of-credential-unknown");

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::{Decision, Interrupt, Step, refuse};
+use super::{Decision, Interrupt, Step, refuse, subject};
 use crate::{
-    EntryQuery, Membership, MembershipStatus, ProjectId, RefusalKind, RoleTable, Tenant, TenantId,
-    TenantKey, UserId,
+    EntryQuery, Membership, MembershipStatus, ProjectId, Reach, RefusalKind, RoleTable, Tenant,
+    TenantId, TenantKey, UserId,
     cache::Probe,
     engine::load::{
         CachedFact, Entered, Fact, Load, MembershipOf, News, ProjectAccess, ProjectOf, RolesOf,
@@ -132,8 +132,15 @@ impl Decision<'_> {
             .first()
             .map_or_else(|| key.name(), |hint| hint.key.to_key());
         let nobody = self.engine.strangers.nobody(&name);
-        let query = EntryQuery::new(name, entering.user, nobody)
-            .in_project(entering.project)
+        let caller = entering.as_deref();
+        let confined_to = caller.and_then(|caller| match &caller.reach {
+            Reach::Bound(key) => Some(key.clone()),
+            Reach::Set { .. } | Reach::Memberships => None,
+        });
+        let query = EntryQuery::new(name, caller.and_then(subject), nobody)
+            .in_project(self.wanted_project(caller.and_then(|caller| caller.project)))
+            .confined_to(confined_to)
+            .for_visitors(self.facts.needs.anonymous_if_not_member)
             .without_roles_of(key.tenant().filter(|tenant| self.knows_roles(*tenant)));
         Interrupt::Load(Load::of::<Entered>(query))
     }

@@ -50,9 +50,11 @@ impl Decision<'_> {
         if let Some(missing) = self.not_looked_up(principal) {
             return missing;
         }
-        if let Some(began) = self.loaded.answers_began() {
+        if let (Some((_, stamp)), Some(read_at)) =
+            (self.loaded.answers_began(), self.loaded.began())
+        {
             let (strangers, kept) = (&self.engine.strangers, refused.clone());
-            strangers.keep(question, kept, began);
+            strangers.keep(question, kept, (read_at, stamp));
         }
         Interrupt::Refused(refused)
     }

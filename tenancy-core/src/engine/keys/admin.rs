@@ -1,43 +1,67 @@
 //! Managing keys: whoever does it, each change is audited and ends what is cached.
 
+use std::ops::Deref;
+
 use super::Keys;
 use crate::{
-    Actor, AuditEntry, ConfigError, KeyId, Outcome, StoreError, StoreErrorKind, Tenancy, TenantId,
-    Timestamp, key::ApiKey,
+    Authority, ChangeRecord, ConfigError, KeyId, StoreError, StoreErrorKind, Tenancy, TenantId,
+    Timestamp,
+    change::{Change, ChangeAction},
+    key::ApiKey,
 };
 
 /// How many keys a page lists at most.
 const MAX_PAGE: u32 = 1000;
 
-/// Manages API keys; made by [`Tenancy::keys`].
-///
-/// Each change is one transaction of the store, ends what this process has cached about the tenant,
-/// and is audited, without the text of any key. Other processes follow within
-/// [`Tenancy::max_staleness`].
+/// The API keys of a service; made by [`Tenancy::keys`]. Make it once, at start.
 ///
 /// # Security
 /// Nothing here asks who is calling: guard the routes that lead here, and take the tenant from the
 /// caller's context. A tenant's methods find no other tenant's key.
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct KeyService {
+    pub(super) engine: Tenancy,
+}
+
+/// Changes API keys on somebody's [authority](Authority); made by [`KeyService::by`].
 ///
+/// Each change is one transaction of the store, with its entry in the audit trail and its events in the
+/// [outbox](crate::outbox), without the text of any key. It ends what this process has cached about the tenant.
+/// Other processes follow within [`Tenancy::max_staleness`].
+///
+/// # Errors
+/// Besides what each method names: [`StoreErrorKind::Forbidden`] if the authority is not good for the change,
+/// which is recorded as refused.
+///
+/// # Security
 /// A key acts with its creator's rights, so that whoever is shown its text has them, and whoever
 /// widens it hands them out: see [`rotate`](Self::rotate) before people manage each other's keys.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct KeyAdmin {
-    pub(super) engine: Tenancy,
-    pub(super) actor: Option<Actor>,
+    service: KeyService,
+    pub(super) authority: Authority,
+}
+
+/// What changes nothing.
+impl Deref for KeyAdmin {
+    type Target = KeyService;
+
+    fn deref(&self) -> &KeyService {
+        &self.service
+    }
 }
 
 impl Tenancy {
-    /// Manages API keys.
+    /// The API keys of this service. Ask for them once, at start: there it shows that none are configured.
     ///
     /// # Errors
     /// A [`ConfigError`] if the engine was built without [`keys`](crate::TenancyBuilder::keys).
-    pub fn keys(&self) -> Result<KeyAdmin, ConfigError> {
+    pub fn keys(&self) -> Result<KeyService, ConfigError> {
         match &self.inner().keys {
-            Some(_) => Ok(KeyAdmin {
+            Some(_) => Ok(KeyService {
                 engine: self.clone(),
-                actor: None,
             }),
             None => Err(ConfigError::new(
                 "there are no API keys; configure them with `TenancyBuilder::keys`",
@@ -46,11 +70,13 @@ impl Tenancy {
     }
 }
 
-impl KeyAdmin {
-    /// The same, with who does it for the audit trail.
-    pub fn by(mut self, actor: Actor) -> Self {
-        self.actor = Some(actor);
-        self
+impl KeyService {
+    /// Changes keys on this authority.
+    pub fn by(&self, authority: Authority) -> KeyAdmin {
+        KeyAdmin {
+            service: self.clone(),
+            authority,
+        }
     }
 
     /// A tenant's keys in the order of their issue, at most `limit` (1,000), beginning behind
@@ -64,7 +90,7 @@ impl KeyAdmin {
         after: Option<KeyId>,
         limit: u32,
     ) -> Result<Vec<ApiKey>, StoreError> {
-        let store = &self.configured()?.config.store;
+        let store = &configured(&self.engine)?.config.store;
         store.list_keys(tenant, after, limit.min(MAX_PAGE)).await
     }
 
@@ -73,7 +99,7 @@ impl KeyAdmin {
     /// # Errors
     /// A [`StoreError`] if the store did not answer.
     pub async fn find(&self, tenant: TenantId, key: KeyId) -> Result<Option<ApiKey>, StoreError> {
-        let found = self.configured()?.config.store.find_key(key).await;
+        let found = configured(&self.engine)?.config.store.find_key(key).await;
         let found = found.map_err(StoreError::unavailable)?;
         Ok(found.filter(|found| found.id == key && found.tenant == tenant))
     }
@@ -85,27 +111,21 @@ impl KeyAdmin {
     pub async fn flush_last_used(&self) -> Result<(), StoreError> {
         self.engine.write_uses().await
     }
+}
 
-    /// Makes a change of one key, and notes it whatever comes of it.
-    pub(super) async fn noted<T>(
+impl KeyAdmin {
+    /// Makes a change of one key.
+    pub(super) async fn make<T>(
         &self,
-        action: &'static str,
+        action: ChangeAction,
         tenant: TenantId,
         key: KeyId,
-        reason: Option<&str>,
-        change: impl Future<Output = Result<T, StoreError>>,
+        store: impl AsyncFnOnce(ChangeRecord) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        let entry = self.entry(action, reason).tenant(tenant);
-        let entry = entry.target(format!("key:{key}"));
-        self.engine.noted(entry, Some(tenant), change).await
-    }
-
-    /// An entry about something that has not been done yet.
-    pub(super) fn entry(&self, action: &'static str, reason: Option<&str>) -> AuditEntry {
-        let mut entry = AuditEntry::new(self.now(), action, Outcome::Failed);
-        entry.actor.clone_from(&self.actor);
-        entry.reason = reason.map(|reason| reason.to_owned().into());
-        entry
+        let change = Change::new(action, tenant).to("key", key);
+        self.engine
+            .make(&self.authority, change, Some(tenant), store)
+            .await
     }
 
     pub(super) fn now(&self) -> Timestamp {
@@ -113,8 +133,12 @@ impl KeyAdmin {
     }
 
     pub(super) fn configured(&self) -> Result<&Keys, StoreError> {
-        self.engine.inner().keys.as_ref().ok_or_else(|| {
-            StoreError::new(StoreErrorKind::ReadOnly, "there are no API keys configured")
-        })
+        configured(&self.engine)
     }
+}
+
+fn configured(engine: &Tenancy) -> Result<&Keys, StoreError> {
+    engine.inner().keys.as_ref().ok_or_else(|| {
+        StoreError::new(StoreErrorKind::ReadOnly, "there are no API keys configured")
+    })
 }

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use super::KeyAdmin;
 use crate::{
-    Grant, KeyId, StoreError, TenantId,
+    ChangeAction, Grant, KeyId, StoreError, TenantId,
     key::{
         ApiKey, KeyChange, KeyNetworks,
         limits::{check_metadata, check_name, check_networks, check_scopes},
@@ -25,7 +25,8 @@ impl KeyAdmin {
     ) -> Result<ApiKey, StoreError> {
         check_name(name)?;
         let change = KeyChange::Name(name.to_owned());
-        self.change("key.rename", tenant, key, change).await
+        self.change(ChangeAction::KeyRename, tenant, key, change)
+            .await
     }
 
     /// Replaces what a key may be used for at most.
@@ -45,7 +46,8 @@ impl KeyAdmin {
         let scopes: Vec<_> = scopes.into_iter().collect();
         check_scopes(&scopes, &self.engine.inner().permissions)?;
         let change = KeyChange::Scopes(scopes);
-        self.change("key.set-scopes", tenant, key, change).await
+        self.change(ChangeAction::KeySetScopes, tenant, key, change)
+            .await
     }
 
     /// Replaces the networks from which a key may be used; none for any.
@@ -61,7 +63,8 @@ impl KeyAdmin {
         let networks: KeyNetworks = networks.into_iter().collect();
         check_networks(networks.as_slice().len())?;
         let change = KeyChange::Networks(networks);
-        self.change("key.set-networks", tenant, key, change).await
+        self.change(ChangeAction::KeySetNetworks, tenant, key, change)
+            .await
     }
 
     /// Replaces what the application keeps with a key.
@@ -76,7 +79,8 @@ impl KeyAdmin {
     ) -> Result<ApiKey, StoreError> {
         check_metadata(&metadata)?;
         let change = KeyChange::Metadata(metadata);
-        self.change("key.set-metadata", tenant, key, change).await
+        self.change(ChangeAction::KeySetMetadata, tenant, key, change)
+            .await
     }
 
     /// Switches a key off, until it is enabled again.
@@ -84,8 +88,13 @@ impl KeyAdmin {
     /// # Errors
     /// A [`StoreError`] if the tenant has no such key.
     pub async fn disable(&self, tenant: TenantId, key: KeyId) -> Result<ApiKey, StoreError> {
-        self.change("key.disable", tenant, key, KeyChange::Disabled(true))
-            .await
+        self.change(
+            ChangeAction::KeyDisable,
+            tenant,
+            key,
+            KeyChange::Disabled(true),
+        )
+        .await
     }
 
     /// Switches a key on again. A key that was revoked, has expired or was rotated stays refused.
@@ -93,8 +102,13 @@ impl KeyAdmin {
     /// # Errors
     /// A [`StoreError`] if the tenant has no such key.
     pub async fn enable(&self, tenant: TenantId, key: KeyId) -> Result<ApiKey, StoreError> {
-        self.change("key.enable", tenant, key, KeyChange::Disabled(false))
-            .await
+        self.change(
+            ChangeAction::KeyEnable,
+            tenant,
+            key,
+            KeyChange::Disabled(false),
+        )
+        .await
     }
 
     /// Revokes a key, for good. Revoking it again changes nothing.
@@ -103,18 +117,21 @@ impl KeyAdmin {
     /// A [`StoreError`] if the tenant has no such key.
     pub async fn revoke(&self, tenant: TenantId, key: KeyId) -> Result<ApiKey, StoreError> {
         let change = KeyChange::Revoked(self.now());
-        self.change("key.revoke", tenant, key, change).await
+        self.change(ChangeAction::KeyRevoke, tenant, key, change)
+            .await
     }
 
     async fn change(
         &self,
-        action: &'static str,
+        action: ChangeAction,
         tenant: TenantId,
         key: KeyId,
         change: KeyChange,
     ) -> Result<ApiKey, StoreError> {
         let store = &self.configured()?.config.store;
-        let change = store.change_key(tenant, key, &change);
-        self.noted(action, tenant, key, None, change).await
+        self.make(action, tenant, key, async |with| {
+            store.change_key(tenant, key, &change, &with).await
+        })
+        .await
     }
 }

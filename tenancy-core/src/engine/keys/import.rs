@@ -2,7 +2,7 @@
 
 use super::KeyAdmin;
 use crate::{
-    KeyId, StoreError, StoreErrorKind,
+    ChangeAction, KeyId, StoreError, StoreErrorKind,
     key::{
         ApiKey, ImportedSecret, KeyHandle, KeyVerifier, NewKey, SecretError, SecretErrorKind,
         SecretHash, limits::invalid,
@@ -16,7 +16,7 @@ impl KeyAdmin {
     ///
     /// ```
     /// # use tenancy_core::{
-    /// #     DirectoryStore, MemoryDirectory, Membership, PermissionRegistry, SystemRole, Tenancy,
+    /// #     danger, MemoryDirectory, Membership, PermissionRegistry, SystemRole, Tenancy,
     /// #     Tenant, TenantStatus, UserId,
     /// #     key::{ApiKeys, Environment, HmacKeyHasher, ImportedFormat, ImportedKeys, KeyFormat,
     /// #         NewKey, Pepper},
@@ -35,14 +35,15 @@ impl KeyAdmin {
     /// # ).build()?;
     /// # let acme = Tenant::new("acme".parse()?, "Acme Ltd").with_status(TenantStatus::Active);
     /// # let alice = UserId::new();
-    /// # directory.create_tenant(&acme).await?;
-    /// # directory.put_membership(&Membership::new(acme.id, alice, "owner".parse()?)).await?;
+    /// # let admin = tenancy.admin(danger::service("an example")?);
+    /// # admin.create_tenant(&acme).await?;
+    /// # admin.put_membership(&Membership::new(acme.id, alice, "owner".parse()?)).await?;
     /// let nightly = NewKey::new(acme.id, alice, "nightly export", ["notes:read".parse()?]);
     /// let theirs = SecretHash::argon2id(
     ///     "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA\
     ///      $MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY",
     /// )?;
-    /// let key = tenancy.keys()?.import(nightly, "4711".parse()?, theirs).await?;
+    /// let key = tenancy.keys()?.by(danger::service("moving here")?).import(nightly, "4711".parse()?, theirs).await?;
     /// assert_eq!(key.name, "nightly export");
     /// # Ok(())
     /// # }
@@ -85,9 +86,11 @@ impl KeyAdmin {
         let verifier = KeyVerifier::Argon2id { handle, hash };
         let environment = keys.config.format.environment();
         let record = new.record(KeyId::new(), environment, verifier, now);
-        let change = keys.config.store.insert_key(&record);
-        self.noted("key.import", record.tenant, record.id, None, change)
-            .await?;
+        let (tenant, id, store) = (record.tenant, record.id, &keys.config.store);
+        self.make(ChangeAction::KeyImport, tenant, id, async |with| {
+            store.insert_key(&record, &with).await
+        })
+        .await?;
         Ok(record)
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{KeyAdmin, Keys};
 use crate::{
-    KeyId, MembershipStatus, StoreError, StoreErrorKind, TenantId,
+    ChangeAction, KeyId, MembershipStatus, StoreError, StoreErrorKind, TenantId,
     key::{IssuedKey, KeyDigest, KeyFormat, KeyRotation, KeyText, NewKey},
 };
 
@@ -29,9 +29,11 @@ impl KeyAdmin {
         let digest = self.digest(keys, &text)?;
         let environment = keys.config.format.environment();
         let record = new.record(id, environment, digest.into(), now);
-        let change = keys.config.store.insert_key(&record);
-        self.noted("key.issue", record.tenant, id, None, change)
-            .await?;
+        let store = &keys.config.store;
+        self.make(ChangeAction::KeyIssue, record.tenant, id, async |with| {
+            store.insert_key(&record, &with).await
+        })
+        .await?;
         Ok(IssuedKey::new(record, text))
     }
 
@@ -47,7 +49,7 @@ impl KeyAdmin {
     ///
     /// # Security
     /// The text acts with the rights of the key's creator, and not of who asks for it. Where a
-    /// tenant's user asks, [`find`](Self::find) the key first, refuse unless its creator is that
+    /// tenant's user asks, [`find`](crate::KeyService::find) the key first, refuse unless its creator is that
     /// user, and have [`NewKey::in_context`] look at its scopes. That refuses API keys, too: one
     /// that could rotate itself would outlive its revocation.
     pub async fn rotate(
@@ -69,8 +71,12 @@ impl KeyAdmin {
         let now = self.now();
         let digest = self.digest(keys, &text)?;
         let rotation = KeyRotation::new(key, id, digest, now, now + overlap);
-        let change = keys.config.store.rotate_key(tenant, &rotation);
-        let record = self.noted("key.rotate", tenant, key, None, change).await?;
+        let store = &keys.config.store;
+        let record = self
+            .make(ChangeAction::KeyRotate, tenant, key, async |with| {
+                store.rotate_key(tenant, &rotation, &with).await
+            })
+            .await?;
         Ok(IssuedKey::new(record, text))
     }
 

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 #[cfg(feature = "argon2")]
 use super::Proof;
-use super::{super::noted::given, KeyAdmin};
+use super::{super::audited::require_reason, KeyAdmin};
 #[cfg(feature = "argon2")]
 use crate::key::LowEntropySecret;
 use crate::{
-    KeyId, Outcome, StoreError, StoreErrorKind, TenantId, UserId,
+    AuditEntry, ChangeRecord, KeyId, Outcome, StoreError, StoreErrorKind, TenantId, UserId,
+    change::{Change, ChangeAction},
     engine::load::KeyRecord,
     key::{ApiKey, KeyChange, KeyName, KnownKey},
 };
@@ -22,8 +23,8 @@ impl KeyAdmin {
     ///
     /// # Errors
     /// A [`StoreError`] if there is no such key, or the reason is blank.
-    pub async fn revoke_any(&self, key: KeyId, reason: &str) -> Result<ApiKey, StoreError> {
-        let reason = given(reason)?;
+    pub async fn revoke_any(&self, key: KeyId) -> Result<ApiKey, StoreError> {
+        require_reason(&self.authority)?;
         let store = &self.configured()?.config.store;
         let found = store.find_key(key).await.map_err(StoreError::unavailable)?;
         let Some(found) = found else {
@@ -31,9 +32,10 @@ impl KeyAdmin {
             return Err(StoreError::new(StoreErrorKind::NotFound, message));
         };
         let change = KeyChange::Revoked(self.now());
-        let change = store.change_key(found.tenant, key, &change);
-        self.noted("key.revoke", found.tenant, key, Some(reason), change)
-            .await
+        self.make(ChangeAction::KeyRevoke, found.tenant, key, async |with| {
+            store.change_key(found.tenant, key, &change, &with).await
+        })
+        .await
     }
 
     /// Revokes the key of a text that somebody found: for the reports of secret scanners.
@@ -44,12 +46,8 @@ impl KeyAdmin {
     /// # Errors
     /// A [`StoreError`] if the store did not answer, the reason is blank, or the text is an imported
     /// key's and too many secrets are being hashed: then try again.
-    pub async fn revoke_leaked(
-        &self,
-        text: &str,
-        reason: &str,
-    ) -> Result<Option<ApiKey>, StoreError> {
-        let reason = given(reason)?;
+    pub async fn revoke_leaked(&self, text: &str) -> Result<Option<ApiKey>, StoreError> {
+        require_reason(&self.authority)?;
         let keys = self.configured()?;
         #[cfg(feature = "argon2")]
         if let Some(imported) = &keys.imported
@@ -62,7 +60,7 @@ impl KeyAdmin {
             };
             let verified = imported.verify(secret, known.hash()).await;
             return match verified.map_err(StoreError::unavailable)? {
-                Proof::Right => self.revoke_any(known.record.id, reason).await.map(Some),
+                Proof::Right => self.revoke_any(known.record.id).await.map(Some),
                 _ => Ok(None),
             };
         }
@@ -71,7 +69,7 @@ impl KeyAdmin {
         };
         match self.known(KeyName::Id(presented.id())).await? {
             Some(known) if keys.verify(&presented, &known).is_ok() => {
-                self.revoke_any(known.record.id, reason).await.map(Some)
+                self.revoke_any(known.record.id).await.map(Some)
             }
             _ => Ok(None),
         }
@@ -86,12 +84,16 @@ impl KeyAdmin {
     ///
     /// # Errors
     /// A [`StoreError`] if there is no such tenant, or the reason is blank.
-    pub async fn revoke_tenant(&self, tenant: TenantId, reason: &str) -> Result<u64, StoreError> {
-        let reason = given(reason)?;
+    pub async fn revoke_tenant(&self, tenant: TenantId) -> Result<u64, StoreError> {
+        require_reason(&self.authority)?;
         let store = &self.configured()?.config.store;
-        let entry = self.entry("key.revoke-tenant", Some(reason)).tenant(tenant);
-        let change = store.revoke_tenant_keys(tenant, self.now());
-        self.engine.noted(entry, Some(tenant), change).await
+        let change = Change::new(ChangeAction::KeyRevokeTenant, tenant).to("tenant", tenant);
+        let now = self.now();
+        self.engine
+            .make(&self.authority, change, Some(tenant), async |with| {
+                store.revoke_tenant_keys(tenant, now, &with).await
+            })
+            .await
     }
 
     /// Revokes all keys whose text begins alike, of whichever tenants: everything of this
@@ -103,21 +105,20 @@ impl KeyAdmin {
     /// # Errors
     /// [`StoreErrorKind::Invalid`] if no key begins so or the reason is blank; else a [`StoreError`]
     /// of the store.
-    pub async fn revoke_prefix(
-        &self,
-        prefix: &str,
-        reason: &str,
-    ) -> Result<Vec<(TenantId, u64)>, StoreError> {
-        let reason = given(reason)?;
+    pub async fn revoke_prefix(&self, prefix: &str) -> Result<Vec<(TenantId, u64)>, StoreError> {
+        require_reason(&self.authority)?;
         let keys = self.configured()?;
         let range = keys
             .config
             .format
             .range(prefix)
             .map_err(|error| StoreError::new(StoreErrorKind::Invalid, error.to_string()))?;
-        let change = keys.config.store.revoke_key_range(&range, self.now());
-        self.noted_by_tenant("key.revoke-prefix", format!("keys:{range}"), reason, change)
-            .await
+        let change = Change::new(ChangeAction::KeyRevokePrefix, None).to("keys", range);
+        let (store, now) = (&keys.config.store, self.now());
+        self.make_of_many(change, async |with| {
+            store.revoke_key_range(&range, now, &with).await
+        })
+        .await
     }
 
     /// Revokes all keys that a user has made, in whichever tenants and environments: for somebody who
@@ -130,34 +131,36 @@ impl KeyAdmin {
     ///
     /// # Errors
     /// [`StoreErrorKind::Invalid`] if the reason is blank; else a [`StoreError`] of the store.
-    pub async fn revoke_creator(
-        &self,
-        user: UserId,
-        reason: &str,
-    ) -> Result<Vec<(TenantId, u64)>, StoreError> {
-        let reason = given(reason)?;
+    pub async fn revoke_creator(&self, user: UserId) -> Result<Vec<(TenantId, u64)>, StoreError> {
+        require_reason(&self.authority)?;
         let store = &self.configured()?.config.store;
-        let change = store.revoke_creator_keys(user, self.now());
-        self.noted_by_tenant("key.revoke-creator", format!("user:{user}"), reason, change)
-            .await
+        let change = Change::new(ChangeAction::KeyRevokeCreator, None).to("user", user);
+        let now = self.now();
+        self.make_of_many(change, async |with| {
+            store.revoke_creator_keys(user, now, &with).await
+        })
+        .await
     }
 
-    /// Makes a change that spans tenants, and notes it as a whole and with each tenant.
-    async fn noted_by_tenant(
+    /// Makes a change of many tenants' keys. The store has written what befell each; sinks are told too.
+    async fn make_of_many(
         &self,
-        action: &'static str,
-        target: String,
-        reason: &str,
-        change: impl Future<Output = Result<Vec<(TenantId, u64)>, StoreError>>,
+        change: Change,
+        store: impl AsyncFnOnce(ChangeRecord) -> Result<Vec<(TenantId, u64)>, StoreError>,
     ) -> Result<Vec<(TenantId, u64)>, StoreError> {
-        let whole = self.entry(action, Some(reason)).target(target);
-        let revoked = self.engine.noted(whole, None, change).await?;
-        for (tenant, count) in &revoked {
-            let mut entry = self.entry(action, Some(reason)).tenant(*tenant);
-            entry.outcome = Outcome::Allowed;
-            let entry = entry.target(format!("keys:{count}"));
+        let action = change.action;
+        let changed = self
+            .engine
+            .make(&self.authority, change, None, store)
+            .await?;
+        for (tenant, count) in &changed {
+            let mut entry = AuditEntry::new(self.now(), action.as_str(), Outcome::Allowed)
+                .tenant(*tenant)
+                .about("keys", count)
+                .target(format!("keys:{count}"));
+            self.authority.sign(&mut entry);
             self.engine.inner().audit.record(entry);
         }
-        Ok(revoked)
+        Ok(changed)
     }
 }

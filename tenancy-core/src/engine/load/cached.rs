@@ -32,8 +32,13 @@ pub(in crate::engine) trait CachedFact: Sized + 'static {
         None
     }
 
-    /// How many bytes key and value own on the heap.
-    fn heap(key: &Self::Key, found: &Self::Found) -> usize;
+    /// How many bytes a key owns on the heap.
+    fn heap_of_key(_: &Self::Key) -> usize {
+        0
+    }
+
+    /// How many bytes a value owns on the heap.
+    fn heap(found: &Self::Found) -> usize;
 
     /// Asks the directory; `None` if there is none. Goes on for whoever else waits if the request that
     /// began it is gone.
@@ -117,7 +122,7 @@ impl Version {
     ) {
         let cache = F::cache(&inner.caches);
         let Some(found) = found else {
-            cache.keep_absent(key, self.before, read_at);
+            cache.keep_absent(key, F::heap_of_key(key), self.before, read_at);
             return;
         };
         let stamp = match self.tenant {
@@ -127,7 +132,7 @@ impl Version {
                 .map(Self::stamp),
         };
         if let Some(stamp) = stamp {
-            let heap = F::heap(key, found);
+            let heap = F::heap_of_key(key) + F::heap(found);
             cache.keep(key, found.clone(), heap, stamp, read_at);
         }
     }

@@ -7,7 +7,8 @@ use super::{
     cached::Version, roles, tenant,
 };
 use crate::{
-    DirectoryError, Entry, EntryQuery, Membership, MembershipStatus, RoleTable, Tenant, Timestamp,
+    DirectoryError, Entry, EntryQuery, Membership, MembershipStatus, RoleTable, Tenant, TenantKey,
+    Timestamp,
     cache::{Flights, Stamp, Work},
     engine::Inner,
 };
@@ -22,6 +23,9 @@ pub(in crate::engine) struct Answer {
     membership: Option<Arc<Membership>>,
     roles: Option<Arc<RoleTable>>,
     project: Option<Arc<ProjectAccess>>,
+    /// Whether the membership, and what depends on it, was asked for: of a tenant that the credential
+    /// reaches, and of none.
+    is_reached: bool,
 }
 
 type Told = (Timestamp, Result<Answer, DirectoryError>);
@@ -76,14 +80,14 @@ impl Fact for Entered {
             .tenant
             .as_ref()
             .map_or(query.nobody, |tenant| tenant.id);
-        if let Some(user) = query.user {
+        if let (Some(user), true) = (query.user, answer.is_reached) {
             let membership = answer.membership.clone();
             loaded.put::<MembershipOf>((tenant, user), membership);
         }
         if let Some(roles) = &answer.roles {
             loaded.put::<RolesOf>(tenant, Some(Arc::clone(roles)));
         }
-        if let (Some(project), true) = (query.project, answer.may_see_projects(&query)) {
+        if let (Some(project), true) = (query.project, answer.is_of_a_member()) {
             let key = (tenant, project, query.user);
             loaded.put::<ProjectOf>(key, answer.project.clone());
         }
@@ -92,18 +96,27 @@ impl Fact for Entered {
     }
 }
 
+/// The record that is cached, if it is the same. Members of one tenant share it, however large it is.
+fn shared(inner: &Inner, key: &TenantKey, record: Tenant) -> Arc<Tenant> {
+    let cached = inner.caches.tenants.peek(key);
+    cached
+        .filter(|cached| **cached == record)
+        .unwrap_or_else(|| Arc::new(record))
+}
+
 impl Answer {
     fn read(inner: &Inner, query: &EntryQuery, entry: Entry) -> Result<Self, DirectoryError> {
         let tenant = entry
             .tenant
             .filter(|record| tenant::is_named(&query.tenant, record))
-            .map(Arc::new);
+            .map(|record| shared(inner, &query.tenant, record));
         let Some(tenant) = tenant else {
             return Ok(Self {
                 tenant: None,
                 membership: None,
                 roles: None,
                 project: None,
+                is_reached: true,
             });
         };
         let roles = match entry.roles {
@@ -114,6 +127,7 @@ impl Answer {
             .project
             .map(|(project, role)| Arc::new(ProjectAccess { project, role }));
         Ok(Self {
+            is_reached: query.reaches(&tenant),
             membership: entry.membership.map(Arc::new),
             roles,
             project,
@@ -121,16 +135,25 @@ impl Answer {
         })
     }
 
-    /// Whether the project was asked for: of a tenant's members, or where nobody's membership counts.
-    fn may_see_projects(&self, query: &EntryQuery) -> bool {
+    /// Whether the roles and the project were asked for.
+    fn is_of_a_member(&self) -> bool {
         let is_active = |member: &Arc<Membership>| member.status == MembershipStatus::Active;
         let is_member = self.membership.as_ref().is_some_and(is_active);
-        self.tenant.is_some() && (query.user.is_none() || is_member)
+        self.tenant.is_some() && self.is_reached && is_member
     }
 
     fn keep(&self, inner: &Inner, query: &EntryQuery, version: Version, read_at: Timestamp) {
-        version.keep::<TenantNamed>(inner, &query.tenant, self.tenant.as_ref(), read_at);
-        let Some(tenant) = &self.tenant else { return };
+        // The record may be told in part to who is no member.
+        let is_whole = query.for_visitors
+            || self.tenant.is_none()
+            || self.is_of_a_member()
+            || (query.user.is_none() && self.is_reached);
+        if is_whole {
+            version.keep::<TenantNamed>(inner, &query.tenant, self.tenant.as_ref(), read_at);
+        }
+        let Some(tenant) = self.tenant.as_ref().filter(|_| self.is_reached) else {
+            return;
+        };
         let Some(version) = version.of_tenant(inner, tenant.id) else {
             return;
         };
@@ -141,7 +164,7 @@ impl Answer {
         if self.roles.is_some() {
             version.keep::<RolesOf>(inner, &tenant.id, self.roles.as_ref(), read_at);
         }
-        if let (Some(project), true) = (query.project, self.may_see_projects(query)) {
+        if let (Some(project), true) = (query.project, self.is_of_a_member()) {
             let key = (tenant.id, project, query.user);
             version.keep::<ProjectOf>(inner, &key, self.project.as_ref(), read_at);
         }

@@ -30,7 +30,7 @@ impl CachedFact for KeyRecord {
         Some(found.record.tenant)
     }
 
-    fn heap(_: &KeyName, found: &Arc<KnownKey>) -> usize {
+    fn heap(found: &Arc<KnownKey>) -> usize {
         found.weight()
     }
 

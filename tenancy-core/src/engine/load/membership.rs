@@ -19,7 +19,7 @@ impl CachedFact for MembershipOf {
         Some(*tenant)
     }
 
-    fn heap(_: &Self::Key, found: &Arc<Membership>) -> usize {
+    fn heap(found: &Arc<Membership>) -> usize {
         size_of::<Membership>() + found.role.as_str().len()
     }
 

@@ -29,7 +29,7 @@ impl CachedFact for ProjectOf {
         Some(*tenant)
     }
 
-    fn heap(_: &Self::Key, found: &Arc<ProjectAccess>) -> usize {
+    fn heap(found: &Arc<ProjectAccess>) -> usize {
         let role = found.role.as_ref().map_or(0, |role| role.as_str().len());
         let project = &found.project;
         size_of::<ProjectAccess>() + project.slug.as_str().len() + project.name.len() + role

@@ -23,7 +23,7 @@ impl CachedFact for RolesOf {
         Some(*tenant)
     }
 
-    fn heap(_: &TenantId, found: &Arc<RoleTable>) -> usize {
+    fn heap(found: &Arc<RoleTable>) -> usize {
         found.heap()
     }
 

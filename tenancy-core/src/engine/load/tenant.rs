@@ -19,8 +19,12 @@ impl CachedFact for TenantNamed {
         Some(found.id)
     }
 
-    fn heap(key: &TenantKey, found: &Arc<Tenant>) -> usize {
-        size_of::<Tenant>() + key.heap() + found.heap()
+    fn heap_of_key(key: &TenantKey) -> usize {
+        key.heap()
+    }
+
+    fn heap(found: &Arc<Tenant>) -> usize {
+        size_of::<Tenant>() + found.heap()
     }
 
     async fn read(engine: Tenancy, key: TenantKey) -> Result<Option<Arc<Tenant>>, DirectoryError> {

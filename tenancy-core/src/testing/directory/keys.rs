@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use super::{OUTAGE, SwitchedDirectory};
 use crate::{
-    DirectoryError, KeyId, StoreError, TenantId, Timestamp, UserId,
+    ChangeRecord, DirectoryError, KeyId, StoreError, TenantId, Timestamp, UserId,
     key::{
         ApiKey, Environment, KeyChange, KeyDigest, KeyDirectory, KeyHandle, KeyRange, KeyRotation,
         KeyStore,
@@ -39,8 +39,8 @@ impl KeyDirectory for SwitchedDirectory {
 
 #[async_trait]
 impl KeyStore for SwitchedDirectory {
-    async fn insert_key(&self, key: &ApiKey) -> Result<(), StoreError> {
-        self.0.directory.insert_key(key).await
+    async fn insert_key(&self, key: &ApiKey, with: &ChangeRecord) -> Result<(), StoreError> {
+        self.0.directory.insert_key(key, with).await
     }
 
     async fn list_keys(
@@ -57,36 +57,48 @@ impl KeyStore for SwitchedDirectory {
         tenant: TenantId,
         key: KeyId,
         change: &KeyChange,
+        with: &ChangeRecord,
     ) -> Result<ApiKey, StoreError> {
-        self.0.directory.change_key(tenant, key, change).await
+        self.0.directory.change_key(tenant, key, change, with).await
     }
 
     async fn rotate_key(
         &self,
         tenant: TenantId,
         rotation: &KeyRotation,
+        with: &ChangeRecord,
     ) -> Result<ApiKey, StoreError> {
-        self.0.directory.rotate_key(tenant, rotation).await
+        self.0.directory.rotate_key(tenant, rotation, with).await
     }
 
-    async fn revoke_tenant_keys(&self, tenant: TenantId, at: Timestamp) -> Result<u64, StoreError> {
-        self.0.directory.revoke_tenant_keys(tenant, at).await
+    async fn revoke_tenant_keys(
+        &self,
+        tenant: TenantId,
+        at: Timestamp,
+        with: &ChangeRecord,
+    ) -> Result<u64, StoreError> {
+        self.0.directory.revoke_tenant_keys(tenant, at, with).await
     }
 
     async fn revoke_key_range(
         &self,
         range: &KeyRange,
         at: Timestamp,
+        with: &ChangeRecord,
     ) -> Result<Vec<(TenantId, u64)>, StoreError> {
-        self.0.directory.revoke_key_range(range, at).await
+        self.0.directory.revoke_key_range(range, at, with).await
     }
 
     async fn revoke_creator_keys(
         &self,
         creator: UserId,
         at: Timestamp,
+        with: &ChangeRecord,
     ) -> Result<Vec<(TenantId, u64)>, StoreError> {
-        self.0.directory.revoke_creator_keys(creator, at).await
+        self.0
+            .directory
+            .revoke_creator_keys(creator, at, with)
+            .await
     }
 
     async fn note_uses(&self, uses: &[(KeyId, Timestamp)]) -> Result<(), StoreError> {

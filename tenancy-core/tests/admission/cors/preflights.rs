@@ -169,7 +169,7 @@ async fn a_custom_domain_is_looked_up_once_and_allowed_while_its_tenant_is_serve
         (TenantStatus::Deleted, false),
     ] {
         w.tenancy
-            .admin()
+            .admin(tenancy_core::testing::service())
             .set_status(w.acme.id, status)
             .await
             .unwrap();

@@ -2,15 +2,24 @@
 
 use serde_json::json;
 use tenancy_core::{
-    Actor, Clock as _, DirectoryStore as _, Grant, KeyId, Membership, Outcome, ProjectId,
-    StoreErrorKind, SystemRole, UserId, key::NewKey,
+    Actor, Authority, Clock as _, Grant, KeyId, Membership, Outcome, Principal, ProjectId, Reach,
+    StoreErrorKind, SystemRole, UserId, danger,
+    key::NewKey,
+    testing::{StoreDirectly as _, service},
 };
 
 use super::{alices, issue, with, world};
 use crate::support::World;
 
 async fn invalid(w: &World, new: NewKey) {
-    let refused = w.tenancy.keys().unwrap().issue(new).await.unwrap_err();
+    let refused = w
+        .tenancy
+        .keys()
+        .unwrap()
+        .by(service())
+        .issue(new)
+        .await
+        .unwrap_err();
     assert_eq!(refused.kind(), StoreErrorKind::Invalid, "{refused}");
 }
 
@@ -58,7 +67,7 @@ async fn what_can_not_be_a_key_is_not_issued() {
 #[tokio::test]
 async fn each_change_is_audited_with_its_actor_and_its_key() {
     let w = world().await;
-    let keys = w.tenancy.keys().unwrap().by(Actor::User(w.alice));
+    let keys = w.tenancy.keys().unwrap().by(operated_by(w.alice));
     let id = keys.issue(alices(&w)).await.unwrap().record().id;
     let (tenant, read) = (w.acme.id, "notes:read".parse().unwrap());
     keys.rename(tenant, id, "renamed").await.unwrap();
@@ -113,7 +122,7 @@ async fn each_change_is_audited_with_its_actor_and_its_key() {
 #[tokio::test]
 async fn an_operator_revokes_a_key_a_tenant_a_prefix() {
     let w = world().await;
-    let keys = w.tenancy.keys().unwrap();
+    let keys = w.tenancy.keys().unwrap().by(service());
     let bobs = || NewKey::new(w.globex.id, w.bob, "bob's", ["*".parse().unwrap()]);
     let mut issued = Vec::new();
     for new in [alices(&w), alices(&w), alices(&w), bobs(), bobs()] {
@@ -129,25 +138,25 @@ async fn an_operator_revokes_a_key_a_tenant_a_prefix() {
     assert_eq!(works().await, [true; 5]);
     for blank in ["", "  "] {
         let id = issued[0].record().id;
-        assert!(keys.revoke_any(id, blank).await.is_err());
-        assert!(keys.revoke_tenant(w.acme.id, blank).await.is_err());
-        assert!(keys.revoke_prefix("acme_live_", blank).await.is_err());
-        assert!(keys.revoke_leaked(issued[0].expose(), blank).await.is_err());
+        let keys = keys.by(service().because(blank));
+        assert!(keys.revoke_any(id).await.is_err());
+        assert!(keys.revoke_tenant(w.acme.id).await.is_err());
+        assert!(keys.revoke_prefix("acme_live_").await.is_err());
+        assert!(keys.revoke_leaked(issued[0].expose()).await.is_err());
     }
-    keys.revoke_any(issued[3].record().id, "seen in a chat")
-        .await
-        .unwrap();
+    let keys = keys.by(service().because("seen in a chat"));
+    keys.revoke_any(issued[3].record().id).await.unwrap();
     assert_eq!(w.last_audit().reason.as_deref(), Some("seen in a chat"));
     assert_eq!(w.last_audit().tenant, Some(w.globex.id));
     assert_eq!(works().await, [true, true, true, false, true]);
     // As it may be shown: all before the secret.
     let shown = super::format().shown(issued[0].record().id);
-    let revoked = keys.revoke_prefix(&shown, "seen in a log").await.unwrap();
+    let revoked = keys.revoke_prefix(&shown).await.unwrap();
     assert_eq!(revoked, [(w.acme.id, 1)]);
     assert_eq!(works().await, [false, true, true, false, true]);
-    assert_eq!(keys.revoke_tenant(w.acme.id, "a breach").await.unwrap(), 2);
+    assert_eq!(keys.revoke_tenant(w.acme.id).await.unwrap(), 2);
     assert_eq!(works().await, [false, false, false, false, true]);
-    let revoked = keys.revoke_prefix("acme_live_", "a breach").await.unwrap();
+    let revoked = keys.revoke_prefix("acme_live_").await.unwrap();
     assert_eq!(revoked, [(w.globex.id, 1)]);
     assert_eq!(works().await, [false; 5]);
     for prefix in [
@@ -158,7 +167,7 @@ async fn an_operator_revokes_a_key_a_tenant_a_prefix() {
         "other_live_",
         "acme_live_!",
     ] {
-        let refused = keys.revoke_prefix(prefix, "a breach").await.unwrap_err();
+        let refused = keys.revoke_prefix(prefix).await.unwrap_err();
         assert_eq!(refused.kind(), StoreErrorKind::Invalid, "{prefix}");
     }
 }
@@ -166,7 +175,7 @@ async fn an_operator_revokes_a_key_a_tenant_a_prefix() {
 #[tokio::test]
 async fn the_keys_of_somebody_who_left_are_revoked_in_every_tenant() {
     let w = world().await;
-    let keys = w.tenancy.keys().unwrap().by(Actor::User(w.bob));
+    let keys = w.tenancy.keys().unwrap().by(operated_by(w.bob));
     let viewer = Membership::new(w.globex.id, w.alice, SystemRole::Viewer.name());
     w.directory.put_membership(&viewer).await.unwrap();
     let mut issued = Vec::new();
@@ -181,11 +190,12 @@ async fn the_keys_of_somebody_who_left_are_revoked_in_every_tenant() {
         assert!(w.admit(&with(&key)).await.is_ok(), "and it is cached");
         issued.push(key);
     }
-    let refused = keys.revoke_creator(w.alice, " ").await.unwrap_err();
+    let blank = keys.by(service().because(" "));
+    let refused = blank.revoke_creator(w.alice).await.unwrap_err();
     assert_eq!(refused.kind(), StoreErrorKind::Invalid);
     assert!(w.admit(&with(&issued[0])).await.is_ok());
     let before = w.audit.entries().len();
-    let mut revoked = keys.revoke_creator(w.alice, "has left").await.unwrap();
+    let mut revoked = keys.revoke_creator(w.alice).await.unwrap();
     revoked.sort();
     let mut expected = [(w.acme.id, 2), (w.globex.id, 1)];
     expected.sort();
@@ -217,23 +227,14 @@ async fn the_keys_of_somebody_who_left_are_revoked_in_every_tenant() {
 #[tokio::test]
 async fn only_the_whole_text_of_a_key_revokes_it_as_leaked() {
     let w = world().await;
-    let keys = w.tenancy.keys().unwrap();
+    let keys = w.tenancy.keys().unwrap().by(service());
     let (key, other) = (issue(&w, alices(&w)).await, issue(&w, alices(&w)).await);
     let shown = super::format().shown(key.record().id);
     for text in ["", "a log line", &shown, &key.expose()[..60]] {
-        assert!(
-            keys.revoke_leaked(text, "a report")
-                .await
-                .unwrap()
-                .is_none()
-        );
+        assert!(keys.revoke_leaked(text).await.unwrap().is_none());
     }
     assert!(w.admit(&with(&key)).await.is_ok());
-    let revoked = keys
-        .revoke_leaked(key.expose(), "a report")
-        .await
-        .unwrap()
-        .unwrap();
+    let revoked = keys.revoke_leaked(key.expose()).await.unwrap().unwrap();
     assert_eq!(revoked.id, key.record().id);
     assert_eq!(w.refused(&with(&key)).await, (401, "key-revoked"));
     assert!(w.admit(&with(&other)).await.is_ok());
@@ -243,7 +244,7 @@ async fn only_the_whole_text_of_a_key_revokes_it_as_leaked() {
 async fn a_tenant_finds_its_own_keys_only() {
     let w = world().await;
     let key = issue(&w, alices(&w)).await;
-    let (keys, id) = (w.tenancy.keys().unwrap(), key.record().id);
+    let (keys, id) = (w.tenancy.keys().unwrap().by(service()), key.record().id);
     let found = keys.find(w.acme.id, id).await.unwrap();
     assert_eq!(found.as_ref(), Some(key.record()));
     assert_eq!(keys.find(w.globex.id, id).await.unwrap(), None);
@@ -251,4 +252,10 @@ async fn a_tenant_finds_its_own_keys_only() {
     w.directory.fail(true);
     let refused = keys.find(w.acme.id, id).await.unwrap_err();
     assert_eq!(refused.kind(), StoreErrorKind::Unavailable);
+}
+
+/// On the authority of an operator, who is this user.
+fn operated_by(user: UserId) -> Authority {
+    let principal = Principal::new(Actor::User(user), Reach::Memberships, "operators");
+    danger::operator(&principal, None, "has left").unwrap()
 }

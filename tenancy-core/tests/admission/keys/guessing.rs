@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use tenancy_core::{
-    Admission, Clock as _, RouteNeeds,
-    key::{KeyChange, KeyStore as _},
-    testing::FakeRequest,
+    Admission, Clock as _, RouteNeeds, key::KeyChange, testing::FakeRequest,
+    testing::KeyStoreDirectly as _,
 };
 
 use super::{alices, issue, with, with_keys, world};

@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use tenancy_core::{
-    Admission, Clock as _, RouteNeeds,
-    key::{KeyChange, KeyStore as _},
+    Admission, Clock as _, RouteNeeds, key::KeyChange, testing::KeyStoreDirectly as _,
 };
 
 use super::{alices, ip, issue, with, world};
@@ -66,7 +65,11 @@ async fn every_hit_is_checked_for_its_secret_and_its_network() {
 #[tokio::test]
 async fn a_revocation_in_this_process_holds_from_the_next_request_on() {
     let w = world().await;
-    let admin = w.tenancy.keys().unwrap();
+    let admin = w
+        .tenancy
+        .keys()
+        .unwrap()
+        .by(tenancy_core::testing::service());
     let key = issue(&w, alices(&w)).await;
     let id = key.record().id;
     assert!(w.admit(&with(&key)).await.is_ok());

@@ -46,7 +46,11 @@ pub(super) async fn import(
     handle: &str,
     secret: impl Into<ImportedSecret> + Send,
 ) -> ApiKey {
-    let keys = w.tenancy.keys().unwrap();
+    let keys = w
+        .tenancy
+        .keys()
+        .unwrap()
+        .by(tenancy_core::testing::service());
     let handle = handle.parse().unwrap();
     keys.import(new, handle, secret).await.unwrap()
 }

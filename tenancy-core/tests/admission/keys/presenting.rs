@@ -3,8 +3,9 @@
 use serde_json::json;
 use tenancy_core::{
     ConfigError, Membership, RefusalKind, RouteNeeds, SystemRole, Tenancy,
-    key::{Environment, KeyFormat, KeyStore as _},
+    key::{Environment, KeyFormat},
     testing::FakeRequest,
+    testing::KeyStoreDirectly as _,
 };
 
 use super::{alices, api_keys, hasher, ip, issue, with, with_keys, world};
@@ -24,7 +25,11 @@ async fn a_key_names_its_tenant_and_agrees_with_every_hint() {
     );
     // Alice is a member of both, so that only the key's own tenant is left to refuse her.
     let both = Membership::new(w.globex.id, w.alice, SystemRole::Owner.name());
-    w.tenancy.admin().put_membership(&both).await.unwrap();
+    w.tenancy
+        .admin(tenancy_core::testing::service())
+        .put_membership(&both)
+        .await
+        .unwrap();
     let elsewhere = with(&key).header("host", "globex.notes.example");
     assert_eq!(
         w.refused(&elsewhere).await,
@@ -50,7 +55,11 @@ async fn keys_and_tokens_live_side_by_side() {
 #[tokio::test]
 async fn every_bad_key_gets_the_same_answer_and_no_difference_is_visible_outside() {
     let w = world().await;
-    let admin = w.tenancy.keys().unwrap();
+    let admin = w
+        .tenancy
+        .keys()
+        .unwrap()
+        .by(tenancy_core::testing::service());
     let good = issue(&w, alices(&w)).await;
     let foreign = KeyFormat::new("acme", Environment::Test).unwrap();
     let elsewhere = World::over(|directory, builder| {
@@ -371,7 +380,11 @@ async fn a_key_without_a_tenant_route_is_its_principal_alone() {
 async fn no_secret_is_shown_anywhere() {
     let w = world().await;
     let key = issue(&w, alices(&w)).await;
-    let admin = w.tenancy.keys().unwrap();
+    let admin = w
+        .tenancy
+        .keys()
+        .unwrap()
+        .by(tenancy_core::testing::service());
     let context = w.admit(&with(&key)).await.unwrap();
     let bad = format!("{}x", key.expose());
     let refusal = w
@@ -380,10 +393,7 @@ async fn no_secret_is_shown_anywhere() {
         .unwrap_err();
     let id = key.record().id;
     let listed = admin.list(w.acme.id, None, 10).await.unwrap();
-    admin
-        .revoke_leaked(key.expose(), "found in a log")
-        .await
-        .unwrap();
+    admin.revoke_leaked(key.expose()).await.unwrap();
     let shown = format!(
         "{key:?} {:?} {context:?} {refusal:?} {refusal} {listed:?} {:?} {:?} {admin:?}",
         context.principal(),

@@ -5,10 +5,11 @@ use std::{pin::pin, sync::Arc, time::Duration};
 
 use futures_util::{FutureExt as _, poll};
 use tenancy_core::{
-    DirectoryStore as _, Membership, MembershipStatus, Project, ProjectMembership, RoleDefinition,
-    StoreErrorKind, SystemRole,
+    Membership, MembershipStatus, Project, ProjectMembership, RoleDefinition, StoreErrorKind,
+    SystemRole,
     key::{IssuedKey, NewKey},
     testing::FakeRequest,
+    testing::StoreDirectly as _,
 };
 use tokio::sync::Barrier;
 
@@ -75,7 +76,7 @@ impl Scene {
     async fn new() -> Self {
         let w = world().await;
         let project = Project::new(w.acme.id, "web".parse().unwrap(), "Web");
-        let admin = w.tenancy.admin();
+        let admin = w.tenancy.admin(tenancy_core::testing::service());
         admin.put_project(&project).await.unwrap();
         let scribe = RoleDefinition::new("scribe".parse().unwrap()).allow("notes:*");
         admin.put_role(w.acme.id, &scribe).await.unwrap();
@@ -99,16 +100,23 @@ impl Scene {
     /// Takes it away, and returns what requests are answered from then on.
     async fn lose(&self, loss: Loss) -> &'static str {
         let (w, id) = (&self.w, self.key.record().id);
-        let (keys, admin, tenant) = (w.tenancy.keys().unwrap(), w.tenancy.admin(), w.acme.id);
+        let (keys, admin, tenant) = (
+            w.tenancy
+                .keys()
+                .unwrap()
+                .by(tenancy_core::testing::service()),
+            w.tenancy.admin(tenancy_core::testing::service()),
+            w.acme.id,
+        );
         let member = |role| Membership::new(tenant, w.alice, role);
         match loss {
             Loss::Revoked => drop(keys.revoke(tenant, id).await.unwrap()),
-            Loss::RevokedByAnOperator => drop(keys.revoke_any(id, "a breach").await.unwrap()),
+            Loss::RevokedByAnOperator => drop(keys.revoke_any(id).await.unwrap()),
             Loss::RevokedWithItsTenant => {
-                assert_eq!(keys.revoke_tenant(tenant, "a breach").await.unwrap(), 1);
+                assert_eq!(keys.revoke_tenant(tenant).await.unwrap(), 1);
             }
             Loss::RevokedByPrefix => {
-                let revoked = keys.revoke_prefix("acme_live_", "a breach").await;
+                let revoked = keys.revoke_prefix("acme_live_").await;
                 assert_eq!(revoked.unwrap(), [(tenant, 1)]);
             }
             Loss::Disabled => drop(keys.disable(tenant, id).await.unwrap()),
@@ -206,7 +214,13 @@ async fn of_rotations_at_the_same_time_one_succeeds_and_one_successor_is_admitte
         let start = Arc::new(Barrier::new(CALLERS));
         let rotations: Vec<_> = (0..CALLERS)
             .map(|_| {
-                let (keys, start) = (w.tenancy.keys().unwrap(), Arc::clone(&start));
+                let (keys, start) = (
+                    w.tenancy
+                        .keys()
+                        .unwrap()
+                        .by(tenancy_core::testing::service()),
+                    Arc::clone(&start),
+                );
                 tokio::spawn(async move {
                     start.wait().await;
                     keys.rotate(tenant, id, Duration::ZERO).await

@@ -2,9 +2,9 @@
 
 use serde_json::json;
 use tenancy_core::{
-    DirectoryStore as _, Membership, MembershipStatus, PermissionRegistry, Project,
-    ProjectMembership, StoreErrorKind, SystemRole, jwt::JwtAuthenticator, key::NewKey,
-    testing::FakeRequest,
+    Membership, MembershipStatus, PermissionRegistry, Project, ProjectMembership, StoreErrorKind,
+    SystemRole, jwt::JwtAuthenticator, key::NewKey, testing::FakeRequest,
+    testing::StoreDirectly as _,
 };
 
 use super::{alices, api_keys, issue, with, world};
@@ -37,7 +37,11 @@ async fn scopes_only_narrow_the_creators_live_rights() {
         [(true, true), (true, false), (false, true), (false, false)]
     );
     let viewer = Membership::new(w.acme.id, w.alice, SystemRole::Viewer.name());
-    w.tenancy.admin().put_membership(&viewer).await.unwrap();
+    w.tenancy
+        .admin(tenancy_core::testing::service())
+        .put_membership(&viewer)
+        .await
+        .unwrap();
     assert_eq!(
         rights().await,
         [(true, false), (true, false), (false, false), (false, false)]
@@ -64,7 +68,7 @@ async fn a_key_whose_creator_left_is_a_strangers() {
     let w = world().await;
     let key = issue(&w, alices(&w)).await;
     assert!(w.admit(&with(&key)).await.is_ok());
-    let admin = w.tenancy.admin();
+    let admin = w.tenancy.admin(tenancy_core::testing::service());
     let suspended = Membership::new(w.acme.id, w.alice, SystemRole::Owner.name())
         .with_status(MembershipStatus::Suspended);
     admin.put_membership(&suspended).await.unwrap();
@@ -78,9 +82,17 @@ async fn a_suspended_tenants_keys_are_told_what_its_members_are() {
     let w = world().await;
     let key = issue(&w, alices(&w)).await;
     assert!(w.admit(&with(&key)).await.is_ok());
-    w.tenancy.admin().suspend(w.acme.id).await.unwrap();
+    w.tenancy
+        .admin(tenancy_core::testing::service())
+        .suspend(w.acme.id)
+        .await
+        .unwrap();
     assert_eq!(w.refused(&with(&key)).await, (403, "tenant-suspended"));
-    w.tenancy.admin().activate(w.acme.id).await.unwrap();
+    w.tenancy
+        .admin(tenancy_core::testing::service())
+        .activate(w.acme.id)
+        .await
+        .unwrap();
     assert!(w.admit(&with(&key)).await.is_ok());
 }
 
@@ -88,7 +100,11 @@ async fn a_suspended_tenants_keys_are_told_what_its_members_are() {
 async fn a_key_of_a_project_is_of_no_other() {
     let w = world().await;
     let viewer = Membership::new(w.acme.id, w.alice, SystemRole::Viewer.name());
-    w.tenancy.admin().put_membership(&viewer).await.unwrap();
+    w.tenancy
+        .admin(tenancy_core::testing::service())
+        .put_membership(&viewer)
+        .await
+        .unwrap();
     let mut projects = Vec::new();
     for slug in ["web", "mobile"] {
         let project = Project::new(w.acme.id, slug.parse().unwrap(), slug);
@@ -115,7 +131,11 @@ async fn a_key_of_a_project_is_of_no_other() {
     assert_eq!(again.project_id(), Some(own.id));
     let mut archived = own.clone();
     archived.archived = true;
-    w.tenancy.admin().put_project(&archived).await.unwrap();
+    w.tenancy
+        .admin(tenancy_core::testing::service())
+        .put_project(&archived)
+        .await
+        .unwrap();
     assert_eq!(w.refused(&with(&key)).await, (404, "project-unknown"));
 }
 
@@ -137,7 +157,11 @@ async fn nobody_issues_more_than_they_hold_and_keys_issue_none() {
         (403, "permission-not-held")
     );
     let viewer = Membership::new(w.acme.id, w.alice, SystemRole::Viewer.name());
-    w.tenancy.admin().put_membership(&viewer).await.unwrap();
+    w.tenancy
+        .admin(tenancy_core::testing::service())
+        .put_membership(&viewer)
+        .await
+        .unwrap();
     let viewer = w.admit(&w.alice_at(host)).await.unwrap();
     assert_eq!(answer(NewKey::in_context(&viewer, "w", write())).0, 403);
     assert_eq!(
@@ -210,7 +234,11 @@ async fn a_token_of_a_project_issues_keys_of_that_project() {
     let new = || NewKey::in_context(&context, "a key", ["notes:read".parse().unwrap()]).unwrap();
     let key = issue(&w, new()).await;
     assert_eq!(key.record().project, Some(project.id));
-    let keys = w.tenancy.keys().unwrap();
+    let keys = w
+        .tenancy
+        .keys()
+        .unwrap()
+        .by(tenancy_core::testing::service());
     let refused = keys.issue(new().project(other.id)).await.unwrap_err();
     assert_eq!(refused.kind(), StoreErrorKind::Invalid);
 }

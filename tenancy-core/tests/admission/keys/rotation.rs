@@ -22,7 +22,11 @@ async fn rotation_copies_everything_but_id_and_secret() {
         .expires_at(w.clock.now() + 60 * MINUTE);
     let old = issue(&w, new).await;
     w.clock.advance(MINUTE);
-    let keys = w.tenancy.keys().unwrap();
+    let keys = w
+        .tenancy
+        .keys()
+        .unwrap()
+        .by(tenancy_core::testing::service());
     let new = keys
         .rotate(w.acme.id, old.record().id, MINUTE)
         .await
@@ -43,7 +47,11 @@ async fn rotation_copies_everything_but_id_and_secret() {
 async fn the_overlap_ends_to_the_microsecond() {
     let w = world().await;
     let old = issue(&w, alices(&w)).await;
-    let keys = w.tenancy.keys().unwrap();
+    let keys = w
+        .tenancy
+        .keys()
+        .unwrap()
+        .by(tenancy_core::testing::service());
     let new = keys
         .rotate(w.acme.id, old.record().id, MINUTE)
         .await
@@ -60,7 +68,11 @@ async fn an_overlap_of_zero_ends_the_old_key_now() {
     let w = world().await;
     let old = issue(&w, alices(&w)).await;
     assert!(w.admit(&with(&old)).await.is_ok());
-    let keys = w.tenancy.keys().unwrap();
+    let keys = w
+        .tenancy
+        .keys()
+        .unwrap()
+        .by(tenancy_core::testing::service());
     let new = keys
         .rotate(w.acme.id, old.record().id, Duration::ZERO)
         .await
@@ -74,7 +86,11 @@ async fn an_overlap_never_outlives_the_original_expiry() {
     let w = world().await;
     let end = w.clock.now() + MINUTE;
     let old = issue(&w, alices(&w).expires_at(end)).await;
-    let keys = w.tenancy.keys().unwrap();
+    let keys = w
+        .tenancy
+        .keys()
+        .unwrap()
+        .by(tenancy_core::testing::service());
     let id = old.record().id;
     let new = keys.rotate(w.acme.id, id, Duration::MAX).await.unwrap();
     assert_eq!(
@@ -91,7 +107,11 @@ async fn an_overlap_never_outlives_the_original_expiry() {
 #[tokio::test]
 async fn what_does_not_hold_can_not_be_rotated() {
     let w = world().await;
-    let keys = w.tenancy.keys().unwrap();
+    let keys = w
+        .tenancy
+        .keys()
+        .unwrap()
+        .by(tenancy_core::testing::service());
     let soon = w.clock.now() + MINUTE;
     let expired = issue(&w, alices(&w).expires_at(soon)).await;
     let [revoked, disabled, rotated] = [
@@ -128,9 +148,16 @@ async fn a_key_of_another_environment_is_not_rotated_here() {
         .clock(w.clock.clone())
         .build()
         .unwrap();
-    let elsewhere = elsewhere.keys().unwrap();
+    let elsewhere = elsewhere
+        .keys()
+        .unwrap()
+        .by(tenancy_core::testing::service());
     let issued = elsewhere.issue(alices(&w)).await.unwrap();
-    let keys = w.tenancy.keys().unwrap();
+    let keys = w
+        .tenancy
+        .keys()
+        .unwrap()
+        .by(tenancy_core::testing::service());
     let id = issued.record().id;
     let refused = keys.rotate(w.acme.id, id, MINUTE).await.unwrap_err();
     assert_eq!(refused.kind(), StoreErrorKind::Invalid);

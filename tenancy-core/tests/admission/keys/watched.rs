@@ -33,6 +33,7 @@ async fn a_stream_opened_with_a_key_ends_when_the_key_is_revoked() {
     w.tenancy
         .keys()
         .unwrap()
+        .by(tenancy_core::testing::service())
         .revoke(w.acme.id, key.record().id)
         .await
         .unwrap();
@@ -52,7 +53,11 @@ async fn a_stream_opened_with_a_key_ends_at_the_end_of_its_overlap() {
     let key = issue(&w, alices(&w)).await;
     let mut watch = w.admit(&with(&key)).await.unwrap().watch();
     let overlap = Duration::from_secs(100);
-    let keys = w.tenancy.keys().unwrap();
+    let keys = w
+        .tenancy
+        .keys()
+        .unwrap()
+        .by(tenancy_core::testing::service());
     let _new = keys
         .rotate(w.acme.id, key.record().id, overlap)
         .await
@@ -71,7 +76,11 @@ async fn a_stream_opened_with_a_key_ends_at_the_end_of_its_overlap() {
 async fn revalidating_looks_at_the_key_and_the_address_again() {
     let w = world().await;
     let key = issue(&w, alices(&w)).await;
-    let keys = w.tenancy.keys().unwrap();
+    let keys = w
+        .tenancy
+        .keys()
+        .unwrap()
+        .by(tenancy_core::testing::service());
     let context = w.admit(&with(&key).peer(ip("198.51.100.1"))).await.unwrap();
     assert!(w.tenancy.revalidate(&context).await.is_ok());
     let (tenant, id) = (w.acme.id, key.record().id);

@@ -1,6 +1,9 @@
 //! Without the feature `argon2`, an imported key that is stored opens nothing, and can be managed.
 
-use tenancy_core::key::{KeyStore as _, KeyVerifier, SecretHash};
+use tenancy_core::{
+    key::{KeyVerifier, SecretHash},
+    testing::KeyStoreDirectly as _,
+};
 
 use super::{alices, issue, with, world};
 
@@ -17,7 +20,11 @@ async fn a_row_of_an_imported_key_is_refused_and_can_be_revoked() {
     };
     w.directory.insert_key(&record).await.unwrap();
     assert_eq!(w.refused(&with(&text)).await, (401, "key-secret"));
-    let keys = w.tenancy.keys().unwrap();
+    let keys = w
+        .tenancy
+        .keys()
+        .unwrap()
+        .by(tenancy_core::testing::service());
     let revoked = keys.revoke(w.acme.id, record.id).await.unwrap();
     assert!(revoked.revoked_at.is_some());
     assert_eq!(w.refused(&with(&text)).await, (401, "key-secret"));

@@ -1,11 +1,11 @@
 //! Many keys, revoked at once.
 
 use sqlx::{PgConnection, Postgres, QueryBuilder, types::Uuid};
-use tenancy_core::{StoreError, TenantId, Timestamp, UserId, key::KeyRange};
+use tenancy_core::{ChangeRecord, StoreError, TenantId, Timestamp, UserId, key::KeyRange};
 
 use crate::directory::{
     PgDirectory,
-    write::{commit, refused},
+    write::{commit, refused, write_record},
 };
 
 /// Keys that are revoked together.
@@ -88,10 +88,14 @@ impl PgDirectory {
         &self,
         many: Many,
         at: Timestamp,
+        with: &ChangeRecord,
     ) -> Result<Vec<(TenantId, u64)>, StoreError> {
         let mut tx = self.write().await?;
         let revoked = many.revoke(&mut tx, at).await?;
-        commit(tx).await?;
+        for (tenant, count) in &revoked {
+            write_record(&mut tx, None, &with.for_tenant(*tenant, *count)).await?;
+        }
+        commit(tx, &ChangeRecord::new(with.entry.clone())).await?;
         Ok(revoked)
     }
 }

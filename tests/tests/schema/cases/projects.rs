@@ -1,7 +1,7 @@
 //! Rows of a project are seen in its context only.
 
 use sqlx::Executor as _;
-use tenancy_core::{DirectoryStore as _, Project, Tenant, testing::ContextBuilder};
+use tenancy_core::{Project, Tenant, testing::ContextBuilder, testing::StoreDirectly as _};
 use tenancy_sqlx::TenantPoolOptions;
 use tenancy_tests::notes::{Notes, on_every_server, sqlstate};
 

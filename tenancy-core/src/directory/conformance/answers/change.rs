@@ -6,8 +6,8 @@ use ipnet::IpNet;
 
 use super::world::{Issued, World};
 use crate::{
-    Directory, DirectoryStore, Grant, Membership, ProjectMembership, RoleName, SystemRole, Tenancy,
-    TenantId, TokensOf, UserId,
+    Directory, DirectoryStore, Grant, Membership, ProjectMembership, RoleName, Slug, SystemRole,
+    Tenancy, TenantId, TokensOf, UserId,
     key::{KeyStore, NewKey},
 };
 
@@ -26,7 +26,7 @@ impl<D: Directory + DirectoryStore + KeyStore + Clone> World<D> {
             }
             14..=20 => self.change_keys(elsewhere.as_ref(), tenant, user).await,
             21 | 22 => self.bind_a_domain(elsewhere.as_ref()).await,
-            _ => {}
+            _ => self.change_a_name(elsewhere.as_ref()).await,
         }
         if elsewhere.is_some() {
             self.engine.catch_up().await.unwrap();
@@ -51,7 +51,9 @@ impl<D: Directory + DirectoryStore + KeyStore + Clone> World<D> {
         };
         let project = self.random.of(&self.projects).clone();
         let seldom = self.random.one_in(3);
-        let admin = elsewhere.unwrap_or(&self.engine).admin();
+        let admin = elsewhere
+            .unwrap_or(&self.engine)
+            .admin(crate::testing::service());
         match what {
             0 => drop(admin.suspend(tenant).await),
             1 | 2 => drop(admin.activate(tenant).await),
@@ -60,12 +62,36 @@ impl<D: Directory + DirectoryStore + KeyStore + Clone> World<D> {
                 admin.put_membership(&member).await.unwrap();
             }
             8 => admin.remove_membership(tenant, user).await.unwrap(),
+            9 if seldom => {
+                let done = admin.remove_project_membership(project.tenant, project.id, user);
+                done.await.unwrap();
+            }
             9 => {
                 let member = ProjectMembership::new(project.tenant, project.id, user, role);
                 let _ = admin.put_project_membership(&member).await;
             }
-            10 if seldom => admin.revoke_tokens(&of, "the model").await.unwrap(),
+            10 if seldom => admin.revoke_tokens(&of).await.unwrap(),
             _ => {}
+        }
+    }
+
+    /// Takes a tenant's slug or a domain away, or gives it back.
+    async fn change_a_name(&mut self, elsewhere: Option<&Tenancy>) {
+        let tenant = self.random.of(&self.tenants).clone();
+        let another: Slug = format!("a{}", tenant.slug).parse().unwrap();
+        let (own, domain) = (tenant.slug.clone(), self.domain_of(tenant.id));
+        let slug = self
+            .random
+            .of(&[own.clone(), own.clone(), own, another])
+            .clone();
+        let of_domain = self.random.one_in(3);
+        let admin = elsewhere
+            .unwrap_or(&self.engine)
+            .admin(crate::testing::service());
+        if of_domain {
+            admin.unbind_domain(tenant.id, &domain).await.unwrap();
+        } else {
+            admin.set_slug(tenant.id, &slug).await.unwrap();
         }
     }
 
@@ -81,7 +107,11 @@ impl<D: Directory + DirectoryStore + KeyStore + Clone> World<D> {
         let overlap = *self.random.of(&[0, 1, 30, 300]);
         let key = self.random.of(&self.keys);
         let (of, id) = (key.tenant, key.id);
-        let keys = elsewhere.unwrap_or(&self.engine).keys().unwrap();
+        let keys = elsewhere
+            .unwrap_or(&self.engine)
+            .keys()
+            .unwrap()
+            .by(crate::testing::service());
         match what {
             10..=12 => {
                 let rotated = keys.rotate(of, id, Duration::from_secs(overlap)).await;
@@ -96,8 +126,8 @@ impl<D: Directory + DirectoryStore + KeyStore + Clone> World<D> {
             19 => drop(keys.enable(of, id).await),
             20 => drop(keys.rename(of, id, "another name").await),
             21 => drop(keys.revoke(of, id).await),
-            22 if seldom => drop(keys.revoke_creator(user, "the model").await),
-            23 if seldom => drop(keys.revoke_tenant(tenant, "the model").await),
+            22 if seldom => drop(keys.revoke_creator(user).await),
+            23 if seldom => drop(keys.revoke_tenant(tenant).await),
             _ => {}
         }
     }
@@ -117,7 +147,11 @@ impl<D: Directory + DirectoryStore + KeyStore + Clone> World<D> {
         if self.random.one_in(6) {
             new = new.project(self.random.of(&self.projects).id);
         }
-        let keys = elsewhere.unwrap_or(&self.engine).keys().unwrap();
+        let keys = elsewhere
+            .unwrap_or(&self.engine)
+            .keys()
+            .unwrap()
+            .by(crate::testing::service());
         if let Ok(issued) = keys.issue(new).await {
             self.keep(&issued);
         }

@@ -14,6 +14,7 @@ use crate::{
     SystemRole, Tenancy, Tenant, TenantId, TenantStatus, Timestamp, UserId,
     jwt::{Algorithm, JwtAuthenticator, JwtIssuers, VerificationKey},
     key::{ApiKeys, Environment, HmacKeyHasher, KeyFormat, KeyStore, Pepper},
+    testing::unattributed,
 };
 
 pub(super) const COOKIE: &str = "session";
@@ -65,15 +66,24 @@ impl<D: Directory + DirectoryStore + KeyStore + Clone> World<D> {
         let engine = engine(&directory, &clock, issuers[0].clone(), false);
         let users = [UserId::new(), UserId::new(), UserId::new()];
         for (tenant, owner) in [acme, globex].into_iter().zip(users) {
-            directory.create_tenant(tenant).await.unwrap();
+            directory
+                .create_tenant(tenant, &unattributed())
+                .await
+                .unwrap();
             let owner = Membership::new(tenant.id, owner, SystemRole::Owner.name());
-            directory.put_membership(&owner).await.unwrap();
+            directory
+                .put_membership(&owner, &unattributed())
+                .await
+                .unwrap();
         }
         let projects = [acme, globex]
             .map(|tenant| Project::new(tenant.id, "roadmap".parse().unwrap(), "Roadmap"))
             .to_vec();
         for project in &projects {
-            directory.put_project(project).await.unwrap();
+            directory
+                .put_project(project, &unattributed())
+                .await
+                .unwrap();
         }
         let mut world = Self {
             directory,
@@ -152,7 +162,9 @@ impl<D: Directory + DirectoryStore + KeyStore + Clone> World<D> {
     pub(super) async fn bind_a_domain(&mut self, elsewhere: Option<&Tenancy>) {
         let at = self.random.below(self.domains.len());
         let (tenant, domain) = self.domains.get(at).unwrap().clone();
-        let admin = elsewhere.unwrap_or(&self.engine).admin();
+        let admin = elsewhere
+            .unwrap_or(&self.engine)
+            .admin(crate::testing::service());
         if admin.bind_domain(tenant, &domain).await.is_ok() {
             self.domains.pop_front();
             self.think_of_a_domain();

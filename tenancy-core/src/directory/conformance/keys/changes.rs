@@ -11,6 +11,7 @@ use super::{
 use crate::{
     Directory, DirectoryStore, KeyId, StoreErrorKind, Tenant,
     key::{KeyChange, KeyRotation, KeyStore},
+    testing::unattributed,
 };
 
 /// Each change is kept, moves the tenant's generation on, and is told by the feed.
@@ -47,7 +48,7 @@ pub async fn changes_of_keys_are_kept_and_told<D: Directory + DirectoryStore + K
     for change in changes {
         change.apply(&mut key);
         let answered = directory
-            .change_key(tenant.id, key.id, &change)
+            .change_key(tenant.id, key.id, &change, &unattributed())
             .await
             .unwrap();
         assert_eq!(answered, key);
@@ -57,7 +58,10 @@ pub async fn changes_of_keys_are_kept_and_told<D: Directory + DirectoryStore + K
     let mut fresh = stored(directory, &key_of(tenant.id)).await;
     next(&mut before).await;
     let rotation = KeyRotation::new(fresh.id, KeyId::new(), digest(2), NOW, NOW);
-    let new = directory.rotate_key(tenant.id, &rotation).await.unwrap();
+    let new = directory
+        .rotate_key(tenant.id, &rotation, &unattributed())
+        .await
+        .unwrap();
     let expected = fresh
         .rotate(rotation.successor, digest(2), NOW, NOW)
         .unwrap();
@@ -65,7 +69,10 @@ pub async fn changes_of_keys_are_kept_and_told<D: Directory + DirectoryStore + K
     assert_eq!(found(directory, new.id).await, expected);
     assert_eq!(found(directory, fresh.id).await, fresh);
     next(&mut before).await;
-    directory.revoke_tenant_keys(tenant.id, NOW).await.unwrap();
+    directory
+        .revoke_tenant_keys(tenant.id, NOW, &unattributed())
+        .await
+        .unwrap();
     next(&mut before).await;
 }
 
@@ -80,7 +87,10 @@ pub async fn a_rotated_key_never_outlives_its_expiry<D: Directory + DirectorySto
     let key = stored(directory, &key).await;
     let beyond = expiry + Duration::from_secs(60);
     let rotation = KeyRotation::new(key.id, KeyId::new(), digest(2), NOW, beyond);
-    let new = directory.rotate_key(tenant.id, &rotation).await.unwrap();
+    let new = directory
+        .rotate_key(tenant.id, &rotation, &unattributed())
+        .await
+        .unwrap();
     let old = found(directory, key.id).await;
     assert_eq!(
         (old.overlap_until, old.expires_at),
@@ -88,10 +98,16 @@ pub async fn a_rotated_key_never_outlives_its_expiry<D: Directory + DirectorySto
     );
     assert_eq!(new.expires_at, Some(expiry));
     let twice = KeyRotation::new(key.id, KeyId::new(), digest(3), NOW, beyond);
-    let refused = directory.rotate_key(tenant.id, &twice).await.unwrap_err();
+    let refused = directory
+        .rotate_key(tenant.id, &twice, &unattributed())
+        .await
+        .unwrap_err();
     assert_eq!(refused.kind(), StoreErrorKind::IllegalTransition);
     let expired = KeyRotation::new(new.id, KeyId::new(), digest(3), expiry, beyond);
-    let refused = directory.rotate_key(tenant.id, &expired).await.unwrap_err();
+    let refused = directory
+        .rotate_key(tenant.id, &expired, &unattributed())
+        .await
+        .unwrap_err();
     assert_eq!(refused.kind(), StoreErrorKind::IllegalTransition);
     assert_eq!(
         directory

@@ -7,6 +7,7 @@ use crate::{
         ApiKey, Environment, KeyChange, KeyHandle, KeyRange, KeyRotation, KeyStore, KeyVerifier,
         SecretHash,
     },
+    testing::unattributed,
 };
 
 fn imported(tenant: TenantId, handle: &KeyHandle) -> ApiKey {
@@ -45,7 +46,7 @@ pub async fn imported_keys_are_found_by_their_handle<D: Directory + DirectorySto
     assert_eq!(listed.as_slice(), std::slice::from_ref(&key));
     let change = KeyChange::Revoked(NOW);
     directory
-        .change_key(tenant.id, key.id, &change)
+        .change_key(tenant.id, key.id, &change, &unattributed())
         .await
         .unwrap();
     let revoked = find(Environment::Live).await.unwrap();
@@ -68,10 +69,16 @@ pub async fn a_handle_belongs_to_one_key<D: Directory + DirectoryStore + KeyStor
     let (own, other) = (new_tenant(directory).await, new_tenant(directory).await);
     let handle = free_handle();
     let first = stored(directory, &imported(own.id, &handle)).await;
-    directory.revoke_tenant_keys(own.id, NOW).await.unwrap();
+    directory
+        .revoke_tenant_keys(own.id, NOW, &unattributed())
+        .await
+        .unwrap();
     for tenant in [&own, &other] {
         let second = imported(tenant.id, &handle);
-        let refused = directory.insert_key(&second).await.unwrap_err();
+        let refused = directory
+            .insert_key(&second, &unattributed())
+            .await
+            .unwrap_err();
         assert_eq!(refused.kind(), StoreErrorKind::Conflict);
         assert_eq!(directory.find_key(second.id).await.unwrap(), None);
     }
@@ -104,7 +111,10 @@ pub async fn an_imported_key_is_rotated_into_one_with_a_digest<
         assert!(!replaced.unwrap());
     }
     let rotation = KeyRotation::new(key.id, KeyId::new(), digest(2), NOW, NOW);
-    let new = directory.rotate_key(tenant.id, &rotation).await.unwrap();
+    let new = directory
+        .rotate_key(tenant.id, &rotation, &unattributed())
+        .await
+        .unwrap();
     assert_eq!(new.verifier, KeyVerifier::Digest(digest(2)));
     assert_eq!(found(directory, new.id).await, new);
     let old = directory
@@ -121,6 +131,9 @@ pub async fn an_imported_key_is_rotated_into_one_with_a_digest<
         first: key.id,
         last: key.id,
     };
-    let revoked = directory.revoke_key_range(&range, NOW).await.unwrap();
+    let revoked = directory
+        .revoke_key_range(&range, NOW, &unattributed())
+        .await
+        .unwrap();
     assert_eq!(revoked, [(tenant.id, 1)], "by its id, like any other");
 }

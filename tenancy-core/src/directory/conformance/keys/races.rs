@@ -6,6 +6,7 @@ use super::{super::new_tenant, NOW, digest, found, key_of, stored};
 use crate::{
     DirectoryStore, KeyId, StoreErrorKind, UserId,
     key::{ApiKey, Environment, KeyChange, KeyRange, KeyRotation, KeyStore},
+    testing::unattributed,
 };
 
 /// How many rounds are tried; a store that takes no lock fails in one of the first.
@@ -23,7 +24,7 @@ pub async fn a_key_is_rotated_once<D: DirectoryStore + KeyStore>(directory: &D) 
         let rotations: Vec<_> = (2..10).map(|byte| rotation_of(&key, byte)).collect();
         let attempts = rotations
             .iter()
-            .map(|one| directory.rotate_key(tenant, one));
+            .map(|one| async move { directory.rotate_key(tenant, one, &unattributed()).await });
         let mut successors = Vec::new();
         for attempt in join_all(attempts).await {
             match attempt {
@@ -52,10 +53,18 @@ pub async fn a_rotation_never_undoes_a_revocation<D: DirectoryStore + KeyStore>(
         let tenant = new_tenant(directory).await.id;
         let key = stored(directory, &key_of(tenant)).await;
         let rotation = rotation_of(&key, 2);
-        let rotate = directory.rotate_key(tenant, &rotation);
+        let rotate = async {
+            directory
+                .rotate_key(tenant, &rotation, &unattributed())
+                .await
+        };
         let rotated = if round % 2 == 0 {
             let change = KeyChange::Revoked(NOW);
-            let revoke = directory.change_key(tenant, key.id, &change);
+            let revoke = async {
+                directory
+                    .change_key(tenant, key.id, &change, &unattributed())
+                    .await
+            };
             let (rotated, revoked) = join(rotate, revoke).await;
             revoked.unwrap();
             rotated
@@ -65,7 +74,11 @@ pub async fn a_rotation_never_undoes_a_revocation<D: DirectoryStore + KeyStore>(
                 first: key.id,
                 last: key.id,
             };
-            let revoke = directory.revoke_key_range(&range, NOW);
+            let revoke = async {
+                directory
+                    .revoke_key_range(&range, NOW, &unattributed())
+                    .await
+            };
             let (revoked, rotated) = join(revoke, rotate).await;
             assert_eq!(revoked.unwrap(), [(tenant, 1)]);
             rotated
@@ -97,11 +110,11 @@ pub async fn no_successor_escapes_the_revocation_of_its_tenant<D: DirectoryStore
         let rotations: Vec<_> = keys.iter().map(|key| rotation_of(key, 2)).collect();
         let rotate = rotations
             .iter()
-            .map(|one| directory.rotate_key(tenant, one));
+            .map(|one| async move { directory.rotate_key(tenant, one, &unattributed()).await });
         let uses: Vec<_> = keys.iter().rev().map(|key| (key.id, NOW)).collect();
         let (rotated, revoked, used) = join3(
             join_all(rotate),
-            directory.revoke_tenant_keys(tenant, NOW),
+            directory.revoke_tenant_keys(tenant, NOW, &unattributed()),
             directory.note_uses(&uses),
         )
         .await;
@@ -157,7 +170,10 @@ pub async fn no_successor_escapes_a_revocation_across_tenants<D: DirectoryStore 
         let rotate = keys.iter().zip(&rotations).map(async |(key, steps)| {
             let mut successors = 0;
             for step in steps {
-                match directory.rotate_key(key.tenant, step).await {
+                match directory
+                    .rotate_key(key.tenant, step, &unattributed())
+                    .await
+                {
                     Ok(_) => successors += 1,
                     Err(refused) => {
                         let kind = refused.kind();
@@ -170,9 +186,13 @@ pub async fn no_successor_escapes_a_revocation_across_tenants<D: DirectoryStore 
         });
         let revoke = async {
             if round % 2 == 0 {
-                directory.revoke_creator_keys(creator, NOW).await
+                directory
+                    .revoke_creator_keys(creator, NOW, &unattributed())
+                    .await
             } else {
-                directory.revoke_key_range(&range, NOW).await
+                directory
+                    .revoke_key_range(&range, NOW, &unattributed())
+                    .await
             }
         };
         let uses: Vec<_> = keys.iter().rev().map(|key| (key.id, NOW)).collect();

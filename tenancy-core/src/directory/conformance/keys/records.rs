@@ -11,6 +11,7 @@ use super::{
 use crate::{
     Directory, DirectoryStore, KeyId, Project, ProjectId, StoreErrorKind, TenantId,
     key::{Environment, KeyChange, KeyDigest, KeyRotation, KeyStore},
+    testing::unattributed,
 };
 
 /// A key is found by its id, with everything that was stored.
@@ -36,20 +37,32 @@ pub async fn keys_are_found_as_they_were_stored<D: Directory + DirectoryStore + 
     full.last_used_at = Some(NOW);
     full.verifier = KeyDigest::new(u32::MAX, [0xa5; 32]).into();
     assert_eq!(stored(directory, &full).await, full);
-    let again = directory.insert_key(&plain).await.unwrap_err();
+    let again = directory
+        .insert_key(&plain, &unattributed())
+        .await
+        .unwrap_err();
     assert_eq!(again.kind(), StoreErrorKind::Conflict);
     assert!(directory.find_key(KeyId::new()).await.unwrap().is_none());
     let nobodys = key_of(TenantId::new());
-    let unknown = directory.insert_key(&nobodys).await.unwrap_err();
+    let unknown = directory
+        .insert_key(&nobodys, &unattributed())
+        .await
+        .unwrap_err();
     assert_eq!(unknown.kind(), StoreErrorKind::NotFound);
     let project = Project::new(tenant.id, slug("p"), "A project");
-    directory.put_project(&project).await.unwrap();
+    directory
+        .put_project(&project, &unattributed())
+        .await
+        .unwrap();
     let mut confined = key_of(tenant.id);
     confined.project = Some(project.id);
     assert_eq!(stored(directory, &confined).await.project, Some(project.id));
     let mut astray = key_of(tenant.id);
     astray.project = Some(ProjectId::new());
-    let unknown = directory.insert_key(&astray).await.unwrap_err();
+    let unknown = directory
+        .insert_key(&astray, &unattributed())
+        .await
+        .unwrap_err();
     assert_eq!(unknown.kind(), StoreErrorKind::NotFound);
 }
 
@@ -59,9 +72,13 @@ pub async fn keys_belong_to_one_tenant<D: Directory + DirectoryStore + KeyStore>
     let key = stored(directory, &key_of(own.id)).await;
     let rotation = KeyRotation::new(key.id, KeyId::new(), digest(2), NOW, NOW);
     let change = KeyChange::Revoked(NOW);
-    let refused = directory.change_key(other.id, key.id, &change).await;
+    let refused = directory
+        .change_key(other.id, key.id, &change, &unattributed())
+        .await;
     assert_eq!(refused.unwrap_err().kind(), StoreErrorKind::NotFound);
-    let refused = directory.rotate_key(other.id, &rotation).await;
+    let refused = directory
+        .rotate_key(other.id, &rotation, &unattributed())
+        .await;
     assert_eq!(refused.unwrap_err().kind(), StoreErrorKind::NotFound);
     assert!(
         directory
@@ -70,7 +87,10 @@ pub async fn keys_belong_to_one_tenant<D: Directory + DirectoryStore + KeyStore>
             .unwrap()
             .is_none()
     );
-    let revoked = directory.revoke_tenant_keys(other.id, NOW).await.unwrap();
+    let revoked = directory
+        .revoke_tenant_keys(other.id, NOW, &unattributed())
+        .await
+        .unwrap();
     assert_eq!(revoked, 0);
     assert!(
         directory

@@ -6,6 +6,7 @@ use super::{super::new_tenant, NOW, digest, found, generation, key_of, stored};
 use crate::{
     Directory, DirectoryStore, KeyId, StoreErrorKind, TenantId, UserId,
     key::{Environment, KeyChange, KeyRange, KeyRotation, KeyStore},
+    testing::unattributed,
 };
 
 /// Nothing takes a revocation back, and its moment is that of the first time.
@@ -19,7 +20,7 @@ pub async fn a_revocation_stays<D: Directory + DirectoryStore + KeyStore>(direct
         KeyChange::Disabled(false),
     ] {
         let changed = directory
-            .change_key(tenant.id, key.id, &change)
+            .change_key(tenant.id, key.id, &change, &unattributed())
             .await
             .unwrap();
         assert_eq!(changed.revoked_at, Some(NOW));
@@ -31,14 +32,14 @@ pub async fn a_revocation_stays<D: Directory + DirectoryStore + KeyStore>(direct
     };
     assert!(
         directory
-            .revoke_key_range(&range, later)
+            .revoke_key_range(&range, later, &unattributed())
             .await
             .unwrap()
             .is_empty()
     );
     assert_eq!(
         directory
-            .revoke_tenant_keys(tenant.id, later)
+            .revoke_tenant_keys(tenant.id, later, &unattributed())
             .await
             .unwrap(),
         0
@@ -46,7 +47,7 @@ pub async fn a_revocation_stays<D: Directory + DirectoryStore + KeyStore>(direct
     assert_eq!(found(directory, key.id).await.revoked_at, Some(NOW));
     let rotation = KeyRotation::new(key.id, KeyId::new(), digest(2), later, later);
     let refused = directory
-        .rotate_key(tenant.id, &rotation)
+        .rotate_key(tenant.id, &rotation, &unattributed())
         .await
         .unwrap_err();
     assert_eq!(refused.kind(), StoreErrorKind::IllegalTransition);
@@ -85,7 +86,10 @@ pub async fn many_keys_are_revoked_at_once<D: Directory + DirectoryStore + KeySt
         first,
         last,
     };
-    let mut revoked = directory.revoke_key_range(&range, NOW).await.unwrap();
+    let mut revoked = directory
+        .revoke_key_range(&range, NOW, &unattributed())
+        .await
+        .unwrap();
     revoked.sort();
     let mut expected = vec![(one.id, 1), (other.id, 1)];
     expected.sort();
@@ -101,10 +105,18 @@ pub async fn many_keys_are_revoked_at_once<D: Directory + DirectoryStore + KeySt
     ] {
         assert_eq!(found(directory, key.id).await.revoked_at.is_some(), revoked);
     }
-    assert_eq!(directory.revoke_tenant_keys(one.id, NOW).await.unwrap(), 1);
+    assert_eq!(
+        directory
+            .revoke_tenant_keys(one.id, NOW, &unattributed())
+            .await
+            .unwrap(),
+        1
+    );
     assert!(found(directory, beyond.id).await.revoked_at.is_some());
     assert!(found(directory, elsewhere.id).await.revoked_at.is_none());
-    let unknown = directory.revoke_tenant_keys(TenantId::new(), NOW).await;
+    let unknown = directory
+        .revoke_tenant_keys(TenantId::new(), NOW, &unattributed())
+        .await;
     assert_eq!(unknown.unwrap_err().kind(), StoreErrorKind::NotFound);
 }
 
@@ -139,7 +151,10 @@ pub async fn the_keys_of_a_creator_are_revoked<D: Directory + DirectoryStore + K
     for tenant in [&one, &other, &spared] {
         states.push(generation(directory, tenant).await);
     }
-    let mut revoked = directory.revoke_creator_keys(creator, at).await.unwrap();
+    let mut revoked = directory
+        .revoke_creator_keys(creator, at, &unattributed())
+        .await
+        .unwrap();
     revoked.sort();
     let mut expected = vec![(one.id, 2), (other.id, 1)];
     expected.sort();
@@ -153,6 +168,9 @@ pub async fn the_keys_of_a_creator_are_revoked<D: Directory + DirectoryStore + K
         let now = generation(directory, before).await;
         assert_eq!(now.generation > before.generation, told);
     }
-    let again = directory.revoke_creator_keys(creator, at).await.unwrap();
+    let again = directory
+        .revoke_creator_keys(creator, at, &unattributed())
+        .await
+        .unwrap();
     assert!(again.is_empty(), "{again:?}");
 }

@@ -104,7 +104,9 @@ impl<S: IssuerSource> Issuers<S> {
                 let kept = Arc::clone(held);
                 self.held.keep(&issuer, kept, TYPICAL, before, read_at);
             }
-            None => self.held.keep_absent(&issuer, before, read_at),
+            None => self
+                .held
+                .keep_absent(&issuer, issuer.len(), before, read_at),
         }
         Ok(found.map(|held| Arc::clone(&held.authenticator)))
     }

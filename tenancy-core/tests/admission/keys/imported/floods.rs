@@ -196,7 +196,11 @@ async fn attempts_that_succeed_are_not_counted() {
 async fn the_right_secret_of_a_key_that_is_off_is_counted_as_a_failure() {
     let w = world_at_a_minute(ImportedKeys::new(format()).attempts_per_handle(2)).await;
     let id = imported(&w).await.id;
-    let admin = w.tenancy.keys().unwrap();
+    let admin = w
+        .tenancy
+        .keys()
+        .unwrap()
+        .by(tenancy_core::testing::service());
     admin.disable(w.acme.id, id).await.unwrap();
     for _ in 0..2 {
         assert_eq!(w.refused(&with(RIGHT)).await, (401, "key-disabled"));

@@ -21,7 +21,11 @@ fn handle(text: &str) -> KeyHandle {
 async fn a_key_that_can_not_be_is_not_imported() {
     let w = world().await;
     imported(&w).await;
-    let keys = w.tenancy.keys().unwrap();
+    let keys = w
+        .tenancy
+        .keys()
+        .unwrap()
+        .by(tenancy_core::testing::service());
     let poisoned = SecretHash::from_stored("$argon2id$v=19$m=4194304,t=2,p=1$c29tZXNhbHQ$MDEy");
     let stranger = NewKey::new(w.acme.id, UserId::new(), "a key", ["*".parse().unwrap()]);
     let nothing = NewKey::new(w.acme.id, w.alice, "a key", ["nothing:*".parse().unwrap()]);
@@ -60,7 +64,11 @@ async fn a_new_key_is_found_at_once_although_its_absence_was_cached() {
 #[tokio::test]
 async fn nothing_is_imported_where_it_could_not_be_used_or_hashed() {
     let w = super::super::world().await;
-    let keys = w.tenancy.keys().unwrap();
+    let keys = w
+        .tenancy
+        .keys()
+        .unwrap()
+        .by(tenancy_core::testing::service());
     let refused = keys
         .import(alices(&w), handle("4711"), secret("correcthorse"))
         .await;
@@ -68,7 +76,11 @@ async fn nothing_is_imported_where_it_could_not_be_used_or_hashed() {
 
     let hasher = one_at_a_time();
     let w = world_of(ImportedKeys::new(format()).hasher(hasher.clone())).await;
-    let keys = w.tenancy.keys().unwrap();
+    let keys = w
+        .tenancy
+        .keys()
+        .unwrap()
+        .by(tenancy_core::testing::service());
     let _held = full(&hasher).await;
     let refused = keys
         .import(alices(&w), handle("4711"), secret("correcthorse"))
@@ -80,18 +92,22 @@ async fn nothing_is_imported_where_it_could_not_be_used_or_hashed() {
 async fn a_leaked_text_revokes_its_key_and_no_other_text_does() {
     let w = world().await;
     let id = imported(&w).await.id;
-    let keys = w.tenancy.keys().unwrap();
+    let keys = w
+        .tenancy
+        .keys()
+        .unwrap()
+        .by(tenancy_core::testing::service());
     for text in [
         "oldco_4711.wrong",
         "oldco_4712.correcthorse",
         "oldco_4711",
         "4711",
     ] {
-        let revoked = keys.revoke_leaked(text, "found in a repository").await;
+        let revoked = keys.revoke_leaked(text).await;
         assert_eq!(revoked.unwrap(), None, "{text}");
     }
     assert!(w.admit(&with(RIGHT)).await.is_ok());
-    let revoked = keys.revoke_leaked(RIGHT, "found in a repository").await;
+    let revoked = keys.revoke_leaked(RIGHT).await;
     assert_eq!(revoked.unwrap().map(|key| key.id), Some(id));
     assert_eq!(w.refused(&with(RIGHT)).await, (401, "key-revoked"));
 }

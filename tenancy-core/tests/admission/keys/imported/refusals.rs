@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use tenancy_core::{
     Admission, Clock as _, KeyId, RefusalKind, RouteNeeds,
-    key::{ApiKey, Environment, ImportedKeys, KeyStore as _, KeyVerifier, SecretHash},
+    key::{ApiKey, Environment, ImportedKeys, KeyVerifier, SecretHash},
+    testing::KeyStoreDirectly as _,
 };
 
 use super::{
@@ -29,7 +30,11 @@ async fn stored(w: &World, handle: &str, hash: &str) -> ApiKey {
 #[tokio::test]
 async fn every_bad_key_gets_the_same_answer_and_no_difference_is_visible_outside() {
     let w = world().await;
-    let admin = w.tenancy.keys().unwrap();
+    let admin = w
+        .tenancy
+        .keys()
+        .unwrap()
+        .by(tenancy_core::testing::service());
     let key = async |new, handle| import(&w, new, handle, secret("correcthorse")).await.id;
     imported(&w).await;
     let revoked = key(alices(&w), "revoked").await;
@@ -113,7 +118,11 @@ async fn every_bad_key_gets_the_same_answer_and_no_difference_is_visible_outside
 async fn an_unknown_handle_a_poisoned_row_and_a_key_that_is_off_cost_what_a_wrong_secret_costs() {
     let hasher = one_at_a_time();
     let w = world_of(ImportedKeys::new(format()).hasher(hasher.clone())).await;
-    let admin = w.tenancy.keys().unwrap();
+    let admin = w
+        .tenancy
+        .keys()
+        .unwrap()
+        .by(tenancy_core::testing::service());
     let off = import(&w, alices(&w), "off", secret("correcthorse")).await;
     // It was right, and is remembered.
     w.admit(&with("oldco_off.correcthorse")).await.unwrap();

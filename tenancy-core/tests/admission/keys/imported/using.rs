@@ -43,7 +43,11 @@ async fn an_imported_key_does_what_its_creator_may_within_its_scopes() {
     );
     assert_eq!((context.user_id(), context.role()), (None, None));
     assert!(context.require("notes:write").is_ok());
-    let narrowed = w.tenancy.keys().unwrap();
+    let narrowed = w
+        .tenancy
+        .keys()
+        .unwrap()
+        .by(tenancy_core::testing::service());
     narrowed
         .set_scopes(w.acme.id, key.id, ["notes:read".parse().unwrap()])
         .await
@@ -131,6 +135,7 @@ async fn a_secret_is_hashed_for_the_first_request_and_never_in_the_synchronous_d
     w.tenancy
         .keys()
         .unwrap()
+        .by(tenancy_core::testing::service())
         .rename(w.acme.id, key.id, "renamed")
         .await
         .unwrap();
@@ -180,7 +185,11 @@ async fn every_hit_is_checked_for_expiry_and_network() {
 #[tokio::test]
 async fn a_change_holds_from_the_next_request_on() {
     let w = world().await;
-    let admin = w.tenancy.keys().unwrap();
+    let admin = w
+        .tenancy
+        .keys()
+        .unwrap()
+        .by(tenancy_core::testing::service());
     let id = imported(&w).await.id;
     let context = w.admit(&with(RIGHT)).await.unwrap();
     admin.disable(w.acme.id, id).await.unwrap();
@@ -201,7 +210,7 @@ async fn a_revocation_in_another_process_holds_within_the_bound() {
     assert!(w.admit(&with(RIGHT)).await.is_ok());
     let revoked = tenancy_core::key::KeyChange::Revoked(w.clock.now());
     let elsewhere = w.directory.directory();
-    tenancy_core::key::KeyStore::change_key(elsewhere, w.acme.id, id, &revoked)
+    tenancy_core::testing::KeyStoreDirectly::change_key(elsewhere, w.acme.id, id, &revoked)
         .await
         .unwrap();
     w.clock
@@ -213,7 +222,11 @@ async fn a_revocation_in_another_process_holds_within_the_bound() {
 async fn a_rotation_gives_a_key_of_the_services_own_format_and_an_overlap() {
     let w = world().await;
     let old = imported(&w).await;
-    let admin = w.tenancy.keys().unwrap();
+    let admin = w
+        .tenancy
+        .keys()
+        .unwrap()
+        .by(tenancy_core::testing::service());
     let overlap = Duration::from_secs(60);
     let new = admin.rotate(w.acme.id, old.id, overlap).await.unwrap();
     assert!(new.expose().starts_with("acme_live_"));

@@ -1,0 +1,223 @@
+//! Authorities: who makes a change, proven.
+
+use std::{fmt, net::IpAddr};
+
+use crate::{
+    Actor, AuditEntry, Principal, Refusal, StoreError, StoreErrorKind, TenantContext, TenantId,
+    UserId,
+};
+
+/// Who makes a change, and what for: each one is made by an authority, and its entry in the audit trail says
+/// which.
+///
+/// There are three ways to come by one:
+/// * a caller's context that holds a permission: [`TenantContext::authority`]. It is good for the
+///   caller's own tenant, and only for as long as the caller would still be admitted with that permission;
+/// * an operator's login, for any tenant, with a reason: [`danger::operator`](crate::danger::operator);
+/// * the service itself, for any tenant, with a reason: [`danger::service`](crate::danger::service).
+///
+/// ```compile_fail
+/// // There is no public constructor.
+/// let authority = tenancy_core::Authority { who: todo!(), reason: None };
+/// ```
+///
+/// ```
+/// # use tenancy_core::{Refusal, StoreError, Tenancy, TenantContext, UserId};
+/// # async fn handler(tenancy: Tenancy, context: TenantContext, left: UserId) -> Result<(), Box<dyn std::error::Error>> {
+/// let authority = context.authority("members:manage")?.because("left the company");
+/// tenancy.admin(authority).remove_membership(context.tenant_id(), left).await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+#[must_use]
+pub struct Authority {
+    pub(crate) who: Who,
+    reason: Option<String>,
+    user_agent: Option<String>,
+    request_id: Option<String>,
+}
+
+#[derive(Clone)]
+pub(crate) enum Who {
+    /// A caller, who holds this permission.
+    Caller(TenantContext, String),
+    /// Somebody whom the application takes for one of its operators.
+    Operator(Operator),
+    Service,
+}
+
+#[derive(Clone)]
+pub(crate) struct Operator {
+    actor: Actor,
+    on_behalf_of: Option<UserId>,
+    credential: String,
+    ip: Option<IpAddr>,
+}
+
+impl TenantContext {
+    /// The authority to make changes in this tenant, if the caller holds a permission.
+    ///
+    /// # Errors
+    /// As [`require`](Self::require), and as it is recorded.
+    ///
+    /// # Security
+    /// Which permission a change takes is the application's to say. When the change is made, the engine decides about the
+    /// caller again: a membership that has ended, a permission that was taken away, and a credential that
+    /// has expired or was revoked since, are refused.
+    pub fn authority(&self, permission: &str) -> Result<Authority, Refusal> {
+        self.require(permission)?;
+        Ok(Authority::new(Who::Caller(
+            self.clone(),
+            permission.to_owned(),
+        )))
+    }
+}
+
+impl Authority {
+    const fn new(who: Who) -> Self {
+        Self {
+            who,
+            reason: None,
+            user_agent: None,
+            request_id: None,
+        }
+    }
+
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn of_service(reason: &str) -> Self {
+        Self::new(Who::Service).because(reason)
+    }
+
+    /// The same, with a reason for the audit trail.
+    pub fn because(mut self, reason: impl Into<String>) -> Self {
+        self.reason = Some(reason.into());
+        self
+    }
+
+    /// The same, with the id that the service gave the request, for the audit trail.
+    pub fn request_id(mut self, id: impl Into<String>) -> Self {
+        self.request_id = Some(cut(id.into(), 128));
+        self
+    }
+
+    /// The same, with the caller's user agent, for the audit trail.
+    pub fn user_agent(mut self, agent: impl Into<String>) -> Self {
+        self.user_agent = Some(cut(agent.into(), 256));
+        self
+    }
+
+    /// The tenant outside of which it is good for nothing; `None` if it is good for any.
+    #[must_use]
+    pub fn tenant(&self) -> Option<TenantId> {
+        match &self.who {
+            Who::Caller(context, _) => Some(context.tenant_id()),
+            Who::Operator(_) | Who::Service => None,
+        }
+    }
+
+    /// Who acts.
+    #[must_use]
+    pub fn actor(&self) -> &Actor {
+        match &self.who {
+            Who::Caller(context, _) => &context.principal().actor,
+            Who::Operator(operator) => &operator.actor,
+            Who::Service => &Actor::System,
+        }
+    }
+
+    /// The reason, if one was given.
+    #[must_use]
+    pub fn reason(&self) -> Option<&str> {
+        self.reason.as_deref()
+    }
+
+    /// Fills in who acts.
+    pub(crate) fn sign(&self, entry: &mut AuditEntry) {
+        entry.actor = Some(self.actor().clone());
+        entry.reason = self.reason.clone().map(Into::into);
+        entry.user_agent.clone_from(&self.user_agent);
+        entry.request_id.clone_from(&self.request_id);
+        match &self.who {
+            Who::Caller(context, _) => {
+                let principal = context.principal();
+                entry.on_behalf_of = principal.on_behalf_of;
+                entry.credential = Some(principal.issuer.to_string());
+                entry.ip = context.client_ip();
+            }
+            Who::Operator(operator) => {
+                entry.on_behalf_of = operator.on_behalf_of;
+                entry.credential = Some(operator.credential.clone());
+                entry.ip = operator.ip;
+            }
+            Who::Service => {}
+        }
+    }
+}
+
+impl fmt::Debug for Authority {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Authority")
+            .field("actor", self.actor())
+            .field("tenant", &self.tenant())
+            .field("reason", &self.reason)
+            .finish_non_exhaustive()
+    }
+}
+
+fn cut(mut text: String, at_most: usize) -> String {
+    let end = (0..=at_most).rev().find(|at| text.is_char_boundary(*at));
+    text.truncate(end.unwrap_or(0).min(text.len()));
+    text
+}
+
+/// Authorities that reach every tenant. Each demands a reason, which the audit trail has.
+///
+/// # Security
+/// Nothing here asks who is calling: guard what leads here.
+pub mod danger {
+    use super::{Authority, IpAddr, Operator, Principal, StoreError, StoreErrorKind, Who};
+
+    /// The service itself: for a scheduled job, a sign-up, a start-up task, a migration.
+    ///
+    /// # Errors
+    /// [`StoreErrorKind::Invalid`](crate::StoreErrorKind::Invalid) if the reason is blank.
+    ///
+    /// ```
+    /// let authority = tenancy_core::danger::service("nightly clean-up of trials")?;
+    /// assert_eq!(authority.tenant(), None);
+    /// # Ok::<(), tenancy_core::StoreError>(())
+    /// ```
+    pub fn service(reason: impl Into<String>) -> Result<Authority, StoreError> {
+        given(Authority::new(Who::Service), reason.into())
+    }
+
+    /// One of the application's operators, known by a verified principal.
+    ///
+    /// # Errors
+    /// [`StoreErrorKind::Invalid`](crate::StoreErrorKind::Invalid) if the reason is blank.
+    ///
+    /// # Security
+    /// The application has made sure that the principal is an operator's. A tenant's role is no such proof.
+    pub fn operator(
+        principal: &Principal,
+        ip: Option<IpAddr>,
+        reason: impl Into<String>,
+    ) -> Result<Authority, StoreError> {
+        let operator = Operator {
+            actor: principal.actor.clone(),
+            on_behalf_of: principal.on_behalf_of,
+            credential: principal.issuer.to_string(),
+            ip,
+        };
+        given(Authority::new(Who::Operator(operator)), reason.into())
+    }
+
+    fn given(authority: Authority, reason: String) -> Result<Authority, StoreError> {
+        if reason.trim().is_empty() {
+            let message = "who acts for any tenant has to give a reason, for the audit trail";
+            return Err(StoreError::new(StoreErrorKind::Invalid, message));
+        }
+        Ok(authority.because(reason))
+    }
+}

@@ -1,0 +1,197 @@
+//! Changes: what is written with one, in its transaction.
+
+use std::fmt;
+
+use serde_json::{Value, json};
+
+use crate::{AuditEntry, AuditTarget, TenantId, outbox::NewEvent};
+
+/// What a store writes in the transaction of a change: the entry in the audit trail, and the events.
+///
+/// The engine makes it from the [`Authority`](crate::Authority) that makes the change; a store writes it as it is.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct ChangeRecord {
+    /// Who made which change, to what.
+    pub entry: AuditEntry,
+    /// What consumers of the outbox are told.
+    pub events: Vec<NewEvent>,
+}
+
+impl ChangeRecord {
+    /// A record without events.
+    #[must_use]
+    pub const fn new(entry: AuditEntry) -> Self {
+        Self {
+            entry,
+            events: Vec::new(),
+        }
+    }
+
+    /// The same with an event, caused by the entry.
+    #[must_use]
+    pub fn event(mut self, event: NewEvent) -> Self {
+        self.events.push(event.caused_by(self.entry.id));
+        self
+    }
+
+    /// The part of a change of many tenants that befell one of them, with how many things it concerned
+    /// there: an entry of its own, and the events.
+    #[must_use]
+    pub fn for_tenant(&self, tenant: TenantId, count: u64) -> Self {
+        let mut entry = self.entry.clone();
+        entry.id = uuid::Uuid::now_v7();
+        entry.tenant = Some(tenant);
+        entry.details = Some(json!({ "part_of": self.entry.id, "count": count }));
+        let events = self.events.iter().map(|event| {
+            let event = event.copy_of_tenant(tenant, json!({ "count": count }));
+            event.caused_by(entry.id)
+        });
+        Self {
+            events: events.collect(),
+            entry,
+        }
+    }
+}
+
+macro_rules! actions {
+    ($($(#[$doc:meta])* $variant:ident: $action:literal $(=> $event:literal)?,)+) => {
+        /// What is done by changing something. The names are those in the audit trail.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum ChangeAction {
+            $($(#[$doc])* $variant,)+
+        }
+
+        impl ChangeAction {
+            /// Every action.
+            pub const ALL: &[Self] = &[$(Self::$variant),+];
+
+            /// The name in the audit trail, such as `tenant.create`.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $action,)+
+                }
+            }
+
+            /// The kind of the event that tells of it, such as `tenant.created`; `None` if none does.
+            #[must_use]
+            pub const fn event(self) -> Option<&'static str> {
+                match self {
+                    $(Self::$variant => actions!(@event $($event)?),)+
+                }
+            }
+        }
+    };
+    (@event $event:literal) => { Some($event) };
+    (@event) => { None };
+}
+
+actions! {
+    /// A tenant was added.
+    TenantCreate: "tenant.create" => "tenant.created",
+    /// A tenant's status was moved.
+    TenantSetStatus: "tenant.set-status" => "tenant.status-changed",
+    /// A tenant's settings were replaced.
+    TenantSetSettings: "tenant.set-settings" => "tenant.settings-changed",
+    /// A tenant was put on another plan.
+    TenantSetPlan: "tenant.set-plan" => "tenant.plan-changed",
+    /// A tenant was given another name for people to read.
+    TenantRename: "tenant.rename" => "tenant.renamed",
+    /// A tenant was given another slug.
+    TenantSetSlug: "tenant.set-slug" => "tenant.slug-changed",
+    /// A custom domain was made to name a tenant.
+    TenantBindDomain: "tenant.bind-domain" => "tenant.domain-bound",
+    /// A custom domain names its tenant no more.
+    TenantUnbindDomain: "tenant.unbind-domain" => "tenant.domain-unbound",
+    /// Another system's id was made to name a tenant.
+    TenantBindExternal: "tenant.bind-external" => "tenant.external-id-bound",
+    /// Another system's id names its tenant no more.
+    TenantUnbindExternal: "tenant.unbind-external" => "tenant.external-id-unbound",
+    /// A membership was added or replaced.
+    MembershipPut: "membership.put" => "membership.changed",
+    /// A membership was removed.
+    MembershipRemove: "membership.remove" => "membership.removed",
+    /// A project was added or replaced.
+    ProjectPut: "project.put" => "project.changed",
+    /// A project was removed.
+    ProjectRemove: "project.remove" => "project.removed",
+    /// A user was given a role in a project.
+    ProjectMembershipPut: "project-membership.put" => "project-membership.changed",
+    /// A user's role in a project was taken away.
+    ProjectMembershipRemove: "project-membership.remove" => "project-membership.removed",
+    /// A role of a tenant's own was added or replaced.
+    RolePut: "role.put" => "role.changed",
+    /// A role of a tenant's own was removed.
+    RoleRemove: "role.remove" => "role.removed",
+    /// Tokens were taken back.
+    TokenRevoke: "token.revoke" => "token.revoked",
+    /// Epochs that concern no token any more were forgotten.
+    TokenForget: "token.forget",
+    /// An API key was issued.
+    KeyIssue: "key.issue" => "key.issued",
+    /// A key of another system was taken over.
+    KeyImport: "key.import" => "key.imported",
+    /// A key was put in another's place.
+    KeyRotate: "key.rotate" => "key.rotated",
+    /// A key was renamed.
+    KeyRename: "key.rename" => "key.changed",
+    /// A key's scopes were replaced.
+    KeySetScopes: "key.set-scopes" => "key.changed",
+    /// The networks from which a key may be used were replaced.
+    KeySetNetworks: "key.set-networks" => "key.changed",
+    /// What the application keeps with a key was replaced.
+    KeySetMetadata: "key.set-metadata" => "key.changed",
+    /// A key was switched off.
+    KeyDisable: "key.disable" => "key.changed",
+    /// A key was switched on.
+    KeyEnable: "key.enable" => "key.changed",
+    /// A key was revoked.
+    KeyRevoke: "key.revoke" => "key.revoked",
+    /// All keys of a tenant were revoked.
+    KeyRevokeTenant: "key.revoke-tenant" => "key.revoked",
+    /// All keys whose text begins alike were revoked.
+    KeyRevokePrefix: "key.revoke-prefix" => "key.revoked",
+    /// All keys that a user has made were revoked.
+    KeyRevokeCreator: "key.revoke-creator" => "key.revoked",
+}
+
+impl fmt::Display for ChangeAction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A change that is about to be made: what, where, to what.
+#[derive(Debug)]
+pub(crate) struct Change {
+    pub(crate) action: ChangeAction,
+    /// The tenant that it concerns; `None` for one that concerns several.
+    pub(crate) tenant: Option<TenantId>,
+    pub(crate) targets: Vec<AuditTarget>,
+    pub(crate) details: Value,
+}
+
+impl Change {
+    pub(crate) fn new(action: ChangeAction, tenant: impl Into<Option<TenantId>>) -> Self {
+        Self {
+            action,
+            tenant: tenant.into(),
+            targets: Vec::new(),
+            details: Value::Null,
+        }
+    }
+
+    /// The same, done to this.
+    pub(crate) fn to(mut self, kind: &'static str, id: impl fmt::Display) -> Self {
+        self.targets.push(AuditTarget::new(kind, id.to_string()));
+        self
+    }
+
+    /// The same, with what else there is to say.
+    pub(crate) fn with(mut self, details: Value) -> Self {
+        self.details = details;
+        self
+    }
+}

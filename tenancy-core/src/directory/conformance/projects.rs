@@ -1,0 +1,188 @@
+//! Projects and their members: removed, and listed.
+
+use super::{new_tenant, role, slug};
+use crate::{
+    Directory, DirectoryStore, KeyId, Project, ProjectMembership, Tenant, Timestamp, UserId,
+    key::{ApiKey, Environment, KeyDigest, KeyStore},
+    testing::unattributed,
+};
+
+const NOW: Timestamp = Timestamp::from_unix_seconds(1_800_000_000);
+
+async fn project_of<D: DirectoryStore>(directory: &D, tenant: &Tenant) -> Project {
+    let project = Project::new(tenant.id, slug("p"), "A project");
+    directory
+        .put_project(&project, &unattributed())
+        .await
+        .unwrap();
+    project
+}
+
+async fn join<D: DirectoryStore>(directory: &D, project: &Project, user: UserId) {
+    let member = ProjectMembership::new(project.tenant, project.id, user, role("member"));
+    directory
+        .put_project_membership(&member, &unattributed())
+        .await
+        .unwrap();
+}
+
+/// A project is removed by its own tenant, with the roles in it; its slug is free then.
+pub async fn projects_are_removed<D: Directory + DirectoryStore>(directory: &D) {
+    let (one, other) = (new_tenant(directory).await, new_tenant(directory).await);
+    let (gone, stays) = (
+        project_of(directory, &one).await,
+        project_of(directory, &one).await,
+    );
+    let user = UserId::new();
+    for project in [&gone, &stays] {
+        join(directory, project, user).await;
+    }
+    directory
+        .remove_project(other.id, gone.id, NOW, &unattributed())
+        .await
+        .expect("another's is not there, and that is no error");
+    let found = directory.find_project(one.id, gone.id).await.unwrap();
+    assert_eq!(found.as_ref(), Some(&gone));
+    for _ in 0..2 {
+        directory
+            .remove_project(one.id, gone.id, NOW, &unattributed())
+            .await
+            .unwrap();
+    }
+    for (project, expected, in_it) in [(&gone, None, None), (&stays, Some(&stays), Some("member"))]
+    {
+        let found = directory.find_project(one.id, project.id).await.unwrap();
+        assert_eq!(found.as_ref(), expected);
+        let found = directory.find_project_role(one.id, project.id, user).await;
+        assert_eq!(found.unwrap(), in_it.map(role));
+    }
+    directory.put_project(&gone, &unattributed()).await.unwrap();
+    let found = directory.find_project_role(one.id, gone.id, user).await;
+    assert_eq!(found.unwrap(), None, "who comes back starts afresh");
+}
+
+/// A role in a project is taken away, and no other.
+pub async fn project_roles_are_removed<D: Directory + DirectoryStore>(directory: &D) {
+    let (one, other) = (new_tenant(directory).await, new_tenant(directory).await);
+    let project = project_of(directory, &one).await;
+    let (leaves, stays) = (UserId::new(), UserId::new());
+    for user in [leaves, stays] {
+        join(directory, &project, user).await;
+    }
+    let find = async |user| {
+        let found = directory.find_project_role(one.id, project.id, user).await;
+        found.unwrap()
+    };
+    let remove = async |tenant, user| {
+        let record = unattributed();
+        let done = directory.remove_project_membership(tenant, project.id, user, &record);
+        done.await.unwrap();
+    };
+    remove(other.id, leaves).await;
+    assert_eq!(find(leaves).await, Some(role("member")));
+    for _ in 0..2 {
+        remove(one.id, leaves).await;
+    }
+    assert_eq!(find(leaves).await, None);
+    assert_eq!(find(stays).await, Some(role("member")));
+}
+
+/// Projects are listed by id, and who has a role in one by user, in pages, of one tenant.
+pub async fn projects_are_listed_in_pages<D: Directory + DirectoryStore>(directory: &D) {
+    let (one, other) = (new_tenant(directory).await, new_tenant(directory).await);
+    let foreign = project_of(directory, &other).await;
+    join(directory, &foreign, UserId::new()).await;
+    let mut projects = Vec::new();
+    for number in 0..5 {
+        let mut project = project_of(directory, &one).await;
+        project.archived = number == 2;
+        directory
+            .put_project(&project, &unattributed())
+            .await
+            .unwrap();
+        projects.push(project);
+    }
+    projects.sort_by_key(|project| project.id);
+    let mut listed = Vec::new();
+    loop {
+        let after = listed.last().map(|project: &Project| project.id);
+        let page = directory.list_projects(one.id, after, 2).await.unwrap();
+        if page.is_empty() {
+            break;
+        }
+        assert!(page.len() <= 2);
+        listed.extend(page);
+    }
+    assert_eq!(listed, projects);
+
+    let mut users: Vec<_> = (0..5).map(|_| UserId::new()).collect();
+    for user in &users {
+        join(directory, &projects[0], *user).await;
+    }
+    join(directory, &projects[1], users[0]).await;
+    users.sort_unstable();
+    let mut listed = Vec::new();
+    loop {
+        let after = listed.last().map(|member: &ProjectMembership| member.user);
+        let page = directory.list_project_members(one.id, projects[0].id, after, 2);
+        let page = page.await.unwrap();
+        if page.is_empty() {
+            break;
+        }
+        assert!(page.len() <= 2);
+        listed.extend(page);
+    }
+    let wanted = users.iter().map(|user| {
+        let project = projects[0].id;
+        ProjectMembership::new(one.id, project, *user, role("member"))
+    });
+    assert_eq!(listed, wanted.collect::<Vec<_>>());
+    let astray = directory.list_project_members(one.id, foreign.id, None, 100);
+    assert_eq!(astray.await.unwrap(), [], "another tenant's project");
+}
+
+/// The keys that are confined to a project end with it, and can not be used for anything else.
+pub async fn keys_end_with_their_project<D: Directory + DirectoryStore + KeyStore>(directory: &D) {
+    let tenant = new_tenant(directory).await;
+    let (gone, stays) = (
+        project_of(directory, &tenant).await,
+        project_of(directory, &tenant).await,
+    );
+    let mut keys = Vec::new();
+    for project in [Some(&gone), Some(&gone), Some(&stays), None] {
+        let digest = KeyDigest::new(1, [7; 32]);
+        let user = UserId::new();
+        let mut key = ApiKey::new(
+            KeyId::new(),
+            tenant.id,
+            user,
+            Environment::Live,
+            digest,
+            NOW,
+        );
+        key.project = project.map(|project| project.id);
+        directory.insert_key(&key, &unattributed()).await.unwrap();
+        keys.push(key);
+    }
+    let earlier = Timestamp::from_unix_seconds(1_700_000_000);
+    let revoked = crate::key::KeyChange::Revoked(earlier);
+    directory
+        .change_key(tenant.id, keys[1].id, &revoked, &unattributed())
+        .await
+        .unwrap();
+    directory
+        .remove_project(tenant.id, gone.id, NOW, &unattributed())
+        .await
+        .unwrap();
+    for (key, project, revoked_at) in [
+        (&keys[0], None, Some(NOW)),
+        (&keys[1], None, Some(earlier)),
+        (&keys[2], Some(stays.id), None),
+        (&keys[3], None, None),
+    ] {
+        let found = directory.find_key(key.id).await.unwrap().unwrap();
+        assert_eq!((found.project, found.revoked_at), (project, revoked_at));
+    }
+    let listed = directory.list_keys(tenant.id, None, 100).await.unwrap();
+    assert_eq!(listed.len(), keys.len(), "their records stay");
+}

@@ -1,0 +1,349 @@
+//! Managing a directory: one trait for each capability, which changes and lists.
+
+use async_trait::async_trait;
+
+use super::{MemberFilter, StoreError, TenantFilter};
+use crate::{
+    ChangeRecord, DomainName, Epoch, Membership, Project, ProjectId, ProjectMembership,
+    RoleDefinition, RoleName, Settings, Slug, Tenant, TenantId, TenantKey, TenantStatus, Timestamp,
+    TokensOf, UserId,
+};
+
+/// Adds tenants, changes their records, and lists them.
+///
+/// Each call of this and the other stores is one transaction. It makes the change, advances the tenant's
+/// [generation](super::GenerationFeed#what-moves-a-generation-on) where the change concerns identity or
+/// rights, and writes the entry and the events of the [`ChangeRecord`]: all of it or nothing.
+///
+/// Removing what is not there is no error, as long as there is such a tenant. What is another tenant's is not
+/// there.
+///
+/// Listings come in pages, in the order of what they are continued by. A page holds at most `limit` and begins
+/// behind `after`; the one that is empty is the last. A listing reads what is stored, and no replica.
+#[async_trait]
+pub trait TenantStore: Send + Sync {
+    /// Adds a tenant; a taken id or slug is a [`StoreErrorKind::Conflict`](super::StoreErrorKind::Conflict).
+    ///
+    /// # Errors
+    /// A [`StoreError`] whose kind says why nothing was changed.
+    async fn create_tenant(&self, tenant: &Tenant, record: &ChangeRecord)
+    -> Result<(), StoreError>;
+
+    /// Moves a tenant to another status, if that step is legal from where it stands now.
+    ///
+    /// # Errors
+    /// A [`StoreError`] whose kind says why nothing was changed.
+    async fn set_status(
+        &self,
+        tenant: TenantId,
+        to: TenantStatus,
+        record: &ChangeRecord,
+    ) -> Result<Tenant, StoreError>;
+
+    /// Replaces a tenant's settings.
+    ///
+    /// # Errors
+    /// A [`StoreError`] whose kind says why nothing was changed.
+    async fn set_settings(
+        &self,
+        tenant: TenantId,
+        settings: &Settings,
+        record: &ChangeRecord,
+    ) -> Result<(), StoreError>;
+
+    /// Puts a tenant on another plan, or on none.
+    ///
+    /// # Errors
+    /// A [`StoreError`] whose kind says why nothing was changed.
+    async fn set_plan(
+        &self,
+        tenant: TenantId,
+        plan: Option<&str>,
+        record: &ChangeRecord,
+    ) -> Result<(), StoreError>;
+
+    /// Gives a tenant another name for people to read.
+    ///
+    /// # Errors
+    /// A [`StoreError`] whose kind says why nothing was changed.
+    async fn rename(
+        &self,
+        tenant: TenantId,
+        name: &str,
+        record: &ChangeRecord,
+    ) -> Result<(), StoreError>;
+
+    /// Gives a tenant another slug; a taken one is a conflict. The old one is free then.
+    ///
+    /// # Errors
+    /// A [`StoreError`] whose kind says why nothing was changed.
+    async fn set_slug(
+        &self,
+        tenant: TenantId,
+        slug: &Slug,
+        record: &ChangeRecord,
+    ) -> Result<(), StoreError>;
+
+    /// Tenants in the order of their ids.
+    ///
+    /// # Errors
+    /// A [`StoreError`] if the store did not answer, or may not list this.
+    async fn list_tenants(
+        &self,
+        filter: &TenantFilter,
+        after: Option<TenantId>,
+        limit: u32,
+    ) -> Result<Vec<Tenant>, StoreError>;
+}
+
+/// Gives tenants further names, takes them away and lists them: custom domains, and ids in other systems.
+#[async_trait]
+pub trait NameStore: Send + Sync {
+    /// Makes a custom domain name this tenant; a taken domain is a conflict.
+    ///
+    /// # Security
+    /// The caller has made sure that the tenant owns the domain.
+    ///
+    /// # Errors
+    /// A [`StoreError`] whose kind says why nothing was changed.
+    async fn bind_domain(
+        &self,
+        tenant: TenantId,
+        domain: &DomainName,
+        record: &ChangeRecord,
+    ) -> Result<(), StoreError>;
+
+    /// Makes another system's id name this tenant; a taken id is a conflict.
+    ///
+    /// # Errors
+    /// A [`StoreError`] whose kind says why nothing was changed.
+    async fn bind_external(
+        &self,
+        tenant: TenantId,
+        provider: &str,
+        id: &str,
+        record: &ChangeRecord,
+    ) -> Result<(), StoreError>;
+
+    /// Makes a custom domain of this tenant name nobody.
+    ///
+    /// # Errors
+    /// A [`StoreError`] whose kind says why nothing was changed.
+    async fn unbind_domain(
+        &self,
+        tenant: TenantId,
+        domain: &DomainName,
+        record: &ChangeRecord,
+    ) -> Result<(), StoreError>;
+
+    /// Makes another system's id of this tenant name nobody.
+    ///
+    /// # Errors
+    /// A [`StoreError`] whose kind says why nothing was changed.
+    async fn unbind_external(
+        &self,
+        tenant: TenantId,
+        provider: &str,
+        id: &str,
+        record: &ChangeRecord,
+    ) -> Result<(), StoreError>;
+
+    /// A tenant's domains, and then its ids in other systems by system and id, in the order of their bytes. Its
+    /// slug is in its record and not among them.
+    ///
+    /// # Errors
+    /// A [`StoreError`] if the store did not answer, or may not list this.
+    async fn list_names(
+        &self,
+        tenant: TenantId,
+        after: Option<&TenantKey>,
+        limit: u32,
+    ) -> Result<Vec<TenantKey>, StoreError>;
+}
+
+/// Writes and lists memberships.
+#[async_trait]
+pub trait MembershipStore: Send + Sync {
+    /// Adds or replaces a membership.
+    ///
+    /// # Errors
+    /// A [`StoreError`] whose kind says why nothing was changed.
+    async fn put_membership(
+        &self,
+        membership: &Membership,
+        record: &ChangeRecord,
+    ) -> Result<(), StoreError>;
+
+    /// Removes a membership, and with it the user's roles in the tenant's projects: whoever comes back
+    /// starts afresh. Removing none is no error.
+    ///
+    /// # Errors
+    /// A [`StoreError`] whose kind says why nothing was changed.
+    async fn remove_membership(
+        &self,
+        tenant: TenantId,
+        user: UserId,
+        record: &ChangeRecord,
+    ) -> Result<(), StoreError>;
+
+    /// A tenant's members in the order of their ids, whatever the status of their membership.
+    ///
+    /// # Errors
+    /// A [`StoreError`] if the store did not answer, or may not list this.
+    async fn list_members(
+        &self,
+        tenant: TenantId,
+        filter: &MemberFilter,
+        after: Option<UserId>,
+        limit: u32,
+    ) -> Result<Vec<Membership>, StoreError>;
+}
+
+/// Writes and lists projects, and who has which role in them.
+#[async_trait]
+pub trait ProjectStore: Send + Sync {
+    /// Adds or replaces a project; its tenant never changes.
+    ///
+    /// # Errors
+    /// A [`StoreError`] whose kind says why nothing was changed.
+    async fn put_project(&self, project: &Project, record: &ChangeRecord)
+    -> Result<(), StoreError>;
+
+    /// Adds or replaces a user's role in a project.
+    ///
+    /// # Errors
+    /// A [`StoreError`] whose kind says why nothing was changed.
+    async fn put_project_membership(
+        &self,
+        membership: &ProjectMembership,
+        record: &ChangeRecord,
+    ) -> Result<(), StoreError>;
+
+    /// Removes a project, and with it every user's role in it. API keys that are confined to it are revoked,
+    /// as of this moment where they were not before; their records stay, and name no project any more. While
+    /// the application has rows that refer to the project, it is a conflict.
+    ///
+    /// # Security
+    /// A key must not outlive its project: confined to nothing, it could do more than before. A key that is
+    /// issued meanwhile is revoked too, or not issued.
+    ///
+    /// # Errors
+    /// A [`StoreError`] whose kind says why nothing was changed.
+    async fn remove_project(
+        &self,
+        tenant: TenantId,
+        project: ProjectId,
+        at: Timestamp,
+        record: &ChangeRecord,
+    ) -> Result<(), StoreError>;
+
+    /// Takes a user's role in a project away.
+    ///
+    /// # Errors
+    /// A [`StoreError`] whose kind says why nothing was changed.
+    async fn remove_project_membership(
+        &self,
+        tenant: TenantId,
+        project: ProjectId,
+        user: UserId,
+        record: &ChangeRecord,
+    ) -> Result<(), StoreError>;
+
+    /// A tenant's projects in the order of their ids, archived ones among them.
+    ///
+    /// # Errors
+    /// A [`StoreError`] if the store did not answer, or may not list this.
+    async fn list_projects(
+        &self,
+        tenant: TenantId,
+        after: Option<ProjectId>,
+        limit: u32,
+    ) -> Result<Vec<Project>, StoreError>;
+
+    /// Who has which role in a project of this tenant, in the order of the users' ids.
+    ///
+    /// # Errors
+    /// A [`StoreError`] if the store did not answer, or may not list this.
+    async fn list_project_members(
+        &self,
+        tenant: TenantId,
+        project: ProjectId,
+        after: Option<UserId>,
+        limit: u32,
+    ) -> Result<Vec<ProjectMembership>, StoreError>;
+}
+
+/// Writes and lists the roles that tenants define for themselves.
+#[async_trait]
+pub trait RoleStore: Send + Sync {
+    /// Adds or replaces a role of the tenant's own, of which there are
+    /// [`RoleTable::MAX_ROLES`](crate::RoleTable::MAX_ROLES) at most: one more is
+    /// [`StoreErrorKind::Invalid`](super::StoreErrorKind::Invalid).
+    ///
+    /// # Errors
+    /// A [`StoreError`] whose kind says why nothing was changed.
+    async fn put_role(
+        &self,
+        tenant: TenantId,
+        role: &RoleDefinition,
+        record: &ChangeRecord,
+    ) -> Result<(), StoreError>;
+
+    /// Removes a role of the tenant's own. Whoever has it has a role that does not exist then, which allows
+    /// nothing.
+    ///
+    /// # Errors
+    /// A [`StoreError`] whose kind says why nothing was changed.
+    async fn remove_role(
+        &self,
+        tenant: TenantId,
+        role: &RoleName,
+        record: &ChangeRecord,
+    ) -> Result<(), StoreError>;
+
+    /// All of the tenant's own roles, by name; there are too few for pages. A definition that can't be read
+    /// is a role all the same: [`RoleDefinition::unreadable`].
+    ///
+    /// # Errors
+    /// A [`StoreError`] if the store did not answer, or may not list this.
+    async fn list_roles(&self, tenant: TenantId) -> Result<Vec<RoleDefinition>, StoreError>;
+}
+
+/// Takes tokens back.
+#[async_trait]
+pub trait RevocationStore: Send + Sync {
+    /// Raises an epoch; one that is as new already stays, and none ever moves back.
+    ///
+    /// # Errors
+    /// A [`StoreError`] whose kind says why nothing was changed.
+    async fn raise_epoch(
+        &self,
+        of: &TokensOf,
+        to: Epoch,
+        record: &ChangeRecord,
+    ) -> Result<(), StoreError>;
+
+    /// Forgets every epoch that is older than this one, and returns how many were. What is recorded is
+    /// written if there were any.
+    ///
+    /// # Errors
+    /// A [`StoreError`] if the store did not answer.
+    async fn forget_epochs(&self, before: Epoch, record: &ChangeRecord) -> Result<u64, StoreError>;
+}
+
+/// A store with every capability.
+pub trait DirectoryStore:
+    TenantStore + NameStore + MembershipStore + ProjectStore + RoleStore + RevocationStore + 'static
+{
+}
+
+impl<S> DirectoryStore for S where
+    S: TenantStore
+        + NameStore
+        + MembershipStore
+        + ProjectStore
+        + RoleStore
+        + RevocationStore
+        + 'static
+{
+}

@@ -1,0 +1,124 @@
+//! Listings: what is stored, in pages, for whoever has the authority to see it.
+
+use super::Admin;
+use crate::{
+    MemberFilter, Membership, Project, ProjectId, ProjectMembership, RoleDefinition, StoreError,
+    Tenant, TenantFilter, TenantId, TenantKey, UserId,
+};
+
+/// How many rows a page holds at most.
+const MAX_PAGE: u32 = 1_000;
+
+impl Admin {
+    /// Tenants in the order of their ids.
+    ///
+    /// # Errors
+    /// [`StoreErrorKind::Forbidden`](crate::StoreErrorKind::Forbidden) if the authority is one tenant's, and
+    /// [`StoreErrorKind::ReadOnly`](crate::StoreErrorKind::ReadOnly) if the store has no login that reaches every tenant.
+    ///
+    /// ```
+    /// # use tenancy_core::{StoreError, Tenancy, TenantFilter, TenantStatus, danger};
+    /// # async fn example(tenancy: Tenancy) -> Result<(), StoreError> {
+    /// let admin = tenancy.admin(danger::service("weekly report")?);
+    /// let suspended = TenantFilter::new().status(TenantStatus::Suspended).plan("trial");
+    /// let mut after = None;
+    /// loop {
+    ///     let page = admin.list_tenants(&suspended, after, 100).await?;
+    ///     let Some(last) = page.last() else { break };
+    ///     after = Some(last.id);
+    ///     for tenant in &page {
+    ///         println!("{}: {}", tenant.slug, tenant.name);
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn list_tenants(
+        &self,
+        filter: &TenantFilter,
+        after: Option<TenantId>,
+        limit: u32,
+    ) -> Result<Vec<Tenant>, StoreError> {
+        self.engine.permits(&self.authority, None).await?;
+        let store = &self.engine.inner().store;
+        store.list_tenants(filter, after, limit.min(MAX_PAGE)).await
+    }
+
+    /// A tenant's custom domains, and then its ids in other systems. Its slug is in its record.
+    ///
+    /// # Errors
+    /// A [`StoreError`] if the store did not answer.
+    pub async fn list_names(
+        &self,
+        tenant: TenantId,
+        after: Option<&TenantKey>,
+        limit: u32,
+    ) -> Result<Vec<TenantKey>, StoreError> {
+        self.engine.permits(&self.authority, Some(tenant)).await?;
+        let store = &self.engine.inner().store;
+        store.list_names(tenant, after, limit.min(MAX_PAGE)).await
+    }
+
+    /// A tenant's members in the order of their ids, whatever the status of their membership.
+    ///
+    /// # Errors
+    /// A [`StoreError`] if the store did not answer.
+    pub async fn list_members(
+        &self,
+        tenant: TenantId,
+        filter: &MemberFilter,
+        after: Option<UserId>,
+        limit: u32,
+    ) -> Result<Vec<Membership>, StoreError> {
+        self.engine.permits(&self.authority, Some(tenant)).await?;
+        let store = &self.engine.inner().store;
+        store
+            .list_members(tenant, filter, after, limit.min(MAX_PAGE))
+            .await
+    }
+
+    /// A tenant's projects in the order of their ids, archived ones among them.
+    ///
+    /// # Errors
+    /// A [`StoreError`] if the store did not answer.
+    pub async fn list_projects(
+        &self,
+        tenant: TenantId,
+        after: Option<ProjectId>,
+        limit: u32,
+    ) -> Result<Vec<Project>, StoreError> {
+        self.engine.permits(&self.authority, Some(tenant)).await?;
+        let store = &self.engine.inner().store;
+        store
+            .list_projects(tenant, after, limit.min(MAX_PAGE))
+            .await
+    }
+
+    /// Who has which role in a project of this tenant, in the order of the users' ids.
+    ///
+    /// # Errors
+    /// A [`StoreError`] if the store did not answer.
+    pub async fn list_project_members(
+        &self,
+        tenant: TenantId,
+        project: ProjectId,
+        after: Option<UserId>,
+        limit: u32,
+    ) -> Result<Vec<ProjectMembership>, StoreError> {
+        self.engine.permits(&self.authority, Some(tenant)).await?;
+        let store = &self.engine.inner().store;
+        store
+            .list_project_members(tenant, project, after, limit.min(MAX_PAGE))
+            .await
+    }
+
+    /// All roles of the tenant's own, by name: [`RoleTable::MAX_ROLES`](crate::RoleTable::MAX_ROLES) at most.
+    ///
+    /// # Errors
+    /// A [`StoreError`] if the store did not answer.
+    pub async fn list_roles(&self, tenant: TenantId) -> Result<Vec<RoleDefinition>, StoreError> {
+        self.engine.permits(&self.authority, Some(tenant)).await?;
+        let store = &self.engine.inner().store;
+        store.list_roles(tenant).await
+    }
+}

@@ -1,0 +1,177 @@
+//! Changes of the directory: made by an authority, in one transaction with their entry and their events.
+
+use serde_json::{Value, json};
+
+use super::Tenancy;
+use crate::{
+    AuditEntry, Authority, Outcome, StoreError, StoreErrorKind, TenantId,
+    authority::Who,
+    change::{Change, ChangeRecord},
+    outbox::NewEvent,
+};
+
+/// Refuses an authority without a reason for the audit trail.
+pub(super) fn require_reason(authority: &Authority) -> Result<(), StoreError> {
+    if authority
+        .reason()
+        .is_none_or(|reason| reason.trim().is_empty())
+    {
+        let message = "revoking needs a reason for the audit trail; give one with \
+                       `Authority::because`";
+        return Err(StoreError::new(StoreErrorKind::Invalid, message));
+    }
+    Ok(())
+}
+
+/// What is cached and no longer true after a change.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Stale {
+    Tenant(TenantId),
+    Everything,
+    Nothing,
+}
+
+impl From<Option<TenantId>> for Stale {
+    /// Without a tenant, everything.
+    fn from(tenant: Option<TenantId>) -> Self {
+        tenant.map_or(Self::Everything, Self::Tenant)
+    }
+}
+
+impl Tenancy {
+    /// Makes a change on somebody's authority: the store writes the change, its entry and its events in one
+    /// transaction. Then what was cached and is stale ends, whatever came of it: also a change that failed,
+    /// or whose caller gave up on it, may have been made.
+    pub(super) async fn make<T>(
+        &self,
+        authority: &Authority,
+        change: Change,
+        stale: impl Into<Stale>,
+        store: impl AsyncFnOnce(ChangeRecord) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let mut entry = self.entry_of(authority, &change);
+        if let Err(refused) = self.permits(authority, change.tenant).await {
+            entry.outcome = Outcome::Refused;
+            entry.reason = Some(refused.to_string().into());
+            self.inner().audit.record(entry);
+            return Err(refused);
+        }
+        let mut record = ChangeRecord::new(entry.clone());
+        record.entry.outcome = Outcome::Allowed;
+        if let Some(kind) = change.action.event() {
+            record = record.event(event(kind, &change)?);
+        }
+        let reason = entry.reason.replace("given-up".into());
+        let mut guard = AuditGuard {
+            engine: self,
+            stale: stale.into(),
+            entry: Some(entry),
+        };
+        let done = store(record).await;
+        if let Some(entry) = &mut guard.entry {
+            entry.reason = reason;
+            match &done {
+                Ok(_) => entry.outcome = Outcome::Allowed,
+                Err(error) if error.kind() == StoreErrorKind::Forbidden => {
+                    entry.outcome = Outcome::Refused;
+                    entry.reason = Some(error.to_string().into());
+                }
+                Err(_) => {}
+            }
+        }
+        done
+    }
+
+    fn entry_of(&self, authority: &Authority, change: &Change) -> AuditEntry {
+        let now = self.inner().clock.now();
+        let mut entry = AuditEntry::new(now, change.action.as_str(), Outcome::Failed);
+        entry.tenant = change.tenant;
+        entry.targets.clone_from(&change.targets);
+        let targets = change.targets.iter();
+        let texts: Vec<_> = targets.map(|to| format!("{}:{}", to.kind, to.id)).collect();
+        entry.target = (!texts.is_empty()).then(|| texts.join(" "));
+        entry.details = (!change.details.is_null()).then(|| change.details.clone());
+        authority.sign(&mut entry);
+        entry
+    }
+
+    /// Whether an authority is good for a change in this tenant, or in any where there is none.
+    pub(super) async fn permits(
+        &self,
+        authority: &Authority,
+        tenant: Option<TenantId>,
+    ) -> Result<(), StoreError> {
+        let Who::Caller(context, permission) = &authority.who else {
+            return Ok(());
+        };
+        let refused = |message: String| Err(StoreError::new(StoreErrorKind::Forbidden, message));
+        if !self.is(context.tenancy()) {
+            return refused(
+                "the authority is of another engine; make it from a context that this one has \
+                 admitted"
+                    .into(),
+            );
+        }
+        if tenant != Some(context.tenant_id()) {
+            return refused(
+                "the authority is good for the caller's own tenant alone; what concerns others is \
+                 for `danger::operator` or `danger::service`"
+                    .into(),
+            );
+        }
+        let now = match self.revalidate(context).await {
+            Ok(now) => now,
+            Err(refusal) if refusal.kind().status() >= 500 => {
+                return Err(StoreError::unavailable(refusal.to_string()));
+            }
+            Err(refusal) => {
+                return refused(format!(
+                    "the caller is admitted no more: {}",
+                    refusal.reason()
+                ));
+            }
+        };
+        match now.require(permission) {
+            Ok(()) => Ok(()),
+            Err(_) => refused(format!("the caller holds `{permission}` no more")),
+        }
+    }
+}
+
+/// The event that tells of a change: ids, and what the entry says besides.
+fn event(kind: &'static str, change: &Change) -> Result<NewEvent, StoreError> {
+    let mut payload = match &change.details {
+        Value::Object(details) => details.clone(),
+        _ => serde_json::Map::new(),
+    };
+    for target in &change.targets {
+        payload.insert(target.kind.replace('-', "_"), json!(target.id));
+    }
+    let event = NewEvent::new(kind, payload)
+        .map_err(|error| StoreError::new(StoreErrorKind::Invalid, error.to_string()))?;
+    Ok(match change.tenant {
+        Some(tenant) => event.of_tenant(tenant),
+        None => event,
+    })
+}
+
+/// Ends what is cached and stale, and records, when it is dropped.
+struct AuditGuard<'a> {
+    engine: &'a Tenancy,
+    stale: Stale,
+    entry: Option<AuditEntry>,
+}
+
+impl Drop for AuditGuard<'_> {
+    fn drop(&mut self) {
+        let inner = self.engine.inner();
+        match self.stale {
+            Stale::Tenant(tenant) => inner.stamps.drop_tenant(tenant),
+            Stale::Everything => inner.stamps.drop_all(),
+            Stale::Nothing => {}
+        }
+        if let Some(entry) = self.entry.take() {
+            inner.audit.record(entry);
+        }
+    }
+}

@@ -1,0 +1,289 @@
+//! Writing through.
+
+use std::sync::atomic::Ordering;
+
+use async_trait::async_trait;
+
+use super::SwitchedDirectory;
+use crate::{
+    ChangeRecord, DomainName, Epoch, MemberFilter, Membership, MembershipStore, NameStore, Project,
+    ProjectId, ProjectMembership, ProjectStore, RevocationStore, RoleDefinition, RoleName,
+    RoleStore, Settings, Slug, StoreError, Tenant, TenantFilter, TenantId, TenantKey, TenantStatus,
+    TenantStore, Timestamp, TokensOf, UserId,
+};
+
+#[async_trait]
+impl TenantStore for SwitchedDirectory {
+    async fn create_tenant(
+        &self,
+        tenant: &Tenant,
+        record: &ChangeRecord,
+    ) -> Result<(), StoreError> {
+        self.0.directory.create_tenant(tenant, record).await
+    }
+
+    async fn set_status(
+        &self,
+        tenant: TenantId,
+        to: TenantStatus,
+        record: &ChangeRecord,
+    ) -> Result<Tenant, StoreError> {
+        let done = self.0.directory.set_status(tenant, to, record).await;
+        if self.0.holds_writes.load(Ordering::Relaxed) {
+            std::future::pending::<()>().await;
+        }
+        done
+    }
+
+    async fn set_settings(
+        &self,
+        tenant: TenantId,
+        settings: &Settings,
+        record: &ChangeRecord,
+    ) -> Result<(), StoreError> {
+        self.0
+            .directory
+            .set_settings(tenant, settings, record)
+            .await
+    }
+
+    async fn set_plan(
+        &self,
+        tenant: TenantId,
+        plan: Option<&str>,
+        record: &ChangeRecord,
+    ) -> Result<(), StoreError> {
+        self.0.directory.set_plan(tenant, plan, record).await
+    }
+
+    async fn rename(
+        &self,
+        tenant: TenantId,
+        name: &str,
+        record: &ChangeRecord,
+    ) -> Result<(), StoreError> {
+        self.0.directory.rename(tenant, name, record).await
+    }
+
+    async fn set_slug(
+        &self,
+        tenant: TenantId,
+        slug: &Slug,
+        record: &ChangeRecord,
+    ) -> Result<(), StoreError> {
+        self.0.directory.set_slug(tenant, slug, record).await
+    }
+
+    async fn list_tenants(
+        &self,
+        filter: &TenantFilter,
+        after: Option<TenantId>,
+        limit: u32,
+    ) -> Result<Vec<Tenant>, StoreError> {
+        self.0.directory.list_tenants(filter, after, limit).await
+    }
+}
+
+#[async_trait]
+impl NameStore for SwitchedDirectory {
+    async fn bind_domain(
+        &self,
+        tenant: TenantId,
+        domain: &DomainName,
+        record: &ChangeRecord,
+    ) -> Result<(), StoreError> {
+        self.0.directory.bind_domain(tenant, domain, record).await
+    }
+
+    async fn bind_external(
+        &self,
+        tenant: TenantId,
+        provider: &str,
+        id: &str,
+        record: &ChangeRecord,
+    ) -> Result<(), StoreError> {
+        self.0
+            .directory
+            .bind_external(tenant, provider, id, record)
+            .await
+    }
+
+    async fn unbind_domain(
+        &self,
+        tenant: TenantId,
+        domain: &DomainName,
+        record: &ChangeRecord,
+    ) -> Result<(), StoreError> {
+        self.0.directory.unbind_domain(tenant, domain, record).await
+    }
+
+    async fn unbind_external(
+        &self,
+        tenant: TenantId,
+        provider: &str,
+        id: &str,
+        record: &ChangeRecord,
+    ) -> Result<(), StoreError> {
+        self.0
+            .directory
+            .unbind_external(tenant, provider, id, record)
+            .await
+    }
+
+    async fn list_names(
+        &self,
+        tenant: TenantId,
+        after: Option<&TenantKey>,
+        limit: u32,
+    ) -> Result<Vec<TenantKey>, StoreError> {
+        self.0.directory.list_names(tenant, after, limit).await
+    }
+}
+
+#[async_trait]
+impl MembershipStore for SwitchedDirectory {
+    async fn put_membership(
+        &self,
+        membership: &Membership,
+        record: &ChangeRecord,
+    ) -> Result<(), StoreError> {
+        self.0.directory.put_membership(membership, record).await
+    }
+
+    async fn remove_membership(
+        &self,
+        tenant: TenantId,
+        user: UserId,
+        record: &ChangeRecord,
+    ) -> Result<(), StoreError> {
+        self.0
+            .directory
+            .remove_membership(tenant, user, record)
+            .await
+    }
+
+    async fn list_members(
+        &self,
+        tenant: TenantId,
+        filter: &MemberFilter,
+        after: Option<UserId>,
+        limit: u32,
+    ) -> Result<Vec<Membership>, StoreError> {
+        self.0
+            .directory
+            .list_members(tenant, filter, after, limit)
+            .await
+    }
+}
+
+#[async_trait]
+impl ProjectStore for SwitchedDirectory {
+    async fn put_project(
+        &self,
+        project: &Project,
+        record: &ChangeRecord,
+    ) -> Result<(), StoreError> {
+        self.0.directory.put_project(project, record).await
+    }
+
+    async fn put_project_membership(
+        &self,
+        one: &ProjectMembership,
+        record: &ChangeRecord,
+    ) -> Result<(), StoreError> {
+        self.0.directory.put_project_membership(one, record).await
+    }
+
+    async fn remove_project(
+        &self,
+        tenant: TenantId,
+        project: ProjectId,
+        at: Timestamp,
+        record: &ChangeRecord,
+    ) -> Result<(), StoreError> {
+        self.0
+            .directory
+            .remove_project(tenant, project, at, record)
+            .await
+    }
+
+    async fn remove_project_membership(
+        &self,
+        tenant: TenantId,
+        project: ProjectId,
+        user: UserId,
+        record: &ChangeRecord,
+    ) -> Result<(), StoreError> {
+        self.0
+            .directory
+            .remove_project_membership(tenant, project, user, record)
+            .await
+    }
+
+    async fn list_projects(
+        &self,
+        tenant: TenantId,
+        after: Option<ProjectId>,
+        limit: u32,
+    ) -> Result<Vec<Project>, StoreError> {
+        self.0.directory.list_projects(tenant, after, limit).await
+    }
+
+    async fn list_project_members(
+        &self,
+        tenant: TenantId,
+        project: ProjectId,
+        after: Option<UserId>,
+        limit: u32,
+    ) -> Result<Vec<ProjectMembership>, StoreError> {
+        self.0
+            .directory
+            .list_project_members(tenant, project, after, limit)
+            .await
+    }
+}
+
+#[async_trait]
+impl RoleStore for SwitchedDirectory {
+    async fn put_role(
+        &self,
+        tenant: TenantId,
+        role: &RoleDefinition,
+        record: &ChangeRecord,
+    ) -> Result<(), StoreError> {
+        self.0.directory.put_role(tenant, role, record).await
+    }
+
+    async fn remove_role(
+        &self,
+        tenant: TenantId,
+        role: &RoleName,
+        record: &ChangeRecord,
+    ) -> Result<(), StoreError> {
+        self.0.directory.remove_role(tenant, role, record).await
+    }
+
+    async fn list_roles(&self, tenant: TenantId) -> Result<Vec<RoleDefinition>, StoreError> {
+        self.0.directory.list_roles(tenant).await
+    }
+}
+
+#[async_trait]
+impl RevocationStore for SwitchedDirectory {
+    async fn raise_epoch(
+        &self,
+        of: &TokensOf,
+        to: Epoch,
+        record: &ChangeRecord,
+    ) -> Result<(), StoreError> {
+        let done = self.0.directory.raise_epoch(of, to, record).await;
+        if self.0.holds_writes.load(Ordering::Relaxed) {
+            std::future::pending::<()>().await;
+        }
+        done
+    }
+
+    async fn forget_epochs(&self, before: Epoch, record: &ChangeRecord) -> Result<u64, StoreError> {
+        self.0.directory.forget_epochs(before, record).await
+    }
+}

@@ -1,0 +1,215 @@
+//! Who may change something: nobody without an authority, and each for no longer and no more than they may.
+
+use serde_json::json;
+use tenancy_core::{
+    Actor, Authority, Membership, Outcome, StoreErrorKind, SystemRole, Tenancy, UserId, danger,
+    outbox::{ClaimRequest, Event, Outbox as _},
+    testing::{StoreDirectly as _, service},
+};
+
+use crate::support::World;
+
+/// Alice's authority to manage her tenant.
+async fn alices(w: &World) -> Authority {
+    let context = w.admit(&w.alice_at("acme.notes.example")).await.unwrap();
+    context.authority("notes:write").unwrap()
+}
+
+fn newcomer(w: &World) -> Membership {
+    Membership::new(w.acme.id, UserId::new(), SystemRole::Viewer.name())
+}
+
+async fn refusal(tenancy: &Tenancy, authority: Authority, member: &Membership) -> String {
+    let refused = tenancy.admin(authority).put_membership(member).await;
+    let refused = refused.unwrap_err();
+    assert_eq!(refused.kind(), StoreErrorKind::Forbidden, "{refused}");
+    refused.to_string()
+}
+
+/// Every event that the directory's outbox has.
+async fn events(w: &World) -> Vec<Event> {
+    let outbox = w.directory.directory().outbox();
+    // A consumer that begins with the oldest.
+    let name = format!("test-{}", UserId::new());
+    let request = ClaimRequest::new(name.parse().unwrap());
+    let claim = outbox.claim(&request).await.unwrap().unwrap();
+    outbox.next_page(&claim, 100).await.unwrap().new
+}
+
+#[tokio::test]
+async fn a_change_its_entry_and_its_event_say_who_and_what() {
+    let w = World::new().await;
+    let member = newcomer(&w);
+    let authority = alices(&w)
+        .await
+        .because("joins the team")
+        .request_id("req-7")
+        .user_agent("curl/8");
+    let before = events(&w).await.len();
+    w.tenancy
+        .admin(authority)
+        .put_membership(&member)
+        .await
+        .unwrap();
+
+    let trail = w.directory.directory().outbox().trail();
+    let entry = trail.last().unwrap();
+    assert_eq!(&*entry.action, "membership.put");
+    assert_eq!(entry.outcome, Outcome::Allowed);
+    assert_eq!(entry.tenant, Some(w.acme.id));
+    assert_eq!(entry.actor, Some(Actor::User(w.alice)));
+    assert_eq!(entry.credential.as_deref(), Some(crate::support::ISSUER));
+    assert_eq!(entry.reason.as_deref(), Some("joins the team"));
+    assert_eq!(entry.request_id.as_deref(), Some("req-7"));
+    assert_eq!(entry.user_agent.as_deref(), Some("curl/8"));
+    assert_eq!(entry.targets.len(), 1);
+    assert_eq!(entry.targets[0].id, member.user.to_string());
+    // Sinks are told the same entry.
+    assert_eq!(w.last_audit().id, entry.id);
+
+    let events = events(&w).await;
+    assert_eq!(events.len(), before + 1);
+    let event = events.last().unwrap();
+    assert_eq!(event.kind, "membership.changed");
+    assert_eq!(event.tenant, Some(w.acme.id));
+    assert_eq!(event.caused_by, Some(entry.id));
+    let payload = json!({ "user": member.user, "role": "viewer", "status": "active" });
+    assert_eq!(event.payload, payload);
+}
+
+#[tokio::test]
+async fn a_change_that_is_not_made_leaves_neither_entry_nor_event() {
+    let w = World::new().await;
+    let admin = w.tenancy.admin(service());
+    let (trail, told) = (
+        w.directory.directory().outbox().trail().len(),
+        events(&w).await.len(),
+    );
+    let taken = admin.create_tenant(&w.acme).await.unwrap_err();
+    assert_eq!(taken.kind(), StoreErrorKind::Conflict);
+    assert_eq!(w.directory.directory().outbox().trail().len(), trail);
+    assert_eq!(events(&w).await.len(), told);
+    // Sinks are told that it was tried.
+    assert_eq!(w.last_audit().outcome, Outcome::Failed);
+}
+
+#[tokio::test]
+async fn a_callers_authority_is_good_for_its_own_tenant_alone() {
+    let w = World::new().await;
+    let elsewhere = Membership::new(w.globex.id, w.alice, SystemRole::Owner.name());
+    let said = refusal(&w.tenancy, alices(&w).await, &elsewhere).await;
+    assert!(said.contains("own tenant"), "{said}");
+    let entry = w.last_audit();
+    assert_eq!(entry.outcome, Outcome::Refused);
+    assert_eq!(
+        (entry.actor, entry.tenant),
+        (Some(Actor::User(w.alice)), Some(w.globex.id))
+    );
+    // What concerns everybody is nobody's own.
+    let of = tenancy_core::TokensOf::User(w.bob);
+    let authority = alices(&w).await.because("curious");
+    let refused = w.tenancy.admin(authority).revoke_tokens(&of).await;
+    assert_eq!(refused.unwrap_err().kind(), StoreErrorKind::Forbidden);
+}
+
+#[tokio::test]
+async fn a_context_without_the_permission_gives_no_authority() {
+    let w = World::new().await;
+    let viewer = newcomer(&w);
+    w.directory.put_membership(&viewer).await.unwrap();
+    let token = w.token(viewer.user, json!({}));
+    let request = tenancy_core::testing::FakeRequest::new("/notes")
+        .header("host", "acme.notes.example")
+        .bearer(&token);
+    let context = w.admit(&request).await.unwrap();
+    let refused = context.authority("notes:write").unwrap_err();
+    assert_eq!(refused.kind().status(), 403);
+}
+
+#[tokio::test]
+async fn an_authority_of_another_engine_is_refused() {
+    let (w, other) = (World::new().await, World::new().await);
+    let said = refusal(&other.tenancy, alices(&w).await, &newcomer(&w)).await;
+    assert!(said.contains("another engine"), "{said}");
+}
+
+#[tokio::test]
+async fn an_authority_ends_with_what_it_rests_on() {
+    // The membership, at once.
+    let w = World::new().await;
+    let authority = alices(&w).await;
+    let admin = w.tenancy.admin(service());
+    admin.remove_membership(w.acme.id, w.alice).await.unwrap();
+    let said = refusal(&w.tenancy, authority, &newcomer(&w)).await;
+    assert!(said.contains("not-a-member"), "{said}");
+
+    // The permission, at once.
+    let w = World::new().await;
+    let authority = alices(&w).await;
+    let viewer = Membership::new(w.acme.id, w.alice, SystemRole::Viewer.name());
+    let admin = w.tenancy.admin(service());
+    admin.put_membership(&viewer).await.unwrap();
+    let said = refusal(&w.tenancy, authority, &newcomer(&w)).await;
+    assert!(said.contains("`notes:write` no more"), "{said}");
+
+    // The credential, when it expires.
+    let w = World::new().await;
+    let authority = alices(&w).await;
+    w.clock.advance(std::time::Duration::from_secs(2 * 3_600));
+    let said = refusal(&w.tenancy, authority, &newcomer(&w)).await;
+    assert!(said.contains("credential-expired"), "{said}");
+}
+
+#[tokio::test]
+async fn who_reaches_every_tenant_gives_a_reason() {
+    let w = World::new().await;
+    for blank in ["", " \n"] {
+        assert!(danger::service(blank).is_err());
+        let context = w.admit(&w.alice_at("acme.notes.example")).await.unwrap();
+        assert!(danger::operator(context.principal(), None, blank).is_err());
+    }
+    let shown = format!("{:?}", alices(&w).await);
+    assert!(!shown.contains("eyJ"), "{shown}");
+}
+
+/// Nobody gives or takes away more than they hold: an admin makes nobody an owner, and no owner a viewer.
+#[tokio::test]
+async fn a_caller_gives_and_takes_no_more_than_it_holds() {
+    let w = World::new().await;
+    let admin = UserId::new();
+    let of = |user, role: SystemRole| Membership::new(w.acme.id, user, role.name());
+    w.directory
+        .put_membership(&of(admin, SystemRole::Admin))
+        .await
+        .unwrap();
+    let token = w.token(admin, json!({}));
+    let request = tenancy_core::testing::FakeRequest::new("/notes")
+        .header("host", "acme.notes.example")
+        .bearer(&token);
+    let context = w.admit(&request).await.unwrap();
+    let authority = || context.authority("notes:write").unwrap();
+    for (user, role) in [(admin, SystemRole::Owner), (w.alice, SystemRole::Viewer)] {
+        let said = refusal(&w.tenancy, authority(), &of(user, role)).await;
+        assert!(said.contains("`owner`"), "{said}");
+        assert_eq!(w.last_audit().outcome, Outcome::Refused);
+    }
+    let admins = w.tenancy.admin(authority());
+    let removed = admins.remove_membership(w.acme.id, w.alice).await;
+    assert_eq!(removed.unwrap_err().kind(), StoreErrorKind::Forbidden);
+    // What an admin holds, and what is an admin's own.
+    let colleague = UserId::new();
+    for role in [SystemRole::Admin, SystemRole::Viewer] {
+        admins.put_membership(&of(colleague, role)).await.unwrap();
+    }
+    admins
+        .remove_membership(w.acme.id, colleague)
+        .await
+        .unwrap();
+    admins.remove_membership(w.acme.id, admin).await.unwrap();
+    // An owner may.
+    let owner = w.tenancy.admin(alices(&w).await);
+    owner
+        .put_membership(&of(colleague, SystemRole::Owner))
+        .await
+        .unwrap();
+}
