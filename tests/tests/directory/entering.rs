@@ -214,7 +214,9 @@ async fn roles_are_told_as_of_the_membership() -> anyhow::Result<()> {
             // Until the question has come as far as the roles.
             loop {
                 let waiting: i64 = sqlx::query_scalar(
-                    "SELECT count(*) FROM pg_locks WHERE NOT granted
+                    "SELECT count(*) FROM pg_locks
+                 WHERE database = (SELECT oid FROM pg_database WHERE datname = current_database())
+                     AND NOT granted
                      AND relation = 'tenancy.roles'::regclass",
                 )
                 .fetch_one(&mut notes.database.admin().await?)
@@ -314,7 +316,9 @@ async fn a_question_that_waits_for_locks_closes_the_directory_to_nobody() -> any
 async fn waits_for(notes: &Notes, table: &str) -> anyhow::Result<()> {
     loop {
         let waiting: i64 = sqlx::query_scalar(
-            "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = $1::regclass",
+            "SELECT count(*) FROM pg_locks
+                 WHERE database = (SELECT oid FROM pg_database WHERE datname = current_database())
+                     AND NOT granted AND relation = $1::regclass",
         )
         .bind(table)
         .fetch_one(&mut notes.database.admin().await?)
@@ -458,7 +462,9 @@ async fn callers_who_leave_do_not_multiply_sessions() -> anyhow::Result<()> {
                 let watching = async {
                     for _ in 0..200 {
                         let waiting: i64 = sqlx::query_scalar(
-                            "SELECT count(*) FROM pg_locks WHERE NOT granted
+                            "SELECT count(*) FROM pg_locks
+                 WHERE database = (SELECT oid FROM pg_database WHERE datname = current_database())
+                     AND NOT granted
                          AND relation = 'tenancy.memberships'::regclass",
                         )
                         .fetch_one(&mut watcher)
