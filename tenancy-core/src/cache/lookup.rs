@@ -417,7 +417,7 @@ mod tests {
         );
     }
 
-    /// As `directory_cache_bytes` says: only a record that is larger than the whole budget is read each time.
+    /// As `directory_cache_bytes` says: what fits into the budget, and into a megabyte, is kept.
     #[test]
     fn a_record_that_takes_half_of_the_budget_is_kept() {
         let f = Fixture::new();

@@ -66,13 +66,9 @@ impl EntryQuery {
     /// Whether the caller's credential reaches this tenant.
     #[must_use]
     pub fn reaches(&self, tenant: &Tenant) -> bool {
-        match &self.confined_to {
-            None => true,
-            Some(TenantKey::Id(id)) => *id == tenant.id,
-            Some(TenantKey::Slug(slug)) => *slug == tenant.slug,
-            // The names must be the same: what else stands for the tenant is not known here.
-            Some(key) => *key == self.tenant,
-        }
+        // Where the record does not tell, both have to say the same.
+        let own = self.confined_to.as_ref();
+        own.is_none_or(|key| key.names(tenant).unwrap_or(*key == self.tenant))
     }
 
     /// The same, without the roles of this tenant.

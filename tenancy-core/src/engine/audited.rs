@@ -51,7 +51,10 @@ impl Tenancy {
     ) -> Result<T, StoreError> {
         let mut entry = self.entry_of(authority, &change);
         if let Err(refused) = self.permits(authority, change.tenant).await {
-            entry.outcome = Outcome::Refused;
+            // A store that did not answer has refused nobody.
+            if refused.kind() == StoreErrorKind::Forbidden {
+                entry.outcome = Outcome::Refused;
+            }
             entry.reason = Some(refused.to_string().into());
             self.inner().audit.record(entry);
             return Err(refused);

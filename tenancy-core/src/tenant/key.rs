@@ -242,6 +242,15 @@ impl Hash for TenantKey {
 }
 
 impl TenantKey {
+    /// Whether it names this tenant; `None` if the record does not tell, as with domains and other systems' ids.
+    pub(crate) fn names(&self, tenant: &super::Tenant) -> Option<bool> {
+        match self {
+            Self::Id(id) => Some(*id == tenant.id),
+            Self::Slug(slug) => Some(*slug == tenant.slug),
+            Self::Domain(_) | Self::External { .. } => None,
+        }
+    }
+
     /// The bytes that it has on the heap.
     pub(crate) fn heap(&self) -> usize {
         match self {

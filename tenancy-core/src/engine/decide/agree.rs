@@ -99,12 +99,8 @@ impl Decision<'_> {
     }
 }
 
-/// Whether a key from a credential means this tenant.
+/// Whether a key from a credential means this tenant. Credentials list ids or slugs; anything else names nothing
+/// here.
 fn names(key: &TenantKey, tenant: &Tenant) -> bool {
-    match key {
-        TenantKey::Id(id) => *id == tenant.id,
-        TenantKey::Slug(slug) => *slug == tenant.slug,
-        // Credentials list ids or slugs; anything else names nothing here.
-        TenantKey::Domain(_) | TenantKey::External { .. } => false,
-    }
+    key.names(tenant) == Some(true)
 }
