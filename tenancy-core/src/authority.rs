@@ -132,6 +132,16 @@ impl Authority {
         self.reason.as_deref()
     }
 
+    /// Refuses an authority without a reason for the audit trail.
+    pub(crate) fn require_reason(&self) -> Result<(), StoreError> {
+        if self.reason().is_none_or(|reason| reason.trim().is_empty()) {
+            let message = "this needs a reason for the audit trail; give one that is not blank, where the \
+                           authority is made or with `Authority::because`";
+            return Err(StoreError::new(StoreErrorKind::Invalid, message));
+        }
+        Ok(())
+    }
+
     /// Fills in who acts.
     pub(crate) fn sign(&self, entry: &mut AuditEntry) {
         entry.actor = Some(self.actor().clone());
@@ -176,7 +186,7 @@ fn cut(mut text: String, at_most: usize) -> String {
 /// # Security
 /// Nothing here asks who is calling: guard what leads here.
 pub mod danger {
-    use super::{Authority, IpAddr, Operator, Principal, StoreError, StoreErrorKind, Who};
+    use super::{Authority, IpAddr, Operator, Principal, StoreError, Who};
 
     /// The service itself: for a scheduled job, a sign-up, a start-up task, a migration.
     ///
@@ -214,10 +224,8 @@ pub mod danger {
     }
 
     fn given(authority: Authority, reason: String) -> Result<Authority, StoreError> {
-        if reason.trim().is_empty() {
-            let message = "who acts for any tenant has to give a reason, for the audit trail";
-            return Err(StoreError::new(StoreErrorKind::Invalid, message));
-        }
-        Ok(authority.because(reason))
+        let authority = authority.because(reason);
+        authority.require_reason()?;
+        Ok(authority)
     }
 }

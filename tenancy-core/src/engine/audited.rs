@@ -10,19 +10,6 @@ use crate::{
     outbox::NewEvent,
 };
 
-/// Refuses an authority without a reason for the audit trail.
-pub(super) fn require_reason(authority: &Authority) -> Result<(), StoreError> {
-    if authority
-        .reason()
-        .is_none_or(|reason| reason.trim().is_empty())
-    {
-        let message = "revoking needs a reason for the audit trail; give one with \
-                       `Authority::because`";
-        return Err(StoreError::new(StoreErrorKind::Invalid, message));
-    }
-    Ok(())
-}
-
 /// What is cached and no longer true after a change.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Stale {
@@ -105,7 +92,8 @@ impl Tenancy {
         tenant: Option<TenantId>,
     ) -> Result<(), StoreError> {
         let Who::Caller(context, permission) = &authority.who else {
-            return Ok(());
+            // It may have been replaced by a blank one since.
+            return authority.require_reason();
         };
         let refused = |message: String| Err(StoreError::new(StoreErrorKind::Forbidden, message));
         if !self.is(context.tenancy()) {

@@ -9,10 +9,7 @@ use std::{
     time::Duration,
 };
 
-use super::{
-    Admin, Tenancy,
-    audited::{Stale, require_reason},
-};
+use super::{Admin, Tenancy, audited::Stale};
 use crate::{
     Actor, AuditEntry, ChangeAction, ChangeRecord, Epoch, Outcome, Principal, StoreError,
     StoreErrorKind, TenantId, Timestamp, TokensOf, change::Change,
@@ -244,7 +241,7 @@ impl Admin {
     /// # }
     /// ```
     pub async fn revoke_tokens(&self, of: &TokensOf) -> Result<(), StoreError> {
-        require_reason(&self.authority)?;
+        self.authority.require_reason()?;
         let inner = self.engine.inner();
         let now = inner.clock.now();
         let epoch = Epoch::revoking_at(now);

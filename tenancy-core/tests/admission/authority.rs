@@ -167,6 +167,10 @@ async fn who_reaches_every_tenant_gives_a_reason() {
         assert!(danger::service(blank).is_err());
         let context = w.admit(&w.alice_at("acme.notes.example")).await.unwrap();
         assert!(danger::operator(context.principal(), None, blank).is_err());
+        // Nor is one taken back afterwards.
+        let admin = w.tenancy.admin(service().because(blank));
+        let refused = admin.put_membership(&newcomer(&w)).await.unwrap_err();
+        assert_eq!(refused.kind(), StoreErrorKind::Invalid);
     }
     let shown = format!("{:?}", alices(&w).await);
     assert!(!shown.contains("eyJ"), "{shown}");

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use super::KeyAdmin;
 #[cfg(feature = "argon2")]
 use super::Proof;
-use super::{super::audited::require_reason, KeyAdmin};
 #[cfg(feature = "argon2")]
 use crate::key::LowEntropySecret;
 use crate::{
@@ -24,7 +24,7 @@ impl KeyAdmin {
     /// # Errors
     /// A [`StoreError`] if there is no such key, or the reason is blank.
     pub async fn revoke_any(&self, key: KeyId) -> Result<ApiKey, StoreError> {
-        require_reason(&self.authority)?;
+        self.authority.require_reason()?;
         let store = &self.configured()?.config.store;
         let found = store.find_key(key).await.map_err(StoreError::unavailable)?;
         let Some(found) = found else {
@@ -47,7 +47,7 @@ impl KeyAdmin {
     /// A [`StoreError`] if the store did not answer, the reason is blank, or the text is an imported
     /// key's and too many secrets are being hashed: then try again.
     pub async fn revoke_leaked(&self, text: &str) -> Result<Option<ApiKey>, StoreError> {
-        require_reason(&self.authority)?;
+        self.authority.require_reason()?;
         let keys = self.configured()?;
         #[cfg(feature = "argon2")]
         if let Some(imported) = &keys.imported
@@ -85,7 +85,7 @@ impl KeyAdmin {
     /// # Errors
     /// A [`StoreError`] if there is no such tenant, or the reason is blank.
     pub async fn revoke_tenant(&self, tenant: TenantId) -> Result<u64, StoreError> {
-        require_reason(&self.authority)?;
+        self.authority.require_reason()?;
         let store = &self.configured()?.config.store;
         let change = Change::new(ChangeAction::KeyRevokeTenant, tenant).to("tenant", tenant);
         let now = self.now();
@@ -106,7 +106,7 @@ impl KeyAdmin {
     /// [`StoreErrorKind::Invalid`] if no key begins so or the reason is blank; else a [`StoreError`]
     /// of the store.
     pub async fn revoke_prefix(&self, prefix: &str) -> Result<Vec<(TenantId, u64)>, StoreError> {
-        require_reason(&self.authority)?;
+        self.authority.require_reason()?;
         let keys = self.configured()?;
         let range = keys
             .config
@@ -132,7 +132,7 @@ impl KeyAdmin {
     /// # Errors
     /// [`StoreErrorKind::Invalid`] if the reason is blank; else a [`StoreError`] of the store.
     pub async fn revoke_creator(&self, user: UserId) -> Result<Vec<(TenantId, u64)>, StoreError> {
-        require_reason(&self.authority)?;
+        self.authority.require_reason()?;
         let store = &self.configured()?.config.store;
         let change = Change::new(ChangeAction::KeyRevokeCreator, None).to("user", user);
         let now = self.now();
