@@ -13,7 +13,7 @@ pub use db::TenantDb;
 pub use maybe_principal::MaybePrincipal;
 pub use maybe_tenant::MaybeTenant;
 pub use principal::Principal;
-use tenancy_http::{Adapter, Asking};
+use tenancy_http::{Adapter, DecisionLookup};
 pub use tenant::Tenant;
 
 use crate::Error;
@@ -29,10 +29,10 @@ const ADAPTER: Adapter = Adapter {
 pub(crate) fn ask<T>(
     what: &str,
     request: &HttpRequest,
-    question: impl FnOnce(Asking<'_>) -> Result<T, tenancy_http::Error>,
+    question: impl FnOnce(DecisionLookup<'_>) -> Result<T, tenancy_http::Error>,
 ) -> Result<T, Error> {
     let extensions = request.extensions();
-    let asking = Asking {
+    let asking = DecisionLookup {
         adapter: &ADAPTER,
         what,
         path: request.uri().path(),

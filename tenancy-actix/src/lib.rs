@@ -23,11 +23,11 @@
 //!
 //! async fn notes(tenant: Tenant) -> Result<String, Error> {
 //!     tenant.require("notes:read")?;
-//!     Ok(format!("the notes of {}", tenant.tenant().name))
+//!     Ok(format!("the notes of {}", tenant.record().name))
 //! }
 //!
 //! async fn export(tenant: Tenant) -> String {
-//!     format!("everything of {}", tenant.tenant().name)
+//!     format!("everything of {}", tenant.record().name)
 //! }
 //!
 //! #[actix_web::main]
@@ -46,7 +46,7 @@
 //!         )
 //!         .build()?;
 //!     let admin = tenancy.admin(danger::service("first steps")?);
-//!     let acme = tenancy_core::Tenant::new("acme".parse()?, "Acme Ltd")
+//!     let acme = tenancy_core::TenantRecord::new("acme".parse()?, "Acme Ltd")
 //!         .with_status(TenantStatus::Active);
 //!     admin.create_tenant(&acme).await?;
 //!     admin.put_membership(&Membership::new(acme.id, UserId::new(), "owner".parse()?)).await?;
@@ -111,4 +111,4 @@ pub use ready::{Readiness, ready};
 pub use security_headers::{
     SecurityHeadersFuture, SecurityHeadersMiddleware, SecurityHeadersService,
 };
-pub use tenancy_http::{Decision, PeerAddr};
+pub use tenancy_http::{AdmissionDecision, PeerAddr};

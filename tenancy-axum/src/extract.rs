@@ -13,7 +13,7 @@ pub use principal::Principal;
 pub use tenant::Tenant;
 
 use http::{Extensions, Uri, request::Parts};
-use tenancy_http::{Adapter, Asking};
+use tenancy_http::{Adapter, DecisionLookup};
 
 use crate::view::original_path;
 
@@ -25,8 +25,12 @@ const ADAPTER: Adapter = Adapter {
 };
 
 /// What an extractor or a guard asks of a request.
-pub(crate) fn asking<'a>(what: &'a str, uri: &'a Uri, extensions: &'a Extensions) -> Asking<'a> {
-    Asking {
+pub(crate) fn asking<'a>(
+    what: &'a str,
+    uri: &'a Uri,
+    extensions: &'a Extensions,
+) -> DecisionLookup<'a> {
+    DecisionLookup {
         adapter: &ADAPTER,
         what,
         path: original_path(uri, extensions),
@@ -34,6 +38,6 @@ pub(crate) fn asking<'a>(what: &'a str, uri: &'a Uri, extensions: &'a Extensions
     }
 }
 
-fn asking_parts<'a>(what: &'a str, parts: &'a Parts) -> Asking<'a> {
+fn asking_parts<'a>(what: &'a str, parts: &'a Parts) -> DecisionLookup<'a> {
     asking(what, &parts.uri, &parts.extensions)
 }

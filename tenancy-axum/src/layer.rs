@@ -13,7 +13,7 @@ pub use service::TenancyService;
 
 /// Admits requests: finds their tenant, checks that the caller may act for it, refuses the others.
 ///
-/// An admitted request carries a [`Decision`](crate::Decision) with its
+/// An admitted request carries an [`AdmissionDecision`](crate::AdmissionDecision) with its
 /// [`TenantContext`](tenancy_core::TenantContext) in its extensions, where
 /// [`Tenant`](crate::Tenant) and the other extractors find it; the context is also recorded on the
 /// current `tracing` span. A refused one never reaches the inner service: it

@@ -25,11 +25,11 @@
 //!
 //! async fn notes(tenant: Tenant) -> Result<String, Error> {
 //!     tenant.require("notes:read")?;
-//!     Ok(format!("the notes of {}", tenant.tenant().name))
+//!     Ok(format!("the notes of {}", tenant.record().name))
 //! }
 //!
 //! async fn export(tenant: Tenant) -> String {
-//!     format!("everything of {}", tenant.tenant().name)
+//!     format!("everything of {}", tenant.record().name)
 //! }
 //!
 //! #[tokio::main]
@@ -48,7 +48,7 @@
 //!         )
 //!         .build()?;
 //!     let admin = tenancy.admin(danger::service("first steps")?);
-//!     let acme = tenancy_core::Tenant::new("acme".parse()?, "Acme Ltd")
+//!     let acme = tenancy_core::TenantRecord::new("acme".parse()?, "Acme Ltd")
 //!         .with_status(TenantStatus::Active);
 //!     admin.create_tenant(&acme).await?;
 //!     admin.put_membership(&Membership::new(acme.id, UserId::new(), "owner".parse()?)).await?;
@@ -97,4 +97,4 @@ pub use layer::{ResponseFuture, TenancyLayer, TenancyService};
 pub use policy::{GateFuture, GateService, PolicyLayer, SettledBody};
 pub use ready::{Readiness, ready};
 pub use security_headers::{SecurityHeadersFuture, SecurityHeadersLayer, SecurityHeadersService};
-pub use tenancy_http::{Decision, PeerAddr};
+pub use tenancy_http::{AdmissionDecision, PeerAddr};

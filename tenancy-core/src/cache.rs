@@ -3,12 +3,12 @@
 
 mod age;
 mod budget;
-mod flights;
 mod lookup;
-mod stamps;
+mod single_flight;
+mod versions;
 
 pub(crate) use age::MaxAge;
 pub(crate) use budget::Budgeted;
-pub(crate) use flights::{Flights, Work};
 pub(crate) use lookup::{Lookup, Probe};
-pub(crate) use stamps::{Stamp, Stamps};
+pub(crate) use single_flight::{SingleFlight, Work};
+pub(crate) use versions::{CacheVersion, CacheVersions};

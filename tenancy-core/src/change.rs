@@ -127,7 +127,7 @@ actions! {
     RoleRemove: "role.remove" => "role.removed",
     /// Tokens were taken back.
     TokenRevoke: "token.revoke" => "token.revoked",
-    /// Epochs that concern no token any more were forgotten.
+    /// TokenRevocations that concern no token any more were forgotten.
     TokenForget: "token.forget",
     /// An API key was issued.
     KeyIssue: "key.issue" => "key.issued",

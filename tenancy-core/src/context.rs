@@ -6,8 +6,8 @@ use serde::de::DeserializeOwned;
 
 use crate::{
     Actor, ContextWatch, Generation, PermissionId, PermissionSet, Principal, ProjectId, Refusal,
-    RefusalDetails, RefusalKind, RoleName, SettingsError, Tenancy, Tenant, TenantId, Timestamp,
-    UserId, engine::Memo,
+    RefusalDetails, RefusalKind, RoleName, SettingsError, Tenancy, TenantId, TenantRecord,
+    Timestamp, UserId, engine::Memo,
 };
 
 /// One tenant, one principal, and what it may do: the only key to the tenant's data.
@@ -41,7 +41,7 @@ pub(crate) struct Whole {
 /// What a context consists of, apart from the credential and the request it was made for: the same
 /// for all credentials of one actor that reach as far.
 pub(crate) struct Parts {
-    pub(crate) tenant: Arc<Tenant>,
+    pub(crate) tenant: Arc<TenantRecord>,
     pub(crate) role: Option<RoleName>,
     pub(crate) project: Option<ProjectId>,
     pub(crate) permissions: PermissionSet,
@@ -56,7 +56,7 @@ impl TenantContext {
 
     /// The tenant's record as it was when the request was admitted.
     #[must_use]
-    pub fn tenant(&self) -> &Tenant {
+    pub fn record(&self) -> &TenantRecord {
         &self.whole.parts.tenant
     }
 

@@ -26,8 +26,8 @@ pub use stores::{
 };
 
 use crate::{
-    Epoch, Generation, Membership, MembershipStatus, Project, ProjectId, RoleDefinition, RoleName,
-    Tenant, TenantId, TenantKey, TokensOf, UserId,
+    Generation, Membership, MembershipStatus, Project, ProjectId, RevokedBefore, RoleDefinition,
+    RoleName, TenantId, TenantKey, TenantRecord, TokenSubject, UserId,
 };
 
 /// Finds tenants.
@@ -39,7 +39,7 @@ pub trait TenantDirectory: Send + Sync {
     ///
     /// # Errors
     /// A [`DirectoryError`] if the store did not answer; never for what is not there.
-    async fn find_tenant(&self, key: &TenantKey) -> Result<Option<Tenant>, DirectoryError>;
+    async fn find_tenant(&self, key: &TenantKey) -> Result<Option<TenantRecord>, DirectoryError>;
 }
 
 /// Finds memberships.
@@ -143,14 +143,14 @@ pub trait EntryDirectory:
 
 /// Knows since when tokens count.
 #[async_trait]
-pub trait EpochDirectory: Send + Sync {
-    /// The newest epoch of any of these; [`Epoch::NONE`] if nothing of theirs was taken back.
+pub trait TokenRevocationDirectory: Send + Sync {
+    /// The newest token revocation of any of these; [`RevokedBefore::NONE`] if nothing of theirs was taken back.
     ///
     /// Asked where the feed is silent; else what it told is used.
     ///
     /// # Errors
     /// A [`DirectoryError`] if the store did not answer; never for what is not there.
-    async fn find_epoch(&self, of: &[TokensOf]) -> Result<Epoch, DirectoryError>;
+    async fn find_epoch(&self, of: &[TokenSubject]) -> Result<RevokedBefore, DirectoryError>;
 }
 
 /// A place in a directory's stream of changes. Only the directory knows what it means.
@@ -189,8 +189,8 @@ pub struct FeedPage {
     pub cursor: FeedCursor,
     /// The tenants that changed, each with its newest generation. May repeat earlier news.
     pub changed: Vec<(TenantId, Generation)>,
-    /// The epochs that were raised; without a cursor, all there are.
-    pub epochs: Vec<(TokensOf, Epoch)>,
+    /// The token revocations that were raised; without a cursor, all there are.
+    pub token_revocations: Vec<(TokenSubject, RevokedBefore)>,
     /// Which database tells this, if there can be another in its place one day. A cursor means
     /// something to the one alone that gave it.
     pub origin: String,
@@ -205,12 +205,12 @@ impl FeedPage {
     pub const fn new(
         cursor: FeedCursor,
         changed: Vec<(TenantId, Generation)>,
-        epochs: Vec<(TokensOf, Epoch)>,
+        token_revocations: Vec<(TokenSubject, RevokedBefore)>,
     ) -> Self {
         Self {
             cursor,
             changed,
-            epochs,
+            token_revocations,
             origin: String::new(),
             more: false,
         }
@@ -246,7 +246,7 @@ impl FeedPage {
 /// a table that the feed does not look at.
 #[async_trait]
 pub trait GenerationFeed: Send + Sync {
-    /// The changes since a cursor; without one the newest cursor, no tenant, and every epoch.
+    /// The changes since a cursor; without one the newest cursor, no tenant, and every token revocation.
     ///
     /// A page is bounded in size, so that many changes at once are told within the time that an answer
     /// may take; [`FeedPage::more`] says that there is another. The last page's cursor is as old as
@@ -276,7 +276,7 @@ pub trait Directory:
     + ProjectDirectory
     + RoleDirectory
     + EntryDirectory
-    + EpochDirectory
+    + TokenRevocationDirectory
     + GenerationFeed
     + fmt::Debug
     + 'static
@@ -289,7 +289,7 @@ impl<D> Directory for D where
         + ProjectDirectory
         + RoleDirectory
         + EntryDirectory
-        + EpochDirectory
+        + TokenRevocationDirectory
         + GenerationFeed
         + fmt::Debug
         + 'static

@@ -2,13 +2,13 @@
 
 mod admin;
 mod admission;
+mod admission_cache;
 mod audited;
 mod builder;
 mod charge;
 mod cors;
 mod credential;
 mod decide;
-mod epochs;
 mod facts;
 mod feed;
 mod front;
@@ -16,9 +16,9 @@ mod keys;
 mod load;
 mod present;
 mod refused;
-mod remembered;
 mod sources;
-mod strangers;
+mod stranger_cache;
+mod token_revocations;
 mod watch;
 
 use std::{fmt, net::IpAddr, sync::Arc, time::Duration};
@@ -32,25 +32,25 @@ pub use keys::{KeyAdmin, KeyService};
 pub use watch::ContextWatch;
 
 use crate::{
-    Actor, AuditEntry, AuditSink, Authenticator, Authority, Charger, Clock, CorsPolicy,
-    CredentialSource, Directory, DirectoryError, DirectoryStore, Identification, Outcome,
-    PermissionRegistry, Principal, ProjectId, Reach, Refusal, RefusalKind, RequestView, RoleTable,
-    RouteNeeds, TenantContext, TenantId,
+    Actor, AllowedTenants, AuditEntry, AuditSink, Authenticator, Authority, Charger, Clock,
+    CorsPolicy, CredentialSource, Directory, DirectoryError, DirectoryStore, Identification,
+    Outcome, PermissionRegistry, Principal, ProjectId, Refusal, RefusalKind, RequestView,
+    RoleTable, RouteNeeds, TenantContext, TenantId,
     audit::Sampler,
-    cache::{MaxAge, Stamps},
+    cache::{CacheVersions, MaxAge},
     plan::Plans,
 };
-use epochs::Epochs;
-use facts::{Caller, Facts, Presented};
+use admission_cache::AdmissionCache;
+use facts::{ClientInfo, PresentedCredential, RequestFacts};
 use feed::Feed;
 use front::Front;
 use keys::Keys;
 use load::{Caches, Entries};
 use present::Latest;
 use refused::RefusalCounts;
-use remembered::Remembered;
 use sources::Sources;
-use strangers::Strangers;
+use stranger_cache::StrangerCache;
+use token_revocations::TokenRevocations;
 
 /// An authenticator, and where its credentials stand.
 struct Authenticating {
@@ -101,14 +101,14 @@ pub(crate) struct Inner {
     audit: Arc<dyn AuditSink>,
     clock: Arc<dyn Clock>,
     feed: Feed,
-    epochs: Epochs,
-    stamps: Stamps,
+    token_revocations: TokenRevocations,
+    versions: CacheVersions,
     max_age: MaxAge,
     latest: Latest,
     caches: Caches,
     entries: Entries,
-    remembered: Remembered,
-    strangers: Strangers,
+    admissions: AdmissionCache,
+    strangers: StrangerCache,
     front: Option<Front>,
     sampler: Sampler,
     refusals: RefusalCounts,
@@ -128,17 +128,17 @@ impl Tenancy {
         let now = self.now();
         self.poll_if_due(now);
         self.write_uses_if_due(now);
-        let facts = Facts::read(&self.inner, request, needs);
+        let facts = RequestFacts::read(&self.inner, request, needs);
         match self.decide(&facts, &load::Loaded::default(), now) {
             Ok(admitted) => Admission::Ready(Ok(admitted)),
             Err(decide::Interrupt::Refused(refused)) => {
-                let caller = Caller::of(&self.inner.identification, request);
+                let caller = ClientInfo::of(&self.inner.identification, request);
                 Admission::Ready(Err(self.record_refusal(refused, &caller)))
             }
             Err(decide::Interrupt::Load(load)) => Admission::Pending(PendingAdmission::new(
                 self.clone(),
                 facts.into_owned(),
-                Caller::of(&self.inner.identification, request),
+                ClientInfo::of(&self.inner.identification, request),
                 load,
             )),
         }
@@ -160,7 +160,11 @@ impl Tenancy {
             tracing::error!("entering a tenant needs a reason for the audit trail");
             return Err(Refusal::new(RefusalKind::Misconfigured, "no-reason-given"));
         }
-        let principal = Principal::new(Actor::System, Reach::Bound(tenant.into()), "system");
+        let principal = Principal::new(
+            Actor::System,
+            AllowedTenants::Bound(tenant.into()),
+            "system",
+        );
         let context = self
             .readmit(Arc::new(principal), tenant, None, None)
             .await?;
@@ -208,10 +212,10 @@ impl Tenancy {
         ip: Option<IpAddr>,
     ) -> Result<TenantContext, Refusal> {
         let presented = match principal.actor {
-            Actor::Anonymous => Presented::Nothing,
-            _ => Presented::Verified(principal),
+            Actor::Anonymous => PresentedCredential::Nothing,
+            _ => PresentedCredential::Verified(principal),
         };
-        let facts = Facts::of_admitted(presented, tenant, project, ip);
+        let facts = RequestFacts::of_admitted(presented, tenant, project, ip);
         let pending = PendingAdmission::begin(self.clone(), facts);
         match pending.resolve().await? {
             Admitted::Tenant(context) => Ok(context),
@@ -230,8 +234,8 @@ impl Tenancy {
     /// Other processes learn of a change by polling, within [`Tenancy::max_staleness`].
     pub fn invalidate(&self, tenant: TenantId) {
         // First, so that nothing is remembered in between that the next request would not ask about.
-        self.inner.feed.distrust(tenant);
-        self.inner.stamps.drop_tenant(tenant);
+        self.inner.feed.mark_stale(tenant);
+        self.inner.versions.drop_tenant(tenant);
     }
 
     /// Asks the directory at once what has changed: for whoever hears that something has.

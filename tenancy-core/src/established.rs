@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{Actor, Principal, Reach, Timestamp, UserId};
+use crate::{Actor, AllowedTenants, Principal, Timestamp, UserId};
 
 /// A principal that the application has authenticated by itself, as a request extension: for sessions
 /// that a middleware of the application or of a library keeps.
@@ -37,7 +37,7 @@ impl EstablishedPrincipal {
     ///
     /// By the moment of the sign-in a session is [taken back](crate::Admin::revoke_tokens).
     pub fn user(user: UserId, signed_in_at: Timestamp, issuer: impl Into<Arc<str>>) -> Self {
-        let principal = Principal::new(Actor::User(user), Reach::Memberships, issuer);
+        let principal = Principal::new(Actor::User(user), AllowedTenants::Memberships, issuer);
         Self::new(principal, signed_in_at)
     }
 

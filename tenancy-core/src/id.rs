@@ -135,11 +135,11 @@ impl ServiceId {
     /// UUID, as [`UserId::derive`] does.
     ///
     /// ```
-    /// use tenancy_core::{ServiceId, TokensOf};
+    /// use tenancy_core::{ServiceId, TokenSubject};
     ///
     /// // To take back what client credentials were issued to it.
     /// let exporter = ServiceId::derive("https://login.example.com", "exporter");
-    /// let tokens = TokensOf::Service(exporter);
+    /// let tokens = TokenSubject::Service(exporter);
     /// ```
     #[must_use]
     pub fn derive(issuer: &str, subject: &str) -> Self {

@@ -6,7 +6,7 @@
 //!
 //! ```
 //! use tenancy_core::{
-//!     MemoryDirectory, Membership, PermissionRegistry, SystemRole, Tenancy, Tenant,
+//!     MemoryDirectory, Membership, PermissionRegistry, SystemRole, Tenancy, TenantRecord,
 //!     TenantStatus, UserId, danger,
 //!     key::{ApiKeys, Environment, HmacKeyHasher, KeyFormat, NewKey, Pepper},
 //! };
@@ -22,7 +22,7 @@
 //!         PermissionRegistry::builder().permission("notes:read", SystemRole::Viewer).build()?,
 //!     )
 //!     .build()?;
-//! # let acme = Tenant::new("acme".parse()?, "Acme Ltd").with_status(TenantStatus::Active);
+//! # let acme = TenantRecord::new("acme".parse()?, "Acme Ltd").with_status(TenantStatus::Active);
 //! # let alice = UserId::new();
 //! # let admin = tenancy.admin(danger::service("an example")?);
 //! # admin.create_tenant(&acme).await?;
@@ -85,6 +85,7 @@
 //!   look up ids that do not exist. Limit request rates in front of the service.
 
 mod base62;
+mod cached;
 mod checksum;
 mod config;
 mod environment;
@@ -94,7 +95,6 @@ mod hasher;
 #[cfg(feature = "argon2")]
 mod imported;
 mod issued;
-mod known;
 pub(crate) mod limits;
 #[cfg(feature = "argon2")]
 mod low_entropy;
@@ -111,6 +111,7 @@ mod verifier;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use cached::CachedKey;
 pub use config::ApiKeys;
 pub use environment::Environment;
 pub use format::{KeyFormat, MAX_KEY_LEN};
@@ -119,7 +120,6 @@ pub use hasher::{HmacKeyHasher, KeyDigest, KeyHasher, KeyMatch, Pepper};
 #[cfg(feature = "argon2")]
 pub use imported::{ImportedFormat, ImportedKeys, ImportedSecret};
 pub use issued::IssuedKey;
-pub(crate) use known::KnownKey;
 #[cfg(feature = "argon2")]
 pub use low_entropy::{LowEntropySecret, SecretError, SecretErrorKind, SecretHasher};
 pub(crate) use name::KeyName;

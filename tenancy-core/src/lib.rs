@@ -6,7 +6,7 @@
 //! ```text
 //! request head ─hints──────▶ untrusted text: host, header, path, the application's own rule
 //!              ─credential─▶ Principal: who, vouched for by whom, for which tenants at most
-//! hints × principal ─agree─▶ Tenant ─membership─▶ role ─status─▶ TenantContext
+//! hints × principal ─agree─▶ TenantRecord ─membership─▶ role ─status─▶ TenantContext
 //! ```
 //!
 //! * [`Tenancy`] is the engine: build one at start, clone it everywhere.
@@ -40,7 +40,6 @@ mod credential_source;
 mod digest;
 mod directory;
 mod engine;
-mod epoch;
 mod established;
 mod generation;
 mod header_uses;
@@ -65,6 +64,7 @@ mod source;
 mod tenant;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+mod token_revocation;
 
 /// For implementations of this crate's traits.
 pub use async_trait::async_trait;
@@ -89,28 +89,28 @@ pub use credential_source::CredentialSource;
 #[cfg(any(test, feature = "testing"))]
 pub use directory::conformance;
 pub use directory::{
-    Directory, DirectoryError, DirectoryStore, Entry, EntryDirectory, EntryQuery, EpochDirectory,
-    FeedCursor, FeedPage, GenerationFeed, MemberFilter, MembershipDirectory, MembershipStore,
-    MemoryDirectory, NameStore, ProjectDirectory, ProjectStore, RevocationStore, RoleDirectory,
-    RoleStore, StoreError, StoreErrorKind, TenantDirectory, TenantFilter, TenantStore,
+    Directory, DirectoryError, DirectoryStore, Entry, EntryDirectory, EntryQuery, FeedCursor,
+    FeedPage, GenerationFeed, MemberFilter, MembershipDirectory, MembershipStore, MemoryDirectory,
+    NameStore, ProjectDirectory, ProjectStore, RevocationStore, RoleDirectory, RoleStore,
+    StoreError, StoreErrorKind, TenantDirectory, TenantFilter, TenantStore,
+    TokenRevocationDirectory,
 };
 pub use engine::{
     Admin, Admission, Admitted, ContextWatch, CorsAnswer, CorsDecision, KeyAdmin, KeyService,
     PendingAdmission, PendingCors, Tenancy, TenancyBuilder,
 };
-pub use epoch::{Epoch, TokensOf};
 pub use established::EstablishedPrincipal;
 pub use generation::Generation;
 pub use id::{EventId, KeyId, ParseIdError, ProjectId, ServiceId, TenantId, UserId};
 pub use identification::{ApplicationHint, HintSource, Identification};
 pub use membership::{InvalidRoleName, Membership, MembershipStatus, RoleName};
 pub use permission::{
-    Decision, Explanation, Grant, InvalidGrant, InvalidPermission, PermissionId,
+    Explanation, Grant, InvalidGrant, InvalidPermission, PermissionDecision, PermissionId,
     PermissionRegistry, PermissionRegistryBuilder, PermissionSet, RegistryError, RoleDefinition,
     RoleMask, RoleProblem, RoleProblemKind, RoleTable, RoleTableError, SystemRole,
 };
 pub use plan::PlanBook;
-pub use principal::{Actor, Principal, Reach};
+pub use principal::{Actor, AllowedTenants, Principal};
 pub use problem::{PROBLEM_MEDIA_TYPE, PROBLEM_TYPE_PREFIX, Problem};
 pub use project::{Project, ProjectMembership};
 pub use proxy::TrustedProxies;
@@ -120,5 +120,6 @@ pub use route::{RouteNeeds, RoutePolicy, TenantNeed};
 pub use security_headers::{Merge, SecurityField, SecurityHeaders, SecurityHeadersBuilder};
 pub use tenant::{
     DomainName, IllegalTransition, InvalidDomain, InvalidSlug, Settings, SettingsError, Slug,
-    Tenant, TenantKey, TenantStatus, UnknownStatus,
+    TenantKey, TenantRecord, TenantStatus, UnknownStatus,
 };
+pub use token_revocation::{RevokedBefore, TokenSubject};

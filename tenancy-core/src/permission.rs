@@ -22,4 +22,4 @@ pub use problem::{RoleProblem, RoleProblemKind};
 pub use registry::{InvalidPermission, PermissionId, PermissionRegistry, RegistryError};
 pub use role::{RoleDefinition, SystemRole};
 pub use set::PermissionSet;
-pub use table::{Decision, RoleTable, RoleTableError};
+pub use table::{PermissionDecision, RoleTable, RoleTableError};

@@ -5,12 +5,12 @@ use std::{
     fmt,
 };
 
-use crate::{ConfigError, Grant, PermissionRegistry, PermissionSet, Tenant};
+use crate::{ConfigError, Grant, PermissionRegistry, PermissionSet, TenantRecord};
 
 /// The plans that a service sells, and what each permits.
 ///
 /// Given to [`TenancyBuilder::plans`](crate::TenancyBuilder::plans). Whoever acts in a tenant then may
-/// do at most what its [plan](Tenant::plan) permits: its members whatever their role, their API keys
+/// do at most what its [plan](TenantRecord::plan) permits: its members whatever their role, their API keys
 /// whatever their scopes, its service accounts. A plan gives nobody a permission.
 ///
 /// A tenant's plan is a part of its record: a change, by [`Admin::set_plan`](crate::Admin::set_plan),
@@ -152,13 +152,13 @@ struct Plan {
 
 impl Plans {
     /// What a tenant's plan permits.
-    pub(crate) fn permitted(&self, tenant: &Tenant) -> PermissionSet {
+    pub(crate) fn permitted(&self, tenant: &TenantRecord) -> PermissionSet {
         self.of(tenant)
             .map_or(PermissionSet::EMPTY, |plan| plan.permitted)
     }
 
     /// Whether a tenant's plan has a feature.
-    pub(crate) fn have_feature(&self, tenant: &Tenant, name: &str) -> bool {
+    pub(crate) fn have_feature(&self, tenant: &TenantRecord, name: &str) -> bool {
         let plan = self.of(tenant);
         plan.is_some_and(|plan| plan.features.contains(name))
     }
@@ -169,7 +169,7 @@ impl Plans {
         plans.any(|plan| plan.features.contains(name))
     }
 
-    fn of(&self, tenant: &Tenant) -> Option<&Plan> {
+    fn of(&self, tenant: &TenantRecord) -> Option<&Plan> {
         let name = tenant.plan.as_ref().or(self.fallback.as_ref())?;
         let plan = self.plans.get(name);
         if plan.is_none() {

@@ -52,7 +52,7 @@ impl fmt::Display for Actor {
 /// Which tenants a verified credential may name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Reach {
+pub enum AllowedTenants {
     /// Exactly this tenant; every hint must agree with it.
     Bound(TenantKey),
     /// One of these tenants; a hint chooses, and membership decides.
@@ -76,7 +76,7 @@ pub struct Principal {
     /// Who it speaks for.
     pub actor: Actor,
     /// Which tenants it may name.
-    pub reach: Reach,
+    pub allowed_tenants: AllowedTenants,
     /// The one project it is confined to, if it is.
     pub project: Option<ProjectId>,
     /// The user whose rights it acts with, where the actor is no user itself: a key's creator.
@@ -98,10 +98,10 @@ pub struct Principal {
 impl Principal {
     /// A principal as an authenticator makes it: full scope, no expiry, no claims.
     #[must_use]
-    pub fn new(actor: Actor, reach: Reach, issuer: impl Into<Arc<str>>) -> Self {
+    pub fn new(actor: Actor, allowed_tenants: AllowedTenants, issuer: impl Into<Arc<str>>) -> Self {
         Self {
             actor,
-            reach,
+            allowed_tenants,
             project: None,
             on_behalf_of: None,
             issuer: issuer.into(),
@@ -126,7 +126,7 @@ impl Principal {
     /// are looked at for each request.
     pub(crate) fn hash_identity(&self, state: &mut impl Hasher) {
         self.actor.hash(state);
-        self.reach.hash(state);
+        self.allowed_tenants.hash(state);
         self.project.hash(state);
         self.on_behalf_of.hash(state);
         self.scope.hash(state);
@@ -139,7 +139,7 @@ impl Principal {
             && self.expires_at == other.expires_at
             && self.not_before == other.not_before
             && self.actor == other.actor
-            && self.reach == other.reach
+            && self.allowed_tenants == other.allowed_tenants
             && self.project == other.project
             && self.on_behalf_of == other.on_behalf_of
             && self.scope == other.scope
@@ -147,16 +147,16 @@ impl Principal {
 
     /// The bytes that it takes, on the heap and by itself.
     pub(crate) fn weight(&self) -> usize {
-        let reach = match &self.reach {
-            Reach::Bound(key) => key.heap(),
-            Reach::Set { tenants, default } => {
+        let allowed_tenants = match &self.allowed_tenants {
+            AllowedTenants::Bound(key) => key.heap(),
+            AllowedTenants::Set { tenants, default } => {
                 let keys = tenants.iter().chain(default);
                 let own = tenants.capacity() * size_of::<TenantKey>();
                 keys.fold(own, |sum, key| sum + key.heap())
             }
-            Reach::Memberships => 0,
+            AllowedTenants::Memberships => 0,
         };
-        size_of::<Self>() + reach + self.issuer.len() + self.claims.len()
+        size_of::<Self>() + allowed_tenants + self.issuer.len() + self.claims.len()
     }
 
     /// Whether the credential holds at `now`.
@@ -171,7 +171,7 @@ impl fmt::Debug for Principal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Principal")
             .field("actor", &self.actor)
-            .field("reach", &self.reach)
+            .field("allowed_tenants", &self.allowed_tenants)
             .field("issuer", &self.issuer)
             .field("expires_at", &self.expires_at)
             .finish_non_exhaustive()

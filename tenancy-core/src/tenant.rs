@@ -7,6 +7,6 @@ mod status;
 
 pub(crate) use key::normalize_domain;
 pub use key::{DomainName, InvalidDomain, InvalidSlug, Slug, TenantKey};
-pub use record::Tenant;
+pub use record::TenantRecord;
 pub use settings::{Settings, SettingsError};
 pub use status::{IllegalTransition, TenantStatus, UnknownStatus};

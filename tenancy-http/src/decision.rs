@@ -16,7 +16,7 @@ use crate::Caller;
 /// decision that is enough for them, whatever the header fields say by then. It holds a context that
 /// only an engine makes.
 #[derive(Debug, Clone)]
-pub struct Decision(Outcome);
+pub struct AdmissionDecision(Outcome);
 
 #[derive(Debug, Clone)]
 enum Outcome {
@@ -31,7 +31,7 @@ enum Outcome {
     },
 }
 
-impl Decision {
+impl AdmissionDecision {
     /// The decision that an engine made for these needs; records a context on the current span.
     #[must_use]
     pub fn new(tenancy: &Tenancy, needs: RouteNeeds, admitted: Admitted) -> Self {

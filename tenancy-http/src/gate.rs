@@ -7,7 +7,7 @@ use tenancy_core::{
     RoutePolicy, Tenancy, TenantContext, TenantId,
 };
 
-use crate::{Asking, Decision, Error};
+use crate::{AdmissionDecision, DecisionLookup, Error};
 
 /// Lets requests through that hold what a [`RoutePolicy`] asks for, and has them charged; an adapter calls
 /// it after the decision and before the inner service.
@@ -62,7 +62,7 @@ impl Gate {
     /// # Errors
     /// Status 403 if the caller lacks the permission or the plan the feature, 401 or 400 if there is no
     /// tenant, 500 if no decision of this engine stands before.
-    pub fn check(&self, asking: Asking<'_>) -> Result<(), Error> {
+    pub fn check(&self, asking: DecisionLookup<'_>) -> Result<(), Error> {
         if self.permission.is_none() && self.policy.required_feature().is_none() {
             return Ok(());
         }
@@ -82,11 +82,11 @@ impl Gate {
     /// refused or given up goes no further.
     pub fn charge(
         &self,
-        decision: Option<&Decision>,
+        decision: Option<&AdmissionDecision>,
         charged: &mut Charged,
         request: &dyn RequestView,
     ) -> Option<Charging> {
-        let context = decision.and_then(Decision::context);
+        let context = decision.and_then(AdmissionDecision::context);
         let tenant = context.map(TenantContext::tenant_id);
         let due = charged.add(&self.tenancy, tenant, self.policy.costs());
         if due.is_empty() {

@@ -2,7 +2,7 @@
 
 use tenancy_core::{ConfigError, PermissionId, Tenancy};
 
-use crate::{Asking, Error};
+use crate::{DecisionLookup, Error};
 
 /// Requires a permission of requests; an adapter calls it before the inner service.
 #[derive(Debug, Clone)]
@@ -34,7 +34,7 @@ impl Guard {
     /// # Errors
     /// Status 403 if the caller lacks the permission, 401 if it has yet to say who it is, 500 if
     /// the route has no context or one of another engine.
-    pub fn check(&self, asking: Asking<'_>) -> Result<(), Error> {
+    pub fn check(&self, asking: DecisionLookup<'_>) -> Result<(), Error> {
         let context = asking.tenant_of(&self.tenancy)?;
         Ok(context.require_id(self.permission)?)
     }

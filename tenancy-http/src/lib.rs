@@ -5,8 +5,8 @@
 //!
 //! | here | in an adapter |
 //! |---|---|
-//! | [`Decision`] | put into the request's extensions by the layer that admits |
-//! | [`Asking`] | what an extractor or a guard asks of the decision |
+//! | [`AdmissionDecision`] | put into the request's extensions by the layer that admits |
+//! | [`DecisionLookup`] | what an extractor or a guard asks of the decision |
 //! | [`Error`] | wrapped in a type that the framework takes for a response |
 //! | [`Guard`] | called before the inner service |
 //! | [`Gate`] | called after the decision and before the inner service, on a route with a policy |
@@ -24,10 +24,10 @@
 //!   [`pass_on_executor!`].
 
 mod adapter;
-mod asking;
 mod caller;
 mod cors;
 mod decision;
+mod decision_lookup;
 mod error;
 #[cfg(feature = "sqlx")]
 mod executor;
@@ -40,10 +40,10 @@ mod security_fields;
 mod unsettled;
 
 pub use adapter::Adapter;
-pub use asking::Asking;
 pub use caller::Caller;
 pub use cors::cors_policy;
-pub use decision::Decision;
+pub use decision::AdmissionDecision;
+pub use decision_lookup::DecisionLookup;
 pub use error::Error;
 #[cfg(feature = "sqlx")]
 #[doc(hidden)]

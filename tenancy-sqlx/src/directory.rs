@@ -1,11 +1,11 @@
 //! Tenants, memberships, projects and roles in PostgreSQL.
 
 mod entry;
-mod epochs;
 mod feed;
 mod keys;
 mod read;
 mod rows;
+mod token_revocations;
 mod write;
 
 use std::fmt;

@@ -260,7 +260,7 @@ impl TenantPool {
     fn lane(&self, context: &TenantContext) -> Lane {
         Lane {
             tenant: Some(context.tenant_id()),
-            allowance: self.inner.allowances.of(context.tenant()),
+            allowance: self.inner.allowances.of(context.record()),
         }
     }
 

@@ -16,7 +16,7 @@ use crate::{
 /// its members, projects, roles, keys, domains and other systems' ids, its name and its settings are
 /// its own to change. PostgreSQL refuses the rows of other tenants. It gives a new tenant its status and
 /// plan, and can't change them afterwards: make one that signs itself up
-/// [active](tenancy_core::Tenant::with_status). What concerns several tenants, and the audit trail, are
+/// [active](tenancy_core::TenantRecord::with_status). What concerns several tenants, and the audit trail, are
 /// not this login's, and neither is any table of the application.
 ///
 /// ```no_run

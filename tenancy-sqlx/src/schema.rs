@@ -68,7 +68,7 @@ pub use error::InstallError;
 pub(crate) use findings::read as read_findings;
 pub use findings::{Finding, FindingLevel, code_warnings, findings};
 pub use install::Installer;
-pub use roles::Roles;
+pub use roles::DatabaseRoles;
 pub(crate) use roles::literal;
 pub use seal::{SealWay, add_seal_key, retire_seal_key, seal_sessions, unseal_sessions};
 

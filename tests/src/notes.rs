@@ -16,7 +16,8 @@ use sqlx::{
 };
 use tenancy_core::{
     Clock, Identification, Membership, MemoryAuditSink, PermissionRegistry, SystemClock,
-    SystemRole, Tenancy, TenancyBuilder, Tenant, TenantContext, TenantId, TenantStatus, UserId,
+    SystemRole, Tenancy, TenancyBuilder, TenantContext, TenantId, TenantRecord, TenantStatus,
+    UserId,
     jwt::{Algorithm, JwtAuthenticator, VerificationKey},
     testing::ContextBuilder,
     testing::StoreDirectly as _,
@@ -119,9 +120,9 @@ pub struct Notes {
     /// The operators' login.
     pub system: SystemPool,
     /// A tenant, active.
-    pub acme: Tenant,
+    pub acme: TenantRecord,
     /// Another tenant, active.
-    pub globex: Tenant,
+    pub globex: TenantRecord,
     /// The owner of `acme`.
     pub alice: UserId,
     /// The owner of `globex`.
@@ -294,7 +295,7 @@ impl Notes {
 
     /// A context of a tenant's owner, made without a request.
     #[must_use]
-    pub fn context(&self, tenant: &Tenant) -> TenantContext {
+    pub fn context(&self, tenant: &TenantRecord) -> TenantContext {
         ContextBuilder::new(&self.tenancy, tenant.clone()).build()
     }
 
@@ -302,7 +303,7 @@ impl Notes {
     ///
     /// # Errors
     /// What the database says.
-    pub async fn count(&self, table: &str, tenant: &Tenant) -> anyhow::Result<i64> {
+    pub async fn count(&self, table: &str, tenant: &TenantRecord) -> anyhow::Result<i64> {
         let mut admin = self.database.admin().await?;
         let sql = format!("SELECT count(*) FROM {table} WHERE tenant_id = $1");
         Ok(sqlx::query_scalar(AssertSqlSafe(sql))
@@ -315,7 +316,7 @@ impl Notes {
     ///
     /// # Errors
     /// What the database says.
-    pub async fn seed(&self, tenant: &Tenant, notes: i32) -> anyhow::Result<()> {
+    pub async fn seed(&self, tenant: &TenantRecord, notes: i32) -> anyhow::Result<()> {
         let before = self.count("notes", tenant).await?;
         let mut admin = self.database.admin().await?;
         let seed = sqlx::query(
@@ -511,8 +512,8 @@ async fn provision(
     slug: &str,
     name: &str,
     owner: UserId,
-) -> anyhow::Result<Tenant> {
-    let tenant = Tenant::new(slug.parse()?, name).with_status(TenantStatus::Active);
+) -> anyhow::Result<TenantRecord> {
+    let tenant = TenantRecord::new(slug.parse()?, name).with_status(TenantStatus::Active);
     directory.create_tenant(&tenant).await?;
     directory
         .put_membership(&Membership::new(tenant.id, owner, SystemRole::Owner.name()))

@@ -10,7 +10,7 @@ use sqlx::{
     migrate::Migrator,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
-use tenancy_core::{MemoryDirectory, Tenancy, Tenant, testing::ContextBuilder};
+use tenancy_core::{MemoryDirectory, Tenancy, TenantRecord, testing::ContextBuilder};
 use tenancy_sqlx::{TenantPoolOptions, danger, schema::Installer};
 use tenancy_tests::{Server, Template, logwatch, notes};
 
@@ -29,7 +29,7 @@ async fn under_the_attribute_of_sqlx(
     let admin: PgPool = settings.connect_with(options.clone()).await?;
     let mut contexts = Vec::new();
     for slug in ["acme", "globex"] {
-        let tenant = Tenant::new(slug.parse()?, slug);
+        let tenant = TenantRecord::new(slug.parse()?, slug);
         sqlx::query(
             "INSERT INTO tenancy.tenants (id, slug, name, status) VALUES ($1, $2, $2, 'active')",
         )

@@ -48,7 +48,7 @@ mod setup;
 use std::{env, error::Error, net::SocketAddr, time::Duration};
 
 use agents::{Queue, routes};
-use tenancy_core::{Membership, SystemRole, Tenant, TenantStatus, danger};
+use tenancy_core::{Membership, SystemRole, TenantRecord, TenantStatus, danger};
 use tenancy_sqlx::{ChangeListener, TenantPool};
 use tracing_subscriber::EnvFilter;
 
@@ -72,7 +72,7 @@ async fn main() -> Result<()> {
 
 /// Adds a tenant with its owner, makes it active, and prints its id.
 async fn provision(slug: &str, name: &str, owner: &str) -> Result<()> {
-    let tenant = Tenant::new(slug.parse()?, name);
+    let tenant = TenantRecord::new(slug.parse()?, name);
     let owner = Membership::new(tenant.id, owner.parse()?, SystemRole::Owner.name());
     let tenancy = setup::tenancy().await?;
     let admin = tenancy.admin(danger::service("provisioned on the command line")?);

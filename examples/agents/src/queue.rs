@@ -84,7 +84,7 @@ impl Job {
         let allowed = today.and_then(|today| today.require("runs:start").map(|()| today));
         match allowed {
             Ok(context) => {
-                let result = format!("done for {}", context.tenant().name);
+                let result = format!("done for {}", context.record().name);
                 self.settle(pool, &context, "done", Some(result)).await
             }
             Err(refusal) if refusal.kind() == RefusalKind::Unavailable => Err(refusal.into()),

@@ -73,7 +73,7 @@ impl Listener {
 #[cfg(test)]
 pub(crate) mod tests {
     use tenancy_core::{
-        Membership, MemoryDirectory, SystemRole, Tenancy, Tenant, TenantStatus, UserId,
+        Membership, MemoryDirectory, SystemRole, Tenancy, TenantRecord, TenantStatus, UserId,
         testing::ContextBuilder, testing::StoreDirectly as _,
     };
     use tenancy_tests::notes;
@@ -94,7 +94,7 @@ pub(crate) mod tests {
     }
 
     pub(crate) fn context(tenancy: &Tenancy, slug: &str) -> TenantContext {
-        ContextBuilder::new(tenancy, Tenant::new(slug.parse().unwrap(), slug)).build()
+        ContextBuilder::new(tenancy, TenantRecord::new(slug.parse().unwrap(), slug)).build()
     }
 
     /// A listener of a tenant's owner, and what it listens to.
@@ -107,7 +107,8 @@ pub(crate) mod tests {
 
     async fn scene() -> Scene {
         let (directory, owner) = (MemoryDirectory::new(), UserId::new());
-        let acme = Tenant::new("acme".parse().unwrap(), "Acme").with_status(TenantStatus::Active);
+        let acme =
+            TenantRecord::new("acme".parse().unwrap(), "Acme").with_status(TenantStatus::Active);
         directory.create_tenant(&acme).await.unwrap();
         let membership = Membership::new(acme.id, owner, SystemRole::Owner.name());
         directory.put_membership(&membership).await.unwrap();

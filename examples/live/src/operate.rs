@@ -1,12 +1,12 @@
 //! Adding and suspending tenants from the command line.
 
-use tenancy_core::{Membership, SystemRole, Tenant, TenantStatus, danger};
+use tenancy_core::{Membership, SystemRole, TenantRecord, TenantStatus, danger};
 
 use crate::{Result, setup};
 
 /// Adds a tenant with its owner, makes it active, and prints its id.
 pub(crate) async fn provision(slug: &str, name: &str, owner: &str) -> Result<()> {
-    let tenant = Tenant::new(slug.parse()?, name);
+    let tenant = TenantRecord::new(slug.parse()?, name);
     let owner = Membership::new(tenant.id, owner.parse()?, SystemRole::Owner.name());
     let tenancy = setup::tenancy().await?;
     let admin = tenancy.admin(danger::service("provisioned on the command line")?);

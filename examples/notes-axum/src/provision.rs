@@ -1,6 +1,6 @@
 //! Adding a tenant from the command line.
 
-use tenancy_core::{Membership, SystemRole, Tenant, TenantStatus, danger};
+use tenancy_core::{Membership, SystemRole, TenantRecord, TenantStatus, danger};
 
 /// Adds a tenant with its owner, and makes it active.
 pub(crate) async fn run(
@@ -9,7 +9,7 @@ pub(crate) async fn run(
     owner: &str,
 ) -> Result<(), Box<dyn std::error::Error>> {
     let tenancy = crate::setup::tenancy().await?;
-    let tenant = Tenant::new(slug.parse()?, name);
+    let tenant = TenantRecord::new(slug.parse()?, name);
     let admin = tenancy.admin(danger::service("provisioned on the command line")?);
     admin.create_tenant(&tenant).await?;
     let owner = Membership::new(tenant.id, owner.parse()?, SystemRole::Owner.name());

@@ -12,7 +12,7 @@ const SECRET: &[u8] = b"replace me by 32 random bytes or more";
 
 async fn hello(tenant: Tenant) -> Result<String, Error> {
     tenant.require("greeting:read")?;
-    Ok(format!("Hello from {}\n", tenant.tenant().name))
+    Ok(format!("Hello from {}\n", tenant.record().name))
 }
 
 #[tokio::main]
@@ -58,7 +58,8 @@ async fn new_tenant(
     slug: &str,
     name: &str,
 ) -> Result<UserId, Box<dyn std::error::Error>> {
-    let tenant = tenancy_core::Tenant::new(slug.parse()?, name).with_status(TenantStatus::Active);
+    let tenant =
+        tenancy_core::TenantRecord::new(slug.parse()?, name).with_status(TenantStatus::Active);
     let owner = UserId::new();
     admin.create_tenant(&tenant).await?;
     admin

@@ -11,7 +11,7 @@ use actix_web::{
     dev::{Service, ServiceRequest, ServiceResponse},
 };
 use tenancy_core::{Admission, Admitted, PendingAdmission, RouteNeeds, Tenancy};
-use tenancy_http::Decision;
+use tenancy_http::AdmissionDecision;
 
 use super::ResponseFuture;
 use crate::{
@@ -38,12 +38,12 @@ impl<S> TenancyService<S> {
 
     fn is_settled(&self, request: &ServiceRequest) -> bool {
         let extensions = request.extensions();
-        let decision = extensions.get::<Decision>();
+        let decision = extensions.get::<AdmissionDecision>();
         decision.is_some_and(|decision| decision.settles(&self.tenancy, self.needs))
     }
 
     fn carry(&self, request: &ServiceRequest, admitted: Admitted) {
-        let decision = Decision::new(&self.tenancy, self.needs, admitted);
+        let decision = AdmissionDecision::new(&self.tenancy, self.needs, admitted);
         request.extensions_mut().insert(decision);
     }
 }

@@ -29,7 +29,7 @@ type Sending = Pin<Box<dyn Future<Output = Got>>>;
 struct Actix(Box<dyn Fn(Ask) -> Sending>);
 
 async fn slug(tenant: Tenant) -> String {
-    tenant.tenant().slug.to_string()
+    tenant.record().slug.to_string()
 }
 
 async fn own() -> HttpResponse {

@@ -11,7 +11,7 @@ use crate::support::{Logs, World, text};
 
 async fn option(tenant: Option<Tenant>) -> HttpResponse {
     HttpResponse::Ok()
-        .body(tenant.map_or("none".to_owned(), |tenant| tenant.tenant().slug.to_string()))
+        .body(tenant.map_or("none".to_owned(), |tenant| tenant.record().slug.to_string()))
 }
 
 #[actix_web::test]

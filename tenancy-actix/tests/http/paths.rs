@@ -11,7 +11,7 @@ use tenancy_actix::{TenancyMiddleware, Tenant};
 use crate::support::{World, text};
 
 async fn seen(tenant: Tenant, path: web::Path<String>) -> HttpResponse {
-    HttpResponse::Ok().body(format!("{path} is {}", tenant.tenant().slug))
+    HttpResponse::Ok().body(format!("{path} is {}", tenant.record().slug))
 }
 
 #[actix_web::test]

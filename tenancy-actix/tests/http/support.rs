@@ -18,8 +18,8 @@ use actix_web::{
 pub(crate) use logs::Logs;
 use serde_json::json;
 use tenancy_core::{
-    Identification, Membership, MemoryDirectory, PermissionRegistry, SystemRole, Tenancy, Tenant,
-    TenantStatus, UserId,
+    Identification, Membership, MemoryDirectory, PermissionRegistry, SystemRole, Tenancy,
+    TenantRecord, TenantStatus, UserId,
     jwt::{Algorithm, JwtAuthenticator, VerificationKey},
     testing::StoreDirectly as _,
     testing::SwitchedDirectory,
@@ -40,7 +40,8 @@ impl World {
         let directory = MemoryDirectory::new();
         let member = UserId::new();
         for slug in ["acme", "globex"] {
-            let tenant = Tenant::new(slug.parse().unwrap(), slug).with_status(TenantStatus::Active);
+            let tenant =
+                TenantRecord::new(slug.parse().unwrap(), slug).with_status(TenantStatus::Active);
             directory.create_tenant(&tenant).await.unwrap();
             let membership = Membership::new(tenant.id, member, "member".parse().unwrap());
             directory.put_membership(&membership).await.unwrap();

@@ -22,7 +22,7 @@ use crate::Error;
 ///
 /// async fn greet(MaybeTenant(tenant): MaybeTenant) -> String {
 ///     match tenant {
-///         Some(context) => format!("Welcome to {}", context.tenant().name),
+///         Some(context) => format!("Welcome to {}", context.record().name),
 ///         None => "Welcome".to_owned(),
 ///     }
 /// }

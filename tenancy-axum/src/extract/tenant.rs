@@ -25,7 +25,7 @@ use crate::Error;
 ///
 /// async fn whoami(tenant: Tenant) -> Result<String, Error> {
 ///     tenant.require("notes:read")?;
-///     Ok(format!("{} in {}", tenant.principal().actor, tenant.tenant().name))
+///     Ok(format!("{} in {}", tenant.principal().actor, tenant.record().name))
 /// }
 /// ```
 #[derive(Debug, Clone)]

@@ -9,7 +9,7 @@ use std::{
 use http::{HeaderValue, Method, Request, Response};
 use pin_project_lite::pin_project;
 use tenancy_core::{Admitted, PendingAdmission, Refusal, RefusalKind, RouteNeeds, Tenancy};
-use tenancy_http::{Decision, add_vary};
+use tenancy_http::{AdmissionDecision, add_vary};
 use tower_service::Service;
 
 use super::Answer;
@@ -111,7 +111,7 @@ where
         };
         Poll::Ready(match decided {
             Ok(admitted) => {
-                let decision = Decision::new(&self.tenancy, self.needs, admitted);
+                let decision = AdmissionDecision::new(&self.tenancy, self.needs, admitted);
                 request.extensions_mut().insert(decision);
                 Answer::calling(self.service.call(request))
             }

@@ -7,7 +7,7 @@ use std::{
 
 use http::{Method, Request, Response};
 use tenancy_core::{Admission, RouteNeeds, Tenancy};
-use tenancy_http::Decision;
+use tenancy_http::AdmissionDecision;
 use tower_service::Service;
 
 use super::{Answer, ResponseFuture};
@@ -45,13 +45,13 @@ where
     }
 
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
-        let decision = request.extensions().get::<Decision>();
+        let decision = request.extensions().get::<AdmissionDecision>();
         if decision.is_some_and(|decision| decision.settles(&self.tenancy, self.needs)) {
             return ResponseFuture::answering(Answer::calling(self.inner.call(request)));
         }
         let response = match self.tenancy.admit(&HeadView::of(&request), self.needs) {
             Admission::Ready(Ok(admitted)) => {
-                let decision = Decision::new(&self.tenancy, self.needs, admitted);
+                let decision = AdmissionDecision::new(&self.tenancy, self.needs, admitted);
                 request.extensions_mut().insert(decision);
                 ResponseFuture::answering(Answer::calling(self.inner.call(request)))
             }

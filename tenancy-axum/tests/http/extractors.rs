@@ -7,7 +7,7 @@ use tenancy_axum::{Principal, TenancyLayer, Tenant};
 use crate::support::{Logs, World, get, token};
 
 async fn tenant(tenant: Option<Tenant>) -> String {
-    tenant.map_or("none".to_owned(), |tenant| tenant.tenant().slug.to_string())
+    tenant.map_or("none".to_owned(), |tenant| tenant.record().slug.to_string())
 }
 
 async fn principal(principal: Option<Principal>) -> String {

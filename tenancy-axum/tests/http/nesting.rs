@@ -2,7 +2,7 @@
 
 use axum::{Router, routing::get as on_get};
 use http::StatusCode;
-use tenancy_axum::{Decision, MaybeTenant, Principal, TenancyLayer, Tenant};
+use tenancy_axum::{AdmissionDecision, MaybeTenant, Principal, TenancyLayer, Tenant};
 use tenancy_core::{Admitted, RouteNeeds, testing::ContextBuilder};
 
 use crate::support::{World, get, slug, token};
@@ -81,8 +81,8 @@ async fn a_central_part_of_a_tenants_router_has_no_tenant() {
     let probe = |request: axum::extract::Request| async move {
         request
             .extensions()
-            .get::<Decision>()
-            .and_then(Decision::context)
+            .get::<AdmissionDecision>()
+            .and_then(AdmissionDecision::context)
             .is_some()
             .to_string()
     };
@@ -143,7 +143,7 @@ async fn a_context_of_the_service_itself_is_no_callers() {
     let own = world.tenancy.enter(world.acme.id, "a test").await.unwrap();
     let decided = |context| {
         let admitted = Admitted::Tenant(context);
-        Decision::new(&world.tenancy, RouteNeeds::tenant(), admitted)
+        AdmissionDecision::new(&world.tenancy, RouteNeeds::tenant(), admitted)
     };
     let put_there = get("/notes").tenant("acme").extension(decided(own));
     assert_eq!(put_there.send(&app).await.status, StatusCode::UNAUTHORIZED);

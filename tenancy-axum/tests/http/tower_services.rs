@@ -11,7 +11,7 @@ use std::{
 };
 
 use http::{Method, Request, Response, StatusCode};
-use tenancy_axum::{Decision, RequirePermission, TenancyLayer};
+use tenancy_axum::{AdmissionDecision, RequirePermission, TenancyLayer};
 use tower::{Layer as _, Service, ServiceExt as _};
 
 use crate::support::{World, get, token};
@@ -58,9 +58,9 @@ impl Service<Request<Vec<u8>>> for Strict {
             "called without having been ready"
         );
         self.served.fetch_add(1, Ordering::Relaxed);
-        let decision = request.extensions().get::<Decision>();
-        let context = decision.and_then(Decision::context);
-        let slug = context.map_or(String::new(), |context| context.tenant().slug.to_string());
+        let decision = request.extensions().get::<AdmissionDecision>();
+        let context = decision.and_then(AdmissionDecision::context);
+        let slug = context.map_or(String::new(), |context| context.record().slug.to_string());
         ready(Ok(Response::new(Text(slug))))
     }
 }

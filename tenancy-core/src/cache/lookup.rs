@@ -8,8 +8,8 @@ use quick_cache::{
 };
 
 use super::{
-    MaxAge, Stamp,
-    flights::{Flights, Work},
+    CacheVersion, MaxAge,
+    single_flight::{SingleFlight, Work},
 };
 use crate::{DirectoryError, Timestamp};
 
@@ -28,7 +28,7 @@ pub(crate) enum Probe<V> {
 
 #[derive(Debug, Clone)]
 struct Entry<V> {
-    stamp: Stamp,
+    version: CacheVersion,
     read_at: Timestamp,
     weight: u32,
     value: V,
@@ -72,9 +72,9 @@ impl<K, V> Weighter<K, Entry<V>> for ByWeight {
 pub(crate) struct Lookup<K, V: Clone> {
     found: Cache<K, Entry<V>, ByWeight>,
     absent: Cache<K, Entry<()>, ByWeight>,
-    /// Loads by the stamp they began under: a load that began under an older one is not joined,
+    /// Loads by the version they began under: a load that began under an older one is not joined,
     /// because it may have read what has changed.
-    flights: Flights<(K, Stamp), Told<V>>,
+    single_flight: SingleFlight<(K, CacheVersion), Told<V>>,
     negative_ttl: NegativeTtl,
     max_age: MaxAge,
 }
@@ -105,32 +105,32 @@ impl<K: Eq + Hash + Clone, V: Clone + Send + Sync + 'static> Lookup<K, V> {
         Self {
             found: within(bytes),
             absent: within((bytes / 8).clamp(MIN_ABSENT, MAX_ABSENT)),
-            flights: Flights::new(),
+            single_flight: SingleFlight::new(),
             negative_ttl: negative_ttl.min(max_age.as_duration()),
             max_age,
         }
     }
 
-    /// Looks a key up; `stamp` tells the stamp under which a found value would have to stand.
+    /// Looks a key up; `version` tells the version under which a found value would have to stand.
     #[inline]
     pub(crate) fn probe<Q>(
         &self,
         key: &Q,
-        stamp: impl FnOnce(&V) -> Stamp,
-        absent_stamp: impl FnOnce() -> Stamp,
+        version: impl FnOnce(&V) -> CacheVersion,
+        absent_stamp: impl FnOnce() -> CacheVersion,
         now: Timestamp,
     ) -> Probe<V>
     where
         Q: Hash + Equivalent<K> + ?Sized,
     {
         if let Some(entry) = self.found.get(key)
-            && entry.stamp == stamp(&entry.value)
+            && entry.version == version(&entry.value)
             && self.max_age.allows(entry.read_at, now)
         {
             return Probe::Found(entry.value, entry.read_at);
         }
         if let Some(entry) = self.absent.get(key)
-            && entry.stamp == absent_stamp()
+            && entry.version == absent_stamp()
             && now >= entry.read_at
             && now.since(entry.read_at) < self.negative_ttl
         {
@@ -144,17 +144,17 @@ impl<K: Eq + Hash + Clone, V: Clone + Send + Sync + 'static> Lookup<K, V> {
         self.found.peek(key).map(|entry| entry.value)
     }
 
-    /// Whether there was once a value, of whatever age, or somebody is asking under this stamp: a look-up
+    /// Whether there was once a value, of whatever age, or somebody is asking under this version: a look-up
     /// is then none that a caller has made up.
-    pub(crate) fn has_heard_of(&self, key: &K, before: Stamp) -> bool {
-        self.found.get(key).is_some() || self.flights.is_under_way(&(key.clone(), before))
+    pub(crate) fn has_heard_of(&self, key: &K, before: CacheVersion) -> bool {
+        self.found.get(key).is_some() || self.single_flight.is_under_way(&(key.clone(), before))
     }
 
-    /// Loads a key, or waits for the load that is under way since the same stamp. Returns when it began.
+    /// Loads a key, or waits for the load that is under way since the same version. Returns when it began.
     pub(crate) async fn load<L>(
         &self,
         key: &K,
-        before: Stamp,
+        before: CacheVersion,
         now: Timestamp,
         load: impl FnOnce() -> L,
     ) -> Told<V>
@@ -166,14 +166,21 @@ impl<K: Eq + Hash + Clone, V: Clone + Send + Sync + 'static> Lookup<K, V> {
             let told = async move { (now, load.await) };
             Box::pin(told) as Work<Told<V>>
         };
-        self.flights.join(&(key.clone(), before), begin).await
+        self.single_flight.join(&(key.clone(), before), begin).await
     }
 
     /// Keeps a value that owns so many bytes on the heap, unless it is too large for the budget.
-    pub(crate) fn keep(&self, key: &K, value: V, heap: usize, stamp: Stamp, read_at: Timestamp) {
+    pub(crate) fn keep(
+        &self,
+        key: &K,
+        value: V,
+        heap: usize,
+        version: CacheVersion,
+        read_at: Timestamp,
+    ) {
         self.absent.remove(key);
         let entry = Entry {
-            stamp,
+            version,
             read_at,
             weight: weight_of::<K, V>(heap),
             value,
@@ -182,10 +189,16 @@ impl<K: Eq + Hash + Clone, V: Clone + Send + Sync + 'static> Lookup<K, V> {
     }
 
     /// Keeps that there is none under a key that owns so many bytes on the heap.
-    pub(crate) fn keep_absent(&self, key: &K, heap: usize, stamp: Stamp, read_at: Timestamp) {
+    pub(crate) fn keep_absent(
+        &self,
+        key: &K,
+        heap: usize,
+        version: CacheVersion,
+        read_at: Timestamp,
+    ) {
         self.found.remove(key);
         let entry = Entry {
-            stamp,
+            version,
             read_at,
             weight: weight_of::<K, ()>(heap),
             value: (),
@@ -208,7 +221,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::{TenantId, cache::Stamps};
+    use crate::{TenantId, cache::CacheVersions};
 
     const BYTES: usize = 64 * 1024;
     const TTL: Duration = Duration::from_secs(5);
@@ -216,14 +229,14 @@ mod tests {
 
     struct Fixture {
         cache: Arc<Lookup<TenantId, u32>>,
-        stamps: Arc<Stamps>,
+        versions: Arc<CacheVersions>,
         loads: Arc<AtomicUsize>,
         now: Timestamp,
     }
 
     async fn load_and_keep(
         cache: &Lookup<TenantId, u32>,
-        before: Stamp,
+        before: CacheVersion,
         key: TenantId,
         now: Timestamp,
         answer: impl Future<Output = Result<Option<u32>, DirectoryError>> + Send + 'static,
@@ -241,15 +254,15 @@ mod tests {
         fn new() -> Self {
             Self {
                 cache: Arc::new(Lookup::new(BYTES, TTL, MaxAge::new(MAX_AGE))),
-                stamps: Arc::new(Stamps::new()),
+                versions: Arc::new(CacheVersions::new()),
                 loads: Arc::default(),
                 now: Timestamp::from_unix_seconds(1_000),
             }
         }
 
         fn probe(&self, key: TenantId) -> Probe<u32> {
-            let stamp = || self.stamps.of(key);
-            self.cache.probe(&key, |_| stamp(), stamp, self.now)
+            let version = || self.versions.of(key);
+            self.cache.probe(&key, |_| version(), version, self.now)
         }
 
         async fn load(
@@ -262,7 +275,7 @@ mod tests {
                 loads.fetch_add(1, Ordering::SeqCst);
                 answer.await
             };
-            load_and_keep(&self.cache, self.stamps.of(key), key, self.now, answer).await
+            load_and_keep(&self.cache, self.versions.of(key), key, self.now, answer).await
         }
     }
 
@@ -305,13 +318,13 @@ mod tests {
         let mut f = Fixture::new();
         let (key, began) = (TenantId::new(), f.now);
         let (go, gate) = tokio::sync::oneshot::channel::<()>();
-        let stamp = f.stamps.of(key);
+        let version = f.versions.of(key);
         let (cache, later) = (Arc::clone(&f.cache), began + Duration::from_secs(9));
-        let first = load_and_keep(&cache, stamp, key, began, async move {
+        let first = load_and_keep(&cache, version, key, began, async move {
             let _ = gate.await;
             Ok(Some(1))
         });
-        let second = load_and_keep(&cache, stamp, key, later, async { Ok(Some(2)) });
+        let second = load_and_keep(&cache, version, key, later, async { Ok(Some(2)) });
         let open = async {
             let _ = go.send(());
         };
@@ -331,7 +344,7 @@ mod tests {
             Ok(Some(1))
         });
         let revoke = async {
-            f.stamps.drop_tenant(key);
+            f.versions.drop_tenant(key);
             let _ = go.send(());
         };
         let (loaded, ()) = futures_util::join!(loading, revoke);
@@ -401,8 +414,8 @@ mod tests {
             let f = Fixture::new();
             let keys: Vec<_> = (0..1_000).map(|_| TenantId::new()).collect();
             for key in &keys {
-                let stamp = f.stamps.of(*key);
-                f.cache.keep(key, 1, heap, stamp, f.now);
+                let version = f.versions.of(*key);
+                f.cache.keep(key, 1, heap, version, f.now);
             }
             let known = keys.iter().filter(|key| f.probe(**key) != Probe::Unknown);
             known.count()
@@ -422,7 +435,7 @@ mod tests {
     fn a_record_that_takes_half_of_the_budget_is_kept() {
         let f = Fixture::new();
         let key = TenantId::new();
-        f.cache.keep(&key, 1, BYTES / 2, f.stamps.of(key), f.now);
+        f.cache.keep(&key, 1, BYTES / 2, f.versions.of(key), f.now);
         assert_eq!(
             f.probe(key),
             Probe::Found(1, f.now),
@@ -436,13 +449,13 @@ mod tests {
     fn long_names_of_which_there_is_none_are_kept_within_the_budget() {
         use crate::TenantKey;
         let cache: Lookup<TenantKey, u32> = Lookup::new(BYTES, TTL, MaxAge::new(MAX_AGE));
-        let (stamps, now) = (Stamps::new(), Timestamp::from_unix_seconds(1_000));
+        let (versions, now) = (CacheVersions::new(), Timestamp::from_unix_seconds(1_000));
         for number in 0..1_000 {
             let key = TenantKey::External {
                 provider: "crm".into(),
                 id: format!("{number:010240}").into(),
             };
-            cache.keep_absent(&key, key.heap(), stamps.of_any(), now);
+            cache.keep_absent(&key, key.heap(), versions.of_any(), now);
         }
         let bytes: usize = cache.absent.iter().map(|(key, _)| key.heap()).sum();
         assert!(

@@ -22,19 +22,16 @@
 
 mod answers;
 mod entries;
-mod epochs;
 mod keys;
 mod members;
 mod names;
 mod projects;
 mod roles;
 mod tenants;
+mod token_revocations;
 
 pub use answers::answers;
 pub use entries::{entering_tells_a_stranger_nothing, entering_tells_what_single_questions_tell};
-pub use epochs::{
-    epochs_are_raised_and_never_lowered, old_epochs_are_forgotten, raised_epochs_are_told,
-};
 pub use keys::{
     a_handle_belongs_to_one_key, a_key_is_rotated_once, a_revocation_stays,
     a_rotated_key_never_outlives_its_expiry, a_rotation_never_undoes_a_revocation,
@@ -53,11 +50,15 @@ pub use projects::{
 };
 pub use roles::roles_are_listed_and_removed;
 pub use tenants::{a_slug_is_replaced, a_tenant_is_renamed, tenants_are_listed_in_pages};
+pub use token_revocations::{
+    old_token_revocations_are_forgotten, token_revocations_are_told,
+    token_revocations_never_move_back,
+};
 
 use super::{Directory, DirectoryStore, FeedCursor, StoreErrorKind};
 use crate::{
     DomainName, Membership, MembershipStatus, Project, ProjectMembership, RoleDefinition, RoleName,
-    RoleTable, Settings, Slug, Tenant, TenantId, TenantKey, TenantStatus, UserId,
+    RoleTable, Settings, Slug, TenantId, TenantKey, TenantRecord, TenantStatus, UserId,
     testing::unattributed,
 };
 
@@ -85,9 +86,9 @@ pub async fn directory<D: Directory + DirectoryStore>(directory: &D) {
     project_roles_are_removed(directory).await;
     projects_are_listed_in_pages(directory).await;
     roles_are_listed_and_removed(directory).await;
-    epochs_are_raised_and_never_lowered(directory).await;
-    raised_epochs_are_told(directory).await;
-    old_epochs_are_forgotten(directory).await;
+    token_revocations_never_move_back(directory).await;
+    token_revocations_are_told(directory).await;
+    old_token_revocations_are_forgotten(directory).await;
 }
 
 fn slug(prefix: &str) -> Slug {
@@ -95,8 +96,8 @@ fn slug(prefix: &str) -> Slug {
     format!("{prefix}-{id}").parse().expect("a slug")
 }
 
-async fn new_tenant<D: DirectoryStore>(directory: &D) -> Tenant {
-    let tenant = Tenant::new(slug("t"), "A tenant").with_status(TenantStatus::Active);
+async fn new_tenant<D: DirectoryStore>(directory: &D) -> TenantRecord {
+    let tenant = TenantRecord::new(slug("t"), "A tenant").with_status(TenantStatus::Active);
     directory
         .create_tenant(&tenant, &unattributed())
         .await
@@ -111,7 +112,8 @@ fn role(name: &str) -> RoleName {
 /// A tenant is found by id, slug, domain and external id, with what was stored.
 pub async fn tenants_are_found_by_every_key<D: Directory + DirectoryStore>(directory: &D) {
     let settings = Settings::new(serde_json::json!({ "seats": 5, "theme": { "dark": true } }));
-    let mut tenant = Tenant::new(slug("found"), "Fände & Söhne '\"; --").with_settings(settings);
+    let mut tenant =
+        TenantRecord::new(slug("found"), "Fände & Söhne '\"; --").with_settings(settings);
     tenant.plan = Some("pro".into());
     directory
         .create_tenant(&tenant, &unattributed())
@@ -161,7 +163,7 @@ pub async fn tenants_are_found_by_every_key<D: Directory + DirectoryStore>(direc
 /// Slugs, domains and external ids name one tenant each.
 pub async fn names_are_unique<D: Directory + DirectoryStore>(directory: &D) {
     let (one, other) = (new_tenant(directory).await, new_tenant(directory).await);
-    let same_slug = Tenant::new(one.slug.clone(), "Usurper");
+    let same_slug = TenantRecord::new(one.slug.clone(), "Usurper");
     let conflict = directory
         .create_tenant(&same_slug, &unattributed())
         .await
@@ -696,7 +698,7 @@ pub async fn every_change_is_told_once_it_is_visible<D: Directory + DirectorySto
 async fn told<D: Directory>(
     directory: &D,
     cursor: FeedCursor,
-    tenant: &Tenant,
+    tenant: &TenantRecord,
     change: i32,
 ) -> FeedCursor {
     let page = directory.changes_since(Some(cursor)).await.unwrap();

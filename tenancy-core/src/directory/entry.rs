@@ -1,7 +1,8 @@
 //! What entering a tenant takes: the question, and the answer.
 
 use crate::{
-    Membership, Project, ProjectId, RoleDefinition, RoleName, Tenant, TenantId, TenantKey, UserId,
+    Membership, Project, ProjectId, RoleDefinition, RoleName, TenantId, TenantKey, TenantRecord,
+    UserId,
 };
 
 /// Who wants to enter which tenant, and what is known already.
@@ -65,7 +66,7 @@ impl EntryQuery {
 
     /// Whether the caller's credential reaches this tenant.
     #[must_use]
-    pub fn reaches(&self, tenant: &Tenant) -> bool {
+    pub fn reaches(&self, tenant: &TenantRecord) -> bool {
         // Where the record does not tell, both have to say the same.
         let own = self.confined_to.as_ref();
         own.is_none_or(|key| key.names(tenant).unwrap_or(*key == self.tenant))
@@ -87,7 +88,7 @@ pub struct Entry {
     /// The tenant, if the name is one's. A directory that can leaves name, plan and settings out for who is no
     /// active member, unless the question is [for visitors](EntryQuery::for_visitors): how long they are must not
     /// show in how long the answer takes.
-    pub tenant: Option<Tenant>,
+    pub tenant: Option<TenantRecord>,
     /// The user's membership of it, whatever its status.
     pub membership: Option<Membership>,
     /// The tenant's own roles; `None` for whoever is no active member, and where they are known.

@@ -1,6 +1,6 @@
 //! What listings of the directory are narrowed to.
 
-use crate::{Membership, MembershipStatus, RoleName, Tenant, TenantStatus};
+use crate::{Membership, MembershipStatus, RoleName, TenantRecord, TenantStatus};
 
 /// Which tenants a listing tells; all of them by default. What is set has to hold together.
 ///
@@ -51,7 +51,7 @@ impl TenantFilter {
 
     /// Whether a listing tells this tenant.
     #[must_use]
-    pub fn matches(&self, tenant: &Tenant) -> bool {
+    pub fn matches(&self, tenant: &TenantRecord) -> bool {
         let prefix = self.slug_prefix.as_deref().unwrap_or_default();
         self.status.is_none_or(|status| tenant.status == status)
             && (self.plan.is_none() || tenant.plan == self.plan)

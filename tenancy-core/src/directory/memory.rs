@@ -1,9 +1,9 @@
 //! A directory in memory: for tests, for first steps, for services whose tenants are in a file.
 
-mod epochs;
 mod keys;
 mod list;
 mod stores;
+mod token_revocations;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -18,17 +18,17 @@ use super::{
     ProjectDirectory, RoleDirectory, StoreError, StoreErrorKind, TenantDirectory,
 };
 use crate::{
-    ChangeRecord, KeyId, Membership, Project, ProjectId, RoleDefinition, RoleName, Tenant,
-    TenantId, TenantKey, UserId,
+    ChangeRecord, KeyId, Membership, Project, ProjectId, RoleDefinition, RoleName, TenantId,
+    TenantKey, TenantRecord, UserId,
     key::{ApiKey, Environment, KeyHandle},
     outbox::MemoryOutbox,
 };
-use epochs::Epochs;
+use token_revocations::TokenRevocations;
 
 /// Tenants, memberships, projects, roles and API keys in memory; clones share them.
 ///
 /// ```
-/// use tenancy_core::{MemoryDirectory, Membership, Tenancy, Tenant, TenantStatus, UserId, danger};
+/// use tenancy_core::{MemoryDirectory, Membership, Tenancy, TenantRecord, TenantStatus, UserId, danger};
 /// # use tenancy_core::jwt::{Algorithm, JwtAuthenticator, VerificationKey};
 ///
 /// # #[tokio::main(flavor = "current_thread")]
@@ -37,7 +37,7 @@ use epochs::Epochs;
 /// # let tokens = JwtAuthenticator::builder("https://login.example", "notes").key(key).build()?;
 /// let tenancy = Tenancy::builder(MemoryDirectory::new()).authenticator(tokens).build()?;
 /// let admin = tenancy.admin(danger::service("first steps")?);
-/// let acme = Tenant::new("acme".parse()?, "Acme Ltd").with_status(TenantStatus::Active);
+/// let acme = TenantRecord::new("acme".parse()?, "Acme Ltd").with_status(TenantStatus::Active);
 /// admin.create_tenant(&acme).await?;
 /// admin.put_membership(&Membership::new(acme.id, UserId::new(), "owner".parse()?)).await?;
 /// # Ok(())
@@ -65,7 +65,7 @@ impl Default for MemoryDirectory {
 
 #[derive(Default)]
 struct State {
-    tenants: HashMap<TenantId, Tenant>,
+    tenants: HashMap<TenantId, TenantRecord>,
     /// Slugs, domains and external ids.
     names: HashMap<TenantKey, TenantId>,
     memberships: HashMap<(TenantId, UserId), Membership>,
@@ -77,7 +77,7 @@ struct State {
     /// When each tenant last changed, as a number of this directory's own.
     changed: BTreeMap<u64, TenantId>,
     changed_at: HashMap<TenantId, u64>,
-    epochs: Epochs,
+    token_revocations: TokenRevocations,
     changes: u64,
 }
 
@@ -126,7 +126,7 @@ impl MemoryDirectory {
 }
 
 impl State {
-    fn tenant(&mut self, id: TenantId) -> Result<&mut Tenant, StoreError> {
+    fn tenant(&mut self, id: TenantId) -> Result<&mut TenantRecord, StoreError> {
         self.tenants.get_mut(&id).ok_or_else(|| unknown_tenant(id))
     }
 
@@ -177,7 +177,7 @@ fn unknown_tenant(id: TenantId) -> StoreError {
 
 #[async_trait]
 impl TenantDirectory for MemoryDirectory {
-    async fn find_tenant(&self, key: &TenantKey) -> Result<Option<Tenant>, DirectoryError> {
+    async fn find_tenant(&self, key: &TenantKey) -> Result<Option<TenantRecord>, DirectoryError> {
         let state = self.read();
         let id = match key {
             TenantKey::Id(id) => Some(id),
@@ -242,7 +242,7 @@ impl GenerationFeed for MemoryDirectory {
         let told = |change: &u64| cursor.is_some().then_some(*change);
         let changes = state.changed.range(next.unwrap_or(0)..);
         let mut changes: Vec<_> = changes.filter_map(|(change, _)| told(change)).collect();
-        changes.extend(state.epochs.changes_since(next.unwrap_or(0)));
+        changes.extend(state.token_revocations.changes_since(next.unwrap_or(0)));
         changes.sort_unstable();
         let last = self.page_size.checked_sub(1).and_then(|last| {
             let last = changes.get(last).copied();
@@ -256,8 +256,8 @@ impl GenerationFeed for MemoryDirectory {
             .filter(|(change, _)| within(**change))
             .filter_map(|(_, id)| state.tenants.get(id).map(|t| (*id, t.generation)))
             .collect();
-        let epochs = state.epochs.between(next.unwrap_or(0), until);
-        let page = FeedPage::new(FeedCursor::at(until), changed, epochs);
+        let token_revocations = state.token_revocations.between(next.unwrap_or(0), until);
+        let page = FeedPage::new(FeedCursor::at(until), changed, token_revocations);
         Ok(if last.is_some() {
             page.with_more()
         } else {

@@ -4,9 +4,9 @@ use async_trait::async_trait;
 
 use super::{MemberFilter, StoreError, TenantFilter};
 use crate::{
-    ChangeRecord, DomainName, Epoch, Membership, Project, ProjectId, ProjectMembership,
-    RoleDefinition, RoleName, Settings, Slug, Tenant, TenantId, TenantKey, TenantStatus, Timestamp,
-    TokensOf, UserId,
+    ChangeRecord, DomainName, Membership, Project, ProjectId, ProjectMembership, RevokedBefore,
+    RoleDefinition, RoleName, Settings, Slug, TenantId, TenantKey, TenantRecord, TenantStatus,
+    Timestamp, TokenSubject, UserId,
 };
 
 /// Adds tenants, changes their records, and lists them.
@@ -26,8 +26,11 @@ pub trait TenantStore: Send + Sync {
     ///
     /// # Errors
     /// A [`StoreError`] whose kind says why nothing was changed.
-    async fn create_tenant(&self, tenant: &Tenant, record: &ChangeRecord)
-    -> Result<(), StoreError>;
+    async fn create_tenant(
+        &self,
+        tenant: &TenantRecord,
+        record: &ChangeRecord,
+    ) -> Result<(), StoreError>;
 
     /// Moves a tenant to another status, if that step is legal from where it stands now.
     ///
@@ -38,7 +41,7 @@ pub trait TenantStore: Send + Sync {
         tenant: TenantId,
         to: TenantStatus,
         record: &ChangeRecord,
-    ) -> Result<Tenant, StoreError>;
+    ) -> Result<TenantRecord, StoreError>;
 
     /// Replaces a tenant's settings.
     ///
@@ -93,7 +96,7 @@ pub trait TenantStore: Send + Sync {
         filter: &TenantFilter,
         after: Option<TenantId>,
         limit: u32,
-    ) -> Result<Vec<Tenant>, StoreError>;
+    ) -> Result<Vec<TenantRecord>, StoreError>;
 }
 
 /// Gives tenants further names, takes them away and lists them: custom domains, and ids in other systems.
@@ -312,23 +315,27 @@ pub trait RoleStore: Send + Sync {
 /// Takes tokens back.
 #[async_trait]
 pub trait RevocationStore: Send + Sync {
-    /// Raises an epoch; one that is as new already stays, and none ever moves back.
+    /// Raises a token revocation; one that is as new already stays, and none ever moves back.
     ///
     /// # Errors
     /// A [`StoreError`] whose kind says why nothing was changed.
-    async fn raise_epoch(
+    async fn revoke_before(
         &self,
-        of: &TokensOf,
-        to: Epoch,
+        of: &TokenSubject,
+        to: RevokedBefore,
         record: &ChangeRecord,
     ) -> Result<(), StoreError>;
 
-    /// Forgets every epoch that is older than this one, and returns how many were. What is recorded is
+    /// Forgets every token revocation that is older than this one, and returns how many were. What is recorded is
     /// written if there were any.
     ///
     /// # Errors
     /// A [`StoreError`] if the store did not answer.
-    async fn forget_epochs(&self, before: Epoch, record: &ChangeRecord) -> Result<u64, StoreError>;
+    async fn forget_token_revocations(
+        &self,
+        before: RevokedBefore,
+        record: &ChangeRecord,
+    ) -> Result<u64, StoreError>;
 }
 
 /// A store with every capability.

@@ -13,8 +13,8 @@ use super::{
 };
 use crate::{
     Authority, ChangeAction, ChangeRecord, DomainName, Membership, Project, ProjectId,
-    ProjectMembership, RoleName, Settings, Slug, StoreError, StoreErrorKind, Tenant, TenantId,
-    TenantStatus, UserId, authority::Who, change::Change,
+    ProjectMembership, RoleName, Settings, Slug, StoreError, StoreErrorKind, TenantId,
+    TenantRecord, TenantStatus, UserId, authority::Who, change::Change,
 };
 
 /// Changes and lists the directory on somebody's [authority](Authority); made by [`Tenancy::admin`].
@@ -66,7 +66,7 @@ impl Admin {
     ///
     /// # Errors
     /// [`StoreErrorKind::Conflict`](crate::StoreErrorKind::Conflict) if its id or slug is taken.
-    pub async fn create_tenant(&self, tenant: &Tenant) -> Result<(), StoreError> {
+    pub async fn create_tenant(&self, tenant: &TenantRecord) -> Result<(), StoreError> {
         let change = Change::new(ChangeAction::TenantCreate, tenant.id)
             .to("tenant", tenant.id)
             .with(json!({ "slug": tenant.slug, "plan": tenant.plan }));
@@ -81,7 +81,11 @@ impl Admin {
     ///
     /// # Errors
     /// A [`StoreError`] if there is no such tenant or no such step.
-    pub async fn set_status(&self, id: TenantId, to: TenantStatus) -> Result<Tenant, StoreError> {
+    pub async fn set_status(
+        &self,
+        id: TenantId,
+        to: TenantStatus,
+    ) -> Result<TenantRecord, StoreError> {
         let change = Change::new(ChangeAction::TenantSetStatus, id)
             .to("tenant", id)
             .with(json!({ "status": to.to_string() }));
@@ -96,7 +100,7 @@ impl Admin {
     ///
     /// # Errors
     /// A [`StoreError`] if there is no such tenant or it can't be suspended from where it stands.
-    pub async fn suspend(&self, id: TenantId) -> Result<Tenant, StoreError> {
+    pub async fn suspend(&self, id: TenantId) -> Result<TenantRecord, StoreError> {
         self.set_status(id, TenantStatus::Suspended).await
     }
 
@@ -104,7 +108,7 @@ impl Admin {
     ///
     /// # Errors
     /// A [`StoreError`] if there is no such tenant or it can't be made active from where it stands.
-    pub async fn activate(&self, id: TenantId) -> Result<Tenant, StoreError> {
+    pub async fn activate(&self, id: TenantId) -> Result<TenantRecord, StoreError> {
         self.set_status(id, TenantStatus::Active).await
     }
 

@@ -5,8 +5,8 @@ use std::{fmt, sync::Arc};
 use super::{
     Tenancy,
     decide::Interrupt,
-    facts::{Caller, Facts, Presented},
-    load::{Asking, Load, LoadError, Loaded},
+    facts::{ClientInfo, PresentedCredential, RequestFacts},
+    load::{Load, LoadContext, LoadError, Loaded},
     refused::Refused,
 };
 use crate::{Credential, Principal, Refusal, RefusalKind, TenantContext};
@@ -42,8 +42,8 @@ pub enum Admitted {
 #[must_use]
 pub struct PendingAdmission {
     engine: Tenancy,
-    facts: Box<Facts<'static>>,
-    caller: Caller,
+    facts: Box<RequestFacts<'static>>,
+    caller: ClientInfo,
     load: Option<Load>,
 }
 
@@ -51,7 +51,12 @@ pub struct PendingAdmission {
 const MAX_LOADS: usize = 64;
 
 impl PendingAdmission {
-    pub(super) fn new(engine: Tenancy, facts: Facts<'static>, caller: Caller, load: Load) -> Self {
+    pub(super) fn new(
+        engine: Tenancy,
+        facts: RequestFacts<'static>,
+        caller: ClientInfo,
+        load: Load,
+    ) -> Self {
         Self {
             engine,
             facts: Box::new(facts),
@@ -60,11 +65,11 @@ impl PendingAdmission {
         }
     }
 
-    pub(super) fn begin(engine: Tenancy, facts: Facts<'static>) -> Self {
+    pub(super) fn begin(engine: Tenancy, facts: RequestFacts<'static>) -> Self {
         Self {
             engine,
             facts: Box::new(facts),
-            caller: Caller::default(),
+            caller: ClientInfo::default(),
             load: None,
         }
     }
@@ -96,16 +101,16 @@ pub(super) enum Unsettled {
 /// Loads what is missing and decides, until there is an answer. Records nothing.
 pub(super) async fn settle(
     engine: &Tenancy,
-    facts: &Facts<'_>,
+    facts: &RequestFacts<'_>,
     mut load: Option<Load>,
 ) -> Result<Admitted, Unsettled> {
     let mut loaded = Loaded::default();
     for _ in 0..MAX_LOADS {
         if let Some(load) = load.take() {
-            let asking = Asking {
+            let asking = LoadContext {
                 engine,
                 credential: match &facts.presented {
-                    Presented::OwnedText(text) => Some(Credential::new(text)),
+                    PresentedCredential::OwnedText(text) => Some(Credential::new(text)),
                     _ => None,
                 },
                 now: engine.now(),

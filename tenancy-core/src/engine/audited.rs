@@ -157,8 +157,8 @@ impl Drop for AuditGuard<'_> {
     fn drop(&mut self) {
         let inner = self.engine.inner();
         match self.stale {
-            Stale::Tenant(tenant) => inner.stamps.drop_tenant(tenant),
-            Stale::Everything => inner.stamps.drop_all(),
+            Stale::Tenant(tenant) => inner.versions.drop_tenant(tenant),
+            Stale::Everything => inner.versions.drop_all(),
             Stale::Nothing => {}
         }
         if let Some(entry) = self.entry.take() {

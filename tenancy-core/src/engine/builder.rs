@@ -4,24 +4,24 @@ use std::{sync::Arc, time::Duration};
 
 use super::{
     Authenticating, Inner, Tenancy,
+    admission_cache::AdmissionCache,
     cors::Budget,
-    epochs::Epochs,
     feed::Feed,
     front::Front,
     keys::Keys,
     load::{Caches, Entries},
     present::Latest,
     refused::RefusalCounts,
-    remembered::Remembered,
     sources::{Established, Sources},
-    strangers::Strangers,
+    stranger_cache::StrangerCache,
+    token_revocations::TokenRevocations,
 };
 use crate::{
     AuditSink, Authenticator, Charger, Clock, ConfigError, CorsPolicy, CredentialSource, Directory,
     DirectoryStore, Identification, PermissionRegistry, PlanBook, RoleTable, SystemClock,
     TracingAuditSink,
     audit::Sampler,
-    cache::{MaxAge, Stamps},
+    cache::{CacheVersions, MaxAge},
     key::ApiKeys,
 };
 
@@ -272,7 +272,7 @@ impl TenancyBuilder {
     /// what neither heard of: a change made with the triggers switched off, a database that was
     /// restored in place, a replica that lies. A cached tenant, membership, role, project or API key,
     /// "there is none", and an admission that rests on any of them count no more after it, and every
-    /// epoch is read again within it. A stream that is [watched](crate::TenantContext::watch) is
+    /// token revocation is read again within it. A stream that is [watched](crate::TenantContext::watch) is
     /// decided about again as often.
     ///
     /// It costs look-ups: each tenant and member in use is read once in this time, also where
@@ -285,14 +285,14 @@ impl TenancyBuilder {
     /// The longest time for which any token counts after it was issued. Default: 400 days, for which
     /// browsers keep a cookie at most.
     ///
-    /// An [epoch](crate::Admin::revoke_tokens) is forgotten when it is older than this, because it can
-    /// concern no token any more. Each process holds all epochs: where passwords change often and tokens
+    /// An [token revocation](crate::Admin::revoke_tokens) is forgotten when it is older than this, because it can
+    /// concern no token any more. Each process holds all token revocations: where passwords change often and tokens
     /// live for an hour, say so.
     ///
     /// # Security
     /// A token that says it was issued longer ago is refused (401, `token-too-old`), whatever its expiry:
     /// whether it was taken back is no longer known. A token that does not say when it was issued is
-    /// refused for as long as an epoch that concerns it is known, and counts again after this time.
+    /// refused for as long as a token revocation that concerns it is known, and counts again after this time.
     pub fn longest_token_lifetime(mut self, lifetime: Duration) -> Self {
         self.longest_token_lifetime = lifetime;
         self
@@ -382,18 +382,18 @@ impl TenancyBuilder {
             audit: self.audit,
             clock: self.clock,
             feed: Feed::new(self.poll_interval, self.max_staleness),
-            epochs: Epochs::new(
+            token_revocations: TokenRevocations::new(
                 max_cache_age,
                 self.max_staleness,
                 self.longest_token_lifetime,
             ),
             max_age,
             latest: Latest::new(),
-            stamps: Stamps::new(),
+            versions: CacheVersions::new(),
             caches: Caches::new(self.directory_cache_bytes, self.negative_ttl, max_age),
             entries: Entries::new(),
-            strangers: Strangers::new(entries, self.negative_ttl.min(max_age.as_duration())),
-            remembered: Remembered::new(self.admission_cache_bytes / 2, max_age),
+            strangers: StrangerCache::new(entries, self.negative_ttl.min(max_age.as_duration())),
+            admissions: AdmissionCache::new(self.admission_cache_bytes / 2, max_age),
             front: Front::new(self.admission_cache_bytes / 2),
             sampler: Sampler::new(),
             refusals: RefusalCounts::default(),

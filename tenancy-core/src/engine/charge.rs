@@ -1,6 +1,6 @@
 //! Putting a route's policy into effect: what it asks for must exist, and what it costs is taken.
 
-use super::{Tenancy, facts::Caller, refused::Refused};
+use super::{Tenancy, facts::ClientInfo, refused::Refused};
 use crate::{
     Admitted, ChargeRequest, Charging, ConfigError, Cost, Refusal, RequestView, RoutePolicy,
     TenantNeed,
@@ -93,7 +93,7 @@ impl Tenancy {
             let kind = crate::RefusalKind::Misconfigured;
             return Refusal::new(kind, "charger-missing").into();
         };
-        let caller = Caller::of(self.identification(), request);
+        let caller = ClientInfo::of(self.identification(), request);
         let asked = ChargeRequest::new(admitted, costs, request, caller.ip);
         let charging = charger.charge(&asked);
         if let Charging::Ready(Ok(charge)) = charging {
@@ -119,7 +119,7 @@ impl Tenancy {
 struct Note {
     engine: Tenancy,
     admitted: Admitted,
-    caller: Caller,
+    caller: ClientInfo,
 }
 
 impl Note {

@@ -10,7 +10,7 @@ use super::{
     Tenancy,
     admission::{Unsettled, settle},
     decide::Interrupt,
-    facts::{Caller, Facts},
+    facts::{ClientInfo, RequestFacts},
     load::{Load, Loaded},
     refused::Refused,
 };
@@ -57,10 +57,10 @@ pub enum CorsDecision {
 #[must_use]
 pub struct PendingCors {
     engine: Tenancy,
-    facts: Box<Facts<'static>>,
+    facts: Box<RequestFacts<'static>>,
     load: Load,
     /// Who sent the preflight; `None` if it is none.
-    preflight: Option<Caller>,
+    preflight: Option<ClientInfo>,
     ip: Option<IpAddr>,
 }
 
@@ -125,7 +125,7 @@ impl Tenancy {
         if claim == Ok(Claim::Unsaid) {
             return CorsAnswer::Ready(CorsDecision::NotCors);
         }
-        let preflight = is_preflight(request, method).then(|| Caller::of(rules, request));
+        let preflight = is_preflight(request, method).then(|| ClientInfo::of(rules, request));
         let page = match self.page(policy, claim, request, preflight.is_some()) {
             Ok(Some(page)) => page,
             Ok(None) => return CorsAnswer::Ready(CorsDecision::Allowed),
@@ -136,7 +136,7 @@ impl Tenancy {
         };
         let now = self.now();
         self.poll_if_due(now);
-        let facts = Facts::of_page(page);
+        let facts = RequestFacts::of_page(page);
         match self.decide(&facts, &Loaded::default(), now) {
             Ok(_) => CorsAnswer::Ready(CorsDecision::Allowed),
             Err(Interrupt::Refused(refused)) => {
@@ -157,7 +157,7 @@ impl Tenancy {
     /// credential, and can make up as many domains as it likes.
     fn may_ask_about(&self, page: &TenantKey, ip: Option<IpAddr>) -> bool {
         let inner = self.inner();
-        let is_known = (inner.caches.tenants).has_heard_of(page, inner.stamps.of_any());
+        let is_known = (inner.caches.tenants).has_heard_of(page, inner.versions.of_any());
         is_known || inner.origin_look_ups.take(ip, inner.clock.now())
     }
 
@@ -194,7 +194,7 @@ impl Tenancy {
         Ok(page.is_domain().then_some(page))
     }
 
-    fn refuse_page(&self, refused: Refused, preflight: Option<&Caller>) -> Refusal {
+    fn refuse_page(&self, refused: Refused, preflight: Option<&ClientInfo>) -> Refusal {
         let refusal = match preflight {
             Some(caller) => self.record_refused("cors.preflight", refused, caller),
             None => refused.into_refusal(),

@@ -2,7 +2,7 @@
 
 use zeroize::Zeroizing;
 
-use super::{Inner, facts::Presented, sources::Source};
+use super::{Inner, facts::PresentedCredential, sources::Source};
 use crate::{
     Credential, Identification, Rejection, RequestView, RouteNeeds,
     authenticator::MAX_CREDENTIAL_LEN,
@@ -13,7 +13,7 @@ use crate::{
 
 /// The credential of a request, and where it stood.
 pub(super) struct Found<'a> {
-    pub(super) presented: Presented<'a>,
+    pub(super) presented: PresentedCredential<'a>,
     /// The source by position; `None` if it is none of them.
     pub(super) source: Option<usize>,
     /// Why it can't be taken from a request that a page of another site may have sent.
@@ -21,7 +21,7 @@ pub(super) struct Found<'a> {
 }
 
 impl<'a> Found<'a> {
-    pub(super) const fn of(presented: Presented<'a>) -> Self {
+    pub(super) const fn of(presented: PresentedCredential<'a>) -> Self {
         Self {
             presented,
             source: None,
@@ -38,7 +38,7 @@ impl<'a> Found<'a> {
                 let presented = engine.recognized(source, presented);
                 found = Some(match found {
                     None => (Some(index), presented),
-                    Some(_) => (None, Presented::Several),
+                    Some(_) => (None, PresentedCredential::Several),
                 });
             }
         }
@@ -51,12 +51,15 @@ impl<'a> Found<'a> {
         {
             needs_same_origin = taken.needs_same_origin;
             found = Some(match found {
-                None => (None, Presented::Established(established.into_principal())),
-                Some(_) => (None, Presented::Several),
+                None => (
+                    None,
+                    PresentedCredential::Established(established.into_principal()),
+                ),
+                Some(_) => (None, PresentedCredential::Several),
             });
         }
         let Some((source, presented)) = found else {
-            return Self::of(Presented::Nothing);
+            return Self::of(PresentedCredential::Nothing);
         };
         let cross_site = if needs_same_origin {
             let policy = engine.cors.as_ref();
@@ -74,9 +77,13 @@ impl<'a> Found<'a> {
 
 impl Inner {
     /// A field that only keys stand in has nothing else in it.
-    fn recognized<'a>(&self, source: &Source, presented: Presented<'a>) -> Presented<'a> {
+    fn recognized<'a>(
+        &self,
+        source: &Source,
+        presented: PresentedCredential<'a>,
+    ) -> PresentedCredential<'a> {
         let text = match &presented {
-            Presented::Text(text) => *text,
+            PresentedCredential::Text(text) => *text,
             _ => return presented,
         };
         let only_keys = source.keys && source.authenticators.is_empty();
@@ -88,18 +95,18 @@ impl Inner {
     }
 }
 
-const fn fault<'a>(reason: &'static str) -> Presented<'a> {
-    Presented::Fault(Rejection::new(reason))
+const fn fault<'a>(reason: &'static str) -> PresentedCredential<'a> {
+    PresentedCredential::Fault(Rejection::new(reason))
 }
 
 /// Reads `Authorization`, which is a credential whatever its scheme.
 fn authorization<'a>(
     engine: &Inner,
     request: &'a dyn RequestView,
-) -> Option<(Option<usize>, Presented<'a>)> {
+) -> Option<(Option<usize>, PresentedCredential<'a>)> {
     let value = match request.header("authorization") {
         Field::Absent => return None,
-        Field::Repeated => return Some((None, Presented::Several)),
+        Field::Repeated => return Some((None, PresentedCredential::Several)),
         Field::NotText => return Some((None, fault("credential-not-text"))),
         Field::One(value) => value,
     };
@@ -123,11 +130,11 @@ fn authorization<'a>(
 }
 
 /// Reads what follows `Bearer` (RFC 6750 §2.1).
-fn bearer(token: &str) -> Presented<'_> {
+fn bearer(token: &str) -> PresentedCredential<'_> {
     // To the end without a branch, many bytes at once: this is done for each request.
     let separators = |found, byte: &u8| found | u8::from(*byte == b' ') | u8::from(*byte == b',');
     match whole(token) {
-        Presented::Text(_) if token.as_bytes().iter().fold(0, separators) != 0 => {
+        PresentedCredential::Text(_) if token.as_bytes().iter().fold(0, separators) != 0 => {
             fault("credential-malformed")
         }
         presented => presented,
@@ -135,13 +142,13 @@ fn bearer(token: &str) -> Presented<'_> {
 }
 
 /// Takes a text for a credential.
-fn whole(text: &str) -> Presented<'_> {
+fn whole(text: &str) -> PresentedCredential<'_> {
     if text.len() > MAX_CREDENTIAL_LEN {
         fault("credential-oversized")
     } else if text.is_empty() {
         fault("credential-malformed")
     } else {
-        Presented::Text(Credential::new(text))
+        PresentedCredential::Text(Credential::new(text))
     }
 }
 
@@ -150,7 +157,7 @@ fn read<'a>(
     source: &Source,
     rules: &Identification,
     request: &'a dyn RequestView,
-) -> Option<Presented<'a>> {
+) -> Option<PresentedCredential<'a>> {
     match &source.from.place {
         Place::Scheme { .. } => None,
         Place::Header(name) => field(request.header(name)),
@@ -169,17 +176,17 @@ fn read<'a>(
             Ok(Some(text)) if text.len() > MAX_CREDENTIAL_LEN => {
                 Some(fault("credential-oversized"))
             }
-            Ok(Some(text)) => Some(Presented::OwnedText(Zeroizing::new(text))),
-            Err(rejection) => Some(Presented::Fault(rejection)),
+            Ok(Some(text)) => Some(PresentedCredential::OwnedText(Zeroizing::new(text))),
+            Err(rejection) => Some(PresentedCredential::Fault(rejection)),
         },
     }
 }
 
-fn field(field: Field<'_>) -> Option<Presented<'_>> {
+fn field(field: Field<'_>) -> Option<PresentedCredential<'_>> {
     match field {
         Field::Absent => None,
         Field::One(text) => Some(whole(text)),
-        Field::Repeated => Some(Presented::Several),
+        Field::Repeated => Some(PresentedCredential::Several),
         Field::NotText => Some(fault("credential-not-text")),
     }
 }
@@ -187,7 +194,7 @@ fn field(field: Field<'_>) -> Option<Presented<'_>> {
 /// Reads a cookie (RFC 6265 §4.2), which may stand in any line of `Cookie` (RFC 9113 §8.2.3).
 ///
 /// Other cookies are other people's, and need not be text.
-fn cookie<'a>(request: &'a dyn RequestView, name: &str) -> Option<Presented<'a>> {
+fn cookie<'a>(request: &'a dyn RequestView, name: &str) -> Option<PresentedCredential<'a>> {
     let mut found = None;
     for line in request.lines("cookie") {
         for pair in line.split(|byte| *byte == b';') {
@@ -199,7 +206,7 @@ fn cookie<'a>(request: &'a dyn RequestView, name: &str) -> Option<Presented<'a>>
                 continue;
             };
             if found.is_some() {
-                return Some(Presented::Several);
+                return Some(PresentedCredential::Several);
             }
             let value = std::str::from_utf8(value.trim_ascii_end());
             found = Some(match value {

@@ -5,7 +5,6 @@
 //! goes before the caches, so that each thing is loaded at most once per request.
 
 mod agree;
-mod epoch;
 #[cfg(feature = "argon2")]
 mod imported;
 mod interrupt;
@@ -13,6 +12,7 @@ mod key;
 mod lookup;
 mod page;
 mod stranger;
+mod token_revocation;
 mod whole;
 
 use std::{
@@ -25,21 +25,21 @@ use interrupt::{Step, refuse};
 
 use super::{
     Admitted, Inner, Tenancy,
-    facts::{Facts, Presented},
+    admission_cache::AdmissionKey,
+    facts::{PresentedCredential, RequestFacts},
     load::{Checked, Load, Loaded, ProjectAccess},
-    remembered::Asking,
 };
 use crate::{
-    Actor, Credential, PermissionSet, Principal, Reach, RefusalKind, RoleMask, RoleName, Tenant,
-    TenantContext, TenantId, TenantNeed, TenantStatus, Timestamp, UserId, Verdict, cache::Probe,
-    context::Parts, digest::Digest,
+    Actor, AllowedTenants, Credential, PermissionSet, Principal, RefusalKind, RoleMask, RoleName,
+    TenantContext, TenantId, TenantNeed, TenantRecord, TenantStatus, Timestamp, UserId, Verdict,
+    cache::Probe, context::Parts, digest::Digest,
 };
 
 impl Tenancy {
     /// Decides about a request, or says what has to be loaded first.
     pub(super) fn decide(
         &self,
-        facts: &Facts<'_>,
+        facts: &RequestFacts<'_>,
         loaded: &Loaded,
         now: Timestamp,
     ) -> Step<Admitted> {
@@ -58,12 +58,12 @@ impl Tenancy {
     /// Decides about the caller, or about somebody who sends the same without a credential.
     fn decide_for(
         &self,
-        facts: &Facts<'_>,
+        facts: &RequestFacts<'_>,
         loaded: &Loaded,
         now: Timestamp,
         visitor: bool,
     ) -> Step<Admitted> {
-        let decision = Decision {
+        let decision = Decider {
             engine: self.inner(),
             facts,
             loaded,
@@ -80,7 +80,7 @@ impl Tenancy {
         if let Some(whole) = asked.and_then(|asked| decision.remembered_whole(asked)) {
             return Ok(Admitted::Tenant(context(whole)));
         }
-        let before = self.inner().stamps.of_any();
+        let before = self.inner().versions.of_any();
         let principal = decision.principal()?;
         if let Some(principal) = &principal {
             decision.not_taken_back(principal)?;
@@ -92,13 +92,13 @@ impl Tenancy {
             let tenant = parts.tenant.id;
             decision
                 .not_taken_back_in(principal, tenant)
-                .map_err(|stop| stop.in_tenant(tenant).of_actor(&principal.actor))?;
+                .map_err(|interrupt| interrupt.in_tenant(tenant).of_actor(&principal.actor))?;
             let whole = decision.whole(asked, principal, parts, before);
             return Ok(Admitted::Tenant(context(whole)));
         }
-        let with_actor = |stop: Interrupt| match &principal {
-            Some(principal) => stop.of_actor(&principal.actor),
-            None => stop,
+        let with_actor = |interrupt: Interrupt| match &principal {
+            Some(principal) => interrupt.of_actor(&principal.actor),
+            None => interrupt,
         };
         let decided = decision.context_parts(principal.as_ref());
         let Some(parts) = decided.map_err(with_actor)? else {
@@ -110,8 +110,8 @@ impl Tenancy {
             let inner = self.inner();
             let before = loaded.answers_began().map_or(before, |(_, before)| before);
             inner
-                .remembered
-                .keep(question, &parts, &inner.stamps, before, now);
+                .admissions
+                .keep(question, &parts, &inner.versions, before, now);
         }
         let principal = principal.unwrap_or_else(anonymous);
         let whole = decision.whole(asked, &principal, parts, before);
@@ -128,9 +128,9 @@ fn subject(principal: &Principal) -> Option<UserId> {
     }
 }
 
-struct Decision<'a> {
+struct Decider<'a> {
     engine: &'a Inner,
-    facts: &'a Facts<'a>,
+    facts: &'a RequestFacts<'a>,
     loaded: &'a Loaded,
     now: Timestamp,
     /// Whether the credential counts as none.
@@ -146,7 +146,7 @@ struct Decision<'a> {
 }
 
 static ANONYMOUS: LazyLock<Arc<Principal>> = LazyLock::new(|| {
-    let mut principal = Principal::new(Actor::Anonymous, Reach::Memberships, "anonymous");
+    let mut principal = Principal::new(Actor::Anonymous, AllowedTenants::Memberships, "anonymous");
     principal.scope = PermissionSet::EMPTY;
     Arc::new(principal)
 });
@@ -156,7 +156,7 @@ fn anonymous() -> Arc<Principal> {
     Arc::clone(&ANONYMOUS)
 }
 
-impl Decision<'_> {
+impl Decider<'_> {
     /// What stands for the question, if it is one whose answer can be remembered.
     fn question(&self, principal: Option<&Arc<Principal>>) -> Option<Digest> {
         // Each entering makes a principal of its own, which nobody asks for again.
@@ -164,7 +164,7 @@ impl Decision<'_> {
         if !lasting || self.facts.needs.tenant == TenantNeed::Central {
             return None;
         }
-        let asking = Asking {
+        let asking = AdmissionKey {
             principal: principal?,
             hints: self.facts.hints.as_ref().ok()?,
             project: self.facts.project.ok()?,
@@ -175,9 +175,11 @@ impl Decision<'_> {
     /// The answer to the same question before.
     fn remembered(&self, question: &Digest) -> Step<Option<Arc<Parts>>> {
         let Inner {
-            remembered, stamps, ..
+            admissions,
+            versions,
+            ..
         } = self.engine;
-        let known = || match remembered.get(question, stamps, self.now) {
+        let known = || match admissions.get(question, versions, self.now) {
             Some(parts) => {
                 let read_at = parts.read_at;
                 Probe::Found(parts, read_at)
@@ -197,7 +199,7 @@ impl Decision<'_> {
             return Ok(None);
         }
         let credential = match &self.facts.presented {
-            Presented::Nothing => {
+            PresentedCredential::Nothing => {
                 let needs = self.facts.needs;
                 let dispensable = needs.anonymous || needs.tenant != TenantNeed::Required;
                 return if dispensable {
@@ -206,14 +208,18 @@ impl Decision<'_> {
                     refuse(RefusalKind::Unauthenticated, "credential-absent")
                 };
             }
-            Presented::Several => {
+            PresentedCredential::Several => {
                 return refuse(RefusalKind::Unauthenticated, "credential-repeated");
             }
-            Presented::Fault(fault) => return refuse(RefusalKind::Unauthenticated, fault.reason()),
-            Presented::Text(text) => *text,
-            Presented::OwnedText(text) => Credential::new(text),
-            Presented::Established(principal) => return self.holding(Arc::clone(principal)),
-            Presented::Verified(principal) => return self.admitted_before(principal),
+            PresentedCredential::Fault(fault) => {
+                return refuse(RefusalKind::Unauthenticated, fault.reason());
+            }
+            PresentedCredential::Text(text) => *text,
+            PresentedCredential::OwnedText(text) => Credential::new(text),
+            PresentedCredential::Established(principal) => {
+                return self.holding(Arc::clone(principal));
+            }
+            PresentedCredential::Verified(principal) => return self.admitted_before(principal),
         };
         let source = (self.facts.source).and_then(|index| self.engine.sources.get(index));
         if let Some(keys) = &self.engine.keys
@@ -259,9 +265,10 @@ impl Decision<'_> {
         // A key is presented, and never vouched for by somebody else.
         let impossible = matches!(
             (&principal.actor, &self.facts.presented),
-            (Actor::System | Actor::Anonymous, _) | (Actor::Key(_), Presented::Established(_))
+            (Actor::System | Actor::Anonymous, _)
+                | (Actor::Key(_), PresentedCredential::Established(_))
         );
-        if impossible && !matches!(self.facts.presented, Presented::Verified(_)) {
+        if impossible && !matches!(self.facts.presented, PresentedCredential::Verified(_)) {
             tracing::error!(
                 issuer = %principal.issuer,
                 actor = principal.actor.kind(),
@@ -288,7 +295,7 @@ impl Decision<'_> {
         }
         self.not_turned_away(principal)?;
         self.parts_in_tenant(principal)
-            .map_err(|stop| self.as_to_a_stranger(principal, stop))
+            .map_err(|interrupt| self.as_to_a_stranger(principal, interrupt))
     }
 
     /// The same where a tenant may be named.
@@ -304,10 +311,14 @@ impl Decision<'_> {
         let id = tenant.id;
         self.parts_of(principal, tenant)
             .map(Some)
-            .map_err(|stop| stop.in_tenant(id))
+            .map_err(|interrupt| interrupt.in_tenant(id))
     }
 
-    fn parts_of(&self, principal: Option<&Arc<Principal>>, tenant: Arc<Tenant>) -> Step<Parts> {
+    fn parts_of(
+        &self,
+        principal: Option<&Arc<Principal>>,
+        tenant: Arc<TenantRecord>,
+    ) -> Step<Parts> {
         let nobody = anonymous();
         let principal = principal.unwrap_or(&nobody);
         // Membership comes before status: a stranger does not learn that a tenant is suspended.

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// The credential of a request, before or after verification.
-pub(super) enum Presented<'a> {
+pub(super) enum PresentedCredential<'a> {
     Nothing,
     /// More than one: which of two would count is nothing that a caller may choose.
     Several,
@@ -28,8 +28,8 @@ pub(super) enum Presented<'a> {
 }
 
 /// What a request says. Untrusted, apart from a credential that is already verified.
-pub(super) struct Facts<'a> {
-    pub(super) presented: Presented<'a>,
+pub(super) struct RequestFacts<'a> {
+    pub(super) presented: PresentedCredential<'a>,
     /// Where the credential stood, by position.
     pub(super) source: Option<usize>,
     /// Why a page of another site may have sent the request, where the credential forbids that.
@@ -42,7 +42,7 @@ pub(super) struct Facts<'a> {
     pub(super) ip: Option<IpAddr>,
 }
 
-impl<'a> Facts<'a> {
+impl<'a> RequestFacts<'a> {
     pub(super) fn read(engine: &Inner, request: &'a dyn RequestView, needs: RouteNeeds) -> Self {
         let rules = &engine.identification;
         let origin = engine
@@ -75,7 +75,7 @@ impl<'a> Facts<'a> {
 
     /// The facts about somebody who has been admitted before.
     pub(super) fn of_admitted(
-        presented: Presented<'a>,
+        presented: PresentedCredential<'a>,
         tenant: TenantId,
         project: Option<ProjectId>,
         ip: Option<IpAddr>,
@@ -99,7 +99,7 @@ impl<'a> Facts<'a> {
     /// The facts about a page of this tenant, and about nothing else.
     pub(super) fn of_page(page: KeyRef<'a>) -> Self {
         Self {
-            presented: Presented::Nothing,
+            presented: PresentedCredential::Nothing,
             source: None,
             cross_site: None,
             origin: Ok(Claim::Tenant(page)),
@@ -113,24 +113,28 @@ impl<'a> Facts<'a> {
     /// Whether the route lets a caller in as nobody in particular, rather than refuse it like this.
     pub(super) fn pardons(&self, refusal: RefusalKind) -> bool {
         match (refusal, &self.presented) {
-            (_, Presented::Nothing | Presented::Several) => false,
+            (_, PresentedCredential::Nothing | PresentedCredential::Several) => false,
             (RefusalKind::Unauthenticated, _) => self.needs.anonymous_if_stale,
             (RefusalKind::TenantNotFound, _) => self.needs.anonymous_if_not_member,
             _ => false,
         }
     }
 
-    pub(super) fn into_owned(self) -> Facts<'static> {
+    pub(super) fn into_owned(self) -> RequestFacts<'static> {
         let presented = match self.presented {
-            Presented::Nothing => Presented::Nothing,
-            Presented::Several => Presented::Several,
-            Presented::Fault(fault) => Presented::Fault(fault),
-            Presented::Text(text) => Presented::OwnedText(Zeroizing::new(text.expose().to_owned())),
-            Presented::OwnedText(text) => Presented::OwnedText(text),
-            Presented::Established(principal) => Presented::Established(principal),
-            Presented::Verified(principal) => Presented::Verified(principal),
+            PresentedCredential::Nothing => PresentedCredential::Nothing,
+            PresentedCredential::Several => PresentedCredential::Several,
+            PresentedCredential::Fault(fault) => PresentedCredential::Fault(fault),
+            PresentedCredential::Text(text) => {
+                PresentedCredential::OwnedText(Zeroizing::new(text.expose().to_owned()))
+            }
+            PresentedCredential::OwnedText(text) => PresentedCredential::OwnedText(text),
+            PresentedCredential::Established(principal) => {
+                PresentedCredential::Established(principal)
+            }
+            PresentedCredential::Verified(principal) => PresentedCredential::Verified(principal),
         };
-        Facts {
+        RequestFacts {
             presented,
             source: self.source,
             cross_site: self.cross_site,
@@ -147,12 +151,12 @@ impl<'a> Facts<'a> {
 
 /// Who sent a request, for the audit trail.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Caller {
+pub(super) struct ClientInfo {
     pub(super) ip: Option<IpAddr>,
     pub(super) user_agent: Option<String>,
 }
 
-impl Caller {
+impl ClientInfo {
     pub(super) fn of(rules: &Identification, request: &dyn RequestView) -> Self {
         let user_agent = match request.header("user-agent") {
             // Only visible ASCII arrives as text, so that any byte is a boundary.

@@ -23,7 +23,7 @@ const FIRST_POLL_TIMEOUT: Duration = Duration::from_secs(10);
 /// How far apart two threads' readings of the clock may be.
 const CLOCK_JITTER: Duration = Duration::from_millis(100);
 
-/// Counters among which distrusted tenants are spread.
+/// Counters among which tenants marked stale are spread.
 const STRIPES: usize = 1024;
 
 #[derive(Debug)]
@@ -31,12 +31,12 @@ pub(super) struct Feed {
     interval: Duration,
     max_staleness: Duration,
     /// Everything before this moment (microseconds) is known; long ago before the first answer.
-    heard_until: AtomicI64,
+    fresh_as_of: AtomicI64,
     /// When the next poll is due (microseconds).
     due_at: AtomicI64,
     /// The number of the last poll that has begun, and of the last that has told everything.
     begun: AtomicU64,
-    told: AtomicU64,
+    last_completed: AtomicU64,
     /// The number of the poll that must have told everything before a tenant's news is believed again.
     wanted: Box<[AtomicU64]>,
     /// Whether the last poll failed: then nobody waits for the next.
@@ -50,7 +50,7 @@ struct State {
     /// The poll that has begun and not come to its last page yet.
     run: Option<Run>,
     /// What the poll before this one told, so that news told again does not drop caches again.
-    told: HashMap<TenantId, Generation>,
+    last_run: HashMap<TenantId, Generation>,
 }
 
 /// How far the last page has come, and with whom.
@@ -65,9 +65,9 @@ struct Seen {
 struct Run {
     number: u64,
     began: Timestamp,
-    /// Whether it began without a cursor, and so tells every epoch.
+    /// Whether it began without a cursor, and so tells every token revocation.
     anew: bool,
-    told: HashMap<TenantId, Generation>,
+    changed: HashMap<TenantId, Generation>,
 }
 
 /// How far a poll has come.
@@ -83,10 +83,10 @@ impl Feed {
         Self {
             interval,
             max_staleness,
-            heard_until: AtomicI64::new(i64::MIN),
+            fresh_as_of: AtomicI64::new(i64::MIN),
             due_at: AtomicI64::new(i64::MIN),
             begun: AtomicU64::new(0),
-            told: AtomicU64::new(0),
+            last_completed: AtomicU64::new(0),
             wanted: (0..STRIPES).map(|_| AtomicU64::new(0)).collect(),
             failing: AtomicBool::new(false),
             state: Mutex::default(),
@@ -101,14 +101,14 @@ impl Feed {
         self.interval
     }
 
-    /// The moment until which everything is known. To be read before the stamps it vouches for.
-    pub(super) fn heard_until(&self) -> Timestamp {
-        Timestamp::from_unix_micros(self.heard_until.load(Ordering::Acquire))
+    /// The moment until which everything is known. To be read before the versions it vouches for.
+    pub(super) fn fresh_as_of(&self) -> Timestamp {
+        Timestamp::from_unix_micros(self.fresh_as_of.load(Ordering::Acquire))
     }
 
     /// Holds what was heard of this tenant for too old, so that the next request in it asks. Tenants that
     /// share its counter wait for the same poll.
-    pub(super) fn distrust(&self, tenant: TenantId) {
+    pub(super) fn mark_stale(&self, tenant: TenantId) {
         // A poll under way may have read before; the one after it has not.
         let next = self.begun.load(Ordering::SeqCst).saturating_add(1);
         if let Some(wanted) = self.wanted_for(tenant) {
@@ -117,10 +117,10 @@ impl Feed {
     }
 
     /// Whether the next request in this tenant has to ask.
-    pub(super) fn distrusts(&self, tenant: TenantId) -> bool {
+    pub(super) fn is_marked_stale(&self, tenant: TenantId) -> bool {
         let wanted = self.wanted_for(tenant);
         let wanted = wanted.map_or(0, |wanted| wanted.load(Ordering::SeqCst));
-        self.told.load(Ordering::SeqCst) < wanted
+        self.last_completed.load(Ordering::SeqCst) < wanted
     }
 
     fn wanted_for(&self, tenant: TenantId) -> Option<&AtomicU64> {
@@ -129,7 +129,7 @@ impl Feed {
     }
 
     pub(super) fn is_stale(&self, now: Timestamp) -> bool {
-        !self.is_recent(self.heard_until(), now)
+        !self.is_recent(self.fresh_as_of(), now)
     }
 
     /// Whether what held at a moment may still be believed.
@@ -188,8 +188,8 @@ impl Tenancy {
             let progress = self.poll(&mut state).await?;
             drop(state);
             if progress == Progress::Head {
-                self.reread_epochs_if_due().await?;
-                self.forget_epochs_if_due().await;
+                self.reread_token_revocations_if_due().await?;
+                self.forget_token_revocations_if_due().await;
                 return Ok(());
             }
             tokio::task::yield_now().await;
@@ -197,7 +197,7 @@ impl Tenancy {
     }
 
     /// Waits for news not older than the staleness bound, and for news of this tenant that is no longer
-    /// distrusted.
+    /// marked stale.
     ///
     /// Callers that come together share one poll. After a failed one, nobody waits for the next, which
     /// is spawned when it is due: a directory that hangs holds nobody up whom it can't answer.
@@ -215,7 +215,7 @@ impl Tenancy {
         let mut state = feed.state.lock().await;
         // Read now that it is this caller's turn: somebody else may have heard the news meanwhile.
         let now = inner.clock.now();
-        let is_wanted = || feed.is_stale(now) || tenant.is_some_and(|t| feed.distrusts(t));
+        let is_wanted = || feed.is_stale(now) || tenant.is_some_and(|t| feed.is_marked_stale(t));
         if !is_wanted() {
             return Ok(());
         }
@@ -257,19 +257,22 @@ impl Tenancy {
             }
         }
         if let Some(run) = state.run.as_ref().filter(|run| run.anew) {
-            inner.epochs.were_read(run.began);
+            inner.token_revocations.were_read(run.began);
         }
-        if inner.epochs.are_overdue(inner.clock.now()) {
-            self.read_epochs().await?;
+        if inner.token_revocations.are_overdue(inner.clock.now()) {
+            self.read_token_revocations().await?;
         }
         let Some(run) = state.run.take() else {
             return Ok(Progress::Head);
         };
-        state.told = run.told;
-        // Stored after the drops: whoever sees the new moment also sees the new stamps.
+        state.last_run = run.changed;
+        // Stored after the drops: whoever sees the new moment also sees the new versions.
         let heard = run.began.as_unix_micros();
-        inner.feed.heard_until.store(heard, Ordering::Release);
-        inner.feed.told.store(run.number, Ordering::SeqCst);
+        inner.feed.fresh_as_of.store(heard, Ordering::Release);
+        inner
+            .feed
+            .last_completed
+            .store(run.number, Ordering::SeqCst);
         Ok(Progress::Head)
     }
 
@@ -312,7 +315,7 @@ impl Tenancy {
             number,
             began: inner.clock.now(),
             anew,
-            told: HashMap::new(),
+            changed: HashMap::new(),
         }
     }
 
@@ -326,20 +329,22 @@ impl Tenancy {
         if is_first {
             // What was loaded before the first answer may have changed unnoticed; and a directory
             // that was restored, or has another in its place, counts anew.
-            state.told.clear();
-            inner.stamps.drop_all();
+            state.last_run.clear();
+            inner.versions.drop_all();
         }
         let stands = state
             .seen
             .as_ref()
             .is_some_and(|seen| seen.cursor == page.cursor);
-        inner.epochs.raise(page.epochs, inner.clock.now());
+        inner
+            .token_revocations
+            .raise(page.token_revocations, inner.clock.now());
         if let Some(run) = &mut state.run {
             for (tenant, generation) in page.changed {
-                let before = run.told.insert(tenant, generation);
-                let before = before.or_else(|| state.told.get(&tenant).copied());
+                let before = run.changed.insert(tenant, generation);
+                let before = before.or_else(|| state.last_run.get(&tenant).copied());
                 if before != Some(generation) {
-                    inner.stamps.drop_tenant(tenant);
+                    inner.versions.drop_tenant(tenant);
                 }
             }
         }
@@ -354,30 +359,32 @@ impl Tenancy {
         Ok(page.more)
     }
 
-    /// Reads every epoch again if it is time for it, and nobody does so already: whoever polls later
+    /// Reads every token revocation again if it is time for it, and nobody does so already: whoever polls later
     /// then need not wait for it.
-    async fn reread_epochs_if_due(&self) -> Result<(), DirectoryError> {
+    async fn reread_token_revocations_if_due(&self) -> Result<(), DirectoryError> {
         let inner = self.inner();
-        if !inner.epochs.are_due(inner.clock.now()) {
+        if !inner.token_revocations.are_due(inner.clock.now()) {
             return Ok(());
         }
-        let Ok(_reading) = inner.epochs.reading.try_lock() else {
+        let Ok(_reading) = inner.token_revocations.reading.try_lock() else {
             return Ok(());
         };
-        self.read_epochs().await
+        self.read_token_revocations().await
     }
 
-    /// Reads every epoch, page by page.
-    async fn read_epochs(&self) -> Result<(), DirectoryError> {
+    /// Reads every token revocation, page by page.
+    async fn read_token_revocations(&self) -> Result<(), DirectoryError> {
         let inner = self.inner();
         let began = inner.clock.now();
         let mut cursor = None;
         loop {
             let page = inner.directory.changes_since(cursor.clone());
             let page = in_time(FIRST_POLL_TIMEOUT, page).await?;
-            inner.epochs.raise(page.epochs, inner.clock.now());
+            inner
+                .token_revocations
+                .raise(page.token_revocations, inner.clock.now());
             if !page.more {
-                inner.epochs.were_read(began);
+                inner.token_revocations.were_read(began);
                 return Ok(());
             }
             if cursor.as_ref() == Some(&page.cursor) {

@@ -16,7 +16,7 @@ use std::{
 
 use crate::{
     Authenticator, TenantId, Timestamp,
-    cache::Stamp,
+    cache::CacheVersion,
     context::{Parts, Whole},
     digest::Digest,
 };
@@ -39,8 +39,8 @@ pub(crate) struct Memo {
     /// What stands for the credential's text, the hints and the project.
     pub(super) asked: Digest,
     pub(super) tenant: TenantId,
-    /// The tenant's stamp under which it was decided.
-    pub(super) stamp: Stamp,
+    /// The tenant's version under which it was decided.
+    pub(super) version: CacheVersion,
     /// When it was decided: a clock that shows less was set back.
     pub(super) from: Timestamp,
     /// The moment from which it no longer holds: the credential has expired, or what it rests on is

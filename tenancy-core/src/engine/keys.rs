@@ -19,7 +19,7 @@ use uses::Uses;
 
 use crate::{
     ConfigError, Rejection, Timestamp,
-    key::{ApiKeys, KeyMatch, KnownKey, PresentedKey, reason},
+    key::{ApiKeys, CachedKey, KeyMatch, PresentedKey, reason},
 };
 
 #[derive(Debug)]
@@ -50,7 +50,7 @@ impl Keys {
     pub(super) fn verify(
         &self,
         text: &PresentedKey<'_>,
-        known: &KnownKey,
+        known: &CachedKey,
     ) -> Result<(), Rejection> {
         // An imported key has no digest: its id is no way around its own secret.
         let Some(stored) = known.record.verifier.digest() else {
@@ -85,7 +85,7 @@ impl Keys {
     /// Whether the key can be used now, by a caller with this address.
     pub(super) fn usable(
         &self,
-        known: &KnownKey,
+        known: &CachedKey,
         ip: Option<IpAddr>,
         now: Timestamp,
     ) -> Result<(), Rejection> {
@@ -94,7 +94,7 @@ impl Keys {
     }
 
     /// Notes that a key was used; nothing is written now.
-    pub(super) fn note_use(&self, known: &Arc<KnownKey>, now: Timestamp) {
+    pub(super) fn record_last_used_once(&self, known: &Arc<CachedKey>, now: Timestamp) {
         if known.used(now) {
             self.uses.push(Arc::clone(known));
         }

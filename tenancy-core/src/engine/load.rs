@@ -7,13 +7,13 @@
 mod cached;
 mod credential;
 mod entry;
-mod epoch;
 mod key;
 mod membership;
 mod news;
 mod project;
 mod roles;
 mod tenant;
+mod token_revocation;
 
 use std::{any::Any, convert::Infallible, fmt};
 
@@ -23,7 +23,6 @@ use quick_cache::Equivalent;
 pub(super) use cached::{CachedFact, Caches};
 pub(super) use credential::Checked;
 pub(super) use entry::{Entered, Entries};
-pub(super) use epoch::NewestEpoch;
 pub(super) use key::KeyRecord;
 #[cfg(feature = "argon2")]
 pub(super) use key::{SecretOf, SecretProof};
@@ -32,9 +31,10 @@ pub(super) use news::News;
 pub(super) use project::{ProjectAccess, ProjectOf};
 pub(super) use roles::RolesOf;
 pub(super) use tenant::TenantNamed;
+pub(super) use token_revocation::NewestTokenRevocation;
 
 use super::Tenancy;
-use crate::{Credential, DirectoryError, LookupError, Timestamp, cache::Stamp};
+use crate::{Credential, DirectoryError, LookupError, Timestamp, cache::CacheVersion};
 
 /// A thing that a decision may have to load.
 pub(super) trait Fact: Sized + 'static {
@@ -51,7 +51,7 @@ pub(super) trait Fact: Sized + 'static {
     /// Loads it on behalf of a request, and tells when the reading of it began: before this call, if
     /// somebody else had begun it.
     fn load(
-        asking: Asking<'_>,
+        asking: LoadContext<'_>,
         key: &Self::Key,
     ) -> impl Future<Output = Result<(Timestamp, Self::Value), Self::Error>> + Send;
 
@@ -63,7 +63,7 @@ pub(super) trait Fact: Sized + 'static {
 
 /// On whose behalf something is loaded.
 #[derive(Clone, Copy)]
-pub(super) struct Asking<'a> {
+pub(super) struct LoadContext<'a> {
     pub(super) engine: &'a Tenancy,
     pub(super) credential: Option<Credential<'a>>,
     pub(super) now: Timestamp,
@@ -72,7 +72,7 @@ pub(super) struct Asking<'a> {
 impl Tenancy {
     /// Loads a thing that no request asks for.
     pub(super) async fn load<F: Fact>(&self, key: &F::Key) -> Result<F::Value, F::Error> {
-        let asking = Asking {
+        let asking = LoadContext {
             engine: self,
             credential: None,
             now: self.inner().clock.now(),
@@ -107,7 +107,7 @@ impl Load {
     /// Loads it, and notes it for the request.
     pub(super) async fn run(
         &self,
-        asking: Asking<'_>,
+        asking: LoadContext<'_>,
         loaded: &mut Loaded,
     ) -> Result<(), LoadError> {
         self.0.run(asking, loaded).await
@@ -122,19 +122,19 @@ impl fmt::Debug for Load {
 
 #[async_trait]
 trait AnyLoad: fmt::Debug + Send + Sync {
-    async fn run(&self, asking: Asking<'_>, loaded: &mut Loaded) -> Result<(), LoadError>;
+    async fn run(&self, asking: LoadContext<'_>, loaded: &mut Loaded) -> Result<(), LoadError>;
 }
 
 struct Wanted<F: Fact>(F::Key);
 
 #[async_trait]
 impl<F: Fact> AnyLoad for Wanted<F> {
-    async fn run(&self, asking: Asking<'_>, loaded: &mut Loaded) -> Result<(), LoadError> {
+    async fn run(&self, asking: LoadContext<'_>, loaded: &mut Loaded) -> Result<(), LoadError> {
         if F::IS_ANSWER {
-            let stamps = &asking.engine.inner().stamps;
+            let versions = &asking.engine.inner().versions;
             loaded
                 .answers_began
-                .get_or_insert_with(|| (asking.now, stamps.of_any()));
+                .get_or_insert_with(|| (asking.now, versions.of_any()));
         }
         let (began, value) = F::load(asking, &self.0).await.map_err(Into::into)?;
         loaded.began = Some(loaded.began.map_or(began, |before| before.min(began)));
@@ -156,8 +156,8 @@ impl<F: Fact> fmt::Debug for Wanted<F> {
 pub(super) struct Loaded {
     /// When the oldest of it began to be read.
     began: Option<Timestamp>,
-    /// When the first answer began to be loaded, and the stamp of all tenants before.
-    answers_began: Option<(Timestamp, Stamp)>,
+    /// When the first answer began to be loaded, and the version of all tenants before.
+    answers_began: Option<(Timestamp, CacheVersion)>,
     facts: Vec<Box<dyn Any + Send + Sync>>,
 }
 
@@ -177,8 +177,8 @@ impl Loaded {
         self.began
     }
 
-    /// When the first answer began to be loaded, with the stamp of all tenants before.
-    pub(super) fn answers_began(&self) -> Option<(Timestamp, Stamp)> {
+    /// When the first answer began to be loaded, with the version of all tenants before.
+    pub(super) fn answers_began(&self) -> Option<(Timestamp, CacheVersion)> {
         self.answers_began
     }
 

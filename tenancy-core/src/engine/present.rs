@@ -34,7 +34,7 @@ impl Tenancy {
         let micros = now.as_unix_micros();
         if micros < latest.saturating_sub(JITTER) {
             tracing::warn!("the clock was set back; everything that is cached is read again");
-            inner.stamps.drop_all();
+            inner.versions.drop_all();
         } else if micros <= latest.saturating_add(STEP) {
             return now;
         }

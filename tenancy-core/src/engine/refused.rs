@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::{Tenancy, facts::Caller};
+use super::{Tenancy, facts::ClientInfo};
 use crate::{Actor, AuditEntry, Outcome, Refusal, RefusalKind, TenantId, cors::OriginFault};
 
 /// A refusal with what the audit trail wants to know of it.
@@ -76,7 +76,7 @@ impl RefusalCounts {
 
 impl Tenancy {
     /// Counts and records a refused request, and returns what to answer.
-    pub(super) fn record_refusal(&self, refused: Refused, caller: &Caller) -> Refusal {
+    pub(super) fn record_refusal(&self, refused: Refused, caller: &ClientInfo) -> Refusal {
         self.record_refused("request.admit", refused, caller)
     }
 
@@ -85,7 +85,7 @@ impl Tenancy {
         &self,
         action: &'static str,
         refused: Refused,
-        caller: &Caller,
+        caller: &ClientInfo,
     ) -> Refusal {
         let inner = self.inner();
         let Refused {
@@ -150,7 +150,7 @@ impl Tenancy {
             tenant: Some(tenant),
             target: Some(target.into()),
         };
-        let caller = Caller {
+        let caller = ClientInfo {
             ip,
             user_agent: None,
         };

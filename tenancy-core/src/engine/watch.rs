@@ -8,7 +8,7 @@ use futures_util::future::BoxFuture;
 use tokio::time::timeout;
 
 use self::pace::Pace;
-use crate::{Refusal, RefusalKind, TenantContext, Timestamp, cache::Stamp};
+use crate::{Refusal, RefusalKind, TenantContext, Timestamp, cache::CacheVersion};
 
 /// How long a directory may take to answer before it counts as down, in real time.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(5);
@@ -71,13 +71,13 @@ const PAST: Duration = Duration::from_micros(1);
 ///     }
 /// }
 /// # use tenancy_core::{danger,
-/// #     MemoryDirectory, PermissionRegistry, SystemRole, Tenancy, Tenant,
+/// #     MemoryDirectory, PermissionRegistry, SystemRole, Tenancy, TenantRecord,
 /// #     TenantStatus, jwt::{Algorithm, JwtAuthenticator, VerificationKey},
 /// # };
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let key = VerificationKey::hmac(Algorithm::HS256, b"0123456789abcdef0123456789abcdef")?;
-/// # let acme = Tenant::new("acme".parse()?, "Acme Ltd").with_status(TenantStatus::Active);
+/// # let acme = TenantRecord::new("acme".parse()?, "Acme Ltd").with_status(TenantStatus::Active);
 /// # let tenancy = Tenancy::builder(MemoryDirectory::new())
 /// #     .authenticator(JwtAuthenticator::builder("https://login.example", "notes").key(key).build()?)
 /// #     .permissions(PermissionRegistry::builder().permission("notes:read", SystemRole::Viewer).build()?)
@@ -96,8 +96,8 @@ const PAST: Duration = Duration::from_micros(1);
 #[must_use = "a watch that nobody waits for ends nothing"]
 pub struct ContextWatch {
     context: TenantContext,
-    /// The stamp under which the context was decided; `None` before the first look.
-    stamp: Option<Stamp>,
+    /// The version under which the context was decided; `None` before the first look.
+    version: Option<CacheVersion>,
     /// The latest moment at which the context is known to have held.
     held_at: Timestamp,
     /// Deciding again, while a store is asked. Kept here, so that a caller who gives up waiting
@@ -111,7 +111,7 @@ pub struct ContextWatch {
 
 /// What deciding again has shown.
 struct Looked {
-    stamp: Stamp,
+    version: CacheVersion,
     /// When what was decided is known to have held.
     held_at: Timestamp,
     outcome: Result<TenantContext, Refusal>,
@@ -121,8 +121,8 @@ impl ContextWatch {
     pub(crate) fn new(context: TenantContext) -> Self {
         let feed = &context.tenancy().inner().feed;
         Self {
-            stamp: None,
-            held_at: feed.heard_until(),
+            version: None,
+            held_at: feed.fresh_as_of(),
             look: None,
             rests: false,
             pace: Pace::new(feed.interval()),
@@ -200,8 +200,8 @@ impl ContextWatch {
         let inner = engine.inner();
         let now = engine.now();
         engine.poll_if_due(now);
-        let heard = inner.feed.heard_until();
-        let holds = self.stamp == Some(inner.stamps.of(self.context.tenant_id()))
+        let heard = inner.feed.fresh_as_of();
+        let holds = self.version == Some(inner.versions.of(self.context.tenant_id()))
             && inner.max_age.allows(self.context.read_at(), now);
         if holds && inner.feed.is_recent(heard, now) {
             self.held_at = heard;
@@ -209,21 +209,21 @@ impl ContextWatch {
         holds
             && inner.feed.is_recent(self.held_at, now)
             && self.context.principal().holds_at(now)
-            && (inner.epochs).admit(self.context.principal(), self.context.tenant_id())
+            && (inner.token_revocations).admit(self.context.principal(), self.context.tenant_id())
     }
 
     fn begin_look(&self) -> BoxFuture<'static, Looked> {
         let context = self.context.clone();
         let inner = context.tenancy().inner();
         let now = inner.clock.now();
-        let heard = inner.feed.heard_until();
+        let heard = inner.feed.fresh_as_of();
         // Caches are used, and vouched for by the feed, or passed by and the store is asked now.
         let held_at = if inner.feed.is_recent(heard, now) {
             heard
         } else {
             now
         };
-        let stamp = inner.stamps.of(context.tenant_id());
+        let version = inner.versions.of(context.tenant_id());
         let limit = self.expires_in(now).map_or(LOOK_TIMEOUT, |expiry| {
             // A store that hangs does not keep a stream open past its credential.
             expiry.min(LOOK_TIMEOUT)
@@ -238,7 +238,7 @@ impl ContextWatch {
                 )),
             };
             Looked {
-                stamp,
+                version,
                 held_at,
                 outcome,
             }
@@ -249,7 +249,7 @@ impl ContextWatch {
     fn settle(&mut self, looked: Looked) -> Option<Result<TenantContext, Refusal>> {
         match looked.outcome {
             Ok(renewed) => {
-                self.stamp = Some(looked.stamp);
+                self.version = Some(looked.version);
                 self.held_at = looked.held_at;
                 let before = mem::replace(&mut self.context, renewed);
                 before

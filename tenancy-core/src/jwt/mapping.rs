@@ -6,7 +6,7 @@ use super::{
     error::{JwtConfigError, JwtConfigErrorKind as Kind},
     reason,
 };
-use crate::{Reach, Rejection, TenantKey, UserId};
+use crate::{AllowedTenants, Rejection, TenantKey, UserId};
 
 /// The most tenants that one token may list.
 const MAX_TENANTS: usize = 256;
@@ -79,7 +79,10 @@ impl TenantClaims {
     }
 
     /// What the token reaches: what its claims say, within what the issuer may say.
-    pub(super) fn reach(&self, claims: &Map<String, Value>) -> Result<Reach, Rejection> {
+    pub(super) fn allowed_tenants(
+        &self,
+        claims: &Map<String, Value>,
+    ) -> Result<AllowedTenants, Rejection> {
         let Some(own) = &self.issuer else {
             return self.claimed(claims);
         };
@@ -90,27 +93,27 @@ impl TenantClaims {
             .any(|name| claims.contains_key(name))
         {
             let within = match self.claimed(claims)? {
-                Reach::Bound(tenant) => tenant == *own,
-                Reach::Set { tenants, default } => {
+                AllowedTenants::Bound(tenant) => tenant == *own,
+                AllowedTenants::Set { tenants, default } => {
                     tenants.contains(own) && default.is_none_or(|default| default == *own)
                 }
-                Reach::Memberships => true,
+                AllowedTenants::Memberships => true,
             };
             if !within {
                 return Err(reason::TENANT_FOREIGN);
             }
         }
-        Ok(Reach::Bound(own.clone()))
+        Ok(AllowedTenants::Bound(own.clone()))
     }
 
     /// What the claims say. One that is there and can't be read is never passed over.
-    fn claimed(&self, claims: &Map<String, Value>) -> Result<Reach, Rejection> {
+    fn claimed(&self, claims: &Map<String, Value>) -> Result<AllowedTenants, Rejection> {
         if let Some(name) = &self.bound {
             let claim = claims.get(name).ok_or(reason::TENANT_MISSING)?;
-            return tenant(claim).map(Reach::Bound);
+            return tenant(claim).map(AllowedTenants::Bound);
         }
         if self.set.is_none() && self.default.is_none() {
-            return Ok(Reach::Memberships);
+            return Ok(AllowedTenants::Memberships);
         }
         let find = |name: &Option<String>| name.as_ref().and_then(|name| claims.get(name));
         let default = find(&self.default).map(tenant).transpose()?;
@@ -121,7 +124,7 @@ impl TenantClaims {
         };
         match &default {
             Some(default) if !tenants.contains(default) => Err(reason::TENANT_MALFORMED),
-            _ => Ok(Reach::Set { tenants, default }),
+            _ => Ok(AllowedTenants::Set { tenants, default }),
         }
     }
 }

@@ -26,7 +26,8 @@ use super::{
     token::Token,
 };
 use crate::{
-    Authenticator, Claims, Credential, LookupError, Principal, Reach, Rejection, Timestamp, Verdict,
+    AllowedTenants, Authenticator, Claims, Credential, LookupError, Principal, Rejection,
+    Timestamp, Verdict,
 };
 
 /// Verifies signed JSON Web Tokens (RFC 7519, RFC 8725) of one issuer, with keys known at start or
@@ -41,7 +42,7 @@ use crate::{
 ///
 /// ```
 /// use tenancy_core::{
-///     Authenticator, Credential, Reach, Slug, Timestamp, Verdict,
+///     Authenticator, Credential, AllowedTenants, Slug, Timestamp, Verdict,
 ///     jwt::{Algorithm, JwtAuthenticator, VerificationKey},
 /// };
 ///
@@ -59,7 +60,7 @@ use crate::{
 /// let Verdict::Verified(principal) = tokens.probe(Credential::new(token), now) else {
 ///     panic!("a good token is verified");
 /// };
-/// assert_eq!(principal.reach, Reach::Bound("acme".parse::<Slug>()?.into()));
+/// assert_eq!(principal.allowed_tenants, AllowedTenants::Bound("acme".parse::<Slug>()?.into()));
 ///
 /// let later = Timestamp::from_unix_seconds(1_800_001_000);
 /// let Verdict::Rejected(rejection) = tokens.probe(Credential::new(token), later) else {
@@ -212,9 +213,9 @@ impl JwtAuthenticator {
         let actor = self
             .actor
             .actor(issuer, claims::subject(&claims)?, &claims)?;
-        let reach = self.tenants.reach(&claims)?;
+        let allowed_tenants = self.tenants.allowed_tenants(&claims)?;
 
-        let mut principal = Principal::new(actor, reach, Arc::clone(issuer));
+        let mut principal = Principal::new(actor, allowed_tenants, Arc::clone(issuer));
         principal.scope = self.rights.scope(&claims)?;
         principal.issued_at = validity.issued_at;
         principal.expires_at = Some(validity.expires_at);
@@ -225,7 +226,7 @@ impl JwtAuthenticator {
             principal = custom.apply(&claims, principal)?;
             // Whatever the application makes of a claim: the issuer speaks for its tenant alone.
             if let Some(own) = &self.tenants.issuer {
-                principal.reach = Reach::Bound(own.clone());
+                principal.allowed_tenants = AllowedTenants::Bound(own.clone());
             }
         }
         Ok(Verified {

@@ -201,7 +201,7 @@ pub trait KeyStore: KeyDirectory + fmt::Debug {
     ///
     /// # Errors
     /// A [`StoreError`] if the store did not answer.
-    async fn note_uses(&self, uses: &[(KeyId, Timestamp)]) -> Result<(), StoreError>;
+    async fn record_last_used(&self, uses: &[(KeyId, Timestamp)]) -> Result<(), StoreError>;
 
     /// Replaces a digest, if it is still the expected one; returns whether it was. Advances no
     /// generation.

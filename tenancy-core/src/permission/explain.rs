@@ -5,8 +5,8 @@ use std::{fmt, sync::Arc};
 use crate::RoleName;
 
 use super::{
-    Decision, Grant, RoleProblem, RoleProblemKind, RoleTable, SystemRole, flatten::Source,
-    grant::clip,
+    Grant, PermissionDecision, RoleProblem, RoleProblemKind, RoleTable, SystemRole,
+    flatten::Source, grant::clip,
 };
 
 /// What decides about a permission, for people to read; made by [`RoleTable::explain`].
@@ -32,12 +32,12 @@ enum Reason {
 impl Explanation {
     /// The decision.
     #[must_use]
-    pub const fn decision(&self) -> Decision {
+    pub const fn decision(&self) -> PermissionDecision {
         match self.reason {
-            Reason::Allowed { .. } => Decision::Allowed,
-            Reason::Denied { .. } | Reason::Sealed(_) => Decision::ExplicitDeny,
+            Reason::Allowed { .. } => PermissionDecision::Allowed,
+            Reason::Denied { .. } | Reason::Sealed(_) => PermissionDecision::ExplicitDeny,
             Reason::NotGranted | Reason::NoSuchRole | Reason::NoSuchPermission => {
-                Decision::ImplicitDeny
+                PermissionDecision::ImplicitDeny
             }
         }
     }

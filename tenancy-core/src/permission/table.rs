@@ -14,7 +14,7 @@ use super::{
 /// What a role table says about a permission.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Decision {
+pub enum PermissionDecision {
     /// A grant allows it and none denies it.
     Allowed,
     /// A grant denies it, or the role denies everything because its definition has a problem.
@@ -46,7 +46,7 @@ pub struct RoleTableError {
 ///
 /// # Example
 /// ```
-/// use tenancy_core::{Decision, PermissionRegistry, RoleDefinition, RoleTable, SystemRole};
+/// use tenancy_core::{PermissionDecision, PermissionRegistry, RoleDefinition, RoleTable, SystemRole};
 ///
 /// let registry = PermissionRegistry::builder()
 ///     .permission("notes:read", SystemRole::Viewer)
@@ -60,7 +60,7 @@ pub struct RoleTableError {
 /// assert!(rights.contains(registry.id("notes:write").unwrap()));
 ///
 /// let why = table.explain(&"editor".parse()?, "notes:purge");
-/// assert_eq!(why.decision(), Decision::ExplicitDeny);
+/// assert_eq!(why.decision(), PermissionDecision::ExplicitDeny);
 /// assert_eq!(why.grant(), Some("notes:purge"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```

@@ -243,7 +243,7 @@ impl Hash for TenantKey {
 
 impl TenantKey {
     /// Whether it names this tenant; `None` if the record does not tell, as with domains and other systems' ids.
-    pub(crate) fn names(&self, tenant: &super::Tenant) -> Option<bool> {
+    pub(crate) fn names(&self, tenant: &super::TenantRecord) -> Option<bool> {
         match self {
             Self::Id(id) => Some(*id == tenant.id),
             Self::Slug(slug) => Some(*slug == tenant.slug),

@@ -8,15 +8,15 @@ use crate::{Generation, TenantId, Timestamp};
 /// One tenant.
 ///
 /// ```
-/// use tenancy_core::{Tenant, TenantStatus};
+/// use tenancy_core::{TenantRecord, TenantStatus};
 ///
-/// let acme = Tenant::new("acme".parse()?, "Acme Ltd");
+/// let acme = TenantRecord::new("acme".parse()?, "Acme Ltd");
 /// assert_eq!(acme.status, TenantStatus::Provisioning);
 /// # Ok::<(), tenancy_core::InvalidSlug>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
-pub struct Tenant {
+pub struct TenantRecord {
     /// Never changes and is never given to another tenant.
     pub id: TenantId,
     /// Unique; may change.
@@ -35,7 +35,7 @@ pub struct Tenant {
     pub created_at: Timestamp,
 }
 
-impl Tenant {
+impl TenantRecord {
     /// A new tenant with a new id, in the state `provisioning`.
     #[must_use]
     pub fn new(slug: Slug, name: impl Into<String>) -> Self {

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use crate::{
-    Actor, Principal, ProjectId, Reach, RoleName, Tenancy, Tenant, TenantContext, UserId,
+    Actor, AllowedTenants, Principal, ProjectId, RoleName, Tenancy, TenantContext, TenantRecord,
+    UserId,
     context::{Parts, Whole},
 };
 
@@ -13,13 +14,13 @@ use crate::{
 /// Skips every check. Enable the feature `testing` only under `[dev-dependencies]`.
 ///
 /// ```
-/// # use tenancy_core::{Tenancy, Tenant};
+/// # use tenancy_core::{Tenancy, TenantRecord};
 /// use tenancy_core::testing::ContextBuilder;
 ///
 /// # fn example(tenancy: &Tenancy) -> Result<(), Box<dyn std::error::Error>> {
-/// let acme = Tenant::new("acme".parse()?, "Acme Ltd");
+/// let acme = TenantRecord::new("acme".parse()?, "Acme Ltd");
 /// let context = ContextBuilder::new(tenancy, acme).role("member".parse()?).build();
-/// assert_eq!(context.tenant().name, "Acme Ltd");
+/// assert_eq!(context.record().name, "Acme Ltd");
 /// # Ok(())
 /// # }
 /// ```
@@ -27,7 +28,7 @@ use crate::{
 #[must_use]
 pub struct ContextBuilder {
     engine: Tenancy,
-    tenant: Tenant,
+    tenant: TenantRecord,
     user: UserId,
     role: RoleName,
     project: Option<ProjectId>,
@@ -38,7 +39,7 @@ impl ContextBuilder {
     ///
     /// # Panics
     /// Never: `owner` is a role name.
-    pub fn new(engine: &Tenancy, tenant: Tenant) -> Self {
+    pub fn new(engine: &Tenancy, tenant: TenantRecord) -> Self {
         let role = crate::SystemRole::Owner.name();
         Self {
             engine: engine.clone(),
@@ -76,7 +77,7 @@ impl ContextBuilder {
             .mask(&self.role)
             .unwrap_or_default();
         let actor = Actor::User(self.user);
-        let principal = Principal::new(actor, Reach::Bound(self.tenant.id.into()), "test");
+        let principal = Principal::new(actor, AllowedTenants::Bound(self.tenant.id.into()), "test");
         let read_at = self.engine.clock().now();
         let parts = Parts {
             tenant: Arc::new(self.tenant),

@@ -3,10 +3,10 @@
 use async_trait::async_trait;
 
 use crate::{
-    Actor, AuditEntry, ChangeRecord, Clock as _, DirectoryStore, DomainName, Epoch, KeyId,
-    MemberFilter, Membership, Outcome, Project, ProjectId, ProjectMembership, RoleDefinition,
-    RoleName, Settings, Slug, StoreError, SystemClock, Tenant, TenantFilter, TenantId, TenantKey,
-    TenantStatus, Timestamp, TokensOf, UserId,
+    Actor, AuditEntry, ChangeRecord, Clock as _, DirectoryStore, DomainName, KeyId, MemberFilter,
+    Membership, Outcome, Project, ProjectId, ProjectMembership, RevokedBefore, RoleDefinition,
+    RoleName, Settings, Slug, StoreError, SystemClock, TenantFilter, TenantId, TenantKey,
+    TenantRecord, TenantStatus, Timestamp, TokenSubject, UserId,
     key::{ApiKey, KeyChange, KeyDigest, KeyRange, KeyRotation, KeyStore},
 };
 
@@ -25,7 +25,7 @@ pub trait StoreDirectly: DirectoryStore {
     ///
     /// # Errors
     /// As that of the store.
-    async fn create_tenant(&self, tenant: &Tenant) -> Result<(), StoreError> {
+    async fn create_tenant(&self, tenant: &TenantRecord) -> Result<(), StoreError> {
         crate::TenantStore::create_tenant(self, tenant, &unattributed()).await
     }
 
@@ -33,7 +33,11 @@ pub trait StoreDirectly: DirectoryStore {
     ///
     /// # Errors
     /// As that of the store.
-    async fn set_status(&self, tenant: TenantId, to: TenantStatus) -> Result<Tenant, StoreError> {
+    async fn set_status(
+        &self,
+        tenant: TenantId,
+        to: TenantStatus,
+    ) -> Result<TenantRecord, StoreError> {
         crate::TenantStore::set_status(self, tenant, to, &unattributed()).await
     }
 
@@ -142,7 +146,7 @@ pub trait StoreDirectly: DirectoryStore {
         filter: &TenantFilter,
         after: Option<TenantId>,
         limit: u32,
-    ) -> Result<Vec<Tenant>, StoreError> {
+    ) -> Result<Vec<TenantRecord>, StoreError> {
         crate::TenantStore::list_tenants(self, filter, after, limit).await
     }
 
@@ -268,16 +272,16 @@ pub trait StoreDirectly: DirectoryStore {
     ///
     /// # Errors
     /// As that of the store.
-    async fn raise_epoch(&self, of: &TokensOf, to: Epoch) -> Result<(), StoreError> {
-        crate::RevocationStore::raise_epoch(self, of, to, &unattributed()).await
+    async fn revoke_before(&self, of: &TokenSubject, to: RevokedBefore) -> Result<(), StoreError> {
+        crate::RevocationStore::revoke_before(self, of, to, &unattributed()).await
     }
 
     /// As that of the store.
     ///
     /// # Errors
     /// As that of the store.
-    async fn forget_epochs(&self, before: Epoch) -> Result<u64, StoreError> {
-        crate::RevocationStore::forget_epochs(self, before, &unattributed()).await
+    async fn forget_token_revocations(&self, before: RevokedBefore) -> Result<u64, StoreError> {
+        crate::RevocationStore::forget_token_revocations(self, before, &unattributed()).await
     }
 }
 
@@ -355,8 +359,8 @@ pub trait KeyStoreDirectly: KeyStore {
     ///
     /// # Errors
     /// As that of the store.
-    async fn note_uses(&self, uses: &[(KeyId, Timestamp)]) -> Result<(), StoreError> {
-        KeyStore::note_uses(self, uses).await
+    async fn record_last_used(&self, uses: &[(KeyId, Timestamp)]) -> Result<(), StoreError> {
+        KeyStore::record_last_used(self, uses).await
     }
 
     /// As that of the store.

@@ -15,10 +15,10 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 
 use crate::{
-    DirectoryError, EntryDirectory, Epoch, EpochDirectory, FeedCursor, FeedPage, GenerationFeed,
-    Membership, MembershipDirectory, MemoryDirectory, Project, ProjectDirectory, ProjectId,
-    RoleDefinition, RoleDirectory, RoleName, Tenant, TenantDirectory, TenantId, TenantKey,
-    TokensOf, UserId,
+    DirectoryError, EntryDirectory, FeedCursor, FeedPage, GenerationFeed, Membership,
+    MembershipDirectory, MemoryDirectory, Project, ProjectDirectory, ProjectId, RevokedBefore,
+    RoleDefinition, RoleDirectory, RoleName, TenantDirectory, TenantId, TenantKey, TenantRecord,
+    TokenRevocationDirectory, TokenSubject, UserId,
 };
 
 /// What a failing directory says: fit for a log, and not for a response.
@@ -59,7 +59,7 @@ struct Inner {
     held: watch::Sender<Option<usize>>,
     news_held: watch::Sender<bool>,
     origin: watch::Sender<String>,
-    mistaken: watch::Sender<Option<Tenant>>,
+    mistaken: watch::Sender<Option<TenantRecord>>,
     questions: AtomicUsize,
     uses_written: AtomicUsize,
 }
@@ -110,7 +110,7 @@ impl SwitchedDirectory {
     }
 
     /// Whether the feed says that nothing has changed, whatever has: as for a change that no trigger
-    /// saw. Asked without a cursor it tells every epoch all the same.
+    /// saw. Asked without a cursor it tells every token revocation all the same.
     pub fn hide_news(&self, hide: bool) {
         self.0.hides_news.store(hide, Ordering::Relaxed);
     }
@@ -121,7 +121,7 @@ impl SwitchedDirectory {
         self.0.pages.load(Ordering::SeqCst)
     }
 
-    /// How often the feed was asked without a cursor, and so for every epoch.
+    /// How often the feed was asked without a cursor, and so for every token revocation.
     #[must_use]
     pub fn whole_pages(&self) -> usize {
         self.0.whole_pages.load(Ordering::Relaxed)
@@ -134,7 +134,7 @@ impl SwitchedDirectory {
 
     /// From now on every tenant that is found is answered with this record, as by a store that compares
     /// loosely.
-    pub fn mistake_all_for(&self, tenant: &Tenant) {
+    pub fn mistake_all_for(&self, tenant: &TenantRecord) {
         self.0.mistaken.send_replace(Some(tenant.clone()));
     }
 
@@ -151,7 +151,7 @@ impl SwitchedDirectory {
         }
     }
 
-    /// Whether a change of status or of an epoch is made and never answered, as when the network is lost.
+    /// Whether a change of status or of a token revocation is made and never answered, as when the network is lost.
     pub fn hold_answers_to_writes(&self, hold: bool) {
         self.0.holds_writes.store(hold, Ordering::Relaxed);
     }
@@ -224,7 +224,7 @@ impl fmt::Debug for Inner {
 
 #[async_trait]
 impl TenantDirectory for SwitchedDirectory {
-    async fn find_tenant(&self, key: &TenantKey) -> Result<Option<Tenant>, DirectoryError> {
+    async fn find_tenant(&self, key: &TenantKey) -> Result<Option<TenantRecord>, DirectoryError> {
         let found = self.ask(async |inner| inner.find_tenant(key).await).await?;
         let mistaken = self.0.mistaken.borrow().clone();
         Ok(found.map(|tenant| mistaken.unwrap_or(tenant)))
@@ -278,8 +278,8 @@ impl RoleDirectory for SwitchedDirectory {
 impl EntryDirectory for SwitchedDirectory {}
 
 #[async_trait]
-impl EpochDirectory for SwitchedDirectory {
-    async fn find_epoch(&self, of: &[TokensOf]) -> Result<Epoch, DirectoryError> {
+impl TokenRevocationDirectory for SwitchedDirectory {
+    async fn find_epoch(&self, of: &[TokenSubject]) -> Result<RevokedBefore, DirectoryError> {
         self.ask(async |directory| directory.find_epoch(of).await)
             .await
     }
@@ -303,7 +303,7 @@ impl GenerationFeed for SwitchedDirectory {
         page.origin.clone_from(&self.0.origin.borrow());
         if is_next && self.0.hides_news.load(Ordering::Relaxed) {
             page.changed.clear();
-            page.epochs.clear();
+            page.token_revocations.clear();
         }
         let mut held = self.0.news_held.subscribe();
         let _ = held.wait_for(|held| !held).await;

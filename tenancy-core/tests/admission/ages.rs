@@ -4,9 +4,10 @@
 use std::{sync::Arc, time::Duration};
 
 use tenancy_core::{
-    Clock, ContextWatch, Epoch, Membership, Project, ProjectId, RoleDefinition, SystemClock,
-    SystemRole, Tenancy, Tenant, TenantStatus, Timestamp, TokensOf, jwt::JwtAuthenticator,
-    testing::FakeRequest, testing::KeyStoreDirectly as _, testing::StoreDirectly as _,
+    Clock, ContextWatch, Membership, Project, ProjectId, RevokedBefore, RoleDefinition,
+    SystemClock, SystemRole, Tenancy, TenantRecord, TenantStatus, Timestamp, TokenSubject,
+    jwt::JwtAuthenticator, testing::FakeRequest, testing::KeyStoreDirectly as _,
+    testing::StoreDirectly as _,
 };
 use tokio::time::{Instant, timeout};
 
@@ -153,7 +154,7 @@ async fn there_is_none_is_believed_until_the_bound_however_long_it_was_to_be() {
     assert_eq!(w.refused(&request).await, (404, "tenant-unknown"));
     assert_eq!(w.refused(&request).await, (404, "tenant-unknown"));
     w.directory.hide_news(true);
-    let initech = Tenant::new("initech".parse().unwrap(), "Initech");
+    let initech = TenantRecord::new("initech".parse().unwrap(), "Initech");
     let initech = initech.with_status(TenantStatus::Active);
     let elsewhere = w.directory.directory();
     elsewhere.create_tenant(&initech).await.unwrap();
@@ -171,11 +172,11 @@ async fn there_is_none_is_believed_until_the_bound_however_long_it_was_to_be() {
 #[tokio::test]
 async fn tokens_that_were_taken_back_untold_count_until_the_bound() {
     let (w, request) = warm(plain).await;
-    let of = TokensOf::User(w.alice);
-    let epoch = Epoch::from_timestamp(w.clock.now() + SECOND);
+    let of = TokenSubject::User(w.alice);
+    let revoked_before = RevokedBefore::from_timestamp(w.clock.now() + SECOND);
     let elsewhere = w.directory.directory();
-    elsewhere.raise_epoch(&of, epoch).await.unwrap();
-    // The first poll tells every epoch, and is not old yet.
+    elsewhere.revoke_before(&of, revoked_before).await.unwrap();
+    // The first poll tells every token revocation, and is not old yet.
     w.clock.advance(SECOND);
     w.admit(&request).await.unwrap();
     let refused = async {
@@ -194,7 +195,7 @@ async fn tokens_that_were_taken_back_untold_count_until_the_bound() {
 
 /// Without a poll that somebody waits for: the one that a request spawns reads them in good time.
 #[tokio::test]
-async fn epochs_are_read_again_before_anybody_has_to_wait_for_it() {
+async fn token_revocations_are_read_again_before_anybody_has_to_wait_for_it() {
     let (w, request) = warm(plain).await;
     let read = w.directory.whole_pages();
     traffic(&w, &request, 3 * BOUND).await;
@@ -302,9 +303,9 @@ async fn another_database_in_the_place_of_the_first_drops_what_is_cached() {
         .remove_membership(w.acme.id, w.alice)
         .await
         .unwrap();
-    let of = TokensOf::User(w.bob);
-    let epoch = Epoch::from_timestamp(w.clock.now() + 60 * SECOND);
-    elsewhere.raise_epoch(&of, epoch).await.unwrap();
+    let of = TokenSubject::User(w.bob);
+    let revoked_before = RevokedBefore::from_timestamp(w.clock.now() + 60 * SECOND);
+    elsewhere.revoke_before(&of, revoked_before).await.unwrap();
     w.tenancy.catch_up().await.unwrap();
     w.admit(&request).await.unwrap();
     w.directory.move_to("another");

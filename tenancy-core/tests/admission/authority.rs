@@ -106,7 +106,7 @@ async fn a_callers_authority_is_good_for_its_own_tenant_alone() {
         (Some(Actor::User(w.alice)), Some(w.globex.id))
     );
     // What concerns everybody is nobody's own.
-    let of = tenancy_core::TokensOf::User(w.bob);
+    let of = tenancy_core::TokenSubject::User(w.bob);
     let authority = alices(&w).await.because("curious");
     let refused = w.tenancy.admin(authority).revoke_tokens(&of).await;
     assert_eq!(refused.unwrap_err().kind(), StoreErrorKind::Forbidden);

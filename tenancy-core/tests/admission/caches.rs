@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use tenancy_core::{
-    Admission, Membership, RefusalKind, RouteNeeds, SystemRole, Tenancy, Tenant, TenantStatus,
-    testing::FakeRequest, testing::StoreDirectly as _,
+    Admission, Membership, RefusalKind, RouteNeeds, SystemRole, Tenancy, TenantRecord,
+    TenantStatus, testing::FakeRequest, testing::StoreDirectly as _,
 };
 
 use crate::support::{World, answer};
@@ -246,7 +246,8 @@ async fn a_new_tenant_is_found_at_once_although_its_absence_was_cached() {
     assert_eq!(w.refused(&request).await, (404, "tenant-unknown"));
     assert_eq!(w.directory.questions(), asked, "absence is cached");
 
-    let fresh = Tenant::new("fresh".parse().unwrap(), "Fresh").with_status(TenantStatus::Active);
+    let fresh =
+        TenantRecord::new("fresh".parse().unwrap(), "Fresh").with_status(TenantStatus::Active);
     w.tenancy
         .admin(tenancy_core::testing::service())
         .create_tenant(&fresh)
@@ -267,7 +268,7 @@ async fn a_negative_answer_is_believed_for_its_time_only() {
     w.directory.silence_feed(false);
     let request = w.alice_at("late.notes.example");
     assert_eq!(w.refused(&request).await, (404, "tenant-unknown"));
-    let late = Tenant::new("late".parse().unwrap(), "Late").with_status(TenantStatus::Active);
+    let late = TenantRecord::new("late".parse().unwrap(), "Late").with_status(TenantStatus::Active);
     w.directory.directory().create_tenant(&late).await.unwrap();
     w.clock.advance(Duration::from_secs(5));
     assert_eq!(w.refused(&request).await, (404, "not-a-member"));

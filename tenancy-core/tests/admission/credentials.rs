@@ -4,9 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use serde_json::json;
 use tenancy_core::{
-    Actor, Authenticator, Credential, LookupError, Membership, MembershipStatus, Principal, Reach,
-    RefusalKind, SystemRole, Timestamp, UserId, Verdict, async_trait, jwt::JwtAuthenticator,
-    testing::FakeRequest,
+    Actor, AllowedTenants, Authenticator, Credential, LookupError, Membership, MembershipStatus,
+    Principal, RefusalKind, SystemRole, Timestamp, UserId, Verdict, async_trait,
+    jwt::JwtAuthenticator, testing::FakeRequest,
 };
 
 use crate::support::{ISSUER, World, answer, key};
@@ -264,7 +264,11 @@ async fn no_credential_stands_for_the_service_itself() {
         (Actor::Anonymous, (401, "credential-actor")),
         (Actor::User(UserId::new()), (404, "not-a-member")),
     ] {
-        let principal = Principal::new(actor, Reach::Bound(acme.clone().into()), "sessions");
+        let principal = Principal::new(
+            actor,
+            AllowedTenants::Bound(acme.clone().into()),
+            "sessions",
+        );
         let says = Says(Arc::new(principal));
         let w = World::with(|builder| builder.authenticator(says)).await;
         assert_eq!(w.refused(&request).await, answered);

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use tenancy_core::{
-    Admission, Clock as _, Epoch, Membership, MemoryDirectory, RouteNeeds, SystemRole, Tenancy,
-    Tenant, TenantStatus, TokensOf, UserId,
+    Admission, Clock as _, Membership, MemoryDirectory, RevokedBefore, RouteNeeds, SystemRole,
+    Tenancy, TenantRecord, TenantStatus, TokenSubject, UserId,
     jwt::JwtAuthenticator,
     testing::StoreDirectly as _,
     testing::{FakeRequest, SwitchedDirectory},
@@ -31,7 +31,7 @@ async fn warm() -> World {
 
 /// M13. As after a refusal of strict mode.
 #[tokio::test]
-async fn a_tenant_that_is_distrusted_has_no_other_wait() {
+async fn a_tenant_that_is_marked_stale_has_no_other_wait() {
     let w = warm().await;
     let pages = w.directory.pages();
     w.tenancy.invalidate(w.acme.id);
@@ -69,7 +69,7 @@ async fn one_poll_serves_all_who_wait() {
         };
         let (all, ()) = futures_util::join!(all, answer);
         assert!(all.iter().all(Result::is_ok));
-        // With the one that was due anyway, and each reads every epoch again where it is time for that.
+        // With the one that was due anyway, and each reads every token revocation again where it is time for that.
         let asked = w.directory.pages() - pages;
         assert!(asked <= 4, "{asked} pages, distrusted: {distrusted}");
     }
@@ -105,12 +105,12 @@ async fn after_a_poll_that_failed_nobody_waits_for_the_next() {
     assert!(matches!(warm, Admission::Ready(Ok(_))));
 }
 
-async fn paged(size: usize) -> (SwitchedDirectory, Vec<(Tenant, UserId)>) {
+async fn paged(size: usize) -> (SwitchedDirectory, Vec<(TenantRecord, UserId)>) {
     let directory = SwitchedDirectory::new(MemoryDirectory::new().with_pages_of(size));
     let mut tenants = Vec::new();
     for number in 0..10 {
         let slug = format!("tenant-{number}").parse().unwrap();
-        let tenant = Tenant::new(slug, "T").with_status(TenantStatus::Active);
+        let tenant = TenantRecord::new(slug, "T").with_status(TenantStatus::Active);
         directory.create_tenant(&tenant).await.unwrap();
         let owner = UserId::new();
         let member = Membership::new(tenant.id, owner, SystemRole::Owner.name());
@@ -133,7 +133,7 @@ async fn news_of_many_pages_is_told_to_the_end() {
             .clock(w.clock.clone())
             .build()
             .unwrap();
-        let status = async |tenant: &Tenant, user: UserId| {
+        let status = async |tenant: &TenantRecord, user: UserId| {
             let request = FakeRequest::new("/")
                 .header("x-organization-id", tenant.slug.as_str())
                 .bearer(&w.token(user, serde_json::json!({})));
@@ -152,9 +152,9 @@ async fn news_of_many_pages_is_told_to_the_end() {
                 let to = TenantStatus::Suspended;
                 elsewhere.set_status(tenant.id, to).await.unwrap();
             } else {
-                let epoch = Epoch::revoking_at(w.clock.now());
-                let of = TokensOf::User(*user);
-                elsewhere.raise_epoch(&of, epoch).await.unwrap();
+                let revoked_before = RevokedBefore::revoking_at(w.clock.now());
+                let of = TokenSubject::User(*user);
+                elsewhere.revoke_before(&of, revoked_before).await.unwrap();
             }
         }
         let pages = directory.pages();
@@ -173,9 +173,9 @@ async fn news_of_many_pages_is_told_to_the_end() {
     }
 }
 
-/// Epochs that concern no token any more are forgotten, here and in the store, and by nobody's doing.
+/// TokenRevocations that concern no token any more are forgotten, here and in the store, and by nobody's doing.
 #[tokio::test]
-async fn epochs_are_forgotten_after_the_longest_lifetime_of_a_token() {
+async fn token_revocations_are_forgotten_after_the_longest_lifetime_of_a_token() {
     let lifetime = Duration::from_secs(3_600);
     let tokens = JwtAuthenticator::builder(ISSUER, "notes").key(key());
     let tokens = tokens.build().unwrap();
@@ -187,12 +187,12 @@ async fn epochs_are_forgotten_after_the_longest_lifetime_of_a_token() {
     let old = w.alice_at(HOST);
     w.admit(&old).await.unwrap();
     let admin = w.tenancy.admin(tenancy_core::testing::service());
-    let alice = TokensOf::User(w.alice);
+    let alice = TokenSubject::User(w.alice);
     admin.revoke_tokens(&alice).await.unwrap();
     assert_eq!(w.refused(&old).await.0, 401);
     for _ in 0..30 {
         w.clock.advance(lifetime);
-        // The old one expires after an hour, and leeway; no epoch is needed for it.
+        // The old one expires after an hour, and leeway; no token revocation is needed for it.
         assert_eq!(w.refused(&old).await.0, 401);
         w.clock.advance(Duration::from_secs(2));
         let _ = w.tenancy.admit(&w.alice_at(HOST), RouteNeeds::tenant());
@@ -200,9 +200,9 @@ async fn epochs_are_forgotten_after_the_longest_lifetime_of_a_token() {
             tokio::task::yield_now().await;
         }
     }
-    use tenancy_core::EpochDirectory as _;
+    use tenancy_core::TokenRevocationDirectory as _;
     let stored = w.directory.directory().find_epoch(&[alice]).await.unwrap();
-    assert_eq!(stored, Epoch::NONE);
+    assert_eq!(stored, RevokedBefore::NONE);
 }
 
 #[tokio::test]

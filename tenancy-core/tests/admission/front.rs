@@ -11,8 +11,8 @@ use std::{
 
 use serde_json::json;
 use tenancy_core::{
-    Actor, Authenticator, Credential, LookupError, Membership, Principal, Reach, Rejection,
-    RouteNeeds, SystemRole, TenantStatus, Timestamp, UserId, Verdict, async_trait,
+    Actor, AllowedTenants, Authenticator, Credential, LookupError, Membership, Principal,
+    Rejection, RouteNeeds, SystemRole, TenantStatus, Timestamp, UserId, Verdict, async_trait,
     jwt::{Algorithm, JwtAuthenticator, JwtIssuers, VerificationKey},
     testing::FakeRequest,
     testing::StoreDirectly as _,
@@ -36,7 +36,7 @@ struct Inner {
 
 impl Sessions {
     fn of(user: UserId) -> Self {
-        let principal = Principal::new(Actor::User(user), Reach::Memberships, "sessions");
+        let principal = Principal::new(Actor::User(user), AllowedTenants::Memberships, "sessions");
         Self(Arc::new(Inner {
             principal: Mutex::new(Some(Arc::new(principal))),
             asked: AtomicUsize::new(0),
@@ -154,7 +154,11 @@ async fn a_verdict_counts_no_more_once_its_authenticator_says_another_number() {
     sessions.0.version.store(2, Ordering::SeqCst);
     assert_eq!(w.refused(&session()).await, (401, "session-over"));
     // Nor does it once it stops vouching.
-    let bob = Principal::new(Actor::User(w.alice), Reach::Memberships, "sessions");
+    let bob = Principal::new(
+        Actor::User(w.alice),
+        AllowedTenants::Memberships,
+        "sessions",
+    );
     sessions.set(Some(bob));
     sessions.0.version.store(3, Ordering::SeqCst);
     warm(&w, &session()).await;
@@ -194,7 +198,7 @@ async fn what_ends_an_admission_ends_a_whole_decision() {
     warm(&w, &session()).await;
 
     // A session without a moment of issue, once anything is taken back.
-    let of = tenancy_core::TokensOf::User(user);
+    let of = tenancy_core::TokenSubject::User(user);
     admin.revoke_tokens(&of).await.unwrap();
     assert_eq!(w.refused(&session()).await, (401, "token-revoked"));
     assert!(sessions.asked() > 0);
@@ -203,7 +207,7 @@ async fn what_ends_an_admission_ends_a_whole_decision() {
 #[tokio::test]
 async fn a_credential_that_has_expired_ends_a_whole_decision() {
     let (w, sessions, user) = with_sessions().await;
-    let mut principal = Principal::new(Actor::User(user), Reach::Memberships, "sessions");
+    let mut principal = Principal::new(Actor::User(user), AllowedTenants::Memberships, "sessions");
     principal.expires_at = Some(tenancy_core::Clock::now(&*w.clock) + Duration::from_secs(3));
     sessions.set(Some(principal));
     warm(&w, &session()).await;

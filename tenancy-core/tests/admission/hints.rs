@@ -190,7 +190,7 @@ async fn only_served_tenants_are_served() {
             .unwrap();
         let answered = w.admit(&w.alice_at("acme.notes.example")).await;
         match want {
-            None => assert_eq!(answered.unwrap().tenant().status, status),
+            None => assert_eq!(answered.unwrap().record().status, status),
             Some(want) => assert_eq!(answer(answered), want),
         }
     }

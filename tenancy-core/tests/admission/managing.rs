@@ -42,7 +42,7 @@ async fn a_slug_that_was_replaced_names_nobody_from_then_on() {
     admin(&w).set_slug(w.acme.id, &new).await.unwrap();
     let context = w.admit(&w.alice_at(NEW_HOST)).await.unwrap();
     assert_eq!(
-        (context.tenant_id(), &context.tenant().slug),
+        (context.tenant_id(), &context.record().slug),
         (w.acme.id, &new)
     );
     assert_eq!(w.refused(&w.alice_at(HOST)).await.0, 404);

@@ -5,8 +5,8 @@ use std::{fmt, sync::Arc, time::Duration};
 use allocation_counter::measure;
 use serde_json::{Value, json};
 use tenancy_core::{
-    Actor, Authenticator, Clock as _, Credential, LookupError, Membership, Principal, Reach,
-    SystemRole, Tenant, TenantStatus, Timestamp, UserId, Verdict, async_trait,
+    Actor, AllowedTenants, Authenticator, Clock as _, Credential, LookupError, Membership,
+    Principal, SystemRole, TenantRecord, TenantStatus, Timestamp, UserId, Verdict, async_trait,
     jwt::{JwtAuthenticator, JwtIssuers},
     testing::FakeRequest,
     testing::StoreDirectly as _,
@@ -114,7 +114,8 @@ struct Anew(UserId);
 #[async_trait]
 impl Authenticator for Anew {
     fn probe(&self, _: Credential<'_>, now: Timestamp) -> Verdict {
-        let mut principal = Principal::new(Actor::User(self.0), Reach::Memberships, "anew");
+        let mut principal =
+            Principal::new(Actor::User(self.0), AllowedTenants::Memberships, "anew");
         principal.issued_at = Some(now);
         Verdict::Verified(Arc::new(principal))
     }
@@ -224,7 +225,7 @@ fn large_records_are_kept_within_a_budget() {
         let mut kept = 0;
         for number in 0..400 {
             let slug = format!("tenant-{number}").parse().unwrap();
-            let tenant = Tenant::new(slug, &*name).with_status(TenantStatus::Active);
+            let tenant = TenantRecord::new(slug, &*name).with_status(TenantStatus::Active);
             let viewer = Membership::new(tenant.id, alice, SystemRole::Viewer.name());
             let stored = w.directory.directory();
             runtime.block_on(stored.create_tenant(&tenant)).unwrap();
@@ -260,7 +261,8 @@ impl Authenticator for ByName {
         let Ok(user) = credential.expose().parse::<UserId>() else {
             return Verdict::NotMine;
         };
-        let mut principal = Principal::new(Actor::User(user), Reach::Memberships, "by name");
+        let mut principal =
+            Principal::new(Actor::User(user), AllowedTenants::Memberships, "by name");
         principal.issued_at = Some(now);
         Verdict::Verified(Arc::new(principal))
     }
@@ -279,7 +281,7 @@ fn members_of_one_tenant_share_its_record() {
     let kept = |size: usize| {
         let w = runtime.block_on(World::with(|b| b.authenticator(ByName)));
         let slug = "large".parse().unwrap();
-        let tenant = Tenant::new(slug, "x".repeat(size)).with_status(TenantStatus::Active);
+        let tenant = TenantRecord::new(slug, "x".repeat(size)).with_status(TenantStatus::Active);
         let stored = w.directory.directory();
         runtime.block_on(stored.create_tenant(&tenant)).unwrap();
         let users: Vec<_> = (0..MEMBERS).map(|_| UserId::new()).collect();

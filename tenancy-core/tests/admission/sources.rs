@@ -4,10 +4,10 @@ use std::{net::IpAddr, sync::Arc};
 
 use serde_json::json;
 use tenancy_core::{
-    Actor, Admitted, Authenticator, CorsPolicy, Credential, CredentialSource, EstablishedPrincipal,
-    Field, Identification, KeyId, LookupError, Membership, Principal, Reach, Rejection, RouteNeeds,
-    ServiceId, SystemRole, Tenancy, TenancyBuilder, Timestamp, UserId, Verdict, async_trait,
-    jwt::JwtAuthenticator, testing::FakeRequest, testing::StoreDirectly as _,
+    Actor, Admitted, AllowedTenants, Authenticator, CorsPolicy, Credential, CredentialSource,
+    EstablishedPrincipal, Field, Identification, KeyId, LookupError, Membership, Principal,
+    Rejection, RouteNeeds, ServiceId, SystemRole, Tenancy, TenancyBuilder, Timestamp, UserId,
+    Verdict, async_trait, jwt::JwtAuthenticator, testing::FakeRequest, testing::StoreDirectly as _,
 };
 
 use crate::support::{ISSUER, World, answer, key};
@@ -30,7 +30,8 @@ impl Authenticator for Sessions {
         if it.expose() != "good" {
             return Ok(Verdict::Rejected(Rejection::new("session-unknown")));
         }
-        let mut principal = Principal::new(Actor::User(self.0), Reach::Memberships, "sessions");
+        let mut principal =
+            Principal::new(Actor::User(self.0), AllowedTenants::Memberships, "sessions");
         principal.issued_at = Some(now);
         Ok(Verdict::Verified(Arc::new(principal)))
     }
@@ -247,7 +248,7 @@ async fn a_principal_of_the_application_counts_for_an_engine_that_takes_it() {
 async fn a_principal_of_the_application_is_checked_like_any_other() {
     let (w, user) = world(&[cookie()], TenancyBuilder::established_principals).await;
     let now = w.clock_now();
-    let acme = Reach::Bound(w.acme.id.into());
+    let acme = AllowedTenants::Bound(w.acme.id.into());
     for (actor, reason) in [
         (Actor::System, "credential-actor"),
         (Actor::Anonymous, "credential-actor"),
@@ -261,12 +262,12 @@ async fn a_principal_of_the_application_is_checked_like_any_other() {
     let service = get().established(EstablishedPrincipal::new(service, now));
     w.admit(&service).await.unwrap();
 
-    let mut ended = Principal::new(Actor::User(user), Reach::Memberships, "sessions");
+    let mut ended = Principal::new(Actor::User(user), AllowedTenants::Memberships, "sessions");
     ended.expires_at = Some(now);
     let ended = get().established(EstablishedPrincipal::new(ended, now));
     assert_eq!(w.refused(&ended).await, (401, "credential-expired"));
 
-    let of = tenancy_core::TokensOf::User(user);
+    let of = tenancy_core::TokenSubject::User(user);
     let request = get().established(EstablishedPrincipal::user(user, now, "sessions"));
     w.admit(&request).await.unwrap();
     w.tenancy
@@ -455,7 +456,7 @@ async fn a_page_of_a_tenant_proves_nothing_on_a_route_without_a_tenant() {
         .admit_as(&optional("https://acme.notes.example"), needs)
         .await;
     assert!(
-        matches!(&its_own, Ok(Admitted::Tenant(context)) if context.tenant().id == w.acme.id),
+        matches!(&its_own, Ok(Admitted::Tenant(context)) if context.record().id == w.acme.id),
         "{its_own:?}"
     );
     let refused = w
@@ -549,7 +550,7 @@ async fn a_stale_credential_counts_as_none_only_where_the_route_says_so() {
     let (w, user) = world(&sources, TenancyBuilder::established_principals).await;
     let public = RouteNeeds::tenant().or_anonymous();
     let lenient = public.or_anonymous_if_stale();
-    let mut ended = Principal::new(Actor::User(user), Reach::Memberships, "sessions");
+    let mut ended = Principal::new(Actor::User(user), AllowedTenants::Memberships, "sessions");
     ended.expires_at = Some(w.clock_now());
     let ended = EstablishedPrincipal::new(ended, w.clock_now());
     for request in [
@@ -575,7 +576,7 @@ async fn a_stale_credential_counts_as_none_only_where_the_route_says_so() {
         !visitor(&w, &good, lenient).await,
         "a good one still counts"
     );
-    let of = tenancy_core::TokensOf::User(user);
+    let of = tenancy_core::TokenSubject::User(user);
     let established = EstablishedPrincipal::user(user, w.clock_now(), "sessions");
     let request = get().established(established);
     w.tenancy
@@ -812,7 +813,8 @@ struct Lasting(UserId);
 #[async_trait]
 impl Authenticator for Lasting {
     fn probe(&self, _: Credential<'_>, now: Timestamp) -> Verdict {
-        let mut principal = Principal::new(Actor::User(self.0), Reach::Memberships, "sessions");
+        let mut principal =
+            Principal::new(Actor::User(self.0), AllowedTenants::Memberships, "sessions");
         principal.issued_at = Some(now);
         Verdict::Verified(Arc::new(principal))
     }

@@ -5,8 +5,8 @@ use std::{sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
 use tenancy_core::{
-    Actor, Authenticator, Credential, LookupError, Membership, Principal, Reach, RouteNeeds,
-    ServiceId, SystemRole, TenantKey, Timestamp, UserId, Verdict, async_trait,
+    Actor, AllowedTenants, Authenticator, Credential, LookupError, Membership, Principal,
+    RouteNeeds, ServiceId, SystemRole, TenantKey, Timestamp, UserId, Verdict, async_trait,
     testing::{FakeRequest, StoreDirectly as _},
 };
 
@@ -209,7 +209,7 @@ struct Exporter;
 #[async_trait]
 impl Authenticator for Exporter {
     fn probe(&self, _: Credential<'_>, now: Timestamp) -> Verdict {
-        let acme = Reach::Bound(TenantKey::Slug("acme".parse().unwrap()));
+        let acme = AllowedTenants::Bound(TenantKey::Slug("acme".parse().unwrap()));
         let service = ServiceId::from_uuid(uuid::Uuid::nil());
         let mut principal = Principal::new(Actor::Service(service), acme, "services");
         principal.issued_at = Some(now);
@@ -268,7 +268,7 @@ impl Authenticator for BobOfAcme {
         if credential.expose() != "bob-of-acme" {
             return Verdict::NotMine;
         }
-        let acme = Reach::Bound(TenantKey::Slug("acme".parse().unwrap()));
+        let acme = AllowedTenants::Bound(TenantKey::Slug("acme".parse().unwrap()));
         let mut principal = Principal::new(Actor::User(self.0), acme, "acme's own");
         principal.issued_at = Some(now);
         Verdict::Verified(Arc::new(principal))

@@ -6,7 +6,8 @@ use serde_json::json;
 use tenancy_core::{
     Admission, Admitted, AuditEntry, Clock as _, Identification, ManualClock, Membership,
     MemoryAuditSink, MemoryDirectory, PermissionRegistry, Refusal, RequestView, RouteNeeds,
-    SystemRole, Tenancy, TenancyBuilder, Tenant, TenantContext, TenantStatus, Timestamp, UserId,
+    SystemRole, Tenancy, TenancyBuilder, TenantContext, TenantRecord, TenantStatus, Timestamp,
+    UserId,
     jwt::{Algorithm, JwtAuthenticator, VerificationKey},
     testing::StoreDirectly as _,
     testing::{FakeRequest, SwitchedDirectory},
@@ -21,8 +22,8 @@ pub(crate) struct World {
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) audit: Arc<MemoryAuditSink>,
     pub(crate) tenancy: Tenancy,
-    pub(crate) acme: Tenant,
-    pub(crate) globex: Tenant,
+    pub(crate) acme: TenantRecord,
+    pub(crate) globex: TenantRecord,
     pub(crate) alice: UserId,
     pub(crate) bob: UserId,
 }
@@ -172,8 +173,8 @@ pub(crate) fn sign_one_of_many(claims: &serde_json::Value) -> String {
     format!("{message}.{signature}")
 }
 
-async fn provision(directory: &SwitchedDirectory, slug: &str, owner: UserId) -> Tenant {
-    let tenant = Tenant::new(slug.parse().unwrap(), slug).with_status(TenantStatus::Active);
+async fn provision(directory: &SwitchedDirectory, slug: &str, owner: UserId) -> TenantRecord {
+    let tenant = TenantRecord::new(slug.parse().unwrap(), slug).with_status(TenantStatus::Active);
     directory.create_tenant(&tenant).await.unwrap();
     let owner = Membership::new(tenant.id, owner, SystemRole::Owner.name());
     directory.put_membership(&owner).await.unwrap();

@@ -89,7 +89,7 @@ async fn a_service_account_has_its_scope_in_its_tenant_and_nothing_elsewhere() {
         .admit(&at("acme.notes.example", token.expose()))
         .await
         .unwrap();
-    assert_eq!(here.tenant().id, world.acme.id);
+    assert_eq!(here.record().id, world.acme.id);
     assert_eq!(here.principal().actor, Actor::Service(service));
     assert!(here.require("notes:read").is_ok());
     assert!(here.require("notes:write").is_err());

@@ -13,8 +13,8 @@ use std::{
 
 use serde_json::{Value, json};
 use tenancy_core::{
-    CorsPolicy, Identification, Membership, MemoryDirectory, SecurityHeaders, Tenancy, Tenant,
-    TenantStatus, UserId,
+    CorsPolicy, Identification, Membership, MemoryDirectory, SecurityHeaders, Tenancy,
+    TenantRecord, TenantStatus, UserId,
     jwt::{Algorithm, JwtAuthenticator, VerificationKey},
     testing::StoreDirectly as _,
     testing::SwitchedDirectory,
@@ -86,7 +86,8 @@ impl World {
             .unwrap();
         let [alice, bob] = [UserId::new(), UserId::new()];
         for (slug, user) in [("acme", alice), ("globex", bob)] {
-            let tenant = Tenant::new(slug.parse().unwrap(), slug).with_status(TenantStatus::Active);
+            let tenant =
+                TenantRecord::new(slug.parse().unwrap(), slug).with_status(TenantStatus::Active);
             directory.create_tenant(&tenant).await.unwrap();
             let membership = Membership::new(tenant.id, user, "member".parse().unwrap());
             directory.put_membership(&membership).await.unwrap();

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use sqlx::{Row as _, postgres::PgRow, types::Uuid};
 use tenancy_core::{DirectoryError, FeedCursor, FeedPage, Generation, GenerationFeed, TenantId};
 
-use super::{PgDirectory, epochs, rows};
+use super::{PgDirectory, rows, token_revocations};
 
 /// How many changes a page tells at most.
 const PAGE_SIZE: i32 = 10_000;
@@ -51,7 +51,7 @@ impl GenerationFeed for PgDirectory {
         .fetch_all(&mut *reading)
         .await;
         let mut last = None;
-        let (mut changed, mut epochs) = (Vec::new(), Vec::new());
+        let (mut changed, mut token_revocations) = (Vec::new(), Vec::new());
         for row in &read.map_err(DirectoryError::new)? {
             let tenant: Option<Uuid> = row.try_get("tenant_id").map_err(DirectoryError::new)?;
             let kind: Option<&str> = row.try_get("kind").map_err(DirectoryError::new)?;
@@ -60,13 +60,13 @@ impl GenerationFeed for PgDirectory {
                     let generation = Generation::from_i64(rows::column(row, "generation")?);
                     changed.push((TenantId::from_uuid(tenant), generation));
                 }
-                (None, Some(_)) => epochs.extend(epochs::told(row)?),
+                (None, Some(_)) => token_revocations.extend(token_revocations::told(row)?),
                 (None, None) => last = Some(End::read(row)?),
             }
         }
         let end =
             last.ok_or_else(|| DirectoryError::new("the feed told nothing, not even its cursor"))?;
-        let page = FeedPage::new(end.cursor, changed, epochs).told_by(end.origin);
+        let page = FeedPage::new(end.cursor, changed, token_revocations).told_by(end.origin);
         Ok(if end.more { page.with_more() } else { page })
     }
 }

@@ -152,7 +152,7 @@ impl KeyStore for PgDirectory {
         self.revoke(Many::Creator(creator), at, with).await
     }
 
-    async fn note_uses(&self, uses: &[(KeyId, Timestamp)]) -> Result<(), StoreError> {
+    async fn record_last_used(&self, uses: &[(KeyId, Timestamp)]) -> Result<(), StoreError> {
         let keys: Vec<Uuid> = uses.iter().map(|(key, _)| key.as_uuid()).collect();
         let at: Vec<i64> = uses.iter().map(|(_, at)| at.as_unix_micros()).collect();
         // By the service's own login, whose process it is that keys are used in.

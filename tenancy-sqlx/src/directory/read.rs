@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use sqlx::{Row as _, types::Uuid};
 use tenancy_core::{
     DirectoryError, EntryDirectory as _, EntryQuery, Membership, MembershipDirectory, Project,
-    ProjectDirectory, ProjectId, RoleDefinition, RoleDirectory, RoleName, Tenant, TenantDirectory,
-    TenantId, TenantKey, UserId,
+    ProjectDirectory, ProjectId, RoleDefinition, RoleDirectory, RoleName, TenantDirectory,
+    TenantId, TenantKey, TenantRecord, UserId,
 };
 
 use super::{PgDirectory, rows};
@@ -46,7 +46,7 @@ pub(super) fn scope(tenant: TenantId) -> Scope {
 #[async_trait]
 impl TenantDirectory for PgDirectory {
     /// As many round trips for a name that is nobody's.
-    async fn find_tenant(&self, key: &TenantKey) -> Result<Option<Tenant>, DirectoryError> {
+    async fn find_tenant(&self, key: &TenantKey) -> Result<Option<TenantRecord>, DirectoryError> {
         let query = EntryQuery::new(key.clone(), None, TenantId::new());
         Ok(self.find_entry(&query).await?.tenant)
     }

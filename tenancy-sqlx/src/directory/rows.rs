@@ -3,7 +3,8 @@
 use sqlx::{Row as _, postgres::PgRow, types::Uuid};
 use tenancy_core::{
     DirectoryError, Generation, Membership, MembershipStatus, Project, ProjectId,
-    ProjectMembership, RoleName, Settings, Slug, Tenant, TenantId, TenantKey, Timestamp, UserId,
+    ProjectMembership, RoleName, Settings, Slug, TenantId, TenantKey, TenantRecord, Timestamp,
+    UserId,
 };
 
 /// The columns that [`tenant`] reads; `tenants` is called `t`.
@@ -23,9 +24,9 @@ pub(super) fn tenant_if(is_told: &str) -> String {
 }
 
 /// Reads a tenant. A row that this version can't read is an error, never "not found".
-pub(super) fn tenant(row: &PgRow) -> Result<Tenant, DirectoryError> {
+pub(super) fn tenant(row: &PgRow) -> Result<TenantRecord, DirectoryError> {
     let slug: Slug = text(row, "slug")?.parse().map_err(DirectoryError::new)?;
-    let mut tenant = Tenant::new(slug, text(row, "name")?);
+    let mut tenant = TenantRecord::new(slug, text(row, "name")?);
     tenant.id = TenantId::from_uuid(column(row, "id")?);
     tenant.status = text(row, "status")?.parse().map_err(DirectoryError::new)?;
     tenant.plan = column(row, "plan")?;

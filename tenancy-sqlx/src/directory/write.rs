@@ -13,7 +13,9 @@ use sqlx::{
     AssertSqlSafe, PgConnection,
     postgres::{PgQueryResult, PgRow},
 };
-use tenancy_core::{ChangeRecord, DirectoryError, StoreError, StoreErrorKind, Tenant, TenantId};
+use tenancy_core::{
+    ChangeRecord, DirectoryError, StoreError, StoreErrorKind, TenantId, TenantRecord,
+};
 
 use super::{PgDirectory, read::scope, rows};
 use crate::{
@@ -186,7 +188,7 @@ fn unknown(tenant: TenantId) -> StoreError {
 pub(super) async fn locked_tenant(
     connection: &mut PgConnection,
     id: TenantId,
-) -> Result<Tenant, StoreError> {
+) -> Result<TenantRecord, StoreError> {
     let one = format!(
         "SELECT {} FROM tenancy.tenants AS t WHERE t.id = $1 FOR NO KEY UPDATE",
         rows::TENANT

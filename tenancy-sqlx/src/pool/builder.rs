@@ -103,7 +103,7 @@ impl TenantPoolOptions {
         self
     }
 
-    /// What a tenant may have whose record names this [plan](tenancy_core::Tenant::plan). Tenants of
+    /// What a tenant may have whose record names this [plan](tenancy_core::TenantRecord::plan). Tenants of
     /// other plans and of none have what [`Share::new`] says.
     ///
     /// A change of plan holds from the next connection on that is asked for with a context of the

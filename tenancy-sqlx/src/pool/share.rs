@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use tenancy_core::Tenant;
+use tenancy_core::TenantRecord;
 
 use crate::{
     StartError, StartErrorKind,
@@ -138,7 +138,7 @@ pub(crate) struct Allowances {
 }
 
 impl Allowances {
-    pub(super) fn of(&self, tenant: &Tenant) -> Allowance {
+    pub(super) fn of(&self, tenant: &TenantRecord) -> Allowance {
         let plan = tenant.plan.as_deref();
         let own = plan.and_then(|plan| self.by_plan.get(plan));
         own.copied().unwrap_or(self.of_others)

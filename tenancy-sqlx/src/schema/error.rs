@@ -36,7 +36,7 @@ pub enum InstallError {
     Pooler,
     /// The names of the roles can't be used.
     #[error("{0}")]
-    Roles(String),
+    DatabaseRoles(String),
     /// The files could not be written.
     #[error("the migrations could not be written: {0}")]
     Files(#[from] std::io::Error),

@@ -8,7 +8,9 @@ use sqlx::{
 };
 use zeroize::Zeroizing;
 
-use super::{FindingLevel, InstallError, Roles, application, lock, roles::Passwords, script};
+use super::{
+    DatabaseRoles, FindingLevel, InstallError, application, lock, roles::Passwords, script,
+};
 use crate::{
     bulk::quoted,
     route::{self, Detour, Route},
@@ -35,7 +37,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Debug, Clone, Default)]
 #[must_use]
 pub struct Installer {
-    roles: Roles,
+    roles: DatabaseRoles,
     passwords: Passwords,
 }
 
@@ -46,7 +48,7 @@ impl Installer {
     }
 
     /// Uses other names for the roles. Roles that exist are used as they are.
-    pub fn roles(mut self, roles: Roles) -> Self {
+    pub fn roles(mut self, roles: DatabaseRoles) -> Self {
         self.roles = roles;
         self
     }
@@ -221,7 +223,7 @@ impl Installer {
         Ok(())
     }
 
-    pub(super) fn names(&self) -> &Roles {
+    pub(super) fn names(&self) -> &DatabaseRoles {
         &self.roles
     }
 

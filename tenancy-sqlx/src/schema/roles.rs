@@ -10,7 +10,7 @@ use crate::bulk::quoted;
 /// The names of the roles. Default: `tenancy_owner`, `tenancy_app`, `tenancy_registry`,
 /// `tenancy_audit`, `tenancy_system`, `tenancy_sealer`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Roles {
+pub struct DatabaseRoles {
     /// Owns every table and migrates; nobody logs in as it.
     pub owner: String,
     /// The login of the service: the rows of the tenant that its transaction names.
@@ -26,7 +26,7 @@ pub struct Roles {
     pub sealer: String,
 }
 
-impl Default for Roles {
+impl Default for DatabaseRoles {
     fn default() -> Self {
         Self {
             owner: "tenancy_owner".into(),
@@ -67,7 +67,7 @@ impl Passwords {
         .filter_map(|(kind, password)| Some((kind, password.as_ref()?.as_str())))
     }
 
-    /// The statement that puts a password where [`Roles::create_sql`] reads it, for the rest of the
+    /// The statement that puts a password where [`DatabaseRoles::create_sql`] reads it, for the rest of the
     /// transaction.
     ///
     /// With a parameter (`$1`) in the place of the literal, whoever logs statements logs no
@@ -84,7 +84,7 @@ impl Passwords {
     }
 }
 
-impl Roles {
+impl DatabaseRoles {
     /// The kind of each role, and its name.
     fn kinds(&self) -> [(&'static str, &str); 6] {
         [
@@ -102,7 +102,7 @@ impl Roles {
         for name in &names {
             if name.is_empty() || name.len() > 63 || name.contains('\0') || name.starts_with("pg_")
             {
-                return Err(InstallError::Roles(format!(
+                return Err(InstallError::DatabaseRoles(format!(
                     "`{name}` can't be the name of a role; use 1 to 63 bytes, not starting with `pg_`"
                 )));
             }
@@ -110,7 +110,7 @@ impl Roles {
         names.sort_unstable();
         names.dedup();
         if names.len() < self.kinds().len() {
-            return Err(InstallError::Roles(
+            return Err(InstallError::DatabaseRoles(
                 "owner, app, registry, audit, system and sealer must be six roles: one role that owns \
                  tables and serves tenants would get past row security, and one that has two \
                  purposes may do what neither should"
@@ -267,7 +267,7 @@ mod tests {
 
     #[test]
     fn roles_must_be_six() {
-        let mut roles = Roles::default();
+        let mut roles = DatabaseRoles::default();
         assert!(roles.check().is_ok());
         roles.audit = roles.system.clone();
         let refused = roles.check().unwrap_err().to_string();
@@ -282,9 +282,9 @@ mod tests {
             ..Passwords::default()
         };
         assert!(!format!("{passwords:?}").contains("hush"));
-        let roles = Roles {
+        let roles = DatabaseRoles {
             app: "hush $roles$".into(),
-            ..Roles::default()
+            ..DatabaseRoles::default()
         };
         let sql = roles.create_sql(&passwords);
         assert!(sql.starts_with("DO $the_roles$\n") && sql.ends_with("\n$the_roles$;\n"));

@@ -7,7 +7,7 @@ use serde_json::json;
 use sqlx::migrate::Migration;
 
 use super::{
-    MIGRATIONS, Roles,
+    DatabaseRoles, MIGRATIONS,
     roles::{Passwords, do_block, dollar_quoted, literal},
 };
 use crate::bulk::quoted;
@@ -51,7 +51,7 @@ pub(super) fn newest() -> i64 {
     versions.max().unwrap_or_default()
 }
 
-impl Roles {
+impl DatabaseRoles {
     /// The text, to be run inside a transaction by the administrator.
     ///
     /// Passwords are read from [settings](Passwords::to_setting) of the transaction.

@@ -5,7 +5,7 @@ use std::fmt;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, Row as _};
 
 use super::{
-    Roles,
+    DatabaseRoles,
     roles::{do_block, dollar_quoted, literal, persistently},
 };
 use crate::{SealKey, bulk::quoted};
@@ -53,7 +53,7 @@ impl fmt::Display for SealWay {
     }
 }
 
-impl Roles {
+impl DatabaseRoles {
     /// Makes the sealer's schema, or says in a notice why that can't be. Begins as the owner role and
     /// ends as the login of the installation.
     pub(super) fn seal_sql(&self) -> String {

@@ -5,8 +5,8 @@ use std::hint::black_box;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 use tenancy_core::{
-    Admission, Membership, MemoryDirectory, RouteNeeds, SystemRole, Tenancy, Tenant, TenantStatus,
-    UserId,
+    Admission, Membership, MemoryDirectory, RouteNeeds, SystemRole, Tenancy, TenantRecord,
+    TenantStatus, UserId,
     key::{
         ApiKeys, Environment, HmacKeyHasher, IssuedKey, KeyFormat, KeyHasher as _, KeyMatch,
         KeyVerifier, NewKey, Pepper,
@@ -134,7 +134,7 @@ async fn world(keys: usize, cached: usize) -> (Tenancy, Vec<IssuedKey>) {
     let mut tenants = Vec::new();
     for number in 0..10 {
         let slug = format!("tenant-{number}").parse().unwrap();
-        let tenant = Tenant::new(slug, "A tenant").with_status(TenantStatus::Active);
+        let tenant = TenantRecord::new(slug, "A tenant").with_status(TenantStatus::Active);
         directory.create_tenant(&tenant).await.unwrap();
         let owner = Membership::new(tenant.id, creator, SystemRole::Owner.name());
         directory.put_membership(&owner).await.unwrap();

@@ -7,7 +7,7 @@ use sqlx::{
     postgres::{PgConnectOptions, PgPoolOptions},
     types::Uuid,
 };
-use tenancy_core::{Tenant, TenantContext, TenantStatus, testing::ContextBuilder};
+use tenancy_core::{TenantContext, TenantRecord, TenantStatus, testing::ContextBuilder};
 use tenancy_sqlx::{TenantPool, TenantPoolOptions};
 use tenancy_tests::{
     DelayProxy, Server, Version,
@@ -59,7 +59,7 @@ impl<'a> Rows<'a> {
         let crowd = world.crowd(tenants).await?;
         let context = |tenant| {
             let slug = "a-tenant".parse()?;
-            let mut record = Tenant::new(slug, "A tenant").with_status(TenantStatus::Active);
+            let mut record = TenantRecord::new(slug, "A tenant").with_status(TenantStatus::Active);
             record.id = tenant;
             anyhow::Ok(ContextBuilder::new(&world.tenancy, record).build())
         };

@@ -1,7 +1,7 @@
 //! An engine over memory with many tenants, and tokens for their owners.
 
 use tenancy_core::{
-    Admission, Identification, Membership, MemoryDirectory, SystemRole, Tenancy, Tenant,
+    Admission, Identification, Membership, MemoryDirectory, SystemRole, Tenancy, TenantRecord,
     TenantStatus, UserId, testing::FakeRequest, testing::StoreDirectly as _,
 };
 use tenancy_tests::notes;
@@ -20,8 +20,8 @@ impl World {
         let mut known = Vec::with_capacity(tenants);
         for number in 0..tenants {
             let slug = format!("tenant-{number}");
-            let tenant =
-                Tenant::new(slug.parse().unwrap(), "A tenant").with_status(TenantStatus::Active);
+            let tenant = TenantRecord::new(slug.parse().unwrap(), "A tenant")
+                .with_status(TenantStatus::Active);
             let owner = UserId::new();
             directory.create_tenant(&tenant).await.unwrap();
             let membership = Membership::new(tenant.id, owner, SystemRole::Owner.name());

@@ -75,7 +75,7 @@ impl Charger for Till {
 
     fn charge(&self, request: &ChargeRequest<'_>) -> Charging {
         let who = match (request.context(), request.principal()) {
-            (Some(context), _) => context.tenant().slug.to_string(),
+            (Some(context), _) => context.record().slug.to_string(),
             (None, Some(principal)) => principal.actor.kind().to_owned(),
             (None, None) => request
                 .client_ip

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use reqwest::{Method, RequestBuilder};
 use tenancy_core::{
     Identification, Membership, MemoryAuditSink, MemoryDirectory, PermissionRegistry, PlanBook,
-    SystemRole, Tenancy, Tenant, TenantStatus, UserId, testing::StoreDirectly as _,
+    SystemRole, Tenancy, TenantRecord, TenantStatus, UserId, testing::StoreDirectly as _,
 };
 use tenancy_tests::{
     Framework, Serving,
@@ -39,7 +39,8 @@ impl World {
             ("globex", "free", vec![(bob, "admin")]),
         ];
         for (slug, plan, members) in members {
-            let mut tenant = Tenant::new(slug.parse()?, slug).with_status(TenantStatus::Active);
+            let mut tenant =
+                TenantRecord::new(slug.parse()?, slug).with_status(TenantStatus::Active);
             tenant.plan = Some(plan.to_owned());
             directory.create_tenant(&tenant).await?;
             for (user, role) in members {

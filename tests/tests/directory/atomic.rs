@@ -8,8 +8,8 @@ use futures_util::future::BoxFuture;
 use sqlx::AssertSqlSafe;
 use tenancy_core::{
     Admin, Clock as _, DomainName, KeyAdmin, KeyId, Membership, Project, ProjectMembership,
-    RoleDefinition, Settings, StoreError, SystemClock, SystemRole, Tenant, TenantKey, TokensOf,
-    UserId, key::NewKey, testing::service,
+    RoleDefinition, Settings, StoreError, SystemClock, SystemRole, TenantKey, TenantRecord,
+    TokenSubject, UserId, key::NewKey, testing::service,
 };
 use tenancy_tests::{logwatch, notes::Notes, notes::on_every_server};
 
@@ -51,7 +51,7 @@ fn slug(prefix: &str) -> tenancy_core::Slug {
 /// Each changes something every time that it is made.
 const CHANGES: &[Change] = &[
     change!("tenant.create", |scene| {
-        let tenant = Tenant::new(slug("new"), "New");
+        let tenant = TenantRecord::new(slug("new"), "New");
         let admin = scene.admin.clone();
         async move { admin.create_tenant(&tenant).await }
     }),
@@ -106,7 +106,7 @@ const CHANGES: &[Change] = &[
     change!("token.revoke", |scene| async move {
         scene
             .admin
-            .revoke_tokens(&TokensOf::User(UserId::new()))
+            .revoke_tokens(&TokenSubject::User(UserId::new()))
             .await
     }),
     change!("key.issue", |scene| async move {

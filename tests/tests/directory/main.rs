@@ -6,7 +6,6 @@ mod audit;
 mod away;
 mod danger;
 mod entering;
-mod epochs;
 mod feed;
 mod managing;
 mod notify;
@@ -16,6 +15,7 @@ mod roles;
 mod staleness;
 mod successors;
 mod times;
+mod token_revocations;
 mod unseen;
 mod waiting;
 

@@ -6,8 +6,8 @@ use sqlx::{AssertSqlSafe, ConnectOptions as _, Executor as _, PgConnection, type
 use tenancy_core::testing::KeyStoreDirectly as _;
 use tenancy_core::{
     Clock as _, Membership, MembershipStatus, Project, ProjectMembership, RoleDefinition, Settings,
-    StoreErrorKind, SystemClock, SystemRole, Tenancy, Tenant, TenantFilter, TenantStatus, TokensOf,
-    UserId,
+    StoreErrorKind, SystemClock, SystemRole, Tenancy, TenantFilter, TenantRecord, TenantStatus,
+    TokenSubject, UserId,
     key::{ApiKeys, Environment, HmacKeyHasher, KeyDigest, KeyFormat, NewKey, Pepper},
     testing::StoreDirectly as _,
 };
@@ -32,7 +32,7 @@ fn engine(directory: &PgDirectory) -> anyhow::Result<Tenancy> {
 }
 
 /// A connection of the registry login that has named a tenant.
-async fn login(notes: &Notes, tenant: &Tenant) -> anyhow::Result<PgConnection> {
+async fn login(notes: &Notes, tenant: &TenantRecord) -> anyhow::Result<PgConnection> {
     let options = notes
         .database
         .options_as("tenancy_registry", Some(PASSWORD));
@@ -51,7 +51,8 @@ async fn a_tenant_signs_up_and_manages_itself() -> anyhow::Result<()> {
         let tenancy = engine(&directory)?;
         let admin = tenancy.admin(tenancy_core::testing::service());
         let (owner, invited) = (UserId::new(), UserId::new());
-        let initech = Tenant::new("initech".parse()?, "Initech").with_status(TenantStatus::Active);
+        let initech =
+            TenantRecord::new("initech".parse()?, "Initech").with_status(TenantStatus::Active);
         admin.create_tenant(&initech).await?;
         let of = |user, role| Membership::new(initech.id, user, role);
         admin
@@ -86,7 +87,7 @@ async fn a_tenant_signs_up_and_manages_itself() -> anyhow::Result<()> {
                 .await?;
             admin.bind_external(initech.id, "crm", "initech").await?;
         }
-        let tokens = TokensOf::Tenant(initech.id);
+        let tokens = TokenSubject::Tenant(initech.id);
         admin.revoke_tokens(&tokens).await?;
         for table in [
             "projects",
@@ -138,8 +139,8 @@ async fn what_is_the_operators_is_refused_and_says_so() -> anyhow::Result<()> {
     on_every_server(async |notes| {
         let directory = directory(notes).await?;
         let (tenant, now) = (notes.acme.id, SystemClock.now());
-        let user = TokensOf::User(notes.alice);
-        let epoch = tenancy_core::Epoch::revoking_at(now);
+        let user = TokenSubject::User(notes.alice);
+        let revoked_before = tenancy_core::RevokedBefore::revoking_at(now);
         let refusals = [
             directory
                 .set_status(tenant, TenantStatus::Suspended)
@@ -147,8 +148,11 @@ async fn what_is_the_operators_is_refused_and_says_so() -> anyhow::Result<()> {
                 .err(),
             directory.set_plan(tenant, Some("gold")).await.err(),
             directory.revoke_creator_keys(notes.alice, now).await.err(),
-            directory.raise_epoch(&user, epoch).await.err(),
-            directory.forget_epochs(epoch).await.err(),
+            directory.revoke_before(&user, revoked_before).await.err(),
+            directory
+                .forget_token_revocations(revoked_before)
+                .await
+                .err(),
             directory
                 .list_tenants(&TenantFilter::new(), None, 10)
                 .await
@@ -170,7 +174,7 @@ async fn what_is_the_operators_is_refused_and_says_so() -> anyhow::Result<()> {
         let suspended = TenantFilter::new().status(TenantStatus::Suspended);
         let listed = both.list_tenants(&suspended, None, 10).await?;
         assert_eq!(listed.iter().map(|t| t.id).collect::<Vec<_>>(), [tenant]);
-        both.raise_epoch(&user, epoch).await?;
+        both.revoke_before(&user, revoked_before).await?;
         both.put_membership(&Membership::new(
             tenant,
             UserId::new(),
@@ -193,7 +197,7 @@ async fn a_name_that_another_tenant_has_is_taken() -> anyhow::Result<()> {
             directory.bind_domain(notes.acme.id, &domain).await,
             directory.bind_external(notes.acme.id, "crm", "7").await,
             directory
-                .create_tenant(&Tenant::new("globex".parse()?, "Globex"))
+                .create_tenant(&TenantRecord::new("globex".parse()?, "Globex"))
                 .await,
         ];
         for outcome in taken {

@@ -7,7 +7,7 @@ use std::{
 };
 
 use tenancy_core::{
-    Clock, ManualClock, Membership, RefusalKind, SystemRole, Tenancy, Tenant, TenantStatus,
+    Clock, ManualClock, Membership, RefusalKind, SystemRole, Tenancy, TenantRecord, TenantStatus,
 };
 use tenancy_sqlx::{ErrorKind, PgDirectory, TenantPoolOptions};
 use tenancy_tests::{
@@ -93,7 +93,8 @@ async fn a_new_tenant_is_found_at_once_by_the_process_that_made_it() -> anyhow::
             let unknown = admit(engine, notes.alice, "initech").await.unwrap_err();
             assert_eq!(unknown.kind(), RefusalKind::TenantNotFound);
         }
-        let initech = Tenant::new("initech".parse()?, "Initech").with_status(TenantStatus::Active);
+        let initech =
+            TenantRecord::new("initech".parse()?, "Initech").with_status(TenantStatus::Active);
         let admin = notes.tenancy.admin(tenancy_core::testing::service());
         admin.create_tenant(&initech).await?;
         let membership = Membership::new(initech.id, notes.alice, SystemRole::Owner.name());

@@ -4,8 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _};
 use tenancy_core::{
-    Clock, Epoch, FeedCursor, FeedPage, GenerationFeed as _, ManualClock, RefusalKind, SystemClock,
-    TenantDirectory as _, TokensOf,
+    Clock, FeedCursor, FeedPage, GenerationFeed as _, ManualClock, RefusalKind, RevokedBefore,
+    SystemClock, TenantDirectory as _, TokenSubject,
 };
 use tenancy_sqlx::{PgDirectory, schema::Installer};
 use tenancy_tests::{
@@ -22,7 +22,7 @@ fn tells(page: &FeedPage, tenant: tenancy_core::TenantId) -> bool {
     page.changed.iter().any(|(told, _)| *told == tenant)
 }
 
-async fn generation(notes: &Notes, tenant: &tenancy_core::Tenant) -> anyhow::Result<i64> {
+async fn generation(notes: &Notes, tenant: &tenancy_core::TenantRecord) -> anyhow::Result<i64> {
     let found = notes.directory.find_tenant(&tenant.id.into()).await?;
     Ok(found.map_or(0, |tenant| tenant.generation.as_i64()))
 }
@@ -32,7 +32,7 @@ async fn generation(notes: &Notes, tenant: &tenancy_core::Tenant) -> anyhow::Res
 async fn a_replica_session_is_heard_like_any() -> anyhow::Result<()> {
     on_every_server(async |notes| {
         let start = notes.directory.changes_since(None).await?.cursor;
-        let alice = TokensOf::User(notes.alice);
+        let alice = TokenSubject::User(notes.alice);
         notes
             .as_admin(&format!(
                 "SET session_replication_role = replica;
@@ -43,13 +43,13 @@ async fn a_replica_session_is_heard_like_any() -> anyhow::Result<()> {
             .await?;
         let page = notes.directory.changes_since(Some(start)).await?;
         assert!(tells(&page, notes.acme.id));
-        assert!(page.epochs.iter().any(|(of, _)| *of == alice));
+        assert!(page.token_revocations.iter().any(|(of, _)| *of == alice));
         Ok(())
     })
     .await
 }
 
-/// What the publisher's generations and epochs do to ours, if somebody publishes them too.
+/// What the publisher's generations and token revocations do to ours, if somebody publishes them too.
 #[tokio::test]
 async fn a_row_that_replication_brings_twice_is_no_duplicate_and_nothing_goes_back()
 -> anyhow::Result<()> {
@@ -73,8 +73,11 @@ async fn a_row_that_replication_brings_twice_is_no_duplicate_and_nothing_goes_ba
         let page = notes.directory.changes_since(Some(start)).await?;
         assert!(tells(&page, acme));
         let in_2030 = tenancy_core::Timestamp::from_unix_seconds(1_893_456_000);
-        let told = [(TokensOf::User(alice), Epoch::from_timestamp(in_2030))];
-        assert_eq!(page.epochs, told);
+        let told = [(
+            TokenSubject::User(alice),
+            RevokedBefore::from_timestamp(in_2030),
+        )];
+        assert_eq!(page.token_revocations, told);
         Ok(())
     })
     .await
@@ -90,11 +93,11 @@ async fn stamps_from_the_future_are_not_told_again_and_again_and_a_change_is() -
         let mut cursor = feed.changes_since(None).await?.cursor;
         for _ in 0..3 {
             let page = feed.changes_since(Some(cursor)).await?;
-            assert_eq!((page.changed, page.epochs.len()), (vec![], 0));
+            assert_eq!((page.changed, page.token_revocations.len()), (vec![], 0));
             cursor = page.cursor;
         }
-        // Whoever starts anew still learns of every epoch.
-        assert_eq!(feed.changes_since(None).await?.epochs.len(), 1);
+        // Whoever starts anew still learns of every token revocation.
+        assert_eq!(feed.changes_since(None).await?.token_revocations.len(), 1);
 
         notes
             .as_admin(&format!(
@@ -105,13 +108,13 @@ async fn stamps_from_the_future_are_not_told_again_and_again_and_a_change_is() -
             .await?;
         let page = feed.changes_since(Some(cursor)).await?;
         assert!(tells(&page, notes.acme.id) && !tells(&page, notes.globex.id));
-        assert_eq!(page.epochs.len(), 1);
+        assert_eq!(page.token_revocations.len(), 1);
         Ok(())
     })
     .await
 }
 
-/// Gives every generation, and an epoch, the stamp of a cluster that is much older.
+/// Gives every generation, and a token revocation, the stamp of a cluster that is much older.
 async fn stamp_the_future(notes: &Notes) -> anyhow::Result<()> {
     notes
         .as_admin(&format!(
@@ -148,7 +151,7 @@ async fn an_installation_rebases_a_database_that_is_another_one_now_and_does_so_
             install().await?;
             let page = notes.directory.changes_since(Some(start.cursor)).await?;
             assert!(tells(&page, notes.acme.id) && tells(&page, notes.globex.id));
-            assert_eq!(page.epochs.len(), usize::from(future));
+            assert_eq!(page.token_revocations.len(), usize::from(future));
             let rebased = generation(notes, &notes.acme).await?;
             assert!(rebased > strict + 1, "{strict} to {rebased}");
             let now = SystemClock.now().as_unix_micros() / 1000;

@@ -11,11 +11,11 @@ use futures_util::future::join_all;
 use sqlx::{Connection as _, Executor as _};
 use tenancy_core::testing::KeyStoreDirectly as _;
 use tenancy_core::{
-    AuditEntry, AuditSink as _, Clock as _, DomainName, Epoch, EpochDirectory as _,
-    GenerationFeed as _, KeyId, MemberFilter, Membership, MembershipDirectory as _, Project,
-    ProjectDirectory as _, ProjectId, ProjectMembership, RoleDefinition, RoleDirectory as _,
-    Settings, Slug, SystemClock, SystemRole, Tenant, TenantDirectory as _, TenantFilter, TenantKey,
-    TenantStatus, TokensOf, UserId,
+    AuditEntry, AuditSink as _, Clock as _, DomainName, GenerationFeed as _, KeyId, MemberFilter,
+    Membership, MembershipDirectory as _, Project, ProjectDirectory as _, ProjectId,
+    ProjectMembership, RevokedBefore, RoleDefinition, RoleDirectory as _, Settings, Slug,
+    SystemClock, SystemRole, TenantDirectory as _, TenantFilter, TenantKey, TenantRecord,
+    TenantStatus, TokenRevocationDirectory as _, TokenSubject, UserId,
     key::{ApiKey, Environment, KeyChange, KeyDigest, KeyDirectory as _, KeyFormat, KeyRotation},
     testing::StoreDirectly,
 };
@@ -82,9 +82,9 @@ async fn a_tenant_is_suspended_while_its_writes_are_open() -> anyhow::Result<()>
             directory
                 .set_settings(notes.acme.id, &Settings::default())
                 .await?;
-            let tokens = TokensOf::Tenant(notes.acme.id);
+            let tokens = TokenSubject::Tenant(notes.acme.id);
             directory
-                .raise_epoch(&tokens, Epoch::from_timestamp(at))
+                .revoke_before(&tokens, RevokedBefore::from_timestamp(at))
                 .await
         };
         tokio::time::timeout(FAIL_SAFE, rest).await??;
@@ -204,7 +204,7 @@ async fn every_statement_of_the_library_waits_for_a_lock_for_seconds_only() -> a
         let (acme, alice, now) = (notes.acme.id, notes.alice, SystemClock.now());
         let slug = TenantKey::Slug("acme".parse::<Slug>()?);
         let handle = "a-handle".parse()?;
-        let tokens = [TokensOf::Tenant(acme)];
+        let tokens = [TokenSubject::Tenant(acme)];
         let uses = [(key, now)];
         all_end(vec![
             attempt("find_tenant", reads.find_tenant(&acme.into())),
@@ -223,7 +223,7 @@ async fn every_statement_of_the_library_waits_for_a_lock_for_seconds_only() -> a
                 "find_imported_key",
                 reads.find_imported_key(Environment::Live, &handle),
             ),
-            attempt("note_uses", reads.note_uses(&uses)),
+            attempt("record_last_used", reads.record_last_used(&uses)),
         ])
         .await?;
 
@@ -231,7 +231,7 @@ async fn every_statement_of_the_library_waits_for_a_lock_for_seconds_only() -> a
             .iter()
             .map(|pool| reads.clone().with_system(pool))
             .collect();
-        let tenant = Tenant::new("initech".parse()?, "Initech");
+        let tenant = TenantRecord::new("initech".parse()?, "Initech");
         let domain: DomainName = "notes.acme.example".parse()?;
         let another = "acme-2".parse()?;
         let (tenants, members) = (TenantFilter::new(), MemberFilter::new());
@@ -240,7 +240,7 @@ async fn every_statement_of_the_library_waits_for_a_lock_for_seconds_only() -> a
         let project = Project::new(acme, "apollo".parse()?, "Apollo");
         let in_project = ProjectMembership::new(acme, project.id, alice, SystemRole::Member.name());
         let role = RoleDefinition::new("editor".parse()?);
-        let epoch = Epoch::from_timestamp(now);
+        let revoked_before = RevokedBefore::from_timestamp(now);
         let digest = KeyDigest::new(1, [8; 32]);
         let new_key = ApiKey::new(
             KeyId::new(),
@@ -279,8 +279,14 @@ async fn every_statement_of_the_library_waits_for_a_lock_for_seconds_only() -> a
                 of[1].put_project_membership(&in_project),
             ),
             attempt("put_role", of[2].put_role(acme, &role)),
-            attempt("raise_epoch", of[2].raise_epoch(&tokens[0], epoch)),
-            attempt("forget_epochs", of[2].forget_epochs(epoch)),
+            attempt(
+                "revoke_before",
+                of[2].revoke_before(&tokens[0], revoked_before),
+            ),
+            attempt(
+                "forget_token_revocations",
+                of[2].forget_token_revocations(revoked_before),
+            ),
             attempt("insert_key", of[2].insert_key(&new_key)),
             attempt("list_keys", of[2].list_keys(acme, None, 10)),
             attempt("change_key", of[3].change_key(acme, key, &off)),

@@ -177,7 +177,7 @@ async fn is_whole(pool: &TenantPool, size: u32, contexts: &[TenantContext]) -> a
     ensure!(stats.busiest.is_empty(), "{stats:?}");
     let mut lent = Vec::new();
     let everybody = contexts.iter().filter(|one| {
-        let plan = one.tenant().plan.as_deref();
+        let plan = one.record().plan.as_deref();
         plan != Some("narrow")
     });
     for context in everybody.cycle().take(usize::try_from(size)?) {

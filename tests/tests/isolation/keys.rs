@@ -4,13 +4,13 @@
 use sqlx::Executor as _;
 use tenancy_core::testing::KeyStoreDirectly as _;
 use tenancy_core::{
-    Clock as _, KeyId, StoreErrorKind, SystemClock, Tenant, Timestamp, UserId,
+    Clock as _, KeyId, StoreErrorKind, SystemClock, TenantRecord, Timestamp, UserId,
     key::{ApiKey, Environment, KeyDigest, KeyDirectory as _},
 };
 use tenancy_sqlx::TenantPoolOptions;
 use tenancy_tests::notes::{Notes, on_every_server, sqlstate};
 
-async fn stored(notes: &Notes, tenant: &Tenant) -> anyhow::Result<ApiKey> {
+async fn stored(notes: &Notes, tenant: &TenantRecord) -> anyhow::Result<ApiKey> {
     let digest = KeyDigest::new(1, [7; 32]);
     let (id, now) = (KeyId::new(), SystemClock.now());
     let mut key = ApiKey::new(id, tenant.id, UserId::new(), Environment::Live, digest, now);
@@ -50,7 +50,10 @@ async fn the_services_login_lists_and_changes_no_key() -> anyhow::Result<()> {
         assert_eq!(notes.directory.find_key(KeyId::new()).await?, None);
         // Noting a use changes nothing but the time of it.
         let later = SystemClock.now();
-        notes.directory.note_uses(&[(other.id, later)]).await?;
+        notes
+            .directory
+            .record_last_used(&[(other.id, later)])
+            .await?;
         let noted = notes.directory.find_key(other.id).await?;
         let mut wanted = other.clone();
         wanted.last_used_at = Some(later);
@@ -76,7 +79,7 @@ async fn only_changes_of_a_key_move_its_tenant_on() -> anyhow::Result<()> {
         assert_eq!(issued, before + 1);
         notes
             .directory
-            .note_uses(&[(key.id, SystemClock.now())])
+            .record_last_used(&[(key.id, SystemClock.now())])
             .await?;
         let new = KeyDigest::new(2, [8; 32]);
         assert!(
@@ -114,7 +117,7 @@ async fn the_services_login_closes_no_key_by_the_time_of_its_use() -> anyhow::Re
             assert_eq!(found.as_ref(), Some(&key), "{moment}");
         }
         let now = SystemClock.now();
-        notes.directory.note_uses(&[(key.id, now)]).await?;
+        notes.directory.record_last_used(&[(key.id, now)]).await?;
         let found = notes.directory.find_key(key.id).await?;
         assert_eq!(found.and_then(|found| found.last_used_at), Some(now));
         Ok(())

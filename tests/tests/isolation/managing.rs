@@ -2,7 +2,7 @@
 
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Executor as _, PgConnection};
 use tenancy_core::{
-    Clock as _, DirectoryStore, KeyId, MemberFilter, Project, SystemClock, Tenant, UserId,
+    Clock as _, DirectoryStore, KeyId, MemberFilter, Project, SystemClock, TenantRecord, UserId,
     key::{ApiKey, Environment, KeyDigest, KeyStore},
     testing::{KeyStoreDirectly, StoreDirectly},
 };
@@ -22,7 +22,7 @@ const TABLES: [&str; 7] = [
 ];
 
 /// How many rows of each table are a tenant's, past row security. There are some of each.
-async fn rows(notes: &Notes, tenant: &Tenant) -> anyhow::Result<Vec<i64>> {
+async fn rows(notes: &Notes, tenant: &TenantRecord) -> anyhow::Result<Vec<i64>> {
     let mut rows = Vec::new();
     for table in TABLES {
         let count = notes.count(&format!("tenancy.{table}"), tenant).await?;
@@ -49,7 +49,10 @@ async fn prepare(notes: &Notes) -> anyhow::Result<(Project, ApiKey)> {
 }
 
 /// What globex has, told as the operators: so that it can be compared with what it was.
-async fn state<D: DirectoryStore + KeyStore>(directory: &D, of: &Tenant) -> anyhow::Result<String> {
+async fn state<D: DirectoryStore + KeyStore>(
+    directory: &D,
+    of: &TenantRecord,
+) -> anyhow::Result<String> {
     let (all, id) = (MemberFilter::new(), of.id);
     Ok(format!(
         "{:?}\n{:?}\n{:?}\n{:?}\n{:?}",

@@ -2,7 +2,7 @@
 
 use sqlx::{AssertSqlSafe, Executor as _, types::Uuid};
 use tenancy_core::{
-    Project, ProjectMembership, RoleDefinition, Tenant, testing::StoreDirectly as _,
+    Project, ProjectMembership, RoleDefinition, TenantRecord, testing::StoreDirectly as _,
 };
 use tenancy_sqlx::TenantPoolOptions;
 use tenancy_tests::notes::{Notes, on_every_server, sqlstate};
@@ -18,7 +18,7 @@ const REGISTRY: [&str; 7] = [
 ];
 
 /// Gives a tenant a row in every table of the registry.
-pub(crate) async fn fill(notes: &Notes, tenant: &Tenant) -> anyhow::Result<()> {
+pub(crate) async fn fill(notes: &Notes, tenant: &TenantRecord) -> anyhow::Result<()> {
     let directory = &notes.directory;
     let domain = format!("{}.example", tenant.slug).parse()?;
     directory.bind_domain(tenant.id, &domain).await?;

@@ -1,7 +1,7 @@
 //! What names the tenant: contexts, engines, and the settings that travel with BEGIN.
 
 use sqlx::Executor as _;
-use tenancy_core::{ProjectId, Tenant, testing::ContextBuilder};
+use tenancy_core::{ProjectId, TenantRecord, testing::ContextBuilder};
 use tenancy_sqlx::{ErrorKind, TenantPoolOptions};
 use tenancy_tests::notes::{self, on_every_server};
 
@@ -55,7 +55,7 @@ async fn a_context_of_another_engine_is_refused() -> anyhow::Result<()> {
 async fn a_tenant_that_does_not_exist_has_nothing() -> anyhow::Result<()> {
     on_every_server(async |notes| {
         let pool = notes.pool(TenantPoolOptions::new()).await?;
-        let nobody = Tenant::new("nobody".parse()?, "Nobody");
+        let nobody = TenantRecord::new("nobody".parse()?, "Nobody");
         let mut tx = pool.begin(&notes.context(&nobody)).await?;
 
         assert_eq!(tx.fetch_all("SELECT FROM notes").await?.len(), 0);

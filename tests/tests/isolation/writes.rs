@@ -1,7 +1,7 @@
 //! Writing: own rows only, and nothing to learn about others' from what fails.
 
 use sqlx::{AssertSqlSafe, Row as _, types::Uuid};
-use tenancy_core::Tenant;
+use tenancy_core::TenantRecord;
 use tenancy_sqlx::{TenantDb, TenantPoolOptions};
 use tenancy_tests::notes::{Notes, on_every_server, sqlstate};
 
@@ -16,7 +16,7 @@ async fn acme_and_their_note(notes: &Notes) -> anyhow::Result<(TenantDb, Uuid)> 
 }
 
 /// How many notes of a tenant say this, past row security.
-async fn that_say(notes: &Notes, tenant: &Tenant, body: &str) -> anyhow::Result<i64> {
+async fn that_say(notes: &Notes, tenant: &TenantRecord, body: &str) -> anyhow::Result<i64> {
     Ok(
         sqlx::query_scalar("SELECT count(*) FROM notes WHERE tenant_id = $1 AND body = $2")
             .bind(tenant.id.as_uuid())

@@ -2,7 +2,7 @@
 //! version without a stop.
 
 use sqlx::{ConnectOptions as _, postgres::PgConnectOptions};
-use tenancy_core::{Membership, SystemRole, TokensOf, UserId};
+use tenancy_core::{Membership, SystemRole, TokenSubject, UserId};
 use tenancy_sqlx::ChangeListener;
 use tenancy_tests::{
     Server, Version,
@@ -103,7 +103,7 @@ async fn a_subscribers_service_hears_what_happens_at_the_publisher() -> anyhow::
     admin.suspend(notes.acme.id).await?;
     told(alice, "acme", (403, "tenant-suspended")).await?;
     assert_eq!(service.answer(bob, "globex").await, (200, ""));
-    let of = TokensOf::User(bob);
+    let of = TokenSubject::User(bob);
     admin.revoke_tokens(&of).await?;
     told(bob, "globex", (401, "token-revoked")).await?;
     drop(listening);

@@ -2,7 +2,7 @@
 
 use anyhow::ensure;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
-use tenancy_core::{AuditEntry, Clock as _, Outcome, SystemClock, Tenant};
+use tenancy_core::{AuditEntry, Clock as _, Outcome, SystemClock, TenantRecord};
 use tenancy_sqlx::{TenantPoolOptions, TenantTx};
 use tenancy_tests::notes::{Notes, PASSWORD, on_every_server, sqlstate};
 
@@ -47,13 +47,13 @@ const FOR_CONSUMERS: [&str; 9] = [
     "SELECT tenancy.outbox_prune(0, 1)",
 ];
 
-fn of(statement: &str, tenant: Option<&Tenant>) -> String {
+fn of(statement: &str, tenant: Option<&TenantRecord>) -> String {
     let id = tenant.map_or("NULL".to_owned(), |tenant| format!("'{}'", tenant.id));
     statement.replace("$T", &id)
 }
 
 /// An event and an entry of a tenant, through its own transaction.
-async fn write(notes: &Notes, tenant: &Tenant) -> anyhow::Result<()> {
+async fn write(notes: &Notes, tenant: &TenantRecord) -> anyhow::Result<()> {
     let pool = notes.pool(TenantPoolOptions::new()).await?;
     let mut tx = pool.begin(&notes.context(tenant)).await?;
     tx.emit(&about("note.created", 1)?).await?;

@@ -3,7 +3,7 @@
 use anyhow::Context as _;
 use sqlx::{AssertSqlSafe, Executor as _};
 use tenancy_core::{
-    AuditEntry, Clock as _, Outcome, SystemClock, Tenant, TenantId, UserId,
+    AuditEntry, Clock as _, Outcome, SystemClock, TenantId, TenantRecord, UserId,
     outbox::{Event, NewEvent},
 };
 use tenancy_sqlx::{ErrorKind, TenantPoolOptions, danger};
@@ -16,7 +16,7 @@ fn entry(action: &'static str) -> AuditEntry {
 }
 
 /// How many notes, events and entries a tenant has, past row security.
-async fn counts(notes: &Notes, tenant: &Tenant) -> anyhow::Result<[i64; 3]> {
+async fn counts(notes: &Notes, tenant: &TenantRecord) -> anyhow::Result<[i64; 3]> {
     Ok([
         notes.count("notes", tenant).await?,
         notes.count("tenancy.outbox_events", tenant).await?,

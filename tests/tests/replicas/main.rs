@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Executor as _, postgres::PgConnectOptions};
-use tenancy_core::Tenant;
+use tenancy_core::TenantRecord;
 use tenancy_sqlx::{ReplicaStats, TenantDb, TenantPool, TenantPoolOptions, WriteMark};
 use tenancy_tests::{
     Server, Version,
@@ -72,7 +72,7 @@ impl World {
         Ok((acme, globex))
     }
 
-    fn db(&self, pool: &TenantPool, tenant: &Tenant) -> anyhow::Result<TenantDb> {
+    fn db(&self, pool: &TenantPool, tenant: &TenantRecord) -> anyhow::Result<TenantDb> {
         Ok(pool.tenant(&self.notes.context(tenant))?)
     }
 

@@ -50,7 +50,7 @@ pub(crate) async fn panicking(db: &TenantDb) -> Result<Value, Error> {
 
 pub(crate) fn context(context: &TenantContext) -> Value {
     json!({
-        "tenant": context.tenant().slug.as_str(),
+        "tenant": context.record().slug.as_str(),
         "actor": context.principal().actor.kind(),
         "role": context.role().map(ToString::to_string),
         "project": context.project_id().is_some(),
@@ -60,7 +60,7 @@ pub(crate) fn context(context: &TenantContext) -> Value {
 
 pub(crate) fn slug(context: Option<&TenantContext>) -> Value {
     match context {
-        Some(context) => json!(context.tenant().slug.as_str()),
+        Some(context) => json!(context.record().slug.as_str()),
         None => json!("none"),
     }
 }

@@ -3,8 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use tenancy_core::{
-    Actor, Authenticator, Clock as _, Credential, CredentialSource, EstablishedPrincipal,
-    LookupError, Principal, Reach, Rejection, SystemClock, Timestamp, UserId, Verdict, async_trait,
+    Actor, AllowedTenants, Authenticator, Clock as _, Credential, CredentialSource,
+    EstablishedPrincipal, LookupError, Principal, Rejection, SystemClock, Timestamp, UserId,
+    Verdict, async_trait,
 };
 
 pub(crate) const COOKIE: &str = "__Host-session";
@@ -46,7 +47,8 @@ impl Authenticator for Sessions {
         if state != "open" {
             return reject("session-ended");
         }
-        let mut principal = Principal::new(Actor::User(user), Reach::Memberships, "sessions");
+        let mut principal =
+            Principal::new(Actor::User(user), AllowedTenants::Memberships, "sessions");
         principal.issued_at = Some(now);
         Ok(Verdict::Verified(Arc::new(principal)))
     }

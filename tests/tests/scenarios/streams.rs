@@ -25,7 +25,7 @@ use crate::{
 pub(crate) fn events(
     context: &TenantContext,
 ) -> impl Stream<Item = Result<Vec<u8>, Infallible>> + use<> {
-    let hello = format!("data: {}\n\n", context.tenant().slug);
+    let hello = format!("data: {}\n\n", context.record().slug);
     let mut watch = context.watch();
     let end = async move {
         let problem = watch.ended().await.problem().to_json();

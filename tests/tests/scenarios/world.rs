@@ -8,7 +8,7 @@ use std::{
 
 use sqlx::{Connection as _, Executor as _, PgConnection};
 use tenancy_core::{
-    AuditEntry, Clock, ManualClock, Membership, Tenant, TenantId, TenantStatus, UserId,
+    AuditEntry, Clock, ManualClock, Membership, TenantId, TenantRecord, TenantStatus, UserId,
     testing::StoreDirectly as _,
 };
 use tenancy_sqlx::{TenantPool, TenantPoolOptions};
@@ -73,7 +73,7 @@ impl World {
             ("asleep", TenantStatus::Suspended),
             ("new", TenantStatus::Provisioning),
         ] {
-            let tenant = Tenant::new(slug.parse()?, slug).with_status(status);
+            let tenant = TenantRecord::new(slug.parse()?, slug).with_status(status);
             notes.directory.create_tenant(&tenant).await?;
             tenants.insert(slug, tenant.id);
         }

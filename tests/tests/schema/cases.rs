@@ -13,7 +13,7 @@ mod projects;
 mod views;
 
 use sqlx::{AssertSqlSafe, Executor as _};
-use tenancy_core::Tenant;
+use tenancy_core::TenantRecord;
 use tenancy_tests::notes::Notes;
 
 /// The definitions of a table's constraints, by name, but for those that each protected table has.
@@ -27,7 +27,11 @@ async fn constraints(notes: &Notes, table: &str) -> anyhow::Result<String> {
 }
 
 /// Runs statements as the service's login with a tenant set; the rows of the last one, as text.
-async fn as_tenant(notes: &Notes, tenant: &Tenant, sql: &str) -> Result<Vec<String>, sqlx::Error> {
+async fn as_tenant(
+    notes: &Notes,
+    tenant: &TenantRecord,
+    sql: &str,
+) -> Result<Vec<String>, sqlx::Error> {
     let mut app = notes
         .app()
         .await

@@ -4,11 +4,11 @@ use sqlx::{
     AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, PgConnection,
     migrate::Migrator,
 };
-use tenancy_core::{Tenant, TenantStatus, testing::StoreDirectly as _};
+use tenancy_core::{TenantRecord, TenantStatus, testing::StoreDirectly as _};
 use tenancy_sqlx::{
     PgDirectory, TenantPoolOptions,
     danger::SystemPool,
-    schema::{InstallError, Installer, Roles},
+    schema::{DatabaseRoles, InstallError, Installer},
 };
 use tenancy_tests::{
     Server, Template, TestDatabase,
@@ -17,10 +17,10 @@ use tenancy_tests::{
 };
 
 /// Names that no other test uses, so that the roles are really made.
-pub(crate) fn own_roles(odd: &str) -> Roles {
+pub(crate) fn own_roles(odd: &str) -> DatabaseRoles {
     let unique = uuid::Uuid::now_v7().simple().to_string();
     let name = |kind: &str| format!("{kind}{odd} {unique}");
-    Roles {
+    DatabaseRoles {
         owner: name("O"),
         app: name("A"),
         registry: name("R"),
@@ -34,7 +34,7 @@ pub(crate) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-pub(crate) async fn remove(server: &Server, roles: &Roles) -> anyhow::Result<()> {
+pub(crate) async fn remove(server: &Server, roles: &DatabaseRoles) -> anyhow::Result<()> {
     let mut admin = PgConnection::connect_with(&server.admin_options()).await?;
     let logins = [&roles.app, &roles.registry, &roles.audit, &roles.system];
     for role in logins.into_iter().chain([&roles.owner, &roles.sealer]) {
@@ -46,7 +46,7 @@ pub(crate) async fn remove(server: &Server, roles: &Roles) -> anyhow::Result<()>
 }
 
 /// Uses an installation as a service would: two tenants, and each sees its own note.
-async fn serves_two_tenants(database: &TestDatabase, roles: &Roles) -> anyhow::Result<()> {
+async fn serves_two_tenants(database: &TestDatabase, roles: &DatabaseRoles) -> anyhow::Result<()> {
     let system = database.options_as(&roles.system, Some(PASSWORD));
     let system = SystemPool::connect_with(system).await?;
     let app = database.options_as(&roles.app, Some(PASSWORD));
@@ -56,7 +56,7 @@ async fn serves_two_tenants(database: &TestDatabase, roles: &Roles) -> anyhow::R
     let tenancy = notes::builder(directory.clone())?.build()?;
     let pool = TenantPoolOptions::new().connect_with(app, &tenancy).await?;
     for slug in ["one", "two"] {
-        let tenant = Tenant::new(slug.parse()?, slug).with_status(TenantStatus::Active);
+        let tenant = TenantRecord::new(slug.parse()?, slug).with_status(TenantStatus::Active);
         directory.create_tenant(&tenant).await?;
         let context = tenancy.enter(tenant.id, "test").await?;
         let db = pool.tenant(&context)?;
@@ -107,7 +107,10 @@ async fn a_second_time_changes_nothing() -> anyhow::Result<()> {
     .await
 }
 
-pub(crate) async fn installs(database: &TestDatabase, roles: &Roles) -> Result<(), InstallError> {
+pub(crate) async fn installs(
+    database: &TestDatabase,
+    roles: &DatabaseRoles,
+) -> Result<(), InstallError> {
     Installer::new()
         .roles(roles.clone())
         .passwords(PASSWORD, PASSWORD)
@@ -431,7 +434,7 @@ async fn an_installation_that_waits_in_vain_tries_again_and_then_says_why() -> a
     Ok(())
 }
 
-async fn installs_nothing(admin: &mut PgConnection, roles: &Roles) -> anyhow::Result<()> {
+async fn installs_nothing(admin: &mut PgConnection, roles: &DatabaseRoles) -> anyhow::Result<()> {
     let role: Option<String> =
         sqlx::query_scalar("SELECT rolname::text FROM pg_roles WHERE rolname = $1")
             .bind(&roles.app)

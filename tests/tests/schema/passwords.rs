@@ -6,7 +6,7 @@ use sqlx::{
     AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, PgConnection,
     migrate::Migrator,
 };
-use tenancy_sqlx::schema::{InstallError, Installer, Roles};
+use tenancy_sqlx::schema::{DatabaseRoles, InstallError, Installer};
 use tenancy_tests::{
     Server, Template, logwatch,
     notes::{MIGRATIONS, PASSWORD},
@@ -38,7 +38,7 @@ fn with_passwords(installer: Installer, [app, system, registry, audit]: &[String
 
 async fn all_set(
     admin: &mut PgConnection,
-    roles: &Roles,
+    roles: &DatabaseRoles,
     [app, system, registry, audit]: &[String; 4],
 ) -> anyhow::Result<()> {
     for (role, password) in [

@@ -6,7 +6,7 @@
 use std::{borrow::Cow, fs, path::PathBuf};
 
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, migrate::Migrator};
-use tenancy_sqlx::schema::Roles;
+use tenancy_sqlx::schema::DatabaseRoles;
 use tenancy_tests::{Server, Template, TestDatabase, notes::PASSWORD};
 
 use crate::{
@@ -66,7 +66,7 @@ const PRIVILEGES: &str = "
     SELECT format('row security: %s', c.relname)
     FROM pg_class AS c WHERE c.relnamespace = 'tenancy'::regnamespace AND c.relrowsecurity";
 
-async fn privileges(database: &TestDatabase, roles: &Roles) -> anyhow::Result<String> {
+async fn privileges(database: &TestDatabase, roles: &DatabaseRoles) -> anyhow::Result<String> {
     let lines: Vec<String> = sqlx::query_scalar(PRIVILEGES)
         .fetch_all(&mut database.admin().await?)
         .await?;
@@ -127,7 +127,11 @@ fn similar(found: &str, after: &str) -> anyhow::Result<()> {
 }
 
 /// Runs our migrations up to one, as the owner.
-async fn install_until(admin: &mut PgConnection, roles: &Roles, newest: i64) -> anyhow::Result<()> {
+async fn install_until(
+    admin: &mut PgConnection,
+    roles: &DatabaseRoles,
+    newest: i64,
+) -> anyhow::Result<()> {
     let owner = quoted(&roles.owner);
     let others = [&roles.app, &roles.registry, &roles.audit, &roles.system];
     let make =
@@ -149,7 +153,7 @@ async fn install_until(admin: &mut PgConnection, roles: &Roles, newest: i64) -> 
 }
 
 /// Grants what an earlier release did, and worse.
-async fn grant_too_much(admin: &mut PgConnection, roles: &Roles) -> anyhow::Result<()> {
+async fn grant_too_much(admin: &mut PgConnection, roles: &DatabaseRoles) -> anyhow::Result<()> {
     let logins = [&roles.app, &roles.registry, &roles.audit, &roles.system];
     let logins = logins.map(|name| quoted(name)).join(", ");
     let grant = format!(

@@ -1,7 +1,7 @@
 //! `tenancy.protect`: what it makes of a table, and what it refuses.
 
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _};
-use tenancy_core::Tenant;
+use tenancy_core::TenantRecord;
 use tenancy_sqlx::{TenantPoolOptions, schema};
 use tenancy_tests::notes::{Notes, on_every_server, sqlstate};
 
@@ -152,7 +152,7 @@ async fn rows_without_a_tenant_are_an_error_that_says_what_to_do() -> anyhow::Re
             "{told}"
         );
 
-        let unknown = Tenant::new("nobody".parse()?, "Nobody").id;
+        let unknown = TenantRecord::new("nobody".parse()?, "Nobody").id;
         let fill = |id| format!("UPDATE filled SET tenant_id = '{id}'");
         as_owner(notes, &fill(unknown)).await?;
         assert_eq!(sqlstate(as_owner(notes, protect).await), "23503");

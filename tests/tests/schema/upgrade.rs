@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, migrate::Migrator};
 use tenancy_core::testing::KeyStoreDirectly as _;
 use tenancy_core::{
-    Clock as _, KeyId, SystemClock, Tenant, TenantStatus, UserId,
+    Clock as _, KeyId, SystemClock, TenantRecord, TenantStatus, UserId,
     key::{ApiKey, Environment, KeyDigest, KeyDirectory as _, KeyVerifier, SecretHash},
     outbox::{ClaimRequest, NewEvent, Outbox as _},
 };
@@ -25,7 +25,7 @@ async fn keys_that_were_issued_before_imports_go_on_and_others_are_imported_besi
     for server in Server::all().await? {
         let database = server.database(&Template::empty()).await?;
         let roles = own_roles("");
-        let acme = Tenant::new("acme".parse()?, "Acme").with_status(TenantStatus::Active);
+        let acme = TenantRecord::new("acme".parse()?, "Acme").with_status(TenantStatus::Active);
         let digest = KeyDigest::new(3, [7; 32]);
         let (old, creator, now) = (KeyId::new(), UserId::new(), SystemClock.now());
 
@@ -122,7 +122,7 @@ async fn the_outbox_comes_to_a_schema_in_use_and_its_programs_go_on() -> anyhow:
         installs(&database, &roles).await?;
         admin.execute(WITHOUT_OUTBOX).await?;
 
-        let acme = Tenant::new("acme".parse()?, "Acme").with_status(TenantStatus::Active);
+        let acme = TenantRecord::new("acme".parse()?, "Acme").with_status(TenantStatus::Active);
         let connect = |role: &str| {
             let options = database.options_as(role, Some(PASSWORD));
             async move { PgConnection::connect_with(&options).await }

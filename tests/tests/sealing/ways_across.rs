@@ -2,8 +2,8 @@
 
 use sqlx::Executor as _;
 use tenancy_core::{
-    Membership, MembershipDirectory as _, Project, SystemRole, Tenant, TenantDirectory as _,
-    TenantKey, TenantStatus, UserId, testing::StoreDirectly as _,
+    Membership, MembershipDirectory as _, Project, SystemRole, TenantDirectory as _, TenantKey,
+    TenantRecord, TenantStatus, UserId, testing::StoreDirectly as _,
 };
 use tenancy_sqlx::{RegistryPool, TenantPoolOptions, danger, schema::Installer};
 use tenancy_tests::notes::{MIGRATIONS, PASSWORD, seal_key, sqlstate};
@@ -21,7 +21,8 @@ async fn the_registry_login_signs_a_tenant_up_and_writes_its_part() -> anyhow::R
             .directory(notes.app_options(), 2)
             .await?
             .with_registry(&registry);
-        let tenant = Tenant::new("initech".parse()?, "Initech").with_status(TenantStatus::Active);
+        let tenant =
+            TenantRecord::new("initech".parse()?, "Initech").with_status(TenantStatus::Active);
         directory.create_tenant(&tenant).await?;
         let owner = UserId::new();
         let membership = Membership::new(tenant.id, owner, SystemRole::Owner.name());

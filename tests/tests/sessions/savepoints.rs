@@ -1,7 +1,7 @@
 //! Savepoints: undone, kept, forgotten.
 
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
-use tenancy_core::Tenant;
+use tenancy_core::TenantRecord;
 use tenancy_sqlx::{ErrorKind, TenantPoolOptions};
 use tenancy_tests::notes::{Notes, on_every_server, sqlstate};
 
@@ -13,7 +13,7 @@ async fn visible(connection: &mut PgConnection) -> anyhow::Result<i64> {
         .await?)
 }
 
-fn become_tenant(tenant: &Tenant) -> AssertSqlSafe<String> {
+fn become_tenant(tenant: &TenantRecord) -> AssertSqlSafe<String> {
     let id = tenant.id;
     AssertSqlSafe(format!(
         "SELECT set_config('tenancy.tenant_id', '{id}', true)"

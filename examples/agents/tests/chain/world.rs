@@ -8,7 +8,7 @@ use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 use sqlx::{ConnectOptions as _, Connection as _, PgConnection};
 use tenancy_core::{
-    Membership, MemoryAuditSink, SystemRole, Tenancy, Tenant, TenantId, TenantStatus, UserId,
+    Membership, MemoryAuditSink, SystemRole, Tenancy, TenantId, TenantRecord, TenantStatus, UserId,
     key::Pepper,
 };
 use tenancy_sqlx::{PgDirectory, TenantPool, danger::SystemPool, schema::Installer};
@@ -177,7 +177,7 @@ async fn answered(request: RequestBuilder) -> anyhow::Result<(u16, Value)> {
 }
 
 async fn provision(tenancy: &Tenancy, slug: &str) -> anyhow::Result<Person> {
-    let tenant = Tenant::new(slug.parse()?, slug);
+    let tenant = TenantRecord::new(slug.parse()?, slug);
     let user = UserId::new();
     let admin = tenancy.admin(tenancy_core::testing::service());
     admin.create_tenant(&tenant).await?;

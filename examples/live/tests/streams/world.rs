@@ -5,7 +5,7 @@ use std::{net::SocketAddr, time::Duration};
 use anyhow::Context as _;
 use sqlx::{ConnectOptions as _, Connection as _, PgConnection};
 use tenancy_core::{
-    Membership, MemoryAuditSink, SystemRole, Tenancy, Tenant, TenantStatus, UserId,
+    Membership, MemoryAuditSink, SystemRole, Tenancy, TenantRecord, TenantStatus, UserId,
 };
 use tenancy_sqlx::{PgDirectory, TenantPoolOptions, danger::SystemPool, schema::Installer};
 use tenancy_tests::{
@@ -37,8 +37,8 @@ const TEMPLATE: Template = Template::new("live", |options| {
 pub(crate) struct World {
     pub(crate) database: TestDatabase,
     pub(crate) tenancy: Tenancy,
-    pub(crate) acme: Tenant,
-    pub(crate) globex: Tenant,
+    pub(crate) acme: TenantRecord,
+    pub(crate) globex: TenantRecord,
     pub(crate) alice: UserId,
     pub(crate) bob: UserId,
     address: SocketAddr,
@@ -88,7 +88,7 @@ impl World {
     }
 
     /// A user at a tenant's host.
-    pub(crate) fn client(&self, tenant: &Tenant, user: UserId) -> Client {
+    pub(crate) fn client(&self, tenant: &TenantRecord, user: UserId) -> Client {
         let host = format!("{}.notes.example", tenant.slug);
         Client::new(self.address, host, user)
     }
@@ -106,7 +106,7 @@ impl World {
         &self,
         user: UserId,
         role: SystemRole,
-        tenant: &Tenant,
+        tenant: &TenantRecord,
     ) -> anyhow::Result<()> {
         let membership = Membership::new(tenant.id, user, role.name());
         Ok(self
@@ -173,8 +173,8 @@ pub(crate) async fn engine(database: &TestDatabase) -> anyhow::Result<Tenancy> {
         .build()?)
 }
 
-async fn provision(tenancy: &Tenancy, slug: &str, owner: UserId) -> anyhow::Result<Tenant> {
-    let tenant = Tenant::new(slug.parse()?, slug);
+async fn provision(tenancy: &Tenancy, slug: &str, owner: UserId) -> anyhow::Result<TenantRecord> {
+    let tenant = TenantRecord::new(slug.parse()?, slug);
     let admin = tenancy.admin(tenancy_core::testing::service());
     admin.create_tenant(&tenant).await?;
     let owner = Membership::new(tenant.id, owner, SystemRole::Owner.name());

@@ -16,7 +16,7 @@ use serde_json::json;
 use tenancy_axum::Tenant as TenantExtractor;
 use tenancy_core::{
     ApplicationHint, Identification, Membership, MemoryAuditSink, MemoryDirectory,
-    PermissionRegistry, SystemRole, Tenancy, TenancyBuilder, Tenant, TenantStatus, UserId,
+    PermissionRegistry, SystemRole, Tenancy, TenancyBuilder, TenantRecord, TenantStatus, UserId,
     jwt::{Algorithm, JwtAuthenticator, VerificationKey},
     testing::StoreDirectly as _,
 };
@@ -32,7 +32,7 @@ pub(crate) struct World {
     pub(crate) tenancy: Tenancy,
     pub(crate) directory: SwitchedDirectory,
     pub(crate) audit: Arc<MemoryAuditSink>,
-    pub(crate) acme: Tenant,
+    pub(crate) acme: TenantRecord,
     /// A member of `acme`, of `globex` and of `asleep`.
     pub(crate) member: UserId,
     /// A viewer in `acme`, and nothing elsewhere.
@@ -50,7 +50,7 @@ impl World {
         let directory = MemoryDirectory::new();
         let [member, viewer] = [UserId::new(), UserId::new()];
         let tenant = |slug: &str, status| {
-            Tenant::new(slug.parse().unwrap(), slug.to_uppercase()).with_status(status)
+            TenantRecord::new(slug.parse().unwrap(), slug.to_uppercase()).with_status(status)
         };
         let acme = tenant("acme", TenantStatus::Active);
         let globex = tenant("globex", TenantStatus::Active);
@@ -203,7 +203,7 @@ impl Answer {
 
 /// A handler that says which tenant it serves.
 pub(crate) async fn slug(tenant: TenantExtractor) -> String {
-    tenant.tenant().slug.to_string()
+    tenant.record().slug.to_string()
 }
 
 impl World {

@@ -3,11 +3,11 @@
 use super::{new_tenant, role, slug};
 use crate::{
     Directory, DirectoryStore, DomainName, Entry, EntryQuery, Membership, MembershipStatus,
-    Project, ProjectMembership, RoleDefinition, Tenant, TenantId, TenantKey, UserId,
+    Project, ProjectMembership, RoleDefinition, TenantId, TenantKey, TenantRecord, UserId,
     testing::unattributed,
 };
 
-async fn project_of<D: DirectoryStore>(directory: &D, tenant: &Tenant) -> Project {
+async fn project_of<D: DirectoryStore>(directory: &D, tenant: &TenantRecord) -> Project {
     let project = Project::new(tenant.id, slug("p"), "Ein '; \\ Projekt");
     directory
         .put_project(&project, &unattributed())

@@ -26,7 +26,7 @@ pub use revocation::{
 pub use uses::{digests_are_replaced_if_expected, uses_are_noted_forward_only};
 
 use crate::{
-    Directory, DirectoryStore, Grant, KeyId, Tenant, TenantId, Timestamp, UserId,
+    Directory, DirectoryStore, Grant, KeyId, TenantId, TenantRecord, Timestamp, UserId,
     key::{ApiKey, Environment, KeyDigest, KeyNetworks, KeyStore},
     testing::unattributed,
 };
@@ -82,7 +82,7 @@ async fn found<D: KeyStore>(directory: &D, id: KeyId) -> ApiKey {
     directory.find_key(id).await.unwrap().expect("the key")
 }
 
-async fn generation<D: Directory>(directory: &D, tenant: &Tenant) -> Tenant {
+async fn generation<D: Directory>(directory: &D, tenant: &TenantRecord) -> TenantRecord {
     directory
         .find_tenant(&tenant.id.into())
         .await

@@ -2,14 +2,14 @@
 
 use super::{new_tenant, role, slug};
 use crate::{
-    Directory, DirectoryStore, KeyId, Project, ProjectMembership, Tenant, Timestamp, UserId,
+    Directory, DirectoryStore, KeyId, Project, ProjectMembership, TenantRecord, Timestamp, UserId,
     key::{ApiKey, Environment, KeyDigest, KeyStore},
     testing::unattributed,
 };
 
 const NOW: Timestamp = Timestamp::from_unix_seconds(1_800_000_000);
 
-async fn project_of<D: DirectoryStore>(directory: &D, tenant: &Tenant) -> Project {
+async fn project_of<D: DirectoryStore>(directory: &D, tenant: &TenantRecord) -> Project {
     let project = Project::new(tenant.id, slug("p"), "A project");
     directory
         .put_project(&project, &unattributed())

@@ -2,7 +2,7 @@
 
 use super::{new_tenant, slug};
 use crate::{
-    Directory, DirectoryStore, StoreErrorKind, Tenant, TenantFilter, TenantId, TenantStatus,
+    Directory, DirectoryStore, StoreErrorKind, TenantFilter, TenantId, TenantRecord, TenantStatus,
     testing::unattributed,
 };
 
@@ -56,7 +56,7 @@ pub async fn a_slug_is_replaced<D: Directory + DirectoryStore>(directory: &D) {
         .await
         .expect("the old slug is free");
     assert_eq!(find(&one.slug).await, Some((other.id, one.slug.clone())));
-    let again = Tenant::new(other.slug.clone(), "Successor");
+    let again = TenantRecord::new(other.slug.clone(), "Successor");
     directory
         .create_tenant(&again, &unattributed())
         .await
@@ -71,7 +71,7 @@ pub async fn tenants_are_listed_in_pages<D: Directory + DirectoryStore>(director
     let mut tenants = Vec::new();
     for number in 0..7 {
         let slug = format!("{prefix}-{number}").parse().unwrap();
-        let mut tenant = Tenant::new(slug, "A tenant").with_status(TenantStatus::Active);
+        let mut tenant = TenantRecord::new(slug, "A tenant").with_status(TenantStatus::Active);
         tenant.plan = (number % 2 == 0).then(|| "pro".into());
         directory
             .create_tenant(&tenant, &unattributed())
@@ -123,6 +123,6 @@ pub async fn tenants_are_listed_in_pages<D: Directory + DirectoryStore>(director
     assert_eq!(without.unwrap().len(), 1);
 }
 
-fn ids<'a>(tenants: impl IntoIterator<Item = &'a Tenant>) -> Vec<TenantId> {
+fn ids<'a>(tenants: impl IntoIterator<Item = &'a TenantRecord>) -> Vec<TenantId> {
     tenants.into_iter().map(|tenant| tenant.id).collect()
 }

@@ -212,7 +212,7 @@ impl KeyStore for MemoryDirectory {
         })
     }
 
-    async fn note_uses(&self, uses: &[(KeyId, Timestamp)]) -> Result<(), StoreError> {
+    async fn record_last_used(&self, uses: &[(KeyId, Timestamp)]) -> Result<(), StoreError> {
         let mut state = self.write();
         for (id, at) in uses {
             if let Some(key) = state.keys.get_mut(id) {

@@ -7,17 +7,17 @@ use super::{
     list::{page, place},
 };
 use crate::{
-    ChangeRecord, DomainName, Epoch, MemberFilter, Membership, MembershipStore, NameStore, Project,
-    ProjectId, ProjectMembership, ProjectStore, RevocationStore, RoleDefinition, RoleName,
-    RoleStore, RoleTable, Settings, Slug, StoreError, StoreErrorKind, Tenant, TenantFilter,
-    TenantId, TenantKey, TenantStatus, TenantStore, Timestamp, TokensOf, UserId,
+    ChangeRecord, DomainName, MemberFilter, Membership, MembershipStore, NameStore, Project,
+    ProjectId, ProjectMembership, ProjectStore, RevocationStore, RevokedBefore, RoleDefinition,
+    RoleName, RoleStore, RoleTable, Settings, Slug, StoreError, StoreErrorKind, TenantFilter,
+    TenantId, TenantKey, TenantRecord, TenantStatus, TenantStore, Timestamp, TokenSubject, UserId,
 };
 
 #[async_trait]
 impl TenantStore for MemoryDirectory {
     async fn create_tenant(
         &self,
-        tenant: &Tenant,
+        tenant: &TenantRecord,
         record: &ChangeRecord,
     ) -> Result<(), StoreError> {
         self.change(record, |state| {
@@ -41,7 +41,7 @@ impl TenantStore for MemoryDirectory {
         tenant: TenantId,
         to: TenantStatus,
         record: &ChangeRecord,
-    ) -> Result<Tenant, StoreError> {
+    ) -> Result<TenantRecord, StoreError> {
         self.change(record, |state| {
             let record = state.tenant(tenant)?;
             record.status = record.status.transition_to(to)?;
@@ -111,7 +111,7 @@ impl TenantStore for MemoryDirectory {
         filter: &TenantFilter,
         after: Option<TenantId>,
         limit: u32,
-    ) -> Result<Vec<Tenant>, StoreError> {
+    ) -> Result<Vec<TenantRecord>, StoreError> {
         let state = self.read();
         let these = state
             .tenants
@@ -403,22 +403,26 @@ impl RoleStore for MemoryDirectory {
 
 #[async_trait]
 impl RevocationStore for MemoryDirectory {
-    async fn raise_epoch(
+    async fn revoke_before(
         &self,
-        of: &TokensOf,
-        to: Epoch,
+        of: &TokenSubject,
+        to: RevokedBefore,
         record: &ChangeRecord,
     ) -> Result<(), StoreError> {
         self.change(record, |state| {
             state.changes += 1;
             let change = state.changes;
-            state.epochs.raise(of, to, change);
+            state.token_revocations.raise(of, to, change);
             Ok(())
         })
     }
 
-    async fn forget_epochs(&self, before: Epoch, record: &ChangeRecord) -> Result<u64, StoreError> {
-        let forgotten = self.write().epochs.forget(before);
+    async fn forget_token_revocations(
+        &self,
+        before: RevokedBefore,
+        record: &ChangeRecord,
+    ) -> Result<u64, StoreError> {
+        let forgotten = self.write().token_revocations.forget(before);
         if forgotten > 0 {
             self.outbox
                 .commit(record)

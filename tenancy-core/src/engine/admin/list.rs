@@ -3,7 +3,7 @@
 use super::Admin;
 use crate::{
     MemberFilter, Membership, Project, ProjectId, ProjectMembership, RoleDefinition, StoreError,
-    Tenant, TenantFilter, TenantId, TenantKey, UserId,
+    TenantFilter, TenantId, TenantKey, TenantRecord, UserId,
 };
 
 /// How many rows a page holds at most.
@@ -38,7 +38,7 @@ impl Admin {
         filter: &TenantFilter,
         after: Option<TenantId>,
         limit: u32,
-    ) -> Result<Vec<Tenant>, StoreError> {
+    ) -> Result<Vec<TenantRecord>, StoreError> {
         self.engine.permits(&self.authority, None).await?;
         let store = &self.engine.inner().store;
         store.list_tenants(filter, after, limit.min(MAX_PAGE)).await

@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use super::{Decision, Interrupt, Step, refuse};
+use super::{Decider, Interrupt, Step, refuse};
 use crate::{
-    Principal, Reach, RefusalKind, Tenant, TenantKey, engine::refused::Refused,
+    AllowedTenants, Principal, RefusalKind, TenantKey, TenantRecord, engine::refused::Refused,
     identification::KeyRef,
 };
 
-impl Decision<'_> {
+impl Decider<'_> {
     /// The one tenant that every hint names; `None` without hints.
-    pub(super) fn hinted_tenant(&self) -> Step<Option<Arc<Tenant>>> {
+    pub(super) fn hinted_tenant(&self) -> Step<Option<Arc<TenantRecord>>> {
         let hints = match &self.facts.hints {
             Ok(hints) => hints,
             Err(fault) => {
@@ -19,7 +19,7 @@ impl Decision<'_> {
                 return Err(Interrupt::Refused(refused));
             }
         };
-        let mut agreed: Option<Arc<Tenant>> = None;
+        let mut agreed: Option<Arc<TenantRecord>> = None;
         for hint in hints {
             let about = |reason| {
                 let target = format!("{}={}", hint.source.as_str(), hint.key.to_key());
@@ -42,15 +42,15 @@ impl Decision<'_> {
     pub(super) fn agreed_tenant(
         &self,
         principal: Option<&Arc<Principal>>,
-        hinted: Option<Arc<Tenant>>,
-    ) -> Step<Option<Arc<Tenant>>> {
+        hinted: Option<Arc<TenantRecord>>,
+    ) -> Step<Option<Arc<TenantRecord>>> {
         let Some(principal) = principal else {
             return Ok(hinted);
         };
-        match (&principal.reach, hinted) {
+        match (&principal.allowed_tenants, hinted) {
             // Most often both name the same, and nothing more has to be looked up.
-            (Reach::Bound(key), Some(hinted)) if names(key, &hinted) => Ok(Some(hinted)),
-            (Reach::Bound(key), hinted) => {
+            (AllowedTenants::Bound(key), Some(hinted)) if names(key, &hinted) => Ok(Some(hinted)),
+            (AllowedTenants::Bound(key), hinted) => {
                 let Some(own) = self.tenant(&KeyRef::Owned(key.clone()))? else {
                     return refuse(RefusalKind::TenantNotFound, "tenant-of-credential-unknown");
                 };
@@ -71,7 +71,7 @@ impl Decision<'_> {
             (_, _) if principal.user().is_none() => {
                 refuse(RefusalKind::TenantNotFound, "credential-not-bound")
             }
-            (Reach::Set { tenants, .. }, Some(hinted)) => {
+            (AllowedTenants::Set { tenants, .. }, Some(hinted)) => {
                 if tenants.iter().any(|key| names(key, &hinted)) {
                     Ok(Some(hinted))
                 } else {
@@ -81,7 +81,7 @@ impl Decision<'_> {
                     Err(Interrupt::Refused(refused))
                 }
             }
-            (Reach::Set { tenants, default }, None) => {
+            (AllowedTenants::Set { tenants, default }, None) => {
                 let only = match tenants.as_slice() {
                     [only] => Some(only),
                     _ => None,
@@ -94,13 +94,13 @@ impl Decision<'_> {
                     },
                 }
             }
-            (Reach::Memberships, hinted) => Ok(hinted),
+            (AllowedTenants::Memberships, hinted) => Ok(hinted),
         }
     }
 }
 
 /// Whether a key from a credential means this tenant. Credentials list ids or slugs; anything else names nothing
 /// here.
-fn names(key: &TenantKey, tenant: &Tenant) -> bool {
+fn names(key: &TenantKey, tenant: &TenantRecord) -> bool {
     key.names(tenant) == Some(true)
 }

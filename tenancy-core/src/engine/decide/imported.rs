@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    Decision, Interrupt, Step,
+    Decider, Interrupt, Step,
     key::{about, rejected},
 };
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
     key::{KeyName, SecretError, reason},
 };
 
-impl Decision<'_> {
+impl Decider<'_> {
     /// Who presents this imported key. Nothing is hashed here.
     pub(super) fn imported_holder(
         &self,
@@ -46,7 +46,7 @@ impl Decision<'_> {
         let refused = match (proof, &known) {
             (Proof::Right, Some(known)) => {
                 let principal = self.usable_key(keys, known)?;
-                keys.note_use(known, self.now);
+                keys.record_last_used_once(known, self.now);
                 return Ok(principal);
             }
             (Proof::Right, None) | (Proof::Wrong, None) => rejected(&reason::UNKNOWN),

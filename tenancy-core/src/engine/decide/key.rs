@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Decision, Interrupt, Step};
+use super::{Decider, Interrupt, Step};
 use crate::{
     Credential, KeyId, Principal, RefusalKind, Rejection,
     engine::{
@@ -10,10 +10,10 @@ use crate::{
         load::{KeyRecord, Load},
         refused::Refused,
     },
-    key::{KeyName, KnownKey, reason},
+    key::{CachedKey, KeyName, reason},
 };
 
-impl Decision<'_> {
+impl Decider<'_> {
     /// Who presents this key.
     pub(super) fn key_holder(
         &self,
@@ -39,7 +39,7 @@ impl Decision<'_> {
         keys.verify(&presented, &known)
             .map_err(|rejection| Interrupt::Refused(about(id, rejected(&rejection))))?;
         let principal = self.usable_key(keys, &known)?;
-        keys.note_use(&known, self.now);
+        keys.record_last_used_once(&known, self.now);
         Ok(principal)
     }
 
@@ -51,7 +51,7 @@ impl Decision<'_> {
         }
     }
 
-    pub(super) fn usable_key(&self, keys: &Keys, known: &Arc<KnownKey>) -> Step<Arc<Principal>> {
+    pub(super) fn usable_key(&self, keys: &Keys, known: &Arc<CachedKey>) -> Step<Arc<Principal>> {
         match keys.usable(known, self.facts.ip, self.now) {
             Ok(()) => Ok(Arc::clone(&known.principal)),
             Err(rejection) => {
@@ -63,7 +63,7 @@ impl Decision<'_> {
     }
 
     /// The key of this name, from what was loaded for this request or from the cache.
-    pub(super) fn known_key(&self, name: KeyName) -> Step<Option<Arc<KnownKey>>> {
+    pub(super) fn known_key(&self, name: KeyName) -> Step<Option<Arc<CachedKey>>> {
         match self.known::<KeyRecord>(&name)? {
             Some(known) => Ok(known),
             None => Err(Interrupt::Load(Load::of::<KeyRecord>(name))),

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::{Decision, Interrupt, Step, refuse, subject};
+use super::{Decider, Interrupt, Step, refuse, subject};
 use crate::{
-    EntryQuery, Membership, MembershipStatus, ProjectId, Reach, RefusalKind, RoleTable, Tenant,
-    TenantId, TenantKey, UserId,
+    AllowedTenants, EntryQuery, Membership, MembershipStatus, ProjectId, RefusalKind, RoleTable,
+    TenantId, TenantKey, TenantRecord, UserId,
     cache::Probe,
     engine::load::{
         CachedFact, Entered, Fact, Load, MembershipOf, News, ProjectAccess, ProjectOf, RolesOf,
@@ -14,7 +14,7 @@ use crate::{
     identification::KeyRef,
 };
 
-impl Decision<'_> {
+impl Decider<'_> {
     pub(super) fn membership(&self, tenant: TenantId, user: UserId) -> Step<Arc<Membership>> {
         let key = (tenant, user);
         let found = match self.known::<MembershipOf>(&key)? {
@@ -79,7 +79,7 @@ impl Decision<'_> {
             .or(confined_to)
     }
 
-    pub(super) fn tenant(&self, key: &KeyRef<'_>) -> Step<Option<Arc<Tenant>>> {
+    pub(super) fn tenant(&self, key: &KeyRef<'_>) -> Step<Option<Arc<TenantRecord>>> {
         if let Some(loaded) = self.loaded.get::<TenantNamed>(key) {
             return Ok(loaded.clone());
         }
@@ -133,9 +133,9 @@ impl Decision<'_> {
             .map_or_else(|| key.name(), |hint| hint.key.to_key());
         let nobody = self.engine.strangers.nobody(&name);
         let caller = entering.as_deref();
-        let confined_to = caller.and_then(|caller| match &caller.reach {
-            Reach::Bound(key) => Some(key.clone()),
-            Reach::Set { .. } | Reach::Memberships => None,
+        let confined_to = caller.and_then(|caller| match &caller.allowed_tenants {
+            AllowedTenants::Bound(key) => Some(key.clone()),
+            AllowedTenants::Set { .. } | AllowedTenants::Memberships => None,
         });
         let query = EntryQuery::new(name, caller.and_then(subject), nobody)
             .in_project(self.wanted_project(caller.and_then(|caller| caller.project)))

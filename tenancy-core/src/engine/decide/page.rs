@@ -1,9 +1,9 @@
 //! The page that sent a request: its origin must be one that may call the service.
 
-use super::{Decision, Interrupt, Step};
+use super::{Decider, Interrupt, Step};
 use crate::{RefusalKind, cors::Claim, engine::refused::Refused};
 
-impl Decision<'_> {
+impl Decider<'_> {
     /// Refuses an origin that is nobody's, before anything else is looked at.
     pub(super) fn readable_page(&self) -> Step<()> {
         match &self.facts.origin {

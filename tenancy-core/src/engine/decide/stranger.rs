@@ -3,15 +3,15 @@
 
 use std::sync::Arc;
 
-use super::{Decision, Interrupt, Step};
+use super::{Decider, Interrupt, Step};
 use crate::{
-    Principal, Reach, RefusalKind,
+    AllowedTenants, Principal, RefusalKind,
     cache::Probe,
-    engine::{facts::Presented, load::TenantNamed, strangers::Question},
+    engine::{facts::PresentedCredential, load::TenantNamed, stranger_cache::Question},
     identification::{Hint, HintSource, KeyRef},
 };
 
-impl Decision<'_> {
+impl Decider<'_> {
     /// Refuses who was refused the same a moment ago.
     pub(super) fn not_turned_away(&self, principal: Option<&Arc<Principal>>) -> Step<()> {
         let Some(question) = self.strangers_question(principal) else {
@@ -21,8 +21,8 @@ impl Decision<'_> {
         if self.loaded.first::<TenantNamed>().is_some() {
             return Ok(());
         }
-        let (strangers, stamps) = (&self.engine.strangers, &self.engine.stamps);
-        let known = || strangers.get(&question, stamps.of_any(), self.now);
+        let (strangers, versions) = (&self.engine.strangers, &self.engine.versions);
+        let known = || strangers.get(&question, versions.of_any(), self.now);
         match self.cached(known)? {
             Probe::Found(refused, _) => Err(Interrupt::Refused(refused)),
             Probe::Absent | Probe::Unknown => Ok(()),
@@ -34,10 +34,10 @@ impl Decision<'_> {
     pub(super) fn as_to_a_stranger(
         &self,
         principal: Option<&Arc<Principal>>,
-        stop: Interrupt,
+        interrupt: Interrupt,
     ) -> Interrupt {
-        let Interrupt::Refused(refused) = stop else {
-            return stop;
+        let Interrupt::Refused(refused) = interrupt else {
+            return interrupt;
         };
         let question = match self.strangers_question(principal) {
             Some(question)
@@ -50,11 +50,11 @@ impl Decision<'_> {
         if let Some(missing) = self.not_looked_up(principal) {
             return missing;
         }
-        if let (Some((_, stamp)), Some(read_at)) =
+        if let (Some((_, version)), Some(read_at)) =
             (self.loaded.answers_began(), self.loaded.began())
         {
             let (strangers, kept) = (&self.engine.strangers, refused.clone());
-            strangers.keep(question, kept, (read_at, stamp));
+            strangers.keep(question, kept, (read_at, version));
         }
         Interrupt::Refused(refused)
     }
@@ -68,7 +68,7 @@ impl Decision<'_> {
         }
         let principal = principal?;
         // Where the first name is nobody's, the credential's own tenant has not been asked for.
-        if let Reach::Bound(own) = &principal.reach {
+        if let AllowedTenants::Bound(own) = &principal.allowed_tenants {
             let own = KeyRef::Owned(own.clone());
             if is_unread(&own) {
                 return Some(missing(&own));
@@ -83,7 +83,7 @@ impl Decision<'_> {
         let hints = self.facts.hints.as_deref().unwrap_or_default();
         !hints.is_empty()
             && hints.iter().all(from_outside)
-            && !matches!(self.facts.presented, Presented::Verified(_))
+            && !matches!(self.facts.presented, PresentedCredential::Verified(_))
     }
 
     /// What is asked, if somebody from outside asks for a tenant by name.

@@ -5,25 +5,25 @@ use std::{
     sync::Arc,
 };
 
-use super::Decision;
+use super::Decider;
 use crate::{
     Principal, TenantNeed, Timestamp,
-    cache::Stamp,
+    cache::CacheVersion,
     context::{Parts, Whole},
     digest::Digest,
     engine::{
-        epochs::holder,
-        facts::Presented,
+        facts::PresentedCredential,
         front::{Memo, Standing},
+        token_revocations::holder,
     },
 };
 
-impl Decision<'_> {
+impl Decider<'_> {
     /// What stands for all that the request says, if an answer to it can be remembered whole.
     ///
     /// A key is none of it: its record, the caller's address and its uses are looked at each time.
     pub(super) fn asked(&self) -> Option<Digest> {
-        let Presented::Text(credential) = &self.facts.presented else {
+        let PresentedCredential::Text(credential) = &self.facts.presented else {
             return None;
         };
         let text = credential.expose();
@@ -59,8 +59,8 @@ impl Decision<'_> {
         let memo = whole.memo.as_ref()?;
         // Whether there is news comes before what it says.
         let counts = !engine.feed.is_stale(self.now)
-            && engine.epochs.admit_all_issued_at(memo.issued_at)
-            && engine.stamps.of(memo.tenant) == memo.stamp
+            && engine.token_revocations.admit_all_issued_at(memo.issued_at)
+            && engine.versions.of(memo.tenant) == memo.version
             && (memo.from..memo.until).contains(&self.now)
             && memo.standing.lasts(&engine.authenticators, self.now);
         counts.then_some(whole)
@@ -72,7 +72,7 @@ impl Decision<'_> {
         asked: Option<Digest>,
         principal: &Arc<Principal>,
         parts: Arc<Parts>,
-        before: Stamp,
+        before: CacheVersion,
     ) -> Arc<Whole> {
         let memo = asked.and_then(|asked| self.memo(asked, principal, &parts, before));
         let whole = Arc::new(Whole {
@@ -94,13 +94,13 @@ impl Decision<'_> {
         asked: Digest,
         principal: &Principal,
         parts: &Parts,
-        before: Stamp,
+        before: CacheVersion,
     ) -> Option<Memo> {
         let engine = self.engine;
         let index = self.verified_by.get()?;
         let tenant = parts.tenant.id;
-        let stamp = engine.stamps.of(tenant);
-        if !engine.stamps.undisturbed_since(before) {
+        let version = engine.versions.of(tenant);
+        if !engine.versions.undisturbed_since(before) {
             return None;
         }
         let source = self.facts.source.and_then(|at| engine.sources.get(at));
@@ -114,14 +114,14 @@ impl Decision<'_> {
         }
         let too_old = parts.read_at + engine.max_age.as_duration();
         let outlived_at = match (holder(principal), principal.issued_at) {
-            (Some(_), Some(issued_at)) => Some(engine.epochs.outlived_at(issued_at)),
+            (Some(_), Some(issued_at)) => Some(engine.token_revocations.outlived_at(issued_at)),
             _ => None,
         };
         let ends = [principal.expires_at, outlived_at];
         Some(Memo {
             asked,
             tenant,
-            stamp,
+            version,
             from: self.now,
             until: ends.into_iter().flatten().fold(too_old, Timestamp::min),
             issued_at: principal.issued_at,

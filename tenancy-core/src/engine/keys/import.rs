@@ -17,7 +17,7 @@ impl KeyAdmin {
     /// ```
     /// # use tenancy_core::{
     /// #     danger, MemoryDirectory, Membership, PermissionRegistry, SystemRole, Tenancy,
-    /// #     Tenant, TenantStatus, UserId,
+    /// #     TenantRecord, TenantStatus, UserId,
     /// #     key::{ApiKeys, Environment, HmacKeyHasher, ImportedFormat, ImportedKeys, KeyFormat,
     /// #         NewKey, Pepper},
     /// # };
@@ -33,7 +33,7 @@ impl KeyAdmin {
     /// # let tenancy = Tenancy::builder(directory.clone()).keys(keys).permissions(
     /// #     PermissionRegistry::builder().permission("notes:read", SystemRole::Viewer).build()?,
     /// # ).build()?;
-    /// # let acme = Tenant::new("acme".parse()?, "Acme Ltd").with_status(TenantStatus::Active);
+    /// # let acme = TenantRecord::new("acme".parse()?, "Acme Ltd").with_status(TenantStatus::Active);
     /// # let alice = UserId::new();
     /// # let admin = tenancy.admin(danger::service("an example")?);
     /// # admin.create_tenant(&acme).await?;

@@ -10,10 +10,10 @@ use proven::{Fingerprint, Proven};
 
 use crate::{
     ConfigError, Credential, Timestamp,
-    cache::Flights,
+    cache::SingleFlight,
     engine::Tenancy,
     key::{
-        ImportedKeys, KeyHandle, KnownKey, LowEntropySecret, SecretError, SecretErrorKind,
+        CachedKey, ImportedKeys, KeyHandle, LowEntropySecret, SecretError, SecretErrorKind,
         SecretHash,
     },
 };
@@ -47,7 +47,7 @@ pub(in crate::engine) struct Imported {
     pub(in crate::engine) config: ImportedKeys,
     proven: Proven,
     attempts: Attempts,
-    under_way: Flights<Fingerprint, Proof>,
+    under_way: SingleFlight<Fingerprint, Proof>,
 }
 
 impl Imported {
@@ -55,13 +55,13 @@ impl Imported {
         Ok(Self {
             proven: Proven::new(capacity)?,
             attempts: Attempts::new(config.per_handle, config.per_address),
-            under_way: Flights::new(),
+            under_way: SingleFlight::new(),
             config,
         })
     }
 
     /// Whether this text was right before, and nothing has been put in its hash's place.
-    pub(in crate::engine) fn is_proven(&self, text: Credential<'_>, known: &KnownKey) -> bool {
+    pub(in crate::engine) fn is_proven(&self, text: Credential<'_>, known: &CachedKey) -> bool {
         known
             .hash()
             .is_some_and(|hash| self.proven.holds(text.expose(), hash))
@@ -111,7 +111,7 @@ impl Tenancy {
     pub(in crate::engine) async fn prove(
         &self,
         credential: Option<Credential<'_>>,
-        known: Option<Arc<KnownKey>>,
+        known: Option<Arc<CachedKey>>,
         ip: Option<IpAddr>,
         now: Timestamp,
     ) -> Proof {
@@ -126,7 +126,7 @@ impl Tenancy {
         let Ok(secret) = LowEntropySecret::new(presented.secret) else {
             return Proof::Wrong;
         };
-        let hash = known.as_deref().and_then(KnownKey::hash);
+        let hash = known.as_deref().and_then(CachedKey::hash);
         let usable = known
             .as_ref()
             .is_some_and(|k| keys.usable(k, ip, now).is_ok());

@@ -11,7 +11,7 @@ use crate::{
     AuditEntry, ChangeRecord, KeyId, Outcome, StoreError, StoreErrorKind, TenantId, UserId,
     change::{Change, ChangeAction},
     engine::load::KeyRecord,
-    key::{ApiKey, KeyChange, KeyName, KnownKey},
+    key::{ApiKey, CachedKey, KeyChange, KeyName},
 };
 
 /// For operators: the reason is audited, and a blank one is refused.
@@ -75,7 +75,7 @@ impl KeyAdmin {
         }
     }
 
-    async fn known(&self, name: KeyName) -> Result<Option<Arc<KnownKey>>, StoreError> {
+    async fn known(&self, name: KeyName) -> Result<Option<Arc<CachedKey>>, StoreError> {
         let known = self.engine.load::<KeyRecord>(&name).await;
         known.map_err(StoreError::unavailable)
     }

@@ -12,7 +12,7 @@ use std::{
 use crate::{
     StoreError, Timestamp,
     engine::Tenancy,
-    key::{KeyStore, KnownKey},
+    key::{CachedKey, KeyStore},
 };
 
 /// How often uses are written, under traffic.
@@ -26,7 +26,7 @@ const MOST: usize = 100_000;
 
 /// The keys that were used since the last write, each once.
 pub(super) struct Uses {
-    waiting: Mutex<Vec<Arc<KnownKey>>>,
+    waiting: Mutex<Vec<Arc<CachedKey>>>,
     /// When the next write is due (microseconds).
     due_at: AtomicI64,
 }
@@ -41,7 +41,7 @@ impl Default for Uses {
 }
 
 impl Uses {
-    pub(super) fn push(&self, known: Arc<KnownKey>) {
+    pub(super) fn push(&self, known: Arc<CachedKey>) {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         if waiting.len() < MOST {
             waiting.push(known);
@@ -81,7 +81,7 @@ impl Uses {
 /// Keys on their way into the store; those that did not get there wait again.
 struct Taken<'a> {
     uses: &'a Uses,
-    keys: Vec<Arc<KnownKey>>,
+    keys: Vec<Arc<CachedKey>>,
 }
 
 impl Taken<'_> {
@@ -94,7 +94,7 @@ impl Taken<'_> {
             .iter()
             .map(|known| (known.record.id, known.dequeue()))
             .collect();
-        store.note_uses(&uses).await?;
+        store.record_last_used(&uses).await?;
         self.keys.retain(|known| known.renewal().is_some());
         while let Some(known) = self.keys.last() {
             let record = &known.record;

@@ -4,10 +4,10 @@ use std::{fmt, future::Future, hash::Hash, time::Duration};
 
 use quick_cache::Equivalent;
 
-use super::{Asking, Fact, KeyRecord, MembershipOf, ProjectOf, RolesOf, TenantNamed};
+use super::{Fact, KeyRecord, LoadContext, MembershipOf, ProjectOf, RolesOf, TenantNamed};
 use crate::{
     DirectoryError, TenantId, Timestamp,
-    cache::{Lookup, MaxAge, Probe, Stamp},
+    cache::{CacheVersion, Lookup, MaxAge, Probe},
     engine::{Inner, Tenancy},
 };
 
@@ -54,7 +54,7 @@ impl<F: CachedFact> Fact for F {
     type Error = DirectoryError;
 
     async fn load(
-        asking: Asking<'_>,
+        asking: LoadContext<'_>,
         key: &Self::Key,
     ) -> Result<(Timestamp, Self::Value), Self::Error> {
         let inner = asking.engine.inner();
@@ -76,7 +76,7 @@ impl<F: CachedFact> Fact for F {
 #[derive(Clone, Copy)]
 pub(super) struct Version {
     tenant: Option<TenantId>,
-    before: Stamp,
+    before: CacheVersion,
 }
 
 impl Version {
@@ -84,7 +84,7 @@ impl Version {
         match F::tenant_of_key(key) {
             Some(tenant) => Self {
                 tenant: Some(tenant),
-                before: inner.stamps.of(tenant),
+                before: inner.versions.of(tenant),
             },
             None => Self::before_any(inner),
         }
@@ -94,21 +94,21 @@ impl Version {
     pub(super) fn before_any(inner: &Inner) -> Self {
         Self {
             tenant: None,
-            before: inner.stamps.of_any(),
+            before: inner.versions.of_any(),
         }
     }
 
     /// The same for a tenant that turned out to be the one; `None` if it may have changed meanwhile.
     pub(super) fn of_tenant(self, inner: &Inner, tenant: TenantId) -> Option<Self> {
-        let before = inner.stamps.of(tenant);
+        let before = inner.versions.of(tenant);
         let now_known = Self {
             tenant: Some(tenant),
             before,
         };
-        (inner.stamps.undisturbed_since(self.before)).then_some(now_known)
+        (inner.versions.undisturbed_since(self.before)).then_some(now_known)
     }
 
-    pub(super) fn stamp(self) -> Stamp {
+    pub(super) fn version(self) -> CacheVersion {
         self.before
     }
 
@@ -125,15 +125,15 @@ impl Version {
             cache.keep_absent(key, F::heap_of_key(key), self.before, read_at);
             return;
         };
-        let stamp = match self.tenant {
+        let version = match self.tenant {
             Some(_) => Some(self.before),
             None => F::tenant_of(found)
                 .and_then(|tenant| self.of_tenant(inner, tenant))
-                .map(Self::stamp),
+                .map(Self::version),
         };
-        if let Some(stamp) = stamp {
+        if let Some(version) = version {
             let heap = F::heap_of_key(key) + F::heap(found);
-            cache.keep(key, found.clone(), heap, stamp, read_at);
+            cache.keep(key, found.clone(), heap, version, read_at);
         }
     }
 }
@@ -181,11 +181,11 @@ impl Inner {
         tenant: Option<TenantId>,
         now: Timestamp,
     ) -> Probe<F::Found> {
-        let stamp = |tenant: Option<TenantId>| match tenant {
-            Some(tenant) => self.stamps.of(tenant),
-            None => self.stamps.of_any(),
+        let version = |tenant: Option<TenantId>| match tenant {
+            Some(tenant) => self.versions.of(tenant),
+            None => self.versions.of_any(),
         };
-        let found = |found: &F::Found| stamp(tenant.or_else(|| F::tenant_of(found)));
-        F::cache(&self.caches).probe(key, found, || stamp(tenant), now)
+        let found = |found: &F::Found| version(tenant.or_else(|| F::tenant_of(found)));
+        F::cache(&self.caches).probe(key, found, || version(tenant), now)
     }
 }

@@ -1,6 +1,6 @@
 //! What an authenticator says of a credential that it has to look up.
 
-use super::{Asking, Fact};
+use super::{Fact, LoadContext};
 use crate::{LookupError, Timestamp, Verdict};
 
 /// Asked of an authenticator, by position.
@@ -11,7 +11,10 @@ impl Fact for Checked {
     type Value = Verdict;
     type Error = LookupError;
 
-    async fn load(asking: Asking<'_>, index: &usize) -> Result<(Timestamp, Verdict), LookupError> {
+    async fn load(
+        asking: LoadContext<'_>,
+        index: &usize,
+    ) -> Result<(Timestamp, Verdict), LookupError> {
         let authenticators = &asking.engine.inner().authenticators;
         let (Some(credential), Some(authenticator)) =
             (asking.credential, authenticators.get(*index))

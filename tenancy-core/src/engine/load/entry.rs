@@ -3,13 +3,13 @@
 use std::{fmt, sync::Arc};
 
 use super::{
-    Asking, Fact, Loaded, MembershipOf, ProjectAccess, ProjectOf, RolesOf, TenantNamed,
+    Fact, LoadContext, Loaded, MembershipOf, ProjectAccess, ProjectOf, RolesOf, TenantNamed,
     cached::Version, roles, tenant,
 };
 use crate::{
-    DirectoryError, Entry, EntryQuery, Membership, MembershipStatus, RoleTable, Tenant, TenantKey,
-    Timestamp,
-    cache::{Flights, Stamp, Work},
+    DirectoryError, Entry, EntryQuery, Membership, MembershipStatus, RoleTable, TenantKey,
+    TenantRecord, Timestamp,
+    cache::{CacheVersion, SingleFlight, Work},
     engine::Inner,
 };
 
@@ -19,7 +19,7 @@ pub(in crate::engine) struct Entered;
 /// What there is to know about entering.
 #[derive(Clone)]
 pub(in crate::engine) struct Answer {
-    tenant: Option<Arc<Tenant>>,
+    tenant: Option<Arc<TenantRecord>>,
     membership: Option<Arc<Membership>>,
     roles: Option<Arc<RoleTable>>,
     project: Option<Arc<ProjectAccess>>,
@@ -31,11 +31,11 @@ pub(in crate::engine) struct Answer {
 type Told = (Timestamp, Result<Answer, DirectoryError>);
 
 /// Questions under way. One that began before a change is not joined after it.
-pub(in crate::engine) struct Entries(Flights<(EntryQuery, Stamp), Told>);
+pub(in crate::engine) struct Entries(SingleFlight<(EntryQuery, CacheVersion), Told>);
 
 impl Entries {
     pub(in crate::engine) fn new() -> Self {
-        Self(Flights::new())
+        Self(SingleFlight::new())
     }
 }
 
@@ -51,12 +51,12 @@ impl Fact for Entered {
     type Error = DirectoryError;
 
     async fn load(
-        asking: Asking<'_>,
+        asking: LoadContext<'_>,
         query: &EntryQuery,
     ) -> Result<(Timestamp, Answer), DirectoryError> {
         let (inner, now) = (asking.engine.inner(), asking.now);
         let version = Version::before_any(inner);
-        let flight = (query.clone(), version.stamp());
+        let flight = (query.clone(), version.version());
         let engine = asking.engine.clone();
         let begin = || {
             let query = query.clone();
@@ -97,7 +97,7 @@ impl Fact for Entered {
 }
 
 /// The record that is cached, if it is the same. Members of one tenant share it, however large it is.
-fn shared(inner: &Inner, key: &TenantKey, record: Tenant) -> Arc<Tenant> {
+fn shared(inner: &Inner, key: &TenantKey, record: TenantRecord) -> Arc<TenantRecord> {
     let cached = inner.caches.tenants.peek(key);
     cached
         .filter(|cached| **cached == record)

@@ -4,14 +4,14 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-#[cfg(feature = "argon2")]
-use super::{Asking, Fact};
 use super::{CachedFact, Caches};
+#[cfg(feature = "argon2")]
+use super::{Fact, LoadContext};
 use crate::{
     DirectoryError, TenantId,
     cache::Lookup,
     engine::Tenancy,
-    key::{KeyName, KnownKey},
+    key::{CachedKey, KeyName},
 };
 #[cfg(feature = "argon2")]
 use crate::{Timestamp, engine::keys::Proof, key::SecretHash};
@@ -20,21 +20,24 @@ pub(in crate::engine) struct KeyRecord;
 
 impl CachedFact for KeyRecord {
     type Key = KeyName;
-    type Found = Arc<KnownKey>;
+    type Found = Arc<CachedKey>;
 
-    fn cache(caches: &Caches) -> &Lookup<KeyName, Arc<KnownKey>> {
+    fn cache(caches: &Caches) -> &Lookup<KeyName, Arc<CachedKey>> {
         &caches.keys
     }
 
-    fn tenant_of(found: &Arc<KnownKey>) -> Option<TenantId> {
+    fn tenant_of(found: &Arc<CachedKey>) -> Option<TenantId> {
         Some(found.record.tenant)
     }
 
-    fn heap(found: &Arc<KnownKey>) -> usize {
+    fn heap(found: &Arc<CachedKey>) -> usize {
         found.weight()
     }
 
-    async fn read(engine: Tenancy, name: KeyName) -> Result<Option<Arc<KnownKey>>, DirectoryError> {
+    async fn read(
+        engine: Tenancy,
+        name: KeyName,
+    ) -> Result<Option<Arc<CachedKey>>, DirectoryError> {
         let inner = engine.inner();
         let Some(keys) = &inner.keys else {
             return Ok(None);
@@ -50,7 +53,7 @@ impl CachedFact for KeyRecord {
         };
         // A store that answers with another key must not open anything.
         let found = found.filter(|record| name.names(record));
-        Ok(found.map(|record| Arc::new(KnownKey::new(record, &inner.permissions))))
+        Ok(found.map(|record| Arc::new(CachedKey::new(record, &inner.permissions))))
     }
 }
 
@@ -62,14 +65,14 @@ pub(in crate::engine) struct SecretProof;
 #[cfg(feature = "argon2")]
 #[derive(Debug, Clone)]
 pub(in crate::engine) struct SecretOf {
-    pub(in crate::engine) known: Option<Arc<KnownKey>>,
+    pub(in crate::engine) known: Option<Arc<CachedKey>>,
     pub(in crate::engine) ip: Option<std::net::IpAddr>,
 }
 
 #[cfg(feature = "argon2")]
 impl SecretOf {
     fn hash(&self) -> Option<&SecretHash> {
-        self.known.as_deref().and_then(KnownKey::hash)
+        self.known.as_deref().and_then(CachedKey::hash)
     }
 }
 
@@ -89,8 +92,11 @@ impl Fact for SecretProof {
     type Value = Proof;
     type Error = Infallible;
 
-    async fn load(asking: Asking<'_>, of: &SecretOf) -> Result<(Timestamp, Proof), Infallible> {
-        let Asking {
+    async fn load(
+        asking: LoadContext<'_>,
+        of: &SecretOf,
+    ) -> Result<(Timestamp, Proof), Infallible> {
+        let LoadContext {
             engine,
             credential,
             now,

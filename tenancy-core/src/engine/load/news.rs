@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 
-use super::{Asking, Fact};
+use super::{Fact, LoadContext};
 use crate::{TenantId, Timestamp};
 
 /// The directory has not been heard of recently, or not since this tenant was found to have changed.
@@ -19,7 +19,7 @@ impl Fact for News {
     const IS_ANSWER: bool = false;
 
     async fn load(
-        asking: Asking<'_>,
+        asking: LoadContext<'_>,
         tenant: &Option<TenantId>,
     ) -> Result<(Timestamp, bool), Infallible> {
         let polled = asking.engine.poll_if_stale(*tenant).await;

@@ -22,7 +22,7 @@ impl JwtAuthenticatorBuilder {
 
     /// Binds each token to the one tenant that this claim names, by id or slug.
     ///
-    /// The principal gets [`Reach::Bound`](crate::Reach::Bound); a token without the claim is
+    /// The principal gets [`AllowedTenants::Bound`](crate::AllowedTenants::Bound); a token without the claim is
     /// rejected. The name is that of a claim on the top level.
     pub fn tenant_claim(mut self, name: impl Into<String>) -> Self {
         self.tenants.bound = Some(name.into());
@@ -31,7 +31,7 @@ impl JwtAuthenticatorBuilder {
 
     /// Limits each token to the tenants that this claim lists: an array of 1 to 256 ids or slugs.
     ///
-    /// The principal gets [`Reach::Set`](crate::Reach::Set); a token without the claim is
+    /// The principal gets [`AllowedTenants::Set`](crate::AllowedTenants::Set); a token without the claim is
     /// rejected, unless it has the [default](Self::default_tenant_claim).
     pub fn tenant_set_claim(mut self, name: impl Into<String>) -> Self {
         self.tenants.set = Some(name.into());
@@ -49,7 +49,7 @@ impl JwtAuthenticatorBuilder {
 
     /// Binds the issuer to one tenant, by id or slug: the tenant's own single sign-on.
     ///
-    /// Every principal gets [`Reach::Bound`](crate::Reach::Bound) to it. A configured tenant claim
+    /// Every principal gets [`AllowedTenants::Bound`](crate::AllowedTenants::Bound) to it. A configured tenant claim
     /// need not be there then; one that is has to name this tenant, in the same form (id or slug),
     /// and a list has to contain it.
     ///
@@ -117,7 +117,7 @@ impl JwtAuthenticatorBuilder {
     ///
     /// ```
     /// use tenancy_core::{
-    ///     Reach, Rejection, TenantKey,
+    ///     AllowedTenants, Rejection, TenantKey,
     ///     jwt::{Algorithm, JwtAuthenticator, VerificationKey},
     /// };
     ///
@@ -133,7 +133,7 @@ impl JwtAuthenticatorBuilder {
     ///         if tenants.is_empty() {
     ///             return Err(none);
     ///         }
-    ///         principal.reach = Reach::Set { tenants, default: None };
+    ///         principal.allowed_tenants = AllowedTenants::Set { tenants, default: None };
     ///         Ok(principal)
     ///     })
     ///     .build()?;
@@ -143,7 +143,7 @@ impl JwtAuthenticatorBuilder {
     ///
     /// # Security
     /// The claims are verified, and whoever issued them may still let users choose some of them. The
-    /// closure may change the reach, and the actor to a user or a service account; a token that it
+    /// closure may change the allowed_tenants, and the actor to a user or a service account; a token that it
     /// makes anything else of is rejected. It can't widen the scope, change the times, the issuer or
     /// the claims, nor lead a [bound](Self::bound_to) issuer to another tenant. It is called once per
     /// token and has to depend on its arguments alone.

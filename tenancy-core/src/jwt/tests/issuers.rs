@@ -8,7 +8,7 @@ use super::{
     super::{JwtConfigErrorKind, JwtIssuers, VerificationKey},
     *,
 };
-use crate::{Reach, TenantId, TenantKey};
+use crate::{AllowedTenants, TenantId, TenantKey};
 
 const OTHER: &str = "https://sso.acme.example";
 const TENANT: &str = "0192d3a4-7b00-7c3d-8e4f-000000000001";
@@ -107,13 +107,13 @@ async fn issuers_come_and_go_and_take_their_remembered_tokens_along() {
     assert!(matches!(verdict, Verdict::NotMine));
 }
 
-fn reach(tokens: &JwtAuthenticator, more: Value) -> Result<Reach, &'static str> {
+fn allowed_tenants(tokens: &JwtAuthenticator, more: Value) -> Result<AllowedTenants, &'static str> {
     let mut claims = claims();
     let members = claims.as_object_mut().unwrap();
     members.extend(more.as_object().unwrap().clone());
     let token = hs256(HEADER, claims.to_string());
     match tokens.probe(Credential::new(&token), now()) {
-        Verdict::Verified(principal) => Ok(principal.reach.clone()),
+        Verdict::Verified(principal) => Ok(principal.allowed_tenants.clone()),
         Verdict::Rejected(rejection) => Err(rejection.reason()),
         verdict => panic!("{verdict:?}"),
     }
@@ -123,15 +123,18 @@ fn reach(tokens: &JwtAuthenticator, more: Value) -> Result<Reach, &'static str> 
 fn a_bound_issuer_speaks_for_its_tenant_whatever_its_tokens_claim() {
     let own = TENANT.parse::<TenantId>().unwrap();
     let bound = || builder(Algorithm::HS256).bound_to(own);
-    let reached = Ok(Reach::Bound(own.into()));
+    let reached = Ok(AllowedTenants::Bound(own.into()));
 
     let plain = bound().build().unwrap();
-    assert_eq!(reach(&plain, json!({})), reached);
-    assert_eq!(reach(&plain, json!({ "org": "globex" })), reached);
+    assert_eq!(allowed_tenants(&plain, json!({})), reached);
+    assert_eq!(allowed_tenants(&plain, json!({ "org": "globex" })), reached);
 
     let claiming = bound().tenant_claim("org").build().unwrap();
-    assert_eq!(reach(&claiming, json!({})), reached);
-    assert_eq!(reach(&claiming, json!({ "org": TENANT })), reached);
+    assert_eq!(allowed_tenants(&claiming, json!({})), reached);
+    assert_eq!(
+        allowed_tenants(&claiming, json!({ "org": TENANT })),
+        reached
+    );
     for (org, reason) in [
         (json!("globex"), "token-tenant-foreign"),
         (json!(TenantId::new().to_string()), "token-tenant-foreign"),
@@ -139,7 +142,7 @@ fn a_bound_issuer_speaks_for_its_tenant_whatever_its_tokens_claim() {
         (json!([TENANT]), "token-tenant-malformed"),
     ] {
         assert_eq!(
-            reach(&claiming, json!({ "org": org })),
+            allowed_tenants(&claiming, json!({ "org": org })),
             Err(reason),
             "{org}"
         );
@@ -150,9 +153,9 @@ fn a_bound_issuer_speaks_for_its_tenant_whatever_its_tokens_claim() {
         .default_tenant_claim("org")
         .build()
         .unwrap();
-    assert_eq!(reach(&listing, json!({})), reached);
+    assert_eq!(allowed_tenants(&listing, json!({})), reached);
     assert_eq!(
-        reach(&listing, json!({ "orgs": ["globex", TENANT] })),
+        allowed_tenants(&listing, json!({ "orgs": ["globex", TENANT] })),
         reached
     );
     for foreign in [
@@ -160,7 +163,7 @@ fn a_bound_issuer_speaks_for_its_tenant_whatever_its_tokens_claim() {
         json!({ "org": "globex" }),
         json!({ "orgs": ["globex", TENANT], "org": "globex" }),
     ] {
-        let got = reach(&listing, foreign.clone());
+        let got = allowed_tenants(&listing, foreign.clone());
         assert_eq!(got, Err("token-tenant-foreign"), "{foreign}");
     }
 }

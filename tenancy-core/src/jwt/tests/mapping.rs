@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{super::SubjectMapping, *};
-use crate::{Actor, Principal, Reach, TenantKey, UserId};
+use crate::{Actor, AllowedTenants, Principal, TenantKey, UserId};
 
 const TENANT: &str = "0192d3a4-7b00-7c3d-8e4f-000000000001";
 
@@ -21,13 +21,13 @@ fn principal(tokens: &JwtAuthenticator, claims: &Value) -> Result<Principal, &'s
 }
 
 /// What a token reaches that has these claims on top of the good ones.
-fn reach(tokens: &JwtAuthenticator, more: Value) -> Result<Reach, &'static str> {
+fn allowed_tenants(tokens: &JwtAuthenticator, more: Value) -> Result<AllowedTenants, &'static str> {
     let mut claims = claims();
     claims
         .as_object_mut()
         .unwrap()
         .extend(more.as_object().unwrap().clone());
-    principal(tokens, &claims).map(|principal| principal.reach)
+    principal(tokens, &claims).map(|principal| principal.allowed_tenants)
 }
 
 #[test]
@@ -40,7 +40,7 @@ fn the_principal_says_what_the_token_says() {
 
     let at = |seconds| Some(Timestamp::from_unix_seconds(seconds));
     assert_eq!(principal.actor, Actor::User(USER.parse().unwrap()));
-    assert_eq!(principal.reach, Reach::Memberships);
+    assert_eq!(principal.allowed_tenants, AllowedTenants::Memberships);
     assert_eq!(&*principal.issuer, ISSUER);
     assert_eq!(principal.issued_at, at(NOW - 10));
     assert_eq!(principal.not_before, at(NOW - 5 - 30));
@@ -104,16 +104,19 @@ fn a_bound_token_reaches_one_tenant() {
         .build()
         .unwrap();
     assert_eq!(
-        reach(&tokens, json!({ "org": "acme" })),
-        Ok(Reach::Bound(key("acme")))
+        allowed_tenants(&tokens, json!({ "org": "acme" })),
+        Ok(AllowedTenants::Bound(key("acme")))
     );
     assert_eq!(
-        reach(&tokens, json!({ "org": TENANT })),
-        Ok(Reach::Bound(key(TENANT)))
+        allowed_tenants(&tokens, json!({ "org": TENANT })),
+        Ok(AllowedTenants::Bound(key(TENANT)))
     );
-    assert_eq!(reach(&tokens, json!({})), Err("token-tenant-missing"));
     assert_eq!(
-        reach(&tokens, json!({ "Org": "acme" })),
+        allowed_tenants(&tokens, json!({})),
+        Err("token-tenant-missing")
+    );
+    assert_eq!(
+        allowed_tenants(&tokens, json!({ "Org": "acme" })),
         Err("token-tenant-missing")
     );
     for malformed in [
@@ -124,7 +127,7 @@ fn a_bound_token_reaches_one_tenant() {
         json!(["acme"]),
         json!("a b"),
     ] {
-        let got = reach(&tokens, json!({ "org": malformed }));
+        let got = allowed_tenants(&tokens, json!({ "org": malformed }));
         assert_eq!(got, Err("token-tenant-malformed"), "{malformed}");
     }
 }
@@ -137,7 +140,7 @@ fn a_listing_token_reaches_what_it_lists() {
         .build()
         .unwrap();
     let set = |tenants: &[&str], default: Option<&str>| {
-        Ok(Reach::Set {
+        Ok(AllowedTenants::Set {
             tenants: tenants.iter().map(|text| key(text)).collect(),
             default: default.map(key),
         })
@@ -146,19 +149,22 @@ fn a_listing_token_reaches_what_it_lists() {
     let too_many: Vec<_> = (0..257).map(|n| format!("t{n}")).collect();
 
     assert_eq!(
-        reach(&tokens, json!({ "orgs": ["a", TENANT] })),
+        allowed_tenants(&tokens, json!({ "orgs": ["a", TENANT] })),
         set(&["a", TENANT], None)
     );
     assert_eq!(
-        reach(&tokens, json!({ "orgs": ["a", "b"], "org": "b" })),
+        allowed_tenants(&tokens, json!({ "orgs": ["a", "b"], "org": "b" })),
         set(&["a", "b"], Some("b"))
     );
     assert_eq!(
-        reach(&tokens, json!({ "org": "b" })),
+        allowed_tenants(&tokens, json!({ "org": "b" })),
         set(&["b"], Some("b"))
     );
-    assert!(reach(&tokens, json!({ "orgs": most })).is_ok());
-    assert_eq!(reach(&tokens, json!({})), Err("token-tenant-missing"));
+    assert!(allowed_tenants(&tokens, json!({ "orgs": most })).is_ok());
+    assert_eq!(
+        allowed_tenants(&tokens, json!({})),
+        Err("token-tenant-missing")
+    );
     for malformed in [
         json!({ "orgs": [] }),
         json!({ "orgs": "a" }),
@@ -171,7 +177,7 @@ fn a_listing_token_reaches_what_it_lists() {
         json!({ "orgs": ["a"], "org": null }),
         json!({ "orgs": ["a"], "org": ["a"] }),
     ] {
-        let got = reach(&tokens, malformed.clone());
+        let got = allowed_tenants(&tokens, malformed.clone());
         assert_eq!(got, Err("token-tenant-malformed"), "{malformed}");
     }
 }
@@ -182,10 +188,13 @@ fn a_default_without_a_list_is_a_list_of_one() {
         .default_tenant_claim("org")
         .build()
         .unwrap();
-    let only = Reach::Set {
+    let only = AllowedTenants::Set {
         tenants: vec![key("acme")],
         default: Some(key("acme")),
     };
-    assert_eq!(reach(&tokens, json!({ "org": "acme" })), Ok(only));
-    assert_eq!(reach(&tokens, json!({})), Err("token-tenant-missing"));
+    assert_eq!(allowed_tenants(&tokens, json!({ "org": "acme" })), Ok(only));
+    assert_eq!(
+        allowed_tenants(&tokens, json!({})),
+        Err("token-tenant-missing")
+    );
 }

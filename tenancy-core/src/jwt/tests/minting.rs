@@ -6,7 +6,9 @@ use super::{
     super::{JwtConfigErrorKind, KeyErrorKind, SigningKey, TokenMinter, VerificationKey},
     *,
 };
-use crate::{Actor, PermissionRegistry, PermissionSet, Reach, ServiceId, SystemRole, TenantId};
+use crate::{
+    Actor, AllowedTenants, PermissionRegistry, PermissionSet, ServiceId, SystemRole, TenantId,
+};
 
 const JOBS: &str = "https://jobs.example.com";
 
@@ -63,7 +65,10 @@ fn a_minted_token_says_who_where_and_what() {
             panic!("{algorithm}");
         };
         assert_eq!(principal.actor, Actor::Service(service));
-        assert_eq!(principal.reach, Reach::Bound(tenant.into()));
+        assert_eq!(
+            principal.allowed_tenants,
+            AllowedTenants::Bound(tenant.into())
+        );
         assert_eq!(principal.scope, scope);
         assert_eq!(principal.issued_at, Some(now()));
         assert_eq!(token.expires_at(), now() + Duration::from_secs(300));

@@ -7,7 +7,7 @@ use super::{
     *,
 };
 use crate::{
-    Actor, PermissionRegistry, PermissionSet, Principal, Reach, Rejection, RoleDefinition,
+    Actor, AllowedTenants, PermissionRegistry, PermissionSet, Principal, Rejection, RoleDefinition,
     SystemRole, TenantId, UserId,
 };
 
@@ -172,7 +172,10 @@ fn a_service_account_acts_in_its_own_name_and_within_its_scope() {
                 "{mapping:?} {more}"
             ),
         }
-        assert_eq!(principal.reach, Reach::Bound(tenant.into()));
+        assert_eq!(
+            principal.allowed_tenants,
+            AllowedTenants::Bound(tenant.into())
+        );
         let scope = registry()
             .names(principal.scope)
             .collect::<Vec<_>>()
@@ -189,7 +192,7 @@ fn the_applications_own_reading_stays_within_its_bounds() {
         principal.not_before = None;
         principal.issuer = "me".into();
         principal.scope = PermissionSet::ALL;
-        principal.reach = Reach::Memberships;
+        principal.allowed_tenants = AllowedTenants::Memberships;
         principal.actor = Actor::User(UserId::derive("me", "root"));
         Ok(principal)
     };
@@ -203,11 +206,11 @@ fn the_applications_own_reading_stays_within_its_bounds() {
         mapped.expires_at,
         Some(Timestamp::from_unix_seconds(NOW + 630))
     );
-    assert_eq!(mapped.reach, Reach::Bound(own.into()));
+    assert_eq!(mapped.allowed_tenants, AllowedTenants::Bound(own.into()));
     assert_eq!(registry().names(mapped.scope).count(), 1);
     assert_eq!(mapped.actor, Actor::User(UserId::derive("me", "root")));
 
-    // What stands for neither has rights without a membership, and no epoch takes it back.
+    // What stands for neither has rights without a membership, and no token revocation takes it back.
     for actor in [
         Actor::System,
         Actor::Anonymous,

@@ -267,9 +267,9 @@ proptest! {
             let mask = table.mask(role).unwrap();
             for (id, name) in table.registry().iter() {
                 let expected = match (mask.effective().contains(id), mask.deny.contains(id)) {
-                    (true, _) => Decision::Allowed,
-                    (false, true) => Decision::ExplicitDeny,
-                    (false, false) => Decision::ImplicitDeny,
+                    (true, _) => PermissionDecision::Allowed,
+                    (false, true) => PermissionDecision::ExplicitDeny,
+                    (false, false) => PermissionDecision::ImplicitDeny,
                 };
                 let why = table.explain(role, name);
                 prop_assert_eq!(why.decision(), expected, "{}", why);

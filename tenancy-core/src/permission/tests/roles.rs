@@ -213,7 +213,7 @@ fn an_explanation_names_the_grant_and_its_role() {
         (
             "owner",
             "notes:read",
-            Decision::Allowed,
+            PermissionDecision::Allowed,
             Some("notes:read"),
             Some("viewer"),
             "`owner` has `notes:read` by the grant `notes:read` of `viewer`",
@@ -221,7 +221,7 @@ fn an_explanation_names_the_grant_and_its_role() {
         (
             "editor",
             "notes:export",
-            Decision::Allowed,
+            PermissionDecision::Allowed,
             Some("notes:*"),
             Some("base"),
             "`editor` has `notes:export` by the grant `notes:*` of `base`",
@@ -229,7 +229,7 @@ fn an_explanation_names_the_grant_and_its_role() {
         (
             "editor",
             "users:invite",
-            Decision::Allowed,
+            PermissionDecision::Allowed,
             Some("users:invite"),
             Some("admin"),
             "`editor` has `users:invite` by the grant `users:invite` of `admin`",
@@ -237,7 +237,7 @@ fn an_explanation_names_the_grant_and_its_role() {
         (
             "editor",
             "notes:write",
-            Decision::ExplicitDeny,
+            PermissionDecision::ExplicitDeny,
             Some("notes:write"),
             Some("base"),
             "`editor` is denied `notes:write` by `notes:write` of `base`",
@@ -245,7 +245,7 @@ fn an_explanation_names_the_grant_and_its_role() {
         (
             "user",
             "notes:read",
-            Decision::ExplicitDeny,
+            PermissionDecision::ExplicitDeny,
             Some("Notes"),
             Some("broken"),
             "`user` is denied everything: role `broken` denies `Notes`, which is not a grant; \
@@ -254,7 +254,7 @@ fn an_explanation_names_the_grant_and_its_role() {
         (
             "editor",
             "tenant:delete",
-            Decision::ImplicitDeny,
+            PermissionDecision::ImplicitDeny,
             None,
             None,
             "nothing grants `tenant:delete` to `editor`",
@@ -262,7 +262,7 @@ fn an_explanation_names_the_grant_and_its_role() {
         (
             "owner",
             "notes:*",
-            Decision::ImplicitDeny,
+            PermissionDecision::ImplicitDeny,
             None,
             None,
             "no permission `notes:*` is declared",
@@ -270,7 +270,7 @@ fn an_explanation_names_the_grant_and_its_role() {
         (
             "nobody",
             "notes:read",
-            Decision::ImplicitDeny,
+            PermissionDecision::ImplicitDeny,
             None,
             None,
             "the tenant has no role `nobody`",

@@ -101,12 +101,12 @@ impl KeyStore for SwitchedDirectory {
             .await
     }
 
-    async fn note_uses(&self, uses: &[(KeyId, Timestamp)]) -> Result<(), StoreError> {
+    async fn record_last_used(&self, uses: &[(KeyId, Timestamp)]) -> Result<(), StoreError> {
         self.written()?;
         self.0
             .uses_written
             .fetch_add(1, std::sync::atomic::Ordering::SeqCst);
-        self.0.directory.note_uses(uses).await
+        self.0.directory.record_last_used(uses).await
     }
 
     async fn replace_digest(

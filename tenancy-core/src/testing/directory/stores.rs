@@ -6,17 +6,17 @@ use async_trait::async_trait;
 
 use super::SwitchedDirectory;
 use crate::{
-    ChangeRecord, DomainName, Epoch, MemberFilter, Membership, MembershipStore, NameStore, Project,
-    ProjectId, ProjectMembership, ProjectStore, RevocationStore, RoleDefinition, RoleName,
-    RoleStore, Settings, Slug, StoreError, Tenant, TenantFilter, TenantId, TenantKey, TenantStatus,
-    TenantStore, Timestamp, TokensOf, UserId,
+    ChangeRecord, DomainName, MemberFilter, Membership, MembershipStore, NameStore, Project,
+    ProjectId, ProjectMembership, ProjectStore, RevocationStore, RevokedBefore, RoleDefinition,
+    RoleName, RoleStore, Settings, Slug, StoreError, TenantFilter, TenantId, TenantKey,
+    TenantRecord, TenantStatus, TenantStore, Timestamp, TokenSubject, UserId,
 };
 
 #[async_trait]
 impl TenantStore for SwitchedDirectory {
     async fn create_tenant(
         &self,
-        tenant: &Tenant,
+        tenant: &TenantRecord,
         record: &ChangeRecord,
     ) -> Result<(), StoreError> {
         self.0.directory.create_tenant(tenant, record).await
@@ -27,7 +27,7 @@ impl TenantStore for SwitchedDirectory {
         tenant: TenantId,
         to: TenantStatus,
         record: &ChangeRecord,
-    ) -> Result<Tenant, StoreError> {
+    ) -> Result<TenantRecord, StoreError> {
         let done = self.0.directory.set_status(tenant, to, record).await;
         if self.0.holds_writes.load(Ordering::Relaxed) {
             std::future::pending::<()>().await;
@@ -79,7 +79,7 @@ impl TenantStore for SwitchedDirectory {
         filter: &TenantFilter,
         after: Option<TenantId>,
         limit: u32,
-    ) -> Result<Vec<Tenant>, StoreError> {
+    ) -> Result<Vec<TenantRecord>, StoreError> {
         self.0.directory.list_tenants(filter, after, limit).await
     }
 }
@@ -270,20 +270,27 @@ impl RoleStore for SwitchedDirectory {
 
 #[async_trait]
 impl RevocationStore for SwitchedDirectory {
-    async fn raise_epoch(
+    async fn revoke_before(
         &self,
-        of: &TokensOf,
-        to: Epoch,
+        of: &TokenSubject,
+        to: RevokedBefore,
         record: &ChangeRecord,
     ) -> Result<(), StoreError> {
-        let done = self.0.directory.raise_epoch(of, to, record).await;
+        let done = self.0.directory.revoke_before(of, to, record).await;
         if self.0.holds_writes.load(Ordering::Relaxed) {
             std::future::pending::<()>().await;
         }
         done
     }
 
-    async fn forget_epochs(&self, before: Epoch, record: &ChangeRecord) -> Result<u64, StoreError> {
-        self.0.directory.forget_epochs(before, record).await
+    async fn forget_token_revocations(
+        &self,
+        before: RevokedBefore,
+        record: &ChangeRecord,
+    ) -> Result<u64, StoreError> {
+        self.0
+            .directory
+            .forget_token_revocations(before, record)
+            .await
     }
 }

@@ -2,8 +2,8 @@
 
 use serde_json::json;
 use tenancy_core::{
-    Actor, Authority, Clock as _, Grant, KeyId, Membership, Outcome, Principal, ProjectId, Reach,
-    StoreErrorKind, SystemRole, UserId, danger,
+    Actor, AllowedTenants, Authority, Clock as _, Grant, KeyId, Membership, Outcome, Principal,
+    ProjectId, StoreErrorKind, SystemRole, UserId, danger,
     key::NewKey,
     testing::{StoreDirectly as _, service},
 };
@@ -256,6 +256,6 @@ async fn a_tenant_finds_its_own_keys_only() {
 
 /// On the authority of an operator, who is this user.
 fn operated_by(user: UserId) -> Authority {
-    let principal = Principal::new(Actor::User(user), Reach::Memberships, "operators");
+    let principal = Principal::new(Actor::User(user), AllowedTenants::Memberships, "operators");
     danger::operator(&principal, None, "has left").unwrap()
 }

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use sqlx::{AssertSqlSafe, postgres::PgQueryResult};
 use tenancy_core::{
-    ChangeRecord, Settings, Slug, StoreError, Tenant, TenantFilter, TenantId, TenantStatus,
+    ChangeRecord, Settings, Slug, StoreError, TenantFilter, TenantId, TenantRecord, TenantStatus,
     TenantStore,
 };
 
@@ -12,7 +12,11 @@ use crate::directory::{PgDirectory, rows};
 
 #[async_trait]
 impl TenantStore for PgDirectory {
-    async fn create_tenant(&self, tenant: &Tenant, with: &ChangeRecord) -> Result<(), StoreError> {
+    async fn create_tenant(
+        &self,
+        tenant: &TenantRecord,
+        with: &ChangeRecord,
+    ) -> Result<(), StoreError> {
         let mut tx = self.write_as(tenant.id).await?;
         sqlx::query(
             "INSERT INTO tenancy.tenants (id, slug, name, status, plan, settings, created_at)
@@ -36,7 +40,7 @@ impl TenantStore for PgDirectory {
         tenant: TenantId,
         to: TenantStatus,
         with: &ChangeRecord,
-    ) -> Result<Tenant, StoreError> {
+    ) -> Result<TenantRecord, StoreError> {
         let mut tx = self.write().await?;
         let next = locked_tenant(&mut tx, tenant)
             .await?
@@ -118,7 +122,7 @@ impl TenantStore for PgDirectory {
         filter: &TenantFilter,
         after: Option<TenantId>,
         limit: u32,
-    ) -> Result<Vec<Tenant>, StoreError> {
+    ) -> Result<Vec<TenantRecord>, StoreError> {
         let mut tx = self.list_all().await?;
         let page = format!(
             "SELECT {} FROM tenancy.tenants AS t

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use sqlx::types::Uuid;
-use tenancy_core::{Tenant, TenantContext, TenantStatus, testing::ContextBuilder};
+use tenancy_core::{TenantContext, TenantRecord, TenantStatus, testing::ContextBuilder};
 use tenancy_tests::{Random, notes::Notes};
 
 /// A note of each of many tenants.
@@ -14,7 +14,7 @@ impl Rows {
         let crowd = world.crowd(tenants).await?;
         let row = |one: &tenancy_tests::notes::OneOfMany| {
             let slug = "a-tenant".parse()?;
-            let mut record = Tenant::new(slug, "A tenant").with_status(TenantStatus::Active);
+            let mut record = TenantRecord::new(slug, "A tenant").with_status(TenantStatus::Active);
             record.id = one.tenant;
             let context = ContextBuilder::new(&world.tenancy, record).build();
             anyhow::Ok((context, *one.notes.first().unwrap()))

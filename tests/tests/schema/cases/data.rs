@@ -1,6 +1,6 @@
 //! Rows and columns that are there already.
 
-use tenancy_core::Tenant;
+use tenancy_core::TenantRecord;
 use tenancy_tests::notes::{on_every_server, sqlstate};
 
 use super::as_tenant;
@@ -10,7 +10,7 @@ use crate::{as_owner, refusal, told};
 async fn d26_rows_that_policies_of_the_applications_own_hide_are_looked_at_too()
 -> anyhow::Result<()> {
     on_every_server(async |notes| {
-        let unknown = Tenant::new("nobody".parse()?, "Nobody").id;
+        let unknown = TenantRecord::new("nobody".parse()?, "Nobody").id;
         as_owner(
             notes,
             &format!(

@@ -1,14 +1,14 @@
 //! Rows of a project are seen in its context only.
 
 use sqlx::Executor as _;
-use tenancy_core::{Project, Tenant, testing::ContextBuilder, testing::StoreDirectly as _};
+use tenancy_core::{Project, TenantRecord, testing::ContextBuilder, testing::StoreDirectly as _};
 use tenancy_sqlx::TenantPoolOptions;
 use tenancy_tests::notes::{Notes, on_every_server, sqlstate};
 
 use super::{as_tenant, constraints};
 use crate::{as_owner, refusal};
 
-async fn project(notes: &Notes, tenant: &Tenant, slug: &str) -> anyhow::Result<Project> {
+async fn project(notes: &Notes, tenant: &TenantRecord, slug: &str) -> anyhow::Result<Project> {
     let project = Project::new(tenant.id, slug.parse()?, slug);
     notes.directory.put_project(&project).await?;
     Ok(project)
@@ -28,7 +28,7 @@ async fn a_projects_rows_are_seen_in_its_context_only() -> anyhow::Result<()> {
         );
         let foreign = project(notes, &notes.globex, "one").await?;
         let pool = notes.pool(TenantPoolOptions::new()).await?;
-        let context = |tenant: &Tenant, project: &Project| {
+        let context = |tenant: &TenantRecord, project: &Project| {
             ContextBuilder::new(&notes.tenancy, tenant.clone())
                 .project(project.id)
                 .build()

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::world::{APPLICATION, BASE_DOMAIN, COOKIE, World};
 use crate::{
     Admission, Admitted, CorsAnswer, CorsDecision, Directory, DirectoryStore, Refusal, RouteNeeds,
-    Tenancy, Tenant, key::KeyStore, testing::FakeRequest,
+    Tenancy, TenantRecord, key::KeyStore, testing::FakeRequest,
 };
 
 /// A request and the route that it is for.
@@ -48,8 +48,8 @@ impl Question {
         let admitted = match admitted {
             Ok(Admitted::Tenant(context)) => format!(
                 "{} {:?} {:?} {:?} {:?} {:?} {:?} {}",
-                context.tenant().slug,
-                context.tenant().status,
+                context.record().slug,
+                context.record().status,
                 context.role(),
                 context.permissions(),
                 context.project_id(),
@@ -131,7 +131,7 @@ impl<D: Directory + DirectoryStore + KeyStore + Clone> World<D> {
     }
 
     /// Where a request goes: most often to the tenant that it is about.
-    fn host(&mut self, about: &Tenant) -> String {
+    fn host(&mut self, about: &TenantRecord) -> String {
         match self.random.below(16) {
             0 => BASE_DOMAIN.to_owned(),
             1 => format!("nobody.{BASE_DOMAIN}"),
@@ -139,7 +139,7 @@ impl<D: Directory + DirectoryStore + KeyStore + Clone> World<D> {
         }
     }
 
-    fn host_of(&mut self, tenant: &Tenant) -> String {
+    fn host_of(&mut self, tenant: &TenantRecord) -> String {
         if self.random.one_in(5) {
             self.domain_of(tenant.id).to_string()
         } else {
@@ -147,7 +147,7 @@ impl<D: Directory + DirectoryStore + KeyStore + Clone> World<D> {
         }
     }
 
-    fn page(&mut self, about: &Tenant) -> Page {
+    fn page(&mut self, about: &TenantRecord) -> Page {
         match self.random.below(16) {
             0..=3 => Page::ATenants(format!("https://{}", self.host_of(about))),
             4 => {

@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use super::world::{Issued, World};
 use crate::{
     Directory, DirectoryStore, Grant, Membership, ProjectMembership, RoleName, Slug, SystemRole,
-    Tenancy, TenantId, TokensOf, UserId,
+    Tenancy, TenantId, TokenSubject, UserId,
     key::{KeyStore, NewKey},
 };
 
@@ -45,9 +45,9 @@ impl<D: Directory + DirectoryStore + KeyStore + Clone> World<D> {
             self.replace_an_issuer();
         }
         let of = match self.random.below(8) {
-            0 => TokensOf::Tenant(tenant),
-            1 => TokensOf::Issuer(self.plain.as_str().into()),
-            _ => TokensOf::User(user),
+            0 => TokenSubject::Tenant(tenant),
+            1 => TokenSubject::Issuer(self.plain.as_str().into()),
+            _ => TokenSubject::User(user),
         };
         let project = self.random.of(&self.projects).clone();
         let seldom = self.random.one_in(3);

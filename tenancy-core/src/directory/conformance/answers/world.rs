@@ -11,7 +11,7 @@ use super::{super::slug, random::Random};
 use crate::{
     Clock as _, CorsPolicy, CredentialSource, Directory, DirectoryStore, DomainName,
     Identification, KeyId, ManualClock, Membership, MemoryAuditSink, PermissionRegistry, Project,
-    SystemRole, Tenancy, Tenant, TenantId, TenantStatus, Timestamp, UserId,
+    SystemRole, Tenancy, TenantId, TenantRecord, TenantStatus, Timestamp, UserId,
     jwt::{Algorithm, JwtAuthenticator, JwtIssuers, VerificationKey},
     key::{ApiKeys, Environment, HmacKeyHasher, KeyFormat, KeyStore, Pepper},
     testing::unattributed,
@@ -40,7 +40,7 @@ pub(super) struct World<D> {
     /// The issuer that is always there, and the one that is replaced.
     pub(super) plain: String,
     sso: String,
-    pub(super) tenants: [Tenant; 2],
+    pub(super) tenants: [TenantRecord; 2],
     pub(super) users: [UserId; 3],
     pub(super) tokens: Vec<String>,
     pub(super) keys: Vec<Issued>,
@@ -54,7 +54,7 @@ pub(super) struct World<D> {
 impl<D: Directory + DirectoryStore + KeyStore + Clone> World<D> {
     pub(super) async fn new(directory: D, seed: u64) -> Self {
         let tenants = ["acme", "globex"]
-            .map(|name| Tenant::new(slug(name), name).with_status(TenantStatus::Active));
+            .map(|name| TenantRecord::new(slug(name), name).with_status(TenantStatus::Active));
         let [acme, globex] = &tenants;
         let of_this_run = acme.id.as_uuid().simple();
         let plain = format!("https://login.{of_this_run}.example");

@@ -9,7 +9,7 @@ use super::{
     NOW, digest, found, generation, grants, key_of, networks, stored,
 };
 use crate::{
-    Directory, DirectoryStore, KeyId, StoreErrorKind, Tenant,
+    Directory, DirectoryStore, KeyId, StoreErrorKind, TenantRecord,
     key::{KeyChange, KeyRotation, KeyStore},
     testing::unattributed,
 };
@@ -34,7 +34,7 @@ pub async fn changes_of_keys_are_kept_and_told<D: Directory + DirectoryStore + K
         KeyChange::Revoked(NOW),
     ];
     let mut step = 0;
-    let mut next = async |before: &mut Tenant| {
+    let mut next = async |before: &mut TenantRecord| {
         let now = generation(directory, &tenant).await;
         assert!(
             now.generation > before.generation,

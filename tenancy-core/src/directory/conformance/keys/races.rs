@@ -115,7 +115,7 @@ pub async fn no_successor_escapes_the_revocation_of_its_tenant<D: DirectoryStore
         let (rotated, revoked, used) = join3(
             join_all(rotate),
             directory.revoke_tenant_keys(tenant, NOW, &unattributed()),
-            directory.note_uses(&uses),
+            directory.record_last_used(&uses),
         )
         .await;
         used.unwrap();
@@ -197,7 +197,7 @@ pub async fn no_successor_escapes_a_revocation_across_tenants<D: DirectoryStore 
         };
         let uses: Vec<_> = keys.iter().rev().map(|key| (key.id, NOW)).collect();
         let (successors, revoked, used) =
-            join3(join_all(rotate), revoke, directory.note_uses(&uses)).await;
+            join3(join_all(rotate), revoke, directory.record_last_used(&uses)).await;
         used.unwrap();
         let counted: u64 = revoked.unwrap().iter().map(|(_, count)| count).sum();
         assert_eq!(counted, 6 + successors.iter().sum::<u64>());

@@ -17,14 +17,14 @@ pub async fn uses_are_noted_forward_only<D: Directory + DirectoryStore + KeyStor
     let later = NOW + Duration::from_secs(60);
     let unknown = (KeyId::new(), later);
     directory
-        .note_uses(&[(key.id, later), unknown])
+        .record_last_used(&[(key.id, later), unknown])
         .await
         .unwrap();
     directory
-        .note_uses(&[(other.id, NOW), (key.id, NOW)])
+        .record_last_used(&[(other.id, NOW), (key.id, NOW)])
         .await
         .unwrap();
-    directory.note_uses(&[]).await.unwrap();
+    directory.record_last_used(&[]).await.unwrap();
     assert_eq!(found(directory, key.id).await.last_used_at, Some(later));
     assert_eq!(found(directory, other.id).await.last_used_at, Some(NOW));
     assert_eq!(

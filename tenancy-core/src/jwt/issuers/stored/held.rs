@@ -10,7 +10,7 @@ use super::super::{
 };
 use crate::{
     DirectoryError, LookupError, Timestamp,
-    cache::{Lookup, MaxAge, Probe, Stamp, Stamps},
+    cache::{CacheVersion, CacheVersions, Lookup, MaxAge, Probe},
 };
 
 /// What an issuer with its keys is taken to weigh.
@@ -34,7 +34,7 @@ struct Held<R> {
     authenticator: Arc<JwtAuthenticator>,
     asked_at: Timestamp,
     /// From before it was asked. Another one counts now if something was forgotten since.
-    stamp: Stamp,
+    version: CacheVersion,
 }
 
 /// What memory says of an issuer.
@@ -49,7 +49,7 @@ pub(super) enum Known {
 pub(super) struct Issuers<S: IssuerSource> {
     pub(super) source: S,
     held: Lookup<Arc<str>, Arc<Held<S::Record>>>,
-    stamps: Stamps,
+    versions: CacheVersions,
     unknown: Semaphore,
 }
 
@@ -58,20 +58,20 @@ impl<S: IssuerSource> Issuers<S> {
         Self {
             source,
             held: Lookup::new(BYTES, ABSENT_FOR, MaxAge::NONE),
-            stamps: Stamps::new(),
+            versions: CacheVersions::new(),
             unknown: Semaphore::new(UNKNOWN_AT_ONCE),
         }
     }
 
     pub(super) fn forget(&self) {
-        self.stamps.drop_all();
+        self.versions.drop_all();
     }
 
     pub(super) fn known(&self, issuer: &str, max_age: Duration, now: Timestamp) -> Known {
         match self.probe(issuer, now) {
             // A clock that was set back tells no age.
             Probe::Found(held, _)
-                if held.stamp == self.stamps.of_any()
+                if held.version == self.versions.of_any()
                     && now >= held.asked_at
                     && now.since(held.asked_at) < max_age =>
             {
@@ -89,7 +89,7 @@ impl<S: IssuerSource> Issuers<S> {
         tokens: Option<&Arc<TokenCache>>,
         now: Timestamp,
     ) -> Result<Option<Arc<JwtAuthenticator>>, LookupError> {
-        let before = self.stamps.of_any();
+        let before = self.versions.of_any();
         let asking = self.held.load(&issuer, before, now, || {
             let (this, issuer, tokens) = (Arc::clone(self), Arc::clone(&issuer), tokens.cloned());
             async move {
@@ -113,15 +113,15 @@ impl<S: IssuerSource> Issuers<S> {
 
     /// Says what is held, and be it old: from an old one a new one may be made.
     fn probe(&self, issuer: &str, now: Timestamp) -> Probe<Arc<Held<S::Record>>> {
-        let stamp = || self.stamps.of_any();
-        self.held.probe(issuer, |held| held.stamp, stamp, now)
+        let version = || self.versions.of_any();
+        self.held.probe(issuer, |held| held.version, version, now)
     }
 
     async fn find(
         &self,
         issuer: &str,
         tokens: Option<&Arc<TokenCache>>,
-        stamp: Stamp,
+        version: CacheVersion,
         now: Timestamp,
     ) -> Result<Option<Arc<Held<S::Record>>>, LookupError> {
         let former = match self.probe(issuer, now) {
@@ -155,7 +155,7 @@ impl<S: IssuerSource> Issuers<S> {
             record,
             authenticator,
             asked_at: now,
-            stamp,
+            version,
         })))
     }
 }

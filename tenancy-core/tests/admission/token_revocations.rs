@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde_json::json;
 use tenancy_core::{
-    Actor, Clock as _, Epoch, Membership, Outcome, PermissionRegistry, RouteNeeds, ServiceId,
-    StoreErrorKind, SystemRole, Tenancy, Timestamp, TokensOf,
+    Actor, Clock as _, Membership, Outcome, PermissionRegistry, RevokedBefore, RouteNeeds,
+    ServiceId, StoreErrorKind, SystemRole, Tenancy, Timestamp, TokenSubject,
     jwt::{JwtAuthenticator, ServiceMapping},
     testing::FakeRequest,
     testing::StoreDirectly as _,
@@ -25,7 +25,7 @@ fn at(host: &str, token: &str) -> FakeRequest {
         .bearer(token)
 }
 
-async fn revoke(tenancy: &Tenancy, of: TokensOf) {
+async fn revoke(tenancy: &Tenancy, of: TokenSubject) {
     tenancy
         .admin(tenancy_core::testing::service())
         .revoke_tokens(&of)
@@ -48,7 +48,7 @@ async fn a_token_issued_in_the_second_of_the_revocation_dies() {
         let to_go = 1_000_000 + micros - into;
         w.clock
             .advance(Duration::from_micros(to_go.try_into().unwrap()));
-        revoke(&w.tenancy, TokensOf::User(w.alice)).await;
+        revoke(&w.tenancy, TokenSubject::User(w.alice)).await;
         w.clock.advance(Duration::from_secs(2));
         let iat = (second + 1) as f64 + later;
         let token = w.token(w.alice, json!({ "iat": iat }));
@@ -61,10 +61,10 @@ async fn a_token_issued_in_the_second_of_the_revocation_dies() {
 
 #[tokio::test]
 async fn whatever_a_token_is_taken_back_from_a_remembered_one_dies_at_once() {
-    let kinds: [fn(&World) -> TokensOf; 3] = [
-        |_| TokensOf::Issuer(ISSUER.into()),
-        |w| TokensOf::User(w.alice),
-        |w| TokensOf::Tenant(w.acme.id),
+    let kinds: [fn(&World) -> TokenSubject; 3] = [
+        |_| TokenSubject::Issuer(ISSUER.into()),
+        |w| TokenSubject::User(w.alice),
+        |w| TokenSubject::Tenant(w.acme.id),
     ];
     for kind in kinds {
         let w = World::new().await;
@@ -101,7 +101,7 @@ async fn a_service_accounts_tokens_are_taken_back_and_no_others() {
         at("acme.notes.example", &sign(&claims))
     };
     assert!(w.admit(&of(leaked)).await.is_ok());
-    revoke(&w.tenancy, TokensOf::Service(leaked)).await;
+    revoke(&w.tenancy, TokenSubject::Service(leaked)).await;
     assert_eq!(w.refused(&of(leaked)).await, REVOKED);
     assert!(w.admit(&of(other)).await.is_ok());
 }
@@ -109,9 +109,13 @@ async fn a_service_accounts_tokens_are_taken_back_and_no_others() {
 #[tokio::test]
 async fn nobody_elses_token_is_taken_back() {
     let w = World::new().await;
-    revoke(&w.tenancy, TokensOf::User(w.bob)).await;
-    revoke(&w.tenancy, TokensOf::Issuer("https://other.example".into())).await;
-    revoke(&w.tenancy, TokensOf::Tenant(w.globex.id)).await;
+    revoke(&w.tenancy, TokenSubject::User(w.bob)).await;
+    revoke(
+        &w.tenancy,
+        TokenSubject::Issuer("https://other.example".into()),
+    )
+    .await;
+    revoke(&w.tenancy, TokenSubject::Tenant(w.globex.id)).await;
     let request = w.alice_at("acme.notes.example");
     assert!(w.admit(&request).await.is_ok());
     let bobs = at("globex.notes.example", &w.token(w.bob, json!({})));
@@ -127,7 +131,7 @@ async fn a_token_that_names_no_tenant_is_refused_in_the_tenant_that_has_taken_it
     for host in ["acme.notes.example", "globex.notes.example"] {
         assert!(w.admit(&w.alice_at(host)).await.is_ok());
     }
-    revoke(&w.tenancy, TokensOf::Tenant(w.acme.id)).await;
+    revoke(&w.tenancy, TokenSubject::Tenant(w.acme.id)).await;
     assert_eq!(w.refused(&w.alice_at("acme.notes.example")).await, REVOKED);
     assert!(w.admit(&w.alice_at("globex.notes.example")).await.is_ok());
 }
@@ -137,7 +141,7 @@ async fn a_stranger_does_not_learn_that_a_tenant_has_taken_its_tokens_back() {
     let w = World::new().await;
     let strangers = at("acme.notes.example", &w.token(w.bob, json!({})));
     let before = w.refused(&strangers).await;
-    revoke(&w.tenancy, TokensOf::Tenant(w.acme.id)).await;
+    revoke(&w.tenancy, TokenSubject::Tenant(w.acme.id)).await;
     assert_eq!(w.refused(&w.alice_at("acme.notes.example")).await, REVOKED);
     assert_eq!(w.refused(&strangers).await, before);
     assert_eq!(before.0, 404);
@@ -151,9 +155,9 @@ async fn a_token_that_does_not_say_when_it_was_issued_is_refused_once_anything_c
         "iss": ISSUER, "aud": "notes", "sub": w.alice.to_string(), "exp": now + 600,
     });
     let request = at("acme.notes.example", &sign(&claims));
-    revoke(&w.tenancy, TokensOf::User(w.bob)).await;
+    revoke(&w.tenancy, TokenSubject::User(w.bob)).await;
     assert!(w.admit(&request).await.is_ok());
-    revoke(&w.tenancy, TokensOf::User(w.alice)).await;
+    revoke(&w.tenancy, TokenSubject::User(w.alice)).await;
     assert_eq!(w.refused(&request).await, REVOKED);
 }
 
@@ -170,7 +174,7 @@ async fn a_token_is_taken_back_on_routes_without_a_tenant_too() {
     for needs in [RouteNeeds::central(), RouteNeeds::optional()] {
         assert!(w.admit_as(&request, needs).await.is_ok());
     }
-    revoke(&w.tenancy, TokensOf::Tenant(w.acme.id)).await;
+    revoke(&w.tenancy, TokenSubject::Tenant(w.acme.id)).await;
     for needs in [RouteNeeds::central(), RouteNeeds::optional()] {
         assert_eq!(answer(w.admit_as(&request, needs).await), REVOKED);
     }
@@ -179,7 +183,7 @@ async fn a_token_is_taken_back_on_routes_without_a_tenant_too() {
         &w.token(w.bob, json!({ "tenant": "globex" })),
     );
     assert!(w.admit_as(&bobs, RouteNeeds::central()).await.is_ok());
-    revoke(&w.tenancy, TokensOf::User(w.bob)).await;
+    revoke(&w.tenancy, TokenSubject::User(w.bob)).await;
     assert_eq!(
         answer(w.admit_as(&bobs, RouteNeeds::central()).await),
         REVOKED
@@ -190,7 +194,7 @@ async fn a_token_is_taken_back_on_routes_without_a_tenant_too() {
 async fn keys_go_on_when_tokens_are_taken_back() {
     let w = world_with_keys().await;
     let key = issue(&w, alices(&w)).await;
-    for of in [TokensOf::User(w.alice), TokensOf::Tenant(w.acme.id)] {
+    for of in [TokenSubject::User(w.alice), TokenSubject::Tenant(w.acme.id)] {
         revoke(&w.tenancy, of).await;
     }
     assert_eq!(w.refused(&w.alice_at("acme.notes.example")).await, REVOKED);
@@ -202,10 +206,10 @@ async fn another_process_finds_out_within_the_bound() {
     let w = World::new().await;
     let request = w.alice_at("acme.notes.example");
     assert!(w.admit(&request).await.is_ok());
-    let epoch = Epoch::revoking_at(w.clock.now());
+    let revoked_before = RevokedBefore::revoking_at(w.clock.now());
     let elsewhere = w.directory.directory();
     elsewhere
-        .raise_epoch(&TokensOf::User(w.alice), epoch)
+        .revoke_before(&TokenSubject::User(w.alice), revoked_before)
         .await
         .unwrap();
     assert!(w.admit(&request).await.is_ok(), "nobody has asked yet");
@@ -217,10 +221,10 @@ async fn another_process_finds_out_within_the_bound() {
 #[tokio::test]
 async fn a_process_that_starts_later_knows_all_that_was_taken_back() {
     let w = World::new().await;
-    let epoch = Epoch::revoking_at(w.clock.now());
+    let revoked_before = RevokedBefore::revoking_at(w.clock.now());
     let directory = w.directory.directory();
     directory
-        .raise_epoch(&TokensOf::User(w.alice), epoch)
+        .revoke_before(&TokenSubject::User(w.alice), revoked_before)
         .await
         .unwrap();
     assert_eq!(w.refused(&w.alice_at("acme.notes.example")).await, REVOKED);
@@ -233,9 +237,12 @@ async fn a_directory_that_counts_anew_tells_everything_again() {
     let request = w.alice_at("acme.notes.example");
     assert!(w.admit(&request).await.is_ok());
     let directory = w.directory.directory();
-    let epoch = Epoch::revoking_at(w.clock.now());
-    let alices = TokensOf::User(w.alice);
-    directory.raise_epoch(&alices, epoch).await.unwrap();
+    let revoked_before = RevokedBefore::revoking_at(w.clock.now());
+    let alices = TokenSubject::User(w.alice);
+    directory
+        .revoke_before(&alices, revoked_before)
+        .await
+        .unwrap();
     w.directory.count_anew().await;
     assert!(w.admit(&request).await.is_ok(), "nobody has asked yet");
     w.tenancy.catch_up().await.unwrap();
@@ -255,8 +262,14 @@ async fn news_from_before_an_invalidation_does_not_stand_for_news_after_it() {
         let mut asking = Box::pin(w.tenancy.catch_up());
         assert!(futures_util::poll!(&mut asking).is_pending());
         let directory = w.directory.directory();
-        let (alices, epoch) = (TokensOf::User(w.alice), Epoch::revoking_at(w.clock.now()));
-        directory.raise_epoch(&alices, epoch).await.unwrap();
+        let (alices, revoked_before) = (
+            TokenSubject::User(w.alice),
+            RevokedBefore::revoking_at(w.clock.now()),
+        );
+        directory
+            .revoke_before(&alices, revoked_before)
+            .await
+            .unwrap();
         w.tenancy.invalidate(w.acme.id);
         w.directory.hold_news(false);
         asking.await.unwrap();
@@ -274,9 +287,9 @@ async fn a_silent_feed_makes_each_request_ask_since_when_its_token_counts() {
         .advance(w.tenancy.max_staleness() + Duration::from_secs(1));
     assert!(w.admit(&request).await.is_ok());
     let directory = w.directory.directory();
-    let tenant = TokensOf::Tenant(w.acme.id);
+    let tenant = TokenSubject::Tenant(w.acme.id);
     directory
-        .raise_epoch(&tenant, Epoch::revoking_at(w.clock.now()))
+        .revoke_before(&tenant, RevokedBefore::revoking_at(w.clock.now()))
         .await
         .unwrap();
     assert_eq!(w.refused(&request).await, REVOKED);
@@ -291,12 +304,12 @@ async fn what_this_process_has_taken_back_counts_whatever_the_store_says() {
     let w = World::new().await;
     let request = w.alice_at("acme.notes.example");
     assert!(w.admit(&request).await.is_ok());
-    for of in [TokensOf::User(w.alice), TokensOf::Tenant(w.acme.id)] {
+    for of in [TokenSubject::User(w.alice), TokenSubject::Tenant(w.acme.id)] {
         revoke(&w.tenancy, of).await;
     }
     let directory = w.directory.directory();
-    let later = Epoch::revoking_at(w.clock.now() + Duration::from_secs(1));
-    assert_eq!(directory.forget_epochs(later).await.unwrap(), 2);
+    let later = RevokedBefore::revoking_at(w.clock.now() + Duration::from_secs(1));
+    assert_eq!(directory.forget_token_revocations(later).await.unwrap(), 2);
     assert_eq!(w.refused(&request).await, REVOKED);
     w.directory.silence_feed(true);
     w.clock
@@ -305,10 +318,13 @@ async fn what_this_process_has_taken_back_counts_whatever_the_store_says() {
 }
 
 #[tokio::test]
-async fn an_epoch_that_was_read_before_the_revocation_admits_nobody_after_it() {
+async fn an_answer_that_was_read_before_the_revocation_admits_nobody_after_it() {
     for (question, taken_back) in [
-        (0, (|w| TokensOf::User(w.alice)) as fn(&World) -> TokensOf),
-        (3, |w| TokensOf::Tenant(w.acme.id)),
+        (
+            0,
+            (|w| TokenSubject::User(w.alice)) as fn(&World) -> TokenSubject,
+        ),
+        (3, |w| TokenSubject::Tenant(w.acme.id)),
     ] {
         let w = World::new().await;
         let request = w.alice_at("acme.notes.example");
@@ -335,7 +351,7 @@ async fn the_use_of_a_token_that_was_taken_back_is_recorded_alike_warm_and_cold(
     for _ in 0..3 {
         assert!(w.admit(&warm).await.is_ok());
     }
-    revoke(&w.tenancy, TokensOf::Tenant(w.acme.id)).await;
+    revoke(&w.tenancy, TokenSubject::Tenant(w.acme.id)).await;
     for request in [&cold, &warm] {
         assert_eq!(w.refused(request).await, REVOKED);
         let entry = w.last_audit();
@@ -344,7 +360,7 @@ async fn the_use_of_a_token_that_was_taken_back_is_recorded_alike_warm_and_cold(
     }
     // Whoever has stolen an issuer's key signs as anybody: the trail tells what the token says, and
     // holds nobody to account.
-    revoke(&w.tenancy, TokensOf::User(w.alice)).await;
+    revoke(&w.tenancy, TokenSubject::User(w.alice)).await;
     assert_eq!(w.refused(&warm).await, REVOKED);
     let entry = w.last_audit();
     assert_eq!(entry.target, Some(format!("user:{}", w.alice)));
@@ -358,7 +374,7 @@ async fn a_stream_ends_when_its_token_is_taken_back() {
     let mut watch = context.watch();
     let second = Duration::from_secs(1);
     assert!(tokio::time::timeout(second, watch.changed()).await.is_err());
-    revoke(&w.tenancy, TokensOf::User(w.alice)).await;
+    revoke(&w.tenancy, TokenSubject::User(w.alice)).await;
     let ended = tokio::time::timeout(2 * second, watch.ended())
         .await
         .unwrap();
@@ -369,8 +385,8 @@ async fn a_stream_ends_when_its_token_is_taken_back() {
 #[tokio::test]
 async fn taking_back_is_audited_and_wants_a_reason() {
     let w = World::new().await;
-    let alices = TokensOf::User(w.alice);
-    revoke(&w.tenancy, TokensOf::Tenant(w.acme.id)).await;
+    let alices = TokenSubject::User(w.alice);
+    revoke(&w.tenancy, TokenSubject::Tenant(w.acme.id)).await;
     assert_eq!(w.last_audit().tenant, Some(w.acme.id));
     let because = |reason| {
         w.tenancy
@@ -395,7 +411,7 @@ async fn a_revocation_whose_caller_gave_up_holds_here() {
     w.directory.hold_answers_to_writes(true);
     let (admin, alices) = (
         w.tenancy.admin(tenancy_core::testing::service()),
-        TokensOf::User(w.alice),
+        TokenSubject::User(w.alice),
     );
     let given_up = tokio::time::timeout(Duration::from_secs(1), admin.revoke_tokens(&alices));
     assert!(given_up.await.is_err());
@@ -412,9 +428,9 @@ async fn what_concerns_expired_tokens_only_is_forgotten() {
     let now = w.clock.now();
     let day = Duration::from_secs(86_400);
     for (user, moment) in [(w.alice, now), (w.bob, now - day)] {
-        let epoch = Epoch::revoking_at(moment);
-        let of = TokensOf::User(user);
-        directory.raise_epoch(&of, epoch).await.unwrap();
+        let revoked_before = RevokedBefore::revoking_at(moment);
+        let of = TokenSubject::User(user);
+        directory.revoke_before(&of, revoked_before).await.unwrap();
     }
     let admin = w.tenancy.admin(tenancy_core::testing::service());
     let forgotten = admin.forget_epochs_before(now - day / 2).await.unwrap();

@@ -2,7 +2,7 @@
 
 use tenancy_core::{Refusal, RefusalKind, Tenancy, TenantContext};
 
-use crate::{Adapter, Caller, Decision, Error};
+use crate::{Adapter, AdmissionDecision, Caller, Error};
 
 /// Something that needs a decision, where it stands: messages name both.
 #[derive(Debug, Clone, Copy)]
@@ -10,7 +10,7 @@ use crate::{Adapter, Caller, Decision, Error};
     clippy::exhaustive_structs,
     reason = "a question that adapters write out"
 )]
-pub struct Asking<'a> {
+pub struct DecisionLookup<'a> {
     /// The adapter's words.
     pub adapter: &'a Adapter,
     /// What asks, such as ``the extractor `Tenant` ``.
@@ -18,10 +18,10 @@ pub struct Asking<'a> {
     /// The path of the request, as the client sent it.
     pub path: &'a str,
     /// What the request carries.
-    pub decision: Option<&'a Decision>,
+    pub decision: Option<&'a AdmissionDecision>,
 }
 
-impl<'a> Asking<'a> {
+impl<'a> DecisionLookup<'a> {
     /// The context of the request.
     ///
     /// # Errors
@@ -87,7 +87,7 @@ impl<'a> Asking<'a> {
         Ok(self.decision()?.caller())
     }
 
-    fn decision(self) -> Result<&'a Decision, Error> {
+    fn decision(self) -> Result<&'a AdmissionDecision, Error> {
         self.decision.ok_or_else(|| {
             Error::misconfigured(
                 "tenancy-layer-missing",

@@ -1,4 +1,4 @@
-//! Tokens that were taken back: the epochs that this process knows of, and taking back more.
+//! Tokens that were taken back: the token revocations that this process knows of, and taking back more.
 
 use std::{
     collections::HashMap,
@@ -11,29 +11,29 @@ use std::{
 
 use super::{Admin, Tenancy, audited::Stale};
 use crate::{
-    Actor, AuditEntry, ChangeAction, ChangeRecord, Epoch, Outcome, Principal, StoreError,
-    StoreErrorKind, TenantId, Timestamp, TokensOf, change::Change,
+    Actor, AuditEntry, ChangeAction, ChangeRecord, Outcome, Principal, RevokedBefore, StoreError,
+    StoreErrorKind, TenantId, Timestamp, TokenSubject, change::Change,
 };
 
-/// How often a store is asked to forget epochs.
+/// How often a store is asked to forget token revocations.
 const FORGET_EVERY: Duration = Duration::from_secs(3_600);
 
-/// For how much longer a store keeps epochs than processes do: their clocks differ.
+/// For how much longer a store keeps token revocations than processes do: their clocks differ.
 const FORGET_MARGIN: Duration = Duration::from_secs(24 * 3_600);
 
-/// Every epoch that the feed has told of: all there are, as of the feed's last answer.
+/// Every token revocation that the feed has told of: all there are, as of the feed's last answer.
 ///
-/// Epochs are few, and nearly every token is newer than all of them: that is one comparison.
+/// TokenRevocations are few, and nearly every token is newer than all of them: that is one comparison.
 #[derive(Debug)]
-pub(super) struct Epochs {
+pub(super) struct TokenRevocations {
     /// The newest of all, in microseconds.
     newest: AtomicI64,
-    known: RwLock<HashMap<TokensOf, Epoch>>,
+    known: RwLock<HashMap<TokenSubject, RevokedBefore>>,
     /// When all that there are began to be read; long ago before the first time.
     read_at: AtomicI64,
     max_age: Duration,
     max_staleness: Duration,
-    /// The longest lifetime of a token: an epoch concerns none after it.
+    /// The longest lifetime of a token: a token revocation concerns none after it.
     lifetime: Duration,
     /// When a store was last asked to forget those.
     forgot_at: AtomicI64,
@@ -41,10 +41,10 @@ pub(super) struct Epochs {
     pub(super) reading: tokio::sync::Mutex<()>,
 }
 
-impl Epochs {
+impl TokenRevocations {
     pub(super) fn new(max_age: Duration, max_staleness: Duration, lifetime: Duration) -> Self {
         Self {
-            newest: AtomicI64::new(Epoch::NONE.as_timestamp().as_unix_micros()),
+            newest: AtomicI64::new(RevokedBefore::NONE.as_timestamp().as_unix_micros()),
             known: RwLock::default(),
             read_at: AtomicI64::new(i64::MIN),
             max_age,
@@ -77,22 +77,24 @@ impl Epochs {
     pub(super) fn were_read(&self, began: Timestamp) {
         let oldest = self.oldest(began);
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-        let outlived = known.values().any(|epoch| *epoch < oldest);
+        let outlived = known
+            .values()
+            .any(|revoked_before| *revoked_before < oldest);
         drop(known);
         if outlived {
             let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-            known.retain(|_, epoch| *epoch >= oldest);
+            known.retain(|_, revoked_before| *revoked_before >= oldest);
         }
         self.read_at
             .store(began.as_unix_micros(), Ordering::Release);
     }
 
-    /// The first epoch that may concern a token that counts.
-    fn oldest(&self, now: Timestamp) -> Epoch {
-        Epoch::from_timestamp(now - self.lifetime)
+    /// The first token revocation that may concern a token that counts.
+    fn oldest(&self, now: Timestamp) -> RevokedBefore {
+        RevokedBefore::from_timestamp(now - self.lifetime)
     }
 
-    /// Whether a token was issued so long ago that its epoch may be forgotten.
+    /// Whether a token was issued so long ago that its token revocation may be forgotten.
     pub(super) fn outlive(&self, issued_at: Option<Timestamp>, now: Timestamp) -> bool {
         issued_at.is_some_and(|issued| now.since(issued) > self.lifetime)
     }
@@ -102,8 +104,8 @@ impl Epochs {
         issued_at + self.lifetime + Duration::from_micros(1)
     }
 
-    /// When epochs that are older may be deleted from a store, if it is time for that: once in an hour.
-    pub(super) fn forget_before(&self, now: Timestamp) -> Option<Epoch> {
+    /// When token revocations that are older may be deleted from a store, if it is time for that: once in an hour.
+    pub(super) fn forget_before(&self, now: Timestamp) -> Option<RevokedBefore> {
         let forgot_at = Timestamp::from_unix_micros(self.forgot_at.load(Ordering::Relaxed));
         if forgot_at <= now && now.since(forgot_at) < FORGET_EVERY {
             return None;
@@ -113,12 +115,16 @@ impl Epochs {
         Some(self.oldest(now - FORGET_MARGIN))
     }
 
-    /// Takes in news. An epoch never moves back.
-    pub(super) fn raise(&self, news: impl IntoIterator<Item = (TokensOf, Epoch)>, now: Timestamp) {
+    /// Takes in news. A token revocation never moves back.
+    pub(super) fn raise(
+        &self,
+        news: impl IntoIterator<Item = (TokenSubject, RevokedBefore)>,
+        now: Timestamp,
+    ) {
         let oldest = self.oldest(now);
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-        let is_news = |(of, epoch): &(TokensOf, Epoch)| {
-            *epoch >= oldest && known.get(of).is_none_or(|had| had < epoch)
+        let is_news = |(of, revoked_before): &(TokenSubject, RevokedBefore)| {
+            *revoked_before >= oldest && known.get(of).is_none_or(|had| had < revoked_before)
         };
         let news: Vec<_> = news.into_iter().filter(is_news).collect();
         drop(known);
@@ -126,34 +132,37 @@ impl Epochs {
             return;
         }
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        for (of, epoch) in news {
-            let before = known.entry(of).or_insert(Epoch::NONE);
-            *before = epoch.max(*before);
-            let micros = epoch.as_timestamp().as_unix_micros();
+        for (of, revoked_before) in news {
+            let before = known.entry(of).or_insert(RevokedBefore::NONE);
+            *before = revoked_before.max(*before);
+            let micros = revoked_before.as_timestamp().as_unix_micros();
             self.newest.fetch_max(micros, Ordering::SeqCst);
         }
     }
 
-    /// The newest epoch of any of these, as far as it matters to something issued then: it need
+    /// The newest token revocation of any of these, as far as it matters to something issued then: it need
     /// not be exact if it admits.
     pub(super) fn concerning<const N: usize>(
         &self,
-        of: impl FnOnce() -> [TokensOf; N],
+        of: impl FnOnce() -> [TokenSubject; N],
         issued_at: Option<Timestamp>,
-    ) -> Epoch {
+    ) -> RevokedBefore {
         if self.admit_all_issued_at(issued_at) {
-            return Epoch::NONE;
+            return RevokedBefore::NONE;
         }
         let of = of();
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-        let epochs = of.iter().filter_map(|of| known.get(of));
-        epochs.copied().max().unwrap_or(Epoch::NONE)
+        let token_revocations = of.iter().filter_map(|of| known.get(of));
+        token_revocations
+            .copied()
+            .max()
+            .unwrap_or(RevokedBefore::NONE)
     }
 
     /// Whether no token that was issued then can have been taken back, whoever has it.
     pub(super) fn admit_all_issued_at(&self, issued_at: Option<Timestamp>) -> bool {
         let newest = Timestamp::from_unix_micros(self.newest.load(Ordering::SeqCst));
-        Epoch::from_timestamp(newest).admits(issued_at)
+        RevokedBefore::from_timestamp(newest).admits(issued_at)
     }
 
     /// Whether a principal's token, if it has one, counts in a tenant.
@@ -161,44 +170,49 @@ impl Epochs {
         let Some(actor) = holder(principal) else {
             return true;
         };
-        let of = || [issuer(principal), actor, TokensOf::Tenant(tenant)];
+        let of = || [issuer(principal), actor, TokenSubject::Tenant(tenant)];
         let issued_at = principal.issued_at;
         self.concerning(of, issued_at).admits(issued_at)
     }
 }
 
 /// Whose token it is; `None` if it is none: a key has a record of its own, and is revoked there.
-pub(super) fn holder(principal: &Principal) -> Option<TokensOf> {
+pub(super) fn holder(principal: &Principal) -> Option<TokenSubject> {
     match principal.actor {
-        Actor::User(user) => Some(TokensOf::User(user)),
-        Actor::Service(service) => Some(TokensOf::Service(service)),
+        Actor::User(user) => Some(TokenSubject::User(user)),
+        Actor::Service(service) => Some(TokenSubject::Service(service)),
         Actor::Key(_) | Actor::Anonymous | Actor::System => None,
     }
 }
 
 /// Who has issued a principal's token.
-pub(super) fn issuer(principal: &Principal) -> TokensOf {
-    TokensOf::Issuer(Arc::clone(&principal.issuer))
+pub(super) fn issuer(principal: &Principal) -> TokenSubject {
+    TokenSubject::Issuer(Arc::clone(&principal.issuer))
 }
 
 impl Tenancy {
-    /// Has the store forget epochs that concern no token any more, if it is time for it and this
+    /// Has the store forget token revocations that concern no token any more, if it is time for it and this
     /// process may. What a store does not do, the next attempt does.
-    pub(super) async fn forget_epochs_if_due(&self) {
+    pub(super) async fn forget_token_revocations_if_due(&self) {
         let inner = self.inner();
         let now = inner.clock.now();
-        let Some(before) = inner.epochs.forget_before(now) else {
+        let Some(before) = inner.token_revocations.forget_before(now) else {
             return;
         };
         let entry = AuditEntry::new(now, ChangeAction::TokenForget.as_str(), Outcome::Allowed);
         let record = ChangeRecord::new(entry.actor(Actor::System));
-        match inner.store.forget_epochs(before, &record).await {
+        match inner.store.forget_token_revocations(before, &record).await {
             Ok(0) => {}
             Ok(forgotten) => {
-                tracing::debug!(forgotten, "epochs that concern no token any more");
+                tracing::debug!(
+                    forgotten,
+                    "token_revocations that concern no token any more"
+                );
                 inner.audit.record(record.entry);
             }
-            Err(error) => tracing::debug!(%error, "epochs are not forgotten by this process"),
+            Err(error) => {
+                tracing::debug!(%error, "token_revocations are not forgotten by this process")
+            }
         }
     }
 }
@@ -209,7 +223,7 @@ impl Admin {
     /// as it is used in a tenant. Streams and other held contexts end too. API keys go on.
     ///
     /// Tokens issued in the next second count again; a user who signs in anew at once waits that
-    /// long. One epoch is kept, however many tokens there are.
+    /// long. One token revocation is kept, however many tokens there are.
     ///
     /// # Errors
     /// [`StoreErrorKind::Invalid`] if the reason is blank, [`StoreErrorKind::ReadOnly`] if this
@@ -227,7 +241,7 @@ impl Admin {
     ///
     /// # Example
     /// ```
-    /// use tenancy_core::{MemoryDirectory, Tenancy, TokensOf, UserId, danger};
+    /// use tenancy_core::{MemoryDirectory, Tenancy, TokenSubject, UserId, danger};
     /// # use tenancy_core::jwt::{Algorithm, JwtAuthenticator, VerificationKey};
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -236,27 +250,27 @@ impl Admin {
     /// # let tenancy = Tenancy::builder(MemoryDirectory::new()).authenticator(tokens).build()?;
     /// # let alice = UserId::new();
     /// let authority = danger::service("the password was changed")?;
-    /// tenancy.admin(authority).revoke_tokens(&TokensOf::User(alice)).await?;
+    /// tenancy.admin(authority).revoke_tokens(&TokenSubject::User(alice)).await?;
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn revoke_tokens(&self, of: &TokensOf) -> Result<(), StoreError> {
+    pub async fn revoke_tokens(&self, of: &TokenSubject) -> Result<(), StoreError> {
         self.authority.require_reason()?;
         let inner = self.engine.inner();
         let now = inner.clock.now();
-        let epoch = Epoch::revoking_at(now);
+        let revoked_before = RevokedBefore::revoking_at(now);
         let tenant = match of {
-            TokensOf::Tenant(tenant) => Some(*tenant),
+            TokenSubject::Tenant(tenant) => Some(*tenant),
             _ => None,
         };
         let change = Change::new(ChangeAction::TokenRevoke, tenant).to(of.kind(), of.subject());
         let store = async |record: ChangeRecord| {
             let mut raising = Raising {
-                epochs: &inner.epochs,
+                token_revocations: &inner.token_revocations,
                 now,
-                news: Some((of.clone(), epoch)),
+                news: Some((of.clone(), revoked_before)),
             };
-            let done = inner.store.raise_epoch(of, epoch, &record).await;
+            let done = inner.store.revoke_before(of, revoked_before, &record).await;
             if done
                 .as_ref()
                 .is_err_and(|error| error.kind() != StoreErrorKind::Unavailable)
@@ -270,7 +284,7 @@ impl Admin {
             .await
     }
 
-    /// Forgets the epochs that concern only tokens issued before a moment, in the store. Returns how many
+    /// Forgets the token revocations that concern only tokens issued before a moment, in the store. Returns how many
     /// were forgotten.
     ///
     /// Not needed where a process that may write them serves requests, such as an operator's: it does so
@@ -287,26 +301,26 @@ impl Admin {
     pub async fn forget_epochs_before(&self, moment: Timestamp) -> Result<u64, StoreError> {
         let inner = self.engine.inner();
         let change = Change::new(ChangeAction::TokenForget, None);
-        let before = Epoch::from_timestamp(moment);
+        let before = RevokedBefore::from_timestamp(moment);
         self.engine
             .make(&self.authority, change, Stale::Nothing, async |record| {
-                inner.store.forget_epochs(before, &record).await
+                inner.store.forget_token_revocations(before, &record).await
             })
             .await
     }
 }
 
-/// Takes an epoch in when it is dropped: also if the caller gave up on storing it, which may have
+/// Takes a token revocation in when it is dropped: also if the caller gave up on storing it, which may have
 /// been done.
 struct Raising<'a> {
-    epochs: &'a Epochs,
+    token_revocations: &'a TokenRevocations,
     now: Timestamp,
-    news: Option<(TokensOf, Epoch)>,
+    news: Option<(TokenSubject, RevokedBefore)>,
 }
 
 impl Drop for Raising<'_> {
     fn drop(&mut self) {
-        self.epochs.raise(self.news.take(), self.now);
+        self.token_revocations.raise(self.news.take(), self.now);
     }
 }
 
@@ -318,9 +332,10 @@ mod tests {
     #[test]
     fn what_concerns_no_token_any_more_is_not_held() {
         let lifetime = Duration::from_secs(3_600);
-        let epochs = Epochs::new(Duration::from_secs(60), Duration::from_secs(5), lifetime);
+        let token_revocations =
+            TokenRevocations::new(Duration::from_secs(60), Duration::from_secs(5), lifetime);
         let held = || {
-            epochs
+            token_revocations
                 .known
                 .read()
                 .unwrap_or_else(PoisonError::into_inner)
@@ -328,16 +343,21 @@ mod tests {
         };
         let now = Timestamp::from_unix_seconds(1_000_000);
         let news = |at: Timestamp| {
-            (0..100).map(move |_| (TokensOf::User(UserId::new()), Epoch::from_timestamp(at)))
+            (0..100).map(move |_| {
+                (
+                    TokenSubject::User(UserId::new()),
+                    RevokedBefore::from_timestamp(at),
+                )
+            })
         };
-        epochs.raise(news(now), now);
-        epochs.raise(news(now - lifetime), now);
+        token_revocations.raise(news(now), now);
+        token_revocations.raise(news(now - lifetime), now);
         assert_eq!(held(), 200);
-        epochs.raise(news(now - lifetime - Duration::from_secs(1)), now);
+        token_revocations.raise(news(now - lifetime - Duration::from_secs(1)), now);
         assert_eq!(held(), 200, "nobody needs those");
-        epochs.were_read(now + Duration::from_secs(1));
+        token_revocations.were_read(now + Duration::from_secs(1));
         assert_eq!(held(), 100);
-        epochs.were_read(now + lifetime + Duration::from_secs(1));
+        token_revocations.were_read(now + lifetime + Duration::from_secs(1));
         assert_eq!(held(), 0);
     }
 }

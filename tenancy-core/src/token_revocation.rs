@@ -1,16 +1,16 @@
-//! Epochs: since when tokens count, so that those issued before can be taken back.
+//! TokenRevocations: since when tokens count, so that those issued before can be taken back.
 
 use std::{fmt, sync::Arc};
 
 use crate::{ServiceId, TenantId, Timestamp, UserId};
 
-/// Whose tokens an [`Epoch`] is about.
+/// Whose tokens an [`RevokedBefore`] is about.
 ///
 /// ```
-/// use tenancy_core::{TokensOf, UserId};
+/// use tenancy_core::{TokenSubject, UserId};
 ///
-/// let stolen = TokensOf::Issuer("https://login.example.com".into());
-/// let left = TokensOf::User(UserId::new());
+/// let stolen = TokenSubject::Issuer("https://login.example.com".into());
+/// let left = TokenSubject::User(UserId::new());
 /// assert_ne!(stolen, left);
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -18,7 +18,7 @@ use crate::{ServiceId, TenantId, Timestamp, UserId};
     clippy::exhaustive_enums,
     reason = "a store that does not know a kind must not compile"
 )]
-pub enum TokensOf {
+pub enum TokenSubject {
     /// Every token of an issuer, by its exact name.
     Issuer(Arc<str>),
     /// The tokens of one user, of every issuer and in every tenant.
@@ -29,7 +29,7 @@ pub enum TokensOf {
     Tenant(TenantId),
 }
 
-impl TokensOf {
+impl TokenSubject {
     /// The kind as it is stored: `issuer`, `user`, `service` or `tenant`.
     #[must_use]
     pub const fn kind(&self) -> &'static str {
@@ -66,7 +66,7 @@ impl TokensOf {
     }
 }
 
-impl fmt::Display for TokensOf {
+impl fmt::Display for TokenSubject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.kind(), self.subject())
     }
@@ -75,18 +75,18 @@ impl fmt::Display for TokensOf {
 /// The first moment at which a token that counts was issued.
 ///
 /// ```
-/// use tenancy_core::{Epoch, Timestamp};
+/// use tenancy_core::{RevokedBefore, Timestamp};
 ///
-/// let revoked = Epoch::revoking_at(Timestamp::from_unix_micros(1_800_000_000_250_000));
+/// let revoked = RevokedBefore::revoking_at(Timestamp::from_unix_micros(1_800_000_000_250_000));
 /// assert!(!revoked.admits(Some(Timestamp::from_unix_seconds(1_800_000_000))));
 /// assert!(revoked.admits(Some(Timestamp::from_unix_seconds(1_800_000_001))));
 /// assert!(!revoked.admits(None), "nobody knows when it was issued");
-/// assert!(Epoch::NONE.admits(None));
+/// assert!(RevokedBefore::NONE.admits(None));
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Epoch(Timestamp);
+pub struct RevokedBefore(Timestamp);
 
-impl Epoch {
+impl RevokedBefore {
     /// Nothing was taken back.
     pub const NONE: Self = Self(Timestamp::from_unix_micros(i64::MIN));
 
@@ -100,7 +100,7 @@ impl Epoch {
         Self(Timestamp::from_unix_seconds(next))
     }
 
-    /// An epoch that was stored.
+    /// A token revocation that was stored.
     #[must_use]
     pub const fn from_timestamp(first: Timestamp) -> Self {
         Self(first)
@@ -127,15 +127,15 @@ mod tests {
     #[test]
     fn what_is_stored_is_read_back() {
         for of in [
-            TokensOf::Issuer("https://login.example.com".into()),
-            TokensOf::User(UserId::new()),
-            TokensOf::Service(ServiceId::new()),
-            TokensOf::Tenant(TenantId::new()),
+            TokenSubject::Issuer("https://login.example.com".into()),
+            TokenSubject::User(UserId::new()),
+            TokenSubject::Service(ServiceId::new()),
+            TokenSubject::Tenant(TenantId::new()),
         ] {
-            let read = TokensOf::from_stored(of.kind(), &of.subject());
+            let read = TokenSubject::from_stored(of.kind(), &of.subject());
             assert_eq!(read.as_ref(), Some(&of));
         }
-        assert_eq!(TokensOf::from_stored("user", "alice"), None);
-        assert_eq!(TokensOf::from_stored("planet", "mars"), None);
+        assert_eq!(TokenSubject::from_stored("user", "alice"), None);
+        assert_eq!(TokenSubject::from_stored("planet", "mars"), None);
     }
 }

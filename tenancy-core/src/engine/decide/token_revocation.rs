@@ -1,18 +1,18 @@
 //! Whether a token was taken back.
 
-use super::{Decision, Interrupt, Step};
+use super::{Decider, Interrupt, Step};
 use crate::{
-    Epoch, Principal, Reach, RefusalKind, TenantId, TokensOf,
+    AllowedTenants, Principal, RefusalKind, RevokedBefore, TenantId, TokenSubject,
     cache::Probe,
     engine::{
-        epochs::{holder, issuer},
-        load::{Load, NewestEpoch, News},
+        load::{Load, NewestTokenRevocation, News},
         refused::Refused,
+        token_revocations::{holder, issuer},
     },
     identification::KeyRef,
 };
 
-impl Decision<'_> {
+impl Decider<'_> {
     /// Refuses a token that was taken back from its issuer or its holder, wherever it is used.
     pub(super) fn not_taken_back(&self, principal: &Principal) -> Step<()> {
         match holder(principal) {
@@ -25,11 +25,11 @@ impl Decision<'_> {
     ///
     /// Only for whom the tenant is theirs: a stranger does not learn of it.
     pub(super) fn not_taken_back_in(&self, principal: &Principal, tenant: TenantId) -> Step<()> {
-        if self.loaded.feed_answered().is_none() && self.engine.feed.distrusts(tenant) {
+        if self.loaded.feed_answered().is_none() && self.engine.feed.is_marked_stale(tenant) {
             return Err(Interrupt::Load(Load::of::<News>(Some(tenant))));
         }
         match holder(principal) {
-            Some(_) => self.newer_than(principal, || [TokensOf::Tenant(tenant)]),
+            Some(_) => self.newer_than(principal, || [TokenSubject::Tenant(tenant)]),
             None => Ok(()),
         }
     }
@@ -37,7 +37,8 @@ impl Decision<'_> {
     /// The same where no tenant is asked for: a token that speaks for one alone is still that
     /// tenant's.
     pub(super) fn not_taken_back_where_bound(&self, principal: &Principal) -> Step<()> {
-        let (Reach::Bound(key), Some(_)) = (&principal.reach, holder(principal)) else {
+        let (AllowedTenants::Bound(key), Some(_)) = (&principal.allowed_tenants, holder(principal))
+        else {
             return Ok(());
         };
         match self.tenant(&KeyRef::Owned(key.clone()))? {
@@ -50,10 +51,10 @@ impl Decision<'_> {
     fn newer_than<const N: usize>(
         &self,
         principal: &Principal,
-        of: impl Fn() -> [TokensOf; N],
+        of: impl Fn() -> [TokenSubject; N],
     ) -> Step<()> {
         let issued_at = principal.issued_at;
-        if self.engine.epochs.outlive(issued_at, self.now) {
+        if self.engine.token_revocations.outlive(issued_at, self.now) {
             let refused = Refused::new(RefusalKind::Unauthenticated, "token-too-old");
             return Err(Interrupt::Refused(
                 refused.target(principal.actor.to_string()),
@@ -61,9 +62,9 @@ impl Decision<'_> {
         }
         // Whether there is news comes before what it says.
         let vouched = self.cached(|| Probe::Found((), self.now))?;
-        // What this process knows of holds whatever a store says: no epoch moves back, and a write
+        // What this process knows of holds whatever a store says: no token revocation moves back, and a write
         // that failed here is in no store.
-        let known = self.engine.epochs.concerning(&of, issued_at);
+        let known = self.engine.token_revocations.concerning(&of, issued_at);
         let admitted = known.admits(issued_at)
             && match vouched {
                 Probe::Found((), _) => true,
@@ -78,10 +79,12 @@ impl Decision<'_> {
         ))
     }
 
-    fn looked_up<const N: usize>(&self, of: [TokensOf; N]) -> Step<Epoch> {
-        match self.loaded.get::<NewestEpoch>(of.as_slice()) {
-            Some(epoch) => Ok(*epoch),
-            None => Err(Interrupt::Load(Load::of::<NewestEpoch>(of.into()))),
+    fn looked_up<const N: usize>(&self, of: [TokenSubject; N]) -> Step<RevokedBefore> {
+        match self.loaded.get::<NewestTokenRevocation>(of.as_slice()) {
+            Some(revoked_before) => Ok(*revoked_before),
+            None => Err(Interrupt::Load(Load::of::<NewestTokenRevocation>(
+                of.into(),
+            ))),
         }
     }
 }

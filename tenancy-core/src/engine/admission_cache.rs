@@ -1,7 +1,7 @@
 //! Admissions that caches have already decided: who asked for what, and the context it gave.
 //!
 //! A decision reads several caches; with very many tenants each is a walk to cold memory. What
-//! follows from the same actor, reach and hints stays the same for as long as the tenant's stamp
+//! follows from the same actor, reach and hints stays the same for as long as the tenant's version
 //! does, so that it is kept whole. A question is known by its digest, and the credential is no part of
 //! it: all tokens of one user that reach as far ask the same, and add nothing.
 
@@ -14,20 +14,20 @@ use std::{
 
 use crate::{
     Principal, ProjectId, TenantId, Timestamp,
-    cache::{Budgeted, MaxAge, Stamp, Stamps},
+    cache::{Budgeted, CacheVersion, CacheVersions, MaxAge},
     context::Parts,
     digest::Digest,
     identification::Hint,
 };
 
 /// What was asked, borrowed from a request.
-pub(super) struct Asking<'a> {
+pub(super) struct AdmissionKey<'a> {
     pub(super) principal: &'a Principal,
     pub(super) hints: &'a [Hint<'a>],
     pub(super) project: Option<ProjectId>,
 }
 
-impl Asking<'_> {
+impl AdmissionKey<'_> {
     /// What stands for the question; `None` if this process can't remember.
     pub(super) fn digest(&self) -> Option<Digest> {
         Digest::of(|hasher| {
@@ -40,18 +40,18 @@ impl Asking<'_> {
 }
 
 #[derive(Clone)]
-struct Answer {
+struct AdmissionEntry {
     tenant: TenantId,
-    stamp: Stamp,
+    version: CacheVersion,
     parts: Arc<Parts>,
 }
 
-pub(super) struct Remembered {
-    answers: Option<Budgeted<Answer>>,
+pub(super) struct AdmissionCache {
+    answers: Option<Budgeted<AdmissionEntry>>,
     max_age: MaxAge,
 }
 
-impl Remembered {
+impl AdmissionCache {
     /// Room for so many bytes; nothing is remembered for 0.
     pub(super) fn new(bytes: usize, max_age: MaxAge) -> Self {
         Self {
@@ -65,11 +65,11 @@ impl Remembered {
     pub(super) fn get(
         &self,
         question: &Digest,
-        stamps: &Stamps,
+        versions: &CacheVersions,
         now: Timestamp,
     ) -> Option<Arc<Parts>> {
         let answer = self.answers.as_ref()?.get(question, now)?;
-        let counts = answer.stamp == stamps.of(answer.tenant)
+        let counts = answer.version == versions.of(answer.tenant)
             && self.max_age.allows(answer.parts.read_at, now);
         counts.then_some(answer.parts)
     }
@@ -80,22 +80,22 @@ impl Remembered {
         &self,
         question: Digest,
         parts: &Arc<Parts>,
-        stamps: &Stamps,
-        before: Stamp,
+        versions: &CacheVersions,
+        before: CacheVersion,
         now: Timestamp,
     ) {
         let Some(answers) = &self.answers else {
             return;
         };
         let tenant = parts.tenant.id;
-        let stamp = stamps.of(tenant);
-        if !stamps.undisturbed_since(before) {
+        let version = versions.of(tenant);
+        if !versions.undisturbed_since(before) {
             return;
         }
         let heap = size_of::<Parts>() + parts.role.as_ref().map_or(0, |role| role.as_str().len());
-        let answer = Answer {
+        let answer = AdmissionEntry {
             tenant,
-            stamp,
+            version,
             parts: Arc::clone(parts),
         };
         let ends_at = parts.read_at + self.max_age.as_duration();
@@ -103,8 +103,8 @@ impl Remembered {
     }
 }
 
-impl fmt::Debug for Remembered {
+impl fmt::Debug for AdmissionCache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Remembered").finish_non_exhaustive()
+        f.debug_struct("AdmissionCache").finish_non_exhaustive()
     }
 }

@@ -17,11 +17,11 @@ use futures_util::{
 pub(crate) type Work<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 /// The work under way. It lives as long as somebody waits for it.
-pub(crate) struct Flights<K, T: Clone> {
+pub(crate) struct SingleFlight<K, T: Clone> {
     under_way: Mutex<HashMap<K, WeakShared<Work<T>>>>,
 }
 
-impl<K: Eq + Hash + Clone, T: Clone> Flights<K, T> {
+impl<K: Eq + Hash + Clone, T: Clone> SingleFlight<K, T> {
     pub(crate) fn new() -> Self {
         Self {
             under_way: Mutex::default(),
@@ -80,8 +80,8 @@ impl<K: Eq + Hash + Clone, T: Clone> Flights<K, T> {
     }
 }
 
-impl<K, T: Clone> fmt::Debug for Flights<K, T> {
+impl<K, T: Clone> fmt::Debug for SingleFlight<K, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Flights").finish_non_exhaustive()
+        f.debug_struct("SingleFlight").finish_non_exhaustive()
     }
 }

@@ -1,4 +1,4 @@
-//! Strangers: what was answered to callers who named a tenant that is not theirs.
+//! StrangerCache: what was answered to callers who named a tenant that is not theirs.
 //!
 //! A tenant of others and one that does not exist must cost the same look-ups, be believed for the
 //! same time and go out of date by the same changes. So neither rests on what caches hold of that
@@ -15,7 +15,7 @@ use quick_cache::sync::Cache;
 use super::refused::Refused;
 use crate::{
     Principal, ProjectId, RouteNeeds, TenantId, TenantKey, Timestamp,
-    cache::{Probe, Stamp},
+    cache::{CacheVersion, Probe},
     identification::Hint,
 };
 
@@ -24,19 +24,19 @@ use crate::{
 pub(super) struct Question([u64; 2]);
 
 #[derive(Clone)]
-struct Answer {
+struct StrangerEntry {
     refused: Refused,
-    stamp: Stamp,
+    version: CacheVersion,
     read_at: Timestamp,
 }
 
-pub(super) struct Strangers {
-    answers: Cache<Question, Answer>,
+pub(super) struct StrangerCache {
+    answers: Cache<Question, StrangerEntry>,
     keys: [RandomState; 2],
     ttl: Duration,
 }
 
-impl Strangers {
+impl StrangerCache {
     pub(super) fn new(capacity: usize, ttl: Duration) -> Self {
         Self {
             answers: Cache::new((capacity / 8).clamp(16, 4096)),
@@ -53,15 +53,20 @@ impl Strangers {
         project: Result<Option<ProjectId>, &'static str>,
         needs: RouteNeeds,
     ) -> Question {
-        let who = principal.map(|p| (&p.actor, p.on_behalf_of, &p.reach));
+        let who = principal.map(|p| (&p.actor, p.on_behalf_of, &p.allowed_tenants));
         Question(self.hashes(&(who, needs, project, Keys(hints))))
     }
 
     /// What was answered to the same question a moment ago.
-    pub(super) fn get(&self, question: &Question, stamp: Stamp, now: Timestamp) -> Probe<Refused> {
+    pub(super) fn get(
+        &self,
+        question: &Question,
+        version: CacheVersion,
+        now: Timestamp,
+    ) -> Probe<Refused> {
         match self.answers.get(question) {
             Some(answer)
-                if answer.stamp == stamp
+                if answer.version == version
                     && now >= answer.read_at
                     && now.since(answer.read_at) < self.ttl =>
             {
@@ -71,16 +76,16 @@ impl Strangers {
         }
     }
 
-    /// Keeps an answer, which was read from this moment on, under this stamp.
+    /// Keeps an answer, which was read from this moment on, under this version.
     pub(super) fn keep(
         &self,
         question: Question,
         refused: Refused,
-        (read_at, stamp): (Timestamp, Stamp),
+        (read_at, version): (Timestamp, CacheVersion),
     ) {
-        let answer = Answer {
+        let answer = StrangerEntry {
             refused,
-            stamp,
+            version,
             read_at,
         };
         self.answers.insert(question, answer);
@@ -108,8 +113,8 @@ impl Hash for Keys<'_> {
     }
 }
 
-impl fmt::Debug for Strangers {
+impl fmt::Debug for StrangerCache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Strangers").finish_non_exhaustive()
+        f.debug_struct("StrangerCache").finish_non_exhaustive()
     }
 }

@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 use sqlx::postgres::PgRow;
 use tenancy_core::{
-    ChangeRecord, DirectoryError, Epoch, EpochDirectory, RevocationStore, StoreError, Timestamp,
-    TokensOf,
+    ChangeRecord, DirectoryError, RevocationStore, RevokedBefore, StoreError, Timestamp,
+    TokenRevocationDirectory, TokenSubject,
 };
 
 use super::{
@@ -13,10 +13,10 @@ use super::{
 };
 
 #[async_trait]
-impl EpochDirectory for PgDirectory {
-    async fn find_epoch(&self, of: &[TokensOf]) -> Result<Epoch, DirectoryError> {
-        let kinds: Vec<_> = of.iter().map(TokensOf::kind).collect();
-        let subjects: Vec<_> = of.iter().map(TokensOf::subject).collect();
+impl TokenRevocationDirectory for PgDirectory {
+    async fn find_epoch(&self, of: &[TokenSubject]) -> Result<RevokedBefore, DirectoryError> {
+        let kinds: Vec<_> = of.iter().map(TokenSubject::kind).collect();
+        let subjects: Vec<_> = of.iter().map(TokenSubject::subject).collect();
         let mut reading = self.read_as_nobody(&self.app).await?;
         let found: Option<i64> = sqlx::query_scalar(
             "SELECT (extract(epoch FROM tenancy.find_epoch($1, $2)) * 1000000)::bigint",
@@ -26,32 +26,32 @@ impl EpochDirectory for PgDirectory {
         .fetch_one(&mut *reading)
         .await
         .map_err(DirectoryError::new)?;
-        Ok(found.map_or(Epoch::NONE, epoch))
+        Ok(found.map_or(RevokedBefore::NONE, revoked_before))
     }
 }
 
-/// Reads an epoch that the feed tells; `None` for a kind that this version does not know, and of
+/// Reads a token revocation that the feed tells; `None` for a kind that this version does not know, and of
 /// which it takes no tokens.
-pub(super) fn told(row: &PgRow) -> Result<Option<(TokensOf, Epoch)>, DirectoryError> {
+pub(super) fn told(row: &PgRow) -> Result<Option<(TokenSubject, RevokedBefore)>, DirectoryError> {
     let (kind, subject) = (rows::text(row, "kind")?, rows::text(row, "subject")?);
-    let first = epoch(rows::column(row, "valid_after")?);
-    Ok(TokensOf::from_stored(&kind, &subject).map(|of| (of, first)))
+    let first = revoked_before(rows::column(row, "valid_after")?);
+    Ok(TokenSubject::from_stored(&kind, &subject).map(|of| (of, first)))
 }
 
-fn epoch(micros: i64) -> Epoch {
-    Epoch::from_timestamp(Timestamp::from_unix_micros(micros))
+fn revoked_before(micros: i64) -> RevokedBefore {
+    RevokedBefore::from_timestamp(Timestamp::from_unix_micros(micros))
 }
 
 #[async_trait]
 impl RevocationStore for PgDirectory {
-    async fn raise_epoch(
+    async fn revoke_before(
         &self,
-        of: &TokensOf,
-        to: Epoch,
+        of: &TokenSubject,
+        to: RevokedBefore,
         with: &ChangeRecord,
     ) -> Result<(), StoreError> {
         let mut tx = match of {
-            TokensOf::Tenant(tenant) => self.write_as(*tenant).await?,
+            TokenSubject::Tenant(tenant) => self.write_as(*tenant).await?,
             _ => self.write().await?,
         };
         sqlx::query(
@@ -70,7 +70,11 @@ impl RevocationStore for PgDirectory {
         commit(tx, with).await
     }
 
-    async fn forget_epochs(&self, before: Epoch, with: &ChangeRecord) -> Result<u64, StoreError> {
+    async fn forget_token_revocations(
+        &self,
+        before: RevokedBefore,
+        with: &ChangeRecord,
+    ) -> Result<u64, StoreError> {
         let mut tx = self.write().await?;
         let done = sqlx::query(
             "DELETE FROM tenancy.token_epochs

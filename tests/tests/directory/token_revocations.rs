@@ -8,8 +8,8 @@ use std::{
 
 use sqlx::{AssertSqlSafe, Executor as _};
 use tenancy_core::{
-    Clock, Epoch, EpochDirectory as _, GenerationFeed as _, ManualClock, RefusalKind, ServiceId,
-    Tenancy, Timestamp, TokensOf,
+    Clock, GenerationFeed as _, ManualClock, RefusalKind, RevokedBefore, ServiceId, Tenancy,
+    Timestamp, TokenRevocationDirectory as _, TokenSubject,
     jwt::{Algorithm, JwtAuthenticator, VerificationKey},
 };
 use tenancy_sqlx::{ChangeListener, ErrorKind, PgDirectory, TenantPoolOptions};
@@ -41,7 +41,7 @@ async fn another_process(notes: &Notes, clock: Arc<dyn Clock>) -> anyhow::Result
     Ok(other)
 }
 
-async fn revoke(notes: &Notes, of: &TokensOf) -> anyhow::Result<()> {
+async fn revoke(notes: &Notes, of: &TokenSubject) -> anyhow::Result<()> {
     Ok(notes
         .tenancy
         .admin(tenancy_core::testing::service())
@@ -56,10 +56,10 @@ async fn strict_mode_does_not_begin_for_a_token_that_another_process_took_back()
         let clock = Arc::new(ManualClock::now_frozen());
         let notes = Notes::start_with(&server, clock.clone(), |builder| builder).await?;
         let cases = [
-            (ISSUER, TokensOf::User(notes.alice)),
-            (ISSUER, TokensOf::Issuer(ISSUER.into())),
-            (ISSUER, TokensOf::Tenant(notes.acme.id)),
-            (BRIEN, TokensOf::Issuer(BRIEN.into())),
+            (ISSUER, TokenSubject::User(notes.alice)),
+            (ISSUER, TokenSubject::Issuer(ISSUER.into())),
+            (ISSUER, TokenSubject::Tenant(notes.acme.id)),
+            (BRIEN, TokenSubject::Issuer(BRIEN.into())),
         ];
         for (issuer, of) in cases {
             let other = another_process(&notes, clock.clone()).await?;
@@ -68,9 +68,9 @@ async fn strict_mode_does_not_begin_for_a_token_that_another_process_took_back()
             let token = token_of(issuer, notes.alice, clock.now())?;
             let context = admit_token(&other, &token, "acme").await?;
             pool.begin(&context).await?.commit().await?;
-            // Somebody else's epoch concerns nobody else.
-            revoke(&notes, &TokensOf::User(notes.bob)).await?;
-            revoke(&notes, &TokensOf::Tenant(notes.globex.id)).await?;
+            // Somebody else's token revocation concerns nobody else.
+            revoke(&notes, &TokenSubject::User(notes.bob)).await?;
+            revoke(&notes, &TokenSubject::Tenant(notes.globex.id)).await?;
             pool.begin(&context).await?.commit().await?;
 
             revoke(&notes, &of).await?;
@@ -109,7 +109,7 @@ async fn strict_mode_finds_an_issuers_epoch_whatever_a_backslash_means() -> anyh
         let token = token_of(issuer, notes.alice, clock.now())?;
         let context = admit_token(&other, &token, "acme").await?;
         pool.begin(&context).await?.commit().await?;
-        revoke(&notes, &TokensOf::Issuer(issuer.into())).await?;
+        revoke(&notes, &TokenSubject::Issuer(issuer.into())).await?;
         let refused = pool.begin(&context).await.map(drop).unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::TenantChanged, "{issuer}");
     }
@@ -129,7 +129,7 @@ async fn a_revocation_is_heard_at_once_and_found_by_polling_all_the_same() -> an
     let token = token_of(ISSUER, notes.alice, clock.now())?;
     admit_token(&deaf, &token, "acme").await?;
 
-    revoke(&notes, &TokensOf::User(notes.alice)).await?;
+    revoke(&notes, &TokenSubject::User(notes.alice)).await?;
     let deadline = Instant::now() + Duration::from_secs(20);
     let heard = loop {
         match admit_token(&other, &token, "acme").await {
@@ -148,9 +148,9 @@ async fn a_revocation_is_heard_at_once_and_found_by_polling_all_the_same() -> an
 }
 
 #[tokio::test]
-async fn an_epoch_that_commits_late_is_told() -> anyhow::Result<()> {
+async fn a_token_revocation_that_commits_late_is_told() -> anyhow::Result<()> {
     on_every_server(async |notes| {
-        let service = TokensOf::Service(ServiceId::new());
+        let service = TokenSubject::Service(ServiceId::new());
         let start = notes.directory.changes_since(None).await?;
         let mut late = notes.database.admin().await?;
         let raise = format!(
@@ -159,19 +159,26 @@ async fn an_epoch_that_commits_late_is_told() -> anyhow::Result<()> {
             service.subject()
         );
         late.execute(AssertSqlSafe(raise)).await?;
-        let other = TokensOf::User(notes.bob);
+        let other = TokenSubject::User(notes.bob);
         revoke(notes, &other).await?;
         let first = notes.directory.changes_since(Some(start.cursor)).await?;
         let of = |page: &tenancy_core::FeedPage, of| {
-            page.epochs.iter().find(|(about, _)| about == of).cloned()
+            page.token_revocations
+                .iter()
+                .find(|(about, _)| about == of)
+                .cloned()
         };
         assert!(of(&first, &other).is_some());
         assert_eq!(of(&first, &service), None);
 
         late.execute("COMMIT").await?;
         let second = notes.directory.changes_since(Some(first.cursor)).await?;
-        let epoch = Epoch::from_timestamp(Timestamp::from_unix_seconds(1_700_000_000));
-        assert_eq!(of(&second, &service), Some((service.clone(), epoch)));
+        let revoked_before =
+            RevokedBefore::from_timestamp(Timestamp::from_unix_seconds(1_700_000_000));
+        assert_eq!(
+            of(&second, &service),
+            Some((service.clone(), revoked_before))
+        );
         Ok(())
     })
     .await
@@ -180,7 +187,7 @@ async fn an_epoch_that_commits_late_is_told() -> anyhow::Result<()> {
 #[tokio::test]
 async fn the_services_login_asks_for_epochs_and_changes_none() -> anyhow::Result<()> {
     on_every_server(async |notes| {
-        revoke(notes, &TokensOf::User(notes.bob)).await?;
+        revoke(notes, &TokenSubject::User(notes.bob)).await?;
         let rows = "SELECT count(*) FROM tenancy.token_epochs";
         let mut admin = notes.database.admin().await?;
         let stored: i64 = sqlx::query_scalar(rows).fetch_one(&mut admin).await?;
@@ -199,9 +206,9 @@ async fn the_services_login_asks_for_epochs_and_changes_none() -> anyhow::Result
             assert_eq!(sqlstate(refused), "42501", "{statement}");
         }
         let reading = PgDirectory::connect_with(notes.app_options(), 1).await?;
-        let epoch = reading.find_epoch(&[TokensOf::User(notes.bob)]).await?;
-        assert!(epoch > Epoch::NONE);
-        // And what nobody can read as an epoch is not stored, whoever tries.
+        let revoked_before = reading.find_epoch(&[TokenSubject::User(notes.bob)]).await?;
+        assert!(revoked_before > RevokedBefore::NONE);
+        // And what nobody can read as a token revocation is not stored, whoever tries.
         let good = "0192d3a4-7b00-7c3d-8e4f-5a6b7c8d9e0f";
         for (kind, subject, first) in [
             ("user", good, "now()"),

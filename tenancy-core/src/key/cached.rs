@@ -10,13 +10,13 @@ use std::{
 };
 
 use super::{ApiKey, KeyDigest};
-use crate::{Actor, PermissionRegistry, Principal, Reach, Timestamp};
+use crate::{Actor, AllowedTenants, PermissionRegistry, Principal, Timestamp};
 
 /// Uses closer together than this are one.
 const RESOLUTION: Duration = Duration::from_secs(1);
 
 /// A key that was loaded. Whether it can be used is asked anew for every request.
-pub(crate) struct KnownKey {
+pub(crate) struct CachedKey {
     pub(crate) record: ApiKey,
     pub(crate) principal: Arc<Principal>,
     /// The digest to store in place of one that was made with the previous pepper.
@@ -27,11 +27,11 @@ pub(crate) struct KnownKey {
     queued: AtomicBool,
 }
 
-impl KnownKey {
+impl CachedKey {
     pub(crate) fn new(record: ApiKey, permissions: &PermissionRegistry) -> Self {
         let mut principal = Principal::new(
             Actor::Key(record.id),
-            Reach::Bound(record.tenant.into()),
+            AllowedTenants::Bound(record.tenant.into()),
             "api-key",
         );
         principal.on_behalf_of = Some(record.creator);
@@ -113,9 +113,9 @@ impl KnownKey {
     }
 }
 
-impl fmt::Debug for KnownKey {
+impl fmt::Debug for CachedKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("KnownKey")
+        f.debug_struct("CachedKey")
             .field("id", &self.record.id)
             .finish_non_exhaustive()
     }

@@ -1,7 +1,7 @@
-//! Stamps: how everything cached about one tenant grows old with one addition.
+//! CacheVersions: how everything cached about one tenant grows old with one addition.
 //!
-//! An entry remembers the stamp that was current before its load began. Dropping a tenant's
-//! entries is adding one to the counter its id leads to: entries with an older stamp, and loads
+//! An entry remembers the version that was current before its load began. Dropping a tenant's
+//! entries is adding one to the counter its id leads to: entries with an older version, and loads
 //! that began before, no longer count. A counter is shared by several tenants; the neighbours'
 //! entries are then loaded once more than needed.
 
@@ -14,10 +14,10 @@ const STRIPES: usize = 4096;
 
 /// The state of a counter at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Stamp(u64);
+pub(crate) struct CacheVersion(u64);
 
 #[derive(Debug)]
-pub(crate) struct Stamps {
+pub(crate) struct CacheVersions {
     stripes: Box<[AtomicU64]>,
     /// Added to before and after any tenant's entries are dropped: for what is not known to belong
     /// to one tenant, and to notice a drop that is under way.
@@ -27,7 +27,7 @@ pub(crate) struct Stamps {
     all: AtomicU64,
 }
 
-impl Stamps {
+impl CacheVersions {
     pub(crate) fn new() -> Self {
         Self {
             stripes: (0..STRIPES).map(|_| AtomicU64::new(0)).collect(),
@@ -43,31 +43,31 @@ impl Stamps {
         self.stripes.get(usize::try_from(number).unwrap_or(0))
     }
 
-    /// The stamp of what belongs to one tenant.
-    pub(crate) fn of(&self, tenant: TenantId) -> Stamp {
+    /// The version of what belongs to one tenant.
+    pub(crate) fn of(&self, tenant: TenantId) -> CacheVersion {
         let own = self
             .stripe(tenant)
             .map_or(0, |stripe| stripe.load(Ordering::SeqCst));
         // Both only grow, so that the sum changes whenever either does.
-        Stamp(own.wrapping_add(self.all.load(Ordering::SeqCst)))
+        CacheVersion(own.wrapping_add(self.all.load(Ordering::SeqCst)))
     }
 
-    /// The stamp of what may belong to any tenant, or to none.
-    pub(crate) fn of_any(&self) -> Stamp {
+    /// The version of what may belong to any tenant, or to none.
+    pub(crate) fn of_any(&self) -> CacheVersion {
         self.total(&self.ended)
     }
 
-    /// Whether no drop was under way at `before`, a stamp of any tenant, and none has begun since.
+    /// Whether no drop was under way at `before`, a version of any tenant, and none has begun since.
     ///
-    /// To be asked after [`of`](Self::of): then that stamp is as old as `before`. A drop adds to
+    /// To be asked after [`of`](Self::of): then that version is as old as `before`. A drop adds to
     /// the tenant's counter in between its other two additions, so that one of them is noticed.
-    pub(crate) fn undisturbed_since(&self, before: Stamp) -> bool {
+    pub(crate) fn undisturbed_since(&self, before: CacheVersion) -> bool {
         self.total(&self.begun) == before
     }
 
-    fn total(&self, drops: &AtomicU64) -> Stamp {
+    fn total(&self, drops: &AtomicU64) -> CacheVersion {
         let all = self.all.load(Ordering::SeqCst);
-        Stamp(drops.load(Ordering::SeqCst).wrapping_add(all))
+        CacheVersion(drops.load(Ordering::SeqCst).wrapping_add(all))
     }
 
     /// Drops everything about one tenant.
@@ -92,36 +92,42 @@ mod tests {
     #[test]
     fn what_is_kept_is_never_older_than_its_stamp() {
         use std::sync::{Arc, atomic::AtomicBool};
-        let (stamps, done) = (Arc::new(Stamps::new()), Arc::new(AtomicBool::new(false)));
+        let (versions, done) = (
+            Arc::new(CacheVersions::new()),
+            Arc::new(AtomicBool::new(false)),
+        );
         let (tenant, record) = (TenantId::new(), Arc::new(AtomicU64::new(0)));
         let writer = std::thread::spawn({
-            let (stamps, done, record) =
-                (Arc::clone(&stamps), Arc::clone(&done), Arc::clone(&record));
+            let (versions, done, record) = (
+                Arc::clone(&versions),
+                Arc::clone(&done),
+                Arc::clone(&record),
+            );
             move || {
                 for _ in 0..200_000 {
                     record.fetch_add(1, Ordering::SeqCst);
-                    stamps.drop_tenant(tenant);
+                    versions.drop_tenant(tenant);
                 }
                 done.store(true, Ordering::SeqCst);
             }
         });
-        // What a cache would hold: a version with the stamp under which it was kept.
+        // What a cache would hold: a value with the version under which it was kept.
         let mut kept = Vec::new();
         while !done.load(Ordering::SeqCst) {
-            let before = stamps.of_any();
-            let version = record.load(Ordering::SeqCst);
-            let stamp = stamps.of(tenant);
-            if stamps.undisturbed_since(before) {
-                kept.push((stamp, version));
+            let before = versions.of_any();
+            let value = record.load(Ordering::SeqCst);
+            let version = versions.of(tenant);
+            if versions.undisturbed_since(before) {
+                kept.push((value, version));
             }
         }
         writer.join().unwrap();
-        for (stamp, version) in kept {
-            // After n drops the record is at version n, or at n + 1 whose drop is still to come.
-            let drops = stamp.0;
+        for (value, version) in kept {
+            // After n drops the value is n, or n + 1 whose drop is still to come.
+            let drops = version.0;
             assert!(
-                version >= drops,
-                "version {version} kept after {drops} drops"
+                value >= drops,
+                "a value of {value} kept after {drops} drops"
             );
         }
     }
@@ -133,18 +139,18 @@ mod tests {
     }
 
     /// The stamps of two tenants of each counter, next to each other.
-    fn all(stamps: &Stamps) -> Vec<[Stamp; 2]> {
-        let both = |stripe| [0, 1].map(|turn| stamps.of(tenant(stripe, turn)));
+    fn all(versions: &CacheVersions) -> Vec<[CacheVersion; 2]> {
+        let both = |stripe| [0, 1].map(|turn| versions.of(tenant(stripe, turn)));
         (0..STRIPES).map(both).collect()
     }
 
     #[test]
     fn a_drop_changes_the_stamps_of_its_counter_and_no_others() {
-        let stamps = Stamps::new();
+        let versions = CacheVersions::new();
         for dropped in [0, 1, 77, STRIPES - 2, STRIPES - 1] {
-            let (before, of_any) = (all(&stamps), stamps.of_any());
-            stamps.drop_tenant(tenant(dropped, 0));
-            for (stripe, (before, after)) in before.iter().zip(all(&stamps)).enumerate() {
+            let (before, of_any) = (all(&versions), versions.of_any());
+            versions.drop_tenant(tenant(dropped, 0));
+            for (stripe, (before, after)) in before.iter().zip(all(&versions)).enumerate() {
                 let [own, sharer] = [0, 1].map(|turn| before[turn] != after[turn]);
                 let expected = stripe == dropped;
                 assert_eq!(
@@ -153,19 +159,19 @@ mod tests {
                     "{stripe} when {dropped} is dropped"
                 );
             }
-            assert_ne!(stamps.of_any(), of_any);
+            assert_ne!(versions.of_any(), of_any);
         }
     }
 
     #[test]
     fn dropping_everything_changes_every_stamp() {
-        let stamps = Stamps::new();
-        let (before, of_any) = (all(&stamps), stamps.of_any());
-        stamps.drop_all();
-        let changed = |(before, after): (&[Stamp; 2], [Stamp; 2])| {
+        let versions = CacheVersions::new();
+        let (before, of_any) = (all(&versions), versions.of_any());
+        versions.drop_all();
+        let changed = |(before, after): (&[CacheVersion; 2], [CacheVersion; 2])| {
             before[0] != after[0] && before[1] != after[1]
         };
-        assert!(before.iter().zip(all(&stamps)).all(changed));
-        assert_ne!(stamps.of_any(), of_any);
+        assert!(before.iter().zip(all(&versions)).all(changed));
+        assert_ne!(versions.of_any(), of_any);
     }
 }
