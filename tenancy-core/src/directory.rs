@@ -150,7 +150,10 @@ pub trait TokenRevocationDirectory: Send + Sync {
     ///
     /// # Errors
     /// A [`DirectoryError`] if the store did not answer; never for what is not there.
-    async fn find_epoch(&self, of: &[TokenSubject]) -> Result<RevokedBefore, DirectoryError>;
+    async fn find_token_revocation(
+        &self,
+        of: &[TokenSubject],
+    ) -> Result<RevokedBefore, DirectoryError>;
 }
 
 /// A place in a directory's stream of changes. Only the directory knows what it means.

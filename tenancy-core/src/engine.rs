@@ -3,9 +3,11 @@
 mod admin;
 mod admission;
 mod admission_cache;
-mod audited;
+mod author;
+mod authority;
 mod builder;
 mod charge;
+mod context;
 mod cors;
 mod credential;
 mod decide;
@@ -13,9 +15,9 @@ mod facts;
 mod feed;
 mod front;
 mod keys;
+mod latest;
 mod load;
-mod present;
-mod refused;
+mod refusal_log;
 mod sources;
 mod stranger_cache;
 mod token_revocations;
@@ -25,29 +27,32 @@ use std::{fmt, net::IpAddr, sync::Arc, time::Duration};
 
 pub use admin::Admin;
 pub use admission::{Admission, Admitted, PendingAdmission};
+pub use authority::{Authority, danger};
 pub use builder::TenancyBuilder;
+pub use charge::{Charge, ChargeRequest, Charger, Charging, Cost, Ending, Settlement};
+pub use context::TenantContext;
+#[cfg(any(test, feature = "testing"))]
+pub(crate) use context::{Parts, Whole};
 pub use cors::{CorsAnswer, CorsDecision, PendingCors};
-pub(crate) use front::Memo;
 pub use keys::{KeyAdmin, KeyService};
 pub use watch::ContextWatch;
 
 use crate::{
-    Actor, AllowedTenants, AuditEntry, AuditSink, Authenticator, Authority, Charger, Clock,
-    CorsPolicy, CredentialSource, Directory, DirectoryError, DirectoryStore, Identification,
-    Outcome, PermissionRegistry, Principal, ProjectId, Refusal, RefusalKind, RequestView,
-    RoleTable, RouteNeeds, TenantContext, TenantId,
-    audit::Sampler,
+    Actor, AllowedTenants, AuditEntry, AuditSink, Authenticator, Clock, ConfigError, CorsPolicy,
+    CredentialSource, Directory, DirectoryError, DirectoryStore, Identification, Outcome,
+    PermissionRegistry, Principal, ProjectId, Refusal, RefusalKind, RequestView, RoleTable,
+    RouteNeeds, RoutePolicy, TenantId, Timestamp,
     cache::{CacheVersions, MaxAge},
     plan::Plans,
 };
 use admission_cache::AdmissionCache;
 use facts::{ClientInfo, PresentedCredential, RequestFacts};
-use feed::Feed;
+use feed::{Feed, Poller};
 use front::Front;
 use keys::Keys;
+use latest::Latest;
 use load::{Caches, Entries};
-use present::Latest;
-use refused::RefusalCounts;
+use refusal_log::RefusalLog;
 use sources::Sources;
 use stranger_cache::StrangerCache;
 use token_revocations::TokenRevocations;
@@ -110,9 +115,15 @@ pub(crate) struct Inner {
     admissions: AdmissionCache,
     strangers: StrangerCache,
     front: Option<Front>,
-    sampler: Sampler,
-    refusals: RefusalCounts,
+    refusals: RefusalLog,
     origin_look_ups: cors::Budget,
+}
+
+impl Inner {
+    /// What the clock shows now.
+    fn now(&self) -> Timestamp {
+        self.latest.now(&*self.clock, &self.versions)
+    }
 }
 
 impl Tenancy {
@@ -125,15 +136,17 @@ impl Tenancy {
     ///
     /// Adapters call this; applications use an adapter's layer.
     pub fn admit(&self, request: &dyn RequestView, needs: RouteNeeds) -> Admission {
-        let now = self.now();
-        self.poll_if_due(now);
-        self.write_uses_if_due(now);
+        let now = self.inner.now();
+        Poller::of(self).poll_if_due(now);
+        if let Some(keys) = &self.inner.keys {
+            keys.write_uses_if_due(self, now);
+        }
         let facts = RequestFacts::read(&self.inner, request, needs);
-        match self.decide(&facts, &load::Loaded::default(), now) {
+        match decide::decide(self, &facts, &load::Loaded::default(), now) {
             Ok(admitted) => Admission::Ready(Ok(admitted)),
             Err(decide::Interrupt::Refused(refused)) => {
                 let caller = ClientInfo::of(&self.inner.identification, request);
-                Admission::Ready(Err(self.record_refusal(refused, &caller)))
+                Admission::Ready(Err(self.inner.refusals.record_admission(refused, &caller)))
             }
             Err(decide::Interrupt::Load(load)) => Admission::Pending(PendingAdmission::new(
                 self.clone(),
@@ -142,6 +155,81 @@ impl Tenancy {
                 load,
             )),
         }
+    }
+
+    /// Makes sure that a policy asks for what there is. Adapters call this when a route is built.
+    ///
+    /// # Errors
+    /// A [`ConfigError`] that names what was never declared, or what contradicts itself.
+    pub fn check_policy(&self, policy: &RoutePolicy) -> Result<(), ConfigError> {
+        charge::check_policy(self, policy)
+    }
+
+    /// Takes what a request costs. Adapters call this; an application uses an adapter's layer.
+    ///
+    /// Each call charges: whoever calls it sees to it that a request is charged once. A refusal is recorded.
+    pub fn charge(
+        &self,
+        admitted: &Admitted,
+        costs: &[Cost],
+        request: &dyn RequestView,
+    ) -> Charging {
+        charge::charge(self, admitted, costs, request)
+    }
+
+    /// The policy for pages of other origins, checked and complete; `None` if none was given, and
+    /// then an adapter's layer for CORS should fail to be built.
+    #[must_use]
+    pub fn cors_policy(&self) -> Option<&CorsPolicy> {
+        self.inner().cors.as_ref()
+    }
+
+    /// Decides whether the page that sent a request may make it: at once, but for custom domains
+    /// that are not in memory.
+    ///
+    /// Adapters call this with the request's method, in a layer outside of the router: preflights
+    /// have no credential, and never reach [`admit`](Self::admit). Of a preflight the method and
+    /// header fields that it announces are checked as well.
+    ///
+    /// What is asked is whether an origin is one of the service's. Whether it is the tenant's whose
+    /// data is asked for is left to admission, apart from what the texts alone tell: a page of
+    /// `globex.example.com` that calls `acme.example.com` or `/t/acme` is refused here.
+    ///
+    /// Refused preflights are counted, and audited as `cors.preflight` like other refusals of
+    /// callers without a credential: once per source and reason in 10 s. Other requests are
+    /// counted and audited by admission.
+    ///
+    /// # Security
+    /// Not an authorization: whoever is no browser sends what it likes as `Origin`. The answer
+    /// reveals which custom domains are served, and nothing about subdomains: see [`CorsPolicy`].
+    ///
+    /// # Example: in an adapter
+    /// ```
+    /// # use tenancy_core::{
+    /// #     CorsAnswer, CorsDecision, CorsPolicy, Identification, MemoryDirectory, Tenancy,
+    /// #     jwt::{Algorithm, JwtAuthenticator, VerificationKey}, testing::FakeRequest,
+    /// # };
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let key = VerificationKey::hmac(Algorithm::HS256, b"0123456789abcdef0123456789abcdef")?;
+    /// # let tenancy = Tenancy::builder(MemoryDirectory::new())
+    /// #     .identification(Identification::new().subdomains_of("example.com"))
+    /// #     .authenticator(JwtAuthenticator::builder("https://login.example", "x").key(key).build()?)
+    /// #     .cors(CorsPolicy::new())
+    /// #     .build()?;
+    /// # let request = FakeRequest::new("/notes")
+    /// #     .header("host", "api.example.net")
+    /// #     .header("origin", "https://acme.example.com");
+    /// let decision = match tenancy.cors(&request, "GET") {
+    ///     CorsAnswer::Ready(decision) => decision,
+    ///     CorsAnswer::Pending(pending) => pending.resolve().await,
+    /// };
+    /// assert!(matches!(decision, CorsDecision::Allowed));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn cors(&self, request: &dyn RequestView, method: &str) -> CorsAnswer {
+        cors::CorsCheck::of(self).answer(request, method)
     }
 
     /// Opens a context outside a request: for a scheduled job, a start-up task, a migration.
@@ -194,14 +282,18 @@ impl Tenancy {
                 "context-of-another-engine",
             ));
         }
+        self.readmit_in(context, context.project_id()).await
+    }
+
+    /// Decides again about a context, in a project or in the tenant as a whole.
+    async fn readmit_in(
+        &self,
+        context: &TenantContext,
+        project: Option<ProjectId>,
+    ) -> Result<TenantContext, Refusal> {
         let principal = Arc::clone(context.principal_arc());
-        self.readmit(
-            principal,
-            context.tenant_id(),
-            context.project_id(),
-            context.client_ip(),
-        )
-        .await
+        let (tenant, ip) = (context.tenant_id(), context.client_ip());
+        self.readmit(principal, tenant, project, ip).await
     }
 
     async fn readmit(
@@ -228,6 +320,21 @@ impl Tenancy {
         Admin::new(self.clone(), authority)
     }
 
+    /// The API keys of this service. Ask for them once, at start: there it shows that none are configured.
+    ///
+    /// # Errors
+    /// A [`ConfigError`] if the engine was built without [`keys`](crate::TenancyBuilder::keys).
+    pub fn keys(&self) -> Result<KeyService, ConfigError> {
+        match &self.inner().keys {
+            Some(_) => Ok(KeyService {
+                engine: self.clone(),
+            }),
+            None => Err(ConfigError::new(
+                "there are no API keys; configure them with `TenancyBuilder::keys`",
+            )),
+        }
+    }
+
     /// Drops everything cached about a tenant: for a change made past [`Tenancy::admin`]. The next
     /// request in it asks what else has changed; other tenants' requests do not wait for that.
     ///
@@ -246,7 +353,7 @@ impl Tenancy {
     /// # Errors
     /// A [`DirectoryError`] if the directory does not answer; polling goes on.
     pub async fn catch_up(&self) -> Result<(), DirectoryError> {
-        self.poll_now().await
+        Poller::of(self).poll_now().await
     }
 
     /// The longest time for which this process may act on what another process has changed.
@@ -299,7 +406,14 @@ impl Tenancy {
     /// How many requests have been refused with this answer since the engine was built.
     #[must_use]
     pub fn refused(&self, kind: RefusalKind) -> u64 {
-        self.inner.refusals.get(kind)
+        self.inner.refusals.count(kind)
+    }
+
+    /// A refusal of a caller that has yet to say who it is, with the `WWW-Authenticate` of this engine:
+    /// for adapters. Counts and records nothing.
+    pub fn unauthenticated(&self, reason: &'static str) -> Refusal {
+        let refusal = Refusal::new(RefusalKind::Unauthenticated, reason);
+        self.inner.refusals.challenged(refusal)
     }
 
     /// Whether the directory answers; for a readiness check. Reads past the caches.
@@ -307,7 +421,7 @@ impl Tenancy {
     /// # Errors
     /// A [`Refusal`] of the kind `Unavailable` if it does not.
     pub async fn ready(&self) -> Result<(), Refusal> {
-        self.poll_now().await.map_err(|error| {
+        Poller::of(self).poll_now().await.map_err(|error| {
             tracing::warn!(%error, "the tenant directory is not ready");
             Refusal::new(RefusalKind::Unavailable, "directory-unavailable")
         })

@@ -27,14 +27,11 @@
 
 mod audit;
 mod authenticator;
-mod authority;
 mod cache;
 mod change;
-mod charge;
 mod claims;
 mod clock;
 mod config;
-mod context;
 mod cors;
 mod credential_source;
 mod digest;
@@ -75,15 +72,12 @@ pub use audit::{
 pub use authenticator::{
     Authenticator, Credential, LookupError, MAX_CREDENTIAL_LEN, Rejection, Verdict,
 };
-pub use authority::{Authority, danger};
 pub use change::{ChangeAction, ChangeRecord};
-pub use charge::{Charge, ChargeRequest, Charger, Charging, Cost, Ending, Settlement};
 pub use claims::Claims;
 #[cfg(any(test, feature = "testing"))]
 pub use clock::ManualClock;
 pub use clock::{Clock, SystemClock, Timestamp};
 pub use config::ConfigError;
-pub use context::TenantContext;
 pub use cors::{CorsPolicy, is_preflight};
 pub use credential_source::CredentialSource;
 #[cfg(any(test, feature = "testing"))]
@@ -96,8 +90,9 @@ pub use directory::{
     TokenRevocationDirectory,
 };
 pub use engine::{
-    Admin, Admission, Admitted, ContextWatch, CorsAnswer, CorsDecision, KeyAdmin, KeyService,
-    PendingAdmission, PendingCors, Tenancy, TenancyBuilder,
+    Admin, Admission, Admitted, Authority, Charge, ChargeRequest, Charger, Charging, ContextWatch,
+    CorsAnswer, CorsDecision, Cost, Ending, KeyAdmin, KeyService, PendingAdmission, PendingCors,
+    Settlement, Tenancy, TenancyBuilder, TenantContext, danger,
 };
 pub use established::EstablishedPrincipal;
 pub use generation::Generation;

@@ -1,20 +1,15 @@
 //! Managing tenants on somebody's authority.
 
+mod grants;
 mod list;
 mod roles;
 
-use std::sync::Arc;
-
 use serde_json::json;
 
-use super::{
-    Tenancy,
-    load::{MembershipOf, RolesOf},
-};
+use super::{Authority, Tenancy, TenantContext, author::Author};
 use crate::{
-    Authority, ChangeAction, ChangeRecord, DomainName, Membership, Project, ProjectId,
-    ProjectMembership, RoleName, Settings, Slug, StoreError, StoreErrorKind, TenantId,
-    TenantRecord, TenantStatus, UserId, authority::Who, change::Change,
+    ChangeAction, ChangeRecord, DomainName, Membership, Project, ProjectId, ProjectMembership,
+    Settings, Slug, StoreError, TenantId, TenantRecord, TenantStatus, UserId, change::Change,
 };
 
 /// Changes and lists the directory on somebody's [authority](Authority); made by [`Tenancy::admin`].
@@ -53,13 +48,14 @@ use crate::{
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct Admin {
-    pub(super) engine: Tenancy,
-    pub(super) authority: Authority,
+    pub(super) author: Author,
 }
 
 impl Admin {
     pub(super) fn new(engine: Tenancy, authority: Authority) -> Self {
-        Self { engine, authority }
+        Self {
+            author: Author { engine, authority },
+        }
     }
 
     /// Adds a tenant.
@@ -70,7 +66,7 @@ impl Admin {
         let change = Change::new(ChangeAction::TenantCreate, tenant.id)
             .to("tenant", tenant.id)
             .with(json!({ "slug": tenant.slug, "plan": tenant.plan }));
-        let store = &self.engine.inner().store;
+        let store = &self.author.engine.inner().store;
         self.make(change, async |record| {
             store.create_tenant(tenant, &record).await
         })
@@ -89,7 +85,7 @@ impl Admin {
         let change = Change::new(ChangeAction::TenantSetStatus, id)
             .to("tenant", id)
             .with(json!({ "status": to.to_string() }));
-        let store = &self.engine.inner().store;
+        let store = &self.author.engine.inner().store;
         self.make(change, async |record| {
             store.set_status(id, to, &record).await
         })
@@ -118,7 +114,7 @@ impl Admin {
     /// A [`StoreError`] if there is no such tenant.
     pub async fn set_settings(&self, id: TenantId, settings: &Settings) -> Result<(), StoreError> {
         let change = Change::new(ChangeAction::TenantSetSettings, id).to("tenant", id);
-        let store = &self.engine.inner().store;
+        let store = &self.author.engine.inner().store;
         self.make(change, async |record| {
             store.set_settings(id, settings, &record).await
         })
@@ -133,7 +129,7 @@ impl Admin {
         let change = Change::new(ChangeAction::TenantSetPlan, id)
             .to("tenant", id)
             .with(json!({ "plan": plan }));
-        let store = &self.engine.inner().store;
+        let store = &self.author.engine.inner().store;
         self.make(change, async |record| {
             store.set_plan(id, plan, &record).await
         })
@@ -157,7 +153,7 @@ impl Admin {
         let change = Change::new(ChangeAction::TenantRename, id)
             .to("tenant", id)
             .with(json!({ "name": name }));
-        let store = &self.engine.inner().store;
+        let store = &self.author.engine.inner().store;
         self.make(change, async |record| store.rename(id, name, &record).await)
             .await
     }
@@ -176,7 +172,7 @@ impl Admin {
     /// it taken: by a tenant of your own that is never active.
     ///
     /// ```
-    /// # use tenancy_core::{StoreError, StoreErrorKind, Tenancy, TenantId, danger};
+    /// # use tenancy_core::{StoreError, Tenancy, TenantId, danger};
     /// # async fn example(tenancy: Tenancy, acme: TenantId) -> Result<(), Box<dyn std::error::Error>> {
     /// let admin = tenancy.admin(danger::service("asked for by the owner, ticket 4711")?);
     /// match admin.set_slug(acme, &"acme-and-daughters".parse()?).await {
@@ -190,7 +186,7 @@ impl Admin {
         let change = Change::new(ChangeAction::TenantSetSlug, id)
             .to("tenant", id)
             .with(json!({ "slug": slug }));
-        let store = &self.engine.inner().store;
+        let store = &self.author.engine.inner().store;
         self.make(change, async |record| {
             store.set_slug(id, slug, &record).await
         })
@@ -206,7 +202,7 @@ impl Admin {
     /// Make sure that the tenant owns the domain first.
     pub async fn bind_domain(&self, id: TenantId, domain: &DomainName) -> Result<(), StoreError> {
         let change = Change::new(ChangeAction::TenantBindDomain, id).to("domain", domain);
-        let store = &self.engine.inner().store;
+        let store = &self.author.engine.inner().store;
         self.make(change, async |record| {
             store.bind_domain(id, domain, &record).await
         })
@@ -226,7 +222,7 @@ impl Admin {
         let change = Change::new(ChangeAction::TenantBindExternal, tenant)
             .to("external-id", id)
             .with(json!({ "provider": provider }));
-        let store = &self.engine.inner().store;
+        let store = &self.author.engine.inner().store;
         self.make(change, async |record| {
             store.bind_external(tenant, provider, id, &record).await
         })
@@ -239,7 +235,7 @@ impl Admin {
     /// A [`StoreError`] if there is no such tenant.
     pub async fn unbind_domain(&self, id: TenantId, domain: &DomainName) -> Result<(), StoreError> {
         let change = Change::new(ChangeAction::TenantUnbindDomain, id).to("domain", domain);
-        let store = &self.engine.inner().store;
+        let store = &self.author.engine.inner().store;
         self.make(change, async |record| {
             store.unbind_domain(id, domain, &record).await
         })
@@ -259,7 +255,7 @@ impl Admin {
         let change = Change::new(ChangeAction::TenantUnbindExternal, tenant)
             .to("external-id", id)
             .with(json!({ "provider": provider }));
-        let store = &self.engine.inner().store;
+        let store = &self.author.engine.inner().store;
         self.make(change, async |record| {
             store.unbind_external(tenant, provider, id, &record).await
         })
@@ -283,10 +279,10 @@ impl Admin {
                 "role": membership.role,
                 "status": membership.status.as_str(),
             }));
-        let store = &self.engine.inner().store;
+        let store = &self.author.engine.inner().store;
         let (tenant, user) = (membership.tenant, membership.user);
-        self.make(change, async |record| {
-            self.may_replace(tenant, user, Some(&membership.role))
+        self.make_as(change, async |caller, record| {
+            self.may_replace(caller, (tenant, user), Some(&membership.role))
                 .await?;
             store.put_membership(membership, &record).await
         })
@@ -304,9 +300,9 @@ impl Admin {
         user: UserId,
     ) -> Result<(), StoreError> {
         let change = Change::new(ChangeAction::MembershipRemove, tenant).to("user", user);
-        let store = &self.engine.inner().store;
-        self.make(change, async |record| {
-            self.may_replace(tenant, user, None).await?;
+        let store = &self.author.engine.inner().store;
+        self.make_as(change, async |caller, record| {
+            self.may_replace(caller, (tenant, user), None).await?;
             store.remove_membership(tenant, user, &record).await
         })
         .await
@@ -320,7 +316,7 @@ impl Admin {
         let change = Change::new(ChangeAction::ProjectPut, project.tenant)
             .to("project", project.id)
             .with(json!({ "slug": project.slug, "archived": project.archived }));
-        let store = &self.engine.inner().store;
+        let store = &self.author.engine.inner().store;
         self.make(change, async |record| {
             store.put_project(project, &record).await
         })
@@ -331,6 +327,8 @@ impl Admin {
     ///
     /// # Errors
     /// A [`StoreError`] if there is no such project in that tenant.
+    /// [`StoreErrorKind::Forbidden`](crate::StoreErrorKind::Forbidden) where the authority is a caller's, and the
+    /// role, or the one before, is more than the caller [may grant](crate::RoleTable::may_grant) in the project.
     pub async fn put_project_membership(
         &self,
         membership: &ProjectMembership,
@@ -339,8 +337,12 @@ impl Admin {
             .to("project", membership.project)
             .to("user", membership.user)
             .with(json!({ "role": membership.role }));
-        let store = &self.engine.inner().store;
-        self.make(change, async |record| {
+        let store = &self.author.engine.inner().store;
+        let (tenant, user) = (membership.tenant, membership.user);
+        self.make_as(change, async |caller, record| {
+            let role = Some(&membership.role);
+            self.may_replace_in(membership.project, caller, (tenant, user), role)
+                .await?;
             store.put_project_membership(membership, &record).await
         })
         .await
@@ -371,7 +373,7 @@ impl Admin {
         project: ProjectId,
     ) -> Result<(), StoreError> {
         let change = Change::new(ChangeAction::ProjectRemove, tenant).to("project", project);
-        let inner = self.engine.inner();
+        let inner = self.author.engine.inner();
         let now = inner.clock.now();
         self.make(change, async |record| {
             let store = &inner.store;
@@ -383,7 +385,9 @@ impl Admin {
     /// Takes a user's role in a project away. What the user may do in the tenant stays.
     ///
     /// # Errors
-    /// A [`StoreError`] if there is no such tenant.
+    /// A [`StoreError`] if there is no such tenant. [`StoreErrorKind::Forbidden`](crate::StoreErrorKind::Forbidden)
+    /// where the authority is a caller's, and the role is more than the caller
+    /// [may grant](crate::RoleTable::may_grant) in the project.
     pub async fn remove_project_membership(
         &self,
         tenant: TenantId,
@@ -393,46 +397,15 @@ impl Admin {
         let change = Change::new(ChangeAction::ProjectMembershipRemove, tenant)
             .to("project", project)
             .to("user", user);
-        let store = &self.engine.inner().store;
-        self.make(change, async |record| {
+        let store = &self.author.engine.inner().store;
+        self.make_as(change, async |caller, record| {
+            self.may_replace_in(project, caller, (tenant, user), None)
+                .await?;
             store
                 .remove_project_membership(tenant, project, user, &record)
                 .await
         })
         .await
-    }
-
-    /// Whether a caller may take a user's role away, and give this one.
-    async fn may_replace(
-        &self,
-        tenant: TenantId,
-        user: UserId,
-        by: Option<&RoleName>,
-    ) -> Result<(), StoreError> {
-        let Who::Caller(context, _) = &self.authority.who else {
-            return Ok(());
-        };
-        let table = self.engine.load::<RolesOf>(&tenant).await;
-        let table = table.map_err(StoreError::unavailable)?;
-        let table = table.unwrap_or_else(|| Arc::clone(&self.engine.inner().base_roles));
-        let member = self.engine.load::<MembershipOf>(&(tenant, user)).await;
-        let member = member.map_err(StoreError::unavailable)?;
-        // The caller's as of now: it was decided about again a moment ago.
-        let caller = self.engine.revalidate(context).await;
-        let caller = caller.map_err(|refusal| StoreError::unavailable(refusal.to_string()))?;
-        let has = member.as_ref().map(|member| &member.role);
-        for role in has.into_iter().chain(by) {
-            // Who has a role that nobody defined has nothing.
-            let is_defined = table.mask(role).is_some();
-            if is_defined && !table.may_grant(caller.role(), caller.permissions(), role) {
-                let message = format!(
-                    "the role `{role}` is more than the caller may give or take away; somebody who holds as \
-                     much has to do it"
-                );
-                return Err(StoreError::new(StoreErrorKind::Forbidden, message));
-            }
-        }
-        Ok(())
     }
 
     async fn make<T>(
@@ -441,8 +414,16 @@ impl Admin {
         store: impl AsyncFnOnce(ChangeRecord) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let stale = change.tenant;
-        self.engine
-            .make(&self.authority, change, stale, store)
-            .await
+        self.author.make(change, stale, store).await
+    }
+
+    /// The same, where what may be changed depends on the caller.
+    async fn make_as<T>(
+        &self,
+        change: Change,
+        store: impl AsyncFnOnce(Option<TenantContext>, ChangeRecord) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let stale = change.tenant;
+        self.author.make_as(change, stale, store).await
     }
 }

@@ -4,10 +4,10 @@ use std::{fmt, sync::Arc};
 
 use super::{
     Tenancy,
-    decide::Interrupt,
+    decide::{Interrupt, decide},
     facts::{ClientInfo, PresentedCredential, RequestFacts},
     load::{Load, LoadContext, LoadError, Loaded},
-    refused::Refused,
+    refusal_log::Refused,
 };
 use crate::{Credential, Principal, Refusal, RefusalKind, TenantContext};
 
@@ -83,10 +83,12 @@ impl PendingAdmission {
     pub async fn resolve(self) -> Result<Admitted, Refusal> {
         match settle(&self.engine, &self.facts, self.load).await {
             Ok(admitted) => Ok(admitted),
-            Err(Unsettled::Refused(refused)) => {
-                Err(self.engine.record_refusal(refused, &self.caller))
-            }
-            Err(Unsettled::Failed(refusal)) => Err(self.engine.count_failure(refusal)),
+            Err(Unsettled::Refused(refused)) => Err(self
+                .engine
+                .inner()
+                .refusals
+                .record_admission(refused, &self.caller)),
+            Err(Unsettled::Failed(refusal)) => Err(self.engine.inner().refusals.add(refusal)),
         }
     }
 }
@@ -107,19 +109,19 @@ pub(super) async fn settle(
     let mut loaded = Loaded::default();
     for _ in 0..MAX_LOADS {
         if let Some(load) = load.take() {
-            let asking = LoadContext {
+            let context = LoadContext {
                 engine,
                 credential: match &facts.presented {
                     PresentedCredential::OwnedText(text) => Some(Credential::new(text)),
                     _ => None,
                 },
-                now: engine.now(),
+                now: engine.inner().now(),
             };
-            if let Err(error) = load.run(asking, &mut loaded).await {
+            if let Err(error) = load.run(context, &mut loaded).await {
                 return Err(Unsettled::Failed(unavailable(&error)));
             }
         }
-        match engine.decide(facts, &loaded, engine.now()) {
+        match decide(engine, facts, &loaded, engine.inner().now()) {
             Ok(admitted) => return Ok(admitted),
             Err(Interrupt::Refused(refused)) => return Err(Unsettled::Refused(refused)),
             Err(Interrupt::Load(next)) => load = Some(next),

@@ -15,8 +15,8 @@ use std::{
 use crate::{
     Principal, ProjectId, TenantId, Timestamp,
     cache::{Budgeted, CacheVersion, CacheVersions, MaxAge},
-    context::Parts,
     digest::Digest,
+    engine::context::Parts,
     identification::Hint,
 };
 

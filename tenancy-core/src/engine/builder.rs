@@ -9,9 +9,9 @@ use super::{
     feed::Feed,
     front::Front,
     keys::Keys,
+    latest::Latest,
     load::{Caches, Entries},
-    present::Latest,
-    refused::RefusalCounts,
+    refusal_log::RefusalLog,
     sources::{Established, Sources},
     stranger_cache::StrangerCache,
     token_revocations::TokenRevocations,
@@ -20,7 +20,6 @@ use crate::{
     AuditSink, Authenticator, Charger, Clock, ConfigError, CorsPolicy, CredentialSource, Directory,
     DirectoryStore, Identification, PermissionRegistry, PlanBook, RoleTable, SystemClock,
     TracingAuditSink,
-    audit::Sampler,
     cache::{CacheVersions, MaxAge},
     key::ApiKeys,
 };
@@ -365,6 +364,11 @@ impl TenancyBuilder {
             Some(keys) => Some(Keys::new(keys.checked()?, entries)?),
             None => None,
         };
+        let refusals = RefusalLog::new(
+            Arc::clone(&self.audit),
+            Arc::clone(&self.clock),
+            sources.challenge(),
+        );
         let inner = Inner {
             directory: self.directory,
             store: self.store,
@@ -395,8 +399,7 @@ impl TenancyBuilder {
             strangers: StrangerCache::new(entries, self.negative_ttl.min(max_age.as_duration())),
             admissions: AdmissionCache::new(self.admission_cache_bytes / 2, max_age),
             front: Front::new(self.admission_cache_bytes / 2),
-            sampler: Sampler::new(),
-            refusals: RefusalCounts::default(),
+            refusals,
             origin_look_ups: Budget::new(),
         };
         Ok(Tenancy {

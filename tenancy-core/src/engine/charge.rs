@@ -1,143 +1,223 @@
-//! Putting a route's policy into effect: what it asks for must exist, and what it costs is taken.
+//! Charging: what a request takes between the decision and the handler, and how that is settled.
 
-use super::{Tenancy, facts::ClientInfo, refused::Refused};
-use crate::{
-    Admitted, ChargeRequest, Charging, ConfigError, Cost, Refusal, RequestView, RoutePolicy,
-    TenantNeed,
-};
+mod policy;
+mod settlement;
 
-impl Tenancy {
-    /// Makes sure that a policy asks for what there is. Adapters call this when a route is built.
-    ///
-    /// # Errors
-    /// A [`ConfigError`] that names what was never declared, or what contradicts itself.
-    pub fn check_policy(&self, policy: &RoutePolicy) -> Result<(), ConfigError> {
-        let needs = policy.needs();
-        let of_tenants = [
-            ("permission", policy.required_permission()),
-            ("feature", policy.required_feature()),
-        ];
-        for (what, name) in of_tenants {
-            if let (Some(name), TenantNeed::Central) = (name, needs.tenant_need()) {
-                return Err(ConfigError::new(format!(
-                    "a policy asks for the {what} `{name}` on a central route, which has no tenant; \
-                     remove it or declare the route with `RouteNeeds::tenant()`"
-                )));
-            }
+use std::{fmt, net::IpAddr};
+
+use futures_util::future::BoxFuture;
+
+use crate::{Admitted, Principal, Refusal, RequestView, TenantContext, request::add_field};
+
+pub(super) use policy::{charge, check_policy};
+pub use settlement::{Ending, Settlement};
+
+/// What a route takes of a meter for each request: see [`RoutePolicy::cost`](crate::RoutePolicy::cost).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cost {
+    meter: Box<str>,
+    amount: u64,
+}
+
+impl Cost {
+    /// So much of a meter, in the meter's own unit.
+    #[must_use]
+    pub fn new(meter: impl Into<Box<str>>, amount: u64) -> Self {
+        Self {
+            meter: meter.into(),
+            amount,
         }
-        if let Some(name) = policy.required_permission() {
-            if self.permissions().id(name).is_none() {
-                return Err(ConfigError::new(format!(
-                    "a policy asks for the permission `{name}`, which was never declared; add it to \
-                     the `PermissionRegistry`"
-                )));
-            }
-            if needs.admits_anonymous() {
-                return Err(ConfigError::new(format!(
-                    "a policy asks for the permission `{name}` and admits anonymous callers, who hold \
-                     none; remove one of the two"
-                )));
-            }
-        }
-        if let Some(name) = policy.required_feature()
-            && !self.has_feature(name)
-        {
-            return Err(ConfigError::new(format!(
-                "a policy asks for the feature `{name}`, which no plan has; add it with \
-                 `PlanBook::features`"
-            )));
-        }
-        self.check_costs(policy.costs())
     }
 
-    fn check_costs(&self, costs: &[Cost]) -> Result<(), ConfigError> {
-        let mut before: Vec<&str> = Vec::new();
-        for cost in costs {
-            let meter = cost.meter();
-            if before.contains(&meter) {
-                return Err(ConfigError::new(format!(
-                    "a policy takes of the meter `{meter}` twice; keep one of the costs"
-                )));
-            }
-            before.push(meter);
-            match &self.inner().charger {
-                None => {
-                    return Err(ConfigError::new(format!(
-                        "a policy takes of the meter `{meter}`, and nothing takes what requests cost; \
-                         give the engine a `charger`"
-                    )));
-                }
-                Some(charger) if !charger.knows(meter) => {
-                    return Err(ConfigError::new(format!(
-                        "a policy takes of the meter `{meter}`, which the engine's charger does not \
-                         know; declare it there"
-                    )));
-                }
-                Some(_) => {}
-            }
-        }
-        Ok(())
+    /// The meter's name.
+    #[must_use]
+    pub fn meter(&self) -> &str {
+        &self.meter
     }
 
-    /// Takes what a request costs. Adapters call this; an application uses an adapter's layer.
+    /// How much, in the meter's own unit.
+    #[must_use]
+    pub const fn amount(&self) -> u64 {
+        self.amount
+    }
+}
+
+/// Takes what requests cost: a rate limit, a quota, a balance.
+///
+/// Given to [`TenancyBuilder::charger`](crate::TenancyBuilder::charger), and called by the adapters for
+/// routes whose [policy](crate::RoutePolicy) has a cost: after the request was admitted and holds the
+/// permission and the feature that the route asks for, and before its handler runs.
+///
+/// Layers within layers charge the highest of their amounts for a meter, and not the sum; a charge is never cached.
+/// They may call the charger more than once for a request: each with what its amount exceeds what was taken of the
+/// meter before. If a later call is refused, what an earlier one has taken stays taken until its settlement, which is told
+/// [`Ending::Answered`] with the refusal's status: give it back there. So an operation id has to be remembered with its
+/// meter and its amount, and not alone.
+///
+/// ```
+/// use std::sync::atomic::{AtomicU64, Ordering};
+/// use tenancy_core::{Charge, ChargeRequest, Charger, Charging, Ending, Refusal, RefusalKind};
+/// # use std::sync::Arc;
+///
+/// /// At most ten exports at the same time, of all tenants together.
+/// #[derive(Debug, Default)]
+/// struct Exports(Arc<AtomicU64>);
+///
+/// impl Charger for Exports {
+///     fn knows(&self, meter: &str) -> bool {
+///         meter == "exports"
+///     }
+///
+///     fn charge(&self, _: &ChargeRequest<'_>) -> Charging {
+///         if self.0.fetch_add(1, Ordering::SeqCst) >= 10 {
+///             self.0.fetch_sub(1, Ordering::SeqCst);
+///             return Refusal::new(RefusalKind::RateLimited, "exports-running").into();
+///         }
+///         let running = Arc::clone(&self.0);
+///         // Also where the client has gone, or the handler has panicked.
+///         let settle = move |_: Ending| { running.fetch_sub(1, Ordering::SeqCst); };
+///         Charge::new().field("x-exports-running", "1").settled_by(settle).into()
+///     }
+/// }
+/// ```
+pub trait Charger: Send + Sync + fmt::Debug + 'static {
+    /// Whether there is a meter of this name. A policy that names another one is refused when the route is
+    /// built.
+    fn knows(&self, meter: &str) -> bool;
+
+    /// Takes what this call asks for, all of it or nothing.
     ///
-    /// Each call charges: whoever calls it sees to it that a request is charged once. A refusal is recorded.
-    pub fn charge(
-        &self,
-        admitted: &Admitted,
-        costs: &[Cost],
-        request: &dyn RequestView,
-    ) -> Charging {
-        let Some(charger) = &self.inner().charger else {
-            tracing::error!("a request is to be charged, and the engine has no charger");
-            let kind = crate::RefusalKind::Misconfigured;
-            return Refusal::new(kind, "charger-missing").into();
-        };
-        let caller = ClientInfo::of(self.identification(), request);
-        let asked = ChargeRequest::new(admitted, costs, request, caller.ip);
-        let charging = charger.charge(&asked);
-        if let Charging::Ready(Ok(charge)) = charging {
-            return charge.into();
+    /// Answers at once, or with a future where a store has to be asked. That future may be dropped at any
+    /// point, because the client has gone: what it has taken by then is given back by itself or expires.
+    fn charge(&self, request: &ChargeRequest<'_>) -> Charging;
+}
+
+/// What is to be charged, and for whom.
+#[derive(Clone, Copy)]
+#[non_exhaustive]
+pub struct ChargeRequest<'a> {
+    /// Who is charged: a tenant's context, or who calls a route without a tenant.
+    pub admitted: &'a Admitted,
+    /// What it costs; never empty.
+    pub costs: &'a [Cost],
+    /// The request, untrusted: for an operation id that the client sent, say.
+    pub request: &'a dyn RequestView,
+    /// The address of the caller, as far as the trusted proxies tell it.
+    pub client_ip: Option<IpAddr>,
+}
+
+impl<'a> ChargeRequest<'a> {
+    pub(crate) const fn new(
+        admitted: &'a Admitted,
+        costs: &'a [Cost],
+        request: &'a dyn RequestView,
+        client_ip: Option<IpAddr>,
+    ) -> Self {
+        Self {
+            admitted,
+            costs,
+            request,
+            client_ip,
         }
-        let note = Note {
-            engine: self.clone(),
-            admitted: admitted.clone(),
-            caller,
-        };
-        match charging {
-            Charging::Ready(charged) => {
-                Charging::Ready(charged.map_err(|refusal| note.of(refusal)))
-            }
-            Charging::Pending(charging) => Charging::Pending(Box::pin(async move {
-                charging.await.map_err(|refusal| note.of(refusal))
-            })),
+    }
+
+    /// The context of the tenant that is charged; `None` on a route without a tenant.
+    #[must_use]
+    pub const fn context(&self) -> Option<&'a TenantContext> {
+        match self.admitted {
+            Admitted::Tenant(context) => Some(context),
+            Admitted::NoTenant(_) => None,
+        }
+    }
+
+    /// Who calls; `None` without a credential on a route without a tenant.
+    #[must_use]
+    pub fn principal(&self) -> Option<&'a Principal> {
+        match self.admitted {
+            Admitted::Tenant(context) => Some(context.principal()),
+            Admitted::NoTenant(principal) => principal.as_deref(),
         }
     }
 }
 
-/// Whom a refused charge is recorded about.
-struct Note {
-    engine: Tenancy,
-    admitted: Admitted,
-    caller: ClientInfo,
+impl fmt::Debug for ChargeRequest<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ChargeRequest")
+            .field("admitted", &self.admitted)
+            .field("costs", &self.costs)
+            .finish_non_exhaustive()
+    }
 }
 
-impl Note {
-    fn of(self, refusal: Refusal) -> Refusal {
-        if refusal.kind() == crate::RefusalKind::Unavailable {
-            return self.engine.count_failure(refusal);
+/// The answer of a [`Charger`], at once or after I/O.
+#[must_use]
+#[allow(
+    clippy::exhaustive_enums,
+    reason = "an answer is there or is not; adapters match on both"
+)]
+pub enum Charging {
+    /// Charged, or refused.
+    Ready(Result<Charge, Refusal>),
+    /// A store has to be asked first.
+    Pending(BoxFuture<'static, Result<Charge, Refusal>>),
+}
+
+impl From<Charge> for Charging {
+    fn from(charge: Charge) -> Self {
+        Self::Ready(Ok(charge))
+    }
+}
+
+impl From<Refusal> for Charging {
+    fn from(refusal: Refusal) -> Self {
+        Self::Ready(Err(refusal))
+    }
+}
+
+impl fmt::Debug for Charging {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ready(charged) => f.debug_tuple("Ready").field(charged).finish(),
+            Self::Pending(_) => f.debug_tuple("Pending").finish_non_exhaustive(),
         }
-        let mut refused = Refused::of(refusal);
-        match &self.admitted {
-            Admitted::Tenant(context) => {
-                refused.tenant = Some(context.tenant_id());
-                refused.actor = Some(context.principal().actor.clone());
-            }
-            Admitted::NoTenant(principal) => {
-                refused.actor = principal.as_ref().map(|one| one.actor.clone());
-            }
-        }
-        self.engine
-            .record_refused("request.charge", refused, &self.caller)
+    }
+}
+
+/// What a request was charged: what its response says of it, and how it is settled.
+#[derive(Debug, Default)]
+#[must_use]
+pub struct Charge {
+    fields: Vec<(&'static str, String)>,
+    settlement: Settlement,
+}
+
+impl Charge {
+    /// A charge that needs no settling, and that the response says nothing of.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a header field to the response, by its lower-case name: also where the handler has failed. What
+    /// can't be a name is left out and logged, and so is a value that no field can have. Of several charges of one
+    /// request, the innermost's field counts.
+    pub fn field(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        add_field(&mut self.fields, name, value);
+        self
+    }
+
+    /// What is done once the request has come to its end, however it did: gives back what was held, or
+    /// takes the rest.
+    ///
+    /// Called once, on the thread where the request ends: it must not block and must not panic. Where a
+    /// store has to be told, it spawns a task or hands over to one. Call it once for a charge: the last one
+    /// counts, and one before is settled as cancelled.
+    pub fn settled_by(mut self, settle: impl FnOnce(Ending) + Send + 'static) -> Self {
+        self.settlement = Settlement::new(settle);
+        self
+    }
+
+    /// The header fields and the settlement, for an adapter.
+    pub fn into_parts(self) -> (Vec<(&'static str, String)>, Settlement) {
+        (self.fields, self.settlement)
     }
 }

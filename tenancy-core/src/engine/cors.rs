@@ -7,12 +7,13 @@ mod budget;
 pub(super) use budget::Budget;
 
 use super::{
-    Tenancy,
+    Inner, Tenancy,
     admission::{Unsettled, settle},
-    decide::Interrupt,
+    decide::{Interrupt, decide},
     facts::{ClientInfo, RequestFacts},
+    feed::Poller,
     load::{Load, Loaded},
-    refused::Refused,
+    refusal_log::Refused,
 };
 use crate::{
     CorsPolicy, Refusal, RefusalKind, RequestView, TenantKey,
@@ -64,60 +65,23 @@ pub struct PendingCors {
     ip: Option<IpAddr>,
 }
 
-impl Tenancy {
-    /// The policy for pages of other origins, checked and complete; `None` if none was given, and
-    /// then an adapter's layer for CORS should fail to be built.
-    #[must_use]
-    pub fn cors_policy(&self) -> Option<&CorsPolicy> {
-        self.inner().cors.as_ref()
+/// Decides about the pages that send requests, for one engine.
+pub(super) struct CorsCheck<'a> {
+    engine: &'a Tenancy,
+}
+
+impl<'a> CorsCheck<'a> {
+    pub(super) const fn of(engine: &'a Tenancy) -> Self {
+        Self { engine }
     }
 
-    /// Decides whether the page that sent a request may make it: at once, but for custom domains
-    /// that are not in memory.
-    ///
-    /// Adapters call this with the request's method, in a layer outside of the router: preflights
-    /// have no credential, and never reach [`admit`](Self::admit). Of a preflight the method and
-    /// header fields that it announces are checked as well.
-    ///
-    /// What is asked is whether an origin is one of the service's. Whether it is the tenant's whose
-    /// data is asked for is left to admission, apart from what the texts alone tell: a page of
-    /// `globex.example.com` that calls `acme.example.com` or `/t/acme` is refused here.
-    ///
-    /// Refused preflights are counted, and audited as `cors.preflight` like other refusals of
-    /// callers without a credential: once per source and reason in 10 s. Other requests are
-    /// counted and audited by admission.
-    ///
-    /// # Security
-    /// Not an authorization: whoever is no browser sends what it likes as `Origin`. The answer
-    /// reveals which custom domains are served, and nothing about subdomains: see [`CorsPolicy`].
-    ///
-    /// # Example: in an adapter
-    /// ```
-    /// # use tenancy_core::{
-    /// #     CorsAnswer, CorsDecision, CorsPolicy, Identification, MemoryDirectory, Tenancy,
-    /// #     jwt::{Algorithm, JwtAuthenticator, VerificationKey}, testing::FakeRequest,
-    /// # };
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let key = VerificationKey::hmac(Algorithm::HS256, b"0123456789abcdef0123456789abcdef")?;
-    /// # let tenancy = Tenancy::builder(MemoryDirectory::new())
-    /// #     .identification(Identification::new().subdomains_of("example.com"))
-    /// #     .authenticator(JwtAuthenticator::builder("https://login.example", "x").key(key).build()?)
-    /// #     .cors(CorsPolicy::new())
-    /// #     .build()?;
-    /// # let request = FakeRequest::new("/notes")
-    /// #     .header("host", "api.example.net")
-    /// #     .header("origin", "https://acme.example.com");
-    /// let decision = match tenancy.cors(&request, "GET") {
-    ///     CorsAnswer::Ready(decision) => decision,
-    ///     CorsAnswer::Pending(pending) => pending.resolve().await,
-    /// };
-    /// assert!(matches!(decision, CorsDecision::Allowed));
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn cors(&self, request: &dyn RequestView, method: &str) -> CorsAnswer {
-        let Some(policy) = self.cors_policy() else {
+    fn inner(&self) -> &'a Inner {
+        self.engine.inner()
+    }
+
+    /// The answer, or what has to be looked up for it.
+    pub(super) fn answer(&self, request: &dyn RequestView, method: &str) -> CorsAnswer {
+        let Some(policy) = self.engine.cors_policy() else {
             return CorsAnswer::Ready(CorsDecision::NotCors);
         };
         let rules = &self.inner().identification;
@@ -134,17 +98,17 @@ impl Tenancy {
                 return CorsAnswer::Ready(CorsDecision::Refused(refusal));
             }
         };
-        let now = self.now();
-        self.poll_if_due(now);
+        let now = self.inner().now();
+        Poller::of(self.engine).poll_if_due(now);
         let facts = RequestFacts::of_page(page);
-        match self.decide(&facts, &Loaded::default(), now) {
+        match decide(self.engine, &facts, &Loaded::default(), now) {
             Ok(_) => CorsAnswer::Ready(CorsDecision::Allowed),
             Err(Interrupt::Refused(refused)) => {
                 let refusal = self.refuse_page(refused, preflight.as_ref());
                 CorsAnswer::Ready(CorsDecision::Refused(refusal))
             }
             Err(Interrupt::Load(load)) => CorsAnswer::Pending(PendingCors {
-                engine: self.clone(),
+                engine: self.engine.clone(),
                 facts: Box::new(facts.into_owned()),
                 load,
                 preflight,
@@ -163,13 +127,13 @@ impl Tenancy {
 
     /// The custom domain that must be a tenant's for the page to be allowed; `None` if it is
     /// allowed anyway.
-    fn page<'a>(
+    fn page<'p>(
         &self,
         policy: &CorsPolicy,
-        claim: Result<Claim<'a>, OriginFault>,
+        claim: Result<Claim<'p>, OriginFault>,
         request: &dyn RequestView,
         preflight: bool,
-    ) -> Result<Option<KeyRef<'a>>, Refused> {
+    ) -> Result<Option<KeyRef<'p>>, Refused> {
         let refused = |reason| Refused::new(RefusalKind::OriginNotAllowed, reason);
         let claim = claim.map_err(|fault| Refused::of_page(&fault))?;
         if preflight {
@@ -196,7 +160,7 @@ impl Tenancy {
 
     fn refuse_page(&self, refused: Refused, preflight: Option<&ClientInfo>) -> Refusal {
         let refusal = match preflight {
-            Some(caller) => self.record_refused("cors.preflight", refused, caller),
+            Some(caller) => (self.inner().refusals).record("cors.preflight", refused, caller),
             None => refused.into_refusal(),
         };
         tracing::debug!(reason = refusal.reason(), "a page may not make its request");
@@ -215,22 +179,22 @@ impl PendingCors {
     pub async fn resolve(self) -> CorsDecision {
         let engine = &self.engine;
         if let Ok(Claim::Tenant(page)) = &self.facts.origin
-            && !engine.may_ask_about(&page.to_key(), self.ip)
+            && !CorsCheck::of(engine).may_ask_about(&page.to_key(), self.ip)
         {
             let refusal = Refusal::new(RefusalKind::Unavailable, "origin-look-ups-spent");
             let refusal = refusal.with_retry_after(budget::WINDOW);
             return CorsDecision::Refused(match self.preflight {
-                Some(_) => engine.count_failure(refusal),
+                Some(_) => engine.inner().refusals.add(refusal),
                 None => refusal,
             });
         }
         CorsDecision::Refused(match settle(engine, &self.facts, Some(self.load)).await {
             Ok(_) => return CorsDecision::Allowed,
             Err(Unsettled::Refused(refused)) => {
-                engine.refuse_page(refused, self.preflight.as_ref())
+                CorsCheck::of(engine).refuse_page(refused, self.preflight.as_ref())
             }
             Err(Unsettled::Failed(refusal)) if self.preflight.is_some() => {
-                engine.count_failure(refusal)
+                engine.inner().refusals.add(refusal)
             }
             Err(Unsettled::Failed(refusal)) => refusal,
         })

@@ -26,97 +26,96 @@ use interrupt::{Step, refuse};
 use super::{
     Admitted, Inner, Tenancy,
     admission_cache::AdmissionKey,
+    context::Parts,
     facts::{PresentedCredential, RequestFacts},
     load::{Checked, Load, Loaded, ProjectAccess},
 };
 use crate::{
     Actor, AllowedTenants, Credential, PermissionSet, Principal, RefusalKind, RoleMask, RoleName,
     TenantContext, TenantId, TenantNeed, TenantRecord, TenantStatus, Timestamp, UserId, Verdict,
-    cache::Probe, context::Parts, digest::Digest,
+    cache::Probe, digest::Digest,
 };
 
-impl Tenancy {
-    /// Decides about a request, or says what has to be loaded first.
-    pub(super) fn decide(
-        &self,
-        facts: &RequestFacts<'_>,
-        loaded: &Loaded,
-        now: Timestamp,
-    ) -> Step<Admitted> {
-        match self.decide_for(facts, loaded, now, false) {
-            Err(Interrupt::Refused(refused)) if facts.pardons(refused.kind()) => {
-                match self.decide_for(facts, loaded, now, true) {
-                    // Whoever has no credential would be refused as well: then the trail has who it was.
-                    Err(Interrupt::Refused(_)) => Err(Interrupt::Refused(refused)),
-                    decided => decided,
-                }
+/// Decides about a request, or says what has to be loaded first.
+pub(super) fn decide(
+    engine: &Tenancy,
+    facts: &RequestFacts<'_>,
+    loaded: &Loaded,
+    now: Timestamp,
+) -> Step<Admitted> {
+    match decide_for(engine, facts, loaded, now, false) {
+        Err(Interrupt::Refused(refused)) if facts.pardons(refused.kind()) => {
+            match decide_for(engine, facts, loaded, now, true) {
+                // Whoever has no credential would be refused as well: then the trail has who it was.
+                Err(Interrupt::Refused(_)) => Err(Interrupt::Refused(refused)),
+                decided => decided,
             }
-            decided => decided,
         }
+        decided => decided,
     }
+}
 
-    /// Decides about the caller, or about somebody who sends the same without a credential.
-    fn decide_for(
-        &self,
-        facts: &RequestFacts<'_>,
-        loaded: &Loaded,
-        now: Timestamp,
-        visitor: bool,
-    ) -> Step<Admitted> {
-        let decision = Decider {
-            engine: self.inner(),
-            facts,
-            loaded,
-            now,
-            visitor,
-            read_at: Cell::new(loaded.began().unwrap_or(now)),
-            belongs: Cell::new(false),
-            entering: OnceCell::new(),
-            verified_by: Cell::new(None),
-        };
-        decision.readable_page()?;
-        let asked = decision.asked();
-        let context = |whole| TenantContext::new(self.clone(), whole, facts.ip);
-        if let Some(whole) = asked.and_then(|asked| decision.remembered_whole(asked)) {
-            return Ok(Admitted::Tenant(context(whole)));
-        }
-        let before = self.inner().versions.of_any();
-        let principal = decision.principal()?;
-        if let Some(principal) = &principal {
-            decision.not_taken_back(principal)?;
-        }
-        let question = decision.question(principal.as_ref());
-        if let (Some(question), Some(principal)) = (&question, &principal)
-            && let Some(parts) = decision.remembered(question)?
-        {
-            let tenant = parts.tenant.id;
-            decision
-                .not_taken_back_in(principal, tenant)
-                .map_err(|interrupt| interrupt.in_tenant(tenant).of_actor(&principal.actor))?;
-            let whole = decision.whole(asked, principal, parts, before);
-            return Ok(Admitted::Tenant(context(whole)));
-        }
-        let with_actor = |interrupt: Interrupt| match &principal {
-            Some(principal) => interrupt.of_actor(&principal.actor),
-            None => interrupt,
-        };
-        let decided = decision.context_parts(principal.as_ref());
-        let Some(parts) = decided.map_err(with_actor)? else {
-            return Ok(Admitted::NoTenant(principal));
-        };
-        let parts = Arc::new(parts);
-        // Whose news was not told, nothing ends what would be kept about them.
-        if let (Some(question), true) = (question, loaded.feed_answered() != Some(false)) {
-            let inner = self.inner();
-            let before = loaded.answers_began().map_or(before, |(_, before)| before);
-            inner
-                .admissions
-                .keep(question, &parts, &inner.versions, before, now);
-        }
-        let principal = principal.unwrap_or_else(anonymous);
-        let whole = decision.whole(asked, &principal, parts, before);
-        Ok(Admitted::Tenant(context(whole)))
+/// Decides about the caller, or about somebody who sends the same without a credential.
+fn decide_for(
+    engine: &Tenancy,
+    facts: &RequestFacts<'_>,
+    loaded: &Loaded,
+    now: Timestamp,
+    visitor: bool,
+) -> Step<Admitted> {
+    let decision = Decider {
+        engine: engine.inner(),
+        facts,
+        loaded,
+        now,
+        visitor,
+        read_at: Cell::new(loaded.began().unwrap_or(now)),
+        belongs: Cell::new(false),
+        entering: OnceCell::new(),
+        verified_by: Cell::new(None),
+    };
+    decision.readable_page()?;
+    let asked = decision.asked();
+    let context = |whole| TenantContext::new(engine.clone(), whole, facts.ip);
+    if let Some(whole) = asked.and_then(|asked| decision.remembered_whole(asked)) {
+        return Ok(Admitted::Tenant(context(whole)));
     }
+    let before = engine.inner().versions.of_any();
+    let principal = decision.principal()?;
+    if let Some(principal) = &principal {
+        decision.not_taken_back(principal)?;
+    }
+    let question = decision.question(principal.as_ref());
+    if let (Some(question), Some(principal)) = (&question, &principal)
+        && let Some(parts) = decision.remembered(question)?
+    {
+        let tenant = parts.tenant.id;
+        decision
+            .not_taken_back_in(principal, tenant)
+            .map_err(|interrupt| interrupt.in_tenant(tenant).of_actor(&principal.actor))?;
+        let whole = decision.whole(asked, principal, parts, before);
+        return Ok(Admitted::Tenant(context(whole)));
+    }
+    let with_actor = |interrupt: Interrupt| match &principal {
+        Some(principal) => interrupt.of_actor(&principal.actor),
+        None => interrupt,
+    };
+    let decided = decision.context_parts(principal.as_ref());
+    let Some(parts) = decided.map_err(with_actor)? else {
+        return Ok(Admitted::NoTenant(principal));
+    };
+    let parts = Arc::new(parts);
+    // Whose news was not told, nothing ends what would be kept about them.
+    if let (Some(question), true) = (question, loaded.feed_answered() != Some(false)) {
+        let inner = engine.inner();
+        let before = loaded.answers_began().map_or(before, |(_, before)| before);
+        inner
+            .admissions
+            .keep(question, &parts, &inner.versions, before, now);
+    }
+    let principal = principal.unwrap_or_else(anonymous);
+    let whole = decision.whole(asked, &principal, parts, before);
+    Ok(Admitted::Tenant(context(whole)))
 }
 
 /// The user whose membership counts, if one does.

@@ -11,7 +11,7 @@ use std::{
 
 use tokio::{runtime::Handle, sync::Mutex, time::Instant};
 
-use super::Tenancy;
+use super::{Inner, Tenancy};
 use crate::{DirectoryError, FeedCursor, FeedPage, Generation, TenantId, Timestamp};
 
 /// How long a page may take, and how long pages are asked for in a row, in real time.
@@ -160,7 +160,18 @@ impl Feed {
     }
 }
 
-impl Tenancy {
+/// Asks an engine's directory what has changed.
+pub(super) struct Poller<'a>(&'a Tenancy);
+
+impl<'a> Poller<'a> {
+    pub(super) const fn of(engine: &'a Tenancy) -> Self {
+        Self(engine)
+    }
+
+    fn inner(&self) -> &'a Inner {
+        self.0.inner()
+    }
+
     /// Spawns a poll if one is due. Costs one load of an atomic otherwise.
     pub(super) fn poll_if_due(&self, now: Timestamp) {
         let feed = &self.inner().feed;
@@ -169,9 +180,9 @@ impl Tenancy {
         }
         // Outside a runtime nothing can be spawned; the next stale request then polls itself.
         if let Ok(runtime) = Handle::try_current() {
-            let engine = self.clone();
+            let engine = self.0.clone();
             runtime.spawn(async move {
-                if let Err(error) = engine.poll_to_the_head().await {
+                if let Err(error) = Poller::of(&engine).poll_to_the_head().await {
                     tracing::warn!(%error, "could not ask what has changed");
                 }
             });
@@ -189,7 +200,10 @@ impl Tenancy {
             drop(state);
             if progress == Progress::Head {
                 self.reread_token_revocations_if_due().await?;
-                self.forget_token_revocations_if_due().await;
+                self.inner()
+                    .token_revocations
+                    .forget_if_due(self.inner())
+                    .await;
                 return Ok(());
             }
             tokio::task::yield_now().await;

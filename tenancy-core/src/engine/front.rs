@@ -17,8 +17,8 @@ use std::{
 use crate::{
     Authenticator, TenantId, Timestamp,
     cache::CacheVersion,
-    context::{Parts, Whole},
     digest::Digest,
+    engine::context::{Parts, Whole},
 };
 
 const WAYS: usize = 4;

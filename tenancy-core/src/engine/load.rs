@@ -51,7 +51,7 @@ pub(super) trait Fact: Sized + 'static {
     /// Loads it on behalf of a request, and tells when the reading of it began: before this call, if
     /// somebody else had begun it.
     fn load(
-        asking: LoadContext<'_>,
+        context: LoadContext<'_>,
         key: &Self::Key,
     ) -> impl Future<Output = Result<(Timestamp, Self::Value), Self::Error>> + Send;
 
@@ -69,16 +69,14 @@ pub(super) struct LoadContext<'a> {
     pub(super) now: Timestamp,
 }
 
-impl Tenancy {
-    /// Loads a thing that no request asks for.
-    pub(super) async fn load<F: Fact>(&self, key: &F::Key) -> Result<F::Value, F::Error> {
-        let asking = LoadContext {
-            engine: self,
-            credential: None,
-            now: self.inner().clock.now(),
-        };
-        F::load(asking, key).await.map(|(_, value)| value)
-    }
+/// Loads a thing that no request asks for.
+pub(super) async fn load<F: Fact>(engine: &Tenancy, key: &F::Key) -> Result<F::Value, F::Error> {
+    let context = LoadContext {
+        engine,
+        credential: None,
+        now: engine.inner().clock.now(),
+    };
+    F::load(context, key).await.map(|(_, value)| value)
 }
 
 /// A store that did not answer.
@@ -107,10 +105,10 @@ impl Load {
     /// Loads it, and notes it for the request.
     pub(super) async fn run(
         &self,
-        asking: LoadContext<'_>,
+        context: LoadContext<'_>,
         loaded: &mut Loaded,
     ) -> Result<(), LoadError> {
-        self.0.run(asking, loaded).await
+        self.0.run(context, loaded).await
     }
 }
 
@@ -122,21 +120,21 @@ impl fmt::Debug for Load {
 
 #[async_trait]
 trait AnyLoad: fmt::Debug + Send + Sync {
-    async fn run(&self, asking: LoadContext<'_>, loaded: &mut Loaded) -> Result<(), LoadError>;
+    async fn run(&self, context: LoadContext<'_>, loaded: &mut Loaded) -> Result<(), LoadError>;
 }
 
 struct Wanted<F: Fact>(F::Key);
 
 #[async_trait]
 impl<F: Fact> AnyLoad for Wanted<F> {
-    async fn run(&self, asking: LoadContext<'_>, loaded: &mut Loaded) -> Result<(), LoadError> {
+    async fn run(&self, context: LoadContext<'_>, loaded: &mut Loaded) -> Result<(), LoadError> {
         if F::IS_ANSWER {
-            let versions = &asking.engine.inner().versions;
+            let versions = &context.engine.inner().versions;
             loaded
                 .answers_began
-                .get_or_insert_with(|| (asking.now, versions.of_any()));
+                .get_or_insert_with(|| (context.now, versions.of_any()));
         }
-        let (began, value) = F::load(asking, &self.0).await.map_err(Into::into)?;
+        let (began, value) = F::load(context, &self.0).await.map_err(Into::into)?;
         loaded.began = Some(loaded.began.map_or(began, |before| before.min(began)));
         F::note(self.0.clone(), value, loaded);
         Ok(())

@@ -12,7 +12,7 @@ use std::{
 
 use quick_cache::sync::Cache;
 
-use super::refused::Refused;
+use super::refusal_log::Refused;
 use crate::{
     Principal, ProjectId, RouteNeeds, TenantId, TenantKey, Timestamp,
     cache::{CacheVersion, Probe},

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Admin, Tenancy, audited::Stale};
+use super::{Admin, Inner, author::Stale};
 use crate::{
     Actor, AuditEntry, ChangeAction, ChangeRecord, Outcome, Principal, RevokedBefore, StoreError,
     StoreErrorKind, TenantId, Timestamp, TokenSubject, change::Change,
@@ -190,13 +190,12 @@ pub(super) fn issuer(principal: &Principal) -> TokenSubject {
     TokenSubject::Issuer(Arc::clone(&principal.issuer))
 }
 
-impl Tenancy {
+impl TokenRevocations {
     /// Has the store forget token revocations that concern no token any more, if it is time for it and this
     /// process may. What a store does not do, the next attempt does.
-    pub(super) async fn forget_token_revocations_if_due(&self) {
-        let inner = self.inner();
+    pub(super) async fn forget_if_due(&self, inner: &Inner) {
         let now = inner.clock.now();
-        let Some(before) = inner.token_revocations.forget_before(now) else {
+        let Some(before) = self.forget_before(now) else {
             return;
         };
         let entry = AuditEntry::new(now, ChangeAction::TokenForget.as_str(), Outcome::Allowed);
@@ -255,8 +254,8 @@ impl Admin {
     /// # }
     /// ```
     pub async fn revoke_tokens(&self, of: &TokenSubject) -> Result<(), StoreError> {
-        self.authority.require_reason()?;
-        let inner = self.engine.inner();
+        self.author.authority.require_reason()?;
+        let inner = self.author.engine.inner();
         let now = inner.clock.now();
         let revoked_before = RevokedBefore::revoking_at(now);
         let tenant = match of {
@@ -279,9 +278,7 @@ impl Admin {
             }
             done
         };
-        self.engine
-            .make(&self.authority, change, Stale::Nothing, store)
-            .await
+        self.author.make(change, Stale::Nothing, store).await
     }
 
     /// Forgets the token revocations that concern only tokens issued before a moment, in the store. Returns how many
@@ -298,12 +295,15 @@ impl Admin {
     /// # Security
     /// A token that was taken back and has not expired counts again. Subtract the longest lifetime
     /// of any issuer's tokens from now, and a day.
-    pub async fn forget_epochs_before(&self, moment: Timestamp) -> Result<u64, StoreError> {
-        let inner = self.engine.inner();
+    pub async fn forget_token_revocations_before(
+        &self,
+        moment: Timestamp,
+    ) -> Result<u64, StoreError> {
+        let inner = self.author.engine.inner();
         let change = Change::new(ChangeAction::TokenForget, None);
         let before = RevokedBefore::from_timestamp(moment);
-        self.engine
-            .make(&self.authority, change, Stale::Nothing, async |record| {
+        self.author
+            .make(change, Stale::Nothing, async |record| {
                 inner.store.forget_token_revocations(before, &record).await
             })
             .await

@@ -8,6 +8,7 @@ use futures_util::future::BoxFuture;
 use tokio::time::timeout;
 
 use self::pace::Pace;
+use super::feed::Poller;
 use crate::{Refusal, RefusalKind, TenantContext, Timestamp, cache::CacheVersion};
 
 /// How long a directory may take to answer before it counts as down, in real time.
@@ -198,8 +199,8 @@ impl ContextWatch {
     fn still_holds(&mut self) -> bool {
         let engine = self.context.tenancy();
         let inner = engine.inner();
-        let now = engine.now();
-        engine.poll_if_due(now);
+        let now = inner.now();
+        Poller::of(engine).poll_if_due(now);
         let heard = inner.feed.fresh_as_of();
         let holds = self.version == Some(inner.versions.of(self.context.tenant_id()))
             && inner.max_age.allows(self.context.read_at(), now);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::{
     Actor, AllowedTenants, Principal, ProjectId, RoleName, Tenancy, TenantContext, TenantRecord,
     UserId,
-    context::{Parts, Whole},
+    engine::{Parts, Whole},
 };
 
 /// Builds a [`TenantContext`] for a test.

@@ -279,8 +279,11 @@ impl EntryDirectory for SwitchedDirectory {}
 
 #[async_trait]
 impl TokenRevocationDirectory for SwitchedDirectory {
-    async fn find_epoch(&self, of: &[TokenSubject]) -> Result<RevokedBefore, DirectoryError> {
-        self.ask(async |directory| directory.find_epoch(of).await)
+    async fn find_token_revocation(
+        &self,
+        of: &[TokenSubject],
+    ) -> Result<RevokedBefore, DirectoryError> {
+        self.ask(async |directory| directory.find_token_revocation(of).await)
             .await
     }
 }

@@ -201,7 +201,12 @@ async fn token_revocations_are_forgotten_after_the_longest_lifetime_of_a_token()
         }
     }
     use tenancy_core::TokenRevocationDirectory as _;
-    let stored = w.directory.directory().find_epoch(&[alice]).await.unwrap();
+    let stored = w
+        .directory
+        .directory()
+        .find_token_revocation(&[alice])
+        .await
+        .unwrap();
     assert_eq!(stored, RevokedBefore::NONE);
 }
 

@@ -433,7 +433,10 @@ async fn what_concerns_expired_tokens_only_is_forgotten() {
         directory.revoke_before(&of, revoked_before).await.unwrap();
     }
     let admin = w.tenancy.admin(tenancy_core::testing::service());
-    let forgotten = admin.forget_epochs_before(now - day / 2).await.unwrap();
+    let forgotten = admin
+        .forget_token_revocations_before(now - day / 2)
+        .await
+        .unwrap();
     assert_eq!(forgotten, 1);
     assert_eq!(w.refused(&w.alice_at("acme.notes.example")).await, REVOKED);
     let old: Timestamp = now - 2 * day;

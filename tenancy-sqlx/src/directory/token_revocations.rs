@@ -14,7 +14,10 @@ use super::{
 
 #[async_trait]
 impl TokenRevocationDirectory for PgDirectory {
-    async fn find_epoch(&self, of: &[TokenSubject]) -> Result<RevokedBefore, DirectoryError> {
+    async fn find_token_revocation(
+        &self,
+        of: &[TokenSubject],
+    ) -> Result<RevokedBefore, DirectoryError> {
         let kinds: Vec<_> = of.iter().map(TokenSubject::kind).collect();
         let subjects: Vec<_> = of.iter().map(TokenSubject::subject).collect();
         let mut reading = self.read_as_nobody(&self.app).await?;

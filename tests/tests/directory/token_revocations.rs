@@ -206,7 +206,9 @@ async fn the_services_login_asks_for_epochs_and_changes_none() -> anyhow::Result
             assert_eq!(sqlstate(refused), "42501", "{statement}");
         }
         let reading = PgDirectory::connect_with(notes.app_options(), 1).await?;
-        let revoked_before = reading.find_epoch(&[TokenSubject::User(notes.bob)]).await?;
+        let revoked_before = reading
+            .find_token_revocation(&[TokenSubject::User(notes.bob)])
+            .await?;
         assert!(revoked_before > RevokedBefore::NONE);
         // And what nobody can read as a token revocation is not stored, whoever tries.
         let good = "0192d3a4-7b00-7c3d-8e4f-5a6b7c8d9e0f";

@@ -217,7 +217,7 @@ async fn every_statement_of_the_library_waits_for_a_lock_for_seconds_only() -> a
             ),
             attempt("find_roles", reads.find_roles(acme)),
             attempt("changes_since", reads.changes_since(None)),
-            attempt("find_epoch", reads.find_epoch(&tokens)),
+            attempt("find_epoch", reads.find_token_revocation(&tokens)),
             attempt("find_key", reads.find_key(key)),
             attempt(
                 "find_imported_key",

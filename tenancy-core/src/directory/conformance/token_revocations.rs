@@ -41,7 +41,7 @@ pub async fn token_revocations_never_move_back<D: Directory + DirectoryStore>(di
     for of in &subjects {
         let found = async || {
             directory
-                .find_epoch(std::slice::from_ref(of))
+                .find_token_revocation(std::slice::from_ref(of))
                 .await
                 .unwrap()
         };
@@ -61,18 +61,18 @@ pub async fn token_revocations_never_move_back<D: Directory + DirectoryStore>(di
         .await
         .unwrap();
     assert_eq!(
-        directory.find_epoch(&both).await.unwrap(),
+        directory.find_token_revocation(&both).await.unwrap(),
         revoked_before(30)
     );
     assert_eq!(
-        directory.find_epoch(&[]).await.unwrap(),
+        directory.find_token_revocation(&[]).await.unwrap(),
         RevokedBefore::NONE
     );
     // The same id as something else is somebody else.
     if let TokenSubject::User(id) = user {
         let namesake = TokenSubject::Tenant(TenantId::from_uuid(id.as_uuid()));
         assert_eq!(
-            directory.find_epoch(&[namesake]).await.unwrap(),
+            directory.find_token_revocation(&[namesake]).await.unwrap(),
             RevokedBefore::NONE
         );
     }
@@ -82,7 +82,7 @@ pub async fn token_revocations_never_move_back<D: Directory + DirectoryStore>(di
         .revoke_before(issuer, exact, &unattributed())
         .await
         .unwrap();
-    assert_eq!(directory.find_epoch(&both).await.unwrap(), exact);
+    assert_eq!(directory.find_token_revocation(&both).await.unwrap(), exact);
 }
 
 /// The feed tells of what was raised since a cursor, and of everything to whoever has none.

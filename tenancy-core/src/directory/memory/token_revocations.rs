@@ -47,7 +47,10 @@ impl TokenRevocations {
 
 #[async_trait]
 impl TokenRevocationDirectory for MemoryDirectory {
-    async fn find_epoch(&self, of: &[TokenSubject]) -> Result<RevokedBefore, DirectoryError> {
+    async fn find_token_revocation(
+        &self,
+        of: &[TokenSubject],
+    ) -> Result<RevokedBefore, DirectoryError> {
         let state = self.read();
         let known = of.iter().filter_map(|of| state.token_revocations.0.get(of));
         Ok(known

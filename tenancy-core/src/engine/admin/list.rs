@@ -39,8 +39,8 @@ impl Admin {
         after: Option<TenantId>,
         limit: u32,
     ) -> Result<Vec<TenantRecord>, StoreError> {
-        self.engine.permits(&self.authority, None).await?;
-        let store = &self.engine.inner().store;
+        self.author.permits(None).await?;
+        let store = &self.author.engine.inner().store;
         store.list_tenants(filter, after, limit.min(MAX_PAGE)).await
     }
 
@@ -54,8 +54,8 @@ impl Admin {
         after: Option<&TenantKey>,
         limit: u32,
     ) -> Result<Vec<TenantKey>, StoreError> {
-        self.engine.permits(&self.authority, Some(tenant)).await?;
-        let store = &self.engine.inner().store;
+        self.author.permits(Some(tenant)).await?;
+        let store = &self.author.engine.inner().store;
         store.list_names(tenant, after, limit.min(MAX_PAGE)).await
     }
 
@@ -70,8 +70,8 @@ impl Admin {
         after: Option<UserId>,
         limit: u32,
     ) -> Result<Vec<Membership>, StoreError> {
-        self.engine.permits(&self.authority, Some(tenant)).await?;
-        let store = &self.engine.inner().store;
+        self.author.permits(Some(tenant)).await?;
+        let store = &self.author.engine.inner().store;
         store
             .list_members(tenant, filter, after, limit.min(MAX_PAGE))
             .await
@@ -87,8 +87,8 @@ impl Admin {
         after: Option<ProjectId>,
         limit: u32,
     ) -> Result<Vec<Project>, StoreError> {
-        self.engine.permits(&self.authority, Some(tenant)).await?;
-        let store = &self.engine.inner().store;
+        self.author.permits(Some(tenant)).await?;
+        let store = &self.author.engine.inner().store;
         store
             .list_projects(tenant, after, limit.min(MAX_PAGE))
             .await
@@ -105,8 +105,8 @@ impl Admin {
         after: Option<UserId>,
         limit: u32,
     ) -> Result<Vec<ProjectMembership>, StoreError> {
-        self.engine.permits(&self.authority, Some(tenant)).await?;
-        let store = &self.engine.inner().store;
+        self.author.permits(Some(tenant)).await?;
+        let store = &self.author.engine.inner().store;
         store
             .list_project_members(tenant, project, after, limit.min(MAX_PAGE))
             .await
@@ -117,8 +117,8 @@ impl Admin {
     /// # Errors
     /// A [`StoreError`] if the store did not answer.
     pub async fn list_roles(&self, tenant: TenantId) -> Result<Vec<RoleDefinition>, StoreError> {
-        self.engine.permits(&self.authority, Some(tenant)).await?;
-        let store = &self.engine.inner().store;
+        self.author.permits(Some(tenant)).await?;
+        let store = &self.author.engine.inner().store;
         store.list_roles(tenant).await
     }
 }

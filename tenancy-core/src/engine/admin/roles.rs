@@ -17,8 +17,8 @@ impl Admin {
     /// application role. The message names the problem, and is [`RoleTable::problems`]'s. A text that only has
     /// no effect is stored. Two changes at the same time may still make such roles, which deny everything then.
     ///
-    /// # Security
-    /// Nobody should hand out more than they hold: ask [`RoleTable::may_grant`] first.
+    /// [`StoreErrorKind::Forbidden`] where the authority is a caller's, and those who have this role, or one that
+    /// includes it, could do more or less afterwards that the caller does not hold.
     ///
     /// ```
     /// # use tenancy_core::{RoleDefinition, StoreError, SystemRole, Tenancy, TenantContext};
@@ -33,18 +33,23 @@ impl Admin {
     /// ```
     pub async fn put_role(&self, id: TenantId, role: &RoleDefinition) -> Result<(), StoreError> {
         let change = Change::new(ChangeAction::RolePut, id).to("role", &role.name);
-        let store = &self.engine.inner().store;
-        self.make(change, async |record| {
+        let store = &self.author.engine.inner().store;
+        self.make_as(change, async |caller, record| {
             let before = store.list_roles(id).await?;
             let mut after = before.clone();
             after.retain(|other| other.name != role.name);
             after.push(role.clone());
-            if let Some(problem) = new_problem(&self.engine, &before, &after, Some(&role.name)) {
+            if let Some(problem) =
+                new_problem(&self.author.engine, &before, &after, Some(&role.name))
+            {
                 return Err(StoreError::new(
                     StoreErrorKind::Invalid,
                     problem.to_string(),
                 ));
             }
+            let (before, after) = (self.compiled(&before), self.compiled(&after));
+            self.may_redefine(caller, before.as_ref(), after.as_ref())
+                .await?;
             store.put_role(id, role, &record).await
         })
         .await
@@ -54,7 +59,8 @@ impl Admin {
     ///
     /// # Errors
     /// [`StoreErrorKind::Conflict`] if another role includes it, and would deny everything without it, and a
-    /// [`StoreError`] if there is no such tenant.
+    /// [`StoreError`] if there is no such tenant. [`StoreErrorKind::Forbidden`] where the authority is a caller's,
+    /// and the role allows what the caller does not hold.
     ///
     /// ```
     /// # use tenancy_core::{MemberFilter, Membership, RoleName, StoreError, SystemRole, Tenancy, TenantId, danger};
@@ -78,18 +84,25 @@ impl Admin {
     /// ```
     pub async fn remove_role(&self, id: TenantId, role: &RoleName) -> Result<(), StoreError> {
         let change = Change::new(ChangeAction::RoleRemove, id).to("role", role);
-        let store = &self.engine.inner().store;
-        self.make(change, async |record| {
+        let store = &self.author.engine.inner().store;
+        self.make_as(change, async |caller, record| {
             let before = store.list_roles(id).await?;
             let mut after = before.clone();
             after.retain(|other| other.name != *role);
-            if let Some(problem) = new_problem(&self.engine, &before, &after, None) {
+            if let Some(problem) = new_problem(&self.author.engine, &before, &after, None) {
                 let message = format!("without the role `{role}`, {problem}");
                 return Err(StoreError::new(StoreErrorKind::Conflict, message));
             }
+            let (before, after) = (self.compiled(&before), self.compiled(&after));
+            self.may_redefine(caller, before.as_ref(), after.as_ref())
+                .await?;
             store.remove_role(id, role, &record).await
         })
         .await
+    }
+
+    fn compiled(&self, roles: &[RoleDefinition]) -> Option<RoleTable> {
+        RoleTable::compile(self.author.engine.permissions(), roles).ok()
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Decider, Interrupt, Step, refuse};
 use crate::{
-    AllowedTenants, Principal, RefusalKind, TenantKey, TenantRecord, engine::refused::Refused,
+    AllowedTenants, Principal, RefusalKind, TenantKey, TenantRecord, engine::refusal_log::Refused,
     identification::KeyRef,
 };
 

@@ -11,7 +11,7 @@ use crate::{
     engine::{
         keys::{Imported, Keys, Proof},
         load::{Load, SecretOf, SecretProof},
-        refused::Refused,
+        refusal_log::Refused,
     },
     key::{KeyName, SecretError, reason},
 };

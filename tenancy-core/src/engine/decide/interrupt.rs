@@ -2,7 +2,7 @@
 
 use crate::{
     Actor, RefusalKind, TenantId,
-    engine::{load::Load, refused::Refused},
+    engine::{load::Load, refusal_log::Refused},
 };
 
 /// Why there is no answer yet, or no good one.

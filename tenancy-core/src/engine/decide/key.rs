@@ -8,7 +8,7 @@ use crate::{
     engine::{
         keys::Keys,
         load::{KeyRecord, Load},
-        refused::Refused,
+        refusal_log::Refused,
     },
     key::{CachedKey, KeyName, reason},
 };

@@ -1,7 +1,7 @@
 //! The page that sent a request: its origin must be one that may call the service.
 
 use super::{Decider, Interrupt, Step};
-use crate::{RefusalKind, cors::Claim, engine::refused::Refused};
+use crate::{RefusalKind, cors::Claim, engine::refusal_log::Refused};
 
 impl Decider<'_> {
     /// Refuses an origin that is nobody's, before anything else is looked at.

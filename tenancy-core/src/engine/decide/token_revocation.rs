@@ -6,7 +6,7 @@ use crate::{
     cache::Probe,
     engine::{
         load::{Load, NewestTokenRevocation, News},
-        refused::Refused,
+        refusal_log::Refused,
         token_revocations::{holder, issuer},
     },
     identification::KeyRef,

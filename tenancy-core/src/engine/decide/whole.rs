@@ -9,8 +9,8 @@ use super::Decider;
 use crate::{
     Principal, TenantNeed, Timestamp,
     cache::CacheVersion,
-    context::{Parts, Whole},
     digest::Digest,
+    engine::context::{Parts, Whole},
     engine::{
         facts::PresentedCredential,
         front::{Memo, Standing},

@@ -4,9 +4,9 @@ use std::ops::Deref;
 
 use super::Keys;
 use crate::{
-    Authority, ChangeRecord, ConfigError, KeyId, StoreError, StoreErrorKind, Tenancy, TenantId,
-    Timestamp,
+    Authority, ChangeRecord, KeyId, StoreError, StoreErrorKind, Tenancy, TenantId, Timestamp,
     change::{Change, ChangeAction},
+    engine::author::Author,
     key::ApiKey,
 };
 
@@ -21,7 +21,7 @@ const MAX_PAGE: u32 = 1000;
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct KeyService {
-    pub(super) engine: Tenancy,
+    pub(in crate::engine) engine: Tenancy,
 }
 
 /// Changes API keys on somebody's [authority](Authority); made by [`KeyService::by`].
@@ -41,7 +41,7 @@ pub struct KeyService {
 #[must_use]
 pub struct KeyAdmin {
     service: KeyService,
-    pub(super) authority: Authority,
+    pub(super) author: Author,
 }
 
 /// What changes nothing.
@@ -53,29 +53,15 @@ impl Deref for KeyAdmin {
     }
 }
 
-impl Tenancy {
-    /// The API keys of this service. Ask for them once, at start: there it shows that none are configured.
-    ///
-    /// # Errors
-    /// A [`ConfigError`] if the engine was built without [`keys`](crate::TenancyBuilder::keys).
-    pub fn keys(&self) -> Result<KeyService, ConfigError> {
-        match &self.inner().keys {
-            Some(_) => Ok(KeyService {
-                engine: self.clone(),
-            }),
-            None => Err(ConfigError::new(
-                "there are no API keys; configure them with `TenancyBuilder::keys`",
-            )),
-        }
-    }
-}
-
 impl KeyService {
     /// Changes keys on this authority.
     pub fn by(&self, authority: Authority) -> KeyAdmin {
         KeyAdmin {
             service: self.clone(),
-            authority,
+            author: Author {
+                engine: self.engine.clone(),
+                authority,
+            },
         }
     }
 
@@ -109,7 +95,7 @@ impl KeyService {
     /// # Errors
     /// A [`StoreError`] if the store did not answer; what was not written waits for the next time.
     pub async fn flush_last_used(&self) -> Result<(), StoreError> {
-        self.engine.write_uses().await
+        configured(&self.engine)?.write_uses().await
     }
 }
 
@@ -123,9 +109,7 @@ impl KeyAdmin {
         store: impl AsyncFnOnce(ChangeRecord) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let change = Change::new(action, tenant).to("key", key);
-        self.engine
-            .make(&self.authority, change, Some(tenant), store)
-            .await
+        self.author.make(change, Some(tenant), store).await
     }
 
     pub(super) fn now(&self) -> Timestamp {

@@ -8,6 +8,7 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 use attempts::Attempts;
 use proven::{Fingerprint, Proven};
 
+use super::Keys;
 use crate::{
     ConfigError, Credential, Timestamp,
     cache::SingleFlight,
@@ -106,18 +107,17 @@ impl Imported {
     }
 }
 
-impl Tenancy {
+impl Keys {
     /// Whether a secret is that of the key that was found, if one was.
     pub(in crate::engine) async fn prove(
         &self,
+        engine: &Tenancy,
         credential: Option<Credential<'_>>,
         known: Option<Arc<CachedKey>>,
         ip: Option<IpAddr>,
         now: Timestamp,
     ) -> Proof {
-        let keys = self.inner().keys.as_ref();
-        let imported = keys.and_then(|keys| Some((keys, keys.imported.as_ref()?)));
-        let (Some(credential), Some((keys, imported))) = (credential, imported) else {
+        let (Some(credential), Some(imported)) = (credential, &self.imported) else {
             return Proof::Wrong;
         };
         let Ok(presented) = imported.config.format.read(credential.expose()) else {
@@ -129,7 +129,7 @@ impl Tenancy {
         let hash = known.as_deref().and_then(CachedKey::hash);
         let usable = known
             .as_ref()
-            .is_some_and(|k| keys.usable(k, ip, now).is_ok());
+            .is_some_and(|k| self.usable(k, ip, now).is_ok());
         let fingerprint = imported.proven.fingerprint(credential.expose(), hash);
         let attempt = Attempt {
             secret,
@@ -139,7 +139,7 @@ impl Tenancy {
             ip,
             now,
         };
-        let engine = self.clone();
+        let engine = engine.clone();
         let begin = || -> crate::cache::Work<Proof> {
             Box::pin(async move {
                 match engine

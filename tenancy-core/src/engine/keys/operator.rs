@@ -10,7 +10,7 @@ use crate::key::LowEntropySecret;
 use crate::{
     AuditEntry, ChangeRecord, KeyId, Outcome, StoreError, StoreErrorKind, TenantId, UserId,
     change::{Change, ChangeAction},
-    engine::load::KeyRecord,
+    engine::load::{KeyRecord, load},
     key::{ApiKey, CachedKey, KeyChange, KeyName},
 };
 
@@ -24,7 +24,7 @@ impl KeyAdmin {
     /// # Errors
     /// A [`StoreError`] if there is no such key, or the reason is blank.
     pub async fn revoke_any(&self, key: KeyId) -> Result<ApiKey, StoreError> {
-        self.authority.require_reason()?;
+        self.author.authority.require_reason()?;
         let store = &self.configured()?.config.store;
         let found = store.find_key(key).await.map_err(StoreError::unavailable)?;
         let Some(found) = found else {
@@ -47,7 +47,7 @@ impl KeyAdmin {
     /// A [`StoreError`] if the store did not answer, the reason is blank, or the text is an imported
     /// key's and too many secrets are being hashed: then try again.
     pub async fn revoke_leaked(&self, text: &str) -> Result<Option<ApiKey>, StoreError> {
-        self.authority.require_reason()?;
+        self.author.authority.require_reason()?;
         let keys = self.configured()?;
         #[cfg(feature = "argon2")]
         if let Some(imported) = &keys.imported
@@ -76,7 +76,7 @@ impl KeyAdmin {
     }
 
     async fn known(&self, name: KeyName) -> Result<Option<Arc<CachedKey>>, StoreError> {
-        let known = self.engine.load::<KeyRecord>(&name).await;
+        let known = load::<KeyRecord>(&self.engine, &name).await;
         known.map_err(StoreError::unavailable)
     }
 
@@ -85,12 +85,12 @@ impl KeyAdmin {
     /// # Errors
     /// A [`StoreError`] if there is no such tenant, or the reason is blank.
     pub async fn revoke_tenant(&self, tenant: TenantId) -> Result<u64, StoreError> {
-        self.authority.require_reason()?;
+        self.author.authority.require_reason()?;
         let store = &self.configured()?.config.store;
         let change = Change::new(ChangeAction::KeyRevokeTenant, tenant).to("tenant", tenant);
         let now = self.now();
-        self.engine
-            .make(&self.authority, change, Some(tenant), async |with| {
+        self.author
+            .make(change, Some(tenant), async |with| {
                 store.revoke_tenant_keys(tenant, now, &with).await
             })
             .await
@@ -106,7 +106,7 @@ impl KeyAdmin {
     /// [`StoreErrorKind::Invalid`] if no key begins so or the reason is blank; else a [`StoreError`]
     /// of the store.
     pub async fn revoke_prefix(&self, prefix: &str) -> Result<Vec<(TenantId, u64)>, StoreError> {
-        self.authority.require_reason()?;
+        self.author.authority.require_reason()?;
         let keys = self.configured()?;
         let range = keys
             .config
@@ -132,7 +132,7 @@ impl KeyAdmin {
     /// # Errors
     /// [`StoreErrorKind::Invalid`] if the reason is blank; else a [`StoreError`] of the store.
     pub async fn revoke_creator(&self, user: UserId) -> Result<Vec<(TenantId, u64)>, StoreError> {
-        self.authority.require_reason()?;
+        self.author.authority.require_reason()?;
         let store = &self.configured()?.config.store;
         let change = Change::new(ChangeAction::KeyRevokeCreator, None).to("user", user);
         let now = self.now();
@@ -149,16 +149,13 @@ impl KeyAdmin {
         store: impl AsyncFnOnce(ChangeRecord) -> Result<Vec<(TenantId, u64)>, StoreError>,
     ) -> Result<Vec<(TenantId, u64)>, StoreError> {
         let action = change.action;
-        let changed = self
-            .engine
-            .make(&self.authority, change, None, store)
-            .await?;
+        let changed = self.author.make(change, None, store).await?;
         for (tenant, count) in &changed {
             let mut entry = AuditEntry::new(self.now(), action.as_str(), Outcome::Allowed)
                 .tenant(*tenant)
                 .about("keys", count)
                 .target(format!("keys:{count}"));
-            self.authority.sign(&mut entry);
+            self.author.authority.sign(&mut entry);
             self.engine.inner().audit.record(entry);
         }
         Ok(changed)

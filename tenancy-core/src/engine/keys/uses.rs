@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use super::Keys;
 use crate::{
     StoreError, Timestamp,
     engine::Tenancy,
@@ -118,19 +119,18 @@ impl Drop for Taken<'_> {
     }
 }
 
-impl Tenancy {
+impl Keys {
     /// Spawns a write of last uses if one is due. Costs one load of an atomic otherwise.
-    pub(in crate::engine) fn write_uses_if_due(&self, now: Timestamp) {
-        let Some(keys) = &self.inner().keys else {
-            return;
-        };
-        if !keys.uses.claim(now) {
+    pub(in crate::engine) fn write_uses_if_due(&self, engine: &Tenancy, now: Timestamp) {
+        if !self.uses.claim(now) {
             return;
         }
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            let engine = self.clone();
+            let engine = engine.clone();
             runtime.spawn(async move {
-                if let Err(error) = engine.write_uses().await {
+                if let Some(keys) = &engine.inner().keys
+                    && let Err(error) = keys.write_uses().await
+                {
                     tracing::warn!(%error, "could not write when API keys were last used");
                 }
             });
@@ -138,10 +138,7 @@ impl Tenancy {
     }
 
     pub(super) async fn write_uses(&self) -> Result<(), StoreError> {
-        let Some(keys) = &self.inner().keys else {
-            return Ok(());
-        };
-        let written = keys.uses.take().write(&*keys.config.store);
+        let written = self.uses.take().write(&*self.config.store);
         match tokio::time::timeout(TIMEOUT, written).await {
             Ok(written) => written,
             Err(_) => Err(StoreError::unavailable("it did not answer in time")),

@@ -54,15 +54,15 @@ impl<F: CachedFact> Fact for F {
     type Error = DirectoryError;
 
     async fn load(
-        asking: LoadContext<'_>,
+        context: LoadContext<'_>,
         key: &Self::Key,
     ) -> Result<(Timestamp, Self::Value), Self::Error> {
-        let inner = asking.engine.inner();
+        let inner = context.engine.inner();
         let version = Version::before::<F>(inner, key);
         let cache = F::cache(&inner.caches);
-        let engine = asking.engine.clone();
+        let engine = context.engine.clone();
         let (read_at, found) = cache
-            .load(key, version.before, asking.now, || {
+            .load(key, version.before, context.now, || {
                 F::read(engine, key.clone())
             })
             .await;

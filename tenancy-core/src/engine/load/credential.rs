@@ -12,20 +12,20 @@ impl Fact for Checked {
     type Error = LookupError;
 
     async fn load(
-        asking: LoadContext<'_>,
+        context: LoadContext<'_>,
         index: &usize,
     ) -> Result<(Timestamp, Verdict), LookupError> {
-        let authenticators = &asking.engine.inner().authenticators;
+        let authenticators = &context.engine.inner().authenticators;
         let (Some(credential), Some(authenticator)) =
-            (asking.credential, authenticators.get(*index))
+            (context.credential, authenticators.get(*index))
         else {
-            return Ok((asking.now, Verdict::NotMine));
+            return Ok((context.now, Verdict::NotMine));
         };
-        let verdict = match authenticator.verify(credential, asking.now).await? {
+        let verdict = match authenticator.verify(credential, context.now).await? {
             // An authenticator that still can't tell is one that does not recognize it.
             Verdict::NeedsLookup => Verdict::NotMine,
             verdict => verdict,
         };
-        Ok((asking.now, verdict))
+        Ok((context.now, verdict))
     }
 }

@@ -51,13 +51,13 @@ impl Fact for Entered {
     type Error = DirectoryError;
 
     async fn load(
-        asking: LoadContext<'_>,
+        context: LoadContext<'_>,
         query: &EntryQuery,
     ) -> Result<(Timestamp, Answer), DirectoryError> {
-        let (inner, now) = (asking.engine.inner(), asking.now);
+        let (inner, now) = (context.engine.inner(), context.now);
         let version = Version::before_any(inner);
         let flight = (query.clone(), version.version());
-        let engine = asking.engine.clone();
+        let engine = context.engine.clone();
         let begin = || {
             let query = query.clone();
             Box::pin(async move {

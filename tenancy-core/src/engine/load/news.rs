@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 
 use super::{Fact, LoadContext};
-use crate::{TenantId, Timestamp};
+use crate::{TenantId, Timestamp, engine::feed::Poller};
 
 /// The directory has not been heard of recently, or not since this tenant was found to have changed.
 ///
@@ -19,13 +19,13 @@ impl Fact for News {
     const IS_ANSWER: bool = false;
 
     async fn load(
-        asking: LoadContext<'_>,
+        context: LoadContext<'_>,
         tenant: &Option<TenantId>,
     ) -> Result<(Timestamp, bool), Infallible> {
-        let polled = asking.engine.poll_if_stale(*tenant).await;
+        let polled = Poller::of(context.engine).poll_if_stale(*tenant).await;
         if let Err(error) = &polled {
             tracing::warn!(%error, "no news of tenants; asking the directory each time");
         }
-        Ok((asking.now, polled.is_ok()))
+        Ok((context.now, polled.is_ok()))
     }
 }

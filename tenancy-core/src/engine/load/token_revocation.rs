@@ -12,10 +12,15 @@ impl Fact for NewestTokenRevocation {
     type Error = DirectoryError;
 
     async fn load(
-        asking: LoadContext<'_>,
+        context: LoadContext<'_>,
         of: &Vec<TokenSubject>,
     ) -> Result<(Timestamp, RevokedBefore), DirectoryError> {
-        let found = asking.engine.inner().directory.find_epoch(of).await?;
-        Ok((asking.now, found))
+        let found = context
+            .engine
+            .inner()
+            .directory
+            .find_token_revocation(of)
+            .await?;
+        Ok((context.now, found))
     }
 }

@@ -2,8 +2,7 @@
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use super::Tenancy;
-use crate::Timestamp;
+use crate::{Clock, Timestamp, cache::CacheVersions};
 
 /// How far apart two readings of the clock may be on two processors, in microseconds.
 const JITTER: i64 = 100_000;
@@ -20,21 +19,18 @@ impl Latest {
     pub(super) const fn new() -> Self {
         Self(AtomicI64::new(i64::MIN))
     }
-}
 
-impl Tenancy {
     /// What the clock shows now. If it was set back, nobody knows how old what is cached is, and
     /// everything is dropped.
-    pub(super) fn now(&self) -> Timestamp {
-        let inner = self.inner();
-        let record = &inner.latest.0;
+    pub(super) fn now(&self, clock: &dyn Clock, versions: &CacheVersions) -> Timestamp {
+        let Self(record) = self;
         // Read before the clock is: a moment that is on record by then was shown earlier.
         let latest = record.load(Ordering::Acquire);
-        let now = inner.clock.now();
+        let now = clock.now();
         let micros = now.as_unix_micros();
         if micros < latest.saturating_sub(JITTER) {
             tracing::warn!("the clock was set back; everything that is cached is read again");
-            inner.versions.drop_all();
+            versions.drop_all();
         } else if micros <= latest.saturating_add(STEP) {
             return now;
         }

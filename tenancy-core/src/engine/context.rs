@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use crate::{
     Actor, ContextWatch, Generation, PermissionId, PermissionSet, Principal, ProjectId, Refusal,
     RefusalDetails, RefusalKind, RoleName, SettingsError, Tenancy, TenantId, TenantRecord,
-    Timestamp, UserId, engine::Memo,
+    Timestamp, UserId, engine::front::Memo,
 };
 
 /// One tenant, one principal, and what it may do: the only key to the tenant's data.
@@ -165,21 +165,13 @@ impl TenantContext {
     }
 
     pub(crate) fn denied(&self, permission: &str) -> Refusal {
-        let actor = self.whole.principal.actor.clone();
-        let refusal = if actor == Actor::Anonymous {
+        let refusal = if self.principal().actor == Actor::Anonymous {
             self.tenancy().unauthenticated("anonymous-caller")
         } else {
             Refusal::permission_denied(permission)
         };
-        let tenant = self.whole.parts.tenant.id;
-        self.tenancy().record_denied(
-            "permission.check",
-            refusal,
-            tenant,
-            actor,
-            self.ip,
-            permission,
-        )
+        let log = &self.engine.inner().refusals;
+        log.record_denied("permission.check", refusal, self, permission)
     }
 
     /// Whether the tenant's plan has a feature: see [`PlanBook::features`](crate::PlanBook::features). True
@@ -223,11 +215,8 @@ impl TenantContext {
         }
         let refusal = Refusal::new(RefusalKind::FeatureNotInPlan, "feature-not-in-plan");
         let refusal = refusal.with_details(details);
-        let actor = self.principal().actor.clone();
-        let tenant = self.whole.parts.tenant.id;
-        Err(self
-            .engine
-            .record_denied("feature.check", refusal, tenant, actor, self.ip, name))
+        let log = &self.engine.inner().refusals;
+        Err(log.record_denied("feature.check", refusal, self, name))
     }
 
     /// The tenant's settings as the application's own type.

@@ -1,11 +1,10 @@
-//! Changes of the directory: made by an authority, in one transaction with their entry and their events.
+//! Who makes changes: each is made on an authority, in one transaction with its entry and its events.
 
 use serde_json::{Value, json};
 
-use super::Tenancy;
+use super::{Authority, Tenancy, TenantContext, authority::Who};
 use crate::{
-    AuditEntry, Authority, Outcome, StoreError, StoreErrorKind, TenantId,
-    authority::Who,
+    AuditEntry, Outcome, StoreError, StoreErrorKind, TenantId,
     change::{Change, ChangeRecord},
     outbox::NewEvent,
 };
@@ -25,27 +24,48 @@ impl From<Option<TenantId>> for Stale {
     }
 }
 
-impl Tenancy {
-    /// Makes a change on somebody's authority: the store writes the change, its entry and its events in one
-    /// transaction. Then what was cached and is stale ends, whatever came of it: also a change that failed,
-    /// or whose caller gave up on it, may have been made.
+/// An engine, and the authority on which changes are made with it.
+#[derive(Debug, Clone)]
+pub(super) struct Author {
+    pub(super) engine: Tenancy,
+    pub(super) authority: Authority,
+}
+
+impl Author {
+    /// Makes a change: the store writes the change, its entry and its events in one transaction. Then what
+    /// was cached and is stale ends, whatever came of it: also a change that failed, or whose caller gave up
+    /// on it, may have been made.
     pub(super) async fn make<T>(
         &self,
-        authority: &Authority,
         change: Change,
         stale: impl Into<Stale>,
         store: impl AsyncFnOnce(ChangeRecord) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        let mut entry = self.entry_of(authority, &change);
-        if let Err(refused) = self.permits(authority, change.tenant).await {
-            // A store that did not answer has refused nobody.
-            if refused.kind() == StoreErrorKind::Forbidden {
-                entry.outcome = Outcome::Refused;
+        self.make_as(change, stale, async |_, record| store(record).await)
+            .await
+    }
+
+    /// The same, where what may be changed depends on the caller whose authority it is, as of now; `None`
+    /// where it is no caller's.
+    pub(super) async fn make_as<T>(
+        &self,
+        change: Change,
+        stale: impl Into<Stale>,
+        store: impl AsyncFnOnce(Option<TenantContext>, ChangeRecord) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let mut entry = self.entry_of(&change);
+        let caller = match self.permits(change.tenant).await {
+            Ok(caller) => caller,
+            Err(refused) => {
+                // A store that did not answer has refused nobody.
+                if refused.kind() == StoreErrorKind::Forbidden {
+                    entry.outcome = Outcome::Refused;
+                }
+                entry.reason = Some(refused.to_string().into());
+                self.engine.inner().audit.record(entry);
+                return Err(refused);
             }
-            entry.reason = Some(refused.to_string().into());
-            self.inner().audit.record(entry);
-            return Err(refused);
-        }
+        };
         let mut record = ChangeRecord::new(entry.clone());
         record.entry.outcome = Outcome::Allowed;
         if let Some(kind) = change.action.event() {
@@ -53,11 +73,11 @@ impl Tenancy {
         }
         let reason = entry.reason.replace("given-up".into());
         let mut guard = AuditGuard {
-            engine: self,
+            engine: &self.engine,
             stale: stale.into(),
             entry: Some(entry),
         };
-        let done = store(record).await;
+        let done = store(caller, record).await;
         if let Some(entry) = &mut guard.entry {
             entry.reason = reason;
             match &done {
@@ -72,8 +92,8 @@ impl Tenancy {
         done
     }
 
-    fn entry_of(&self, authority: &Authority, change: &Change) -> AuditEntry {
-        let now = self.inner().clock.now();
+    fn entry_of(&self, change: &Change) -> AuditEntry {
+        let now = self.engine.inner().clock.now();
         let mut entry = AuditEntry::new(now, change.action.as_str(), Outcome::Failed);
         entry.tenant = change.tenant;
         entry.targets.clone_from(&change.targets);
@@ -81,22 +101,23 @@ impl Tenancy {
         let texts: Vec<_> = targets.map(|to| format!("{}:{}", to.kind, to.id)).collect();
         entry.target = (!texts.is_empty()).then(|| texts.join(" "));
         entry.details = (!change.details.is_null()).then(|| change.details.clone());
-        authority.sign(&mut entry);
+        self.authority.sign(&mut entry);
         entry
     }
 
-    /// Whether an authority is good for a change in this tenant, or in any where there is none.
+    /// Whether the authority is good for a change in this tenant, or in any where there is none. Returns the
+    /// caller as of now, if it is a caller's.
     pub(super) async fn permits(
         &self,
-        authority: &Authority,
         tenant: Option<TenantId>,
-    ) -> Result<(), StoreError> {
-        let Who::Caller(context, permission) = &authority.who else {
+    ) -> Result<Option<TenantContext>, StoreError> {
+        let Who::Caller(context, permission) = &self.authority.who else {
             // It may have been replaced by a blank one since.
-            return authority.require_reason();
+            self.authority.require_reason()?;
+            return Ok(None);
         };
         let refused = |message: String| Err(StoreError::new(StoreErrorKind::Forbidden, message));
-        if !self.is(context.tenancy()) {
+        if !self.engine.is(context.tenancy()) {
             return refused(
                 "the authority is of another engine; make it from a context that this one has \
                  admitted"
@@ -110,7 +131,7 @@ impl Tenancy {
                     .into(),
             );
         }
-        let now = match self.revalidate(context).await {
+        let now = match self.engine.revalidate(context).await {
             Ok(now) => now,
             Err(refusal) if refusal.kind().status() >= 500 => {
                 return Err(StoreError::unavailable(refusal.to_string()));
@@ -123,7 +144,7 @@ impl Tenancy {
             }
         };
         match now.require(permission) {
-            Ok(()) => Ok(()),
+            Ok(()) => Ok(Some(now)),
             Err(_) => refused(format!("the caller holds `{permission}` no more")),
         }
     }

@@ -1,0 +1,139 @@
+//! Putting a route's policy into effect: what it asks for must exist, and what it costs is taken.
+
+use crate::engine::{Tenancy, facts::ClientInfo, refusal_log::Refused};
+use crate::{
+    Admitted, ChargeRequest, Charging, ConfigError, Cost, Refusal, RequestView, RoutePolicy,
+    TenantNeed,
+};
+
+/// Whether a policy asks for what there is.
+pub(in crate::engine) fn check_policy(
+    engine: &Tenancy,
+    policy: &RoutePolicy,
+) -> Result<(), ConfigError> {
+    let needs = policy.needs();
+    let of_tenants = [
+        ("permission", policy.required_permission()),
+        ("feature", policy.required_feature()),
+    ];
+    for (what, name) in of_tenants {
+        if let (Some(name), TenantNeed::Central) = (name, needs.tenant_need()) {
+            return Err(ConfigError::new(format!(
+                "a policy asks for the {what} `{name}` on a central route, which has no tenant; \
+                     remove it or declare the route with `RouteNeeds::tenant()`"
+            )));
+        }
+    }
+    if let Some(name) = policy.required_permission() {
+        if engine.permissions().id(name).is_none() {
+            return Err(ConfigError::new(format!(
+                "a policy asks for the permission `{name}`, which was never declared; add it to \
+                     the `PermissionRegistry`"
+            )));
+        }
+        if needs.admits_anonymous() {
+            return Err(ConfigError::new(format!(
+                "a policy asks for the permission `{name}` and admits anonymous callers, who hold \
+                     none; remove one of the two"
+            )));
+        }
+    }
+    if let Some(name) = policy.required_feature()
+        && !engine.has_feature(name)
+    {
+        return Err(ConfigError::new(format!(
+            "a policy asks for the feature `{name}`, which no plan has; add it with \
+                 `PlanBook::features`"
+        )));
+    }
+    check_costs(engine, policy.costs())
+}
+
+fn check_costs(engine: &Tenancy, costs: &[Cost]) -> Result<(), ConfigError> {
+    let mut before: Vec<&str> = Vec::new();
+    for cost in costs {
+        let meter = cost.meter();
+        if before.contains(&meter) {
+            return Err(ConfigError::new(format!(
+                "a policy takes of the meter `{meter}` twice; keep one of the costs"
+            )));
+        }
+        before.push(meter);
+        match &engine.inner().charger {
+            None => {
+                return Err(ConfigError::new(format!(
+                    "a policy takes of the meter `{meter}`, and nothing takes what requests cost; \
+                         give the engine a `charger`"
+                )));
+            }
+            Some(charger) if !charger.knows(meter) => {
+                return Err(ConfigError::new(format!(
+                    "a policy takes of the meter `{meter}`, which the engine's charger does not \
+                         know; declare it there"
+                )));
+            }
+            Some(_) => {}
+        }
+    }
+    Ok(())
+}
+
+/// Takes what a request costs.
+pub(in crate::engine) fn charge(
+    engine: &Tenancy,
+    admitted: &Admitted,
+    costs: &[Cost],
+    request: &dyn RequestView,
+) -> Charging {
+    let Some(charger) = &engine.inner().charger else {
+        tracing::error!("a request is to be charged, and the engine has no charger");
+        let kind = crate::RefusalKind::Misconfigured;
+        return Refusal::new(kind, "charger-missing").into();
+    };
+    let caller = ClientInfo::of(engine.identification(), request);
+    let asked = ChargeRequest::new(admitted, costs, request, caller.ip);
+    let charging = charger.charge(&asked);
+    if let Charging::Ready(Ok(charge)) = charging {
+        return charge.into();
+    }
+    let charged = Charged {
+        engine: engine.clone(),
+        admitted: admitted.clone(),
+        caller,
+    };
+    match charging {
+        Charging::Ready(outcome) => {
+            Charging::Ready(outcome.map_err(|refusal| charged.refused(refusal)))
+        }
+        Charging::Pending(charging) => Charging::Pending(Box::pin(async move {
+            charging.await.map_err(|refusal| charged.refused(refusal))
+        })),
+    }
+}
+
+/// Whom a refused charge is recorded about.
+struct Charged {
+    engine: Tenancy,
+    admitted: Admitted,
+    caller: ClientInfo,
+}
+
+impl Charged {
+    fn refused(self, refusal: Refusal) -> Refusal {
+        if refusal.kind() == crate::RefusalKind::Unavailable {
+            return self.engine.inner().refusals.add(refusal);
+        }
+        let mut refused = Refused::of(refusal);
+        match &self.admitted {
+            Admitted::Tenant(context) => {
+                refused.tenant = Some(context.tenant_id());
+                refused.actor = Some(context.principal().actor.clone());
+            }
+            Admitted::NoTenant(principal) => {
+                refused.actor = principal.as_ref().map(|one| one.actor.clone());
+            }
+        }
+        let log = &self.engine.inner().refusals;
+        log.record("request.charge", refused, &self.caller)
+    }
+}

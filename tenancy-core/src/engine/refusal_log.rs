@@ -1,0 +1,169 @@
+//! The log of refusals: counted always, recorded without waiting, sampled by who causes them.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use super::{TenantContext, facts::ClientInfo};
+use crate::{
+    Actor, AuditEntry, AuditSink, Clock, Outcome, Refusal, RefusalKind, TenantId, audit::Sampler,
+    cors::OriginFault,
+};
+
+/// A refusal with what the audit trail wants to know of it.
+#[derive(Debug, Clone)]
+pub(super) struct Refused {
+    refusal: Refusal,
+    pub(super) actor: Option<Actor>,
+    pub(super) tenant: Option<TenantId>,
+    target: Option<Box<str>>,
+}
+
+impl Refused {
+    pub(super) fn new(kind: RefusalKind, reason: &'static str) -> Self {
+        Self::of(Refusal::new(kind, reason))
+    }
+
+    pub(super) fn of(refusal: Refusal) -> Self {
+        Self {
+            refusal,
+            actor: None,
+            tenant: None,
+            target: None,
+        }
+    }
+
+    pub(super) const fn kind(&self) -> RefusalKind {
+        self.refusal.kind()
+    }
+
+    pub(super) fn target(mut self, target: String) -> Self {
+        self.target = Some(target.into());
+        self
+    }
+
+    /// A refusal of the page that sent a request.
+    pub(super) fn of_page(fault: &OriginFault) -> Self {
+        let refused = Self::new(RefusalKind::OriginNotAllowed, fault.reason);
+        match &fault.sent {
+            Some(sent) => refused.target(format!("origin={sent}")),
+            None => refused,
+        }
+    }
+
+    /// What to answer, without recording anything.
+    pub(super) fn into_refusal(self) -> Refusal {
+        self.refusal
+    }
+}
+
+/// Counts what is refused, and records it in the audit trail without waiting, sampled by who causes it.
+#[derive(Debug)]
+pub(super) struct RefusalLog {
+    audit: Arc<dyn AuditSink>,
+    clock: Arc<dyn Clock>,
+    sampler: Sampler,
+    counts: [AtomicU64; RefusalKind::ALL.len()],
+    /// How callers of this engine authenticate; `None` for `Bearer` alone.
+    challenge: Option<Arc<String>>,
+}
+
+impl RefusalLog {
+    pub(super) fn new(
+        audit: Arc<dyn AuditSink>,
+        clock: Arc<dyn Clock>,
+        challenge: Option<Arc<String>>,
+    ) -> Self {
+        Self {
+            audit,
+            clock,
+            sampler: Sampler::new(),
+            counts: Default::default(),
+            challenge,
+        }
+    }
+
+    fn counter(&self, kind: RefusalKind) -> Option<&AtomicU64> {
+        let position = RefusalKind::ALL.iter().position(|other| *other == kind)?;
+        self.counts.get(position)
+    }
+
+    /// How many requests were refused with this answer.
+    pub(super) fn count(&self, kind: RefusalKind) -> u64 {
+        let counter = self.counter(kind);
+        counter.map_or(0, |count| count.load(Ordering::Relaxed))
+    }
+
+    /// Counts a request that failed because a store did not answer; no business of the audit trail.
+    pub(super) fn add(&self, refusal: Refusal) -> Refusal {
+        if let Some(count) = self.counter(refusal.kind()) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+        refusal
+    }
+
+    /// Counts and records a request that was not admitted, and returns what to answer.
+    pub(super) fn record_admission(&self, refused: Refused, client: &ClientInfo) -> Refusal {
+        self.record("request.admit", refused, client)
+    }
+
+    /// The same of something else than an admission.
+    pub(super) fn record(
+        &self,
+        action: &'static str,
+        refused: Refused,
+        client: &ClientInfo,
+    ) -> Refusal {
+        let Refused {
+            refusal,
+            actor,
+            tenant,
+            target,
+        } = refused;
+        let refusal = self.add(refusal);
+        let now = self.clock.now();
+        // Whoever is refused chooses how often this happens.
+        let sampled = (self.sampler).admit(actor.as_ref(), client.ip, refusal.reason(), now);
+        if let Some(suppressed) = sampled {
+            let mut entry = AuditEntry::new(now, action, Outcome::Refused).reason(refusal.reason());
+            entry.actor = actor;
+            entry.tenant = tenant;
+            entry.target = target.map(String::from);
+            entry.ip = client.ip;
+            entry.user_agent.clone_from(&client.user_agent);
+            entry.suppressed = suppressed;
+            self.audit.record(entry);
+        }
+        self.challenged(refusal)
+    }
+
+    /// Records that an admitted caller lacked a permission, or its tenant a feature.
+    pub(super) fn record_denied(
+        &self,
+        action: &'static str,
+        refusal: Refusal,
+        context: &TenantContext,
+        target: &str,
+    ) -> Refusal {
+        let refused = Refused {
+            refusal,
+            actor: Some(context.principal().actor.clone()),
+            tenant: Some(context.tenant_id()),
+            target: Some(target.into()),
+        };
+        let client = ClientInfo {
+            ip: context.client_ip(),
+            user_agent: None,
+        };
+        self.record(action, refused, &client)
+    }
+
+    /// The same refusal; status 401 says how this engine's callers authenticate.
+    pub(super) fn challenged(&self, refusal: Refusal) -> Refusal {
+        match refusal.kind() {
+            RefusalKind::Unauthenticated => refusal.with_challenge(self.challenge.clone()),
+            _ => refusal,
+        }
+    }
+}
