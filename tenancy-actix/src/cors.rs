@@ -1,28 +1,29 @@
 //! The middleware for pages of other origins: answers preflights, and lets allowed pages read
 //! responses.
 
-mod future;
-mod marking;
 mod service;
 
-use std::{pin::Pin, rc::Rc};
+use std::{
+    future::{Ready, ready},
+    rc::Rc,
+};
 
-use actix_cors::Cors;
 use actix_web::{
     Error,
     body::{EitherBody, MessageBody},
     dev::{Service, ServiceRequest, ServiceResponse, Transform},
+    http::header::HeaderValue,
 };
-pub use future::CorsFuture;
-use marking::Marking;
 pub use service::CorsService;
-use tenancy_core::{ConfigError, CorsPolicy, Tenancy};
+use tenancy_core::{ConfigError, Tenancy};
+use tenancy_http::CorsFields;
+
+use crate::fields::Fields;
 
 /// Lets pages of other origins call the service, as the engine's
 /// [`CorsPolicy`](tenancy_core::CorsPolicy) says.
 ///
-/// For each request the engine decides about the `Origin`, and actix-cors's
-/// [`Cors`](actix_cors::Cors) writes the fields for an allowed one:
+/// For each request the engine decides about the `Origin`, and the middleware answers or writes fields:
 ///
 /// | the page | a preflight | another request |
 /// |---|---|---|
@@ -32,11 +33,13 @@ use tenancy_core::{ConfigError, CorsPolicy, Tenancy};
 ///
 /// A preflight never reaches the inner service and needs no credential. If the directory, which
 /// has to be asked about a custom domain, does not answer, that is 503. Every response gets `Vary:
-/// Origin`, also where no page is concerned: with an `Origin`, it would have been another.
+/// Origin`, also where no page is concerned: with an `Origin`, it would have been another. The answer
+/// to a preflight names `Access-Control-Request-Method` and `Access-Control-Request-Headers` too.
 ///
 /// Put it outside the tenancy, and outside all that answers in its place: a browser shows a script
 /// a refusal only if that has the fields too. See [the order of middleware](crate#what-runs-first).
-/// actix-cors's own middleware is not needed beside this one.
+/// actix-cors's own middleware is not needed beside this one. Inside another middleware of the same
+/// engine, this one decides nothing anew and leaves the fields to that one.
 ///
 /// # Security
 /// * Browsers obey CORS; nobody else does. What keeps a stranger's request out is the
@@ -44,7 +47,10 @@ use tenancy_core::{ConfigError, CorsPolicy, Tenancy};
 ///   policy. On a route that it does not cover, a page that is refused here gets its request served
 ///   all the same, and can't read the response.
 /// * `Access-Control-Allow-Origin` is the request's origin, and never `*`.
-/// * Fields of CORS that a handler or a middleware inside sets itself stay where this one sets none.
+/// * For an allowed page, this middleware's fields take the place of those that a handler or a
+///   middleware inside has set: `Access-Control-Allow-Origin`, `-Allow-Credentials` and
+///   `-Expose-Headers`. For every other request, what a handler says itself stays: one that says `*`
+///   lets every page read.
 ///
 /// # Example
 /// ```
@@ -86,10 +92,7 @@ use tenancy_core::{ConfigError, CorsPolicy, Tenancy};
 /// ```
 #[derive(Debug, Clone)]
 #[must_use = "a middleware does nothing until it is applied"]
-pub struct TenancyCors {
-    tenancy: Tenancy,
-    policy: CorsPolicy,
-}
+pub struct TenancyCors(CorsFields<HeaderValue>);
 
 impl TenancyCors {
     /// A middleware with the policy that the engine was built with.
@@ -98,30 +101,7 @@ impl TenancyCors {
     /// A [`ConfigError`] if it was built without one, by
     /// [`TenancyBuilder::cors`](tenancy_core::TenancyBuilder::cors).
     pub fn new(tenancy: &Tenancy) -> Result<Self, ConfigError> {
-        Ok(Self {
-            policy: tenancy_http::cors_policy(tenancy)?.clone(),
-            tenancy: tenancy.clone(),
-        })
-    }
-}
-
-/// What writes the fields. It is given only what the engine has allowed, so that it asks nothing
-/// but the method.
-fn middleware(policy: &CorsPolicy) -> Cors {
-    let age = usize::try_from(policy.preflight_max_age().as_secs()).unwrap_or(usize::MAX);
-    let cors = Cors::default()
-        .allowed_origin_fn(|_, _| true)
-        .allowed_methods(policy.allowed_methods())
-        // It takes an empty item in the list that a preflight sends for an error, and answers with
-        // its own lists in random order; `Marking` sends the policy's.
-        .allow_any_header()
-        .max_age(age)
-        // It would drop all but the first `Vary` of a handler.
-        .disable_vary_header();
-    if policy.allows_credentials() {
-        cors.supports_credentials()
-    } else {
-        cors
+        CorsFields::new::<Fields<'_>>(tenancy).map(Self)
     }
 }
 
@@ -134,15 +114,9 @@ where
     type Error = Error;
     type Transform = CorsService<S>;
     type InitError = ();
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Transform, ()>>>>;
+    type Future = Ready<Result<Self::Transform, ()>>;
 
     fn new_transform(&self, service: S) -> Self::Future {
-        let inner = Rc::new(service);
-        let cors = middleware(&self.policy).new_transform(Rc::clone(&inner));
-        let Self { tenancy, policy } = self.clone();
-        Box::pin(async move {
-            let marking = Marking::new(cors.await?, &policy);
-            Ok(CorsService::new(inner, marking, tenancy))
-        })
+        ready(Ok(CorsService::new(Rc::new(service), self.0.clone())))
     }
 }

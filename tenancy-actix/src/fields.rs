@@ -1,11 +1,18 @@
-//! The header fields of a response of actix-web.
+//! The header fields of a response of actix-web, and the future that writes some of them.
+
+use std::{
+    fmt,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
 
 use actix_web::{
     Error,
     dev::ServiceResponse,
     http::header::{HeaderMap, HeaderName, HeaderValue},
 };
-use tenancy_http::ResponseFields;
+use pin_project_lite::pin_project;
+use tenancy_http::{ResponseFields, WriteFields};
 
 pub(crate) struct Fields<'a>(pub(crate) &'a mut HeaderMap);
 
@@ -28,6 +35,10 @@ impl ResponseFields for Fields<'_> {
     fn append(&mut self, name: &'static str, value: HeaderValue) {
         self.0.append(HeaderName::from_static(name), value);
     }
+
+    fn remove(&mut self, name: &'static str) {
+        self.0.remove(name);
+    }
 }
 
 /// Changes the header fields of a response, also of one that has yet to be made of an error.
@@ -47,5 +58,44 @@ pub(crate) fn change<B>(
             });
             Err(error)
         }
+    }
+}
+
+pin_project! {
+    /// Writes header fields, which were chosen by the request, to the response.
+    #[must_use = "futures do nothing unless polled"]
+    pub struct FieldsFuture<F, W> {
+        #[pin]
+        response: F,
+        chosen: W,
+    }
+}
+
+impl<F, W> FieldsFuture<F, W> {
+    pub(crate) const fn new(response: F, chosen: W) -> Self {
+        Self { response, chosen }
+    }
+}
+
+impl<F, W, B> Future for FieldsFuture<F, W>
+where
+    F: Future<Output = Result<ServiceResponse<B>, Error>>,
+    W: WriteFields<Value = HeaderValue> + Clone + 'static,
+{
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let outcome = ready!(this.response.poll(cx));
+        let chosen = this.chosen.clone();
+        Poll::Ready(change(outcome, move |headers| {
+            chosen.write(&mut Fields(headers));
+        }))
+    }
+}
+
+impl<F, W> fmt::Debug for FieldsFuture<F, W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FieldsFuture").finish_non_exhaustive()
     }
 }

@@ -6,8 +6,8 @@
 //!   with the feature `sqlx`, so is `TenantDb`, the database as the tenant sees it.
 //! * [`RequirePermission`] guards a scope, a resource or a route; [`Error`] is what handlers fail
 //!   with; [`ready`] tells an orchestrator whether the service can work.
-//! * [`SecurityHeadersMiddleware`] gives every response the header fields that it should have; with
-//!   the feature `cors`, `TenancyCors` lets pages of other origins call the service.
+//! * [`SecurityHeadersMiddleware`] gives every response the header fields that it should have, and
+//!   [`TenancyCors`] lets pages of other origins call the service.
 //!
 //! The engine behind them, and everything a context can do, is in [`tenancy_core`].
 //!
@@ -80,12 +80,10 @@
 #![doc = include_str!("docs/deployment.md")]
 //! # Features
 //! None is on by default.
-//! * `cors`: the middleware `TenancyCors`, on actix-cors.
 //! * `sqlx`: the extractor `TenantDb`, `?` on errors of `tenancy-sqlx` and sqlx, the pool in the
 //!   readiness check.
 
 mod answer;
-#[cfg(feature = "cors")]
 mod cors;
 mod error;
 mod extract;
@@ -98,17 +96,15 @@ mod response;
 mod security_headers;
 mod view;
 
-#[cfg(feature = "cors")]
-pub use cors::{CorsFuture, CorsService, TenancyCors};
+pub use cors::{CorsService, TenancyCors};
 pub use error::Error;
 #[cfg(feature = "sqlx")]
 pub use extract::TenantDb;
 pub use extract::{MaybePrincipal, MaybeTenant, Principal, Tenant};
+pub use fields::FieldsFuture;
 pub use guard::{GuardFuture, GuardService, RequirePermission};
 pub use middleware::{ResponseFuture, TenancyMiddleware, TenancyService};
 pub use policy::{GateFuture, GateService, PolicyMiddleware, SettledBody};
 pub use ready::{Readiness, ready};
-pub use security_headers::{
-    SecurityHeadersFuture, SecurityHeadersMiddleware, SecurityHeadersService,
-};
+pub use security_headers::{SecurityHeadersMiddleware, SecurityHeadersService};
 pub use tenancy_http::{AdmissionDecision, PeerAddr};

@@ -1,11 +1,8 @@
 //! The middleware that gives every response the header fields of a multi-tenant service.
 
-mod future;
-mod service;
-
 use std::{
     future::{Ready, ready},
-    sync::Arc,
+    task::{Context, Poll},
 };
 
 use actix_web::{
@@ -13,12 +10,13 @@ use actix_web::{
     dev::{Service, ServiceRequest, ServiceResponse, Transform},
     http::header::HeaderValue,
 };
-pub use future::SecurityHeadersFuture;
-pub use service::SecurityHeadersService;
 use tenancy_core::SecurityHeaders;
-use tenancy_http::SecurityFields;
+use tenancy_http::{ChosenSecurityFields, SecurityFields};
 
-use crate::fields::Fields;
+use crate::{
+    fields::{Fields, FieldsFuture},
+    view::HeadView,
+};
 
 /// Adds [`SecurityHeaders`] to every response that passes through.
 ///
@@ -77,12 +75,12 @@ use crate::fields::Fields;
 /// ```
 #[derive(Debug, Clone)]
 #[must_use = "a middleware does nothing until it is applied"]
-pub struct SecurityHeadersMiddleware(Arc<SecurityFields<HeaderValue>>);
+pub struct SecurityHeadersMiddleware(SecurityFields<HeaderValue>);
 
 impl SecurityHeadersMiddleware {
     /// A middleware that adds these fields.
     pub fn new(headers: SecurityHeaders) -> Self {
-        Self(Arc::new(SecurityFields::new::<Fields<'_>>(headers)))
+        Self(SecurityFields::new::<Fields<'_>>(headers))
     }
 }
 
@@ -96,8 +94,36 @@ where
     type InitError = ();
     type Future = Ready<Result<Self::Transform, ()>>;
 
-    fn new_transform(&self, service: S) -> Self::Future {
-        let fields = Arc::clone(&self.0);
-        ready(Ok(SecurityHeadersService::new(service, fields)))
+    fn new_transform(&self, inner: S) -> Self::Future {
+        let fields = self.0.clone();
+        ready(Ok(SecurityHeadersService { inner, fields }))
+    }
+}
+
+/// The service that [`SecurityHeadersMiddleware`] makes.
+///
+/// actix-web's `DefaultHeaders` sends the same to everybody, and adds to no list; what is sent here
+/// depends on the host of the request.
+#[derive(Debug)]
+pub struct SecurityHeadersService<S> {
+    inner: S,
+    fields: SecurityFields<HeaderValue>,
+}
+
+impl<S, B> Service<ServiceRequest> for SecurityHeadersService<S>
+where
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error>,
+{
+    type Response = ServiceResponse<B>;
+    type Error = Error;
+    type Future = FieldsFuture<S::Future, ChosenSecurityFields<HeaderValue>>;
+
+    fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&self, request: ServiceRequest) -> Self::Future {
+        let chosen = self.fields.choose(&HeadView::of(request.request()));
+        FieldsFuture::new(self.inner.call(request), chosen)
     }
 }

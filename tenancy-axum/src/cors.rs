@@ -1,24 +1,21 @@
 //! The layer for pages of other origins: answers preflights, and lets allowed pages read responses.
 
 mod future;
-mod options;
-mod passing;
 mod service;
 
 pub use future::CorsFuture;
-use http::{HeaderName, Method};
-use options::Options;
-use passing::Passing;
+use http::HeaderValue;
 pub use service::CorsService;
-use tenancy_core::{ConfigError, CorsPolicy, Tenancy};
-use tower_http::cors::{AllowOrigin, CorsLayer};
+use tenancy_core::{ConfigError, Tenancy};
+use tenancy_http::CorsFields;
 use tower_layer::Layer;
+
+use crate::fields::Fields;
 
 /// Lets pages of other origins call the service, as the engine's
 /// [`CorsPolicy`](tenancy_core::CorsPolicy) says.
 ///
-/// For each request the engine decides about the `Origin`, and tower-http's
-/// [`CorsLayer`](tower_http::cors::CorsLayer) writes the fields for an allowed one:
+/// For each request the engine decides about the `Origin`, and the layer answers or writes fields:
 ///
 /// | the page | a preflight | another request |
 /// |---|---|---|
@@ -28,11 +25,13 @@ use tower_layer::Layer;
 ///
 /// A preflight never reaches the inner service and needs no credential. If the directory, which
 /// has to be asked about a custom domain, does not answer, that is 503. Every response gets `Vary:
-/// Origin`, also where no page is concerned: with an `Origin`, it would have been another.
+/// Origin`, also where no page is concerned: with an `Origin`, it would have been another. The answer
+/// to a preflight names `Access-Control-Request-Method` and `Access-Control-Request-Headers` too.
 ///
 /// Put it outside the tenancy, and outside all that answers in its place: a browser shows a script
 /// a refusal only if that has the fields too. See [the order of layers](crate#what-runs-first).
-/// tower-http's own layer is not needed beside this one.
+/// tower-http's own layer is not needed beside this one. Inside another layer of the same engine, this
+/// one decides nothing anew and leaves the fields to that one.
 ///
 /// # Security
 /// * Browsers obey CORS; nobody else does. What keeps a stranger's request out is the
@@ -40,7 +39,9 @@ use tower_layer::Layer;
 ///   route that it does not cover, a page that is refused here gets its request served all the
 ///   same, and can't read the response.
 /// * `Access-Control-Allow-Origin` is the request's origin, and never `*`.
-/// * Fields of CORS that a handler or a layer inside sets itself stay where this layer sets none.
+/// * For an allowed page, this layer's fields take the place of those that a handler or a layer inside
+///   has set: `Access-Control-Allow-Origin`, `-Allow-Credentials` and `-Expose-Headers`. For every
+///   other request, what a handler says itself stays: one that says `*` lets every page read.
 ///
 /// # Example
 /// ```
@@ -79,10 +80,7 @@ use tower_layer::Layer;
 /// ```
 #[derive(Debug, Clone)]
 #[must_use = "a layer does nothing until it is applied"]
-pub struct TenancyCors {
-    tenancy: Tenancy,
-    layer: CorsLayer,
-}
+pub struct TenancyCors(CorsFields<HeaderValue>);
 
 impl TenancyCors {
     /// A layer with the policy that the engine was built with.
@@ -91,36 +89,14 @@ impl TenancyCors {
     /// A [`ConfigError`] if it was built without one, by
     /// [`TenancyBuilder::cors`](tenancy_core::TenancyBuilder::cors).
     pub fn new(tenancy: &Tenancy) -> Result<Self, ConfigError> {
-        Ok(Self {
-            layer: layer(tenancy_http::cors_policy(tenancy)?),
-            tenancy: tenancy.clone(),
-        })
+        CorsFields::new::<Fields<'_>>(tenancy).map(Self)
     }
-}
-
-/// What writes the fields. It is given only what the engine has allowed, so that it mirrors.
-fn layer(policy: &CorsPolicy) -> CorsLayer {
-    let names = |names: &mut dyn Iterator<Item = &str>| -> Vec<HeaderName> {
-        names.filter_map(|name| name.parse().ok()).collect()
-    };
-    let methods = policy.allowed_methods();
-    let methods: Vec<Method> = methods.filter_map(|method| method.parse().ok()).collect();
-    CorsLayer::new()
-        .allow_origin(AllowOrigin::mirror_request())
-        .allow_methods(methods)
-        .allow_headers(names(&mut policy.allowed_headers()))
-        .expose_headers(names(&mut policy.exposed_headers()))
-        .allow_credentials(policy.allows_credentials())
-        .max_age(policy.preflight_max_age())
-        // Added to every response, and not only to those that pass through this layer.
-        .vary([])
 }
 
 impl<S> Layer<S> for TenancyCors {
     type Service = CorsService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        let cors = self.layer.layer(Options::new(inner));
-        CorsService::new(cors, self.tenancy.clone())
+        CorsService::new(inner, self.0.clone())
     }
 }

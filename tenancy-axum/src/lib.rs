@@ -6,8 +6,8 @@
 //!   `sqlx`, so is `TenantDb`, the database as the tenant sees it.
 //! * [`RequirePermission`] guards a route, and [`PolicyLayer`] has it charged; [`Error`] is what handlers fail with; [`ready`] tells an
 //!   orchestrator whether the service can work.
-//! * [`SecurityHeadersLayer`] gives every response the header fields that it should have; with the
-//!   feature `cors`, `TenancyCors` lets pages of other origins call the service.
+//! * [`SecurityHeadersLayer`] gives every response the header fields that it should have, and
+//!   [`TenancyCors`] lets pages of other origins call the service.
 //!
 //! The engine behind them, and everything a context can do, is in [`tenancy_core`].
 //!
@@ -69,11 +69,9 @@
 #![doc = include_str!("docs/deployment.md")]
 //! # Features
 //! None is on by default.
-//! * `cors`: the layer `TenancyCors`, on tower-http's `CorsLayer`.
 //! * `sqlx`: the extractor `TenantDb`, `?` on errors of `tenancy-sqlx` and sqlx, the pool in the
 //!   readiness check.
 
-#[cfg(feature = "cors")]
 mod cors;
 mod error;
 mod extract;
@@ -86,15 +84,15 @@ mod response;
 mod security_headers;
 mod view;
 
-#[cfg(feature = "cors")]
 pub use cors::{CorsFuture, CorsService, TenancyCors};
 pub use error::Error;
 #[cfg(feature = "sqlx")]
 pub use extract::TenantDb;
 pub use extract::{MaybeTenant, Principal, Tenant};
+pub use fields::FieldsFuture;
 pub use guard::{GuardFuture, GuardService, RequirePermission};
 pub use layer::{ResponseFuture, TenancyLayer, TenancyService};
 pub use policy::{GateFuture, GateService, PolicyLayer, SettledBody};
 pub use ready::{Readiness, ready};
-pub use security_headers::{SecurityHeadersFuture, SecurityHeadersLayer, SecurityHeadersService};
+pub use security_headers::{SecurityHeadersLayer, SecurityHeadersService};
 pub use tenancy_http::{AdmissionDecision, PeerAddr};

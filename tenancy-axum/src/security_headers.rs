@@ -1,18 +1,17 @@
 //! The layer that gives every response the header fields of a multi-tenant service.
 
-mod future;
-mod service;
+use std::task::{Context, Poll};
 
-use std::sync::Arc;
-
-pub use future::SecurityHeadersFuture;
-use http::HeaderValue;
-pub use service::SecurityHeadersService;
+use http::{HeaderValue, Request, Response};
 use tenancy_core::SecurityHeaders;
-use tenancy_http::SecurityFields;
+use tenancy_http::{ChosenSecurityFields, SecurityFields};
 use tower_layer::Layer;
+use tower_service::Service;
 
-use crate::fields::Fields;
+use crate::{
+    fields::{Fields, FieldsFuture},
+    view::HeadView,
+};
 
 /// Adds [`SecurityHeaders`] to every response that passes through.
 ///
@@ -67,12 +66,12 @@ use crate::fields::Fields;
 /// ```
 #[derive(Debug, Clone)]
 #[must_use = "a layer does nothing until it is applied"]
-pub struct SecurityHeadersLayer(Arc<SecurityFields<HeaderValue>>);
+pub struct SecurityHeadersLayer(SecurityFields<HeaderValue>);
 
 impl SecurityHeadersLayer {
     /// A layer that adds these fields.
     pub fn new(headers: SecurityHeaders) -> Self {
-        Self(Arc::new(SecurityFields::new::<Fields<'_>>(headers)))
+        Self(SecurityFields::new::<Fields<'_>>(headers))
     }
 }
 
@@ -80,6 +79,35 @@ impl<S> Layer<S> for SecurityHeadersLayer {
     type Service = SecurityHeadersService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        SecurityHeadersService::new(inner, Arc::clone(&self.0))
+        let fields = self.0.clone();
+        SecurityHeadersService { inner, fields }
+    }
+}
+
+/// The service that [`SecurityHeadersLayer`] makes.
+///
+/// tower-http's `SetResponseHeader` sees the response alone, and what is sent depends on the host
+/// of the request.
+#[derive(Debug, Clone)]
+pub struct SecurityHeadersService<S> {
+    inner: S,
+    fields: SecurityFields<HeaderValue>,
+}
+
+impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for SecurityHeadersService<S>
+where
+    S: Service<Request<ReqBody>, Response = Response<ResBody>>,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = FieldsFuture<S::Future, ChosenSecurityFields<HeaderValue>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
+        let chosen = self.fields.choose(&HeadView::of(&request));
+        FieldsFuture::new(self.inner.call(request), chosen)
     }
 }

@@ -1,7 +1,7 @@
 //! Cross-origin requests: which pages may call the service, and in whose name.
 //!
-//! Nothing here writes a response: adapters configure their framework's CORS middleware from a
-//! policy, and ask [`Tenancy::cors`](crate::Tenancy::cors) about each request.
+//! Nothing here writes a response: the layers of adapters ask [`Tenancy::cors`](crate::Tenancy::cors)
+//! about each request, and write the header fields that the policy says.
 
 mod check;
 mod claim;

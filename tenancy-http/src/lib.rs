@@ -12,8 +12,9 @@
 //! | [`Gate`] | called after the decision and before the inner service, on a route with a policy |
 //! | [`Unsettled`] | held by the body of the response to a request that was charged |
 //! | [`Readiness`] | called by a handler |
-//! | [`cors_policy`], [`tenancy_core::is_preflight`] | what a layer around the framework's CORS middleware asks |
-//! | [`SecurityFields`] | chosen before the inner service, added to its response |
+//! | [`CorsFields`] | asked before the inner service who answers, and what is written to the response |
+//! | [`SecurityFields`] | asked before the inner service what is written to the response |
+//! | [`WriteFields`] | held by the future of the response, and writes what was chosen |
 //! | [`ResponseFields`] | wraps the framework's header map |
 //! | [`PeerAddr`] | read where the framework does not tell the peer's address |
 //!
@@ -25,7 +26,7 @@
 
 mod adapter;
 mod caller;
-mod cors;
+mod cors_fields;
 mod decision;
 mod decision_lookup;
 mod error;
@@ -41,7 +42,7 @@ mod unsettled;
 
 pub use adapter::Adapter;
 pub use caller::Caller;
-pub use cors::cors_policy;
+pub use cors_fields::{ChosenCorsFields, CorsDecided, CorsFields, CorsWay};
 pub use decision::AdmissionDecision;
 pub use decision_lookup::DecisionLookup;
 pub use error::Error;
@@ -52,6 +53,6 @@ pub use gate::{Charged, Gate};
 pub use guard::Guard;
 pub use peer::PeerAddr;
 pub use readiness::{READY_BODY, Readiness};
-pub use response_fields::{ResponseFields, add_fields, add_vary};
-pub use security_fields::{ChosenFields, SecurityFields};
+pub use response_fields::{ResponseFields, WriteFields, add_fields, add_vary};
+pub use security_fields::{ChosenSecurityFields, SecurityFields};
 pub use unsettled::Unsettled;

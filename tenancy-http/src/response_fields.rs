@@ -18,6 +18,18 @@ pub trait ResponseFields {
 
     /// Adds one more field of this lower-case name.
     fn append(&mut self, name: &'static str, value: Self::Value);
+
+    /// Removes all fields of this lower-case name.
+    fn remove(&mut self, name: &'static str);
+}
+
+/// What a layer has chosen for the response to one request, before it passes the request on.
+pub trait WriteFields {
+    /// A value in the framework's type.
+    type Value: Clone;
+
+    /// Writes what was chosen among the fields that the response has.
+    fn write<F: ResponseFields<Value = Self::Value>>(&self, response: &mut F);
 }
 
 /// Adds fields by their lower-case names. One that the response has already stays as it is: it comes from further

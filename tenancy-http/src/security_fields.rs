@@ -1,15 +1,17 @@
 //! Security headers in the types of a framework.
 
+use std::sync::Arc;
+
 use tenancy_core::{Merge, RequestView, SecurityHeaders};
 
-use crate::{ResponseFields, add_vary};
+use crate::{ResponseFields, WriteFields, add_vary};
 
 /// [`SecurityHeaders`] with values of a framework's type, which are made once.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct SecurityFields<V> {
     headers: SecurityHeaders,
-    /// All that [`SecurityHeaders::all_fields`] gives; fewer than [`ChosenFields`] has bits.
-    fields: Vec<Field<V>>,
+    /// All that [`SecurityHeaders::all_fields`] gives; fewer than [`ChosenSecurityFields`] has bits.
+    fields: Arc<[Field<V>]>,
 }
 
 #[derive(Debug)]
@@ -20,9 +22,12 @@ struct Field<V> {
     merge: Merge,
 }
 
-/// Which of the fields the response to a request gets.
-#[derive(Debug, Clone, Copy)]
-pub struct ChosenFields(u32);
+/// The security headers that the response to one request gets.
+#[derive(Debug, Clone)]
+pub struct ChosenSecurityFields<V> {
+    fields: Arc<[Field<V>]>,
+    chosen: u32,
+}
 
 impl<V: Clone> SecurityFields<V> {
     /// Makes the values.
@@ -42,7 +47,7 @@ impl<V: Clone> SecurityFields<V> {
 
     /// Chooses, by a request that has yet to be passed on.
     #[must_use]
-    pub fn choose(&self, request: &dyn RequestView) -> ChosenFields {
+    pub fn choose(&self, request: &dyn RequestView) -> ChosenSecurityFields<V> {
         let mut chosen = 0;
         for wanted in self.headers.fields(request) {
             let is_wanted = |one: &Field<V>| one.name == wanted.name && one.text == wanted.value;
@@ -50,13 +55,18 @@ impl<V: Clone> SecurityFields<V> {
                 chosen |= 1 << index;
             }
         }
-        ChosenFields(chosen)
+        let fields = Arc::clone(&self.fields);
+        ChosenSecurityFields { fields, chosen }
     }
+}
 
-    /// Adds what was chosen to a response, where its maker has not said otherwise.
-    pub fn add<F: ResponseFields<Value = V>>(&self, chosen: ChosenFields, response: &mut F) {
+impl<V: Clone> WriteFields for ChosenSecurityFields<V> {
+    type Value = V;
+
+    /// Adds what was chosen where the response's maker has not said otherwise.
+    fn write<F: ResponseFields<Value = V>>(&self, response: &mut F) {
         for (index, field) in self.fields.iter().enumerate() {
-            if chosen.0 & (1 << index) == 0 {
+            if self.chosen & (1 << index) == 0 {
                 continue;
             }
             match field.merge {

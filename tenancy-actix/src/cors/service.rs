@@ -6,63 +6,69 @@ use std::{
 };
 
 use actix_web::{
-    Error,
+    Error, HttpMessage as _, HttpResponse,
     body::{EitherBody, MessageBody},
     dev::{Service, ServiceRequest, ServiceResponse},
+    http::header::HeaderValue,
 };
-use tenancy_core::{CorsAnswer, CorsDecision, Tenancy};
+use tenancy_core::{CorsAnswer, CorsDecision};
+use tenancy_http::{ChosenCorsFields, CorsFields, CorsWay, WriteFields as _};
 
-use super::{CorsFuture, Marking};
-use crate::{answer::Answer, middleware::ResponseFuture, view::HeadView};
+use crate::{
+    answer::Answer,
+    fields::{Fields, FieldsFuture},
+    middleware::ResponseFuture,
+    response::refusal_response,
+    view::HeadView,
+};
 
 /// The service that [`TenancyCors`](crate::TenancyCors) makes.
 #[derive(Debug)]
 pub struct CorsService<S> {
     inner: Rc<S>,
-    marking: Rc<Marking<S>>,
-    tenancy: Tenancy,
+    fields: CorsFields<HeaderValue>,
 }
 
+/// The inner service's response, with the fields of CORS.
+type Passing<F> = FieldsFuture<F, ChosenCorsFields<HeaderValue>>;
+
 impl<S> CorsService<S> {
-    pub(super) fn new(inner: Rc<S>, marking: Marking<S>, tenancy: Tenancy) -> Self {
-        Self {
-            inner,
-            marking: Rc::new(marking),
-            tenancy,
-        }
+    pub(super) const fn new(inner: Rc<S>, fields: CorsFields<HeaderValue>) -> Self {
+        Self { inner, fields }
     }
 
-    fn pass<B>(
+    fn answer<B>(
         &self,
         decision: CorsDecision,
         request: ServiceRequest,
-    ) -> ResponseFuture<S::Future, B>
+    ) -> Answer<Passing<S::Future>, B>
     where
-        S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
-        B: MessageBody + 'static,
+        S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error>,
     {
-        let method = request.method().as_str();
-        let preflight = tenancy_core::is_preflight(&HeadView::of(request.request()), method);
-        ResponseFuture::answering(match decision {
-            CorsDecision::Allowed => {
-                let response = self.marking.call(request, preflight);
-                return ResponseFuture::deciding(Box::pin(response));
+        let view = HeadView::of(request.request());
+        let (way, chosen) = self.fields.way::<Fields<'_>>(decision, &view);
+        let mut response = match way {
+            CorsWay::PassOn(decided) => {
+                if let Some(decided) = decided {
+                    request.extensions_mut().insert(decided);
+                }
+                let future = FieldsFuture::new(self.inner.call(request), chosen);
+                return Answer::Calling { future };
             }
-            CorsDecision::Refused(refusal) if preflight => Answer::refused(request, refusal),
-            CorsDecision::Refused(_) | CorsDecision::NotCors => Answer::Calling {
-                future: self.inner.call(request),
-            },
-        })
+            CorsWay::Accept => HttpResponse::Ok().finish(),
+            CorsWay::Refuse(refusal) => refusal_response(refusal),
+        };
+        chosen.write(&mut Fields(response.headers_mut()));
+        let response = request.into_response(response).map_into_right_body();
+        Answer::Refused {
+            response: Some(Ok(response)),
+        }
     }
 }
 
 impl<S> Clone for CorsService<S> {
     fn clone(&self) -> Self {
-        Self {
-            inner: Rc::clone(&self.inner),
-            marking: Rc::clone(&self.marking),
-            tenancy: self.tenancy.clone(),
-        }
+        Self::new(Rc::clone(&self.inner), self.fields.clone())
     }
 }
 
@@ -73,24 +79,29 @@ where
 {
     type Response = ServiceResponse<EitherBody<B>>;
     type Error = Error;
-    type Future = CorsFuture<S::Future, B>;
+    type Future = ResponseFuture<Passing<S::Future>, B>;
 
     fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         self.inner.poll_ready(cx)
     }
 
     fn call(&self, request: ServiceRequest) -> Self::Future {
-        let view = HeadView::of(request.request());
-        let answer = self.tenancy.cors(&view, request.method().as_str());
-        CorsFuture::new(match answer {
-            CorsAnswer::Ready(decision) => self.pass(decision, request),
+        let answer = {
+            let extensions = request.extensions();
+            let view = HeadView::of(request.request());
+            self.fields.decide(&view, extensions.get())
+        };
+        match answer {
+            CorsAnswer::Ready(decision) => {
+                ResponseFuture::answering(self.answer(decision, request))
+            }
             CorsAnswer::Pending(pending) => {
                 let service = self.clone();
                 ResponseFuture::deciding(Box::pin(async move {
                     let decision = pending.resolve().await;
-                    service.pass(decision, request).await
+                    service.answer(decision, request).await
                 }))
             }
-        })
+        }
     }
 }

@@ -1,11 +1,10 @@
 //! Pages of other origins, and the header fields of responses.
-#![cfg(feature = "cors")]
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 #[path = "../../../tenancy-http/tests/pages/mod.rs"]
 mod pages;
 
-use std::{pin::Pin, sync::atomic::Ordering};
+use std::{convert::Infallible, pin::Pin, sync::atomic::Ordering};
 
 use actix_web::{
     App, HttpResponse,
@@ -15,8 +14,10 @@ use actix_web::{
     http::{Method, header::HeaderValue},
     middleware::Identity,
     test, web,
+    web::Bytes,
 };
-use pages::{Ask, Client, Got, World, ask, specify};
+use pages::{Ask, Client, Got, OPEN, World, ask, specify};
+use serde_json::Value;
 use tenancy_actix::{Error, SecurityHeadersMiddleware, TenancyCors, TenancyMiddleware, Tenant};
 use tenancy_core::{
     Identification, MemoryDirectory, Tenancy,
@@ -44,11 +45,25 @@ async fn fails() -> Result<&'static str, Error> {
     Err(Error::internal("as it should"))
 }
 
+async fn open() -> HttpResponse {
+    let mut response = HttpResponse::Ok();
+    for field in OPEN {
+        response.append_header(field);
+    }
+    response.finish()
+}
+
+async fn streams() -> HttpResponse {
+    let chunks =
+        ["first ", "second"].map(|chunk| Ok::<_, Infallible>(Bytes::from_static(chunk.as_bytes())));
+    HttpResponse::Ok().streaming(futures_util::stream::iter(chunks))
+}
+
 /// The service, inside this middleware.
 macro_rules! client {
     ($world:ident, $outermost:expr) => {{
         let passed = $world.passed.clone();
-        let app = App::new()
+        let covered = web::scope("")
             .service(
                 web::resource("/notes")
                     .route(web::get().to(slug))
@@ -56,7 +71,9 @@ macro_rules! client {
                     .route(web::post().to(slug))
                     .route(web::route().method(Method::OPTIONS).to(slug)),
             )
+            .route("/json", web::post().to(async |body: web::Json<Value>| body))
             .route("/own", web::get().to(own))
+            .route("/streams", web::get().to(streams))
             .route("/fails", web::get().to(fails))
             .route("/brews", web::get().to(async || "no coffee"))
             .wrap_fn(|request, next| {
@@ -71,7 +88,10 @@ macro_rules! client {
                     Ok(response)
                 }
             })
-            .wrap(TenancyMiddleware::new(&$world.tenancy))
+            .wrap(TenancyMiddleware::new(&$world.tenancy));
+        let app = App::new()
+            .route("/open", web::get().to(open))
+            .service(covered)
             .wrap_fn(move |request, next| {
                 passed.fetch_add(1, Ordering::Relaxed);
                 next.call(request)
@@ -125,9 +145,10 @@ where
 
 impl Client for Actix {
     async fn new(world: &World) -> Self {
-        match world.secured.clone() {
-            Some(headers) => client!(world, SecurityHeadersMiddleware::new(headers)),
-            None => client!(world, Identity::default()),
+        match (world.secured.clone(), &world.around) {
+            (Some(headers), _) => client!(world, SecurityHeadersMiddleware::new(headers)),
+            (None, Some(engine)) => client!(world, TenancyCors::new(engine).unwrap()),
+            (None, None) => client!(world, Identity::default()),
         }
     }
 

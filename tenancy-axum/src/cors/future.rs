@@ -11,8 +11,8 @@ use pin_project_lite::pin_project;
 use tenancy_core::{CorsDecision, PendingCors, Refusal, RefusalKind};
 use tower_service::Service;
 
-use super::{CorsService, Passing};
-use crate::layer::Answer;
+use super::{CorsService, service::Answering};
+use crate::response::refusal_response;
 
 pin_project! {
     /// The future of [`CorsService`](crate::CorsService).
@@ -38,20 +38,28 @@ pin_project! {
         Deciding {
             deciding: Box<Deciding<S, ReqBody>>,
         },
-        Passing {
+        Answering {
             #[pin]
-            passing: Passing<S::Future>,
+            answer: Answering<S::Future>,
         },
     }
+}
+
+/// A request of a page whose domain is being looked up.
+struct Deciding<S, ReqBody> {
+    decision: Pin<Box<dyn Future<Output = CorsDecision> + Send>>,
+    /// The service that was ready when the request came.
+    service: CorsService<S>,
+    request: Option<Request<ReqBody>>,
 }
 
 impl<S, ReqBody> CorsFuture<S, ReqBody>
 where
     S: Service<Request<ReqBody>>,
 {
-    pub(super) const fn passing(passing: Passing<S::Future>) -> Self {
+    pub(super) const fn answering(answer: Answering<S::Future>) -> Self {
         Self {
-            state: State::Passing { passing },
+            state: State::Answering { answer },
         }
     }
 
@@ -73,49 +81,29 @@ where
     }
 }
 
-/// A request of a page whose domain is being looked up.
-struct Deciding<S, ReqBody> {
-    decision: Pin<Box<dyn Future<Output = CorsDecision> + Send>>,
-    /// The service that was ready when the request came.
-    service: CorsService<S>,
-    request: Option<Request<ReqBody>>,
-}
-
-impl<S, ReqBody, ResBody> Deciding<S, ReqBody>
-where
-    S: Service<Request<ReqBody>, Response = Response<ResBody>>,
-    ResBody: From<String> + Default,
-{
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Passing<S::Future>> {
-        let decision = ready!(self.decision.as_mut().poll(cx));
-        Poll::Ready(if let Some(request) = self.request.take() {
-            self.service.pass(decision, request)
-        } else {
-            // Only after the inner service panicked in `call` and was polled all the same.
-            let refusal = Refusal::new(RefusalKind::Internal, "polled-after-panic");
-            let answer = Answer::refused(refusal, false);
-            Passing::Bare { answer }
-        })
-    }
-}
-
 impl<S, ReqBody, ResBody> Future for CorsFuture<S, ReqBody>
 where
     S: Service<Request<ReqBody>, Response = Response<ResBody>>,
-    ResBody: From<String> + Default,
+    ResBody: From<String>,
 {
     type Output = Result<S::Response, S::Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut state = self.project().state;
         loop {
-            match state.as_mut().project() {
+            let answer = match state.as_mut().project() {
                 StateProj::Deciding { deciding } => {
-                    let passing = ready!(deciding.poll(cx));
-                    state.set(State::Passing { passing });
+                    let decision = ready!(deciding.decision.as_mut().poll(cx));
+                    let Some(request) = deciding.request.take() else {
+                        // Only after the inner service panicked in `call` and was polled all the same.
+                        let refusal = Refusal::new(RefusalKind::Internal, "polled-after-panic");
+                        return Poll::Ready(Ok(refusal_response(refusal, false)));
+                    };
+                    deciding.service.answer(decision, request)
                 }
-                StateProj::Passing { passing } => return passing.poll(cx),
-            }
+                StateProj::Answering { answer } => return answer.poll(cx),
+            };
+            state.set(State::Answering { answer });
         }
     }
 }

@@ -5,71 +5,74 @@ use std::{
     task::{Context, Poll},
 };
 
-use http::{Request, Response};
-use tenancy_core::{CorsAnswer, CorsDecision, Tenancy};
-use tower_http::cors::Cors;
+use http::{HeaderValue, Request, Response};
+use tenancy_core::{CorsAnswer, CorsDecision};
+use tenancy_http::{ChosenCorsFields, CorsFields, CorsWay};
 use tower_service::Service;
 
-use super::{CorsFuture, Options, Passing, options};
-use crate::{layer::Answer, view::HeadView};
+use super::CorsFuture;
+use crate::{
+    fields::{Fields, FieldsFuture},
+    layer::Answer,
+    view::HeadView,
+};
 
 /// The service that [`TenancyCors`](crate::TenancyCors) makes.
 #[derive(Debug, Clone)]
 pub struct CorsService<S> {
-    cors: Cors<Options<S>>,
-    tenancy: Tenancy,
+    inner: S,
+    fields: CorsFields<HeaderValue>,
 }
 
+/// The answer to a request about which has been decided.
+pub(super) type Answering<F> = FieldsFuture<Answer<F>, ChosenCorsFields<HeaderValue>>;
+
 impl<S> CorsService<S> {
-    pub(super) const fn new(cors: Cors<Options<S>>, tenancy: Tenancy) -> Self {
-        Self { cors, tenancy }
+    pub(super) const fn new(inner: S, fields: CorsFields<HeaderValue>) -> Self {
+        Self { inner, fields }
     }
 
-    pub(super) fn pass<ReqBody, ResBody>(
+    pub(super) fn answer<ReqBody>(
         &mut self,
         decision: CorsDecision,
         mut request: Request<ReqBody>,
-    ) -> Passing<S::Future>
+    ) -> Answering<S::Future>
     where
-        S: Service<Request<ReqBody>, Response = Response<ResBody>>,
-        ResBody: From<String> + Default,
+        S: Service<Request<ReqBody>>,
     {
-        let method = request.method().as_str();
-        let preflight = tenancy_core::is_preflight(&HeadView::of(&request), method);
-        let answer = match decision {
-            CorsDecision::Allowed => {
-                if !preflight {
-                    options::hide(&mut request);
+        let view = HeadView::of(&request);
+        let (way, chosen) = self.fields.way::<Fields<'_>>(decision, &view);
+        let answer = match way {
+            CorsWay::PassOn(decided) => {
+                if let Some(decided) = decided {
+                    request.extensions_mut().insert(decided);
                 }
-                let response = self.cors.call(request);
-                return Passing::Allowed { response };
+                Answer::calling(self.inner.call(request))
             }
-            CorsDecision::Refused(refusal) if preflight => Answer::refused(refusal, false),
-            CorsDecision::Refused(_) | CorsDecision::NotCors => {
-                Answer::calling(self.cors.get_mut().inner().call(request))
-            }
+            CorsWay::Accept => Answer::Accepted,
+            CorsWay::Refuse(refusal) => Answer::refused(refusal, false),
         };
-        Passing::Bare { answer }
+        FieldsFuture::new(answer, chosen)
     }
 }
 
 impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for CorsService<S>
 where
     S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,
-    ResBody: From<String> + Default,
+    ResBody: From<String>,
 {
     type Response = S::Response;
     type Error = S::Error;
     type Future = CorsFuture<S, ReqBody>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        self.cors.get_mut().inner().poll_ready(cx)
+        self.inner.poll_ready(cx)
     }
 
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
-        let method = request.method().as_str();
-        match self.tenancy.cors(&HeadView::of(&request), method) {
-            CorsAnswer::Ready(decision) => CorsFuture::passing(self.pass(decision, request)),
+        let decided = request.extensions().get();
+        match self.fields.decide(&HeadView::of(&request), decided) {
+            CorsAnswer::Ready(decision) => CorsFuture::answering(self.answer(decision, request)),
             CorsAnswer::Pending(pending) => {
                 // The service that said it is ready is the one to call; its clone may not be.
                 let not_ready = self.clone();

@@ -1,4 +1,4 @@
-//! The answer to a decided request: the inner service's, or a refusal.
+//! The answer to a decided request: the inner service's, a refusal, or that all is well.
 
 use std::{
     pin::Pin,
@@ -12,7 +12,7 @@ use tenancy_core::Refusal;
 use crate::response::refusal_response;
 
 pin_project! {
-    /// Ends as the inner service's future does, or at once with a problem.
+    /// Ends as the inner service's future does, or at once.
     #[project = AnswerProj]
     pub(crate) enum Answer<F> {
         Calling {
@@ -23,6 +23,8 @@ pin_project! {
             refusal: Refusal,
             to_head: bool,
         },
+        /// Status 200, without a body.
+        Accepted,
     }
 }
 
@@ -49,6 +51,7 @@ where
             AnswerProj::Refused { refusal, to_head } => {
                 Poll::Ready(Ok(refusal_response(refusal.clone(), *to_head)))
             }
+            AnswerProj::Accepted => Poll::Ready(Ok(Response::new(String::new().into()))),
         }
     }
 }

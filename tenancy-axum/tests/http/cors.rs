@@ -3,18 +3,19 @@
 use std::sync::atomic::Ordering;
 
 use axum::{
-    Router,
+    Json, Router,
     body::Body,
     middleware::{Next, from_fn},
     response::{AppendHeaders, IntoResponse},
-    routing::get,
+    routing::{get, post},
 };
 use http::{HeaderValue, Request};
+use serde_json::Value;
 use tenancy_axum::{Error, SecurityHeadersLayer, TenancyCors, TenancyLayer};
 use tower::ServiceExt as _;
 
 use crate::{
-    pages::{Ask, Client, Got, World, specify},
+    pages::{Ask, Client, Got, OPEN, World, specify},
     support::{self, slug},
 };
 
@@ -32,6 +33,15 @@ async fn fails() -> Result<(), Error> {
     Err(Error::internal("as it should"))
 }
 
+async fn open() -> impl IntoResponse {
+    AppendHeaders(OPEN)
+}
+
+async fn streams() -> Body {
+    let chunks = ["first ", "second"].map(Ok::<_, std::convert::Infallible>);
+    Body::from_stream(futures_util::stream::iter(chunks))
+}
+
 impl Client for Axum {
     async fn new(world: &World) -> Self {
         let passed = world.passed.clone();
@@ -42,10 +52,17 @@ impl Client for Axum {
         let app = Router::new()
             .route("/notes", get(slug).post(slug).options(slug))
             .route("/own", get(own))
+            .route("/json", post(async |Json(body): Json<Value>| Json(body)))
+            .route("/streams", get(streams))
             .route("/fails", get(fails))
             .layer(TenancyLayer::new(&world.tenancy))
+            .route("/open", get(open))
             .layer(from_fn(count))
             .layer(TenancyCors::new(&world.tenancy).unwrap());
+        let app = match &world.around {
+            Some(engine) => app.layer(TenancyCors::new(engine).unwrap()),
+            None => app,
+        };
         Self(match world.secured.clone() {
             Some(headers) => app.layer(SecurityHeadersLayer::new(headers)),
             None => app,

@@ -2,13 +2,11 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 mod cancellation;
-#[cfg(feature = "cors")]
 mod cors;
 mod errors;
 mod extractors;
 mod layer_order;
 mod nesting;
-#[cfg(feature = "cors")]
 #[path = "../../../tenancy-http/tests/pages/mod.rs"]
 mod pages;
 mod readiness;

@@ -114,7 +114,6 @@ async fn the_service_that_was_ready_is_the_one_that_is_called() {
     assert_eq!(response.status(), StatusCode::OK);
 }
 
-#[cfg(feature = "cors")]
 #[tokio::test]
 async fn the_layers_around_it_call_the_service_that_was_ready() {
     use tenancy_axum::{SecurityHeadersLayer, TenancyCors};

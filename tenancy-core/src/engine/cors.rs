@@ -46,8 +46,8 @@ pub enum CorsDecision {
     /// No page of another origin is concerned, or there is no policy: pass the request on, and
     /// leave the response alone.
     NotCors,
-    /// The page may. Let the framework's middleware answer the preflight, or add its fields to the
-    /// response; `Access-Control-Allow-Origin` is the request's `Origin` as it was sent.
+    /// The page may. Answer the preflight, or add the fields of CORS to the response;
+    /// `Access-Control-Allow-Origin` is the request's `Origin` as it was sent.
     Allowed,
     /// The page may not. Answer a preflight with this refusal. Pass any other request on, and add
     /// no field of CORS to its response: a route of the tenancy refuses it by itself.

@@ -32,23 +32,39 @@ const GLOBEX_PAGE: &str = "https://globex.notes.example";
 /// A page at acme's own domain.
 const DOMAIN_PAGE: &str = "https://notes.acme.test";
 
-/// A service, from outside. Innermost are the routes, which all need a tenant:
+/// A service, from outside. Innermost are the routes, which all but `/open` need a tenant:
 ///
 /// | route | answer |
 /// |---|---|
 /// | GET, HEAD, POST, OPTIONS `/notes` | the tenant's slug |
+/// | POST `/json` | the body, read by the framework's `Json` |
 /// | GET `/own` | `Vary: accept-language`, `Vary: accept-encoding`, `cache-control: max-age=60` |
+/// | GET `/streams` | the text `first second`, in two chunks and without a length |
 /// | GET `/fails` | an error of the handler, status 500 |
+/// | GET `/open` | the fields of [`OPEN`]; no tenancy covers it |
 ///
-/// Around them are the tenancy, a layer that counts requests in [`World::passed`], `TenancyCors`
-/// and, if [`World::secured`] says so, the security headers.
+/// Around them are the tenancy, a layer that counts requests in [`World::passed`], `TenancyCors`,
+/// another one of the engine [`World::around`], if there is one, and, if [`World::secured`] says so,
+/// the security headers.
 pub(crate) trait Client {
     async fn new(world: &World) -> Self;
     async fn send(&self, ask: Ask) -> Got;
 }
 
+/// What the handler of `/open` says itself.
+pub(crate) const OPEN: [(&str, &str); 7] = [
+    ("access-control-allow-origin", "*"),
+    ("access-control-allow-origin", "https://other.test"),
+    ("access-control-allow-credentials", "true"),
+    ("access-control-expose-headers", "x-secret"),
+    ("vary", "accept-language, Origin"),
+    ("vary", "accept-encoding"),
+    ("x-secret", "of the handler"),
+];
+
 pub(crate) struct World {
     pub(crate) tenancy: Tenancy,
+    pub(crate) around: Option<Tenancy>,
     pub(crate) secured: Option<SecurityHeaders>,
     pub(crate) passed: Arc<AtomicUsize>,
     pub(crate) directory: SwitchedDirectory,
@@ -66,8 +82,6 @@ impl World {
     async fn with(policy: CorsPolicy) -> Self {
         tenancy_logwatch::issued(SECRET);
         let directory = SwitchedDirectory::new(MemoryDirectory::new());
-        let key = VerificationKey::hmac(Algorithm::HS256, SECRET).unwrap();
-        let tokens = JwtAuthenticator::builder(ISSUER, "notes").key(key);
         let rules = Identification::new()
             .header("x-org")
             .subdomains_of("notes.example")
@@ -75,7 +89,7 @@ impl World {
             .custom_domains();
         let tenancy = Tenancy::builder(directory.clone())
             .identification(rules)
-            .authenticator(tokens.build().unwrap())
+            .authenticator(tokens())
             .cors(
                 policy
                     .origin(APP_PAGE)
@@ -102,6 +116,7 @@ impl World {
         }
         Self {
             tenancy,
+            around: None,
             secured: None,
             passed: Arc::default(),
             directory,
@@ -117,9 +132,35 @@ impl World {
         world
     }
 
+    /// With one more layer of the same engine.
+    async fn nested() -> Self {
+        let mut world = Self::new().await;
+        world.around = Some(world.tenancy.clone());
+        world
+    }
+
+    /// With one more layer of another engine, which knows one page.
+    async fn nested_in_another(page: &str) -> Self {
+        let mut world = Self::new().await;
+        let another = Tenancy::builder(MemoryDirectory::new())
+            .identification(Identification::new().header("x-org"))
+            .authenticator(tokens())
+            .cors(CorsPolicy::new().origin(page))
+            .build()
+            .unwrap();
+        world.around = Some(another);
+        world
+    }
+
     fn passed(&self) -> usize {
         self.passed.load(Ordering::Relaxed)
     }
+}
+
+fn tokens() -> JwtAuthenticator {
+    let key = VerificationKey::hmac(Algorithm::HS256, SECRET).unwrap();
+    let tokens = JwtAuthenticator::builder(ISSUER, "notes").key(key);
+    tokens.build().unwrap()
 }
 
 /// A request.
@@ -226,6 +267,23 @@ impl Got {
         assert_eq!(self.vary(), ["origin"], "{self:?}");
     }
 
+    /// Checks that the answer to a preflight says on what it depends.
+    fn assert_varies_as_a_preflight(&self) {
+        let want = [
+            "access-control-request-headers",
+            "access-control-request-method",
+            "origin",
+        ];
+        assert_eq!(self.vary(), want, "{self:?}");
+    }
+
+    /// Checks that a preflight got a problem, and that no page may go on.
+    fn assert_preflight_refused(&self, status: u16, name: &str) {
+        self.assert_problem(status, name);
+        assert_eq!(self.cors(), [].into(), "{self:?}");
+        self.assert_varies_as_a_preflight();
+    }
+
     fn assert_problem(&self, status: u16, name: &str) {
         assert_eq!(self.status, status, "{self:?}");
         assert_eq!(self.one("content-type"), Some("application/problem+json"));
@@ -250,7 +308,7 @@ fn assert_allowed(got: &Got, origin: &str) {
         ("access-control-max-age", "600"),
     ];
     assert_eq!(got.cors(), want.into(), "{origin}");
-    assert_eq!(got.vary(), ["origin"], "{origin}");
+    got.assert_varies_as_a_preflight();
 }
 
 pub(crate) async fn preflights_of_allowed_pages_are_answered_before_authentication<C: Client>() {
@@ -273,13 +331,29 @@ pub(crate) async fn preflights_of_allowed_pages_are_answered_before_authenticati
             assert_allowed(&client.send(preflight(host, origin)).await, origin);
         }
     }
-    for headers in ["", "X-Org , ,CONTENT-type", "x-trace"] {
+    let many_empty = ",".repeat(60_000);
+    let many_times = "authorization, x-org,".repeat(2_000);
+    for headers in [
+        "",
+        "X-Org , ,CONTENT-type",
+        "x-trace",
+        ",\t, ,x-org,",
+        &many_empty,
+        &many_times,
+    ] {
         let asking = ask("OPTIONS", "/nowhere", API)
             .with("origin", APP_PAGE)
             .with("access-control-request-method", "DELETE")
             .with("access-control-request-headers", headers);
         assert_allowed(&client.send(asking).await, APP_PAGE);
     }
+    // It need not name header fields, and whether the network is private is not answered.
+    let plain = ask("OPTIONS", "/notes", API)
+        .with("origin", APP_PAGE)
+        .with("access-control-request-method", "GET");
+    assert_allowed(&client.send(plain.clone()).await, APP_PAGE);
+    let private = plain.with("access-control-request-private-network", "true");
+    assert_allowed(&client.send(private).await, APP_PAGE);
     assert_eq!(world.passed(), 0);
 }
 
@@ -292,6 +366,8 @@ pub(crate) async fn preflights_of_other_pages_are_refused_and_say_nothing<C: Cli
             .with("access-control-request-method", method)
             .with("access-control-request-headers", headers)
     };
+    let evil_at_the_end = "authorization,".repeat(4_000) + "x-evil";
+    let one_long_name = "x".repeat(60_000);
     for refused in [
         preflight(API, "https://evil.test"),
         preflight(API, "https://app.notes.test.evil.test"),
@@ -307,11 +383,23 @@ pub(crate) async fn preflights_of_other_pages_are_refused_and_say_nothing<C: Cli
         asking("not a method", "authorization"),
         asking("POST", "x-evil"),
         asking("POST", "authorization,*"),
+        asking("POST", "authorization x-org"),
+        asking("POST", "authorization;x-org"),
+        asking("POST", "\"authorization\""),
+        asking("POST", "authorization, caf\u{e9}"),
+        asking("POST", &evil_at_the_end),
+        asking("POST", &one_long_name),
+        asking("POST", "authorization").with("access-control-request-headers", "x-org"),
+        asking("POST", "authorization").with("access-control-request-method", "POST"),
+        asking("POST, GET", "authorization"),
+        preflight(API, "https://app.notes.test, https://app.notes.test"),
+        preflight(API, "https://app.notes.test https://evil.test"),
+        preflight(API, "*"),
+        preflight(API, "null").with("origin", APP_PAGE),
     ] {
         for _ in 0..2 {
             let got = client.send(refused.clone()).await;
-            got.assert_problem(403, "origin-not-allowed");
-            got.assert_unreadable();
+            got.assert_preflight_refused(403, "origin-not-allowed");
         }
     }
     assert_eq!(world.passed(), 0);
@@ -336,9 +424,8 @@ pub(crate) async fn a_directory_that_is_down_is_unavailable<C: Client>() {
     let client = C::new(&world).await;
     world.directory.fail(true);
     let got = client.send(preflight(API, DOMAIN_PAGE)).await;
-    got.assert_problem(503, "unavailable");
+    got.assert_preflight_refused(503, "unavailable");
     assert!(got.one("retry-after").is_some());
-    got.assert_unreadable();
     assert_eq!(world.passed(), 0);
     let page = ask("GET", "/notes", API).with("origin", DOMAIN_PAGE);
     let got = client.send(page.by(world.alice)).await;
@@ -417,11 +504,124 @@ pub(crate) async fn an_allowed_page_reads_why_it_was_refused<C: Client>() {
     let got = client.send(page("/fails", ACME_PAGE).by(world.alice)).await;
     got.assert_problem(500, "internal");
     got.assert_readable(ACME_PAGE);
-    let got = client
-        .send(page("/nowhere", ACME_PAGE).by(world.alice))
-        .await;
-    assert_eq!(got.status, 404);
-    got.assert_readable(ACME_PAGE);
+    // What the framework answers by itself: no such path, no such method, no such body.
+    let sent = |method, path| {
+        let sent = ask(method, path, API).with("origin", ACME_PAGE);
+        sent.with("content-type", "application/json")
+            .by(world.alice)
+    };
+    for (asking, status) in [
+        (sent("GET", "/nowhere"), 404),
+        (sent("OPTIONS", "/nowhere"), 404),
+        (sent("DELETE", "/notes"), 405),
+        (sent("POST", "/json"), 400),
+    ] {
+        let got = client.send(asking.clone()).await;
+        assert_eq!(got.status, status, "{asking:?}: {got:?}");
+        got.assert_readable(ACME_PAGE);
+    }
+}
+
+pub(crate) async fn a_stream_is_passed_on<C: Client>() {
+    let world = World::secured().await;
+    let client = C::new(&world).await;
+    for origin in [ACME_PAGE, DOMAIN_PAGE] {
+        let asking = ask("GET", "/streams", API).with("origin", origin);
+        let got = client.send(asking.by(world.alice)).await;
+        assert_eq!((got.status, &*got.body), (200, "first second"));
+        assert_eq!(got.one("access-control-allow-origin"), Some(origin));
+        assert_eq!(got.one("x-content-type-options"), Some("nosniff"));
+        assert_eq!(got.vary(), ["authorization", "origin", "x-org"]);
+        assert_eq!(got.one("content-length"), None);
+    }
+}
+
+pub(crate) async fn fields_of_a_handler_give_way_where_the_policy_allows_a_page<C: Client>() {
+    let vary = ["accept-encoding", "accept-language", "origin"];
+    for credentials in [false, true] {
+        let world = World::with(CorsPolicy::new().credentials(credentials)).await;
+        let client = C::new(&world).await;
+        for origin in [APP_PAGE, ACME_PAGE, DOMAIN_PAGE] {
+            let got = client
+                .send(ask("GET", "/open", API).with("origin", origin))
+                .await;
+            assert_eq!(got.status, 200);
+            let mut want = BTreeMap::from([
+                ("access-control-allow-origin", origin),
+                (
+                    "access-control-expose-headers",
+                    "retry-after,www-authenticate,etag",
+                ),
+            ]);
+            if credentials {
+                want.insert("access-control-allow-credentials", "true");
+            }
+            assert_eq!(got.cors(), want, "{got:?}");
+            assert_eq!(got.vary(), vary);
+            assert_eq!(got.one("x-secret"), Some("of the handler"));
+        }
+        // No page is allowed here, so that the handler is the only one who says anything.
+        for origin in [None, Some("https://evil.test"), Some("null")] {
+            let asking = ask("GET", "/open", API);
+            let asking = origin.map_or(asking.clone(), |origin| asking.with("origin", origin));
+            let got = client.send(asking).await;
+            assert_eq!(got.status, 200);
+            for (name, _) in OPEN {
+                let own: Vec<&str> = OPEN
+                    .iter()
+                    .filter(|(one, _)| *one == name)
+                    .map(|(_, value)| *value)
+                    .collect();
+                assert_eq!(got.all(name), own, "{origin:?}");
+            }
+            assert_eq!(got.vary(), vary);
+        }
+    }
+}
+
+pub(crate) async fn a_layer_inside_another_decides_nothing_anew<C: Client>() {
+    let (alone, nested) = (World::new().await, World::nested().await);
+    let mut asked = Vec::new();
+    for world in [&alone, &nested] {
+        let client = C::new(world).await;
+        let page = ask("GET", "/notes", API).with("origin", DOMAIN_PAGE);
+        world.directory.fail(true);
+        // Each layer that decides asks the directory, which does not answer.
+        let before = world.directory.questions();
+        let got = client.send(page.clone().by(world.alice)).await;
+        got.assert_problem(503, "unavailable");
+        got.assert_unreadable();
+        asked.push(world.directory.questions() - before);
+        world.directory.fail(false);
+        let got = client.send(page.by(world.alice)).await;
+        assert_eq!((got.status, &*got.body), (200, "acme"));
+        got.assert_readable(DOMAIN_PAGE);
+        assert_allowed(&client.send(preflight(API, DOMAIN_PAGE)).await, DOMAIN_PAGE);
+        let got = client.send(ask("GET", "/notes", ACME)).await;
+        got.assert_problem(401, "unauthenticated");
+        got.assert_unreadable();
+    }
+    assert_eq!(asked.first(), asked.last(), "{asked:?}");
+    assert_ne!(asked.first(), Some(&0));
+}
+
+pub(crate) async fn a_layer_inside_one_of_another_engine_decides_for_itself<C: Client>() {
+    let world = World::nested_in_another("https://elsewhere.test").await;
+    let client = C::new(&world).await;
+    let read = |origin: &str| {
+        let read = ask("GET", "/notes", ACME).with("origin", origin);
+        read.by(world.alice)
+    };
+    // Each engine has its pages. The tenancy inside is of the inner one.
+    let got = client.send(read(APP_PAGE)).await;
+    assert_eq!((got.status, &*got.body), (200, "acme"));
+    got.assert_readable(APP_PAGE);
+    let elsewhere = "https://elsewhere.test";
+    let got = client.send(read(elsewhere)).await;
+    got.assert_problem(404, "tenant-not-found");
+    assert_eq!(got.one("access-control-allow-origin"), Some(elsewhere));
+    assert_eq!(got.vary(), ["origin"]);
+    client.send(read("null")).await.assert_unreadable();
 }
 
 pub(crate) async fn a_page_that_may_not_is_refused_by_the_tenancy_and_reads_nothing<C: Client>() {
@@ -484,6 +684,7 @@ pub(crate) async fn credentials_never_go_with_a_wildcard<C: Client>() {
     for origin in [APP_PAGE, ACME_PAGE, DOMAIN_PAGE] {
         let page = ask("GET", "/notes", ACME).with("origin", origin);
         for asking in [preflight(ACME, origin), page.clone(), page.by(world.alice)] {
+            let is_preflight = asking.method == "OPTIONS";
             let got = client.send(asking).await;
             assert_eq!(got.one("access-control-allow-credentials"), Some("true"));
             assert_eq!(got.one("access-control-allow-origin"), Some(origin));
@@ -491,16 +692,18 @@ pub(crate) async fn credentials_never_go_with_a_wildcard<C: Client>() {
                 got.cors().values().all(|value| !value.contains('*')),
                 "{got:?}"
             );
-            assert_eq!(got.vary(), ["origin"]);
+            if is_preflight {
+                got.assert_varies_as_a_preflight();
+            } else {
+                assert_eq!(got.vary(), ["origin"]);
+            }
         }
     }
     for origin in ["https://evil.test", "null"] {
-        for asking in [
-            preflight(API, origin),
-            ask("GET", "/notes", ACME).with("origin", origin),
-        ] {
-            client.send(asking).await.assert_unreadable();
-        }
+        let got = client.send(preflight(API, origin)).await;
+        got.assert_preflight_refused(403, "origin-not-allowed");
+        let page = ask("GET", "/notes", ACME).with("origin", origin);
+        client.send(page).await.assert_unreadable();
     }
 }
 
@@ -576,11 +779,15 @@ pub(crate) async fn every_response_is_secured<C: Client>() {
         for (name, value) in SECURED {
             assert_eq!(got.one(name), Some(value), "{asking:?}");
         }
-        assert_eq!(
-            got.vary(),
-            ["authorization", "origin", "x-org"],
-            "{asking:?}"
-        );
+        let mut vary = vec!["authorization", "origin", "x-org"];
+        if asking.method == "OPTIONS" {
+            vary.extend([
+                "access-control-request-headers",
+                "access-control-request-method",
+            ]);
+            vary.sort_unstable();
+        }
+        assert_eq!(got.vary(), vary, "{asking:?}");
         let hsts = "max-age=31536000; includeSubDomains";
         assert_eq!(got.one("strict-transport-security"), Some(hsts));
     }
@@ -632,6 +839,10 @@ macro_rules! specify {
             an_allowed_page_reads_what_its_tenant_has
             an_options_request_that_asks_for_nothing_is_no_preflight
             an_allowed_page_reads_why_it_was_refused
+            a_stream_is_passed_on
+            fields_of_a_handler_give_way_where_the_policy_allows_a_page
+            a_layer_inside_another_decides_nothing_anew
+            a_layer_inside_one_of_another_engine_decides_for_itself
             a_page_that_may_not_is_refused_by_the_tenancy_and_reads_nothing
             credentials_never_go_with_a_wildcard
             every_response_says_that_it_depends_on_the_origin
