@@ -2,9 +2,10 @@
 
 use serde_json::json;
 use tenancy_core::{
-    Actor, Authority, Membership, Outcome, StoreErrorKind, SystemRole, Tenancy, UserId, danger,
+    Actor, Authority, Membership, Outcome, Project, ProjectDirectory as _, ProjectMembership,
+    RoleDefinition, StoreError, StoreErrorKind, SystemRole, Tenancy, UserId, danger,
     outbox::{ClaimRequest, Event, Outbox as _},
-    testing::{StoreDirectly as _, service},
+    testing::{FakeRequest, StoreDirectly as _, service},
 };
 
 use crate::support::World;
@@ -216,4 +217,131 @@ async fn a_caller_gives_and_takes_no_more_than_it_holds() {
         .put_membership(&of(colleague, SystemRole::Owner))
         .await
         .unwrap();
+}
+
+/// What a project adds to a caller's rights counts in that project alone: for who gets which role where, and for
+/// what a role of the tenant's own allows.
+#[tokio::test]
+async fn what_a_project_adds_is_given_and_taken_in_that_project_alone() {
+    let w = World::new().await;
+    let (lead, colleague) = (UserId::new(), UserId::new());
+    let by_service = w.tenancy.admin(service());
+    let mut projects = ["roadmap", "budget"].map(|slug| {
+        let name = slug.parse().unwrap();
+        Project::new(w.acme.id, name, slug)
+    });
+    let [roadmap, budget] = &mut projects;
+    for project in [&*roadmap, &*budget] {
+        by_service.put_project(project).await.unwrap();
+    }
+    let of = |user, role: SystemRole| Membership::new(w.acme.id, user, role.name());
+    let within = |project: &Project, user, role: SystemRole| {
+        ProjectMembership::new(w.acme.id, project.id, user, role.name())
+    };
+    for user in [lead, colleague] {
+        let member = of(user, SystemRole::Viewer);
+        by_service.put_membership(&member).await.unwrap();
+    }
+    let leads = within(roadmap, lead, SystemRole::Member);
+    by_service.put_project_membership(&leads).await.unwrap();
+
+    let request = FakeRequest::new("/notes")
+        .header("host", "acme.notes.example")
+        .header("x-project-id", roadmap.id.to_string())
+        .bearer(&w.token(lead, json!({})));
+    let context = w.admit(&request).await.unwrap();
+    let by_lead = w.tenancy.admin(context.authority("notes:write").unwrap());
+    let forbidden = |done: Result<(), StoreError>| {
+        let refused = done.unwrap_err();
+        assert_eq!(refused.kind(), StoreErrorKind::Forbidden, "{refused}");
+        assert!(refused.to_string().contains("more than"), "{refused}");
+        assert_eq!(w.last_audit().outcome, Outcome::Refused);
+    };
+
+    // In the project, as much as the caller has there.
+    let given = within(roadmap, colleague, SystemRole::Member);
+    by_lead.put_project_membership(&given).await.unwrap();
+    let role = w
+        .directory
+        .find_project_role(w.acme.id, roadmap.id, colleague);
+    assert_eq!(role.await.unwrap(), Some(SystemRole::Member.name()));
+    let owner = within(roadmap, colleague, SystemRole::Owner);
+    forbidden(by_lead.put_project_membership(&owner).await);
+    let taken = by_lead.remove_project_membership(w.acme.id, roadmap.id, colleague);
+    taken.await.unwrap();
+    by_service.put_project_membership(&owner).await.unwrap();
+    forbidden(
+        by_lead
+            .remove_project_membership(w.acme.id, roadmap.id, colleague)
+            .await,
+    );
+
+    // In another project and in the tenant, as much as the caller has there.
+    let elsewhere = within(budget, colleague, SystemRole::Member);
+    forbidden(by_lead.put_project_membership(&elsewhere).await);
+    let as_viewer = within(budget, colleague, SystemRole::Viewer);
+    by_lead.put_project_membership(&as_viewer).await.unwrap();
+    forbidden(
+        by_lead
+            .put_membership(&of(colleague, SystemRole::Member))
+            .await,
+    );
+    by_lead
+        .put_membership(&of(colleague, SystemRole::Viewer))
+        .await
+        .unwrap();
+}
+
+/// Nobody has a role come to more, or to less, by what they do not hold.
+#[tokio::test]
+async fn a_caller_redefines_no_role_by_what_it_does_not_hold() {
+    let w = World::new().await;
+    let reader = UserId::new();
+    let by_service = w.tenancy.admin(service());
+    let viewer = Membership::new(w.acme.id, reader, SystemRole::Viewer.name());
+    by_service.put_membership(&viewer).await.unwrap();
+    let request = FakeRequest::new("/notes")
+        .header("host", "acme.notes.example")
+        .bearer(&w.token(reader, json!({})));
+    let context = w.admit(&request).await.unwrap();
+    let by_reader = w.tenancy.admin(context.authority("notes:read").unwrap());
+    let role = |name: &str| RoleDefinition::new(name.parse().unwrap());
+    let forbidden = |done: Result<(), StoreError>, role: &str| {
+        let refused = done.unwrap_err();
+        assert_eq!(refused.kind(), StoreErrorKind::Forbidden, "{refused}");
+        assert!(refused.to_string().contains(role), "{refused}");
+    };
+    let acme = w.acme.id;
+
+    // A new one.
+    let writer = role("writer").allow("notes:write");
+    forbidden(by_reader.put_role(acme, &writer).await, "`writer`");
+    let all = role("everything").include(SystemRole::Admin);
+    forbidden(by_reader.put_role(acme, &all).await, "`everything`");
+    let skimmer = role("skimmer").allow("notes:read");
+    by_reader.put_role(acme, &skimmer).await.unwrap();
+
+    // One that others have: neither to less nor to more, nor away.
+    by_service.put_role(acme, &writer).await.unwrap();
+    forbidden(
+        by_reader
+            .put_role(acme, &role("writer").allow("notes:read"))
+            .await,
+        "`writer`",
+    );
+    forbidden(by_reader.remove_role(acme, &writer.name).await, "`writer`");
+
+    // One that another includes.
+    let chief = role("chief")
+        .include(skimmer.name.clone())
+        .allow("notes:write");
+    by_service.put_role(acme, &chief).await.unwrap();
+    let less = role("skimmer").allow("notes:read").deny("notes:write");
+    forbidden(by_reader.put_role(acme, &less).await, "`chief`");
+    by_reader.put_role(acme, &role("skimmer")).await.unwrap();
+
+    // An owner may do all of it.
+    let by_owner = w.tenancy.admin(alices(&w).await);
+    by_owner.put_role(acme, &less).await.unwrap();
+    by_owner.remove_role(acme, &chief.name).await.unwrap();
 }
