@@ -116,6 +116,8 @@ pub(crate) struct Inner {
     strangers: StrangerCache,
     front: Option<Front>,
     refusals: RefusalLog,
+    /// The header field that has the id of a request.
+    request_id_header: Option<Box<str>>,
     origin_look_ups: cors::Budget,
 }
 
@@ -145,13 +147,13 @@ impl Tenancy {
         match decide::decide(self, &facts, &load::Loaded::default(), now) {
             Ok(admitted) => Admission::Ready(Ok(admitted)),
             Err(decide::Interrupt::Refused(refused)) => {
-                let caller = ClientInfo::of(&self.inner.identification, request);
+                let caller = ClientInfo::of(&self.inner, request);
                 Admission::Ready(Err(self.inner.refusals.record_admission(refused, &caller)))
             }
             Err(decide::Interrupt::Load(load)) => Admission::Pending(PendingAdmission::new(
                 self.clone(),
                 facts.into_owned(),
-                ClientInfo::of(&self.inner.identification, request),
+                ClientInfo::of(&self.inner, request),
                 load,
             )),
         }
@@ -254,7 +256,7 @@ impl Tenancy {
             "system",
         );
         let context = self
-            .readmit(Arc::new(principal), tenant, None, None)
+            .readmit(Arc::new(principal), tenant, None, (None, None))
             .await?;
         self.inner.audit.record(
             AuditEntry::new(self.inner.clock.now(), "tenant.enter", Outcome::Allowed)
@@ -292,8 +294,9 @@ impl Tenancy {
         project: Option<ProjectId>,
     ) -> Result<TenantContext, Refusal> {
         let principal = Arc::clone(context.principal_arc());
-        let (tenant, ip) = (context.tenant_id(), context.client_ip());
-        self.readmit(principal, tenant, project, ip).await
+        let request = (context.client_ip(), context.request_id_arc().cloned());
+        self.readmit(principal, context.tenant_id(), project, request)
+            .await
     }
 
     async fn readmit(
@@ -301,13 +304,13 @@ impl Tenancy {
         principal: Arc<Principal>,
         tenant: TenantId,
         project: Option<ProjectId>,
-        ip: Option<IpAddr>,
+        request: (Option<IpAddr>, Option<Arc<str>>),
     ) -> Result<TenantContext, Refusal> {
         let presented = match principal.actor {
             Actor::Anonymous => PresentedCredential::Nothing,
             _ => PresentedCredential::Verified(principal),
         };
-        let facts = RequestFacts::of_admitted(presented, tenant, project, ip);
+        let facts = RequestFacts::of_admitted(presented, tenant, project, request);
         let pending = PendingAdmission::begin(self.clone(), facts);
         match pending.resolve().await? {
             Admitted::Tenant(context) => Ok(context),

@@ -96,6 +96,9 @@ impl Authority {
     }
 
     /// The same, with the id that the service gave the request, for the audit trail.
+    ///
+    /// Not needed for a caller's where the engine reads the id of each request: see
+    /// [`TenancyBuilder::request_id_header`](crate::TenancyBuilder::request_id_header).
     pub fn request_id(mut self, id: impl Into<String>) -> Self {
         self.request_id = Some(cut(id.into(), 128));
         self
@@ -154,6 +157,9 @@ impl Authority {
                 entry.on_behalf_of = principal.on_behalf_of;
                 entry.credential = Some(principal.issuer.to_string());
                 entry.ip = context.client_ip();
+                if entry.request_id.is_none() {
+                    entry.request_id = context.request_id().map(str::to_owned);
+                }
             }
             Who::Operator(operator) => {
                 entry.on_behalf_of = operator.on_behalf_of;

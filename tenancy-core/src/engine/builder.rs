@@ -53,6 +53,7 @@ pub struct TenancyBuilder {
     permissions: Option<PermissionRegistry>,
     plans: Option<PlanBook>,
     audit: Arc<dyn AuditSink>,
+    request_id_header: Option<Box<str>>,
     clock: Arc<dyn Clock>,
     directory_cache_bytes: usize,
     admission_cache_bytes: usize,
@@ -77,6 +78,7 @@ impl TenancyBuilder {
             permissions: None,
             plans: None,
             audit: Arc::new(TracingAuditSink),
+            request_id_header: None,
             clock: Arc::new(SystemClock),
             directory_cache_bytes: DIRECTORY_CACHE_BYTES,
             admission_cache_bytes: ADMISSION_CACHE_BYTES,
@@ -194,6 +196,16 @@ impl TenancyBuilder {
     /// What tenants may do at most, by their plan. Default: plans permit everything.
     pub fn plans(mut self, plans: PlanBook) -> Self {
         self.plans = Some(plans);
+        self
+    }
+
+    /// The header field that has the id of each request, such as `x-request-id`. Entries of the audit trail then
+    /// have it: those of refusals, and those of changes on a caller's authority. Default: none is read.
+    ///
+    /// Have a layer outside of the tenancy's set the field, and not only pass on what the caller has sent: in axum
+    /// `SetRequestIdLayer` of tower-http. At most 128 bytes of it are kept.
+    pub fn request_id_header(mut self, name: &str) -> Self {
+        self.request_id_header = Some(name.to_ascii_lowercase().into());
         self
     }
 
@@ -355,6 +367,7 @@ impl TenancyBuilder {
             self.keys.as_ref(),
             self.established,
             &identification,
+            self.request_id_header.as_deref(),
         )?;
         let cors = match self.cors {
             Some(policy) => Some(policy.checked(&identification, sources.own_fields())?),
@@ -400,6 +413,7 @@ impl TenancyBuilder {
             admissions: AdmissionCache::new(self.admission_cache_bytes / 2, max_age),
             front: Front::new(self.admission_cache_bytes / 2),
             refusals,
+            request_id_header: self.request_id_header,
             origin_look_ups: Budget::new(),
         };
         Ok(Tenancy {

@@ -18,13 +18,14 @@ use crate::{
 ///
 /// ```compile_fail
 /// // There is no public constructor.
-/// let context = tenancy_core::TenantContext { engine: todo!(), whole: todo!(), ip: todo!() };
+/// let context = tenancy_core::TenantContext { engine: todo!(), whole: todo!(), ip: todo!(), request_id: todo!() };
 /// ```
 #[derive(Clone)]
 pub struct TenantContext {
     engine: Tenancy,
     whole: Arc<Whole>,
     ip: Option<IpAddr>,
+    request_id: Option<Arc<str>>,
 }
 
 /// A decision about one credential: what it may do, and for whom it speaks. One value, so that a
@@ -50,8 +51,18 @@ pub(crate) struct Parts {
 }
 
 impl TenantContext {
-    pub(crate) fn new(engine: Tenancy, whole: Arc<Whole>, ip: Option<IpAddr>) -> Self {
-        Self { engine, whole, ip }
+    pub(crate) fn new(
+        engine: Tenancy,
+        whole: Arc<Whole>,
+        ip: Option<IpAddr>,
+        request_id: Option<Arc<str>>,
+    ) -> Self {
+        Self {
+            engine,
+            whole,
+            ip,
+            request_id,
+        }
     }
 
     /// The tenant's record as it was when the request was admitted.
@@ -233,6 +244,17 @@ impl TenantContext {
     #[must_use]
     pub fn client_ip(&self) -> Option<IpAddr> {
         self.ip
+    }
+
+    /// The request's id, as the header field says that the engine was
+    /// [told of](crate::TenancyBuilder::request_id_header); `None` otherwise.
+    #[must_use]
+    pub fn request_id(&self) -> Option<&str> {
+        self.request_id.as_deref()
+    }
+
+    pub(super) const fn request_id_arc(&self) -> Option<&Arc<str>> {
+        self.request_id.as_ref()
     }
 
     /// The engine that made this context.

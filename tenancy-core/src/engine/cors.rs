@@ -89,7 +89,8 @@ impl<'a> CorsCheck<'a> {
         if claim == Ok(Claim::Unsaid) {
             return CorsAnswer::Ready(CorsDecision::NotCors);
         }
-        let preflight = is_preflight(request, method).then(|| ClientInfo::of(rules, request));
+        let preflight =
+            is_preflight(request, method).then(|| ClientInfo::of(self.inner(), request));
         let page = match self.page(policy, claim, request, preflight.is_some()) {
             Ok(Some(page)) => page,
             Ok(None) => return CorsAnswer::Ready(CorsDecision::Allowed),

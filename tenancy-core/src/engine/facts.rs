@@ -5,8 +5,7 @@ use std::{net::IpAddr, sync::Arc};
 use zeroize::Zeroizing;
 
 use crate::{
-    Credential, Identification, Principal, ProjectId, RefusalKind, Rejection, RequestView,
-    RouteNeeds, TenantId,
+    Credential, Principal, ProjectId, RefusalKind, Rejection, RequestView, RouteNeeds, TenantId,
     cors::{Claim, OriginFault},
     engine::{Inner, credential::Found},
     identification::{Hint, HintFault, HintSource, KeyRef},
@@ -40,6 +39,8 @@ pub(super) struct RequestFacts<'a> {
     pub(super) project: Result<Option<ProjectId>, HintFault>,
     pub(super) needs: RouteNeeds,
     pub(super) ip: Option<IpAddr>,
+    /// The id that the service has given the request, for the audit trail.
+    pub(super) request_id: Option<Arc<str>>,
 }
 
 impl<'a> RequestFacts<'a> {
@@ -70,6 +71,7 @@ impl<'a> RequestFacts<'a> {
             project: rules.project(request),
             needs,
             ip: rules.proxies().client_ip(request),
+            request_id: engine.request_id(request),
         }
     }
 
@@ -78,7 +80,7 @@ impl<'a> RequestFacts<'a> {
         presented: PresentedCredential<'a>,
         tenant: TenantId,
         project: Option<ProjectId>,
-        ip: Option<IpAddr>,
+        (ip, request_id): (Option<IpAddr>, Option<Arc<str>>),
     ) -> Self {
         let hint = Hint {
             source: HintSource::Application,
@@ -93,6 +95,7 @@ impl<'a> RequestFacts<'a> {
             project: Ok(project),
             needs: RouteNeeds::tenant().or_anonymous(),
             ip,
+            request_id,
         }
     }
 
@@ -107,6 +110,7 @@ impl<'a> RequestFacts<'a> {
             project: Ok(None),
             needs: RouteNeeds::central(),
             ip: None,
+            request_id: None,
         }
     }
 
@@ -145,6 +149,7 @@ impl<'a> RequestFacts<'a> {
             project: self.project,
             needs: self.needs,
             ip: self.ip,
+            request_id: self.request_id,
         }
     }
 }
@@ -154,18 +159,31 @@ impl<'a> RequestFacts<'a> {
 pub(super) struct ClientInfo {
     pub(super) ip: Option<IpAddr>,
     pub(super) user_agent: Option<String>,
+    pub(super) request_id: Option<Arc<str>>,
 }
 
 impl ClientInfo {
-    pub(super) fn of(rules: &Identification, request: &dyn RequestView) -> Self {
+    pub(super) fn of(engine: &Inner, request: &dyn RequestView) -> Self {
         let user_agent = match request.header("user-agent") {
             // Only visible ASCII arrives as text, so that any byte is a boundary.
             Field::One(agent) => agent.get(..agent.len().min(256)).map(str::to_owned),
             _ => None,
         };
         Self {
-            ip: rules.proxies().client_ip(request),
+            ip: engine.identification.proxies().client_ip(request),
             user_agent,
+            request_id: engine.request_id(request),
+        }
+    }
+}
+
+impl Inner {
+    /// The id of a request, where the engine was told which header field has it: no longer than 128 bytes.
+    fn request_id(&self, request: &dyn RequestView) -> Option<Arc<str>> {
+        match request.header(self.request_id_header.as_deref()?) {
+            // Only visible ASCII arrives as text, so that any byte is a boundary.
+            Field::One(id) if !id.is_empty() => id.get(..id.len().min(128)).map(Arc::from),
+            _ => None,
         }
     }
 }

@@ -132,6 +132,7 @@ impl RefusalLog {
             entry.target = target.map(String::from);
             entry.ip = client.ip;
             entry.user_agent.clone_from(&client.user_agent);
+            entry.request_id = client.request_id.as_deref().map(str::to_owned);
             entry.suppressed = suppressed;
             self.audit.record(entry);
         }
@@ -155,6 +156,7 @@ impl RefusalLog {
         let client = ClientInfo {
             ip: context.client_ip(),
             user_agent: None,
+            request_id: context.request_id_arc().cloned(),
         };
         self.record(action, refused, &client)
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::Authenticating;
 use crate::{
     ConfigError, CredentialSource, Identification, credential_source::Place, header_uses,
-    key::ApiKeys,
+    key::ApiKeys, request::is_field_name,
 };
 
 /// The places where credentials stand, each once.
@@ -39,6 +39,7 @@ impl Sources {
         keys: Option<&ApiKeys>,
         established: Option<Established>,
         rules: &Identification,
+        request_id_header: Option<&str>,
     ) -> Result<Self, ConfigError> {
         let mut sources = Self {
             established,
@@ -75,7 +76,14 @@ impl Sources {
                 source.from
             )));
         }
-        header_uses::check(rules.header_uses().chain(sources.field_uses()))?;
+        if let Some(name) = request_id_header.filter(|name| !is_field_name(name)) {
+            return Err(ConfigError::new(format!(
+                "`{name}` is not a header name, and can't have the id of a request"
+            )));
+        }
+        let request_id = request_id_header.map(|name| (name, "the id of a request"));
+        let uses = rules.header_uses().chain(sources.field_uses());
+        header_uses::check(uses.chain(request_id))?;
         sources.challenge = sources.challenges();
         Ok(sources)
     }

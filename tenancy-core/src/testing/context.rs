@@ -92,6 +92,6 @@ impl ContextBuilder {
             principal: Arc::new(principal),
             read_at,
         };
-        TenantContext::new(self.engine, Arc::new(whole), None)
+        TenantContext::new(self.engine, Arc::new(whole), None, None)
     }
 }

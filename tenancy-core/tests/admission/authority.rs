@@ -2,8 +2,10 @@
 
 use serde_json::json;
 use tenancy_core::{
-    Actor, Authority, Membership, Outcome, Project, ProjectDirectory as _, ProjectMembership,
-    RoleDefinition, StoreError, StoreErrorKind, SystemRole, Tenancy, UserId, danger,
+    Actor, Authority, Identification, Membership, MemoryDirectory, Outcome, Project,
+    ProjectDirectory as _, ProjectMembership, RoleDefinition, StoreError, StoreErrorKind,
+    SystemRole, Tenancy, UserId, danger,
+    jwt::JwtAuthenticator,
     outbox::{ClaimRequest, Event, Outbox as _},
     testing::{FakeRequest, StoreDirectly as _, service},
 };
@@ -344,4 +346,64 @@ async fn a_caller_redefines_no_role_by_what_it_does_not_hold() {
     let by_owner = w.tenancy.admin(alices(&w).await);
     by_owner.put_role(acme, &less).await.unwrap();
     by_owner.remove_role(acme, &chief.name).await.unwrap();
+}
+
+/// The id of a request stands in the entries of what it has caused, where the engine was told of the field.
+#[tokio::test]
+async fn an_entry_has_the_id_of_its_request() {
+    let tokens = || {
+        let tokens = JwtAuthenticator::builder(crate::support::ISSUER, "notes");
+        tokens.key(crate::support::key()).build().unwrap()
+    };
+    let told = World::with(|builder| {
+        let builder = builder.authenticator(tokens());
+        builder.request_id_header("X-Request-Id")
+    });
+    let (told, untold) = (told.await, World::new().await);
+    for (w, told) in [(&told, true), (&untold, false)] {
+        let expected = |id: &str| told.then(|| id.to_owned());
+        let request = w
+            .alice_at("acme.notes.example")
+            .header("x-request-id", "req-1");
+        let context = w.admit(&request).await.unwrap();
+        assert_eq!(context.request_id().map(str::to_owned), expected("req-1"));
+        let authority = context.authority("notes:write").unwrap();
+        let admin = w.tenancy.admin(authority.clone());
+        admin.put_membership(&newcomer(w)).await.unwrap();
+        assert_eq!(w.last_audit().request_id, expected("req-1"));
+        // What the application says goes before.
+        let admin = w.tenancy.admin(authority.request_id("job-9"));
+        admin.put_membership(&newcomer(w)).await.unwrap();
+        assert_eq!(w.last_audit().request_id.as_deref(), Some("job-9"));
+        // A refusal, of a permission and of an admission; too long an id is cut.
+        let viewer = newcomer(w);
+        w.directory.put_membership(&viewer).await.unwrap();
+        let request = FakeRequest::new("/notes")
+            .header("host", "acme.notes.example")
+            .header("x-request-id", "req-1")
+            .bearer(&w.token(viewer.user, json!({})));
+        let viewing = w.admit(&request).await.unwrap();
+        viewing.require("notes:write").unwrap_err();
+        assert_eq!(&*w.last_audit().action, "permission.check");
+        assert_eq!(w.last_audit().request_id, expected("req-1"));
+        let foreign = w
+            .alice_at("globex.notes.example")
+            .header("x-request-id", "x".repeat(200));
+        w.refused(&foreign).await;
+        assert_eq!(w.last_audit().request_id, expected(&"x".repeat(128)));
+    }
+    for (name, said) in [
+        ("x request", "not a header name"),
+        ("cookie", "cookies"),
+        ("x-project-id", "project"),
+    ] {
+        let builder = Tenancy::builder(MemoryDirectory::new()).authenticator(tokens());
+        let rules = Identification::new().project_header("x-project-id");
+        let built = builder
+            .identification(rules)
+            .request_id_header(name)
+            .build();
+        let error = built.unwrap_err().to_string();
+        assert!(error.contains(said), "{error}");
+    }
 }

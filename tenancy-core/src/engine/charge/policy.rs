@@ -90,7 +90,7 @@ pub(in crate::engine) fn charge(
         let kind = crate::RefusalKind::Misconfigured;
         return Refusal::new(kind, "charger-missing").into();
     };
-    let caller = ClientInfo::of(engine.identification(), request);
+    let caller = ClientInfo::of(engine.inner(), request);
     let asked = ChargeRequest::new(admitted, costs, request, caller.ip);
     let charging = charger.charge(&asked);
     if let Charging::Ready(Ok(charge)) = charging {
