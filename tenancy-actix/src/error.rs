@@ -29,7 +29,8 @@ use crate::response::refusal_response;
 /// ```
 ///
 /// # Example: inside the application's own error
-/// With a conversion from everything that converts into this error, `?` works as before:
+/// [`convert_errors!`](crate::convert_errors) converts what this library returns, so that `?` works as before. The
+/// error may have further `From`s of its own:
 ///
 /// ```
 /// use std::fmt;
@@ -43,11 +44,7 @@ use crate::response::refusal_response;
 ///     Tenancy(tenancy_actix::Error),
 /// }
 ///
-/// impl<E: Into<tenancy_actix::Error>> From<E> for AppError {
-///     fn from(error: E) -> Self {
-///         Self::Tenancy(error.into())
-///     }
-/// }
+/// tenancy_actix::convert_errors!(AppError::Tenancy(tenancy_actix::Error));
 ///
 /// impl fmt::Display for AppError {
 ///     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

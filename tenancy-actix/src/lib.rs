@@ -107,4 +107,4 @@ pub use middleware::{ResponseFuture, TenancyMiddleware, TenancyService};
 pub use policy::{GateFuture, GateService, PolicyMiddleware, SettledBody};
 pub use ready::{Readiness, ready};
 pub use security_headers::{SecurityHeadersMiddleware, SecurityHeadersService};
-pub use tenancy_http::{AdmissionDecision, PeerAddr};
+pub use tenancy_http::{AdmissionDecision, PeerAddr, convert_errors};

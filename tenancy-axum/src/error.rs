@@ -29,7 +29,8 @@ use crate::response::refusal_response;
 /// ```
 ///
 /// # Example: inside the application's own error
-/// With a conversion from everything that converts into this error, `?` works as before:
+/// [`convert_errors!`](crate::convert_errors) converts what this library returns, so that `?` works as before. The
+/// error may have further `From`s of its own:
 ///
 /// ```
 /// use axum::{http::StatusCode, response::{IntoResponse, Response}};
@@ -40,11 +41,7 @@ use crate::response::refusal_response;
 ///     Tenancy(tenancy_axum::Error),
 /// }
 ///
-/// impl<E: Into<tenancy_axum::Error>> From<E> for AppError {
-///     fn from(error: E) -> Self {
-///         Self::Tenancy(error.into())
-///     }
-/// }
+/// tenancy_axum::convert_errors!(AppError::Tenancy(tenancy_axum::Error));
 ///
 /// impl IntoResponse for AppError {
 ///     fn into_response(self) -> Response {

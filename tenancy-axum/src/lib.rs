@@ -95,4 +95,4 @@ pub use layer::{ResponseFuture, TenancyLayer, TenancyService};
 pub use policy::{GateFuture, GateService, PolicyLayer, SettledBody};
 pub use ready::{Readiness, ready};
 pub use security_headers::{SecurityHeadersLayer, SecurityHeadersService};
-pub use tenancy_http::{AdmissionDecision, PeerAddr};
+pub use tenancy_http::{AdmissionDecision, PeerAddr, convert_errors};

@@ -93,6 +93,16 @@ impl Problem {
                 "Too many requests",
                 "Wait before the next request.".to_owned(),
             ),
+            RefusalKind::NotFound => (
+                "Not found",
+                "There is no such thing, or it is not the tenant's.".to_owned(),
+            ),
+            RefusalKind::Conflict => (
+                "Conflict",
+                "This contradicts what is stored: something is taken, missing or still in use."
+                    .to_owned(),
+            ),
+            RefusalKind::Invalid => ("Invalid", "This can't be stored.".to_owned()),
             RefusalKind::Unavailable => {
                 ("Service unavailable", "Try again in a moment.".to_owned())
             }

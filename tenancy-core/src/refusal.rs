@@ -32,6 +32,12 @@ pub enum RefusalKind {
     QuotaExhausted,
     /// 429: too many requests; waiting helps.
     RateLimited,
+    /// 404: what the request is about is not there, or is not the tenant's: one answer for both.
+    NotFound,
+    /// 409: what the request would store contradicts what is stored.
+    Conflict,
+    /// 400: what the request would store can't be stored.
+    Invalid,
     /// 503: a store that must answer did not.
     Unavailable,
     /// 500: the service is put together wrongly; what is wrong is in its log.
@@ -42,7 +48,7 @@ pub enum RefusalKind {
 
 impl RefusalKind {
     /// Every kind.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 16] = [
         Self::Unauthenticated,
         Self::TenantRequired,
         Self::TenantNotFound,
@@ -53,6 +59,9 @@ impl RefusalKind {
         Self::FeatureNotInPlan,
         Self::QuotaExhausted,
         Self::RateLimited,
+        Self::NotFound,
+        Self::Conflict,
+        Self::Invalid,
         Self::Unavailable,
         Self::Misconfigured,
         Self::Internal,
@@ -63,8 +72,9 @@ impl RefusalKind {
     pub const fn status(self) -> u16 {
         match self {
             Self::Unauthenticated => 401,
-            Self::TenantRequired => 400,
-            Self::TenantNotFound => 404,
+            Self::TenantRequired | Self::Invalid => 400,
+            Self::TenantNotFound | Self::NotFound => 404,
+            Self::Conflict => 409,
             Self::TenantSuspended
             | Self::TenantInactive
             | Self::PermissionDenied
@@ -91,6 +101,9 @@ impl RefusalKind {
             Self::FeatureNotInPlan => "feature-not-in-plan",
             Self::QuotaExhausted => "quota-exhausted",
             Self::RateLimited => "rate-limited",
+            Self::NotFound => "not-found",
+            Self::Conflict => "conflict",
+            Self::Invalid => "invalid",
             Self::Unavailable => "unavailable",
             Self::Misconfigured | Self::Internal => "internal",
         }

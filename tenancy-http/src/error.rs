@@ -140,8 +140,9 @@ impl From<DirectoryError> for Error {
     }
 }
 
-/// Status 503 if the store did not answer, 403 if the authority was not good for the change, else 500: a
-/// handler that expects a conflict looks at [`StoreError::kind`] first.
+/// By its [kind](StoreError::kind): status 503 if the store did not answer, 403 if the authority was not good for
+/// the change, 404 where the kind is `NotFound`, 409 where it is `Conflict` or `IllegalTransition`, 400 where it is
+/// `Invalid`, else 500.
 impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
         let refusal = match error.kind() {
@@ -151,6 +152,11 @@ impl From<StoreError> for Error {
             StoreErrorKind::Forbidden => {
                 Refusal::new(RefusalKind::PermissionDenied, "authority-refused")
             }
+            StoreErrorKind::NotFound => Refusal::new(RefusalKind::NotFound, "directory-not-found"),
+            StoreErrorKind::Conflict | StoreErrorKind::IllegalTransition => {
+                Refusal::new(RefusalKind::Conflict, "directory-conflict")
+            }
+            StoreErrorKind::Invalid => Refusal::new(RefusalKind::Invalid, "directory-invalid"),
             _ => Refusal::new(RefusalKind::Internal, "directory-refused"),
         };
         Self::caused(refusal, error)
@@ -165,8 +171,8 @@ impl From<tenancy_sqlx::Error> for Error {
     }
 }
 
-/// Sorted by [`tenancy_sqlx::Error`]: status 503 if the database is out of reach, else 500, also
-/// for `RowNotFound`.
+/// Sorted by [`tenancy_sqlx::Error`]: status 503 if the database is out of reach, 404 for `RowNotFound`, 409 for what
+/// a unique, exclusion or foreign key constraint refuses, else 500.
 #[cfg(feature = "sqlx")]
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {

@@ -26,6 +26,7 @@
 
 mod adapter;
 mod caller;
+mod convert_errors;
 mod cors_fields;
 mod decision;
 mod decision_lookup;
@@ -56,3 +57,14 @@ pub use readiness::{READY_BODY, Readiness};
 pub use response_fields::{ResponseFields, WriteFields, add_fields, add_vary};
 pub use security_fields::{ChosenSecurityFields, SecurityFields};
 pub use unsettled::Unsettled;
+
+/// What [`convert_errors!`] converts.
+#[doc(hidden)]
+pub mod errors {
+    pub use tenancy_core::{DirectoryError, Refusal, SettingsError, StoreError};
+
+    #[cfg(feature = "sqlx")]
+    pub use sqlx::Error as SqlxError;
+    #[cfg(feature = "sqlx")]
+    pub use tenancy_sqlx::Error as SessionError;
+}

@@ -47,6 +47,10 @@ pub enum ErrorKind {
     /// transaction committed does the connection keep the statement. Whoever names columns
     /// instead of `*` never meets it.
     StalePlan,
+    /// A query that must find a row has found none: [`sqlx::Error::RowNotFound`]. Another tenant's rows are none.
+    NotFound,
+    /// A unique, exclusion or foreign key constraint refuses what was to be written or removed.
+    Conflict,
     /// Anything else the database said.
     Database,
 }
@@ -117,7 +121,8 @@ impl Error {
         self.source.as_ref()
     }
 
-    /// What to answer a caller: 503 if the database is out of reach, busy or not safe to use, else 500.
+    /// What to answer a caller: 503 if the database is out of reach, busy or not safe to use, 404 if there is
+    /// [no such row](ErrorKind::NotFound), 409 for a [conflict](ErrorKind::Conflict), else 500.
     ///
     /// Who was refused because the pool is [busy](ErrorKind::Busy) is told to come again after the time
     /// for which a caller of its tenant would now wait, in whole seconds from 1 to 30: an estimate from
@@ -150,6 +155,8 @@ impl Error {
                 Refusal::new(RefusalKind::Misconfigured, "context-of-another-engine")
             }
             ErrorKind::TenantLost => Refusal::new(RefusalKind::Internal, "tenant-lost"),
+            ErrorKind::NotFound => Refusal::new(RefusalKind::NotFound, "row-not-found"),
+            ErrorKind::Conflict => Refusal::new(RefusalKind::Conflict, "constraint-violated"),
             ErrorKind::SavepointOpen
             | ErrorKind::OtherTenant
             | ErrorKind::BulkShape
@@ -197,6 +204,8 @@ impl fmt::Display for Error {
                 "a prepared statement no longer fits its table, which was altered meanwhile; try \
                  again, or name the columns instead of `*`"
             }
+            ErrorKind::NotFound => "there is no such row of the tenant",
+            ErrorKind::Conflict => "a constraint refuses what was to be written or removed",
             ErrorKind::Database => "the database refused",
         };
         f.write_str(text)?;
@@ -246,9 +255,11 @@ impl From<sqlx::Error> for Error {
                 Some(FAILED_TRANSACTION) => ErrorKind::TransactionFailed,
                 Some(_) if is_stale_plan(&source) => ErrorKind::StalePlan,
                 Some("TN001") => ErrorKind::TenantChanged,
+                Some(UNIQUE | FOREIGN_KEY | RESTRICT | EXCLUSION) => ErrorKind::Conflict,
                 Some(code) if is_connection_code(code) => ErrorKind::Unavailable,
                 _ => ErrorKind::Database,
             },
+            sqlx::Error::RowNotFound => ErrorKind::NotFound,
             sqlx::Error::Io(_)
             | sqlx::Error::Tls(_)
             | sqlx::Error::PoolTimedOut
@@ -294,6 +305,12 @@ const fn whole_seconds(wait: Duration) -> Duration {
 fn is_connection_code(code: &str) -> bool {
     code.starts_with("08") || matches!(code, "53300" | "57P01" | "57P02" | "57P03" | "57P05")
 }
+
+// SQLSTATEs of constraints (PostgreSQL manual, appendix A, class 23).
+const RESTRICT: &str = "23001";
+const FOREIGN_KEY: &str = "23503";
+const UNIQUE: &str = "23505";
+const EXCLUSION: &str = "23P01";
 
 /// What the server answers to any statement in a transaction in which one has failed.
 const FAILED_TRANSACTION: &str = "25P02";

@@ -325,7 +325,8 @@ pub(crate) async fn begin_asked(
         tidied: pool.resets_session(),
     };
     let answer = answers.into_iter().next();
-    Ok((open, answer.ok_or(sqlx::Error::RowNotFound)?))
+    let absent = || sqlx::Error::Protocol("the server has not answered the question".to_owned());
+    Ok((open, answer.ok_or_else(absent)?))
 }
 
 /// Sends a [whole](Batch::whole) transaction in one message, and returns the rows of all its statements.

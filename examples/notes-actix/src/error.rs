@@ -11,11 +11,7 @@ pub(crate) enum Error {
     Tenancy(tenancy_actix::Error),
 }
 
-impl<E: Into<tenancy_actix::Error>> From<E> for Error {
-    fn from(error: E) -> Self {
-        Self::Tenancy(error.into())
-    }
-}
+tenancy_actix::convert_errors!(Error::Tenancy(tenancy_actix::Error));
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

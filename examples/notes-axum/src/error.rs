@@ -11,11 +11,7 @@ pub(crate) enum Error {
     Tenancy(tenancy_axum::Error),
 }
 
-impl<E: Into<tenancy_axum::Error>> From<E> for Error {
-    fn from(error: E) -> Self {
-        Self::Tenancy(error.into())
-    }
-}
+tenancy_axum::convert_errors!(Error::Tenancy(tenancy_axum::Error));
 
 impl IntoResponse for Error {
     fn into_response(self) -> Response {

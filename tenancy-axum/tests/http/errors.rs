@@ -77,11 +77,7 @@ enum AppError {
     Tenancy(Error),
 }
 
-impl<E: Into<Error>> From<E> for AppError {
-    fn from(error: E) -> Self {
-        Self::Tenancy(error.into())
-    }
-}
+tenancy_axum::convert_errors!(AppError::Tenancy(Error));
 
 impl IntoResponse for AppError {
     fn into_response(self) -> Response {
@@ -134,7 +130,7 @@ async fn an_applications_error_takes_ours_inside() {
 async fn database_errors_keep_what_the_driver_said() {
     for (error, status) in [
         (sqlx::Error::Protocol(SECRET.to_owned()), 500),
-        (sqlx::Error::RowNotFound, 500),
+        (sqlx::Error::RowNotFound, 404),
         (sqlx::Error::PoolTimedOut, 503),
         (sqlx::Error::Io(leaky()), 503),
     ] {

@@ -9,6 +9,9 @@ use super::was_refused_by;
 /// SQLSTATE of what somebody may not do.
 const NOT_ALLOWED: &str = "42501";
 
+/// SQLSTATE of `ON CONFLICT` where no unique constraint has exactly these columns.
+const NO_SUCH_CONSTRAINT: &str = "42P10";
+
 /// What the seal says of a key that it does not know, or that was retired.
 pub(crate) const KEY_NOT_IN_USE: &str = "the seal's key is not in use";
 
@@ -64,6 +67,11 @@ pub(super) fn advice(error: &sqlx::Error) -> Option<String> {
                 }
             }
         }
+    }
+    if said.code() == NO_SUCH_CONSTRAINT && said.message().contains("ON CONFLICT") {
+        let advice = "a unique constraint of a protected table begins with the tenant's column: write `ON CONFLICT \
+            (tenant_id, …)`; the column's default fills it";
+        return Some(advice.to_owned());
     }
     let hint = said.hint().filter(|_| is_ours(said))?;
     Some(format!("hint: {hint}"))

@@ -1,0 +1,79 @@
+//! `?` in handlers whose error is the application's own.
+
+/// Lets `?` turn everything that this library returns into a variant of the application's own error.
+///
+/// It writes one `From` for each type: the adapter's `Error`, `Refusal`, `SettingsError`, `DirectoryError`,
+/// `StoreError` and, with the feature `sqlx`, `tenancy_sqlx::Error` and `sqlx::Error`. So the error may have further
+/// `From`s of its own, which `impl<E: Into<Error>> From<E>` would forbid.
+///
+/// ```
+/// # use tenancy_http::Error;
+/// use tenancy_core::{Refusal, RefusalKind};
+///
+/// #[derive(Debug)]
+/// enum AppError {
+///     Mail(std::io::Error),
+///     Tenancy(Error),
+/// }
+///
+/// tenancy_http::convert_errors!(AppError::Tenancy(Error));
+///
+/// impl From<std::io::Error> for AppError {
+///     fn from(error: std::io::Error) -> Self {
+///         Self::Mail(error)
+///     }
+/// }
+///
+/// fn rename(allowed: Result<(), Refusal>) -> Result<(), AppError> {
+///     allowed?;
+///     std::fs::metadata("/no/such/file")?;
+///     Ok(())
+/// }
+/// # let refused = rename(Err(Refusal::new(RefusalKind::PermissionDenied, "example")));
+/// # assert!(matches!(refused, Err(AppError::Tenancy(_))));
+/// # assert!(matches!(rename(Ok(())), Err(AppError::Mail(_))));
+/// ```
+#[cfg(feature = "sqlx")]
+#[macro_export]
+macro_rules! convert_errors {
+    ($app:ident::$variant:ident($error:ty)) => {
+        $crate::convert_each_error!(
+            $app::$variant,
+            $error,
+            $crate::errors::Refusal,
+            $crate::errors::SettingsError,
+            $crate::errors::DirectoryError,
+            $crate::errors::StoreError,
+            $crate::errors::SessionError,
+            $crate::errors::SqlxError,
+        );
+    };
+}
+
+/// Lets `?` turn everything that this library returns into a variant of the application's own error.
+#[cfg(not(feature = "sqlx"))]
+#[macro_export]
+macro_rules! convert_errors {
+    ($app:ident::$variant:ident($error:ty)) => {
+        $crate::convert_each_error!(
+            $app::$variant,
+            $error,
+            $crate::errors::Refusal,
+            $crate::errors::SettingsError,
+            $crate::errors::DirectoryError,
+            $crate::errors::StoreError,
+        );
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! convert_each_error {
+    ($app:ident::$variant:ident, $($error:ty),* $(,)?) => {
+        $(impl ::core::convert::From<$error> for $app {
+            fn from(error: $error) -> Self {
+                Self::$variant(error.into())
+            }
+        })*
+    };
+}
