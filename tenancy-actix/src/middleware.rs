@@ -147,7 +147,7 @@ where
         let inner = Rc::new(service);
         ready(Ok(TenancyService::new(
             inner,
-            self.tenancy.clone(),
+            self.tenancy.for_this_thread(),
             self.needs,
         )))
     }

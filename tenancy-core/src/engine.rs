@@ -23,7 +23,7 @@ mod stranger_cache;
 mod token_revocations;
 mod watch;
 
-use std::{fmt, net::IpAddr, sync::Arc, time::Duration};
+use std::{fmt, net::IpAddr, ops::Deref, sync::Arc, time::Duration};
 
 pub use admin::Admin;
 pub use admission::{Admission, Admitted, PendingAdmission};
@@ -49,6 +49,8 @@ use admission_cache::AdmissionCache;
 use facts::{ClientInfo, PresentedCredential, RequestFacts};
 use feed::{Feed, Poller};
 use front::Front;
+#[cfg(test)]
+pub(crate) use keys::CachedKey;
 use keys::Keys;
 use latest::Latest;
 use load::{Caches, Entries};
@@ -87,7 +89,18 @@ struct Authenticating {
 /// ```
 #[derive(Clone)]
 pub struct Tenancy {
-    inner: Arc<Inner>,
+    inner: Arc<Handle>,
+}
+
+/// What clones of a [`Tenancy`] count: the engine itself, or one more step to it.
+struct Handle(Arc<Inner>);
+
+impl Deref for Handle {
+    type Target = Inner;
+
+    fn deref(&self) -> &Inner {
+        &self.0
+    }
 }
 
 pub(crate) struct Inner {
@@ -430,10 +443,32 @@ impl Tenancy {
         })
     }
 
+    /// The same engine, whose clones are counted apart. For a thread that serves requests by itself: each context
+    /// counts as a clone, and threads that count in one place wait for each other.
+    ///
+    /// ```
+    /// # use tenancy_core::{MemoryDirectory, Tenancy, jwt::{Algorithm, JwtAuthenticator, VerificationKey}};
+    /// # let key = VerificationKey::hmac(Algorithm::HS256, b"0123456789abcdef0123456789abcdef")?;
+    /// # let tokens = JwtAuthenticator::builder("https://login.example", "notes").key(key).build()?;
+    /// # let tenancy = Tenancy::builder(MemoryDirectory::new()).authenticator(tokens).build()?;
+    /// let workers_own = tenancy.for_this_thread();
+    /// assert!(workers_own.is(&tenancy));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn for_this_thread(&self) -> Self {
+        Self::new(Arc::clone(&self.inner.0))
+    }
+
+    fn new(inner: Arc<Inner>) -> Self {
+        let inner = Arc::new(Handle(inner));
+        Self { inner }
+    }
+
     /// Whether both are the same engine, and not merely built alike.
     #[must_use]
     pub fn is(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.inner, &other.inner)
+        Arc::ptr_eq(&self.inner.0, &other.inner.0)
     }
 
     pub(crate) fn identification(&self) -> &Identification {

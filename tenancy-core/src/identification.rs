@@ -5,6 +5,7 @@
 
 mod check;
 mod hint;
+mod hints;
 mod read;
 #[cfg(test)]
 mod tests;
@@ -12,6 +13,7 @@ mod tests;
 use std::{fmt, sync::Arc};
 
 pub(crate) use hint::{Hint, HintFault, KeyRef};
+pub(crate) use hints::Hints;
 
 use crate::{TenantKey, TrustedProxies, request::RequestView};
 

@@ -85,7 +85,6 @@
 //!   look up ids that do not exist. Limit request rates in front of the service.
 
 mod base62;
-mod cached;
 mod checksum;
 mod config;
 mod environment;
@@ -111,7 +110,6 @@ mod verifier;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use cached::CachedKey;
 pub use config::ApiKeys;
 pub use environment::Environment;
 pub use format::{KeyFormat, MAX_KEY_LEN};

@@ -416,9 +416,7 @@ impl TenancyBuilder {
             request_id_header: self.request_id_header,
             origin_look_ups: Budget::new(),
         };
-        Ok(Tenancy {
-            inner: Arc::new(inner),
-        })
+        Ok(Tenancy::new(Arc::new(inner)))
     }
 }
 

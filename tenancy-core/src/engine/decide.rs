@@ -33,7 +33,7 @@ use super::{
 use crate::{
     Actor, AllowedTenants, Credential, PermissionSet, Principal, RefusalKind, RoleMask, RoleName,
     TenantContext, TenantId, TenantNeed, TenantRecord, TenantStatus, Timestamp, UserId, Verdict,
-    cache::Probe, digest::Digest,
+    cache::Probe, digest::Digest, engine::keys::CachedKey,
 };
 
 /// Decides about a request, or says what has to be loaded first.
@@ -73,6 +73,7 @@ fn decide_for(
         belongs: Cell::new(false),
         entering: OnceCell::new(),
         verified_by: Cell::new(None),
+        known_key: OnceCell::new(),
     };
     decision.readable_page()?;
     let asked = decision.asked();
@@ -82,6 +83,9 @@ fn decide_for(
         return Ok(Admitted::Tenant(context(whole)));
     }
     let before = engine.inner().versions.of_any();
+    if let Some(whole) = decision.remembered_with_key()? {
+        return Ok(Admitted::Tenant(context(whole)));
+    }
     let principal = decision.principal()?;
     if let Some(principal) = &principal {
         decision.not_taken_back(principal)?;
@@ -143,6 +147,9 @@ struct Decider<'a> {
     entering: OnceCell<Option<Arc<Principal>>>,
     /// Which authenticator has verified the credential, if one has.
     verified_by: Cell<Option<usize>>,
+    /// The key that was presented and can be used, and what stands for the rest of the question, if the answer
+    /// can be remembered.
+    known_key: OnceCell<(Arc<CachedKey>, Digest)>,
 }
 
 static ANONYMOUS: LazyLock<Arc<Principal>> = LazyLock::new(|| {

@@ -8,7 +8,7 @@ use crate::{
     Credential, Principal, ProjectId, RefusalKind, Rejection, RequestView, RouteNeeds, TenantId,
     cors::{Claim, OriginFault},
     engine::{Inner, credential::Found},
-    identification::{Hint, HintFault, HintSource, KeyRef},
+    identification::{Hint, HintFault, HintSource, Hints, KeyRef},
     request::Field,
 };
 
@@ -35,7 +35,7 @@ pub(super) struct RequestFacts<'a> {
     pub(super) cross_site: Option<OriginFault>,
     /// Whose page sent the request. A tenant's is among the hints, too.
     pub(super) origin: Result<Claim<'a>, OriginFault>,
-    pub(super) hints: Result<Vec<Hint<'a>>, HintFault>,
+    pub(super) hints: Result<Hints<'a>, HintFault>,
     pub(super) project: Result<Option<ProjectId>, HintFault>,
     pub(super) needs: RouteNeeds,
     pub(super) ip: Option<IpAddr>,
@@ -91,7 +91,7 @@ impl<'a> RequestFacts<'a> {
             source: None,
             cross_site: None,
             origin: Ok(Claim::Unsaid),
-            hints: Ok(vec![hint]),
+            hints: Ok(Hints::One(hint)),
             project: Ok(project),
             needs: RouteNeeds::tenant().or_anonymous(),
             ip,
@@ -106,7 +106,7 @@ impl<'a> RequestFacts<'a> {
             source: None,
             cross_site: None,
             origin: Ok(Claim::Tenant(page)),
-            hints: Ok(Vec::new()),
+            hints: Ok(Hints::None),
             project: Ok(None),
             needs: RouteNeeds::central(),
             ip: None,
@@ -143,9 +143,7 @@ impl<'a> RequestFacts<'a> {
             source: self.source,
             cross_site: self.cross_site,
             origin: self.origin.map(Claim::into_owned),
-            hints: self
-                .hints
-                .map(|hints| hints.into_iter().map(Hint::into_owned).collect()),
+            hints: self.hints.map(Hints::into_owned),
             project: self.project,
             needs: self.needs,
             ip: self.ip,

@@ -8,7 +8,7 @@ use std::{
     fmt,
     mem::size_of,
     sync::{
-        Arc, Mutex, MutexGuard,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicI64, AtomicUsize, Ordering},
     },
     time::Duration,
@@ -47,8 +47,9 @@ pub(crate) struct Memo {
     /// too old.
     pub(super) until: Timestamp,
     pub(super) issued_at: Option<Timestamp>,
-    /// What the authenticators said of their verdicts before.
-    pub(super) standing: Standing,
+    /// What the authenticators said of their verdicts before; `None` of an API key, about which none is asked.
+    /// Most decisions share one: it is not read from cold memory.
+    pub(super) standing: Option<Arc<Standing>>,
 }
 
 /// The bytes that a decision takes.
@@ -58,15 +59,16 @@ fn weight(whole: &Whole) -> usize {
         .role
         .as_ref()
         .map_or(0, |role| role.as_str().len());
-    let passed_over = whole
-        .memo
-        .as_ref()
-        .map_or(0, |memo| size_of_val(&*memo.standing.passed_over));
-    size_of::<Whole>() + size_of::<Parts>() + role + passed_over + whole.principal.weight() + 64
+    let standing = whole.memo.as_ref().and_then(|memo| memo.standing.as_ref());
+    let standing = standing.map_or(0, |standing| {
+        size_of::<Standing>() + size_of_val(&*standing.passed_over)
+    });
+    size_of::<Whole>() + size_of::<Parts>() + role + standing + whole.principal.weight() + 64
 }
 
 /// The versions of the authenticators that have looked at a credential; see
 /// [`Authenticator::version`].
+#[derive(PartialEq, Eq)]
 pub(super) struct Standing {
     /// Which has verified it, by position.
     by: usize,
@@ -128,6 +130,8 @@ pub(super) struct Front {
     hand: AtomicUsize,
     /// When the next sweep is due (microseconds).
     due_at: AtomicI64,
+    /// How the authenticators stood when the newest decision was kept.
+    newest: Mutex<Option<Arc<Standing>>>,
 }
 
 impl Front {
@@ -143,6 +147,7 @@ impl Front {
             weight: AtomicUsize::new(0),
             hand: AtomicUsize::new(0),
             due_at: AtomicI64::new(i64::MIN),
+            newest: Mutex::default(),
         })
     }
 
@@ -165,6 +170,15 @@ impl Front {
         let at = ways.tags.iter().position(|known| *known == tag)?;
         let whole = ways.decided.get(at)?.as_ref()?;
         (whole.memo.as_ref()?.asked == asked).then(|| Arc::clone(whole))
+    }
+
+    /// One value for decisions of which the authenticators said the same.
+    pub(super) fn share(&self, standing: Standing) -> Arc<Standing> {
+        let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*newest {
+            Some(same) if **same == standing => Arc::clone(same),
+            _ => Arc::clone(newest.insert(Arc::new(standing))),
+        }
     }
 
     /// Keeps a decision that has a memo, unless it is too large.

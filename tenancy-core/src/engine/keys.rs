@@ -1,6 +1,7 @@
 //! API keys in the engine: what is configured, what is cached, which uses wait to be written.
 
 mod admin;
+mod cached;
 mod change;
 #[cfg(feature = "argon2")]
 mod import;
@@ -13,13 +14,14 @@ mod uses;
 use std::{net::IpAddr, sync::Arc};
 
 pub use admin::{KeyAdmin, KeyService};
+pub(crate) use cached::CachedKey;
 #[cfg(feature = "argon2")]
 pub(super) use imported::{Imported, Proof};
 use uses::Uses;
 
 use crate::{
     ConfigError, Rejection, Timestamp,
-    key::{ApiKeys, CachedKey, KeyMatch, PresentedKey, reason},
+    key::{ApiKeys, KeyMatch, PresentedKey, reason},
 };
 
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{ApplicationHint, Hint, HintFault, HintSource, Identification, KeyRef, Rule};
+use super::{ApplicationHint, Hint, HintFault, HintSource, Hints, Identification, KeyRef, Rule};
 use crate::{
     ProjectId, TenantId,
     id::parse_uuid,
@@ -13,11 +13,8 @@ use crate::{
 
 impl Identification {
     /// Reads every hint of a request.
-    pub(crate) fn hints<'a>(
-        &self,
-        request: &'a dyn RequestView,
-    ) -> Result<Vec<Hint<'a>>, HintFault> {
-        let mut hints = Vec::new();
+    pub(crate) fn hints<'a>(&self, request: &'a dyn RequestView) -> Result<Hints<'a>, HintFault> {
+        let mut hints = Hints::None;
         hints.extend(self.host_hint(request)?);
         for rule in &self.rules {
             let hint = match rule {
@@ -83,8 +80,8 @@ impl Identification {
     pub(crate) fn url_hints<'a>(
         &self,
         request: &'a dyn RequestView,
-    ) -> Result<Vec<Hint<'a>>, HintFault> {
-        let mut hints: Vec<_> = self.host_hint(request)?.into_iter().collect();
+    ) -> Result<Hints<'a>, HintFault> {
+        let mut hints: Hints<'_> = self.host_hint(request)?.into_iter().collect();
         for rule in &self.rules {
             if let Rule::Path(prefix) = rule {
                 hints.extend(path_hint(request.path(), prefix)?);

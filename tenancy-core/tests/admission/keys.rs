@@ -2,6 +2,7 @@
 //! scopes, for as long as it holds.
 
 mod admin;
+mod decided;
 mod guessing;
 mod hits;
 #[cfg(feature = "argon2")]

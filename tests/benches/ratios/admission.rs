@@ -1,8 +1,10 @@
 //! Admission from memory, with 10 and with 100,000 tenants.
 
-use std::hint::black_box;
+use std::{hint::black_box, sync::Arc};
 
-use tenancy_core::{Admission, Admitted, Authenticator as _, Credential, RouteNeeds, Verdict};
+use tenancy_core::{
+    Admission, Admitted, Authenticator as _, Credential, RouteNeeds, SystemClock, Verdict,
+};
 use tenancy_tests::notes;
 
 use crate::{
@@ -22,7 +24,7 @@ pub(crate) async fn run() {
     );
 
     ratio::heading("Parts");
-    let world = World::new(1).await;
+    let world = World::new(1, Arc::new(SystemClock)).await;
     let requests = world.warm_requests().await;
     let context = admit(&world, requests.first().unwrap());
     let permission = world.tenancy.permissions().id("notes:write").unwrap();
@@ -49,7 +51,7 @@ pub(crate) async fn run() {
 
 /// Measures admission over so many tenants, and prints time and allocations.
 async fn admission(tenants: usize) -> f64 {
-    let world = World::new(tenants).await;
+    let world = World::new(tenants, Arc::new(SystemClock)).await;
     let requests = world.warm_requests().await;
     let time = ratio::nanoseconds_each(
         // What has just arrived is in the processor's caches; what is known of the tenant is not.

@@ -11,7 +11,7 @@ use std::{
 };
 
 use sqlx::postgres::PgPoolOptions;
-use tenancy_core::UserId;
+use tenancy_core::{SystemClock, UserId};
 use tenancy_sqlx::{SessionMode, TenantPoolOptions};
 use tenancy_tests::{
     Client, Framework, Server, Serving, Version,
@@ -35,7 +35,7 @@ pub(crate) async fn run() -> anyhow::Result<()> {
 async fn hello_world() -> anyhow::Result<()> {
     let many = if ratio::hurries() { 100 } else { 100_000 };
     for tenants in [10, many] {
-        let world = World::new(tenants).await;
+        let world = World::new(tenants, Arc::new(SystemClock)).await;
         world.warm_requests().await;
         let named = world.tenants.iter().zip(&world.tokens);
         let requests =

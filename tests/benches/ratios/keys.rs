@@ -1,24 +1,19 @@
 //! API keys, with 10 and with 100,000 of them, beside a bare HMAC-SHA-256.
 
-use std::hint::black_box;
+use std::{hint::black_box, sync::Arc};
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 use tenancy_core::{
-    Admission, Membership, MemoryDirectory, RouteNeeds, SystemRole, Tenancy, TenantRecord,
-    TenantStatus, UserId,
-    key::{
-        ApiKeys, Environment, HmacKeyHasher, IssuedKey, KeyFormat, KeyHasher as _, KeyMatch,
-        KeyVerifier, NewKey, Pepper,
-    },
+    Admission, RouteNeeds, SystemClock, Tenancy,
+    key::{IssuedKey, KeyHasher as _, KeyMatch, KeyVerifier},
     testing::FakeRequest,
-    testing::StoreDirectly as _,
 };
-use tenancy_tests::notes;
 
-use crate::ratio::{self, Bound};
-
-const PEPPER: [u8; 32] = [0x5c; 32];
+use crate::{
+    key_world::{PEPPER, format, hasher, world},
+    ratio::{self, Bound},
+};
 
 pub(crate) async fn run() {
     ratio::heading("API keys beside a bare HMAC-SHA-256 of the same text");
@@ -33,13 +28,9 @@ pub(crate) async fn run() {
     }
 }
 
-fn hasher() -> HmacKeyHasher {
-    HmacKeyHasher::new(Pepper::new(1, PEPPER).unwrap())
-}
-
 /// Reading and verifying one key, without anything around it.
 async fn alone() {
-    let (_, keys) = world(1, 10).await;
+    let (_, keys) = world(1, 10, Arc::new(SystemClock)).await;
     let issued = keys.first().unwrap();
     let (format, hasher) = (format(), hasher());
     let KeyVerifier::Digest(digest) = &issued.record().verifier else {
@@ -66,8 +57,8 @@ async fn alone() {
 
 /// Requests with one of so many keys; returns the time of a request with a known key.
 async fn requests(count: usize) -> f64 {
-    let (tenancy, keys) = world(count, count * 2).await;
-    let (forgetful, their_keys) = world(count, 1).await;
+    let (tenancy, keys) = world(count, count * 2, Arc::new(SystemClock)).await;
+    let (forgetful, their_keys) = world(count, 1, Arc::new(SystemClock)).await;
     let request = |keys: &[IssuedKey], random: usize| {
         FakeRequest::new("/notes").bearer(keys.get(random % keys.len()).unwrap().expose())
     };
@@ -114,44 +105,4 @@ async fn admit(tenancy: &Tenancy, request: &FakeRequest, needs: RouteNeeds) {
         Admission::Ready(admitted) => drop(black_box(admitted.unwrap())),
         Admission::Pending(pending) => drop(black_box(pending.resolve().await.unwrap())),
     }
-}
-
-fn format() -> KeyFormat {
-    KeyFormat::new("notes", Environment::Live).unwrap()
-}
-
-/// An engine over memory whose caches hold so much, with so many keys of ten tenants.
-async fn world(keys: usize, cached: usize) -> (Tenancy, Vec<IssuedKey>) {
-    let directory = MemoryDirectory::new();
-    let tenancy = Tenancy::builder(directory.clone())
-        .keys(ApiKeys::new(format(), hasher(), directory.clone()))
-        .permissions(notes::permissions().unwrap())
-        .directory_cache_bytes(cached * 4096)
-        .admission_cache_bytes((cached * 2048).max(1 << 20))
-        .build()
-        .unwrap();
-    let creator = UserId::new();
-    let mut tenants = Vec::new();
-    for number in 0..10 {
-        let slug = format!("tenant-{number}").parse().unwrap();
-        let tenant = TenantRecord::new(slug, "A tenant").with_status(TenantStatus::Active);
-        directory.create_tenant(&tenant).await.unwrap();
-        let owner = Membership::new(tenant.id, creator, SystemRole::Owner.name());
-        directory.put_membership(&owner).await.unwrap();
-        tenants.push(tenant.id);
-    }
-    let mut issued = Vec::with_capacity(keys);
-    for tenant in tenants.into_iter().cycle().take(keys) {
-        let new = NewKey::new(tenant, creator, "a key", ["*".parse().unwrap()]);
-        issued.push(
-            tenancy
-                .keys()
-                .unwrap()
-                .by(tenancy_core::testing::service())
-                .issue(new)
-                .await
-                .unwrap(),
-        );
-    }
-    (tenancy, issued)
 }

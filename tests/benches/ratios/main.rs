@@ -7,6 +7,7 @@
 
 mod admission;
 mod http;
+mod key_world;
 mod keys;
 mod pools;
 mod ratio;

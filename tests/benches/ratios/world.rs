@@ -1,8 +1,10 @@
 //! An engine over memory with many tenants, and tokens for their owners.
 
+use std::sync::Arc;
+
 use tenancy_core::{
-    Admission, Identification, Membership, MemoryDirectory, SystemRole, Tenancy, TenantRecord,
-    TenantStatus, UserId, testing::FakeRequest, testing::StoreDirectly as _,
+    Admission, Clock, Identification, Membership, MemoryDirectory, SystemRole, Tenancy,
+    TenantRecord, TenantStatus, UserId, testing::FakeRequest, testing::StoreDirectly as _,
 };
 use tenancy_tests::notes;
 
@@ -15,7 +17,7 @@ pub(crate) struct World {
 }
 
 impl World {
-    pub(crate) async fn new(tenants: usize) -> Self {
+    pub(crate) async fn new(tenants: usize, clock: Arc<dyn Clock>) -> Self {
         let directory = MemoryDirectory::new();
         let mut known = Vec::with_capacity(tenants);
         for number in 0..tenants {
@@ -45,6 +47,7 @@ impl World {
             )
             .admission_cache_bytes((tenants * 2048).max(1 << 20))
             .permissions(notes::permissions().unwrap())
+            .clock(clock)
             .build()
             .unwrap();
         let tokens = known.iter().map(|(_, owner)| notes::token(*owner).unwrap());

@@ -20,7 +20,7 @@ impl Decider<'_> {
             }
         };
         let mut agreed: Option<Arc<TenantRecord>> = None;
-        for hint in hints {
+        for hint in hints.iter() {
             let about = |reason| {
                 let target = format!("{}={}", hint.source.as_str(), hint.key.to_key());
                 Refused::new(RefusalKind::TenantNotFound, reason).target(target)

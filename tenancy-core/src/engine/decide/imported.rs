@@ -45,9 +45,9 @@ impl Decider<'_> {
         };
         let refused = match (proof, &known) {
             (Proof::Right, Some(known)) => {
-                let principal = self.usable_key(keys, known)?;
+                self.usable_key(keys, known)?;
                 keys.record_last_used_once(known, self.now);
-                return Ok(principal);
+                return Ok(Arc::clone(&known.principal));
             }
             (Proof::Right, None) | (Proof::Wrong, None) => rejected(&reason::UNKNOWN),
             (Proof::Wrong, Some(_)) => rejected(&reason::SECRET),

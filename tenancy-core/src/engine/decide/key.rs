@@ -5,12 +5,13 @@ use std::sync::Arc;
 use super::{Decider, Interrupt, Step};
 use crate::{
     Credential, KeyId, Principal, RefusalKind, Rejection,
+    engine::keys::CachedKey,
     engine::{
         keys::Keys,
         load::{KeyRecord, Load},
         refusal_log::Refused,
     },
-    key::{CachedKey, KeyName, reason},
+    key::{KeyName, reason},
 };
 
 impl Decider<'_> {
@@ -26,6 +27,20 @@ impl Decider<'_> {
         {
             return self.imported_holder(keys, imported, credential);
         }
+        // It was looked at a moment ago, for the same request.
+        if let Some((known, _)) = self.known_key.get() {
+            return Ok(Arc::clone(&known.principal));
+        }
+        self.usable_holder(keys, credential)
+            .map(|known| Arc::clone(&known.principal))
+    }
+
+    /// The key that is presented, if it can be used: its text, its record, the caller's address. Its use is noted.
+    pub(super) fn usable_holder(
+        &self,
+        keys: &Keys,
+        credential: Credential<'_>,
+    ) -> Step<Arc<CachedKey>> {
         let presented = match keys.config.format.read(credential.expose()) {
             Ok(presented) => presented,
             Err(rejection) => return Err(Interrupt::Refused(rejected(&rejection))),
@@ -38,22 +53,25 @@ impl Decider<'_> {
         // Whether the text is right comes before anything that the record says.
         keys.verify(&presented, &known)
             .map_err(|rejection| Interrupt::Refused(about(id, rejected(&rejection))))?;
-        let principal = self.usable_key(keys, &known)?;
+        self.usable_key(keys, &known)?;
         keys.record_last_used_once(&known, self.now);
-        Ok(principal)
+        Ok(known)
     }
 
     /// Who was admitted with this key before, if it can still be used.
     pub(super) fn key_holder_again(&self, keys: &Keys, id: KeyId) -> Step<Arc<Principal>> {
         match self.known_key(KeyName::Id(id))? {
-            Some(known) => self.usable_key(keys, &known),
+            Some(known) => {
+                self.usable_key(keys, &known)?;
+                Ok(Arc::clone(&known.principal))
+            }
             None => Err(Interrupt::Refused(about(id, rejected(&reason::UNKNOWN)))),
         }
     }
 
-    pub(super) fn usable_key(&self, keys: &Keys, known: &Arc<CachedKey>) -> Step<Arc<Principal>> {
+    pub(super) fn usable_key(&self, keys: &Keys, known: &CachedKey) -> Step<()> {
         match keys.usable(known, self.facts.ip, self.now) {
-            Ok(()) => Ok(Arc::clone(&known.principal)),
+            Ok(()) => Ok(()),
             Err(rejection) => {
                 let mut refused = about(known.record.id, rejected(&rejection));
                 refused.tenant = Some(known.record.tenant);

@@ -13,10 +13,8 @@ use crate::{
     ConfigError, Credential, Timestamp,
     cache::SingleFlight,
     engine::Tenancy,
-    key::{
-        CachedKey, ImportedKeys, KeyHandle, LowEntropySecret, SecretError, SecretErrorKind,
-        SecretHash,
-    },
+    engine::keys::CachedKey,
+    key::{ImportedKeys, KeyHandle, LowEntropySecret, SecretError, SecretErrorKind, SecretHash},
 };
 
 /// What came of looking at a secret.

@@ -10,8 +10,9 @@ use crate::key::LowEntropySecret;
 use crate::{
     AuditEntry, ChangeRecord, KeyId, Outcome, StoreError, StoreErrorKind, TenantId, UserId,
     change::{Change, ChangeAction},
+    engine::keys::CachedKey,
     engine::load::{KeyRecord, load},
-    key::{ApiKey, CachedKey, KeyChange, KeyName},
+    key::{ApiKey, KeyChange, KeyName},
 };
 
 /// For operators: the reason is audited, and a blank one is refused.

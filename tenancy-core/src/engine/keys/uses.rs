@@ -10,11 +10,7 @@ use std::{
 };
 
 use super::Keys;
-use crate::{
-    StoreError, Timestamp,
-    engine::Tenancy,
-    key::{CachedKey, KeyStore},
-};
+use crate::{StoreError, Timestamp, engine::Tenancy, engine::keys::CachedKey, key::KeyStore};
 
 /// How often uses are written, under traffic.
 const INTERVAL: Duration = Duration::from_secs(60);

@@ -8,10 +8,7 @@ use super::{CachedFact, Caches};
 #[cfg(feature = "argon2")]
 use super::{Fact, LoadContext};
 use crate::{
-    DirectoryError, TenantId,
-    cache::Lookup,
-    engine::Tenancy,
-    key::{CachedKey, KeyName},
+    DirectoryError, TenantId, cache::Lookup, engine::Tenancy, engine::keys::CachedKey, key::KeyName,
 };
 #[cfg(feature = "argon2")]
 use crate::{Timestamp, engine::keys::Proof, key::SecretHash};

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::{TenantId, Timestamp, UserId};
+use crate::{TenantId, Timestamp, UserId, engine::CachedKey};
 
 const NOW: Timestamp = Timestamp::from_unix_seconds(1_000);
 

@@ -3,14 +3,17 @@
 use std::{
     fmt,
     sync::{
-        Arc, OnceLock,
+        Arc, Mutex, OnceLock,
         atomic::{AtomicBool, AtomicI64, Ordering},
     },
     time::Duration,
 };
 
-use super::{ApiKey, KeyDigest};
-use crate::{Actor, AllowedTenants, PermissionRegistry, Principal, Timestamp};
+use crate::{
+    Actor, AllowedTenants, PermissionRegistry, Principal, Timestamp,
+    engine::context::{Parts, Whole},
+    key::{ApiKey, KeyDigest},
+};
 
 /// Uses closer together than this are one.
 const RESOLUTION: Duration = Duration::from_secs(1);
@@ -25,6 +28,9 @@ pub(crate) struct CachedKey {
     last_used: AtomicI64,
     /// Whether a use waits to be written.
     queued: AtomicBool,
+    /// What was decided about a request with this key, to be compared with how things stand now. It stands here
+    /// so that one look-up tells both.
+    decided: Mutex<Option<Arc<Whole>>>,
 }
 
 impl CachedKey {
@@ -49,6 +55,7 @@ impl CachedKey {
             renewal_stored: AtomicBool::new(false),
             last_used: AtomicI64::new(last_used),
             queued: AtomicBool::new(false),
+            decided: Mutex::default(),
         }
     }
 
@@ -66,12 +73,14 @@ impl CachedKey {
         let texts = record.name.len() + scopes.sum::<usize>() + metadata.sum::<usize>();
         // A digest and an address take less than this.
         let rest = 256;
+        let decided = size_of::<Whole>() + size_of::<Parts>() + 64;
+        let rest = rest + decided;
         size_of::<Self>() + self.principal.weight() + texts + rest
     }
 
     /// The hash of the secret, of an imported key.
     #[cfg(feature = "argon2")]
-    pub(crate) fn hash(&self) -> Option<&super::SecretHash> {
+    pub(crate) fn hash(&self) -> Option<&crate::key::SecretHash> {
         self.record.verifier.hash()
     }
 
@@ -88,6 +97,18 @@ impl CachedKey {
 
     pub(crate) fn renewal_is_stored(&self) {
         self.renewal_stored.store(true, Ordering::Relaxed);
+    }
+
+    /// What was decided last; `None` if nothing was, or another thread looks at it: then the slow way is as good.
+    pub(crate) fn last_decided(&self) -> Option<Arc<Whole>> {
+        self.decided.try_lock().ok()?.clone()
+    }
+
+    /// Keeps what was decided.
+    pub(crate) fn keep_decided(&self, whole: &Arc<Whole>) {
+        if let Ok(mut decided) = self.decided.try_lock() {
+            *decided = Some(Arc::clone(whole));
+        }
     }
 
     /// Notes a use; returns whether it has to be queued for writing.
