@@ -1,6 +1,7 @@
 //! A tenant's session: what it costs, what it limits, how it ends, and what becomes of it when the
 //! database goes away.
 
+mod constraints;
 mod cost;
 mod faults;
 mod ignored;
