@@ -94,6 +94,7 @@ pub struct Identification {
     central_hosts: Vec<String>,
     custom_domains: bool,
     project_header: Option<Box<str>>,
+    tenant_origin: Option<Box<str>>,
     proxies: TrustedProxies,
 }
 
@@ -112,7 +113,8 @@ impl Identification {
 
     /// Takes a slug from the label in front of this domain: `acme` in `acme.example.com`.
     ///
-    /// The domain itself names no tenant.
+    /// The domain itself names no tenant. For a developer's machine it may be `localhost`: browsers lead
+    /// `acme.localhost` to the machine itself, and take it for a secure context.
     pub fn subdomains_of(mut self, domain: &str) -> Self {
         self.base_domains.push(domain.to_owned());
         self
@@ -158,6 +160,24 @@ impl Identification {
     pub fn project_header(mut self, name: &str) -> Self {
         self.project_header = Some(name.to_ascii_lowercase().into());
         self
+    }
+
+    /// Where a tenant's own pages are, for links in mails: `https://{slug}.example.com`, or
+    /// `https://www.example.com/t/{slug}`. See [`TenantContext::origin`](crate::TenantContext::origin). Default:
+    /// below the first domain of [`subdomains_of`](Self::subdomains_of), with `https`, and on `localhost` with `http`.
+    pub fn tenant_origin(mut self, template: &str) -> Self {
+        self.tenant_origin = Some(template.trim_end_matches('/').into());
+        self
+    }
+
+    /// Where the pages of the tenant with this slug are; `None` if no rule tells.
+    pub(crate) fn origin_of(&self, slug: &str) -> Option<String> {
+        if let Some(template) = &self.tenant_origin {
+            return Some(template.replace("{slug}", slug));
+        }
+        let base = self.base_domains.first()?;
+        let scheme = if base == "localhost" { "http" } else { "https" };
+        Some(format!("{scheme}://{slug}.{base}"))
     }
 
     /// Believes these proxies about the host and the caller's address.

@@ -65,6 +65,18 @@ pub(crate) enum Host<'a> {
     Local(Cow<'a, str>),
 }
 
+impl Host<'_> {
+    /// Whether browsers lead it to the machine that they run on, or take it for as safe as `https`: `localhost`,
+    /// what is below it, and addresses (W3C Secure Contexts §3.1).
+    pub(crate) fn is_local(&self) -> bool {
+        match self {
+            Self::Local(_) => true,
+            Self::Domain(name) => name.ends_with(".localhost"),
+            Self::Absent => false,
+        }
+    }
+}
+
 /// Where a request was sent to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Target<'a> {

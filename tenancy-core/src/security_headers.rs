@@ -53,7 +53,7 @@ pub enum Merge {
 /// `strict-transport-security` says `includeSubDomains` only on the service's own hosts: the base
 /// domains of [`Identification`](crate::Identification), hosts below them, and central hosts. On a
 /// customer's domain it would bind hosts that are the customer's, so that it is for that one host;
-/// on addresses and bare names such as `localhost` it is not sent.
+/// on addresses, bare names such as `localhost`, and what is below `localhost` it is not sent.
 ///
 /// `cache-control` is `no-store`, as refusals have it, because a response may show a tenant's data
 /// to whoever shares a cache or a browser with its reader, and `private` would let the browser show
@@ -182,6 +182,7 @@ impl<'a> SecurityField<'a> {
 impl Hsts {
     fn at(&self, rules: &Identification, request: &dyn RequestView) -> Option<&str> {
         match rules.proxies().host(request) {
+            Ok(host) if host.is_local() => None,
             Ok(Host::Domain(host)) if rules.is_own(&host) => Some(&self.own_host),
             Ok(Host::Domain(_)) => Some(&self.other_host),
             Ok(Host::Absent | Host::Local(_)) | Err(_) => None,

@@ -76,7 +76,7 @@ impl CorsPolicy {
         if is_own(&origin, self.insecure, rules, request) || self.origins.contains(&origin) {
             return Ok(Claim::Own);
         }
-        let standard = origin.is_standard();
+        let safe = origin.is_standard() || self.insecure || origin.host().is_local();
         let Host::Domain(host) = origin.into_host() else {
             return Err("origin-unknown");
         };
@@ -84,7 +84,7 @@ impl CorsPolicy {
         let Ok(Some(hint)) = rules.named_by(host) else {
             return Err("origin-unknown");
         };
-        if standard || self.insecure {
+        if safe {
             Ok(Claim::Tenant(hint.key))
         } else {
             Err("origin-insecure")
@@ -99,7 +99,7 @@ pub(super) fn is_own(
     rules: &Identification,
     request: &dyn RequestView,
 ) -> bool {
-    let safe = origin.is_https() || insecure || matches!(origin.host(), Host::Local(_));
+    let safe = origin.is_https() || insecure || origin.host().is_local();
     safe && rules
         .proxies()
         .target(request)

@@ -1,7 +1,7 @@
 //! What a policy refuses to be.
 
 use super::*;
-use crate::{ConfigError, Identification};
+use crate::{ConfigError, Identification, testing::FakeRequest};
 
 fn rules() -> Identification {
     Identification::new()
@@ -90,4 +90,46 @@ fn a_policy_is_completed_by_what_the_rules_read() {
     assert_eq!(exposed, ["retry-after", "www-authenticate", "x-total"]);
     assert!(!policy.allows_credentials());
     assert_eq!(policy.preflight_max_age(), Duration::from_secs(600));
+}
+
+/// U6: a page of a tenant on the developer's own machine is as good as one behind TLS.
+#[test]
+fn a_page_below_localhost_needs_no_tls() {
+    let rules = Identification::new()
+        .subdomains_of("localhost")
+        .subdomains_of("example.com");
+    let rules = rules.checked().unwrap();
+    let policy = CorsPolicy::new().checked(&rules, None).unwrap();
+    let claim = |host: &str, origin: &str| {
+        let request = FakeRequest::new("/")
+            .header("host", host)
+            .header("origin", origin);
+        match policy.claim(&rules, &request) {
+            Ok(Claim::Own) => "own",
+            Ok(Claim::Tenant(_)) => "a tenant's",
+            Ok(Claim::Unsaid) => "unsaid",
+            Err(fault) => fault.reason,
+        }
+    };
+    for (host, origin, said) in [
+        ("acme.localhost:3000", "http://acme.localhost:3000", "own"),
+        ("localhost:3000", "http://acme.localhost:5173", "a tenant's"),
+        (
+            "localhost:3000",
+            "http://evil.example:5173",
+            "origin-unknown",
+        ),
+        (
+            "acme.example.com",
+            "http://acme.example.com",
+            "origin-insecure",
+        ),
+        (
+            "acme.notlocalhost",
+            "http://acme.notlocalhost",
+            "origin-unknown",
+        ),
+    ] {
+        assert_eq!(claim(host, origin), said, "{origin} at {host}");
+    }
 }

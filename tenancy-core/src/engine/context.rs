@@ -77,6 +77,28 @@ impl TenantContext {
         self.whole.parts.tenant.id
     }
 
+    /// Where the tenant's pages are, for links in mails: `https://acme.example.com`. `None` if the service has no
+    /// [subdomains](crate::Identification::subdomains_of) and says
+    /// [nothing else](crate::Identification::tenant_origin).
+    ///
+    /// # Security
+    /// It comes from the configuration and the tenant's record, and never from the request: a caller who made up a
+    /// `Host` would otherwise have others mailed links to a host of its own.
+    ///
+    /// ```
+    /// # fn handler(context: &tenancy_core::TenantContext) {
+    /// if let Some(origin) = context.origin() {
+    ///     let link = format!("{origin}/notes/7");
+    /// # let _ = link;
+    /// }
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn origin(&self) -> Option<String> {
+        let rules = self.engine.identification();
+        rules.origin_of(self.record().slug.as_str())
+    }
+
     /// The tenant's generation when the request was admitted.
     #[must_use]
     pub fn generation(&self) -> Generation {

@@ -205,12 +205,12 @@ impl TokenRevocations {
             Ok(forgotten) => {
                 tracing::debug!(
                     forgotten,
-                    "token_revocations that concern no token any more"
+                    "token revocations that concern no token any more"
                 );
                 inner.audit.record(record.entry);
             }
             Err(error) => {
-                tracing::debug!(%error, "token_revocations are not forgotten by this process")
+                tracing::debug!(%error, "token revocations are not forgotten by this process")
             }
         }
     }

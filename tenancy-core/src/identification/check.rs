@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::{Identification, Rule};
-use crate::{ConfigError, request::is_field_name, tenant::normalize_domain};
+use crate::{ConfigError, proxy::read_target, request::is_field_name, tenant::normalize_domain};
 
 impl Identification {
     /// Checks the rules and brings them into the form in which they are applied.
@@ -36,6 +36,11 @@ impl Identification {
             }
         }
         for domain in self.base_domains.iter_mut().chain(&mut self.central_hosts) {
+            // Below it are the names of a developer's own machine (RFC 6761 §6.3); by itself it is no domain.
+            if domain.eq_ignore_ascii_case("localhost") {
+                *domain = "localhost".to_owned();
+                continue;
+            }
             let normal = normalize_domain(domain).map(Cow::into_owned).ok_or_else(|| {
                 ConfigError::new(format!(
                     "`{domain}` is not a domain; give at least two labels, such as `example.com`, \
@@ -48,6 +53,22 @@ impl Identification {
             && !is_field_name(name)
         {
             return Err(ConfigError::new(format!("`{name}` is not a header name")));
+        }
+        if let Some(template) = &self.tenant_origin {
+            let at_acme = template.replace("{slug}", "acme");
+            let rest = at_acme
+                .strip_prefix("https://")
+                .or_else(|| at_acme.strip_prefix("http://"));
+            let (host, path) = rest.map_or(("", ""), |rest| {
+                rest.find('/').map_or((rest, ""), |at| rest.split_at(at))
+            });
+            let named = template.matches("{slug}").count() == 1;
+            if !named || read_target(host).is_err() || !(path.is_empty() || is_plain_path(path)) {
+                return Err(ConfigError::new(format!(
+                    "`{template}` does not say where a tenant's pages are; give an address with `{{slug}}` in it \
+                     once, such as `https://{{slug}}.example.com` or `https://www.example.com/t/{{slug}}`"
+                )));
+            }
         }
         Ok(self)
     }

@@ -24,6 +24,71 @@ fn hinted(request: &FakeRequest) -> Result<Vec<TenantKey>, &'static str> {
     Ok(hints.iter().map(|hint| hint.key.to_key()).collect())
 }
 
+/// U6: a developer's own machine has tenants below `localhost`.
+#[test]
+fn tenants_may_be_below_localhost() {
+    let rules = Identification::new()
+        .subdomains_of("Localhost")
+        .checked()
+        .unwrap();
+    let at = |host: &str| {
+        let request = FakeRequest::new("/").header("host", host);
+        let hints = rules.hints(&request).map_err(|fault| fault.reason)?;
+        Ok::<_, &str>(
+            hints
+                .iter()
+                .map(|hint| hint.key.to_key())
+                .collect::<Vec<_>>(),
+        )
+    };
+    let acme: Slug = "acme".parse().unwrap();
+    assert_eq!(at("acme.localhost:3000"), Ok(vec![acme.into()]));
+    assert_eq!(at("localhost:3000"), Ok(vec![]));
+    assert_eq!(at("127.0.0.1:3000"), Ok(vec![]));
+    assert!(at("a.acme.localhost").is_err());
+    assert!(
+        Identification::new()
+            .subdomains_of("intranet")
+            .checked()
+            .is_err()
+    );
+}
+
+#[test]
+fn a_tenants_origin_is_what_the_configuration_says() {
+    let origin = |rules: Identification| rules.checked().unwrap().origin_of("acme");
+    let rules = Identification::new;
+    let below = |domain| origin(rules().subdomains_of(domain));
+    assert_eq!(origin(rules()), None);
+    assert_eq!(below("example.com").unwrap(), "https://acme.example.com");
+    assert_eq!(below("localhost").unwrap(), "http://acme.localhost");
+    for (template, said) in [
+        (
+            "http://{slug}.localhost:3000/",
+            "http://acme.localhost:3000",
+        ),
+        (
+            "https://www.example.com/t/{slug}",
+            "https://www.example.com/t/acme",
+        ),
+    ] {
+        assert_eq!(origin(rules().tenant_origin(template)).unwrap(), said);
+    }
+    for wrong in [
+        "",
+        "https://example.com",
+        "{slug}.example.com",
+        "ftp://{slug}.example.com",
+        "https://{slug}.{slug}.com",
+        "https://{slug} .com",
+        "https://user@{slug}.example.com",
+        "https://{slug}.example.com/?a",
+    ] {
+        let refused = rules().tenant_origin(wrong).checked();
+        assert!(refused.is_err(), "{wrong}");
+    }
+}
+
 #[test]
 fn a_prefix_has_one_form_only() {
     for prefix in [

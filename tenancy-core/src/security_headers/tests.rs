@@ -82,6 +82,8 @@ fn transport_security_binds_subdomains_of_the_services_own_hosts_alone() {
         ("notexample.com", other),
         ("notes.customer.example", other),
         ("localhost", None),
+        ("acme.localhost:3000", None),
+        ("acme.notlocalhost", other),
         ("127.0.0.1:3000", None),
         ("[::1]", None),
         ("not a host", None),
