@@ -14,6 +14,7 @@ mod decide;
 mod facts;
 mod feed;
 mod front;
+mod job;
 mod keys;
 mod latest;
 mod load;
@@ -41,7 +42,7 @@ use crate::{
     Actor, AllowedTenants, AuditEntry, AuditSink, Authenticator, Clock, ConfigError, CorsPolicy,
     CredentialSource, Directory, DirectoryError, DirectoryStore, Identification, Outcome,
     PermissionRegistry, Principal, ProjectId, Refusal, RefusalKind, RequestView, RoleTable,
-    RouteNeeds, RoutePolicy, TenantId, Timestamp,
+    RouteNeeds, RoutePolicy, StoreError, TenantId, Timestamp,
     cache::{CacheVersions, MaxAge},
     plan::Plans,
 };
@@ -49,6 +50,7 @@ use admission_cache::AdmissionCache;
 use facts::{ClientInfo, PresentedCredential, RequestFacts};
 use feed::{Feed, Poller};
 use front::Front;
+pub use job::{EachTenant, EachTenantReport, InvalidJobName, JobName, JobRun};
 #[cfg(test)]
 pub(crate) use keys::CachedKey;
 use keys::Keys;
@@ -278,6 +280,17 @@ impl Tenancy {
                 .reason(reason.to_owned()),
         );
         Ok(context)
+    }
+
+    /// Begins a run of a named job: the service itself at work in many tenants, with one entry in the audit trail.
+    ///
+    /// For a worker, a scheduled job, a migration. [`enter`](Self::enter) is for a single visit to one tenant.
+    ///
+    /// # Errors
+    /// [`StoreErrorKind::Invalid`](crate::StoreErrorKind::Invalid) if the name is no [`JobName`] or the reason is
+    /// blank.
+    pub fn begin_job(&self, name: &str, reason: &str) -> Result<JobRun, StoreError> {
+        JobRun::begin(self, name, reason)
     }
 
     /// Decides again about a context that is held for long: a stream, a socket, a job.

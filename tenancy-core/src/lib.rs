@@ -91,8 +91,9 @@ pub use directory::{
 };
 pub use engine::{
     Admin, Admission, Admitted, Authority, Charge, ChargeRequest, Charger, Charging, ContextWatch,
-    CorsAnswer, CorsDecision, Cost, Ending, KeyAdmin, KeyService, PendingAdmission, PendingCors,
-    Settlement, Tenancy, TenancyBuilder, TenantContext, danger,
+    CorsAnswer, CorsDecision, Cost, EachTenant, EachTenantReport, Ending, InvalidJobName, JobName,
+    JobRun, KeyAdmin, KeyService, PendingAdmission, PendingCors, Settlement, Tenancy,
+    TenancyBuilder, TenantContext, danger,
 };
 pub use established::EstablishedPrincipal;
 pub use generation::Generation;

@@ -6,7 +6,9 @@ use std::{
     sync::Arc,
 };
 
-use crate::{Claims, KeyId, PermissionSet, ProjectId, ServiceId, TenantKey, Timestamp, UserId};
+use crate::{
+    Claims, JobName, KeyId, PermissionSet, ProjectId, ServiceId, TenantKey, Timestamp, UserId,
+};
 
 /// What kind of actor a principal is.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -22,9 +24,17 @@ pub enum Actor {
     Anonymous,
     /// The service itself, outside a request; see [`Tenancy::enter`](crate::Tenancy::enter).
     System,
+    /// A named job of the service; see [`Tenancy::begin_job`](crate::Tenancy::begin_job).
+    Job(JobName),
 }
 
 impl Actor {
+    /// Whether it is the service itself: no request comes from it, and it holds every permission.
+    #[must_use]
+    pub const fn is_service_itself(&self) -> bool {
+        matches!(self, Self::System | Self::Job(_))
+    }
+
     /// The kind as recorded in spans and audit entries.
     #[must_use]
     pub const fn kind(&self) -> &'static str {
@@ -34,6 +44,7 @@ impl Actor {
             Self::Key(_) => "key",
             Self::Anonymous => "anonymous",
             Self::System => "system",
+            Self::Job(_) => "job",
         }
     }
 }
@@ -44,6 +55,7 @@ impl fmt::Display for Actor {
             Self::User(id) => write!(f, "user:{id}"),
             Self::Service(id) => write!(f, "service:{id}"),
             Self::Key(id) => write!(f, "key:{id}"),
+            Self::Job(name) => write!(f, "job:{name}"),
             Self::Anonymous | Self::System => f.write_str(self.kind()),
         }
     }

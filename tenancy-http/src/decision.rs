@@ -112,7 +112,7 @@ impl AdmissionDecision {
                 let may_call = match context.principal().actor {
                     Actor::Anonymous => needs.admits_anonymous_as(*for_needs),
                     // No request comes from the service itself; this context was put there by hand.
-                    Actor::System => false,
+                    Actor::System | Actor::Job(_) => false,
                     _ => true,
                 };
                 context.tenancy().is(tenancy) && may_have_tenant && may_call

@@ -6,7 +6,7 @@
 use std::{fmt, time::Duration};
 
 use sqlx::{PgConnection, postgres::PgConnectOptions};
-use tenancy_core::{AuditEntry, Outcome, Tenancy, UserId};
+use tenancy_core::{AuditEntry, JobRun, Outcome, Tenancy, UserId};
 
 use crate::{
     Error, StartError, TenantPoolOptions,
@@ -127,6 +127,59 @@ pub async fn across_tenants(
         .record_durably(entry)
         .await
         .map_err(AcrossError::Audit)?;
+    begin(system).await
+}
+
+/// Begins a transaction that sees every tenant's rows, for a run of a job.
+///
+/// The first of a run has an entry in the audit trail, which is durable before the transaction begins; if it can't be
+/// written, nothing is read. Those that follow add none.
+///
+/// # Errors
+/// An [`AcrossError`] if the trail can't be written, or the database does not answer.
+///
+/// # Example: a queue's worker
+/// It claims what waits across tenants, and works on it in one tenant at a time.
+///
+/// ```no_run
+/// # use tenancy_core::{JobRun, TenantId};
+/// # use tenancy_sqlx::{TenantPool, danger};
+/// # use uuid::Uuid;
+/// # async fn send(mail: &str) {}
+/// async fn send_next(
+///     run: &JobRun,
+///     system: &danger::SystemPool,
+///     pool: &TenantPool,
+/// ) -> Result<bool, Box<dyn std::error::Error>> {
+///     let mut all = danger::across_tenants_in(run, system).await?;
+///     let claimed: Option<(Uuid, Uuid)> = sqlx::query_as(
+///         "UPDATE mails SET claimed_at = now() WHERE id = (
+///              SELECT id FROM mails WHERE claimed_at IS NULL
+///              ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED)
+///          RETURNING tenant_id, id",
+///     )
+///     .fetch_optional(&mut *all)
+///     .await?;
+///     all.commit().await?;
+///     let Some((tenant, id)) = claimed else { return Ok(false) };
+///     let db = pool.tenant(&run.enter(TenantId::from_uuid(tenant)).await?)?;
+///     let text: String = sqlx::query_scalar("SELECT text FROM mails WHERE id = $1")
+///         .bind(id)
+///         .fetch_one(&db)
+///         .await?;
+///     send(&text).await;
+///     Ok(true)
+/// }
+/// ```
+pub async fn across_tenants_in(
+    run: &JobRun,
+    system: &SystemPool,
+) -> Result<AcrossTenants, AcrossError> {
+    run.record_across().await.map_err(AcrossError::Audit)?;
+    begin(system).await
+}
+
+async fn begin(system: &SystemPool) -> Result<AcrossTenants, AcrossError> {
     let batch = session::nobodys_batch("BEGIN", &Timeouts::ACROSS_TENANTS);
     let tx = session::begin(&system.pool, batch)
         .await

@@ -3,18 +3,20 @@
 use std::{fmt, net::IpAddr};
 
 use crate::{
-    Actor, AuditEntry, Principal, Refusal, StoreError, StoreErrorKind, TenantContext, TenantId,
-    UserId,
+    Actor, AuditEntry, JobName, Principal, Refusal, StoreError, StoreErrorKind, TenantContext,
+    TenantId, UserId,
 };
 
 /// Who makes a change, and what for: each one is made by an authority, and its entry in the audit trail says
 /// which.
 ///
-/// There are three ways to come by one:
+/// There are four ways to come by one:
 /// * a caller's context that holds a permission: [`TenantContext::authority`]. It is good for the
 ///   caller's own tenant, and only for as long as the caller would still be admitted with that permission;
 /// * an operator's login, for any tenant, with a reason: [`danger::operator`](crate::danger::operator);
-/// * the service itself, for any tenant, with a reason: [`danger::service`](crate::danger::service).
+/// * the service itself, for any tenant, with a reason: [`danger::service`](crate::danger::service);
+/// * a named job of the service, for any tenant, and for the reason of its run:
+///   [`JobRun::authority`](crate::JobRun::authority).
 ///
 /// ```compile_fail
 /// // There is no public constructor.
@@ -45,6 +47,8 @@ pub(crate) enum Who {
     /// Somebody whom the application takes for one of its operators.
     Operator(Operator),
     Service,
+    /// A named job of the service: its actor.
+    Job(Actor),
 }
 
 #[derive(Clone)]
@@ -89,6 +93,10 @@ impl Authority {
         Self::new(Who::Service).because(reason)
     }
 
+    pub(super) fn of_job(name: JobName, reason: &str) -> Self {
+        Self::new(Who::Job(Actor::Job(name))).because(reason)
+    }
+
     /// The same, with a reason for the audit trail.
     pub fn because(mut self, reason: impl Into<String>) -> Self {
         self.reason = Some(reason.into());
@@ -115,7 +123,7 @@ impl Authority {
     pub fn tenant(&self) -> Option<TenantId> {
         match &self.who {
             Who::Caller(context, _) => Some(context.tenant_id()),
-            Who::Operator(_) | Who::Service => None,
+            Who::Operator(_) | Who::Service | Who::Job(_) => None,
         }
     }
 
@@ -126,6 +134,7 @@ impl Authority {
             Who::Caller(context, _) => &context.principal().actor,
             Who::Operator(operator) => &operator.actor,
             Who::Service => &Actor::System,
+            Who::Job(actor) => actor,
         }
     }
 
@@ -166,7 +175,8 @@ impl Authority {
                 entry.credential = Some(operator.credential.clone());
                 entry.ip = operator.ip;
             }
-            Who::Service => {}
+            Who::Job(Actor::Job(name)) => entry.credential = Some(name.issuer()),
+            Who::Service | Who::Job(_) => {}
         }
     }
 }

@@ -211,7 +211,7 @@ impl TenantContext {
     /// for the service itself. Records nothing.
     #[must_use]
     pub fn has_feature(&self, name: &str) -> bool {
-        if self.principal().actor == Actor::System {
+        if self.principal().actor.is_service_itself() {
             return self.tenancy().has_feature(name);
         }
         let plans = self.tenancy().plans();
@@ -314,7 +314,7 @@ impl TenantContext {
         span.record("tenant.id", tracing::field::display(parts.tenant.id));
         span.record("tenant.slug", parts.tenant.slug.as_str());
         span.record("principal.kind", self.whole.principal.actor.kind());
-        match self.whole.principal.actor {
+        match &self.whole.principal.actor {
             Actor::User(id) => {
                 span.record("principal.id", tracing::field::display(id));
             }
@@ -323,6 +323,9 @@ impl TenantContext {
             }
             Actor::Key(id) => {
                 span.record("principal.id", tracing::field::display(id));
+            }
+            Actor::Job(name) => {
+                span.record("principal.id", tracing::field::display(name));
             }
             Actor::Anonymous | Actor::System => {}
         }

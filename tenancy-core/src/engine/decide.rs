@@ -128,7 +128,7 @@ fn subject(principal: &Principal) -> Option<UserId> {
     match (&principal.actor, principal.on_behalf_of) {
         (Actor::User(user), _) => Some(*user),
         (Actor::Key(_), creator) => creator,
-        (Actor::Service(_) | Actor::Anonymous | Actor::System, _) => None,
+        (Actor::Service(_) | Actor::Anonymous | Actor::System | Actor::Job(_), _) => None,
     }
 }
 
@@ -167,7 +167,7 @@ impl Decider<'_> {
     /// What stands for the question, if it is one whose answer can be remembered.
     fn question(&self, principal: Option<&Arc<Principal>>) -> Option<Digest> {
         // Each entering makes a principal of its own, which nobody asks for again.
-        let lasting = principal.is_some_and(|principal| principal.actor != Actor::System);
+        let lasting = principal.is_some_and(|principal| !principal.actor.is_service_itself());
         if !lasting || self.facts.needs.tenant == TenantNeed::Central {
             return None;
         }
@@ -272,7 +272,7 @@ impl Decider<'_> {
         // A key is presented, and never vouched for by somebody else.
         let impossible = matches!(
             (&principal.actor, &self.facts.presented),
-            (Actor::System | Actor::Anonymous, _)
+            (Actor::System | Actor::Job(_) | Actor::Anonymous, _)
                 | (Actor::Key(_), PresentedCredential::Established(_))
         );
         if impossible && !matches!(self.facts.presented, PresentedCredential::Verified(_)) {
@@ -357,7 +357,7 @@ impl Decider<'_> {
         let project = self.project(tenant.id, subject, principal.project)?;
         let mut permissions =
             self.permissions(principal, tenant.id, role.as_ref(), project.as_deref())?;
-        if let (Some(plans), false) = (&self.engine.plans, principal.actor == Actor::System) {
+        if let (Some(plans), false) = (&self.engine.plans, principal.actor.is_service_itself()) {
             permissions = permissions.intersection(plans.permitted(&tenant));
         }
         Ok(Parts {
@@ -379,7 +379,7 @@ impl Decider<'_> {
     ) -> Step<PermissionSet> {
         let Some(role) = role else {
             return Ok(match principal.actor {
-                Actor::Service(_) | Actor::System => principal.scope,
+                Actor::Service(_) | Actor::System | Actor::Job(_) => principal.scope,
                 Actor::User(_) | Actor::Key(_) | Actor::Anonymous => PermissionSet::EMPTY,
             });
         };

@@ -181,7 +181,7 @@ pub(super) fn holder(principal: &Principal) -> Option<TokenSubject> {
     match principal.actor {
         Actor::User(user) => Some(TokenSubject::User(user)),
         Actor::Service(service) => Some(TokenSubject::Service(service)),
-        Actor::Key(_) | Actor::Anonymous | Actor::System => None,
+        Actor::Key(_) | Actor::Anonymous | Actor::System | Actor::Job(_) => None,
     }
 }
 

@@ -17,6 +17,7 @@ mod credentials;
 mod feed;
 mod front;
 mod hints;
+mod jobs;
 mod keys;
 mod managing;
 mod memory;

@@ -7,6 +7,7 @@ mod away;
 mod danger;
 mod entering;
 mod feed;
+mod jobs;
 mod managing;
 mod notify;
 mod registry;
