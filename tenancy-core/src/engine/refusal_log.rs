@@ -122,6 +122,13 @@ impl RefusalLog {
             target,
         } = refused;
         let refusal = self.add(refusal);
+        // Whatever the sink is: whoever develops a service looks into its log. The target may hold what a caller sent.
+        tracing::debug!(
+            action,
+            kind = refusal.kind().as_str(),
+            reason = refusal.reason(),
+            "a request was refused"
+        );
         let now = self.clock.now();
         // Whoever is refused chooses how often this happens.
         let sampled = (self.sampler).admit(actor.as_ref(), client.ip, refusal.reason(), now);

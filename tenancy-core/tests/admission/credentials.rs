@@ -261,6 +261,10 @@ async fn no_credential_stands_for_the_service_itself() {
     let request = FakeRequest::new("/notes").bearer("anything");
     for (actor, answered) in [
         (Actor::System, (401, "credential-actor")),
+        (
+            Actor::Job("nightly".parse().unwrap()),
+            (401, "credential-actor"),
+        ),
         (Actor::Anonymous, (401, "credential-actor")),
         (Actor::User(UserId::new()), (404, "not-a-member")),
     ] {

@@ -251,6 +251,7 @@ async fn a_principal_of_the_application_is_checked_like_any_other() {
     let acme = AllowedTenants::Bound(w.acme.id.into());
     for (actor, reason) in [
         (Actor::System, "credential-actor"),
+        (Actor::Job("nightly".parse().unwrap()), "credential-actor"),
         (Actor::Anonymous, "credential-actor"),
         (Actor::Key(KeyId::new()), "credential-actor"),
     ] {
