@@ -25,9 +25,24 @@ async fn the_cause_is_logged_at_its_level_and_never_sent() {
         (DirectoryError::new(leaky()).into(), 503, "WARN"),
         (StoreError::unavailable(leaky()).into(), 503, "WARN"),
         (
-            StoreError::new(StoreErrorKind::Conflict, SECRET).into(),
+            StoreError::new(StoreErrorKind::ReadOnly, SECRET).into(),
             500,
             "ERROR",
+        ),
+        (
+            StoreError::new(StoreErrorKind::Conflict, SECRET).into(),
+            409,
+            "DEBUG",
+        ),
+        (
+            StoreError::new(StoreErrorKind::NotFound, SECRET).into(),
+            404,
+            "DEBUG",
+        ),
+        (
+            StoreError::new(StoreErrorKind::Invalid, SECRET).into(),
+            400,
+            "DEBUG",
         ),
     ] {
         let (logs, _guard) = Logs::collect();

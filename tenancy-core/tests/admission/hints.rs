@@ -279,8 +279,8 @@ fn rules_that_can_not_apply_are_an_error_at_build() {
         ),
         (Identification::new().header("Host"), "subdomains_of"),
         (
-            Identification::new().subdomains_of("localhost"),
-            "`localhost` is not a domain",
+            Identification::new().subdomains_of("intranet"),
+            "`intranet` is not a domain",
         ),
         (
             Identification::new().subdomains_of("example.com:80"),
