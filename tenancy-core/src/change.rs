@@ -9,6 +9,19 @@ use crate::{AuditEntry, AuditTarget, TenantId, outbox::NewEvent};
 /// What a store writes in the transaction of a change: the entry in the audit trail, and the events.
 ///
 /// The engine makes it from the [`Authority`](crate::Authority) that makes the change; a store writes it as it is.
+///
+/// A store writes both parts in the transaction of the change. This is what it is given:
+///
+/// ```
+///
+/// use tenancy_core::{AuditEntry, ChangeRecord, Clock as _, Outcome, SystemClock, outbox::NewEvent};
+///
+/// let entry = AuditEntry::new(SystemClock.now(), "tenant.rename", Outcome::Allowed);
+/// let event = NewEvent::new("tenant.renamed", serde_json::json!({ "name": "Acme" }))?;
+/// let record = ChangeRecord::new(entry).event(event);
+/// assert_eq!(record.events[0].cause(), Some(record.entry.id));
+/// # Ok::<(), tenancy_core::outbox::InvalidEvent>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct ChangeRecord {

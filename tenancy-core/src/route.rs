@@ -25,6 +25,13 @@ pub struct RouteNeeds {
 }
 
 /// Whether a route has a tenant.
+///
+/// ```
+/// use tenancy_core::{RouteNeeds, TenantNeed};
+///
+/// assert_eq!(RouteNeeds::tenant().tenant_need(), TenantNeed::Required);
+/// assert_eq!(RouteNeeds::central().tenant_need(), TenantNeed::Central);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TenantNeed {

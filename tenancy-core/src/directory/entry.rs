@@ -6,6 +6,21 @@ use crate::{
 };
 
 /// Who wants to enter which tenant, and what is known already.
+///
+/// ```
+/// use tenancy_core::{
+///     EntryDirectory as _, EntryQuery, MemoryDirectory, TenantId, TenantKey, UserId,
+/// };
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let acme = TenantKey::Slug("acme".parse()?);
+/// let query = EntryQuery::new(acme, Some(UserId::new()), TenantId::new());
+/// let entry = MemoryDirectory::new().find_entry(&query).await?;
+/// assert!(entry.tenant.is_none() && entry.membership.is_none());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct EntryQuery {

@@ -172,7 +172,9 @@ impl Admin {
     /// it taken: by a tenant of your own that is never active.
     ///
     /// ```
-    /// # use tenancy_core::{StoreError, Tenancy, TenantId, danger};
+    /// use tenancy_core::StoreErrorKind;
+    /// # use tenancy_core::{Tenancy, TenantId, danger};
+    ///
     /// # async fn example(tenancy: Tenancy, acme: TenantId) -> Result<(), Box<dyn std::error::Error>> {
     /// let admin = tenancy.admin(danger::service("asked for by the owner, ticket 4711")?);
     /// match admin.set_slug(acme, &"acme-and-daughters".parse()?).await {

@@ -13,6 +13,13 @@ pub(super) use policy::{charge, check_policy};
 pub use settlement::{Ending, Settlement};
 
 /// What a route takes of a meter for each request: see [`RoutePolicy::cost`](crate::RoutePolicy::cost).
+///
+/// ```
+/// use tenancy_core::{Cost, RouteNeeds, RoutePolicy};
+///
+/// let policy = RoutePolicy::new(RouteNeeds::tenant()).cost("exports", 1);
+/// assert_eq!(policy.costs(), [Cost::new("exports", 1)]);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cost {
     meter: Box<str>,
@@ -150,6 +157,24 @@ impl fmt::Debug for ChargeRequest<'_> {
 }
 
 /// The answer of a [`Charger`], at once or after I/O.
+///
+/// Where a store has to be asked first:
+///
+/// ```
+///
+/// use tenancy_core::{Charge, Charging, Refusal, RefusalKind};
+///
+/// # async fn take_one_credit() -> std::io::Result<u64> { Ok(9) }
+/// fn charge() -> Charging {
+///     Charging::Pending(Box::pin(async {
+///         match take_one_credit().await {
+///             Ok(left) => Ok(Charge::new().field("x-credits-left", left.to_string())),
+///             Err(_) => Err(Refusal::new(RefusalKind::Unavailable, "credits-unavailable")),
+///         }
+///     }))
+/// }
+/// # drop(charge());
+/// ```
 #[must_use]
 #[allow(
     clippy::exhaustive_enums,

@@ -44,6 +44,24 @@ pub struct OutboxConsumer {
 }
 
 /// Sets up an [`OutboxConsumer`].
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use tenancy_core::outbox::{OutboxConsumer, Start};
+/// # use tenancy_core::outbox::{EventHandler, MemoryOutbox};
+/// # fn example(webhooks: impl EventHandler + 'static) -> Result<(), Box<dyn std::error::Error>> {
+/// # let outbox = MemoryOutbox::new();
+///
+/// let consumer = OutboxConsumer::builder("webhooks", outbox, webhooks)
+///     .start(Start::Now)
+///     .most_tries(5)
+///     .handler_timeout(Duration::from_secs(10))
+///     .build()?;
+/// # drop(consumer);
+/// # Ok(())
+/// # }
+/// ```
 #[must_use]
 pub struct OutboxConsumerBuilder {
     name: String,

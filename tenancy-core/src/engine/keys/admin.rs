@@ -15,6 +15,18 @@ const MAX_PAGE: u32 = 1000;
 
 /// The API keys of a service; made by [`Tenancy::keys`]. Make it once, at start.
 ///
+/// The names of a tenant's first 50 keys:
+///
+/// ```
+///
+/// use tenancy_core::{KeyService, StoreError, TenantContext};
+///
+/// async fn names(keys: &KeyService, context: &TenantContext) -> Result<Vec<String>, StoreError> {
+///     let page = keys.list(context.tenant_id(), None, 50).await?;
+///     Ok(page.into_iter().map(|key| key.name).collect())
+/// }
+/// ```
+///
 /// # Security
 /// Nothing here asks who is calling: guard the routes that lead here, and take the tenant from the
 /// caller's context. A tenant's methods find no other tenant's key.

@@ -3,6 +3,18 @@
 use crate::Timestamp;
 
 /// How [`RemoteKeys`](super::RemoteKeys) stand, for metrics and readiness.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use tenancy_core::{Clock as _, SystemClock, jwt::RemoteKeys};
+///
+/// /// For a metric: how old the keys are, if there are any.
+/// fn age(keys: &RemoteKeys) -> Option<Duration> {
+///     let fetched_at = keys.status().fetched_at?;
+///     Some(SystemClock.now().since(fetched_at))
+/// }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RemoteKeysStatus {
