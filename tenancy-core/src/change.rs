@@ -70,6 +70,13 @@ impl ChangeRecord {
 macro_rules! actions {
     ($($(#[$doc:meta])* $variant:ident: $action:literal $(=> $event:literal)?,)+) => {
         /// What is done by changing something. The names are those in the audit trail.
+        ///
+        /// ```
+        /// use tenancy_core::ChangeAction;
+        ///
+        /// let action = ChangeAction::TenantCreate;
+        /// assert_eq!((action.as_str(), action.event()), ("tenant.create", Some("tenant.created")));
+        /// ```
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         #[non_exhaustive]
         pub enum ChangeAction {
