@@ -103,7 +103,7 @@ pub trait EntryDirectory:
     /// The tenant that a name stands for, with what a decision about this caller needs besides.
     ///
     /// # Security
-    /// A name that is nobody's and one of a tenant that is not the caller's have to take equally long:
+    /// A name that no tenant has, and a name of a tenant that is not the caller's, have to take equally long:
     /// a membership is looked for in either case, and nothing else of the tenant is read for whom it is
     /// not.
     ///
@@ -197,7 +197,7 @@ pub struct FeedPage {
     /// Which database tells this, if there can be another in its place one day. A cursor means
     /// something to the one alone that gave it.
     pub origin: String,
-    /// Whether there is more to tell than fitted on this page: whoever asks with its cursor is told the
+    /// Whether there is more to tell than fitted on this page: a call with its cursor returns the
     /// next. Only the page after which there is no more vouches for anything.
     pub more: bool,
 }

@@ -168,7 +168,7 @@ impl Admin {
     /// there is no such tenant.
     ///
     /// # Security
-    /// Links, bookmarks and cookies of the old slug's host lead to whoever takes it next. Where that matters, keep
+    /// Links, bookmarks and cookies of the old slug's host lead to the tenant that takes it next. Where that matters, keep
     /// it taken: by a tenant of your own that is never active.
     ///
     /// ```

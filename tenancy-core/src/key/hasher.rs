@@ -100,7 +100,7 @@ pub trait KeyHasher: Send + Sync + fmt::Debug {
 
 /// A secret of the service that goes into every digest, with the version it is stored under.
 ///
-/// With it, a copy of the table of keys lets nobody test a guess, and whoever can write to that
+/// With it, a copy of the table of keys lets nobody test a guess. An attacker who can write to that
 /// table can't make a key, imported ones aside, whose hashes have no pepper; they can still change
 /// what a key of their own may do. Keep it where the database's backups are not. `Debug` shows the version.
 #[derive(Clone)]

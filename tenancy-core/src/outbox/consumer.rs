@@ -33,7 +33,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// # }
 /// ```
 ///
-/// It handles one event after the other. Whoever needs more makes several consumers, each with a name of its
+/// It handles one event after the other. If you need more, make several consumers, each with a name of its
 /// own and a handler that takes a part of the tenants or kinds.
 #[derive(Clone)]
 pub struct OutboxConsumer {

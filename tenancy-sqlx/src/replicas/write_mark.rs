@@ -30,7 +30,7 @@ use super::position::{History, Lsn, Position};
 /// ```
 ///
 /// # Security
-/// It tells how much the whole database writes. Whoever should not know that should not see it: seal it,
+/// It tells how much the whole database writes. Keep it from users who should not know that: seal it,
 /// or keep it in a session on the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WriteMark(pub(super) Position);

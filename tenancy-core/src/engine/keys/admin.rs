@@ -47,8 +47,8 @@ pub struct KeyService {
 /// which is recorded as refused.
 ///
 /// # Security
-/// A key acts with its creator's rights, so that whoever is shown its text has them, and whoever
-/// widens it hands them out: see [`rotate`](Self::rotate) before people manage each other's keys.
+/// A key acts with its creator's rights, so every reader of its text has those rights. A
+/// wider scope hands out more of them: see [`rotate`](Self::rotate) before people manage each other's keys.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct KeyAdmin {

@@ -20,7 +20,7 @@ use crate::Timestamp;
 pub struct RemoteKeysStatus {
     /// How many keys are in use; 0 before the first success.
     pub keys: usize,
-    /// When the set in use was asked for. The age of it is what to alert on: an issuer that does
+    /// When the set in use was asked for. Alert on its age: an issuer that does
     /// not answer is survived for [`stale_for`](super::RemoteKeysBuilder::stale_for), then nobody
     /// gets in.
     pub fetched_at: Option<Timestamp>,
