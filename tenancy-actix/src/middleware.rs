@@ -105,7 +105,7 @@ impl TenancyMiddleware {
     /// Also admits callers without a credential: [`RouteNeeds::or_anonymous`].
     ///
     /// # Security
-    /// Whoever can name the tenant's host reaches the handler, without any permission.
+    /// Every caller who can name the tenant's host reaches the handler, without any permission.
     pub fn or_anonymous(mut self) -> Self {
         self.needs = self.needs.or_anonymous();
         self
@@ -115,7 +115,7 @@ impl TenancyMiddleware {
     /// [`RouteNeeds::or_anonymous_if_stale`]. Includes [`or_anonymous`](Self::or_anonymous).
     ///
     /// # Security
-    /// Whoever can name the tenant's host reaches the handler, without any permission.
+    /// Every caller who can name the tenant's host reaches the handler, without any permission.
     pub fn or_anonymous_if_stale(mut self) -> Self {
         self.needs = self.needs.or_anonymous_if_stale();
         self
@@ -125,7 +125,7 @@ impl TenancyMiddleware {
     /// [`RouteNeeds::or_anonymous_if_not_member`]. Includes [`or_anonymous`](Self::or_anonymous).
     ///
     /// # Security
-    /// Whoever can name the tenant's host reaches the handler, without any permission.
+    /// Every caller who can name the tenant's host reaches the handler, without any permission.
     pub fn or_anonymous_if_not_member(mut self) -> Self {
         self.needs = self.needs.or_anonymous_if_not_member();
         self

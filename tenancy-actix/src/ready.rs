@@ -15,7 +15,7 @@ use crate::Error;
 ///
 /// # Security
 /// Put it outside the [`TenancyMiddleware`](crate::TenancyMiddleware), and where only the
-/// orchestrator reaches it: whoever can call it can make the directory work.
+/// orchestrator reaches it: every caller can make the directory work.
 ///
 /// # Example
 /// A resource, not `App::route`: that would leave other methods to a `web::scope("")` that follows.

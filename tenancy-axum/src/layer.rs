@@ -93,7 +93,7 @@ impl TenancyLayer {
     /// Also admits callers without a credential: [`RouteNeeds::or_anonymous`].
     ///
     /// # Security
-    /// Whoever can name the tenant's host reaches the handler, without any permission.
+    /// Every caller who can name the tenant's host reaches the handler, without any permission.
     pub fn or_anonymous(mut self) -> Self {
         self.needs = self.needs.or_anonymous();
         self
@@ -103,7 +103,7 @@ impl TenancyLayer {
     /// [`RouteNeeds::or_anonymous_if_stale`]. Includes [`or_anonymous`](Self::or_anonymous).
     ///
     /// # Security
-    /// Whoever can name the tenant's host reaches the handler, without any permission.
+    /// Every caller who can name the tenant's host reaches the handler, without any permission.
     pub fn or_anonymous_if_stale(mut self) -> Self {
         self.needs = self.needs.or_anonymous_if_stale();
         self
@@ -113,7 +113,7 @@ impl TenancyLayer {
     /// [`RouteNeeds::or_anonymous_if_not_member`]. Includes [`or_anonymous`](Self::or_anonymous).
     ///
     /// # Security
-    /// Whoever can name the tenant's host reaches the handler, without any permission.
+    /// Every caller who can name the tenant's host reaches the handler, without any permission.
     pub fn or_anonymous_if_not_member(mut self) -> Self {
         self.needs = self.needs.or_anonymous_if_not_member();
         self

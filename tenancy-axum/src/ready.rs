@@ -23,7 +23,7 @@ use crate::Error;
 ///
 /// # Security
 /// Put it outside the [`TenancyLayer`](crate::TenancyLayer), and where only the orchestrator
-/// reaches it: whoever can call it can make the directory work.
+/// reaches it: every caller can make the directory work.
 ///
 /// # Example
 /// ```

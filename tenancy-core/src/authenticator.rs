@@ -105,6 +105,53 @@ impl LookupError {
 
 /// Verifies one kind of credential.
 ///
+/// An authenticator that has to ask a table of sessions for each credential:
+///
+/// ```
+///
+/// use std::sync::Arc;
+///
+/// use tenancy_core::{
+///     Actor, AllowedTenants, Authenticator, Credential, CredentialSource, LookupError, Principal,
+///     Rejection, Timestamp, UserId, Verdict, async_trait,
+/// };
+///
+/// # #[derive(Debug)] struct Sessions;
+/// # struct Row { user: UserId, begun: Timestamp, ends: Timestamp }
+/// # impl Sessions { async fn find(&self, _: &str) -> std::io::Result<Option<Row>> { Ok(None) } }
+/// #[derive(Debug)]
+/// struct SessionCookie(Sessions);
+///
+/// #[async_trait]
+/// impl Authenticator for SessionCookie {
+///     fn sources(&self) -> Vec<CredentialSource> {
+///         vec![CredentialSource::cookie("__Host-session")]
+///     }
+///
+///     fn probe(&self, credential: Credential<'_>, _: Timestamp) -> Verdict {
+///         if credential.expose().len() == 43 {
+///             Verdict::NeedsLookup
+///         } else {
+///             Verdict::Rejected(Rejection::new("session-malformed"))
+///         }
+///     }
+///
+///     async fn verify(&self, credential: Credential<'_>, now: Timestamp) -> Result<Verdict, LookupError> {
+///         let Some(row) = self.0.find(credential.expose()).await.map_err(LookupError::new)? else {
+///             return Ok(Verdict::Rejected(Rejection::new("session-unknown")));
+///         };
+///         let mut principal =
+///             Principal::new(Actor::User(row.user), AllowedTenants::Memberships, "sessions");
+///         principal.issued_at = Some(row.begun);
+///         principal.expires_at = Some(row.ends);
+///         if !principal.holds_at(now) {
+///             return Ok(Verdict::Rejected(Rejection::new("session-expired")));
+///         }
+///         Ok(Verdict::Verified(Arc::new(principal)))
+///     }
+/// }
+/// ```
+///
 /// # Security
 /// An implementation decides from the credential alone. It must compare secrets in constant time,
 /// cache no rejection longer than a lookup costs, and evaluate expiry at `now` on every call, also

@@ -9,6 +9,19 @@ use crate::{AuditEntry, AuditTarget, TenantId, outbox::NewEvent};
 /// What a store writes in the transaction of a change: the entry in the audit trail, and the events.
 ///
 /// The engine makes it from the [`Authority`](crate::Authority) that makes the change; a store writes it as it is.
+///
+/// A store writes both parts in the transaction of the change. This is what it is given:
+///
+/// ```
+///
+/// use tenancy_core::{AuditEntry, ChangeRecord, Clock as _, Outcome, SystemClock, outbox::NewEvent};
+///
+/// let entry = AuditEntry::new(SystemClock.now(), "tenant.rename", Outcome::Allowed);
+/// let event = NewEvent::new("tenant.renamed", serde_json::json!({ "name": "Acme" }))?;
+/// let record = ChangeRecord::new(entry).event(event);
+/// assert_eq!(record.events[0].cause(), Some(record.entry.id));
+/// # Ok::<(), tenancy_core::outbox::InvalidEvent>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct ChangeRecord {
@@ -57,6 +70,13 @@ impl ChangeRecord {
 macro_rules! actions {
     ($($(#[$doc:meta])* $variant:ident: $action:literal $(=> $event:literal)?,)+) => {
         /// What is done by changing something. The names are those in the audit trail.
+        ///
+        /// ```
+        /// use tenancy_core::ChangeAction;
+        ///
+        /// let action = ChangeAction::TenantCreate;
+        /// assert_eq!((action.as_str(), action.event()), ("tenant.create", Some("tenant.created")));
+        /// ```
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         #[non_exhaustive]
         pub enum ChangeAction {

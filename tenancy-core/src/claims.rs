@@ -8,7 +8,7 @@ use serde_json::Value;
 /// The verified claims of a credential, for the application's own reading.
 ///
 /// They are kept as the JSON text that they are, because a parsed value can take a hundred times the
-/// room, and whoever holds a token's signing key says what is in it. Each reading parses the text:
+/// room, and the holder of a token's signing key says what is in it. Each reading parses the text:
 /// some microseconds. Cloning is cheap.
 ///
 /// ```

@@ -9,6 +9,16 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 /// A moment in microseconds since the Unix epoch, UTC.
+///
+/// ```
+/// use std::time::Duration;
+/// use tenancy_core::Timestamp;
+///
+/// let issued = Timestamp::from_unix_seconds(1_800_000_000);
+/// let expires = issued + Duration::from_secs(600);
+/// assert_eq!(expires.since(issued), Duration::from_secs(600));
+/// assert_eq!(issued.to_string(), "2027-01-15T08:00:00.000000Z");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Timestamp(i64);
@@ -118,12 +128,33 @@ fn civil_from_days(days: i64) -> (i64, i64, i64) {
 /// Where the engine reads the time.
 ///
 /// Tests use `ManualClock` and advance it; nothing in this family of crates sleeps to prove time.
+///
+/// ```
+/// use tenancy_core::{Clock, SystemClock, Timestamp};
+///
+/// /// A clock that is known to be three seconds slow.
+/// #[derive(Debug)]
+/// struct Corrected;
+///
+/// impl Clock for Corrected {
+///     fn now(&self) -> Timestamp {
+///         SystemClock.now() + std::time::Duration::from_secs(3)
+///     }
+/// }
+/// # assert!(Corrected.now() > SystemClock.now());
+/// ```
 pub trait Clock: Send + Sync + fmt::Debug {
     /// The current moment.
     fn now(&self) -> Timestamp;
 }
 
 /// The machine's clock; the default.
+///
+/// ```
+/// use tenancy_core::{Clock as _, SystemClock, Timestamp};
+///
+/// assert!(SystemClock.now() > Timestamp::EPOCH);
+/// ```
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemClock;
 

@@ -1,6 +1,17 @@
 //! Errors of configuration, raised when something is built, never while a request waits.
 
 /// A configuration that can't work. The message says what is wrong and what to do.
+///
+/// ```
+/// use tenancy_core::{Identification, MemoryDirectory, Tenancy};
+///
+/// // Nothing could authenticate a caller.
+/// let error = Tenancy::builder(MemoryDirectory::new())
+///     .identification(Identification::new())
+///     .build()
+///     .unwrap_err();
+/// assert!(error.to_string().contains("authenticator"), "{error}");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct ConfigError {

@@ -118,7 +118,7 @@ impl CorsPolicy {
     ///
     /// # Security
     /// A host below a domain of [`subdomains_of`](crate::Identification::subdomains_of) must be a
-    /// [`central_host`](crate::Identification::central_host) as well; else whoever gets the tenant
+    /// [`central_host`](crate::Identification::central_host) as well; otherwise a user who gets the tenant
     /// of that name would have pages that may call every tenant.
     pub fn origin(mut self, origin: &str) -> Self {
         self.listed.push(origin.to_owned());
@@ -171,7 +171,7 @@ impl CorsPolicy {
     /// Takes tenants' hosts also with `http` and on any port: for development.
     ///
     /// # Security
-    /// Whoever is on the network between a page and its visitor can be any `http` page.
+    /// An attacker on the network between a page and its visitor can be any `http` page.
     pub fn insecure_origins(mut self) -> Self {
         self.insecure = true;
         self

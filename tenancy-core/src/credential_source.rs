@@ -130,7 +130,7 @@ impl CredentialSource {
     /// # Security
     /// Counts only from [trusted proxies](crate::Identification::trusted_proxies); with the field from
     /// anybody else, a request is refused. Each proxy must set the field or remove it: a proxy that
-    /// passes on a client's makes everybody whoever they say they are.
+    /// passes on a client's lets each client be whom it says it is.
     pub fn client_certificate(header: &str) -> Self {
         let place = Place::ClientCertificate(header.to_ascii_lowercase().into());
         Self::new(place, true)

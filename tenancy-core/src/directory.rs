@@ -103,7 +103,7 @@ pub trait EntryDirectory:
     /// The tenant that a name stands for, with what a decision about this caller needs besides.
     ///
     /// # Security
-    /// A name that is nobody's and one of a tenant that is not the caller's have to take equally long:
+    /// A name that no tenant has, and a name of a tenant that is not the caller's, have to take equally long:
     /// a membership is looked for in either case, and nothing else of the tenant is read for whom it is
     /// not.
     ///
@@ -197,7 +197,7 @@ pub struct FeedPage {
     /// Which database tells this, if there can be another in its place one day. A cursor means
     /// something to the one alone that gave it.
     pub origin: String,
-    /// Whether there is more to tell than fitted on this page: whoever asks with its cursor is told the
+    /// Whether there is more to tell than fitted on this page: a call with its cursor returns the
     /// next. Only the page after which there is no more vouches for anything.
     pub more: bool,
 }
@@ -273,6 +273,93 @@ pub trait GenerationFeed: Send + Sync {
 ///
 /// A directory tells what it holds, and which tenants' identity or rights have changed: see
 /// [`GenerationFeed`] for what counts as such a change, and what never may.
+///
+/// A directory that reads and writes nothing, with one tenant from a configuration file:
+///
+/// ```
+///
+/// use tenancy_core::{
+///     DirectoryError, EntryDirectory, FeedCursor, FeedPage, GenerationFeed, Membership,
+///     MembershipDirectory, Project, ProjectDirectory, ProjectId, RevokedBefore, RoleDefinition,
+///     RoleDirectory, RoleName, TenantDirectory, TenantId, TenantKey, TenantRecord,
+///     TokenRevocationDirectory, TokenSubject, UserId, async_trait,
+/// };
+///
+/// #[derive(Debug)]
+/// struct OneTenant {
+///     tenant: TenantRecord,
+///     members: Vec<Membership>,
+/// }
+///
+/// #[async_trait]
+/// impl TenantDirectory for OneTenant {
+///     async fn find_tenant(&self, key: &TenantKey) -> Result<Option<TenantRecord>, DirectoryError> {
+///         let named = match key {
+///             TenantKey::Id(id) => *id == self.tenant.id,
+///             TenantKey::Slug(slug) => *slug == self.tenant.slug,
+///             _ => false,
+///         };
+///         Ok(named.then(|| self.tenant.clone()))
+///     }
+/// }
+///
+/// #[async_trait]
+/// impl MembershipDirectory for OneTenant {
+///     async fn find_membership(
+///         &self,
+///         tenant: TenantId,
+///         user: UserId,
+///     ) -> Result<Option<Membership>, DirectoryError> {
+///         let of = |member: &&Membership| member.tenant == tenant && member.user == user;
+///         Ok(self.members.iter().find(of).cloned())
+///     }
+/// }
+///
+/// #[async_trait]
+/// impl ProjectDirectory for OneTenant {
+///     async fn find_project(&self, _: TenantId, _: ProjectId) -> Result<Option<Project>, DirectoryError> {
+///         Ok(None)
+///     }
+///
+///     async fn find_project_role(
+///         &self,
+///         _: TenantId,
+///         _: ProjectId,
+///         _: UserId,
+///     ) -> Result<Option<RoleName>, DirectoryError> {
+///         Ok(None)
+///     }
+/// }
+///
+/// #[async_trait]
+/// impl RoleDirectory for OneTenant {
+///     async fn find_roles(&self, _: TenantId) -> Result<Vec<RoleDefinition>, DirectoryError> {
+///         Ok(Vec::new())
+///     }
+/// }
+///
+/// #[async_trait]
+/// impl TokenRevocationDirectory for OneTenant {
+///     async fn find_token_revocation(&self, _: &[TokenSubject]) -> Result<RevokedBefore, DirectoryError> {
+///         Ok(RevokedBefore::NONE)
+///     }
+/// }
+///
+/// #[async_trait]
+/// impl GenerationFeed for OneTenant {
+///     async fn changes_since(&self, _: Option<FeedCursor>) -> Result<FeedPage, DirectoryError> {
+///         // Nothing ever changes.
+///         Ok(FeedPage::new(FeedCursor::at(0), Vec::new(), Vec::new()))
+///     }
+/// }
+///
+/// // One thing after the other, as is the default.
+/// impl EntryDirectory for OneTenant {}
+///
+/// # fn is_directory(_: impl tenancy_core::Directory) {}
+/// # let acme = TenantRecord::new("acme".parse().unwrap(), "Acme Ltd");
+/// is_directory(OneTenant { tenant: acme, members: Vec::new() });
+/// ```
 pub trait Directory:
     TenantDirectory
     + MembershipDirectory

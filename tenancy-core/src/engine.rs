@@ -184,7 +184,7 @@ impl Tenancy {
 
     /// Takes what a request costs. Adapters call this; an application uses an adapter's layer.
     ///
-    /// Each call charges: whoever calls it sees to it that a request is charged once. A refusal is recorded.
+    /// Each call takes the costs again: call it once for a request. A refusal is recorded.
     pub fn charge(
         &self,
         admitted: &Admitted,
@@ -217,7 +217,7 @@ impl Tenancy {
     /// counted and audited by admission.
     ///
     /// # Security
-    /// Not an authorization: whoever is no browser sends what it likes as `Origin`. The answer
+    /// Not an authorization: a client that is no browser sends what it likes as `Origin`. The answer
     /// reveals which custom domains are served, and nothing about subdomains: see [`CorsPolicy`].
     ///
     /// # Example: in an adapter
@@ -374,7 +374,7 @@ impl Tenancy {
         self.inner.versions.drop_tenant(tenant);
     }
 
-    /// Asks the directory at once what has changed: for whoever hears that something has.
+    /// Asks the directory at once what has changed: for a listener that was told that something has.
     ///
     /// Not needed for changes to be noticed, only for them to be noticed sooner: see
     /// [`max_staleness`](Self::max_staleness).

@@ -14,7 +14,7 @@ use crate::{Actor, AllowedTenants, Principal, Timestamp, UserId};
 /// with what names the tenant; a second credential in the same request is refused.
 ///
 /// # Security
-/// Whoever can put one into a request's extensions is whom it names. No header field can.
+/// Code that can put one into a request's extensions acts as the user whom it names. No header field can.
 /// [`Actor::User`] and [`Actor::Service`] are taken, all others refused: a key is presented, not
 /// established.
 ///

@@ -6,6 +6,14 @@ use serde::{Deserialize, Serialize};
 
 /// Counts the changes of a tenant that end earlier admissions: suspension, revoked membership,
 /// changed role or plan.
+///
+/// ```
+/// use tenancy_core::Generation;
+///
+/// let stored = Generation::from_i64(7);
+/// assert!(stored.next() > stored);
+/// assert_eq!(stored.next().as_i64(), 8);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Generation(i64);

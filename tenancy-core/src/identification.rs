@@ -18,6 +18,12 @@ pub(crate) use hints::Hints;
 use crate::{TenantKey, TrustedProxies, request::RequestView};
 
 /// Where a hint was found; recorded in the audit trail.
+///
+/// ```
+/// use tenancy_core::HintSource;
+///
+/// assert_eq!(HintSource::CustomDomain.as_str(), "custom-domain");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum HintSource {
@@ -51,6 +57,23 @@ impl HintSource {
 }
 
 /// What an application's own rule found in a request.
+///
+/// A rule that reads a header field which the application has chosen:
+///
+/// ```
+///
+/// use tenancy_core::{ApplicationHint, Field, Identification, TenantKey};
+///
+/// let rules = Identification::new().application(|request| match request.header("x-workspace") {
+///     Field::Absent => ApplicationHint::None,
+///     Field::One(text) => match TenantKey::id_or_slug(text) {
+///         Ok(key) => ApplicationHint::Tenant(key),
+///         Err(_) => ApplicationHint::Malformed,
+///     },
+///     _ => ApplicationHint::Malformed,
+/// });
+/// # drop(rules);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ApplicationHint {

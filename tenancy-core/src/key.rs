@@ -81,7 +81,7 @@
 //! - A key's [`TenantContext::role`](crate::TenantContext::role) and
 //!   [`user_id`](crate::TenantContext::user_id) are `None`: what compares roles by hand
 //!   does not give a narrow key the rights of its creator.
-//! - Checksums fit by chance or design: whoever floods the service with well-formed keys makes it
+//! - Checksums fit by chance or design: a caller who floods the service with well-formed keys makes it
 //!   look up ids that do not exist. Limit request rates in front of the service.
 
 mod base62;

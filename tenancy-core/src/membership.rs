@@ -9,6 +9,15 @@ use crate::{TenantId, UserId};
 /// The name of a role, such as `admin` or one that a tenant defined for itself.
 ///
 /// 1 to 64 of `a-z`, `0-9`, `-` and `_`.
+///
+/// ```
+/// use tenancy_core::{RoleName, SystemRole};
+///
+/// let admin: RoleName = "admin".parse()?;
+/// assert_eq!(admin, SystemRole::Admin.name());
+/// assert!("Head of Sales".parse::<RoleName>().is_err());
+/// # Ok::<(), tenancy_core::InvalidRoleName>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct RoleName(Arc<str>);
@@ -101,6 +110,15 @@ impl MembershipStatus {
 }
 
 /// A user's place in a tenant: one role, one state.
+///
+/// ```
+/// use tenancy_core::{Membership, MembershipStatus, SystemRole, TenantId, UserId};
+///
+/// let (acme, alice) = (TenantId::new(), UserId::new());
+/// let invited = Membership::new(acme, alice, SystemRole::Member.name())
+///     .with_status(MembershipStatus::Invited);
+/// assert_eq!(invited.status.as_str(), "invited");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Membership {

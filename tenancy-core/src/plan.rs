@@ -9,7 +9,7 @@ use crate::{ConfigError, Grant, PermissionRegistry, PermissionSet, TenantRecord}
 
 /// The plans that a service sells, and what each permits.
 ///
-/// Given to [`TenancyBuilder::plans`](crate::TenancyBuilder::plans). Whoever acts in a tenant then may
+/// Given to [`TenancyBuilder::plans`](crate::TenancyBuilder::plans). Every caller in a tenant then may
 /// do at most what its [plan](TenantRecord::plan) permits: its members whatever their role, their API keys
 /// whatever their scopes, its service accounts. A plan gives nobody a permission.
 ///

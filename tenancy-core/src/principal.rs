@@ -11,6 +11,17 @@ use crate::{
 };
 
 /// What kind of actor a principal is.
+///
+/// ```
+/// use tenancy_core::{Actor, TenantContext};
+///
+/// /// People alone may sign.
+/// fn may_sign(context: &TenantContext) -> bool {
+///     matches!(context.principal().actor, Actor::User(_))
+/// }
+/// # let _ = may_sign;
+/// assert_eq!(Actor::System.kind(), "system");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Actor {
@@ -62,6 +73,17 @@ impl fmt::Display for Actor {
 }
 
 /// Which tenants a verified credential may name.
+///
+/// ```
+/// use tenancy_core::{AllowedTenants, TenantKey};
+///
+/// // A certificate that speaks for one tenant.
+/// let acme = AllowedTenants::Bound(TenantKey::Slug("acme".parse()?));
+/// // A user who names the tenant with each request, and has to be a member of it.
+/// let any = AllowedTenants::Memberships;
+/// assert_ne!(acme, any);
+/// # Ok::<(), tenancy_core::InvalidSlug>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum AllowedTenants {
@@ -82,6 +104,20 @@ pub enum AllowedTenants {
 ///
 /// Only an [`Authenticator`](crate::Authenticator) makes one, after verification. `Debug` leaves
 /// out the claims, which may be personal.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use tenancy_core::{Actor, AllowedTenants, Clock as _, Principal, SystemClock, UserId};
+///
+/// let now = SystemClock.now();
+/// let actor = Actor::User(UserId::new());
+/// let mut principal = Principal::new(actor, AllowedTenants::Memberships, "sessions");
+/// principal.issued_at = Some(now);
+/// principal.expires_at = Some(now + Duration::from_secs(3600));
+/// assert!(principal.holds_at(now));
+/// assert!(!principal.holds_at(now + Duration::from_secs(3600)));
+/// ```
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Principal {

@@ -5,6 +5,14 @@ use serde::{Deserialize, Serialize};
 use crate::{ProjectId, RoleName, Slug, TenantId, UserId};
 
 /// A project of one tenant.
+///
+/// ```
+/// use tenancy_core::{Project, TenantId};
+///
+/// let roadmap = Project::new(TenantId::new(), "roadmap".parse()?, "Roadmap");
+/// assert!(!roadmap.archived);
+/// # Ok::<(), tenancy_core::InvalidSlug>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Project {
@@ -35,6 +43,16 @@ impl Project {
 }
 
 /// A user's role in one project, in addition to the role in its tenant.
+///
+/// ```
+/// use tenancy_core::{Project, ProjectMembership, StoreError, SystemRole, Tenancy, UserId, danger};
+///
+/// async fn let_edit(tenancy: &Tenancy, project: &Project, alice: UserId) -> Result<(), StoreError> {
+///     let editor = ProjectMembership::new(project.tenant, project.id, alice, SystemRole::Member.name());
+///     let admin = tenancy.admin(danger::service("alice joins the project")?);
+///     admin.put_project_membership(&editor).await
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ProjectMembership {

@@ -9,6 +9,13 @@ pub use details::RefusalDetails;
 use crate::{Problem, request::add_field};
 
 /// What a refused caller is told.
+///
+/// ```
+/// use tenancy_core::RefusalKind;
+///
+/// assert_eq!(RefusalKind::TenantNotFound.status(), 404);
+/// assert_eq!(RefusalKind::TenantNotFound.as_str(), "tenant-not-found");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RefusalKind {
@@ -114,6 +121,19 @@ impl RefusalKind {
 ///
 /// [`problem`](Self::problem) is what the caller is told; [`reason`](Self::reason) and `Display`
 /// are for the audit trail and the log.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use tenancy_core::{Refusal, RefusalKind};
+///
+/// let refusal = Refusal::new(RefusalKind::RateLimited, "requests-a-minute")
+///     .with_retry_after(Duration::from_secs(7));
+/// let problem = refusal.problem();
+/// assert_eq!(problem.status(), 429);
+/// assert_eq!(problem.retry_after_seconds(), Some(7));
+/// assert!(!problem.to_json().contains(refusal.reason()));
+/// ```
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct Refusal {

@@ -8,6 +8,14 @@ use crate::EstablishedPrincipal;
 ///
 /// A field that is repeated, or that is not text, is seen as such: taking "the first" would let a
 /// caller show one value to a proxy and another to the service.
+///
+/// ```
+/// use tenancy_core::{Field, RequestView, testing::FakeRequest};
+///
+/// let request: &dyn RequestView = &FakeRequest::new("/notes").header("x-tenant", "acme").header("x-tenant", "globex");
+/// assert_eq!(request.header("x-tenant"), Field::Repeated);
+/// assert_eq!(request.header("x-project"), Field::Absent);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Field<'a> {
@@ -26,6 +34,22 @@ pub enum Field<'a> {
 /// Web frameworks disagree on the version of the `http` crate, so that each adapter implements
 /// this trait for its own request type. Everything it returns is untrusted, apart from what the
 /// application has established itself.
+///
+/// What a rule, a source or a charger of the application's own reads:
+///
+/// ```
+///
+/// use tenancy_core::{Field, RequestView};
+///
+/// /// The id that a client gives to an operation, so that repeating a request charges once.
+/// fn operation_id(request: &dyn RequestView) -> Option<&str> {
+///     match request.header("idempotency-key") {
+///         Field::One(id) if id.len() <= 64 => Some(id),
+///         _ => None,
+///     }
+/// }
+/// # let _ = operation_id;
+/// ```
 pub trait RequestView {
     /// The header field of this lower-case name.
     fn header(&self, name: &str) -> Field<'_>;

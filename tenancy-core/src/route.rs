@@ -25,6 +25,13 @@ pub struct RouteNeeds {
 }
 
 /// Whether a route has a tenant.
+///
+/// ```
+/// use tenancy_core::{RouteNeeds, TenantNeed};
+///
+/// assert_eq!(RouteNeeds::tenant().tenant_need(), TenantNeed::Required);
+/// assert_eq!(RouteNeeds::central().tenant_need(), TenantNeed::Central);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TenantNeed {
@@ -66,7 +73,7 @@ impl RouteNeeds {
     /// without any permission.
     ///
     /// # Security
-    /// Whoever can name the tenant's host reaches the handler. Meant for a tenant's public pages.
+    /// Every caller who can name the tenant's host reaches the handler. Meant for a tenant's public pages.
     pub const fn or_anonymous(mut self) -> Self {
         self.anonymous = true;
         self
@@ -116,7 +123,7 @@ impl RouteNeeds {
         self.anonymous
     }
 
-    /// Whether whoever is anonymous by these other needs is so by these as well.
+    /// Whether these needs admit every anonymous caller whom the other needs admit.
     #[must_use]
     pub const fn admits_anonymous_as(self, other: Self) -> bool {
         self.anonymous

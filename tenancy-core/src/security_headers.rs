@@ -56,7 +56,7 @@ pub enum Merge {
 /// on addresses, bare names such as `localhost`, and what is below `localhost` it is not sent.
 ///
 /// `cache-control` is `no-store`, as refusals have it, because a response may show a tenant's data
-/// to whoever shares a cache or a browser with its reader, and `private` would let the browser show
+/// to anybody who shares a cache or a browser with its reader, and `private` would let the browser show
 /// it after access has ended. A handler whose answer may be kept says so itself. Then `vary` keeps
 /// caches from mixing tenants: it names `authorization`, the header field of
 /// [API keys](crate::key::ApiKeys::header), those that identify tenant and project, and, with a

@@ -12,7 +12,7 @@ use crate::Caller;
 /// it.
 ///
 /// # Security
-/// Whoever can put one into a request's extensions decides for it: layers of the same engine keep a
+/// Code that can put one into a request's extensions decides for the request: layers of the same engine keep a
 /// decision that is enough for them, whatever the header fields say by then. It holds a context that
 /// only an engine makes.
 #[derive(Debug, Clone)]

@@ -1,7 +1,7 @@
 //! What the adapters to web frameworks share, and what the core may not know.
 //!
-//! Applications use an adapter, `tenancy-axum` or `tenancy-actix`; this crate is for whoever
-//! writes one. An adapter translates:
+//! Applications use an adapter, `tenancy-axum` or `tenancy-actix`; this crate is for
+//! authors of adapters. An adapter translates:
 //!
 //! | here | in an adapter |
 //! |---|---|

@@ -27,6 +27,23 @@ use crate::{
 /// What a borrower changes about its session, such as by `SET ROLE`, is undone before a connection
 /// is lent again.
 ///
+/// A program for operators, over both logins:
+///
+/// ```no_run
+///
+/// use tenancy_core::Tenancy;
+/// use tenancy_sqlx::{PgDirectory, danger::SystemPool};
+/// # use tenancy_core::jwt::JwtAuthenticator;
+///
+/// # async fn example(tokens: JwtAuthenticator) -> Result<(), Box<dyn std::error::Error>> {
+/// let system = SystemPool::connect("postgres://tenancy_system@localhost/notes").await?;
+/// let directory = PgDirectory::connect("postgres://tenancy_app@localhost/notes").await?;
+/// let tenancy = Tenancy::builder(directory.with_system(&system)).authenticator(tokens).build()?;
+/// # drop(tenancy);
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Security
 /// Keep its URL from processes that do not manage tenants.
 #[derive(Clone)]
@@ -80,6 +97,19 @@ impl fmt::Debug for SystemPool {
 ///
 /// A statement may take 5 minutes, unless [`statement_timeout`](Self::statement_timeout) says
 /// otherwise, and wait 5 seconds for a lock.
+///
+/// ```no_run
+/// use std::time::Duration;
+///
+/// use tenancy_core::{Tenancy, UserId};
+/// use tenancy_sqlx::danger::{self, AcrossTenants, SystemPool};
+///
+/// async fn begin_report(tenancy: &Tenancy, system: &SystemPool, me: UserId) -> Result<AcrossTenants, Box<dyn std::error::Error>> {
+///     let mut all = danger::across_tenants(tenancy, system, me, "the monthly report").await?;
+///     all.statement_timeout(Duration::from_secs(1800)).await?;
+///     Ok(all)
+/// }
+/// ```
 #[must_use = "a transaction that is dropped rolls back"]
 pub struct AcrossTenants {
     tx: Open,

@@ -120,6 +120,20 @@ impl fmt::Debug for TenantDb {
 }
 
 /// The database as one tenant may read it; `&TenantReader` is an sqlx `Executor`.
+///
+/// ```no_run
+/// use tenancy_sqlx::TenantDb;
+///
+/// async fn bodies(db: &TenantDb) -> Result<Vec<String>, sqlx::Error> {
+///     // One or two round trips, and no WHERE.
+///     sqlx::query_scalar("SELECT body FROM notes").fetch_all(&db.reader()).await
+/// }
+///
+/// async fn balance(db: &TenantDb) -> Result<i64, sqlx::Error> {
+///     // Of no replica.
+///     sqlx::query_scalar("SELECT balance FROM accounts").fetch_one(&db.reader().primary()).await
+/// }
+/// ```
 #[derive(Clone)]
 pub struct TenantReader {
     db: TenantDb,

@@ -59,6 +59,19 @@ pub enum ErrorKind {
 ///
 /// `Display` and `source` are for logs; what a caller may see is [`Error::refusal`]. `Debug` says the same
 /// as `Display`, for a `main` that returns it.
+///
+/// ```
+/// use tenancy_sqlx::{Error, ErrorKind};
+///
+/// fn say(error: &Error) {
+///     if error.kind() == ErrorKind::Busy {
+///         eprintln!("the pool is too small for this load: {error}");
+///     }
+///     // What a caller is told has nothing of the driver's text.
+///     println!("{}", error.refusal().problem().to_json());
+/// }
+/// # let _ = say;
+/// ```
 pub struct Error {
     kind: ErrorKind,
     detail: Option<String>,
@@ -397,6 +410,31 @@ pub(crate) fn is_closed_session(error: &sqlx::Error) -> bool {
 ///
 /// Implement it for an application's own error to use [`TenantPool::with_retry`](crate::TenantPool::with_retry),
 /// by asking the error that it holds.
+///
+/// ```
+/// use tenancy_sqlx::{Error, Retryable};
+///
+/// enum TransferError {
+///     NotEnough,
+///     Database(Error),
+/// }
+///
+/// impl From<Error> for TransferError {
+///     fn from(error: Error) -> Self {
+///         Self::Database(error)
+///     }
+/// }
+///
+/// impl Retryable for TransferError {
+///     fn is_serialization_failure(&self) -> bool {
+///         matches!(self, Self::Database(error) if error.is_serialization_failure())
+///     }
+///
+///     fn is_stale_plan(&self) -> bool {
+///         matches!(self, Self::Database(error) if error.is_stale_plan())
+///     }
+/// }
+/// ```
 pub trait Retryable {
     /// Whether another try may succeed: a serialization failure (40001), a deadlock (40P01), or a
     /// [stale plan](ErrorKind::StalePlan).

@@ -33,6 +33,13 @@ pub enum Isolation {
 /// [lists](crate::TenantPoolOptions::session_functions). Whatever else there is runs in a
 /// transaction, and so does everything behind a transaction pooler.
 ///
+/// ```
+/// use tenancy_sqlx::{SessionMode, TenantPoolOptions};
+///
+/// let options = TenantPoolOptions::new().sessions(SessionMode::Transaction);
+/// # drop(options);
+/// ```
+///
 /// # Cancellation
 /// In autocommit, the server commits a statement before its answer arrives. A call that is cancelled
 /// or a stream that is dropped may have run to its end. That is no matter for reads, which is why only

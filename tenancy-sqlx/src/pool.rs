@@ -476,7 +476,7 @@ impl TenantPool {
         Ok(())
     }
 
-    /// Waits for all connections to come back, and closes them. Whoever waits for one is refused.
+    /// Waits for all connections to come back, and closes them. Callers who wait for one are refused.
     pub async fn close(&self) {
         if let Some(replicas) = &self.inner.replicas {
             replicas.close().await;

@@ -230,6 +230,26 @@ impl fmt::Debug for TenantTx {
 }
 
 /// A savepoint in a tenant's transaction. Rolls back to where it began when dropped.
+///
+/// ```no_run
+/// use tenancy_sqlx::{Error, TenantTx};
+///
+/// /// Keeps the notes that can be stored, and leaves the others out.
+/// async fn import(tx: &mut TenantTx, bodies: &[String]) -> Result<usize, Error> {
+///     let mut stored = 0;
+///     for body in bodies {
+///         let mut one = tx.savepoint().await?;
+///         let insert = sqlx::query("INSERT INTO notes (body) VALUES ($1)").bind(body);
+///         if insert.execute(&mut *one).await.is_ok() {
+///             one.release().await?;
+///             stored += 1;
+///         } else {
+///             one.rollback().await?;
+///         }
+///     }
+///     Ok(stored)
+/// }
+/// ```
 #[must_use = "a savepoint that is dropped rolls back to where it began"]
 pub struct Savepoint<'tx> {
     connection: &'tx mut PgConnection,

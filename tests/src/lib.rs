@@ -106,6 +106,12 @@ pub struct SessionsGuide;
 #[derive(Debug)]
 pub struct SealedSessionsGuide;
 
+/// The guide to charging works.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/charging.md")]
+#[derive(Debug)]
+pub struct ChargingGuide;
+
 /// The guide to changes compiles.
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/changes.md")]

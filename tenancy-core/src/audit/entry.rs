@@ -55,6 +55,17 @@ impl AuditTarget {
 }
 
 /// One entry of the audit trail. Never holds a credential.
+///
+/// ```
+/// use tenancy_core::{AuditEntry, AuditTarget, Clock as _, Outcome, SystemClock, TenantId};
+///
+/// let entry = AuditEntry::new(SystemClock.now(), "note.share", Outcome::Allowed)
+///     .tenant(TenantId::new())
+///     .about("note", 4711)
+///     .reason("asked for by telephone");
+/// assert_eq!(entry.targets, [AuditTarget::new("note", 4711)]);
+/// assert_eq!(entry.outcome.as_str(), "allowed");
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct AuditEntry {

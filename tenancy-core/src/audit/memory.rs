@@ -7,6 +7,32 @@ use async_trait::async_trait;
 use super::{AuditEntry, AuditError, AuditSink};
 
 /// Keeps the newest entries in memory.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use tenancy_core::{
+///     MemoryAuditSink, MemoryDirectory, Tenancy, TenantRecord, danger,
+///     jwt::{Algorithm, JwtAuthenticator, VerificationKey},
+/// };
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let key = VerificationKey::hmac(Algorithm::HS256, [7; 32])?;
+/// # let tokens = JwtAuthenticator::builder("https://login.example", "notes").key(key).build()?;
+/// let sink = Arc::new(MemoryAuditSink::new(100));
+/// let tenancy = Tenancy::builder(MemoryDirectory::new())
+///     .authenticator(tokens)
+///     .shared_audit(sink.clone())
+///     .build()?;
+/// let acme = TenantRecord::new("acme".parse()?, "Acme Ltd");
+/// tenancy.admin(danger::service("a new customer")?).create_tenant(&acme).await?;
+/// let entry = sink.entries().pop().ok_or("nothing was recorded")?;
+/// assert_eq!(entry.action, "tenant.create");
+/// assert_eq!(entry.reason.as_deref(), Some("a new customer"));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct MemoryAuditSink {
     capacity: usize,

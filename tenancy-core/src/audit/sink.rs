@@ -24,6 +24,40 @@ impl AuditError {
 }
 
 /// Takes audit entries.
+///
+/// ```
+/// use std::{fs::File, io::Write, sync::Mutex};
+///
+/// use tenancy_core::{AuditEntry, AuditError, AuditSink, async_trait};
+///
+/// /// One line of JSON for each entry.
+/// #[derive(Debug)]
+/// struct Lines(Mutex<File>);
+///
+/// impl Lines {
+///     fn write(&self, entry: &AuditEntry) -> std::io::Result<()> {
+///         let line = serde_json::to_string(entry)?;
+///         let mut file = self.0.lock().map_err(|_| std::io::ErrorKind::Other)?;
+///         writeln!(file, "{line}")
+///     }
+/// }
+///
+/// #[async_trait]
+/// impl AuditSink for Lines {
+///     fn record(&self, entry: AuditEntry) {
+///         // A file is written at once. A sink over a network puts the entry in a bounded queue.
+///         if self.write(&entry).is_err() {
+///             eprintln!("an audit entry was lost");
+///         }
+///     }
+///
+///     async fn record_durably(&self, entry: AuditEntry) -> Result<(), AuditError> {
+///         self.write(&entry).map_err(AuditError::new)?;
+///         let file = self.0.lock().map_err(|_| AuditError::new("a writer has panicked"))?;
+///         file.sync_all().map_err(AuditError::new)
+///     }
+/// }
+/// ```
 #[async_trait]
 pub trait AuditSink: Send + Sync + fmt::Debug {
     /// Takes an entry without waiting.
@@ -56,6 +90,16 @@ pub trait AuditSink: Send + Sync + fmt::Debug {
 /// Keeps no audit trail.
 ///
 /// Durable entries are refused, so that nothing which must be recorded happens unrecorded.
+///
+/// ```
+/// use tenancy_core::{AuditEntry, AuditSink as _, Clock as _, NoAudit, Outcome, SystemClock};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let entry = AuditEntry::new(SystemClock.now(), "note.share", Outcome::Allowed);
+/// assert!(NoAudit.record_durably(entry).await.is_err());
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, Default)]
 pub struct NoAudit;
 

@@ -6,6 +6,21 @@ use super::{AuditEntry, AuditError, AuditSink, Outcome};
 
 /// Writes each entry as a `tracing` event with the target `tenancy::audit`.
 ///
+/// ```
+/// use tenancy_core::{MemoryDirectory, Tenancy, TracingAuditSink};
+/// # use tenancy_core::jwt::{Algorithm, JwtAuthenticator, VerificationKey};
+/// # let key = VerificationKey::hmac(Algorithm::HS256, [7; 32])?;
+/// # let tokens = JwtAuthenticator::builder("https://login.example", "notes").key(key).build()?;
+///
+/// // The same as without a call of `audit`.
+/// let tenancy = Tenancy::builder(MemoryDirectory::new())
+///     .authenticator(tokens)
+///     .audit(TracingAuditSink)
+///     .build()?;
+/// # drop(tenancy);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// # Security
 /// Whether the trail is durable is up to the subscriber, which can't be asked: durable entries are
 /// refused. Use a sink that stores, where operators read across tenants.

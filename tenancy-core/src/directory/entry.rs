@@ -6,6 +6,21 @@ use crate::{
 };
 
 /// Who wants to enter which tenant, and what is known already.
+///
+/// ```
+/// use tenancy_core::{
+///     EntryDirectory as _, EntryQuery, MemoryDirectory, TenantId, TenantKey, UserId,
+/// };
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let acme = TenantKey::Slug("acme".parse()?);
+/// let query = EntryQuery::new(acme, Some(UserId::new()), TenantId::new());
+/// let entry = MemoryDirectory::new().find_entry(&query).await?;
+/// assert!(entry.tenant.is_none() && entry.membership.is_none());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct EntryQuery {
@@ -15,13 +30,13 @@ pub struct EntryQuery {
     pub user: Option<UserId>,
     /// The project that the request names.
     pub project: Option<ProjectId>,
-    /// The id under which the user's membership is looked for where the name is nobody's: no tenant has
+    /// The id under which the user's membership is looked for where no tenant has the name: no tenant has
     /// it.
     pub nobody: TenantId,
     /// The tenant whose roles need not be told again.
     pub known_roles: Option<TenantId>,
     /// The one tenant that the caller's credential reaches, if it is confined to one. Of another, neither
-    /// membership nor roles nor project are told: else whoever issues such credentials could find out whose
+    /// membership nor roles nor project are told: otherwise an issuer of such credentials could find out whose
     /// users belong elsewhere.
     pub confined_to: Option<TenantKey>,
     /// Whether who is no member may enter all the same. Else the record is told to members alone.
@@ -29,7 +44,7 @@ pub struct EntryQuery {
 }
 
 impl EntryQuery {
-    /// A question about a tenant by a user, or by nobody who is one.
+    /// A question about a tenant, by a user or by a caller who is no user.
     #[must_use]
     pub const fn new(tenant: TenantKey, user: Option<UserId>, nobody: TenantId) -> Self {
         Self {
@@ -85,13 +100,13 @@ impl EntryQuery {
 #[derive(Debug, Clone, PartialEq, Default)]
 #[non_exhaustive]
 pub struct Entry {
-    /// The tenant, if the name is one's. A directory that can leaves name, plan and settings out for who is no
+    /// The tenant that has the name, if there is one. A directory that can leaves name, plan and settings out for who is no
     /// active member, unless the question is [for visitors](EntryQuery::for_visitors): how long they are must not
     /// show in how long the answer takes.
     pub tenant: Option<TenantRecord>,
     /// The user's membership of it, whatever its status.
     pub membership: Option<Membership>,
-    /// The tenant's own roles; `None` for whoever is no active member, and where they are known.
+    /// The tenant's own roles; `None` for a caller who is no active member, and where they are known.
     pub roles: Option<Vec<RoleDefinition>>,
     /// The project, and the user's role in it; of a tenant's active members. A visitor and a service ask for
     /// it once it is known that they may enter.

@@ -5,6 +5,24 @@ use std::sync::Arc;
 use crate::IllegalTransition;
 
 /// A directory that could not answer. Never means "not found".
+///
+/// ```
+/// use tenancy_core::{DirectoryError, TenantId, async_trait};
+/// # use tenancy_core::{RoleDefinition, RoleDirectory};
+/// # struct Files;
+///
+/// #[async_trait]
+/// impl RoleDirectory for Files {
+///     async fn find_roles(&self, tenant: TenantId) -> Result<Vec<RoleDefinition>, DirectoryError> {
+///         match std::fs::read(format!("/etc/notes/{tenant}/roles.json")) {
+///             Ok(bytes) => serde_json::from_slice(&bytes).map_err(DirectoryError::new),
+///             // What is not there is no error.
+///             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+///             Err(error) => Err(DirectoryError::new(error)),
+///         }
+///     }
+/// }
+/// ```
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("the directory did not answer: {source}")]
 pub struct DirectoryError {
@@ -42,6 +60,28 @@ pub enum StoreErrorKind {
 }
 
 /// A write that was not done; nothing was changed.
+///
+/// ```
+/// use tenancy_core::{
+///     MemoryDirectory, StoreErrorKind, TenantRecord,
+/// # Tenancy, danger, jwt::{Algorithm, JwtAuthenticator, VerificationKey},
+/// };
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let key = VerificationKey::hmac(Algorithm::HS256, [7; 32])?;
+/// # let tokens = JwtAuthenticator::builder("https://login.example", "notes").key(key).build()?;
+/// # let tenancy = Tenancy::builder(MemoryDirectory::new()).authenticator(tokens).build()?;
+/// let admin = tenancy.admin(danger::service("a sign-up")?);
+/// admin.create_tenant(&TenantRecord::new("acme".parse()?, "Acme Ltd")).await?;
+/// let again = admin.create_tenant(&TenantRecord::new("acme".parse()?, "Acme Inc")).await;
+/// match again {
+///     Err(error) if error.kind() == StoreErrorKind::Conflict => {} // "the slug is taken", 409 say
+///     other => panic!("{other:?}"),
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{message}")]
 pub struct StoreError {

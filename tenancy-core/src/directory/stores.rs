@@ -177,7 +177,7 @@ pub trait MembershipStore: Send + Sync {
         record: &ChangeRecord,
     ) -> Result<(), StoreError>;
 
-    /// Removes a membership, and with it the user's roles in the tenant's projects: whoever comes back
+    /// Removes a membership, and with it the user's roles in the tenant's projects: a user who comes back
     /// starts afresh. Removing none is no error.
     ///
     /// # Errors
@@ -292,7 +292,7 @@ pub trait RoleStore: Send + Sync {
         record: &ChangeRecord,
     ) -> Result<(), StoreError>;
 
-    /// Removes a role of the tenant's own. Whoever has it has a role that does not exist then, which allows
+    /// Removes a role of the tenant's own. Its members then have a role that does not exist, which allows
     /// nothing.
     ///
     /// # Errors

@@ -168,11 +168,13 @@ impl Admin {
     /// there is no such tenant.
     ///
     /// # Security
-    /// Links, bookmarks and cookies of the old slug's host lead to whoever takes it next. Where that matters, keep
+    /// Links, bookmarks and cookies of the old slug's host lead to the tenant that takes it next. Where that matters, keep
     /// it taken: by a tenant of your own that is never active.
     ///
     /// ```
-    /// # use tenancy_core::{StoreError, StoreErrorKind, Tenancy, TenantId, danger};
+    /// use tenancy_core::StoreErrorKind;
+    /// # use tenancy_core::{Tenancy, TenantId, danger};
+    ///
     /// # async fn example(tenancy: Tenancy, acme: TenantId) -> Result<(), Box<dyn std::error::Error>> {
     /// let admin = tenancy.admin(danger::service("asked for by the owner, ticket 4711")?);
     /// match admin.set_slug(acme, &"acme-and-daughters".parse()?).await {

@@ -12,6 +12,20 @@ use super::{
 use crate::{Credential, Principal, Refusal, RefusalKind, TenantContext};
 
 /// The answer to [`Tenancy::admit`].
+///
+/// An adapter asks and waits only where it has to:
+///
+/// ```
+///
+/// use tenancy_core::{Admission, Admitted, RequestView, RouteNeeds, Refusal, Tenancy};
+///
+/// async fn admit(tenancy: &Tenancy, request: &dyn RequestView) -> Result<Admitted, Refusal> {
+///     match tenancy.admit(request, RouteNeeds::tenant()) {
+///         Admission::Ready(decided) => decided,
+///         Admission::Pending(pending) => pending.resolve().await,
+///     }
+/// }
+/// ```
 #[derive(Debug)]
 #[must_use]
 #[allow(

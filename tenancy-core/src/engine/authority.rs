@@ -98,6 +98,15 @@ impl Authority {
     }
 
     /// The same, with a reason for the audit trail.
+    ///
+    /// ```
+    /// # use tenancy_core::danger;
+    /// # fn example(context: &tenancy_core::TenantContext) -> Result<(), tenancy_core::Refusal> {
+    /// let authority = context.authority("members:manage")?.because("left the company");
+    /// assert_eq!(authority.reason(), Some("left the company"));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn because(mut self, reason: impl Into<String>) -> Self {
         self.reason = Some(reason.into());
         self
@@ -107,12 +116,28 @@ impl Authority {
     ///
     /// Not needed for a caller's where the engine reads the id of each request: see
     /// [`TenancyBuilder::request_id_header`](crate::TenancyBuilder::request_id_header).
+    ///
+    /// ```
+    /// let authority = tenancy_core::danger::service("nightly clean-up")?
+    ///     .request_id("5f1d7c1e-cleanup-2027-01-15");
+    /// # drop(authority);
+    /// # Ok::<(), tenancy_core::StoreError>(())
+    /// ```
     pub fn request_id(mut self, id: impl Into<String>) -> Self {
         self.request_id = Some(cut(id.into(), 128));
         self
     }
 
     /// The same, with the caller's user agent, for the audit trail.
+    ///
+    /// ```
+    /// # fn example(context: &tenancy_core::TenantContext, user_agent: &str) -> Result<(), tenancy_core::Refusal> {
+    /// // Of the header field `User-Agent`.
+    /// let authority = context.authority("members:manage")?.user_agent(user_agent);
+    /// # drop(authority);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn user_agent(mut self, agent: impl Into<String>) -> Self {
         self.user_agent = Some(cut(agent.into(), 256));
         self
@@ -219,6 +244,17 @@ pub mod danger {
     }
 
     /// One of the application's operators, known by a verified principal.
+    ///
+    /// ```
+    /// use tenancy_core::{Actor, AllowedTenants, Principal, UserId, danger};
+    ///
+    /// // Your middleware has verified that this is one of your operators.
+    /// let me = Principal::new(Actor::User(UserId::new()), AllowedTenants::Memberships, "staff-sso");
+    /// let authority = danger::operator(&me, None, "ticket 4711: the customer has left")?;
+    /// assert_eq!(authority.actor(), &me.actor);
+    /// assert!(danger::operator(&me, None, " ").is_err(), "an operator gives a reason");
+    /// # Ok::<(), tenancy_core::StoreError>(())
+    /// ```
     ///
     /// # Errors
     /// [`StoreErrorKind::Invalid`](crate::StoreErrorKind::Invalid) if the reason is blank.

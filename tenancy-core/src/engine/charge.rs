@@ -13,6 +13,13 @@ pub(super) use policy::{charge, check_policy};
 pub use settlement::{Ending, Settlement};
 
 /// What a route takes of a meter for each request: see [`RoutePolicy::cost`](crate::RoutePolicy::cost).
+///
+/// ```
+/// use tenancy_core::{Cost, RouteNeeds, RoutePolicy};
+///
+/// let policy = RoutePolicy::new(RouteNeeds::tenant()).cost("exports", 1);
+/// assert_eq!(policy.costs(), [Cost::new("exports", 1)]);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cost {
     meter: Box<str>,
@@ -48,11 +55,11 @@ impl Cost {
 /// routes whose [policy](crate::RoutePolicy) has a cost: after the request was admitted and holds the
 /// permission and the feature that the route asks for, and before its handler runs.
 ///
-/// Layers within layers charge the highest of their amounts for a meter, and not the sum; a charge is never cached.
-/// They may call the charger more than once for a request: each with what its amount exceeds what was taken of the
-/// meter before. If a later call is refused, what an earlier one has taken stays taken until its settlement, which is told
-/// [`Ending::Answered`] with the refusal's status: give it back there. So an operation id has to be remembered with its
-/// meter and its amount, and not alone.
+/// Layers within layers charge the highest of their amounts for a meter, and not the sum. A charge is never cached.
+/// The layers may call the charger more than once for a request. Each call asks for the part that was not taken of
+/// the meter before: after 1, a layer that costs 3 asks for 2. If a later call is refused, what an earlier call has
+/// taken stays taken until its settlement. The settlement is told [`Ending::Answered`] with the refusal's status: give
+/// it back there. So remember an operation id with its meter and its amount, and not alone.
 ///
 /// ```
 /// use std::sync::atomic::{AtomicU64, Ordering};
@@ -150,6 +157,24 @@ impl fmt::Debug for ChargeRequest<'_> {
 }
 
 /// The answer of a [`Charger`], at once or after I/O.
+///
+/// Where a store has to be asked first:
+///
+/// ```
+///
+/// use tenancy_core::{Charge, Charging, Refusal, RefusalKind};
+///
+/// # async fn take_one_credit() -> std::io::Result<u64> { Ok(9) }
+/// fn charge() -> Charging {
+///     Charging::Pending(Box::pin(async {
+///         match take_one_credit().await {
+///             Ok(left) => Ok(Charge::new().field("x-credits-left", left.to_string())),
+///             Err(_) => Err(Refusal::new(RefusalKind::Unavailable, "credits-unavailable")),
+///         }
+///     }))
+/// }
+/// # drop(charge());
+/// ```
 #[must_use]
 #[allow(
     clippy::exhaustive_enums,

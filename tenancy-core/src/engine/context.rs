@@ -14,7 +14,7 @@ use crate::{
 ///
 /// Only the engine makes one, from a verified credential, an active membership and a served
 /// tenant. It is cheap to clone, `Send + 'static`, and all that a spawned task or a stream needs.
-/// It says what was true at admission; whoever holds one for long [watches](Self::watch) it.
+/// It says what was true at admission; [watch](Self::watch) a context that you hold for long.
 ///
 /// ```compile_fail
 /// // There is no public constructor.

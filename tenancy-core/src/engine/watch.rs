@@ -19,7 +19,7 @@ const PAST: Duration = Duration::from_micros(1);
 
 /// Tells a stream when its [`TenantContext`] has changed and when it holds no longer.
 ///
-/// Made by [`TenantContext::watch`]. A watch is driven by whoever waits for it: there is no task
+/// Made by [`TenantContext::watch`]. The code that waits for a watch drives it: there is no task
 /// behind it, and dropping it ends it.
 ///
 /// # How soon

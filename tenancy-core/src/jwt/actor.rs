@@ -7,6 +7,26 @@ use crate::{Actor, Rejection, ServiceId, UserId};
 
 /// Which tokens are those of service accounts, which act in their own name
 /// ([`Actor::Service`]). Every other token is a user's.
+///
+/// ```
+/// use tenancy_core::jwt::{Algorithm, JwtAuthenticator, ServiceMapping, VerificationKey};
+/// # use tenancy_core::{PermissionRegistry, SystemRole};
+///
+/// # let permissions =
+/// #     PermissionRegistry::builder().permission("notes:read", SystemRole::Viewer).build()?;
+/// # let key = VerificationKey::hmac(Algorithm::HS256, [7; 32])?;
+/// // What a service account may do is in its token's `scope`.
+/// let tokens = JwtAuthenticator::builder("https://login.example", "notes")
+///     .key(key)
+///     .services(ServiceMapping::Claim {
+///         name: "gty".into(),
+///         value: "client-credentials".into(),
+///     })
+///     .scope_claim("scope", &permissions)
+///     .build()?;
+/// # drop(tokens);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ServiceMapping {

@@ -11,6 +11,14 @@ use jsonwebtoken::Algorithm as Backend;
 ///
 /// Where you can choose, choose [`EdDSA`](Self::EdDSA), [`ES256`](Self::ES256) or
 /// [`RS256`](Self::RS256); with HMAC everyone who can verify a token can also make one.
+///
+/// ```
+/// use tenancy_core::jwt::{Algorithm, VerificationKey};
+///
+/// assert!(VerificationKey::hmac(Algorithm::HS256, [7; 32]).is_ok());
+/// // Too short for this algorithm.
+/// assert!(VerificationKey::hmac(Algorithm::HS512, [7; 32]).is_err());
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Algorithm {

@@ -15,6 +15,19 @@ const MAX_TENANTS: usize = 256;
 pub(super) const REGISTERED: [&str; 7] = ["iss", "sub", "aud", "exp", "nbf", "iat", "jti"];
 
 /// How the `sub` of a token names a user.
+///
+/// ```
+/// use tenancy_core::jwt::{Algorithm, JwtAuthenticator, SubjectMapping, VerificationKey};
+///
+/// # let key = VerificationKey::hmac(Algorithm::HS256, [7; 32])?;
+/// // Takes subjects such as `auth0|42`.
+/// let tokens = JwtAuthenticator::builder("https://login.example", "notes")
+///     .key(key)
+///     .subject(SubjectMapping::PerIssuer)
+///     .build()?;
+/// # drop(tokens);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum SubjectMapping {

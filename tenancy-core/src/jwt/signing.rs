@@ -14,6 +14,15 @@ use super::{
 
 /// A key with which a service signs the tokens it issues itself.
 ///
+/// ```
+/// use tenancy_core::jwt::{Algorithm, SigningKey};
+///
+/// let key = SigningKey::hmac(Algorithm::HS256, [7; 32])?.with_id("2027-01");
+/// // The secret does not show.
+/// assert!(!format!("{key:?}").contains("0707"));
+/// # Ok::<(), tenancy_core::jwt::KeyError>(())
+/// ```
+///
 /// # Security
 /// `Debug` shows algorithm and id only; the memory of the key is overwritten when it is dropped.
 #[derive(Clone)]

@@ -11,6 +11,21 @@ use crate::{ConfigError, CredentialSource};
 ///
 /// Given to [`TenancyBuilder::keys`](crate::TenancyBuilder::keys). Keys arrive as
 /// `Authorization: Bearer <key>`, beside tokens: the brand tells them apart.
+///
+/// ```
+/// use tenancy_core::{
+///     MemoryDirectory, Tenancy,
+///     key::{ApiKeys, Environment, HmacKeyHasher, KeyFormat, Pepper},
+/// };
+///
+/// let directory = MemoryDirectory::new();
+/// let format = KeyFormat::new("acme", Environment::Live)?;
+/// let hasher = HmacKeyHasher::new(Pepper::new(1, [0x5c; 32])?); // from your secret store
+/// let keys = ApiKeys::new(format, hasher, directory.clone()).header("x-api-key");
+/// let tenancy = Tenancy::builder(directory).keys(keys).build()?;
+/// assert!(tenancy.keys().is_ok());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct ApiKeys {

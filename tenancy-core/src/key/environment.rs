@@ -3,6 +3,12 @@
 use std::fmt;
 
 /// The deployment a key is for. A key of one is refused by every other.
+///
+/// ```
+/// use tenancy_core::key::Environment;
+///
+/// assert_eq!(Environment::from_stored("stg"), Some(Environment::Staging));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Environment {

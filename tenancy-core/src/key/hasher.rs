@@ -62,6 +62,30 @@ pub enum KeyMatch {
 
 /// Makes and verifies the digests of keys. Called for every request, so it must be fast.
 ///
+/// ```
+/// use std::sync::atomic::{AtomicU64, Ordering};
+///
+/// use tenancy_core::key::{HmacKeyHasher, KeyDigest, KeyHasher, KeyMatch, PresentedKey};
+///
+/// /// Counts wrong secrets, for a metric.
+/// #[derive(Debug)]
+/// struct Counted(HmacKeyHasher, AtomicU64);
+///
+/// impl KeyHasher for Counted {
+///     fn digest(&self, key: &PresentedKey<'_>) -> KeyDigest {
+///         self.0.digest(key)
+///     }
+///
+///     fn verify(&self, key: &PresentedKey<'_>, stored: &KeyDigest) -> KeyMatch {
+///         let verified = self.0.verify(key, stored);
+///         if verified == KeyMatch::Mismatch {
+///             self.1.fetch_add(1, Ordering::Relaxed);
+///         }
+///         verified
+///     }
+/// }
+/// ```
+///
 /// # Security
 /// Only for secrets of full entropy, which [`KeyFormat`](super::KeyFormat) makes. The digest must
 /// cover the whole text, so that no part of a key can be exchanged, and be compared in constant
@@ -76,7 +100,7 @@ pub trait KeyHasher: Send + Sync + fmt::Debug {
 
 /// A secret of the service that goes into every digest, with the version it is stored under.
 ///
-/// With it, a copy of the table of keys lets nobody test a guess, and whoever can write to that
+/// With it, a copy of the table of keys lets nobody test a guess. An attacker who can write to that
 /// table can't make a key, imported ones aside, whose hashes have no pepper; they can still change
 /// what a key of their own may do. Keep it where the database's backups are not. `Debug` shows the version.
 #[derive(Clone)]

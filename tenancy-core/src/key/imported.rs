@@ -38,7 +38,7 @@ use crate::ConfigError;
 /// - The [`SecretHasher`] runs as many at once as there are cores, four times as many wait, and who
 ///   comes then gets 503 as well.
 ///
-/// A secret that was right is remembered, and neither bound applies to it: whoever guesses at a key
+/// A secret that was right is remembered, and neither bound applies to it: a caller who guesses at a key
 /// doesn't lock its owner out of a process that has seen the owner. One that has not, such as a
 /// process that has just started, asks the owner of a key that is being guessed at to come again; it
 /// never says that the key is wrong. A caller whose address is not known counts by handle alone.

@@ -15,6 +15,15 @@ pub use hasher::SecretHasher;
 ///
 /// A type of its own, so that neither lands in the other's hasher. Erased from memory when dropped;
 /// `Debug` shows nothing of it.
+///
+/// ```
+/// use tenancy_core::key::LowEntropySecret;
+///
+/// let secret = LowEntropySecret::new("correct horse battery staple")?;
+/// assert_eq!(format!("{secret:?}"), "LowEntropySecret(redacted)");
+/// assert!(LowEntropySecret::new("").is_err());
+/// # Ok::<(), tenancy_core::key::SecretError>(())
+/// ```
 pub struct LowEntropySecret(Zeroizing<String>);
 
 impl LowEntropySecret {

@@ -10,6 +10,24 @@ use crate::{
 };
 
 /// An API key as it is stored.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use tenancy_core::{
+///     KeyId, TenantId, Timestamp, UserId,
+///     key::{ApiKey, Environment, KeyDigest, KeyState},
+/// };
+///
+/// let now = Timestamp::from_unix_seconds(1_800_000_000);
+/// let digest = KeyDigest::new(1, [0; 32]);
+/// let mut key = ApiKey::new(
+///     KeyId::new(), TenantId::new(), UserId::new(), Environment::Live, digest, now,
+/// );
+/// key.expires_at = Some(now + Duration::from_secs(60));
+/// assert_eq!(key.state_at(now), KeyState::Active);
+/// assert_eq!(key.state_at(now + Duration::from_secs(60)), KeyState::Expired);
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct ApiKey {

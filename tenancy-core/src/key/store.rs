@@ -9,6 +9,19 @@ use super::{ApiKey, Environment, KeyDigest, KeyHandle, KeyNetworks, KeyRange};
 use crate::{ChangeRecord, DirectoryError, Grant, KeyId, StoreError, TenantId, Timestamp, UserId};
 
 /// A change of a key's record.
+///
+/// ```
+/// use tenancy_core::{
+///     KeyId, TenantId, Timestamp, UserId,
+///     key::{ApiKey, Environment, KeyChange, KeyDigest},
+/// };
+///
+/// # let (id, now) = (KeyId::new(), Timestamp::EPOCH);
+/// # let digest = KeyDigest::new(1, [0; 32]);
+/// let mut key = ApiKey::new(id, TenantId::new(), UserId::new(), Environment::Live, digest, now);
+/// KeyChange::Name("weekly export".into()).apply(&mut key);
+/// assert_eq!(key.name, "weekly export");
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 #[allow(
     clippy::exhaustive_enums,

@@ -33,7 +33,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// # }
 /// ```
 ///
-/// It handles one event after the other. Whoever needs more makes several consumers, each with a name of its
+/// It handles one event after the other. If you need more, make several consumers, each with a name of its
 /// own and a handler that takes a part of the tenants or kinds.
 #[derive(Clone)]
 pub struct OutboxConsumer {
@@ -44,6 +44,24 @@ pub struct OutboxConsumer {
 }
 
 /// Sets up an [`OutboxConsumer`].
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use tenancy_core::outbox::{OutboxConsumer, Start};
+/// # use tenancy_core::outbox::{EventHandler, MemoryOutbox};
+/// # fn example(webhooks: impl EventHandler + 'static) -> Result<(), Box<dyn std::error::Error>> {
+/// # let outbox = MemoryOutbox::new();
+///
+/// let consumer = OutboxConsumer::builder("webhooks", outbox, webhooks)
+///     .start(Start::Now)
+///     .most_tries(5)
+///     .handler_timeout(Duration::from_secs(10))
+///     .build()?;
+/// # drop(consumer);
+/// # Ok(())
+/// # }
+/// ```
 #[must_use]
 pub struct OutboxConsumerBuilder {
     name: String,

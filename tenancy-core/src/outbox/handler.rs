@@ -52,6 +52,16 @@ pub trait EventHandler: Send + Sync {
 ///
 /// Any error converts into one by `?`, with the errors that caused it in its text.
 ///
+/// ```
+/// use tenancy_core::outbox::HandlerError;
+///
+/// let later = HandlerError::new("the mail server answered 421");
+/// assert!(!later.is_permanent());
+/// // Not tried again: an operator has to look at it.
+/// let never = HandlerError::permanent("the event has no address");
+/// assert!(never.is_permanent());
+/// ```
+///
 /// # Security
 /// The text is stored, 1 KiB of it, and shown to operators. Put no secrets into it.
 pub struct HandlerError {

@@ -19,6 +19,32 @@ use crate::{AuditEntry, ChangeRecord, Clock, EventId, Outcome, SystemClock, Tena
 /// Keeps events, positions and parked events in memory; clones share them.
 ///
 /// Events have their place as soon as they are written.
+///
+/// ```
+/// use tenancy_core::{
+///     async_trait,
+///     outbox::{Event, EventHandler, HandlerError, MemoryOutbox, NewEvent, OutboxConsumer},
+/// };
+///
+/// struct Print;
+///
+/// #[async_trait]
+/// impl EventHandler for Print {
+///     async fn handle(&self, event: &Event) -> Result<(), HandlerError> {
+///         println!("{}: {}", event.kind, event.payload);
+///         Ok(())
+///     }
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let outbox = MemoryOutbox::new();
+/// outbox.emit(&NewEvent::new("note.created", serde_json::json!({ "note": "4711" }))?)?;
+/// let consumer = OutboxConsumer::builder("print", outbox, Print).build()?;
+/// consumer.run_until_idle().await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct MemoryOutbox {
     state: Arc<Mutex<State>>,

@@ -263,6 +263,27 @@ impl Intervention {
 /// Each call with a [`Claim`] extends its lease, and fails with [`OutboxErrorKind::LeaseLost`] once another
 /// process has taken the consumer over.
 ///
+/// What an operator looks at, and does:
+///
+/// ```
+///
+/// use tenancy_core::outbox::{Intervention, Outbox, OutboxError};
+///
+/// /// Has everything tried again that was set aside.
+/// async fn retry_all(outbox: &dyn Outbox, me: Intervention) -> Result<(), OutboxError> {
+///     for lag in outbox.lag().await? {
+///         println!("{}: {} wait, {} are set aside", lag.consumer, lag.waiting, lag.set_aside);
+///         for parked in outbox.parked(&lag.consumer, 0, 100).await? {
+///             if parked.set_aside_at.is_some() {
+///                 println!("{:?}", parked.last_error);
+///                 outbox.retry(&me, &lag.consumer, parked.event.place).await?;
+///             }
+///         }
+///     }
+///     Ok(())
+/// }
+/// ```
+///
 /// # Security
 /// It shows the events of all tenants.
 #[async_trait]

@@ -12,6 +12,21 @@ use super::{
 /// What decides about a permission, for people to read; made by [`RoleTable::explain`].
 ///
 /// `Display` says it in one sentence.
+///
+/// ```
+/// use tenancy_core::{PermissionDecision, PermissionRegistry, RoleDefinition, RoleTable, SystemRole};
+///
+/// let registry = PermissionRegistry::builder()
+///     .permission("notes:read", SystemRole::Viewer)
+///     .permission("notes:purge", SystemRole::Owner)
+///     .build()?;
+/// let editor = RoleDefinition::new("editor".parse()?).allow("notes:*").deny("notes:purge");
+/// let table = RoleTable::compile(&registry, &[editor])?;
+/// let why = table.explain(&"editor".parse()?, "notes:purge");
+/// assert_eq!(why.decision(), PermissionDecision::ExplicitDeny);
+/// assert_eq!(why.grant(), Some("notes:purge"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Explanation {
     role: RoleName,

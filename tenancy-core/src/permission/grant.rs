@@ -44,7 +44,7 @@ impl Grant {
 
     /// Whether the grant covers a permission.
     ///
-    /// `false` for a text that is not a permission's name: whoever asks about `notes:*` asks
+    /// `false` for a text that is not a permission's name: a question about `notes:*` asks
     /// neither about all notes permissions nor about any of them.
     #[must_use]
     pub fn covers(&self, permission: &str) -> bool {

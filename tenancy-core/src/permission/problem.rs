@@ -5,6 +5,22 @@ use crate::RoleName;
 use super::flatten::{MAX_DEPTH, MAX_ENTRIES};
 
 /// Something that is wrong with one role definition, and how to mend it.
+///
+/// ```
+/// use tenancy_core::{
+///     PermissionRegistry, RoleDefinition, RoleProblemKind, RoleTable, SystemRole,
+/// };
+///
+/// let registry = PermissionRegistry::builder()
+///     .permission("notes:read", SystemRole::Viewer)
+///     .build()?;
+/// let broken = RoleDefinition::new("broken".parse()?).deny("notes read");
+/// let table = RoleTable::compile(&registry, &[broken])?;
+/// let problem = &table.problems()[0];
+/// assert!(matches!(problem.kind(), RoleProblemKind::MalformedDeny { .. }));
+/// assert!(problem.seals(), "the role denies everything");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("role `{role}` {kind}")]
 pub struct RoleProblem {

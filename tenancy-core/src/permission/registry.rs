@@ -17,6 +17,20 @@ use super::{
 /// names in its registry: registries that declare the same permissions, in whatever order, share
 /// their ids, and an id of any other registry fails every check. An id has no stored form; store
 /// the name.
+///
+/// ```
+/// use tenancy_core::{PermissionRegistry, Refusal, SystemRole, TenantContext};
+///
+/// let registry = PermissionRegistry::builder()
+///     .permission("notes:read", SystemRole::Viewer)
+///     .build()?;
+/// // Once, at start.
+/// let read = registry.id("notes:read").ok_or("`notes:read` is not declared")?;
+///
+/// let handler = move |context: &TenantContext| -> Result<(), Refusal> { context.require_id(read) };
+/// # drop(handler);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PermissionId {
     pub(super) registry: u64,
@@ -44,6 +58,16 @@ impl InvalidPermission {
 }
 
 /// A registry that cannot be built.
+///
+/// ```
+/// use tenancy_core::{PermissionRegistry, RegistryError, SystemRole};
+///
+/// let twice = PermissionRegistry::builder()
+///     .permission("notes:read", SystemRole::Viewer)
+///     .permission("notes:read", SystemRole::Member)
+///     .build();
+/// assert!(matches!(twice, Err(RegistryError::DuplicatePermission { name }) if name == "notes:read"));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RegistryError {

@@ -137,7 +137,7 @@ impl RoleTable {
 
     /// What is wrong with the tenant's definitions, sorted by role.
     ///
-    /// Whoever lets a tenant edit its roles compiles them before storing, and shows and refuses
+    /// A service that lets a tenant edit its roles compiles them before it stores them, and shows and refuses
     /// the problems of the role at hand.
     #[must_use]
     pub fn problems(&self) -> &[RoleProblem] {
@@ -160,7 +160,7 @@ impl RoleTable {
 
     /// Whether someone may hand out a role: nobody hands out more than they hold.
     ///
-    /// `grantor` is the role of whoever hands it out, if they have one, and `held` what they hold
+    /// `grantor` is the role of the user who hands it out, if the user has one, and `held` what the user holds
     /// where the role will count: for a role in the tenant, without what a project adds. Ask also
     /// before storing a definition, of a table compiled with it.
     ///

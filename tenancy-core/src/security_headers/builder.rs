@@ -12,6 +12,18 @@ use crate::{
 const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// Builds [`SecurityHeaders`].
+///
+/// ```
+/// use tenancy_core::{ConfigError, SecurityHeaders, Tenancy};
+///
+/// fn headers(tenancy: &Tenancy) -> Result<SecurityHeaders, ConfigError> {
+///     SecurityHeaders::builder(tenancy)
+///         .framing_by(["https://portal.example"])
+///         .hsts_without_subdomains()
+///         .build()
+/// }
+/// # let _ = headers;
+/// ```
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct SecurityHeadersBuilder {

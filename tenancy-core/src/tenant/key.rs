@@ -16,6 +16,16 @@ use crate::{TenantId, id::parse_uuid};
 /// One DNS label (RFC 1035 §2.3.1): 1 to 63 of `a-z`, `0-9` and `-`, no hyphen at either end.
 /// A text in the form of a UUID is refused, because a header that takes ids and slugs must be
 /// able to tell them apart, and so is a label that starts with `xn--`.
+///
+/// ```
+/// use tenancy_core::Slug;
+///
+/// let slug: Slug = "acme-ltd".parse()?;
+/// assert_eq!(slug.as_str(), "acme-ltd");
+/// assert!("Acme Ltd".parse::<Slug>().is_err());
+/// assert!("6f1ab7c4-0c0a-4f5c-8d0e-0e6a2f1b3c4d".parse::<Slug>().is_err(), "an id is no slug");
+/// # Ok::<(), tenancy_core::InvalidSlug>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Slug(Box<str>);
@@ -84,6 +94,15 @@ impl fmt::Display for Slug {
 /// A tenant's own domain, in lower-case ASCII form without port or trailing dot.
 ///
 /// International names are kept in their `xn--` form (UTS #46, strict ASCII rules).
+///
+/// ```
+/// use tenancy_core::DomainName;
+///
+/// let domain: DomainName = "Notes.Acme.Example.".parse()?;
+/// assert_eq!(domain.as_str(), "notes.acme.example");
+/// assert!("localhost".parse::<DomainName>().is_err());
+/// # Ok::<(), tenancy_core::InvalidDomain>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct DomainName(Box<str>);
@@ -191,6 +210,17 @@ impl fmt::Display for DomainName {
 }
 
 /// A handle by which a directory finds a tenant.
+///
+/// ```
+/// use tenancy_core::{TenantId, TenantKey};
+///
+/// let id = TenantId::new();
+/// assert_eq!(TenantKey::id_or_slug(&id.to_string())?, TenantKey::Id(id));
+/// assert_eq!(TenantKey::id_or_slug("acme")?, TenantKey::Slug("acme".parse()?));
+/// let installation = TenantKey::External { provider: "github".into(), id: "4711".into() };
+/// # drop(installation);
+/// # Ok::<(), tenancy_core::InvalidSlug>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]

@@ -19,6 +19,17 @@ pub fn unattributed() -> ChangeRecord {
 
 /// The methods of a store with a [record](unattributed) of no interest: for tests that change something past
 /// the engine, as another process does. Import it in place of the stores' traits.
+///
+/// ```
+/// use tenancy_core::{MemoryDirectory, StoreError, TenantRecord, testing::StoreDirectly as _};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let directory = MemoryDirectory::new();
+/// directory.create_tenant(&TenantRecord::new("acme".parse()?, "Acme Ltd")).await?;
+/// # Ok(())
+/// # }
+/// ```
 #[async_trait]
 pub trait StoreDirectly: DirectoryStore {
     /// As that of the store.

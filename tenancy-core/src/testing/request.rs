@@ -8,6 +8,16 @@ use crate::{
 };
 
 /// A request head made by hand, for tests of identification.
+///
+/// ```
+/// use tenancy_core::{RequestView, testing::FakeRequest};
+///
+/// let request: &dyn RequestView = &FakeRequest::new("/notes")
+///     .method("POST")
+///     .header("host", "acme.notes.example")
+///     .bearer("a token");
+/// assert_eq!((request.method(), request.path()), ("POST", "/notes"));
+/// ```
 #[derive(Debug, Clone, Default)]
 #[must_use]
 pub struct FakeRequest {

@@ -12,6 +12,16 @@ use crate::{
 /// What a tenant may have of a pool by its plan: see [`TenantPoolOptions::plan_share`].
 ///
 /// [`TenantPoolOptions::plan_share`]: crate::TenantPoolOptions::plan_share
+///
+/// ```
+/// use tenancy_sqlx::{Share, TenantPoolOptions};
+///
+/// let options = TenantPoolOptions::new()
+///     .max_connections(20)
+///     .plan_share("enterprise", Share::new().weight(3).max_connections(10))
+///     .plan_share("free", Share::new().max_connections(2));
+/// # drop(options);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 pub struct Share {

@@ -10,6 +10,23 @@ use crate::{
 };
 
 /// How busy a pool is: see [`TenantPool::stats`](crate::TenantPool::stats).
+///
+/// ```
+/// use tenancy_sqlx::TenantPool;
+///
+/// /// For the log of a service that is slow.
+/// fn say(pool: &TenantPool) {
+///     let stats = pool.stats();
+///     println!("{} of {} connections in use, {} callers wait", stats.in_use, stats.size, stats.waiting);
+///     for tenant in &stats.busiest {
+///         println!("{}: {} in use, {} wait", tenant.tenant, tenant.in_use, tenant.waiting);
+///     }
+///     for replica in &stats.replicas {
+///         println!("{}: {:?} bytes behind", replica.address, replica.lag);
+///     }
+/// }
+/// # let _ = say;
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PoolStats {

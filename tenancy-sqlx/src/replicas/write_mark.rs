@@ -10,8 +10,27 @@ use super::position::{History, Lsn, Position};
 /// As text (`Display`, `FromStr`) it is three hexadecimal numbers with hyphens between: the cluster's
 /// identifier, its timeline, the byte of its log.
 ///
+/// One process writes and sends the mark along with a job; another reads no older state:
+///
+/// ```
+///
+/// use tenancy_core::TenantContext;
+/// use tenancy_sqlx::{Error, TenantPool, WriteMark};
+///
+/// fn send(pool: &TenantPool, context: &TenantContext) -> Result<Option<String>, Error> {
+///     Ok(pool.last_write(context)?.map(|mark| mark.to_string()))
+/// }
+///
+/// fn receive(pool: &TenantPool, context: &TenantContext, text: &str) -> Result<(), Box<dyn std::error::Error>> {
+///     let mark: WriteMark = text.parse()?;
+///     pool.note_write(context, mark)?;
+///     Ok(())
+/// }
+/// # let _ = (send, receive);
+/// ```
+///
 /// # Security
-/// It tells how much the whole database writes. Whoever should not know that should not see it: seal it,
+/// It tells how much the whole database writes. Keep it from users who should not know that: seal it,
 /// or keep it in a session on the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WriteMark(pub(super) Position);

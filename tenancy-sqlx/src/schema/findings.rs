@@ -5,6 +5,16 @@ use std::fmt;
 use sqlx::{AssertSqlSafe, PgConnection, Row as _};
 
 /// How bad a [`Finding`] is.
+///
+/// ```
+/// use tenancy_sqlx::schema::{Finding, FindingLevel};
+///
+/// /// Whether a check in CI should fail.
+/// fn fails(findings: &[Finding]) -> bool {
+///     findings.iter().any(|finding| finding.level() == FindingLevel::Error)
+/// }
+/// # let _ = fails;
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum FindingLevel {
@@ -70,6 +80,18 @@ impl fmt::Display for FindingLevel {
 /// | `returns-row` | warning | a function returns rows of a protected table from a list without the tenant |
 ///
 /// Codes stay as they are; new ones may come.
+///
+/// What an administrator has to run:
+///
+/// ```no_run
+///
+/// use tenancy_sqlx::TenantPool;
+///
+/// async fn mends(pool: &TenantPool) -> Result<Vec<String>, tenancy_sqlx::Error> {
+///     let findings = pool.findings().await?;
+///     Ok(findings.iter().filter_map(|finding| finding.mend()).map(str::to_owned).collect())
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Finding {

@@ -9,6 +9,17 @@ use crate::bulk::quoted;
 
 /// The names of the roles. Default: `tenancy_owner`, `tenancy_app`, `tenancy_registry`,
 /// `tenancy_audit`, `tenancy_system`, `tenancy_sealer`.
+///
+/// ```
+/// use tenancy_sqlx::schema::{DatabaseRoles, Installer};
+///
+/// let roles = DatabaseRoles {
+///     app: "notes_app".into(),
+///     ..DatabaseRoles::default()
+/// };
+/// let installer = Installer::new().roles(roles);
+/// # drop(installer);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DatabaseRoles {
     /// Owns every table and migrates; nobody logs in as it.

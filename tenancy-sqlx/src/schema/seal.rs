@@ -14,6 +14,12 @@ use crate::{SealKey, bulk::quoted};
 const SEAL: &str = include_str!("seal.sql");
 
 /// Where a session keeps the tenant that it names.
+///
+/// ```
+/// use tenancy_sqlx::schema::SealWay;
+///
+/// assert_eq!(SealWay::Parameter.as_str(), "parameter");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SealWay {

@@ -45,6 +45,26 @@ pub enum StartErrorKind {
 /// A pool that can't be used, and what to do about it.
 ///
 /// `Debug` says the same as `Display`, for a `main` that returns it.
+///
+/// ```no_run
+/// use tenancy_core::Tenancy;
+/// use tenancy_sqlx::{StartErrorKind, TenantPool};
+///
+/// async fn connect(url: &str, tenancy: &Tenancy) -> TenantPool {
+///     match TenantPool::connect(url, tenancy).await {
+///         Ok(pool) => pool,
+///         Err(error) if error.kind() == StartErrorKind::NotInstalled => {
+///             eprintln!("run the installer first: {error}");
+///             std::process::exit(2)
+///         }
+///         // What is wrong, and the statement that mends it.
+///         Err(error) => {
+///             eprintln!("{error}");
+///             std::process::exit(1)
+///         }
+///     }
+/// }
+/// ```
 pub struct StartError {
     kind: StartErrorKind,
     message: String,

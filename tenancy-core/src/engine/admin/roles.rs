@@ -55,7 +55,7 @@ impl Admin {
         .await
     }
 
-    /// Removes a role of the tenant's own. Whoever has it may do nothing from then on, until they get another one.
+    /// Removes a role of the tenant's own. Its members may do nothing from then on, until they get another role.
     ///
     /// # Errors
     /// [`StoreErrorKind::Conflict`] if another role includes it, and would deny everything without it, and a
@@ -67,7 +67,7 @@ impl Admin {
     /// # async fn example(tenancy: Tenancy, acme: TenantId, editor: RoleName) -> Result<(), StoreError> {
     /// let admin = tenancy.admin(danger::service("roles are managed elsewhere now")?);
     /// let editors = MemberFilter::new().role(editor.clone());
-    /// // Whoever is an editor becomes a member first.
+    /// // Every editor becomes a member first.
     /// loop {
     ///     let page = admin.list_members(acme, &editors, None, 100).await?;
     ///     if page.is_empty() {

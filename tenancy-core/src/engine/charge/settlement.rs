@@ -3,6 +3,18 @@
 use std::fmt;
 
 /// How a request that was charged has ended.
+///
+/// ```
+/// use tenancy_core::Ending;
+///
+/// /// Only a complete answer costs.
+/// fn is_due(ending: Ending) -> bool {
+///     matches!(ending, Ending::Answered { status: 200..=299, .. })
+/// }
+///
+/// assert!(is_due(Ending::Answered { status: 200, bytes: 120 }));
+/// assert!(!is_due(Ending::CutOff { status: 200, bytes: 60 }));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Ending {
@@ -31,6 +43,18 @@ type Settle = Box<dyn FnOnce(Ending) + Send>;
 
 /// What is left to do for a charge. Dropped, it settles as cancelled, or as panicked on a thread that
 /// panics.
+///
+/// ```
+/// use std::sync::mpsc;
+///
+/// use tenancy_core::{Charge, Ending};
+///
+/// let (told, endings) = mpsc::channel();
+/// let charge = Charge::new().settled_by(move |ending| drop(told.send(ending)));
+/// let (_, settlement) = charge.into_parts();
+/// drop(settlement);
+/// assert_eq!(endings.recv(), Ok(Ending::Cancelled));
+/// ```
 #[derive(Default)]
 #[must_use = "a settlement that is dropped settles as cancelled"]
 pub struct Settlement(Option<Settle>);

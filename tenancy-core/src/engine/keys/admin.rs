@@ -15,6 +15,18 @@ const MAX_PAGE: u32 = 1000;
 
 /// The API keys of a service; made by [`Tenancy::keys`]. Make it once, at start.
 ///
+/// The names of a tenant's first 50 keys:
+///
+/// ```
+///
+/// use tenancy_core::{KeyService, StoreError, TenantContext};
+///
+/// async fn names(keys: &KeyService, context: &TenantContext) -> Result<Vec<String>, StoreError> {
+///     let page = keys.list(context.tenant_id(), None, 50).await?;
+///     Ok(page.into_iter().map(|key| key.name).collect())
+/// }
+/// ```
+///
 /// # Security
 /// Nothing here asks who is calling: guard the routes that lead here, and take the tenant from the
 /// caller's context. A tenant's methods find no other tenant's key.
@@ -35,8 +47,8 @@ pub struct KeyService {
 /// which is recorded as refused.
 ///
 /// # Security
-/// A key acts with its creator's rights, so that whoever is shown its text has them, and whoever
-/// widens it hands them out: see [`rotate`](Self::rotate) before people manage each other's keys.
+/// A key acts with its creator's rights, so every reader of its text has those rights. A
+/// wider scope hands out more of them: see [`rotate`](Self::rotate) before people manage each other's keys.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct KeyAdmin {

@@ -35,7 +35,7 @@ impl KeyAdmin {
     /// A [`StoreError`] if the tenant has no such key, or a scope covers nothing.
     ///
     /// # Security
-    /// A wider scope lets whoever has the key do more in its creator's name: where a tenant's user
+    /// A wider scope lets the key's holder do more in its creator's name: where a tenant's user
     /// asks, do as [`rotate`](Self::rotate) says.
     pub async fn set_scopes(
         &self,

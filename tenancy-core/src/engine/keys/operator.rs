@@ -41,7 +41,7 @@ impl KeyAdmin {
 
     /// Revokes the key of a text that somebody found: for the reports of secret scanners.
     ///
-    /// Returns `None` if the text is no key of this service's: whoever knows only the id, which is
+    /// Returns `None` if the text is no key of this service's: a caller who knows only the id, which is
     /// no secret, revokes nothing.
     ///
     /// # Errors

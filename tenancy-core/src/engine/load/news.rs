@@ -7,7 +7,7 @@ use crate::{TenantId, Timestamp, engine::feed::Poller};
 
 /// The directory has not been heard of recently, or not since this tenant was found to have changed.
 ///
-/// If it does not answer, nothing cached is used, and everything is asked for.
+/// If the directory does not answer, caches are ignored and every look-up goes to the directory.
 pub(in crate::engine) struct News;
 
 impl Fact for News {

@@ -54,7 +54,7 @@ impl JwtAuthenticatorBuilder {
     /// and a list has to contain it.
     ///
     /// # Security
-    /// Without it whoever runs the issuer vouches for members of every tenant. Also set
+    /// Without it the operator of the issuer vouches for members of every tenant. Also set
     /// [`SubjectMapping::PerIssuer`]: otherwise the issuer chooses the ids of your users, and can
     /// name one that is a member of its tenant through another issuer.
     pub fn bound_to(mut self, tenant: impl Into<TenantKey>) -> Self {
@@ -142,7 +142,7 @@ impl JwtAuthenticatorBuilder {
     /// ```
     ///
     /// # Security
-    /// The claims are verified, and whoever issued them may still let users choose some of them. The
+    /// The claims are verified, and their issuer may still let users choose some of them. The
     /// closure may change the allowed_tenants, and the actor to a user or a service account; a token that it
     /// makes anything else of is rejected. It can't widen the scope, change the times, the issuer or
     /// the claims, nor lead a [bound](Self::bound_to) issuer to another tenant. It is called once per

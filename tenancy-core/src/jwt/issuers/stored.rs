@@ -86,7 +86,7 @@ const DEFAULT: Duration = Duration::from_secs(30);
 /// |---|---|
 /// | held, and was asked for within [`max_age`](Self::max_age) | is decided from memory |
 /// | held for longer | waits until the source was asked again; 503 if it does not answer |
-/// | known to be nobody's since less than 10 s | is refused (401, unless another authenticator knows the token) |
+/// | found to be untrusted less than 10 s ago | is refused (401, unless another authenticator knows the token) |
 /// | not known | waits until the source was asked; 503 if it does not answer, or is being asked about 8 such names already |
 ///
 /// Many requests wait for one question about the same name. A source that takes longer than 5 s does

@@ -35,6 +35,27 @@ impl Default for Timing {
 }
 
 /// Builds [`RemoteKeys`]; made by [`RemoteKeys::builder`].
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use tenancy_core::jwt::{Algorithm, RemoteKeys};
+/// # use tenancy_core::{async_trait, jwt::{FetchError, JwksFetcher}};
+/// # #[derive(Debug)]
+/// # struct Fetcher;
+/// # #[async_trait]
+/// # impl JwksFetcher for Fetcher {
+/// #     async fn fetch(&self, _: usize) -> Result<Vec<u8>, FetchError> { Err(FetchError::new("nobody there")) }
+/// # }
+/// # let fetcher = Fetcher;
+///
+/// let keys = RemoteKeys::builder(fetcher)
+///     .algorithm(Algorithm::ES256)
+///     .max_age(Duration::from_secs(300))
+///     .build()?;
+/// # drop(keys);
+/// # Ok::<(), tenancy_core::jwt::JwtConfigError>(())
+/// ```
 #[derive(Debug)]
 #[must_use]
 pub struct RemoteKeysBuilder {

@@ -32,7 +32,7 @@ use async_trait::async_trait;
 /// ```
 ///
 /// # Security
-/// Whoever can answer in the issuer's place can sign as anybody. An implementation over a network
+/// A party that can answer in the issuer's place can sign as anybody. An implementation over a network
 /// authenticates the other side (TLS), follows no redirect to another host and, where a tenant may
 /// choose the address, connects to no private one.
 #[async_trait]

@@ -14,7 +14,7 @@ use super::{LowEntropySecret, SecretError, SecretErrorKind, stored};
 /// the OWASP cheat sheet on password storage has it. Hashes are PHC strings.
 ///
 /// One hash is two passes over 19 MiB. At most as many run at once as there are cores, four times
-/// as many wait, and whoever comes then is told to come again: no flood of logins takes more memory
+/// as many wait, and a later caller is told to come again: no flood of logins takes more memory
 /// than that, or keeps the runtime's threads from other work. Clones share these bounds.
 ///
 /// ```

@@ -29,7 +29,7 @@ impl JwksHttpClientBuilder {
     /// Lets issuers be in a network that is not public, such as the cluster's `10.20.0.0/16`.
     ///
     /// # Security
-    /// Whoever may name an issuer can then have the service send GET requests into that network,
+    /// A user who may name an issuer can then have the service send GET requests into that network,
     /// over HTTPS. Open as little as the issuer needs, and use another client for issuers that
     /// tenants name.
     pub fn danger_allow_network(mut self, network: IpNet) -> Self {
@@ -60,7 +60,7 @@ impl JwksHttpClientBuilder {
     /// ```
     ///
     /// # Security
-    /// Whoever has the authority's key can answer for every issuer that this client asks, and so
+    /// The holder of the authority's key can answer for every issuer that this client asks, and so
     /// sign as its users. Give the authority's issuers a client of their own. Names and times of
     /// certificates are checked as with every authority.
     pub fn root_certificate_pem(mut self, pem: impl AsRef<[u8]>) -> Self {

@@ -1,0 +1,195 @@
+//! What the tables of the guides say is what the code does.
+#![allow(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "helpers of tests fail as tests do"
+)]
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::Path,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use serde_json::json;
+use tenancy_core::{
+    Admin, ChangeAction, KeyAdmin, Membership, MemoryDirectory, PermissionRegistry, Project,
+    ProjectMembership, RoleDefinition, SystemRole, Tenancy, TenantId, TenantRecord, TenantStatus,
+    TokenSubject, UserId, async_trait,
+    jwt::{Algorithm, JwtAuthenticator, VerificationKey},
+    key::{
+        ApiKeys, Environment, HmacKeyHasher, ImportedFormat, ImportedKeys, KeyFormat,
+        LowEntropySecret, NewKey, Pepper,
+    },
+    outbox::{Event, EventHandler, HandlerError, OutboxConsumer},
+    testing::service,
+};
+
+/// A kind, the names in its payload, and whether it is about a tenant.
+type Shape = (String, BTreeSet<String>, bool);
+
+/// Notes how each event looks.
+#[derive(Clone, Default)]
+struct Shapes(Arc<Mutex<BTreeSet<Shape>>>);
+
+#[async_trait]
+impl EventHandler for Shapes {
+    async fn handle(&self, event: &Event) -> Result<(), HandlerError> {
+        let names = event.payload.as_object().unwrap().keys().cloned().collect();
+        let shape = (event.kind.clone(), names, event.tenant.is_some());
+        self.0.lock().unwrap().insert(shape);
+        Ok(())
+    }
+}
+
+fn keys(directory: &MemoryDirectory) -> ApiKeys {
+    let format = KeyFormat::new("acme", Environment::Live).unwrap();
+    let hasher = HmacKeyHasher::new(Pepper::new(1, [7; 32]).unwrap());
+    let imported = ImportedFormat::separated("oldco_", '.').unwrap();
+    ApiKeys::new(format, hasher, directory.clone()).imported(ImportedKeys::new(imported))
+}
+
+fn engine(directory: &MemoryDirectory) -> Tenancy {
+    let key = VerificationKey::hmac(Algorithm::HS256, [7; 32]).unwrap();
+    let tokens = JwtAuthenticator::builder("https://login.example", "notes").key(key);
+    let permissions = PermissionRegistry::builder().permission("notes:read", SystemRole::Viewer);
+    Tenancy::builder(directory.clone())
+        .authenticator(tokens.build().unwrap())
+        .keys(keys(directory))
+        .permissions(permissions.build().unwrap())
+        .build()
+        .unwrap()
+}
+
+async fn change_tenants(admin: &Admin, acme: &TenantRecord) {
+    let id = acme.id;
+    admin.create_tenant(acme).await.unwrap();
+    admin.set_status(id, TenantStatus::Active).await.unwrap();
+    let settings = serde_json::from_value(json!({ "color": "blue" })).unwrap();
+    admin.set_settings(id, &settings).await.unwrap();
+    admin.set_plan(id, None).await.unwrap();
+    admin.rename(id, "Acme").await.unwrap();
+    admin
+        .set_slug(id, &"acme-ltd".parse().unwrap())
+        .await
+        .unwrap();
+    let domain = "notes.acme.test".parse().unwrap();
+    admin.bind_domain(id, &domain).await.unwrap();
+    admin.unbind_domain(id, &domain).await.unwrap();
+    admin.bind_external(id, "crm", "4711").await.unwrap();
+    admin.unbind_external(id, "crm", "4711").await.unwrap();
+}
+
+async fn change_members(admin: &Admin, tenant: TenantId, alice: UserId) {
+    let role = SystemRole::Owner.name();
+    let member = Membership::new(tenant, alice, role.clone());
+    admin.put_membership(&member).await.unwrap();
+    let bob = Membership::new(tenant, UserId::new(), role.clone());
+    admin.put_membership(&bob).await.unwrap();
+    admin.remove_membership(tenant, bob.user).await.unwrap();
+    let project = Project::new(tenant, "roadmap".parse().unwrap(), "Roadmap");
+    admin.put_project(&project).await.unwrap();
+    let writer = ProjectMembership::new(tenant, project.id, alice, role);
+    admin.put_project_membership(&writer).await.unwrap();
+    admin
+        .remove_project_membership(tenant, project.id, alice)
+        .await
+        .unwrap();
+    admin.remove_project(tenant, project.id).await.unwrap();
+    let auditor = RoleDefinition::new("auditor".parse().unwrap());
+    admin.put_role(tenant, &auditor).await.unwrap();
+    admin.remove_role(tenant, &auditor.name).await.unwrap();
+}
+
+async fn change_keys(keys: &KeyAdmin, tenant: TenantId, alice: UserId) {
+    let new = || NewKey::new(tenant, alice, "nightly", ["notes:read".parse().unwrap()]);
+    let key = keys.issue(new()).await.unwrap().record().id;
+    keys.rename(tenant, key, "weekly").await.unwrap();
+    let read = "notes:read".parse().unwrap();
+    keys.set_scopes(tenant, key, [read]).await.unwrap();
+    keys.set_networks(tenant, key, ["192.0.2.0/24".parse().unwrap()])
+        .await
+        .unwrap();
+    let noted = json!({ "for": "export" }).as_object().cloned().unwrap();
+    keys.set_metadata(tenant, key, noted).await.unwrap();
+    keys.disable(tenant, key).await.unwrap();
+    keys.enable(tenant, key).await.unwrap();
+    let _ = keys.rotate(tenant, key, Duration::ZERO).await.unwrap();
+    let secret = LowEntropySecret::new("chosen by somebody").unwrap();
+    let theirs = keys
+        .import(new(), "4711".parse().unwrap(), secret)
+        .await
+        .unwrap();
+    keys.revoke(tenant, theirs.id).await.unwrap();
+    let _ = keys.issue(new()).await.unwrap();
+    keys.revoke_prefix("acme_live_").await.unwrap();
+    let _ = keys.issue(new()).await.unwrap();
+    keys.revoke_creator(alice).await.unwrap();
+    keys.revoke_tenant(tenant).await.unwrap();
+}
+
+async fn revoke_tokens(admin: &Admin, tenant: TenantId, alice: UserId) {
+    for subject in [
+        TokenSubject::Issuer("https://login.example".into()),
+        TokenSubject::User(alice),
+        TokenSubject::Service(tenancy_core::ServiceId::new()),
+        TokenSubject::Tenant(tenant),
+    ] {
+        admin.revoke_tokens(&subject).await.unwrap();
+    }
+}
+
+/// The table of `docs/outbox.md`.
+fn told() -> BTreeSet<Shape> {
+    let guide = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/outbox.md");
+    let guide = fs::read_to_string(guide).unwrap();
+    let table = guide
+        .split("## Events of the library's own changes")
+        .nth(1)
+        .unwrap();
+    let table = table.split("\n## ").next().unwrap();
+    let rows = table.lines().filter_map(|line| line.strip_prefix("| `"));
+    let shape = |row: &str| {
+        let cells: Vec<_> = row.split(" | ").collect();
+        let [kind, payload, tenant, _] = cells.as_slice() else {
+            panic!("four cells expected: {row}");
+        };
+        let names = payload
+            .split('`')
+            .skip(1)
+            .step_by(2)
+            .map(str::to_owned)
+            .collect();
+        (
+            kind.trim_end_matches('`').to_owned(),
+            names,
+            *tenant == "yes",
+        )
+    };
+    rows.map(shape).collect()
+}
+
+#[tokio::test]
+async fn the_guide_to_the_outbox_has_each_event_of_a_change_with_its_payload() {
+    let directory = MemoryDirectory::new();
+    let outbox = directory.outbox().clone();
+    let tenancy = engine(&directory);
+    let admin = tenancy.admin(service());
+    let acme = TenantRecord::new("acme".parse().unwrap(), "Acme Ltd");
+    let alice = UserId::new();
+    change_tenants(&admin, &acme).await;
+    change_members(&admin, acme.id, alice).await;
+    change_keys(&tenancy.keys().unwrap().by(service()), acme.id, alice).await;
+    revoke_tokens(&admin, acme.id, alice).await;
+
+    let shapes = Shapes::default();
+    let consumer = OutboxConsumer::builder("guide", outbox, shapes.clone());
+    consumer.build().unwrap().run_until_idle().await.unwrap();
+    let seen = shapes.0.lock().unwrap().clone();
+    let kinds: BTreeSet<_> = seen.iter().map(|(kind, ..)| kind.as_str()).collect();
+    let all = ChangeAction::ALL.iter().filter_map(|action| action.event());
+    assert_eq!(kinds, all.collect(), "this test should make every change");
+    assert_eq!(told(), seen);
+}
