@@ -93,7 +93,6 @@ mod handle;
 mod hasher;
 #[cfg(feature = "argon2")]
 mod imported;
-mod issued;
 pub(crate) mod limits;
 #[cfg(feature = "argon2")]
 mod low_entropy;
@@ -117,12 +116,11 @@ pub use handle::{InvalidKeyHandle, KeyHandle};
 pub use hasher::{HmacKeyHasher, KeyDigest, KeyHasher, KeyMatch, Pepper};
 #[cfg(feature = "argon2")]
 pub use imported::{ImportedFormat, ImportedKeys, ImportedSecret};
-pub use issued::IssuedKey;
 #[cfg(feature = "argon2")]
 pub use low_entropy::{LowEntropySecret, SecretError, SecretErrorKind, SecretHasher};
 pub(crate) use name::KeyName;
 pub use network::KeyNetworks;
-pub use new::NewKey;
+pub use new::{IssuedKey, NewKey};
 pub use range::KeyRange;
 pub use record::{ApiKey, KeyState};
 pub use store::{KeyChange, KeyDirectory, KeyRotation, KeyStore};

@@ -57,7 +57,6 @@ mod refusal;
 mod request;
 mod route;
 mod security_headers;
-mod source;
 mod tenant;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

@@ -4,6 +4,21 @@ use tenancy_core::{Refusal, RefusalKind, Tenancy, TenantContext};
 
 use crate::{Adapter, AdmissionDecision, Caller, Error};
 
+/// The words of one adapter: what its users would have to write.
+#[derive(Debug, Clone, Copy)]
+#[allow(
+    clippy::exhaustive_structs,
+    reason = "a constant that each adapter writes out"
+)]
+pub struct Adapter {
+    /// The type that admits requests, such as `TenancyLayer`.
+    pub layer: &'static str,
+    /// What covers a route that nothing covers: "add `…` to …".
+    pub cover: &'static str,
+    /// What declares that a route has a tenant: "declare … with `…`".
+    pub declare: &'static str,
+}
+
 /// Something that needs a decision, where it stands: messages name both.
 #[derive(Debug, Clone, Copy)]
 #[allow(

@@ -24,7 +24,6 @@
 //! * `sqlx`: errors of `tenancy-sqlx` and sqlx, the pool in the readiness check,
 //!   [`pass_on_executor!`].
 
-mod adapter;
 mod caller;
 mod convert_errors;
 mod cors_fields;
@@ -41,11 +40,10 @@ mod response_fields;
 mod security_fields;
 mod unsettled;
 
-pub use adapter::Adapter;
 pub use caller::Caller;
 pub use cors_fields::{ChosenCorsFields, CorsDecided, CorsFields, CorsWay};
 pub use decision::AdmissionDecision;
-pub use decision_lookup::DecisionLookup;
+pub use decision_lookup::{Adapter, DecisionLookup};
 pub use error::Error;
 #[cfg(feature = "sqlx")]
 #[doc(hidden)]

@@ -9,7 +9,7 @@ use std::{
 
 use quick_cache::sync::Cache;
 
-use crate::{Actor, Timestamp, source::Source};
+use crate::{Actor, Timestamp, network::Source};
 
 /// The time in which a source's refusals for one reason are counted together.
 const WINDOW: Duration = Duration::from_secs(10);

@@ -1,12 +1,10 @@
 //! Keys of another system, or with secrets that people chose: how they look, and what they may cost.
 
 mod format;
-mod secret;
 
 pub use format::ImportedFormat;
-pub use secret::ImportedSecret;
 
-use super::SecretHasher;
+use super::{LowEntropySecret, SecretHash, SecretHasher};
 use crate::ConfigError;
 
 /// Imported keys of one service, given to [`ApiKeys::imported`](super::ApiKeys::imported).
@@ -89,5 +87,34 @@ impl ImportedKeys {
             ));
         }
         Ok(())
+    }
+}
+
+/// What is known of the secret of a key that is imported.
+///
+/// ```
+/// use tenancy_core::key::{ImportedSecret, LowEntropySecret};
+///
+/// let chosen: ImportedSecret = LowEntropySecret::new("correcthorse")?.into();
+/// # Ok::<(), tenancy_core::key::SecretError>(())
+/// ```
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ImportedSecret {
+    /// The secret, which is hashed and not kept.
+    Text(LowEntropySecret),
+    /// Its hash, as the other system has it.
+    Hash(SecretHash),
+}
+
+impl From<LowEntropySecret> for ImportedSecret {
+    fn from(secret: LowEntropySecret) -> Self {
+        Self::Text(secret)
+    }
+}
+
+impl From<SecretHash> for ImportedSecret {
+    fn from(hash: SecretHash) -> Self {
+        Self::Hash(hash)
     }
 }

@@ -8,7 +8,7 @@ use std::{
 
 use quick_cache::sync::Cache;
 
-use crate::{Timestamp, source::Source};
+use crate::{Timestamp, network::Source};
 
 /// The time in which look-ups are counted.
 pub(super) const WINDOW: Duration = Duration::from_secs(10);

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use crate::{Timestamp, key::KeyHandle, source::Source};
+use crate::{Timestamp, key::KeyHandle, network::Source};
 
 /// For how long attempts are counted together.
 const WINDOW: Duration = Duration::from_secs(60);
