@@ -43,8 +43,11 @@ pub struct EachTenant<'a> {
     filter: TenantFilter,
     concurrency: usize,
     after: Option<TenantId>,
-    progress: Option<Box<dyn FnMut(&EachTenantReport<()>) + Send + 'a>>,
+    progress: Option<Progress<'a>>,
 }
+
+/// Who is told how far a job has come.
+type Progress<'a> = Box<dyn FnMut(&EachTenantReport<()>) + Send + 'a>;
 
 /// How far a job has come, and what has failed with `E`.
 #[derive(Debug, Clone, PartialEq, Eq)]
