@@ -240,7 +240,7 @@ impl FeedPage {
 /// # What moves a generation on
 /// Whatever an earlier decision may rest on, and nothing else: identity and rights. That is a tenant's
 /// record (name, status, plan, settings), what names it (slug, domains, other systems' ids), its
-/// memberships, its roles, its projects and who has which role there, and its API keys' records.
+/// memberships, its roles, its projects and their members' roles, and its API keys' records.
 ///
 /// What happens in the daily course of a service never does, however often: last uses of keys, usage,
 /// counters, limits spent, jobs, entries of the audit trail, and rows of the application. Each move

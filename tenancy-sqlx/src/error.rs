@@ -137,7 +137,7 @@ impl Error {
     /// What to answer a caller: 503 if the database is out of reach, busy or not safe to use, 404 if there is
     /// [no such row](ErrorKind::NotFound), 409 for a [conflict](ErrorKind::Conflict), else 500.
     ///
-    /// Who was refused because the pool is [busy](ErrorKind::Busy) is told to come again after the time
+    /// A caller who was refused because the pool is [busy](ErrorKind::Busy) is told to come again after the time
     /// for which a caller of its tenant would now wait, in whole seconds from 1 to 30: an estimate from
     /// those who wait ahead and from how often connections have come back lately.
     ///

@@ -37,7 +37,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// # PgBouncer
 /// `LISTEN` belongs to a session, and so needs a direct connection: give this the server's own
 /// address. Through a pooler in transaction mode, `LISTEN` succeeds and nothing is ever heard, so
-/// that a pooler is refused. Who has no direct connection does without this, and polls.
+/// that a pooler is refused. A service without a direct connection polls instead.
 ///
 /// # Example
 /// ```no_run

@@ -58,7 +58,7 @@ use crate::{
 /// [`max_connections_per_tenant`](TenantPoolOptions::max_connections_per_tenant) keeps connections
 /// free of it altogether: one by default, so that a tenant whose transactions do nothing does not keep
 /// another waiting. [`plan_share`](TenantPoolOptions::plan_share) gives tenants of a plan longer turns
-/// or another limit. Who waits for the whole acquire timeout is refused with [`ErrorKind::Busy`], and
+/// or another limit. A caller who waits for the whole acquire timeout is refused with [`ErrorKind::Busy`], and
 /// told when to come again. [`ready`](Self::ready) and [`findings`](Self::findings) do not queue
 /// behind tenants. [`stats`](Self::stats) tells who waits.
 ///

@@ -39,7 +39,7 @@ pub struct EntryQuery {
     /// membership nor roles nor project are told: otherwise an issuer of such credentials could find out whose
     /// users belong elsewhere.
     pub confined_to: Option<TenantKey>,
-    /// Whether who is no member may enter all the same. Else the record is told to members alone.
+    /// Whether a caller who is no member may enter all the same. Otherwise the record is told to members alone.
     pub for_visitors: bool,
 }
 
@@ -100,8 +100,8 @@ impl EntryQuery {
 #[derive(Debug, Clone, PartialEq, Default)]
 #[non_exhaustive]
 pub struct Entry {
-    /// The tenant that has the name, if there is one. A directory that can leaves name, plan and settings out for who is no
-    /// active member, unless the question is [for visitors](EntryQuery::for_visitors): how long they are must not
+    /// The tenant that has the name, if there is one. A directory that can do so leaves name, plan and settings out for a caller
+    /// who is no active member, unless the question is [for visitors](EntryQuery::for_visitors): how long they are must not
     /// show in how long the answer takes.
     pub tenant: Option<TenantRecord>,
     /// The user's membership of it, whatever its status.

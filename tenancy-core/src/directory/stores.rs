@@ -202,7 +202,7 @@ pub trait MembershipStore: Send + Sync {
     ) -> Result<Vec<Membership>, StoreError>;
 }
 
-/// Writes and lists projects, and who has which role in them.
+/// Writes and lists projects, and their members' roles.
 #[async_trait]
 pub trait ProjectStore: Send + Sync {
     /// Adds or replaces a project; its tenant never changes.
@@ -263,7 +263,7 @@ pub trait ProjectStore: Send + Sync {
         limit: u32,
     ) -> Result<Vec<Project>, StoreError>;
 
-    /// Who has which role in a project of this tenant, in the order of the users' ids.
+    /// The members of a project of this tenant with their roles, in the order of the users' ids.
     ///
     /// # Errors
     /// A [`StoreError`] if the store did not answer, or may not list this.

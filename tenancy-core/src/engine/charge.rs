@@ -103,7 +103,7 @@ pub trait Charger: Send + Sync + fmt::Debug + 'static {
 #[derive(Clone, Copy)]
 #[non_exhaustive]
 pub struct ChargeRequest<'a> {
-    /// Who is charged: a tenant's context, or who calls a route without a tenant.
+    /// Who is charged: a tenant's context, or the caller of a route without a tenant.
     pub admitted: &'a Admitted,
     /// What it costs; never empty.
     pub costs: &'a [Cost],

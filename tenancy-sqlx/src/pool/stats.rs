@@ -42,7 +42,7 @@ pub struct PoolStats {
     pub pinned: u64,
     /// Statements in autocommit whose session had to be named first.
     pub switched: u64,
-    /// How long the one of them has waited who has waited longest; zero if nobody waits.
+    /// How long the caller has waited who has waited longest; zero if nobody waits.
     pub longest_wait: Duration,
     /// How often a caller was lent a connection since the pool was made.
     pub acquired: u64,

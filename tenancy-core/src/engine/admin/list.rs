@@ -94,7 +94,7 @@ impl Admin {
             .await
     }
 
-    /// Who has which role in a project of this tenant, in the order of the users' ids.
+    /// The members of a project of this tenant with their roles, in the order of the users' ids.
     ///
     /// # Errors
     /// A [`StoreError`] if the store did not answer.

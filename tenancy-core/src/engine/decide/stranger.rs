@@ -12,7 +12,7 @@ use crate::{
 };
 
 impl Decider<'_> {
-    /// Refuses who was refused the same a moment ago.
+    /// Refuses a caller who was refused the same a moment ago.
     pub(super) fn not_turned_away(&self, principal: Option<&Arc<Principal>>) -> Step<()> {
         let Some(question) = self.strangers_question(principal) else {
             return Ok(());

@@ -48,7 +48,7 @@ impl KeyAdmin {
     /// [`StoreErrorKind::Invalid`] if it is of another environment, whose deployment has to do it.
     ///
     /// # Security
-    /// The text acts with the rights of the key's creator, and not of who asks for it. Where a
+    /// The text acts with the rights of the key's creator, and not of the user who asks for it. Where a
     /// tenant's user asks, [`find`](crate::KeyService::find) the key first, refuse unless its creator is that
     /// user, and have [`NewKey::in_context`] look at its scopes. That refuses API keys, too: one
     /// that could rotate itself would outlive its revocation.

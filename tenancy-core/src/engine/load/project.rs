@@ -7,7 +7,7 @@ use crate::{
     DirectoryError, Project, ProjectId, RoleName, TenantId, UserId, cache::Lookup, engine::Tenancy,
 };
 
-/// Asked for by one user, or by nobody who is a user.
+/// A user asks for it, or a caller who is no user.
 pub(in crate::engine) struct ProjectOf;
 
 /// A project, and the user's role in it.
