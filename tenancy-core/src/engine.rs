@@ -39,9 +39,9 @@ pub use watch::ContextWatch;
 
 use crate::{
     Actor, AllowedTenants, AuditEntry, AuditSink, Authenticator, Clock, ConfigError, CorsPolicy,
-    CredentialSource, Directory, DirectoryError, DirectoryStore, Identification, Outcome,
-    PermissionRegistry, Principal, ProjectId, Refusal, RefusalKind, RequestView, RoleTable,
-    RouteNeeds, RoutePolicy, TenantId, Timestamp,
+    CredentialSource, Directory, DirectoryError, Identification, Outcome, PermissionRegistry,
+    Principal, ProjectId, Refusal, RefusalKind, RequestView, RoleTable, RouteNeeds, RoutePolicy,
+    Stores, TenantId, Timestamp,
     cache::{CacheVersions, MaxAge},
     plan::Plans,
 };
@@ -92,7 +92,7 @@ pub struct Tenancy {
 
 pub(crate) struct Inner {
     directory: Arc<dyn Directory>,
-    store: Arc<dyn DirectoryStore>,
+    stores: Stores,
     identification: Identification,
     cors: Option<CorsPolicy>,
     authenticators: Vec<Box<dyn Authenticator>>,
@@ -128,7 +128,10 @@ impl Inner {
 
 impl Tenancy {
     /// Starts building an engine over a directory.
-    pub fn builder<D: Directory + DirectoryStore>(directory: D) -> TenancyBuilder {
+    ///
+    /// What the engine can change is what the directory [says](Directory::stores), and what
+    /// [`TenancyBuilder::stores`] is given. A directory that only reads needs nothing else.
+    pub fn builder<D: Directory>(directory: D) -> TenancyBuilder {
         TenancyBuilder::new(Arc::new(directory))
     }
 
@@ -316,6 +319,9 @@ impl Tenancy {
     }
 
     /// Changes tenants, members, projects and roles on somebody's authority.
+    ///
+    /// A change whose store the engine has not is [`StoreErrorKind::ReadOnly`](crate::StoreErrorKind::ReadOnly).
+    /// [`TenancyBuilder::require`] makes that an error at start.
     pub fn admin(&self, authority: Authority) -> Admin {
         Admin::new(self.clone(), authority)
     }
@@ -323,12 +329,16 @@ impl Tenancy {
     /// The API keys of this service. Ask for them once, at start: there it shows that none are configured.
     ///
     /// # Errors
-    /// A [`ConfigError`] if the engine was built without [`keys`](crate::TenancyBuilder::keys).
+    /// A [`ConfigError`] if the engine was built without [`keys`](crate::TenancyBuilder::keys), or if they are
+    /// [only read](crate::key::ApiKeys::read_only).
     pub fn keys(&self) -> Result<KeyService, ConfigError> {
         match &self.inner().keys {
-            Some(_) => Ok(KeyService {
-                engine: self.clone(),
-            }),
+            Some(keys) => match keys.config.store() {
+                Ok(_) => Ok(KeyService {
+                    engine: self.clone(),
+                }),
+                Err(missing) => Err(ConfigError::new(missing.to_string())),
+            },
             None => Err(ConfigError::new(
                 "there are no API keys; configure them with `TenancyBuilder::keys`",
             )),

@@ -83,10 +83,10 @@ pub use credential_source::CredentialSource;
 #[cfg(any(test, feature = "testing"))]
 pub use directory::conformance;
 pub use directory::{
-    Directory, DirectoryError, DirectoryStore, Entry, EntryDirectory, EntryQuery, FeedCursor,
-    FeedPage, GenerationFeed, MemberFilter, MembershipDirectory, MembershipStore, MemoryDirectory,
-    NameStore, ProjectDirectory, ProjectStore, RevocationStore, RoleDirectory, RoleStore,
-    StoreError, StoreErrorKind, TenantDirectory, TenantFilter, TenantStore,
+    Capability, Directory, DirectoryError, DirectoryStore, Entry, EntryDirectory, EntryQuery,
+    FeedCursor, FeedPage, GenerationFeed, MemberFilter, MembershipDirectory, MembershipStore,
+    MemoryDirectory, NameStore, ProjectDirectory, ProjectStore, RevocationStore, RoleDirectory,
+    RoleStore, StoreError, StoreErrorKind, Stores, TenantDirectory, TenantFilter, TenantStore,
     TokenRevocationDirectory,
 };
 pub use engine::{

@@ -8,9 +8,10 @@ mod rows;
 mod token_revocations;
 mod write;
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use sqlx::{ConnectOptions as _, postgres::PgConnectOptions};
+use tenancy_core::{Directory, Stores};
 
 use crate::{
     RegistryPool, SealKey, StartError,
@@ -133,6 +134,17 @@ impl PgDirectory {
     pub async fn close(&self) {
         self.feed.close().await;
         self.app.close().await;
+    }
+}
+
+impl Directory for PgDirectory {
+    /// Everything, where there is a login that writes. What the registry login may not do is refused when it is
+    /// asked for.
+    fn stores(self: Arc<Self>) -> Stores {
+        if self.registry.is_none() && self.system.is_none() {
+            return Stores::none().advice(write::READS_ONLY);
+        }
+        Stores::of(&self)
     }
 }
 

@@ -14,8 +14,9 @@ use std::{
 use async_trait::async_trait;
 
 use super::{
-    DirectoryError, EntryDirectory, FeedCursor, FeedPage, GenerationFeed, MembershipDirectory,
-    ProjectDirectory, RoleDirectory, StoreError, StoreErrorKind, TenantDirectory,
+    Directory, DirectoryError, EntryDirectory, FeedCursor, FeedPage, GenerationFeed,
+    MembershipDirectory, ProjectDirectory, RoleDirectory, StoreError, StoreErrorKind, Stores,
+    TenantDirectory,
 };
 use crate::{
     ChangeRecord, KeyId, Membership, Project, ProjectId, RoleDefinition, RoleName, TenantId,
@@ -267,6 +268,12 @@ impl GenerationFeed for MemoryDirectory {
 }
 
 impl EntryDirectory for MemoryDirectory {}
+
+impl Directory for MemoryDirectory {
+    fn stores(self: Arc<Self>) -> Stores {
+        Stores::of(&self)
+    }
+}
 
 impl fmt::Debug for MemoryDirectory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -40,8 +40,11 @@ impl Admin {
         limit: u32,
     ) -> Result<Vec<TenantRecord>, StoreError> {
         self.author.permits(None).await?;
-        let store = &self.author.engine.inner().store;
-        store.list_tenants(filter, after, limit.min(MAX_PAGE)).await
+        let stores = self.stores();
+        stores
+            .tenant_store()?
+            .list_tenants(filter, after, limit.min(MAX_PAGE))
+            .await
     }
 
     /// A tenant's custom domains, and then its ids in other systems. Its slug is in its record.
@@ -55,8 +58,11 @@ impl Admin {
         limit: u32,
     ) -> Result<Vec<TenantKey>, StoreError> {
         self.author.permits(Some(tenant)).await?;
-        let store = &self.author.engine.inner().store;
-        store.list_names(tenant, after, limit.min(MAX_PAGE)).await
+        let stores = self.stores();
+        stores
+            .name_store()?
+            .list_names(tenant, after, limit.min(MAX_PAGE))
+            .await
     }
 
     /// A tenant's members in the order of their ids, whatever the status of their membership.
@@ -71,8 +77,9 @@ impl Admin {
         limit: u32,
     ) -> Result<Vec<Membership>, StoreError> {
         self.author.permits(Some(tenant)).await?;
-        let store = &self.author.engine.inner().store;
-        store
+        let stores = self.stores();
+        stores
+            .membership_store()?
             .list_members(tenant, filter, after, limit.min(MAX_PAGE))
             .await
     }
@@ -88,8 +95,9 @@ impl Admin {
         limit: u32,
     ) -> Result<Vec<Project>, StoreError> {
         self.author.permits(Some(tenant)).await?;
-        let store = &self.author.engine.inner().store;
-        store
+        let stores = self.stores();
+        stores
+            .project_store()?
             .list_projects(tenant, after, limit.min(MAX_PAGE))
             .await
     }
@@ -106,8 +114,9 @@ impl Admin {
         limit: u32,
     ) -> Result<Vec<ProjectMembership>, StoreError> {
         self.author.permits(Some(tenant)).await?;
-        let store = &self.author.engine.inner().store;
-        store
+        let stores = self.stores();
+        stores
+            .project_store()?
             .list_project_members(tenant, project, after, limit.min(MAX_PAGE))
             .await
     }
@@ -118,7 +127,7 @@ impl Admin {
     /// A [`StoreError`] if the store did not answer.
     pub async fn list_roles(&self, tenant: TenantId) -> Result<Vec<RoleDefinition>, StoreError> {
         self.author.permits(Some(tenant)).await?;
-        let store = &self.author.engine.inner().store;
-        store.list_roles(tenant).await
+        let stores = self.stores();
+        stores.role_store()?.list_roles(tenant).await
     }
 }
