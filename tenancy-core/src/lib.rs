@@ -66,8 +66,8 @@ mod token_revocation;
 /// For implementations of this crate's traits.
 pub use async_trait::async_trait;
 pub use audit::{
-    AuditEntry, AuditError, AuditSink, AuditTarget, MemoryAuditSink, NoAudit, Outcome,
-    TracingAuditSink,
+    AuditDirectory, AuditEntry, AuditError, AuditFilter, AuditSink, AuditTarget, MemoryAuditSink,
+    NoAudit, Outcome, TracingAuditSink,
 };
 pub use authenticator::{
     Authenticator, Credential, LookupError, MAX_CREDENTIAL_LEN, Rejection, Verdict,

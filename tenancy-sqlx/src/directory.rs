@@ -1,5 +1,6 @@
 //! Tenants, memberships, projects and roles in PostgreSQL.
 
+mod audit;
 mod entry;
 mod feed;
 mod keys;
@@ -138,13 +139,16 @@ impl PgDirectory {
 }
 
 impl Directory for PgDirectory {
-    /// Everything, where there is a login that writes. What the registry login may not do is refused when it is
+    /// Everything, where there is a login that writes; else only the audit trail, which is listed with the login of
+    /// the service. What the registry login may not do is refused when it is
     /// asked for.
     fn stores(self: Arc<Self>) -> Stores {
         if self.registry.is_none() && self.system.is_none() {
-            return Stores::none().advice(write::READS_ONLY);
+            return Stores::none()
+                .audit(Self::clone(&self))
+                .advice(write::READS_ONLY);
         }
-        Stores::of(&self)
+        Stores::of(&self).audit(Self::clone(&self))
     }
 }
 

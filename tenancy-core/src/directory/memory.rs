@@ -1,5 +1,6 @@
 //! A directory in memory: for tests, for first steps, for services whose tenants are in a file.
 
+mod audit;
 mod keys;
 mod list;
 mod stores;
@@ -271,7 +272,7 @@ impl EntryDirectory for MemoryDirectory {}
 
 impl Directory for MemoryDirectory {
     fn stores(self: Arc<Self>) -> Stores {
-        Stores::of(&self)
+        Stores::of(&self).audit(Self::clone(&self))
     }
 }
 

@@ -279,7 +279,7 @@ impl EntryDirectory for SwitchedDirectory {}
 
 impl Directory for SwitchedDirectory {
     fn stores(self: Arc<Self>) -> Stores {
-        Stores::of(&self)
+        Stores::of(&self).audit(self.0.directory.clone())
     }
 }
 

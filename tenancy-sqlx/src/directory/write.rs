@@ -70,7 +70,7 @@ impl PgDirectory {
     }
 
     /// Begins a transaction that lists across tenants.
-    async fn list_all(&self) -> Result<Open, StoreError> {
+    pub(super) async fn list_all(&self) -> Result<Open, StoreError> {
         let batch = session::nobodys_batch("BEGIN READ ONLY", &Timeouts::CHANGE);
         session::begin(self.operators()?, batch)
             .await
@@ -226,7 +226,7 @@ async fn commit_removal(
 }
 
 /// Reads the rows of a listing.
-fn read_rows<T>(
+pub(super) fn read_rows<T>(
     rows: Result<Vec<PgRow>, sqlx::Error>,
     read: impl Fn(&PgRow) -> Result<T, DirectoryError>,
 ) -> Result<Vec<T>, StoreError> {
