@@ -1,12 +1,14 @@
 //! The audit trail: who did, or was refused, what.
 
 mod entry;
+mod list;
 mod memory;
 mod sampler;
 mod sink;
 mod tracing_sink;
 
 pub use entry::{AuditEntry, AuditTarget, Outcome};
+pub use list::{AuditDirectory, AuditFilter};
 pub use memory::MemoryAuditSink;
 pub(crate) use sampler::Sampler;
 pub use sink::{AuditError, AuditSink, NoAudit};

@@ -1,9 +1,11 @@
 //! Directories: where tenants, memberships, projects and roles are kept.
 //!
 //! Reading is split into one trait per capability; [`Directory`] is all of them, and what the
-//! engine is built over. Writing is split likewise: see [`DirectoryStore`]. Everything here is a contract that
-//! [`conformance`] checks for any implementation.
+//! engine is built over. Writing is split likewise: [`Stores`] has one store for each [`Capability`] that there
+//! is, and [`DirectoryStore`] is a value with all of them. Everything here is a contract that [`conformance`]
+//! checks for any implementation.
 
+mod capability;
 #[cfg(any(test, feature = "testing"))]
 pub mod conformance;
 mod entry;
@@ -16,6 +18,7 @@ use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
 
+pub use capability::{Capability, Stores};
 pub use entry::{Entry, EntryQuery};
 pub use error::{DirectoryError, StoreError, StoreErrorKind};
 pub use listing::{MemberFilter, TenantFilter};
@@ -274,7 +277,7 @@ pub trait GenerationFeed: Send + Sync {
 /// A directory tells what it holds, and which tenants' identity or rights have changed: see
 /// [`GenerationFeed`] for what counts as such a change, and what never may.
 ///
-/// A directory that reads and writes nothing, with one tenant from a configuration file:
+/// A directory that only reads, with one tenant from a configuration file:
 ///
 /// ```
 ///
@@ -356,9 +359,75 @@ pub trait GenerationFeed: Send + Sync {
 /// // One thing after the other, as is the default.
 /// impl EntryDirectory for OneTenant {}
 ///
+/// // It changes nothing, and needs no store.
+/// impl tenancy_core::Directory for OneTenant {}
+///
 /// # fn is_directory(_: impl tenancy_core::Directory) {}
 /// # let acme = TenantRecord::new("acme".parse().unwrap(), "Acme Ltd");
 /// is_directory(OneTenant { tenant: acme, members: Vec::new() });
+/// ```
+///
+/// One that also changes what it holds says so by
+/// [`stores`](Self::stores):
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use tenancy_core::{
+/// #     DirectoryError, EntryDirectory, FeedCursor, FeedPage, GenerationFeed, Membership,
+/// #     MembershipDirectory, MemoryDirectory, Project, ProjectDirectory, ProjectId, RevokedBefore,
+/// #     RoleDefinition, RoleDirectory, RoleName, TenantDirectory, TenantId, TenantKey, TenantRecord,
+/// #     TokenRevocationDirectory, TokenSubject, UserId, async_trait,
+/// # };
+/// use tenancy_core::{Directory, Stores};
+/// # #[derive(Debug)]
+/// # struct Registry(MemoryDirectory);
+/// # #[async_trait]
+/// # impl TenantDirectory for Registry {
+/// #     async fn find_tenant(&self, key: &TenantKey) -> Result<Option<TenantRecord>, DirectoryError> {
+/// #         self.0.find_tenant(key).await
+/// #     }
+/// # }
+/// # #[async_trait]
+/// # impl MembershipDirectory for Registry {
+/// #     async fn find_membership(&self, tenant: TenantId, user: UserId) -> Result<Option<Membership>, DirectoryError> {
+/// #         self.0.find_membership(tenant, user).await
+/// #     }
+/// # }
+/// # #[async_trait]
+/// # impl ProjectDirectory for Registry {
+/// #     async fn find_project(&self, tenant: TenantId, project: ProjectId) -> Result<Option<Project>, DirectoryError> {
+/// #         self.0.find_project(tenant, project).await
+/// #     }
+/// #     async fn find_project_role(&self, tenant: TenantId, project: ProjectId, user: UserId) -> Result<Option<RoleName>, DirectoryError> {
+/// #         self.0.find_project_role(tenant, project, user).await
+/// #     }
+/// # }
+/// # #[async_trait]
+/// # impl RoleDirectory for Registry {
+/// #     async fn find_roles(&self, tenant: TenantId) -> Result<Vec<RoleDefinition>, DirectoryError> {
+/// #         self.0.find_roles(tenant).await
+/// #     }
+/// # }
+/// # impl EntryDirectory for Registry {}
+/// # #[async_trait]
+/// # impl TokenRevocationDirectory for Registry {
+/// #     async fn find_token_revocation(&self, of: &[TokenSubject]) -> Result<RevokedBefore, DirectoryError> {
+/// #         self.0.find_token_revocation(of).await
+/// #     }
+/// # }
+/// # #[async_trait]
+/// # impl GenerationFeed for Registry {
+/// #     async fn changes_since(&self, cursor: Option<FeedCursor>) -> Result<FeedPage, DirectoryError> {
+/// #         self.0.changes_since(cursor).await
+/// #     }
+/// # }
+///
+/// // `Registry` reads a registry that others manage, and has a store of roles.
+/// impl Directory for Registry {
+///     fn stores(self: Arc<Self>) -> Stores {
+///         Stores::none().roles(self.0.clone())
+///     }
+/// }
 /// ```
 pub trait Directory:
     TenantDirectory
@@ -371,17 +440,11 @@ pub trait Directory:
     + fmt::Debug
     + 'static
 {
-}
-
-impl<D> Directory for D where
-    D: TenantDirectory
-        + MembershipDirectory
-        + ProjectDirectory
-        + RoleDirectory
-        + EntryDirectory
-        + TokenRevocationDirectory
-        + GenerationFeed
-        + fmt::Debug
-        + 'static
-{
+    /// What this directory can also change. Default: nothing.
+    ///
+    /// A value with every capability answers [`Stores::of`]. What is missing can be
+    /// [given](crate::TenancyBuilder::stores) to the engine apart.
+    fn stores(self: Arc<Self>) -> Stores {
+        Stores::none()
+    }
 }

@@ -40,9 +40,9 @@ pub use watch::ContextWatch;
 
 use crate::{
     Actor, AllowedTenants, AuditEntry, AuditSink, Authenticator, Clock, ConfigError, CorsPolicy,
-    CredentialSource, Directory, DirectoryError, DirectoryStore, Identification, Outcome,
-    PermissionRegistry, Principal, ProjectId, Refusal, RefusalKind, RequestView, RoleTable,
-    RouteNeeds, RoutePolicy, StoreError, TenantId, Timestamp,
+    CredentialSource, Directory, DirectoryError, Identification, Outcome, PermissionRegistry,
+    Principal, ProjectId, Refusal, RefusalKind, RequestView, RoleTable, RouteNeeds, RoutePolicy,
+    StoreError, Stores, TenantId, Timestamp,
     cache::{CacheVersions, MaxAge},
     plan::Plans,
 };
@@ -107,7 +107,7 @@ impl Deref for Handle {
 
 pub(crate) struct Inner {
     directory: Arc<dyn Directory>,
-    store: Arc<dyn DirectoryStore>,
+    stores: Stores,
     identification: Identification,
     cors: Option<CorsPolicy>,
     authenticators: Vec<Box<dyn Authenticator>>,
@@ -145,7 +145,10 @@ impl Inner {
 
 impl Tenancy {
     /// Starts building an engine over a directory.
-    pub fn builder<D: Directory + DirectoryStore>(directory: D) -> TenancyBuilder {
+    ///
+    /// What the engine can change is what the directory [says](Directory::stores), and what
+    /// [`TenancyBuilder::stores`] is given. A directory that only reads needs nothing else.
+    pub fn builder<D: Directory>(directory: D) -> TenancyBuilder {
         TenancyBuilder::new(Arc::new(directory))
     }
 
@@ -345,6 +348,9 @@ impl Tenancy {
     }
 
     /// Changes tenants, members, projects and roles on somebody's authority.
+    ///
+    /// A change whose store the engine has not is [`StoreErrorKind::ReadOnly`](crate::StoreErrorKind::ReadOnly).
+    /// [`TenancyBuilder::require`] makes that an error at start.
     pub fn admin(&self, authority: Authority) -> Admin {
         Admin::new(self.clone(), authority)
     }
@@ -352,12 +358,16 @@ impl Tenancy {
     /// The API keys of this service. Ask for them once, at start: there it shows that none are configured.
     ///
     /// # Errors
-    /// A [`ConfigError`] if the engine was built without [`keys`](crate::TenancyBuilder::keys).
+    /// A [`ConfigError`] if the engine was built without [`keys`](crate::TenancyBuilder::keys), or if they are
+    /// [only read](crate::key::ApiKeys::read_only).
     pub fn keys(&self) -> Result<KeyService, ConfigError> {
         match &self.inner().keys {
-            Some(_) => Ok(KeyService {
-                engine: self.clone(),
-            }),
+            Some(keys) => match keys.config.store() {
+                Ok(_) => Ok(KeyService {
+                    engine: self.clone(),
+                }),
+                Err(missing) => Err(ConfigError::new(missing.to_string())),
+            },
             None => Err(ConfigError::new(
                 "there are no API keys; configure them with `TenancyBuilder::keys`",
             )),

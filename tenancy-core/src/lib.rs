@@ -65,8 +65,8 @@ mod token_revocation;
 /// For implementations of this crate's traits.
 pub use async_trait::async_trait;
 pub use audit::{
-    AuditEntry, AuditError, AuditSink, AuditTarget, MemoryAuditSink, NoAudit, Outcome,
-    TracingAuditSink,
+    AuditDirectory, AuditEntry, AuditError, AuditFilter, AuditSink, AuditTarget, MemoryAuditSink,
+    NoAudit, Outcome, TracingAuditSink,
 };
 pub use authenticator::{
     Authenticator, Credential, LookupError, MAX_CREDENTIAL_LEN, Rejection, Verdict,
@@ -82,10 +82,10 @@ pub use credential_source::CredentialSource;
 #[cfg(any(test, feature = "testing"))]
 pub use directory::conformance;
 pub use directory::{
-    Directory, DirectoryError, DirectoryStore, Entry, EntryDirectory, EntryQuery, FeedCursor,
-    FeedPage, GenerationFeed, MemberFilter, MembershipDirectory, MembershipStore, MemoryDirectory,
-    NameStore, ProjectDirectory, ProjectStore, RevocationStore, RoleDirectory, RoleStore,
-    StoreError, StoreErrorKind, TenantDirectory, TenantFilter, TenantStore,
+    Capability, Directory, DirectoryError, DirectoryStore, Entry, EntryDirectory, EntryQuery,
+    FeedCursor, FeedPage, GenerationFeed, MemberFilter, MembershipDirectory, MembershipStore,
+    MemoryDirectory, NameStore, ProjectDirectory, ProjectStore, RevocationStore, RoleDirectory,
+    RoleStore, StoreError, StoreErrorKind, Stores, TenantDirectory, TenantFilter, TenantStore,
     TokenRevocationDirectory,
 };
 pub use engine::{

@@ -6,6 +6,8 @@ use std::{
     sync::Arc,
 };
 
+use uuid::Uuid;
+
 use crate::{
     Claims, JobName, KeyId, PermissionSet, ProjectId, ServiceId, TenantKey, Timestamp, UserId,
 };
@@ -56,6 +58,31 @@ impl Actor {
             Self::Anonymous => "anonymous",
             Self::System => "system",
             Self::Job(_) => "job",
+        }
+    }
+
+    /// The id, for those that have one.
+    #[must_use]
+    pub const fn id(&self) -> Option<Uuid> {
+        match self {
+            Self::User(id) => Some(id.as_uuid()),
+            Self::Service(id) => Some(id.as_uuid()),
+            Self::Key(id) => Some(id.as_uuid()),
+            Self::Anonymous | Self::System | Self::Job(_) => None,
+        }
+    }
+
+    /// The actor of a [kind](Self::kind) and an id, as they are stored; `None` if there is no such actor. A
+    /// [job](Self::Job) is stored by its name, as the credential `job:…`.
+    #[must_use]
+    pub fn from_stored(kind: &str, id: Option<Uuid>) -> Option<Self> {
+        match (kind, id) {
+            ("user", Some(id)) => Some(Self::User(UserId::from_uuid(id))),
+            ("service", Some(id)) => Some(Self::Service(ServiceId::from_uuid(id))),
+            ("key", Some(id)) => Some(Self::Key(KeyId::from_uuid(id))),
+            ("anonymous", None) => Some(Self::Anonymous),
+            ("system", None) => Some(Self::System),
+            _ => None,
         }
     }
 }

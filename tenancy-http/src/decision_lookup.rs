@@ -2,7 +2,7 @@
 
 use tenancy_core::{Refusal, RefusalKind, Tenancy, TenantContext};
 
-use crate::{Adapter, AdmissionDecision, Caller, Error};
+use crate::{AdmissionDecision, Caller, Error};
 
 /// The words of one adapter: what its users would have to write.
 #[derive(Debug, Clone, Copy)]

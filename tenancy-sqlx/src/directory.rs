@@ -1,5 +1,6 @@
 //! Tenants, memberships, projects and roles in PostgreSQL.
 
+mod audit;
 mod entry;
 mod feed;
 mod keys;
@@ -8,9 +9,10 @@ mod rows;
 mod token_revocations;
 mod write;
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use sqlx::{ConnectOptions as _, postgres::PgConnectOptions};
+use tenancy_core::{Directory, Stores};
 
 use crate::{
     RegistryPool, SealKey, StartError,
@@ -133,6 +135,20 @@ impl PgDirectory {
     pub async fn close(&self) {
         self.feed.close().await;
         self.app.close().await;
+    }
+}
+
+impl Directory for PgDirectory {
+    /// Everything, where there is a login that writes; else only the audit trail, which is listed with the login of
+    /// the service. What the registry login may not do is refused when it is
+    /// asked for.
+    fn stores(self: Arc<Self>) -> Stores {
+        if self.registry.is_none() && self.system.is_none() {
+            return Stores::none()
+                .audit(Self::clone(&self))
+                .advice(write::READS_ONLY);
+        }
+        Stores::of(&self).audit(Self::clone(&self))
     }
 }
 

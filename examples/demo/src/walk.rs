@@ -182,7 +182,8 @@ async fn audited(database: &TestDatabase) -> anyhow::Result<i64> {
     let mut found = 0;
     for _ in 0..100 {
         found = sqlx::query_scalar(
-            "SELECT count(*) FROM tenancy.audit_log WHERE outcome = 'refused' AND actor IS NOT NULL",
+            "SELECT count(*) FROM tenancy.audit_trail
+             WHERE outcome = 'refused' AND actor_kind <> 'unknown'",
         )
         .fetch_one(&mut admin)
         .await?;

@@ -21,6 +21,14 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// The outcome of a name under which one is stored; `None` for any other.
+    #[must_use]
+    pub fn from_stored(name: &str) -> Option<Self> {
+        [Self::Allowed, Self::Refused, Self::Failed]
+            .into_iter()
+            .find(|outcome| outcome.as_str() == name)
+    }
+
     /// The name under which the outcome is stored.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -129,6 +137,19 @@ impl AuditEntry {
             user_agent: None,
             request_id: None,
             suppressed: 0,
+        }
+    }
+
+    /// What it was done to, as typed ids. Where there are none, the text of [`target`](Self::target) is one: its
+    /// kind stands before the first colon, and is `text` where there is no colon.
+    #[must_use]
+    pub fn typed_targets(&self) -> Cow<'_, [AuditTarget]> {
+        match &self.target {
+            Some(target) if self.targets.is_empty() => {
+                let (kind, id) = target.split_once(':').unwrap_or(("text", target));
+                Cow::Owned(vec![AuditTarget::new(kind.to_owned(), id)])
+            }
+            _ => Cow::Borrowed(&self.targets),
         }
     }
 

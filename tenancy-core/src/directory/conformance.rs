@@ -8,6 +8,9 @@
 //! # async fn main() {
 //! conformance::directory(&MemoryDirectory::new()).await;
 //! conformance::keys(&MemoryDirectory::new()).await;
+//! // In memory, one value is the directory and the sink.
+//! let trail = MemoryDirectory::new();
+//! conformance::audit(&trail, &trail).await;
 //! conformance::answers(&MemoryDirectory::new(), 1, 500).await;
 //! # }
 //! ```
@@ -21,6 +24,7 @@
 )]
 
 mod answers;
+mod audit;
 mod entries;
 mod keys;
 mod members;
@@ -31,6 +35,11 @@ mod tenants;
 mod token_revocations;
 
 pub use answers::answers;
+pub use audit::{
+    a_change_that_a_sink_is_told_of_is_one_entry, audit, entries_are_listed_as_they_were_recorded,
+    entries_are_listed_by_action_actor_outcome_and_time,
+    entries_are_listed_in_pages_the_newest_first,
+};
 pub use entries::{entering_tells_a_stranger_nothing, entering_tells_what_single_questions_tell};
 pub use keys::{
     a_handle_belongs_to_one_key, a_key_is_rotated_once, a_revocation_stays,

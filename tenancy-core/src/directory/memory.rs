@@ -1,5 +1,6 @@
 //! A directory in memory: for tests, for first steps, for services whose tenants are in a file.
 
+mod audit;
 mod keys;
 mod list;
 mod stores;
@@ -14,8 +15,9 @@ use std::{
 use async_trait::async_trait;
 
 use super::{
-    DirectoryError, EntryDirectory, FeedCursor, FeedPage, GenerationFeed, MembershipDirectory,
-    ProjectDirectory, RoleDirectory, StoreError, StoreErrorKind, TenantDirectory,
+    Directory, DirectoryError, EntryDirectory, FeedCursor, FeedPage, GenerationFeed,
+    MembershipDirectory, ProjectDirectory, RoleDirectory, StoreError, StoreErrorKind, Stores,
+    TenantDirectory,
 };
 use crate::{
     ChangeRecord, KeyId, Membership, Project, ProjectId, RoleDefinition, RoleName, TenantId,
@@ -267,6 +269,12 @@ impl GenerationFeed for MemoryDirectory {
 }
 
 impl EntryDirectory for MemoryDirectory {}
+
+impl Directory for MemoryDirectory {
+    fn stores(self: Arc<Self>) -> Stores {
+        Stores::of(&self).audit(Self::clone(&self))
+    }
+}
 
 impl fmt::Debug for MemoryDirectory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

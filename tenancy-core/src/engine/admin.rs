@@ -9,7 +9,8 @@ use serde_json::json;
 use super::{Authority, Tenancy, TenantContext, author::Author};
 use crate::{
     ChangeAction, ChangeRecord, DomainName, Membership, Project, ProjectId, ProjectMembership,
-    Settings, Slug, StoreError, TenantId, TenantRecord, TenantStatus, UserId, change::Change,
+    Settings, Slug, StoreError, Stores, TenantId, TenantRecord, TenantStatus, UserId,
+    change::Change,
 };
 
 /// Changes and lists the directory on somebody's [authority](Authority); made by [`Tenancy::admin`].
@@ -66,9 +67,9 @@ impl Admin {
         let change = Change::new(ChangeAction::TenantCreate, tenant.id)
             .to("tenant", tenant.id)
             .with(json!({ "slug": tenant.slug, "plan": tenant.plan }));
-        let store = &self.author.engine.inner().store;
+        let stores = self.stores();
         self.make(change, async |record| {
-            store.create_tenant(tenant, &record).await
+            stores.tenant_store()?.create_tenant(tenant, &record).await
         })
         .await
     }
@@ -85,9 +86,9 @@ impl Admin {
         let change = Change::new(ChangeAction::TenantSetStatus, id)
             .to("tenant", id)
             .with(json!({ "status": to.to_string() }));
-        let store = &self.author.engine.inner().store;
+        let stores = self.stores();
         self.make(change, async |record| {
-            store.set_status(id, to, &record).await
+            stores.tenant_store()?.set_status(id, to, &record).await
         })
         .await
     }
@@ -114,9 +115,12 @@ impl Admin {
     /// A [`StoreError`] if there is no such tenant.
     pub async fn set_settings(&self, id: TenantId, settings: &Settings) -> Result<(), StoreError> {
         let change = Change::new(ChangeAction::TenantSetSettings, id).to("tenant", id);
-        let store = &self.author.engine.inner().store;
+        let stores = self.stores();
         self.make(change, async |record| {
-            store.set_settings(id, settings, &record).await
+            stores
+                .tenant_store()?
+                .set_settings(id, settings, &record)
+                .await
         })
         .await
     }
@@ -129,9 +133,9 @@ impl Admin {
         let change = Change::new(ChangeAction::TenantSetPlan, id)
             .to("tenant", id)
             .with(json!({ "plan": plan }));
-        let store = &self.author.engine.inner().store;
+        let stores = self.stores();
         self.make(change, async |record| {
-            store.set_plan(id, plan, &record).await
+            stores.tenant_store()?.set_plan(id, plan, &record).await
         })
         .await
     }
@@ -153,9 +157,11 @@ impl Admin {
         let change = Change::new(ChangeAction::TenantRename, id)
             .to("tenant", id)
             .with(json!({ "name": name }));
-        let store = &self.author.engine.inner().store;
-        self.make(change, async |record| store.rename(id, name, &record).await)
-            .await
+        let stores = self.stores();
+        self.make(change, async |record| {
+            stores.tenant_store()?.rename(id, name, &record).await
+        })
+        .await
     }
 
     /// Gives a tenant another slug. The old one names nobody from then on, and is free for other tenants.
@@ -188,9 +194,9 @@ impl Admin {
         let change = Change::new(ChangeAction::TenantSetSlug, id)
             .to("tenant", id)
             .with(json!({ "slug": slug }));
-        let store = &self.author.engine.inner().store;
+        let stores = self.stores();
         self.make(change, async |record| {
-            store.set_slug(id, slug, &record).await
+            stores.tenant_store()?.set_slug(id, slug, &record).await
         })
         .await
     }
@@ -204,9 +210,9 @@ impl Admin {
     /// Make sure that the tenant owns the domain first.
     pub async fn bind_domain(&self, id: TenantId, domain: &DomainName) -> Result<(), StoreError> {
         let change = Change::new(ChangeAction::TenantBindDomain, id).to("domain", domain);
-        let store = &self.author.engine.inner().store;
+        let stores = self.stores();
         self.make(change, async |record| {
-            store.bind_domain(id, domain, &record).await
+            stores.name_store()?.bind_domain(id, domain, &record).await
         })
         .await
     }
@@ -224,9 +230,12 @@ impl Admin {
         let change = Change::new(ChangeAction::TenantBindExternal, tenant)
             .to("external-id", id)
             .with(json!({ "provider": provider }));
-        let store = &self.author.engine.inner().store;
+        let stores = self.stores();
         self.make(change, async |record| {
-            store.bind_external(tenant, provider, id, &record).await
+            stores
+                .name_store()?
+                .bind_external(tenant, provider, id, &record)
+                .await
         })
         .await
     }
@@ -237,9 +246,12 @@ impl Admin {
     /// A [`StoreError`] if there is no such tenant.
     pub async fn unbind_domain(&self, id: TenantId, domain: &DomainName) -> Result<(), StoreError> {
         let change = Change::new(ChangeAction::TenantUnbindDomain, id).to("domain", domain);
-        let store = &self.author.engine.inner().store;
+        let stores = self.stores();
         self.make(change, async |record| {
-            store.unbind_domain(id, domain, &record).await
+            stores
+                .name_store()?
+                .unbind_domain(id, domain, &record)
+                .await
         })
         .await
     }
@@ -257,9 +269,12 @@ impl Admin {
         let change = Change::new(ChangeAction::TenantUnbindExternal, tenant)
             .to("external-id", id)
             .with(json!({ "provider": provider }));
-        let store = &self.author.engine.inner().store;
+        let stores = self.stores();
         self.make(change, async |record| {
-            store.unbind_external(tenant, provider, id, &record).await
+            stores
+                .name_store()?
+                .unbind_external(tenant, provider, id, &record)
+                .await
         })
         .await
     }
@@ -281,12 +296,15 @@ impl Admin {
                 "role": membership.role,
                 "status": membership.status.as_str(),
             }));
-        let store = &self.author.engine.inner().store;
+        let stores = self.stores();
         let (tenant, user) = (membership.tenant, membership.user);
         self.make_as(change, async |caller, record| {
             self.may_replace(caller, (tenant, user), Some(&membership.role))
                 .await?;
-            store.put_membership(membership, &record).await
+            stores
+                .membership_store()?
+                .put_membership(membership, &record)
+                .await
         })
         .await
     }
@@ -302,10 +320,13 @@ impl Admin {
         user: UserId,
     ) -> Result<(), StoreError> {
         let change = Change::new(ChangeAction::MembershipRemove, tenant).to("user", user);
-        let store = &self.author.engine.inner().store;
+        let stores = self.stores();
         self.make_as(change, async |caller, record| {
             self.may_replace(caller, (tenant, user), None).await?;
-            store.remove_membership(tenant, user, &record).await
+            stores
+                .membership_store()?
+                .remove_membership(tenant, user, &record)
+                .await
         })
         .await
     }
@@ -318,9 +339,9 @@ impl Admin {
         let change = Change::new(ChangeAction::ProjectPut, project.tenant)
             .to("project", project.id)
             .with(json!({ "slug": project.slug, "archived": project.archived }));
-        let store = &self.author.engine.inner().store;
+        let stores = self.stores();
         self.make(change, async |record| {
-            store.put_project(project, &record).await
+            stores.project_store()?.put_project(project, &record).await
         })
         .await
     }
@@ -339,13 +360,16 @@ impl Admin {
             .to("project", membership.project)
             .to("user", membership.user)
             .with(json!({ "role": membership.role }));
-        let store = &self.author.engine.inner().store;
+        let stores = self.stores();
         let (tenant, user) = (membership.tenant, membership.user);
         self.make_as(change, async |caller, record| {
             let role = Some(&membership.role);
             self.may_replace_in(membership.project, caller, (tenant, user), role)
                 .await?;
-            store.put_project_membership(membership, &record).await
+            stores
+                .project_store()?
+                .put_project_membership(membership, &record)
+                .await
         })
         .await
     }
@@ -375,11 +399,12 @@ impl Admin {
         project: ProjectId,
     ) -> Result<(), StoreError> {
         let change = Change::new(ChangeAction::ProjectRemove, tenant).to("project", project);
-        let inner = self.author.engine.inner();
-        let now = inner.clock.now();
+        let (stores, now) = (self.stores(), self.author.engine.clock().now());
         self.make(change, async |record| {
-            let store = &inner.store;
-            store.remove_project(tenant, project, now, &record).await
+            stores
+                .project_store()?
+                .remove_project(tenant, project, now, &record)
+                .await
         })
         .await
     }
@@ -399,15 +424,20 @@ impl Admin {
         let change = Change::new(ChangeAction::ProjectMembershipRemove, tenant)
             .to("project", project)
             .to("user", user);
-        let store = &self.author.engine.inner().store;
+        let stores = self.stores();
         self.make_as(change, async |caller, record| {
             self.may_replace_in(project, caller, (tenant, user), None)
                 .await?;
-            store
+            stores
+                .project_store()?
                 .remove_project_membership(tenant, project, user, &record)
                 .await
         })
         .await
+    }
+
+    fn stores(&self) -> &Stores {
+        &self.author.engine.inner().stores
     }
 
     async fn make<T>(

@@ -17,9 +17,9 @@ use super::{
     token_revocations::TokenRevocations,
 };
 use crate::{
-    AuditSink, Authenticator, Charger, Clock, ConfigError, CorsPolicy, CredentialSource, Directory,
-    DirectoryStore, Identification, PermissionRegistry, PlanBook, RoleTable, SystemClock,
-    TracingAuditSink,
+    AuditSink, Authenticator, Capability, Charger, Clock, ConfigError, CorsPolicy,
+    CredentialSource, Directory, Identification, PermissionRegistry, PlanBook, RoleTable, Stores,
+    SystemClock, TracingAuditSink,
     cache::{CacheVersions, MaxAge},
     key::ApiKeys,
 };
@@ -43,7 +43,8 @@ const LONGEST_TOKEN_LIFETIME: Duration = Duration::from_secs(400 * 24 * 3_600);
 #[must_use]
 pub struct TenancyBuilder {
     directory: Arc<dyn Directory>,
-    store: Arc<dyn DirectoryStore>,
+    stores: Stores,
+    required: Vec<Capability>,
     identification: Identification,
     cors: Option<CorsPolicy>,
     authenticators: Vec<Authenticating>,
@@ -65,10 +66,11 @@ pub struct TenancyBuilder {
 }
 
 impl TenancyBuilder {
-    pub(super) fn new<D: Directory + DirectoryStore>(directory: Arc<D>) -> Self {
+    pub(super) fn new<D: Directory>(directory: Arc<D>) -> Self {
         Self {
             directory: Arc::clone(&directory) as Arc<dyn Directory>,
-            store: directory,
+            stores: directory.stores(),
+            required: Vec::new(),
             identification: Identification::new(),
             cors: None,
             authenticators: Vec::new(),
@@ -88,6 +90,37 @@ impl TenancyBuilder {
             max_cache_age: None,
             longest_token_lifetime: LONGEST_TOKEN_LIFETIME,
         }
+    }
+
+    /// Stores for what the engine is to change, in the place of the directory's own where it has some.
+    /// Default: what the directory [says](Directory::stores).
+    ///
+    /// # Security
+    /// A store has to write what the directory reads: caches hear of a change through the directory's feed.
+    pub fn stores(mut self, stores: Stores) -> Self {
+        self.stores = stores.or(self.stores);
+        self
+    }
+
+    /// What this service changes, so that a missing store shows in [`build`](Self::build) and not in a
+    /// request. Default: nothing is required. May be called several times.
+    ///
+    /// ```
+    /// use tenancy_core::{Capability, MemoryDirectory, Tenancy};
+    /// # use tenancy_core::jwt::{Algorithm, JwtAuthenticator, VerificationKey};
+    ///
+    /// # let key = VerificationKey::hmac(Algorithm::HS256, b"0123456789abcdef0123456789abcdef")?;
+    /// # let tokens = JwtAuthenticator::builder("https://login.example", "notes").key(key).build()?;
+    /// let tenancy = Tenancy::builder(MemoryDirectory::new())
+    ///     .authenticator(tokens)
+    ///     .require([Capability::Members, Capability::Projects])
+    ///     .build()?;
+    /// # let _ = tenancy;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn require(mut self, capabilities: impl IntoIterator<Item = Capability>) -> Self {
+        self.required.extend(capabilities);
+        self
     }
 
     /// How requests name tenants. Default: only credentials do.
@@ -309,6 +342,23 @@ impl TenancyBuilder {
         self
     }
 
+    /// Whether there is a store for all that is required.
+    fn check_required(&self) -> Result<(), ConfigError> {
+        let (of_keys, others): (Vec<_>, Vec<_>) =
+            (self.required.iter().copied()).partition(|capability| *capability == Capability::Keys);
+        if !of_keys.is_empty() {
+            let missing = match &self.keys {
+                Some(keys) => keys.store().err().map(|error| error.to_string()),
+                None => Some("there are none; configure them with `TenancyBuilder::keys`".into()),
+            };
+            if let Some(missing) = missing {
+                let message = format!("this engine has to change API keys: {missing}");
+                return Err(ConfigError::new(message));
+            }
+        }
+        self.stores.require(&others)
+    }
+
     /// Builds the engine.
     ///
     /// # Errors
@@ -316,7 +366,8 @@ impl TenancyBuilder {
     /// identification that can't apply, a source of credentials that can't be one, a header field
     /// that would be read for two purposes, an origin that can't be allowed, a plan that permits what
     /// there is not, a staleness bound shorter than two polls, a cache age shorter than twice
-    /// the staleness bound, tokens that never count.
+    /// the staleness bound, tokens that never count, something [required](Self::require) that there is no
+    /// store for.
     pub fn build(self) -> Result<Tenancy, ConfigError> {
         if self.authenticators.is_empty() && self.keys.is_none() && self.established.is_none() {
             return Err(ConfigError::new(
@@ -324,6 +375,7 @@ impl TenancyBuilder {
                  `keys` or `established_principals`",
             ));
         }
+        self.check_required()?;
         let two_polls = self.poll_interval.saturating_mul(2);
         if self.poll_interval.is_zero() || self.max_staleness < two_polls {
             return Err(ConfigError::new(format!(
@@ -384,7 +436,7 @@ impl TenancyBuilder {
         );
         let inner = Inner {
             directory: self.directory,
-            store: self.store,
+            stores: self.stores,
             identification,
             cors,
             authenticators: (self.authenticators.into_iter())

@@ -97,7 +97,7 @@ impl Keys {
 
     /// Notes that a key was used; nothing is written now.
     pub(super) fn record_last_used_once(&self, known: &Arc<CachedKey>, now: Timestamp) {
-        if known.used(now) {
+        if self.config.writes() && known.used(now) {
             self.uses.push(Arc::clone(known));
         }
     }

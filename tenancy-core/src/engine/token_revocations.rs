@@ -192,15 +192,18 @@ pub(super) fn issuer(principal: &Principal) -> TokenSubject {
 
 impl TokenRevocations {
     /// Has the store forget token revocations that concern no token any more, if it is time for it and this
-    /// process may. What a store does not do, the next attempt does.
+    /// process may. What a store does not do, the next attempt does. Without a store this does nothing.
     pub(super) async fn forget_if_due(&self, inner: &Inner) {
+        let Ok(store) = inner.stores.revocation_store() else {
+            return;
+        };
         let now = inner.clock.now();
         let Some(before) = self.forget_before(now) else {
             return;
         };
         let entry = AuditEntry::new(now, ChangeAction::TokenForget.as_str(), Outcome::Allowed);
         let record = ChangeRecord::new(entry.actor(Actor::System));
-        match inner.store.forget_token_revocations(before, &record).await {
+        match store.forget_token_revocations(before, &record).await {
             Ok(0) => {}
             Ok(forgotten) => {
                 tracing::debug!(
@@ -269,7 +272,10 @@ impl Admin {
                 now,
                 news: Some((of.clone(), revoked_before)),
             };
-            let done = inner.store.revoke_before(of, revoked_before, &record).await;
+            let done = match inner.stores.revocation_store() {
+                Ok(store) => store.revoke_before(of, revoked_before, &record).await,
+                Err(missing) => Err(missing),
+            };
             if done
                 .as_ref()
                 .is_err_and(|error| error.kind() != StoreErrorKind::Unavailable)
@@ -304,7 +310,8 @@ impl Admin {
         let before = RevokedBefore::from_timestamp(moment);
         self.author
             .make(change, Stale::Nothing, async |record| {
-                inner.store.forget_token_revocations(before, &record).await
+                let store = inner.stores.revocation_store()?;
+                store.forget_token_revocations(before, &record).await
             })
             .await
     }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 #[cfg(feature = "argon2")]
 use super::ImportedKeys;
-use super::{KeyFormat, KeyHasher, KeyStore};
-use crate::{ConfigError, CredentialSource};
+use super::{KeyDirectory, KeyFormat, KeyHasher, KeyStore};
+use crate::{ConfigError, CredentialSource, StoreError, StoreErrorKind};
 
 /// API keys of one service: their format, how they are hashed, and where they are kept.
 ///
@@ -31,7 +31,9 @@ use crate::{ConfigError, CredentialSource};
 pub struct ApiKeys {
     pub(crate) format: KeyFormat,
     pub(crate) hasher: Arc<dyn KeyHasher>,
-    pub(crate) store: Arc<dyn KeyStore>,
+    pub(crate) directory: Arc<dyn KeyDirectory>,
+    /// What writes keys; `None` where they are only read.
+    store: Option<Arc<dyn KeyStore>>,
     /// Where keys come from, beside `Authorization: Bearer`.
     pub(crate) sources: Vec<CredentialSource>,
     #[cfg(feature = "argon2")]
@@ -49,10 +51,39 @@ impl ApiKeys {
         hasher: impl KeyHasher + 'static,
         store: impl KeyStore + 'static,
     ) -> Self {
+        let store = Arc::new(store);
+        Self {
+            store: Some(Arc::clone(&store) as Arc<dyn KeyStore>),
+            ..Self::over(format, Arc::new(hasher), store)
+        }
+    }
+
+    /// Keys of this format, hashed so, in a directory that only finds them: for a service whose keys are
+    /// issued elsewhere.
+    ///
+    /// [`Tenancy::keys`](crate::Tenancy::keys) is an error then. When keys are used is not noted, and no digest
+    /// is replaced by one under a newer pepper.
+    ///
+    /// # Security
+    /// As for [`new`](Self::new).
+    pub fn read_only(
+        format: KeyFormat,
+        hasher: impl KeyHasher + 'static,
+        directory: impl KeyDirectory + 'static,
+    ) -> Self {
+        Self::over(format, Arc::new(hasher), Arc::new(directory))
+    }
+
+    fn over(
+        format: KeyFormat,
+        hasher: Arc<dyn KeyHasher>,
+        directory: Arc<dyn KeyDirectory>,
+    ) -> Self {
         Self {
             format,
-            hasher: Arc::new(hasher),
-            store: Arc::new(store),
+            hasher,
+            directory,
+            store: None,
             sources: Vec::new(),
             #[cfg(feature = "argon2")]
             imported: None,
@@ -79,6 +110,22 @@ impl ApiKeys {
     pub fn imported(mut self, keys: ImportedKeys) -> Self {
         self.imported = Some(keys);
         self
+    }
+
+    /// Whether keys are written, and not only read.
+    pub(crate) fn writes(&self) -> bool {
+        self.store.is_some()
+    }
+
+    /// What writes keys.
+    pub(crate) fn store(&self) -> Result<&dyn KeyStore, StoreError> {
+        match &self.store {
+            Some(store) => Ok(&**store),
+            None => Err(StoreError::new(
+                StoreErrorKind::ReadOnly,
+                "API keys are only read here; configure them with `ApiKeys::new`, which takes a store",
+            )),
+        }
     }
 
     /// Whether a credential is meant as a key, issued or imported.

@@ -94,7 +94,7 @@ impl KeyRotation {
 
 /// Finds keys.
 #[async_trait]
-pub trait KeyDirectory: Send + Sync {
+pub trait KeyDirectory: Send + Sync + fmt::Debug {
     /// The key of this id, whatever its state; `None` if there is none.
     ///
     /// # Errors
@@ -124,7 +124,7 @@ pub trait KeyDirectory: Send + Sync {
 /// A key of another tenant is not found. Nothing here changes an id, a tenant, a creator, an
 /// environment, a handle, its hash or an expiry, and nothing takes a revocation back.
 #[async_trait]
-pub trait KeyStore: KeyDirectory + fmt::Debug {
+pub trait KeyStore: KeyDirectory {
     /// Adds a key; an id that is taken is a [`Conflict`](crate::StoreErrorKind::Conflict), and so is
     /// the handle of another imported key of the environment, of whichever tenant. A project that is
     /// not the tenant's is not found.

@@ -58,6 +58,7 @@ struct State {
     last: u64,
     consumers: BTreeMap<ConsumerName, Consumer>,
     trail: Vec<AuditEntry>,
+    entries: HashSet<Uuid>,
 }
 
 #[derive(Default)]
@@ -125,11 +126,19 @@ impl MemoryOutbox {
     /// Writes what a change has to say: its entry, and its events.
     pub(crate) fn commit(&self, record: &ChangeRecord) -> Result<(), OutboxError> {
         self.emit_all(&record.events)?;
-        self.state().trail.push(record.entry.clone());
+        self.add_entry(record.entry.clone());
         Ok(())
     }
 
-    /// The entries of what was changed, oldest first.
+    /// Adds an entry to the trail, once.
+    pub(crate) fn add_entry(&self, entry: AuditEntry) {
+        let mut state = self.state();
+        if state.entries.insert(entry.id) {
+            state.trail.push(entry);
+        }
+    }
+
+    /// The entries of the trail, in the order in which they were written.
     #[must_use]
     pub fn trail(&self) -> Vec<AuditEntry> {
         self.state().trail.clone()

@@ -15,10 +15,10 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 
 use crate::{
-    DirectoryError, EntryDirectory, FeedCursor, FeedPage, GenerationFeed, Membership,
+    Directory, DirectoryError, EntryDirectory, FeedCursor, FeedPage, GenerationFeed, Membership,
     MembershipDirectory, MemoryDirectory, Project, ProjectDirectory, ProjectId, RevokedBefore,
-    RoleDefinition, RoleDirectory, RoleName, TenantDirectory, TenantId, TenantKey, TenantRecord,
-    TokenRevocationDirectory, TokenSubject, UserId,
+    RoleDefinition, RoleDirectory, RoleName, Stores, TenantDirectory, TenantId, TenantKey,
+    TenantRecord, TokenRevocationDirectory, TokenSubject, UserId,
 };
 
 /// What a failing directory says: fit for a log, and not for a response.
@@ -276,6 +276,12 @@ impl RoleDirectory for SwitchedDirectory {
 
 /// One by one: each is a question of its own.
 impl EntryDirectory for SwitchedDirectory {}
+
+impl Directory for SwitchedDirectory {
+    fn stores(self: Arc<Self>) -> Stores {
+        Stores::of(&self).audit(self.0.directory.clone())
+    }
+}
 
 #[async_trait]
 impl TokenRevocationDirectory for SwitchedDirectory {

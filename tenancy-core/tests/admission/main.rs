@@ -23,6 +23,7 @@ mod managing;
 mod memory;
 mod model;
 mod plans;
+mod reading;
 mod sources;
 mod strangers;
 mod support;

@@ -19,7 +19,7 @@ use crate::{
 
 impl PgDirectory {
     /// Begins a read-only transaction as a tenant.
-    async fn read_as(&self, tenant: TenantId) -> Result<Open, DirectoryError> {
+    pub(super) async fn read_as(&self, tenant: TenantId) -> Result<Open, DirectoryError> {
         let options = TxOptions::new().read_only();
         let batch = scope(tenant).begin_batch(None, &options, &Timeouts::LOOK_UP);
         session::begin(&self.app, batch)

@@ -25,6 +25,11 @@ use crate::{
     session::{self, Open},
 };
 
+/// What to do about a directory that has the login of the service alone.
+pub(super) const READS_ONLY: &str = "the login of the service can't list or change tenants; give the \
+    directory the registry login with `PgDirectory::with_registry`, or the system login with \
+    `PgDirectory::with_system`";
+
 impl PgDirectory {
     /// Begins a transaction that writes one tenant's part of the registry.
     pub(super) async fn write_as(&self, tenant: TenantId) -> Result<Writing, StoreError> {
@@ -65,7 +70,7 @@ impl PgDirectory {
     }
 
     /// Begins a transaction that lists across tenants.
-    async fn list_all(&self) -> Result<Open, StoreError> {
+    pub(super) async fn list_all(&self) -> Result<Open, StoreError> {
         let batch = session::nobodys_batch("BEGIN READ ONLY", &Timeouts::CHANGE);
         session::begin(self.operators()?, batch)
             .await
@@ -80,9 +85,7 @@ impl PgDirectory {
                  nor list or change what concerns several tenants; give the directory the system \
                  login with `PgDirectory::with_system`, in a process of operators"
             } else {
-                "this directory reads only: the login of the service can't list or change tenants; \
-                 give it the registry login with `PgDirectory::with_registry`, or the system login \
-                 with `PgDirectory::with_system`"
+                READS_ONLY
             };
             StoreError::new(StoreErrorKind::ReadOnly, message)
         })
@@ -223,7 +226,7 @@ async fn commit_removal(
 }
 
 /// Reads the rows of a listing.
-fn read_rows<T>(
+pub(super) fn read_rows<T>(
     rows: Result<Vec<PgRow>, sqlx::Error>,
     read: impl Fn(&PgRow) -> Result<T, DirectoryError>,
 ) -> Result<Vec<T>, StoreError> {

@@ -1,13 +1,16 @@
 //! Writing events, and entries of the audit trail, in the transaction of the rows that they tell of.
 
-use serde_json::{Value, json};
 use sqlx::{
     PgConnection,
     types::{Json, Uuid},
 };
 use tenancy_core::{Actor, AuditEntry, TenantContext, TenantId, outbox::NewEvent};
 
-use crate::{Error, ErrorKind, Savepoint, TenantTx, audit::storable, danger::AcrossTenants};
+use crate::{
+    Error, ErrorKind, Savepoint, TenantTx,
+    audit::{UNKNOWN, storable, targets},
+    danger::AcrossTenants,
+};
 
 impl TenantTx {
     /// Writes an event about this transaction's tenant. It commits or rolls back with the transaction's rows.
@@ -55,7 +58,8 @@ impl TenantTx {
     ///
     /// # Errors
     /// [`ErrorKind::OtherTenant`] if the entry names another tenant, before anything is sent; or what the
-    /// database says, such as that the action is no dotted name (`note.share`).
+    /// database says, such as that the details are larger than 64 KiB. Actions are dotted names by custom, such as
+    /// `note.share`.
     ///
     /// # Security
     /// Never put a credential into it.
@@ -182,15 +186,15 @@ pub(crate) async fn add_entry(
     let actor = entry.actor.as_ref();
     sqlx::query(
         "INSERT INTO tenancy.audit_entries (id, at, tenant_id, actor_kind, actor_id, on_behalf_of,
-             credential, action, outcome, reason, targets, details, ip, user_agent, request_id)
+             credential, action, outcome, reason, targets, details, ip, user_agent, request_id, suppressed)
          VALUES ($1, to_timestamp($2::float8 / 1000000), $3, $4, $5, $6, $7, $8, $9, $10, $11, $12,
-             $13::text::inet, $14, $15)",
+             $13::text::inet, $14, $15, $16)",
     )
     .bind(entry.id)
     .bind(entry.at.as_unix_micros())
     .bind(tenant.map(|tenant| tenant.as_uuid()))
-    .bind(actor.map_or("unknown", Actor::kind))
-    .bind(actor.and_then(actor_id))
+    .bind(actor.map_or(UNKNOWN, Actor::kind))
+    .bind(actor.and_then(Actor::id))
     .bind(entry.on_behalf_of.map(|user| user.as_uuid()))
     .bind(storable(entry.credential.as_deref()))
     .bind(&*entry.action)
@@ -201,30 +205,8 @@ pub(crate) async fn add_entry(
     .bind(entry.ip.map(|ip| ip.to_string()))
     .bind(storable(entry.user_agent.as_deref()))
     .bind(storable(entry.request_id.as_deref()))
+    .bind(i64::try_from(entry.suppressed).unwrap_or(i64::MAX))
     .execute(connection)
     .await?;
     Ok(())
-}
-
-fn actor_id(actor: &Actor) -> Option<Uuid> {
-    match actor {
-        Actor::User(id) => Some(id.as_uuid()),
-        Actor::Service(id) => Some(id.as_uuid()),
-        Actor::Key(id) => Some(id.as_uuid()),
-        _ => None,
-    }
-}
-
-/// The targets; where none is typed, the one that is a text of a kind and an id, such as `host:acme`.
-fn targets(entry: &AuditEntry) -> Value {
-    let typed = entry
-        .targets
-        .iter()
-        .map(|target| json!({ "type": target.kind, "id": storable(Some(&target.id)) }));
-    let text = entry.target.as_deref().filter(|_| entry.targets.is_empty());
-    let text = text.map(|target| {
-        let (kind, id) = target.split_once(':').unwrap_or(("text", target));
-        json!({ "type": storable(Some(kind)), "id": storable(Some(id)) })
-    });
-    typed.chain(text).collect()
 }

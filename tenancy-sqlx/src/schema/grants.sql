@@ -49,7 +49,7 @@ BEGIN
     -- role writes that part, and only that.
     FOREACH registry_table IN ARRAY ARRAY['tenants', 'domains', 'external_ids', 'memberships', 'roles',
                                     'projects', 'project_memberships', 'generations',
-                                    'api_keys', 'audit_log', 'token_epochs']
+                                    'api_keys', 'audit_log', 'token_epochs', 'issuers']
     LOOP
         own := CASE registry_table
             WHEN 'tenants' THEN 'id = (SELECT tenancy.current_tenant())'
@@ -90,6 +90,13 @@ BEGIN
             EXECUTE format('GRANT SELECT, INSERT, UPDATE ON tenancy.api_keys TO %I', system);
             CONTINUE;
         END IF;
+        -- The app role finds an issuer by its name, through a function, and lists none.
+        IF registry_table = 'issuers' THEN
+            EXECUTE format('GRANT SELECT, INSERT, UPDATE (config), DELETE ON tenancy.issuers TO %I',
+                registry);
+            EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON tenancy.issuers TO %I', system);
+            CONTINUE;
+        END IF;
         EXECUTE format('GRANT SELECT ON tenancy.%I TO %I, %I, %I', registry_table, app, registry, system);
         -- Only triggers move generations on.
         CONTINUE WHEN registry_table = 'generations';
@@ -107,6 +114,8 @@ BEGIN
     END LOOP;
     -- The trail is added to, and read by those who may; nobody rewrites it.
     EXECUTE format('GRANT SELECT, INSERT ON tenancy.audit_log TO %I', system);
+    EXECUTE format('GRANT SELECT ON tenancy.audit_log TO %I', app);
+    EXECUTE format('GRANT SELECT ON tenancy.audit_trail TO %I, %I', app, system);
     EXECUTE format('GRANT SELECT ON tenancy.role_names TO %I, %I', app, system);
 
     -- Events, and entries of the trail, are added with the change that they tell of: by each login for the
@@ -170,7 +179,7 @@ BEGIN
         'tenancy.find_api_key(uuid), tenancy.note_key_uses(uuid[], timestamptz[]), '
         'tenancy.epochs_since(bigint), tenancy.find_epoch(text[], text[]), '
         'tenancy.require_token(uuid, text, text, uuid, timestamptz), '
-        'tenancy.find_imported_key(text, text) '
+        'tenancy.find_imported_key(text, text), tenancy.find_issuer(text) '
         'TO %I, %I', app, system);
     EXECUTE format(
         'GRANT EXECUTE ON FUNCTION tenancy.app_privileges(), tenancy.role_oid(text), tenancy.reach(name), '
@@ -187,7 +196,9 @@ BEGIN
     EXECUTE format('GRANT EXECUTE ON FUNCTION tenancy.schema_version() TO %I', audit);
     EXECUTE format(
         'GRANT EXECUTE ON FUNCTION tenancy.append_audit(uuid, timestamptz, uuid, text, text, text, '
-        'text, text, inet, text, bigint) TO %I, %I', audit, system);
+        'text, text, inet, text, bigint), '
+        'tenancy.append_entry(uuid, timestamptz, uuid, text, uuid, uuid, text, text, text, text, jsonb, '
+        'jsonb, inet, text, text, bigint) TO %I, %I', audit, system);
 
     -- A table that the application creates later is closed to the service's login until it is
     -- protected or shared: a forgotten call is an error, and no leak. That holds for a partition

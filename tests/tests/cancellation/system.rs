@@ -136,7 +136,7 @@ async fn reading_across_tenants() -> anyhow::Result<()> {
             let id = entry.id;
             sink.record_durably(entry).await?;
             let stored: i64 =
-                sqlx::query_scalar("SELECT count(*) FROM tenancy.audit_log WHERE id = $1")
+                sqlx::query_scalar("SELECT count(*) FROM tenancy.audit_entries WHERE id = $1")
                     .bind(id)
                     .fetch_one(&mut notes.database.admin().await?)
                     .await?;

@@ -24,9 +24,10 @@ async fn stored(notes: &Notes, mut expected: Vec<Uuid>) -> anyhow::Result<()> {
     let mut admin = notes.database.admin().await?;
     let deadline = Instant::now() + Duration::from_secs(20);
     loop {
-        let found: Vec<Uuid> = sqlx::query_scalar("SELECT id FROM tenancy.audit_log ORDER BY id")
-            .fetch_all(&mut admin)
-            .await?;
+        let found: Vec<Uuid> =
+            sqlx::query_scalar("SELECT id FROM tenancy.audit_entries ORDER BY id")
+                .fetch_all(&mut admin)
+                .await?;
         if found == expected {
             return Ok(());
         }
@@ -71,17 +72,19 @@ async fn an_entry_that_no_text_can_hold_does_not_keep_others_waiting() -> anyhow
         let sink = PgAuditSink::new(&notes.system);
         let with_nul = entry(notes, 1)
             .target("external:a\0b")
-            .reason("c\0d".to_owned());
+            .reason("c\0d".to_owned())
+            .details(serde_json::json!({ "e\0": ["f\0"] }));
         let after = entry(notes, 2);
         let ids = vec![with_nul.id, after.id];
         sink.record(with_nul);
         sink.record(after);
 
         stored(notes, ids).await?;
-        let target: String = sqlx::query_scalar("SELECT target FROM tenancy.audit_log ORDER BY id")
+        let target = "SELECT targets -> 0 ->> 'id' FROM tenancy.audit_entries ORDER BY id";
+        let target: String = sqlx::query_scalar(target)
             .fetch_one(&mut notes.database.admin().await?)
             .await?;
-        assert_eq!(target, "external:a\u{fffd}b");
+        assert_eq!(target, "a\u{fffd}b");
         Ok(())
     })
     .await
@@ -92,7 +95,10 @@ async fn an_entry_that_the_table_refuses_is_counted_and_the_next_one_stored() ->
 {
     on_every_server(async |notes| {
         notes
-            .as_admin("ALTER TABLE tenancy.audit_log ADD CHECK (target <> 'note:1')")
+            .as_admin(
+                r#"ALTER TABLE tenancy.audit_entries
+                       ADD CHECK (targets <> '[{"type": "note", "id": "1"}]')"#,
+            )
             .await?;
         let sink = PgAuditSink::new(&notes.system);
         let after = entry(notes, 2);
@@ -133,10 +139,16 @@ async fn the_audit_login_adds_and_reads_nothing() -> anyhow::Result<()> {
         let mut login: sqlx::PgConnection = sqlx::ConnectOptions::connect(&options).await?;
         for statement in [
             "SELECT FROM tenancy.audit_log",
+            "SELECT FROM tenancy.audit_entries",
+            "SELECT FROM tenancy.audit_trail",
             "INSERT INTO tenancy.audit_log (id, at, action, outcome)
                  VALUES (gen_random_uuid(), now(), 'test', 'allowed')",
+            "INSERT INTO tenancy.audit_entries (id, at, actor_kind, action, outcome)
+                 VALUES (gen_random_uuid(), now(), 'user', 'test', 'allowed')",
             "UPDATE tenancy.audit_log SET actor = 'nobody'",
+            "UPDATE tenancy.audit_entries SET actor_kind = 'nobody'",
             "DELETE FROM tenancy.audit_log",
+            "DELETE FROM tenancy.audit_entries",
             "SELECT FROM tenancy.tenants",
             "SELECT tenancy.resolve_tenant('slug', '', 'acme')",
             "SELECT FROM notes",
@@ -212,9 +224,10 @@ async fn what_is_queued_is_flushed_when_the_service_ends() -> anyhow::Result<()>
         sink.flush().await?;
 
         ids.sort();
-        let stored: Vec<Uuid> = sqlx::query_scalar("SELECT id FROM tenancy.audit_log ORDER BY id")
-            .fetch_all(&mut notes.database.admin().await?)
-            .await?;
+        let stored: Vec<Uuid> =
+            sqlx::query_scalar("SELECT id FROM tenancy.audit_entries ORDER BY id")
+                .fetch_all(&mut notes.database.admin().await?)
+                .await?;
         assert!(stored == ids, "{} entries are stored", stored.len());
         assert_eq!(sink.dropped(), 0);
         Ok(())

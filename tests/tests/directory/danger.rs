@@ -25,7 +25,8 @@ async fn the_reason_is_on_record_before_the_first_row_is_read() -> anyhow::Resul
             danger::across_tenants(&tenancy, &notes.system, operator, "ticket 4711").await?;
 
         let (actor, action, reason, tenantless): (String, String, String, bool) = sqlx::query_as(
-            "SELECT actor, action, reason, tenant_id IS NULL FROM tenancy.audit_log",
+            "SELECT actor_kind || ':' || actor_id, action, reason, tenant_id IS NULL
+             FROM tenancy.audit_entries",
         )
         .fetch_one(&mut notes.database.admin().await?)
         .await?;

@@ -62,7 +62,7 @@ async fn a_queues_worker_leaves_two_entries_for_a_run() -> anyhow::Result<()> {
         assert_eq!(stars, 8);
         tenancy.audit().flush().await?;
         let entries: Vec<(String, String)> =
-            sqlx::query_as("SELECT action, reason FROM tenancy.audit_log ORDER BY action")
+            sqlx::query_as("SELECT action, reason FROM tenancy.audit_trail ORDER BY action")
                 .fetch_all(&mut admin)
                 .await?;
         let entries: Vec<_> = entries

@@ -24,9 +24,10 @@ use tenancy_core::{
     Admission, Admitted, Clock as _, Refusal, RouteNeeds, SystemClock, Tenancy, TenantContext,
     Timestamp, UserId, conformance, testing::FakeRequest,
 };
+use tenancy_sqlx::PgAuditSink;
 use tenancy_tests::{
     Server, logwatch,
-    notes::{AUDIENCE, ISSUER, Notes, SECRET},
+    notes::{AUDIENCE, ISSUER, Notes, PASSWORD, SECRET},
 };
 
 #[tokio::test]
@@ -35,6 +36,14 @@ async fn postgres_conforms() -> anyhow::Result<()> {
         let notes = Notes::start(&server).await?;
         conformance::directory(&notes.directory).await;
         conformance::keys(&notes.directory).await;
+        // With the operators' login, and with one that adds to the trail and can't read it.
+        let audit = notes.database.options_as("tenancy_audit", Some(PASSWORD));
+        for sink in [
+            PgAuditSink::new(&notes.system),
+            PgAuditSink::connect_with(audit).await?,
+        ] {
+            conformance::audit(&notes.directory, &sink).await;
+        }
         notes.database.close().await?;
     }
     Ok(())

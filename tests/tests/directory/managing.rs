@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _};
 use tenancy_core::{
-    Clock as _, DirectoryStore, KeyId, MemberFilter, Membership, MembershipDirectory as _, Project,
-    ProjectDirectory as _, ProjectMembership, RoleDefinition, RoleName, StoreErrorKind,
-    SystemClock, SystemRole, TenantDirectory as _, TenantKey, TenantStatus, UserId,
+    Capability, Clock as _, DirectoryStore, KeyId, MemberFilter, Membership,
+    MembershipDirectory as _, Project, ProjectDirectory as _, ProjectMembership, RoleDefinition,
+    RoleName, StoreErrorKind, SystemClock, SystemRole, TenantDirectory as _, TenantKey,
+    TenantStatus, UserId,
     key::{ApiKey, Environment, KeyDigest, KeyDirectory as _},
     testing::{KeyStoreDirectly as _, StoreDirectly, service},
 };
@@ -31,6 +32,37 @@ fn key_in(notes: &Notes, project: &Project) -> ApiKey {
     let mut key = ApiKey::new(id, tenant, notes.alice, Environment::Live, digest, now);
     key.project = Some(project.id);
     key
+}
+
+/// Which login is missing shows when the service starts, and in each change otherwise.
+#[tokio::test]
+async fn what_the_services_login_can_not_change_is_named_at_build() -> anyhow::Result<()> {
+    on_every_server(async |notes| {
+        let reading = notes.directory(notes.app_options(), 1).await?;
+        let needed = [Capability::Members, Capability::TokenRevocations];
+        let missing = builder(reading.clone())?.require(needed).build();
+        let missing = missing.unwrap_err().to_string();
+        for said in [
+            "members",
+            "token revocations",
+            "with_registry",
+            "with_system",
+        ] {
+            anyhow::ensure!(missing.contains(said), "{missing}");
+        }
+        let serving = builder(reading.clone())?.build()?;
+        let renamed = serving.admin(service()).rename(notes.acme.id, "Acme").await;
+        let missing = renamed.unwrap_err();
+        assert_eq!(missing.kind(), StoreErrorKind::ReadOnly);
+        anyhow::ensure!(missing.to_string().contains("with_registry"), "{missing}");
+
+        let writing = directory(notes).await?;
+        builder(writing.clone())?.require(needed).build()?;
+        writing.close().await;
+        reading.close().await;
+        Ok(())
+    })
+    .await
 }
 
 #[tokio::test]

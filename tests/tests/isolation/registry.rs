@@ -115,7 +115,8 @@ async fn the_service_can_not_write_the_registry() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn the_service_neither_writes_nor_reads_the_audit_trail() -> anyhow::Result<()> {
+async fn the_service_reads_its_own_tenants_audit_trail_and_does_not_write_into_the_log()
+-> anyhow::Result<()> {
     on_every_server(async |notes| {
         let pool = notes.pool(TenantPoolOptions::new()).await?;
         let db = pool.tenant(&notes.context(&notes.acme))?;
@@ -128,11 +129,20 @@ async fn the_service_neither_writes_nor_reads_the_audit_trail() -> anyhow::Resul
                 .execute(&db)
                 .await;
             assert_eq!(sqlstate(added), "42501");
+            fill(notes, tenant).await?;
         }
-        let read = sqlx::query("SELECT FROM tenancy.audit_log")
-            .fetch_all(&db)
-            .await;
-        assert_eq!(sqlstate(read), "42501");
+        for table in ["audit_log", "audit_trail"] {
+            let sql = format!("SELECT DISTINCT tenant_id FROM tenancy.{table}");
+            let seen: Vec<Option<Uuid>> = sqlx::query_scalar(AssertSqlSafe(sql))
+                .fetch_all(&db)
+                .await?;
+            assert_eq!(seen, [Some(notes.acme.id.as_uuid())], "{table}");
+        }
+        let mut nobody = notes.app().await?;
+        for table in ["audit_log", "audit_entries", "audit_trail"] {
+            let sql = AssertSqlSafe(format!("SELECT FROM tenancy.{table}"));
+            assert_eq!(nobody.fetch_all(sql).await?.len(), 0, "{table}");
+        }
         Ok(())
     })
     .await

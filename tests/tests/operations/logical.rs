@@ -16,7 +16,7 @@ use crate::{Service, aged, ask, eventually, run};
 const PUBLISHED: &str =
     "tenancy.tenants, tenancy.domains, tenancy.external_ids, tenancy.memberships,
     tenancy.roles, tenancy.projects, tenancy.project_memberships, tenancy.api_keys,
-    tenancy.token_epochs, tenancy.audit_log, notebooks, notes";
+    tenancy.token_epochs, tenancy.audit_log, tenancy.issuers, notebooks, notes";
 
 async fn subscriber() -> anyhow::Result<Option<Server>> {
     match Server::fresh_or_skip(Version::V18, "").await? {
@@ -66,7 +66,7 @@ async fn subscribe(notes: &Notes, target: &PgConnectOptions) -> anyhow::Result<(
         ),
     )
     .await?;
-    is_synchronized(target, 12).await
+    is_synchronized(target, 13).await
 }
 
 #[tokio::test]
@@ -113,7 +113,7 @@ async fn a_subscribers_service_hears_what_happens_at_the_publisher() -> anyhow::
         .as_admin("ALTER PUBLICATION moving ADD TABLE tenancy.generations")
         .await?;
     run(&target, "ALTER SUBSCRIPTION moving REFRESH PUBLICATION").await?;
-    is_synchronized(&target, 13).await?;
+    is_synchronized(&target, 14).await?;
     let carol = UserId::new();
     let viewer = Membership::new(notes.acme.id, carol, SystemRole::Viewer.name());
     admin.activate(notes.acme.id).await?;

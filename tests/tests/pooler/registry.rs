@@ -42,7 +42,7 @@ async fn audit_entries_are_stored_and_operators_see_every_tenant() -> anyhow::Re
             let entry = AuditEntry::new(SystemClock.now(), format!("test.{n}"), Outcome::Allowed);
             sink.record_durably(entry).await?;
         }
-        let count = "SELECT count(*) FROM tenancy.audit_log WHERE action LIKE 'test.%'";
+        let count = "SELECT count(*) FROM tenancy.audit_entries WHERE action LIKE 'test.%'";
         let stored: i64 = sqlx::query_scalar(count)
             .fetch_one(&mut notes.database.admin().await?)
             .await?;

@@ -5,11 +5,12 @@ use std::borrow::Cow;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, migrate::Migrator};
 use tenancy_core::testing::KeyStoreDirectly as _;
 use tenancy_core::{
-    Clock as _, KeyId, SystemClock, TenantRecord, TenantStatus, UserId,
+    Actor, AuditDirectory as _, AuditEntry, AuditFilter, AuditSink as _, Clock as _, KeyId,
+    Outcome, SystemClock, TenantRecord, TenantStatus, UserId,
     key::{ApiKey, Environment, KeyDigest, KeyDirectory as _, KeyVerifier, SecretHash},
     outbox::{ClaimRequest, NewEvent, Outbox as _},
 };
-use tenancy_sqlx::{PgDirectory, PgOutbox, danger::SystemPool};
+use tenancy_sqlx::{PgAuditSink, PgDirectory, PgOutbox, danger::SystemPool};
 use tenancy_tests::{Server, Template, notes::PASSWORD};
 
 use crate::install::{installs, own_roles, quoted, remove};
@@ -95,6 +96,9 @@ const WITHOUT_OUTBOX: &str = "DO $$
     BEGIN
         EXECUTE (SELECT 'DROP FUNCTION ' || string_agg(p.oid::regprocedure::text, ', ') FROM pg_proc AS p
             WHERE p.pronamespace = 'tenancy'::regnamespace AND p.proname LIKE 'outbox%');
+        DROP VIEW tenancy.audit_trail;
+        DROP FUNCTION tenancy.append_entry, tenancy.find_issuer;
+        DROP TABLE tenancy.issuers;
         DROP TABLE tenancy.outbox_parked, tenancy.outbox_consumers, tenancy.outbox_events,
             tenancy.outbox_head, tenancy.audit_entries;
         DELETE FROM tenancy.migrations WHERE version >= 22;
@@ -168,6 +172,109 @@ async fn the_outbox_comes_to_a_schema_in_use_and_its_programs_go_on() -> anyhow:
 
         system.close().await;
         for connection in [operators, service, admin] {
+            connection.close().await?;
+        }
+        database.close().await?;
+        remove(&server, &roles).await?;
+    }
+    Ok(())
+}
+
+/// What an installation is without its migration 23.
+const WITHOUT_TRAIL: &str = "DO $$
+    BEGIN
+        DROP VIEW tenancy.audit_trail;
+        DROP FUNCTION tenancy.append_entry, tenancy.find_issuer;
+        DROP TABLE tenancy.issuers;
+        ALTER TABLE tenancy.audit_entries DROP COLUMN suppressed, DROP CONSTRAINT audit_entries_action_check,
+            ADD CONSTRAINT audit_entries_action_check CHECK (length(action) <= 100
+                AND action ~ '^[a-z][a-z0-9_-]*(\\.[a-z][a-z0-9_-]*)+$');
+        DELETE FROM tenancy.migrations WHERE version >= 23;
+        CREATE OR REPLACE FUNCTION tenancy.schema_version() RETURNS integer
+            LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN 6;
+    END
+    $$";
+
+/// The release before goes on recording, in its own statements, and one listing tells what it has recorded
+/// before, what it records now, and what this release does.
+#[tokio::test]
+async fn entries_of_the_release_before_are_in_the_trail_with_those_of_this_one()
+-> anyhow::Result<()> {
+    for server in Server::all().await? {
+        let database = server.database(&Template::empty()).await?;
+        let roles = own_roles("");
+        let mut admin = database.admin().await?;
+        installs(&database, &roles).await?;
+        admin.execute(WITHOUT_TRAIL).await?;
+        let options = |role: &str| database.options_as(role, Some(PASSWORD));
+        let mut auditor = PgConnection::connect_with(&options(&roles.audit)).await?;
+        let mut operators = PgConnection::connect_with(&options(&roles.system)).await?;
+
+        let acme = TenantRecord::new("acme".parse()?, "Acme").with_status(TenantStatus::Active);
+        let alice = Actor::User(UserId::new());
+        let told = |action: &'static str| {
+            let entry = AuditEntry::new(SystemClock.now(), action, Outcome::Refused);
+            entry
+                .tenant(acme.id)
+                .actor(alice.clone())
+                .about("host", "acme:8080")
+        };
+        let by_the_release_before = |entry: &AuditEntry| {
+            AssertSqlSafe(format!(
+                "SELECT tenancy.append_audit('{}', to_timestamp({} / 1000000.0), '{}', '{alice}', '{}', 'refused',
+                     NULL, 'host:acme:8080', NULL, NULL, 0)",
+                entry.id,
+                entry.at.as_unix_micros(),
+                acme.id,
+                entry.action
+            ))
+        };
+        let changed = told("tenant.rename");
+        let with_the_change = format!(
+            "INSERT INTO tenancy.tenants (id, slug, name, status) VALUES ('{tenant}', 'acme', 'Acme', 'active');
+             INSERT INTO tenancy.audit_entries (id, at, tenant_id, actor_kind, action, outcome)
+                 VALUES ('{}', now(), '{tenant}', 'system', 'tenant.rename', 'allowed')",
+            changed.id,
+            tenant = acme.id,
+        );
+        operators.execute(AssertSqlSafe(with_the_change)).await?;
+        let (before, meanwhile, now) = (told("test.before"), told("meanwhile"), told("now"));
+        // A sink is told of a change too, and has it under the same id.
+        for entry in [&before, &changed] {
+            auditor.execute(by_the_release_before(entry)).await?;
+        }
+        auditor.execute("BEGIN").await?;
+        auditor.execute(by_the_release_before(&meanwhile)).await?;
+        // Does not wait for that.
+        installs(&database, &roles).await?;
+        auditor.execute("COMMIT").await?;
+
+        let system = SystemPool::connect_with(options(&roles.system)).await?;
+        PgAuditSink::new(&system)
+            .record_durably(now.clone())
+            .await?;
+        let directory = PgDirectory::connect_with(options(&roles.app), 1).await?;
+        let all = AuditFilter::new();
+        let of_service = directory
+            .list_entries(Some(acme.id), &all, None, 10)
+            .await?;
+        let ids: Vec<_> = of_service.iter().map(|entry| entry.id).collect();
+        assert_eq!(ids, [now.id, meanwhile.id, before.id, changed.id]);
+        assert_eq!(of_service[1], meanwhile);
+        assert_eq!(
+            of_service[3].actor,
+            Some(Actor::System),
+            "the store's own entry counts"
+        );
+        let operating = directory.clone().with_system(&system);
+        assert_eq!(
+            operating.list_entries(None, &all, None, 10).await?,
+            of_service
+        );
+
+        directory.close().await;
+        system.close().await;
+        for connection in [auditor, operators, admin] {
             connection.close().await?;
         }
         database.close().await?;

@@ -1,9 +1,11 @@
 //! Listings: what is stored, in pages, for whoever has the authority to see it.
 
+use uuid::Uuid;
+
 use super::Admin;
 use crate::{
-    MemberFilter, Membership, Project, ProjectId, ProjectMembership, RoleDefinition, StoreError,
-    TenantFilter, TenantId, TenantKey, TenantRecord, UserId,
+    AuditEntry, AuditFilter, MemberFilter, Membership, Project, ProjectId, ProjectMembership,
+    RoleDefinition, StoreError, TenantFilter, TenantId, TenantKey, TenantRecord, UserId,
 };
 
 /// How many rows a page holds at most.
@@ -40,8 +42,11 @@ impl Admin {
         limit: u32,
     ) -> Result<Vec<TenantRecord>, StoreError> {
         self.author.permits(None).await?;
-        let store = &self.author.engine.inner().store;
-        store.list_tenants(filter, after, limit.min(MAX_PAGE)).await
+        let stores = self.stores();
+        stores
+            .tenant_store()?
+            .list_tenants(filter, after, limit.min(MAX_PAGE))
+            .await
     }
 
     /// A tenant's custom domains, and then its ids in other systems. Its slug is in its record.
@@ -55,8 +60,11 @@ impl Admin {
         limit: u32,
     ) -> Result<Vec<TenantKey>, StoreError> {
         self.author.permits(Some(tenant)).await?;
-        let store = &self.author.engine.inner().store;
-        store.list_names(tenant, after, limit.min(MAX_PAGE)).await
+        let stores = self.stores();
+        stores
+            .name_store()?
+            .list_names(tenant, after, limit.min(MAX_PAGE))
+            .await
     }
 
     /// A tenant's members in the order of their ids, whatever the status of their membership.
@@ -71,8 +79,9 @@ impl Admin {
         limit: u32,
     ) -> Result<Vec<Membership>, StoreError> {
         self.author.permits(Some(tenant)).await?;
-        let store = &self.author.engine.inner().store;
-        store
+        let stores = self.stores();
+        stores
+            .membership_store()?
             .list_members(tenant, filter, after, limit.min(MAX_PAGE))
             .await
     }
@@ -88,8 +97,9 @@ impl Admin {
         limit: u32,
     ) -> Result<Vec<Project>, StoreError> {
         self.author.permits(Some(tenant)).await?;
-        let store = &self.author.engine.inner().store;
-        store
+        let stores = self.stores();
+        stores
+            .project_store()?
             .list_projects(tenant, after, limit.min(MAX_PAGE))
             .await
     }
@@ -106,9 +116,55 @@ impl Admin {
         limit: u32,
     ) -> Result<Vec<ProjectMembership>, StoreError> {
         self.author.permits(Some(tenant)).await?;
-        let store = &self.author.engine.inner().store;
-        store
+        let stores = self.stores();
+        stores
+            .project_store()?
             .list_project_members(tenant, project, after, limit.min(MAX_PAGE))
+            .await
+    }
+
+    /// The audit trail of a tenant, or without a tenant that of all tenants and of what concerns none. The newest
+    /// entries come first.
+    ///
+    /// A page is read from the newest entries on until it is full: a filter that few entries match makes for a
+    /// long read.
+    ///
+    /// # Errors
+    /// A [`StoreError`] if the store did not answer. [`StoreErrorKind::Forbidden`](crate::StoreErrorKind::Forbidden)
+    /// if the authority is one tenant's, and the listing is not that tenant's.
+    ///
+    /// # Security
+    /// Entries have addresses, user agents and the reasons that operators gave. Guard the route by a permission of
+    /// its own.
+    ///
+    /// ```
+    /// # use tenancy_core::{AuditFilter, Tenancy, TenantContext};
+    /// # async fn handler(tenancy: Tenancy, context: TenantContext) -> Result<(), Box<dyn std::error::Error>> {
+    /// let admin = tenancy.admin(context.authority("audit:read")?);
+    /// let invitations = AuditFilter::new().action("membership.put");
+    /// let mut after = None;
+    /// loop {
+    ///     let page = admin.list_entries(Some(context.tenant_id()), &invitations, after, 100).await?;
+    ///     let Some(last) = page.last() else { break };
+    ///     after = Some(last.id);
+    ///     for entry in &page {
+    ///         println!("{}: {:?} {:?}", entry.at, entry.actor, entry.targets);
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn list_entries(
+        &self,
+        tenant: Option<TenantId>,
+        filter: &AuditFilter,
+        after: Option<Uuid>,
+        limit: u32,
+    ) -> Result<Vec<AuditEntry>, StoreError> {
+        self.author.permits(tenant).await?;
+        let directory = self.stores().audit_directory()?;
+        directory
+            .list_entries(tenant, filter, after, limit.min(MAX_PAGE))
             .await
     }
 
@@ -118,7 +174,7 @@ impl Admin {
     /// A [`StoreError`] if the store did not answer.
     pub async fn list_roles(&self, tenant: TenantId) -> Result<Vec<RoleDefinition>, StoreError> {
         self.author.permits(Some(tenant)).await?;
-        let store = &self.author.engine.inner().store;
-        store.list_roles(tenant).await
+        let stores = self.stores();
+        stores.role_store()?.list_roles(tenant).await
     }
 }

@@ -33,9 +33,9 @@ impl Admin {
     /// ```
     pub async fn put_role(&self, id: TenantId, role: &RoleDefinition) -> Result<(), StoreError> {
         let change = Change::new(ChangeAction::RolePut, id).to("role", &role.name);
-        let store = &self.author.engine.inner().store;
+        let stores = self.stores();
         self.make_as(change, async |caller, record| {
-            let before = store.list_roles(id).await?;
+            let before = stores.role_store()?.list_roles(id).await?;
             let mut after = before.clone();
             after.retain(|other| other.name != role.name);
             after.push(role.clone());
@@ -50,7 +50,7 @@ impl Admin {
             let (before, after) = (self.compiled(&before), self.compiled(&after));
             self.may_redefine(caller, before.as_ref(), after.as_ref())
                 .await?;
-            store.put_role(id, role, &record).await
+            stores.role_store()?.put_role(id, role, &record).await
         })
         .await
     }
@@ -84,9 +84,9 @@ impl Admin {
     /// ```
     pub async fn remove_role(&self, id: TenantId, role: &RoleName) -> Result<(), StoreError> {
         let change = Change::new(ChangeAction::RoleRemove, id).to("role", role);
-        let store = &self.author.engine.inner().store;
+        let stores = self.stores();
         self.make_as(change, async |caller, record| {
-            let before = store.list_roles(id).await?;
+            let before = stores.role_store()?.list_roles(id).await?;
             let mut after = before.clone();
             after.retain(|other| other.name != *role);
             if let Some(problem) = new_problem(&self.author.engine, &before, &after, None) {
@@ -96,7 +96,7 @@ impl Admin {
             let (before, after) = (self.compiled(&before), self.compiled(&after));
             self.may_redefine(caller, before.as_ref(), after.as_ref())
                 .await?;
-            store.remove_role(id, role, &record).await
+            stores.role_store()?.remove_role(id, role, &record).await
         })
         .await
     }

@@ -88,7 +88,7 @@ impl KeyService {
         after: Option<KeyId>,
         limit: u32,
     ) -> Result<Vec<ApiKey>, StoreError> {
-        let store = &configured(&self.engine)?.config.store;
+        let store = configured(&self.engine)?.config.store()?;
         store.list_keys(tenant, after, limit.min(MAX_PAGE)).await
     }
 
@@ -97,7 +97,8 @@ impl KeyService {
     /// # Errors
     /// A [`StoreError`] if the store did not answer.
     pub async fn find(&self, tenant: TenantId, key: KeyId) -> Result<Option<ApiKey>, StoreError> {
-        let found = configured(&self.engine)?.config.store.find_key(key).await;
+        let keys = configured(&self.engine)?;
+        let found = keys.config.directory.find_key(key).await;
         let found = found.map_err(StoreError::unavailable)?;
         Ok(found.filter(|found| found.id == key && found.tenant == tenant))
     }

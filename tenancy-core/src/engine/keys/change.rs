@@ -128,7 +128,7 @@ impl KeyAdmin {
         key: KeyId,
         change: KeyChange,
     ) -> Result<ApiKey, StoreError> {
-        let store = &self.configured()?.config.store;
+        let store = self.configured()?.config.store()?;
         self.make(action, tenant, key, async |with| {
             store.change_key(tenant, key, &change, &with).await
         })

@@ -29,7 +29,7 @@ impl KeyAdmin {
         let digest = self.digest(keys, &text)?;
         let environment = keys.config.format.environment();
         let record = new.record(id, environment, digest.into(), now);
-        let store = &keys.config.store;
+        let store = keys.config.store()?;
         self.make(ChangeAction::KeyIssue, record.tenant, id, async |with| {
             store.insert_key(&record, &with).await
         })
@@ -71,7 +71,7 @@ impl KeyAdmin {
         let now = self.now();
         let digest = self.digest(keys, &text)?;
         let rotation = KeyRotation::new(key, id, digest, now, now + overlap);
-        let store = &keys.config.store;
+        let store = keys.config.store()?;
         let record = self
             .make(ChangeAction::KeyRotate, tenant, key, async |with| {
                 store.rotate_key(tenant, &rotation, &with).await

@@ -26,8 +26,10 @@ impl KeyAdmin {
     /// A [`StoreError`] if there is no such key, or the reason is blank.
     pub async fn revoke_any(&self, key: KeyId) -> Result<ApiKey, StoreError> {
         self.author.authority.require_reason()?;
-        let store = &self.configured()?.config.store;
-        let found = store.find_key(key).await.map_err(StoreError::unavailable)?;
+        let config = &self.configured()?.config;
+        let store = config.store()?;
+        let found = config.directory.find_key(key).await;
+        let found = found.map_err(StoreError::unavailable)?;
         let Some(found) = found else {
             let message = format!("there is no key `{key}`");
             return Err(StoreError::new(StoreErrorKind::NotFound, message));
@@ -87,7 +89,7 @@ impl KeyAdmin {
     /// A [`StoreError`] if there is no such tenant, or the reason is blank.
     pub async fn revoke_tenant(&self, tenant: TenantId) -> Result<u64, StoreError> {
         self.author.authority.require_reason()?;
-        let store = &self.configured()?.config.store;
+        let store = self.configured()?.config.store()?;
         let change = Change::new(ChangeAction::KeyRevokeTenant, tenant).to("tenant", tenant);
         let now = self.now();
         self.author
@@ -115,7 +117,7 @@ impl KeyAdmin {
             .range(prefix)
             .map_err(|error| StoreError::new(StoreErrorKind::Invalid, error.to_string()))?;
         let change = Change::new(ChangeAction::KeyRevokePrefix, None).to("keys", range);
-        let (store, now) = (&keys.config.store, self.now());
+        let (store, now) = (keys.config.store()?, self.now());
         self.make_of_many(change, async |with| {
             store.revoke_key_range(&range, now, &with).await
         })
@@ -134,7 +136,7 @@ impl KeyAdmin {
     /// [`StoreErrorKind::Invalid`] if the reason is blank; else a [`StoreError`] of the store.
     pub async fn revoke_creator(&self, user: UserId) -> Result<Vec<(TenantId, u64)>, StoreError> {
         self.author.authority.require_reason()?;
-        let store = &self.configured()?.config.store;
+        let store = self.configured()?.config.store()?;
         let change = Change::new(ChangeAction::KeyRevokeCreator, None).to("user", user);
         let now = self.now();
         self.make_of_many(change, async |with| {

@@ -39,13 +39,13 @@ impl CachedFact for KeyRecord {
         let Some(keys) = &inner.keys else {
             return Ok(None);
         };
-        let store = &keys.config.store;
+        let directory = &keys.config.directory;
         let found = match &name {
-            KeyName::Id(id) => store.find_key(*id).await?,
+            KeyName::Id(id) => directory.find_key(*id).await?,
             #[cfg(feature = "argon2")]
             KeyName::Handle(handle) => {
                 let environment = keys.config.format.environment();
-                store.find_imported_key(environment, handle).await?
+                directory.find_imported_key(environment, handle).await?
             }
         };
         // A store that answers with another key must not open anything.
