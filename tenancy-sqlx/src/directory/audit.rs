@@ -44,11 +44,17 @@ impl AuditDirectory for PgDirectory {
              FROM tenancy.audit_trail
              WHERE {whose} AND ($2::uuid IS NULL OR id < $2) AND ($3::text IS NULL OR action = $3)
                  AND ($4::text IS NULL OR (actor_kind = $4 AND actor_id IS NOT DISTINCT FROM $5))
+                 AND ($10::text IS NULL OR credential = $10)
                  AND ($6::text IS NULL OR outcome = $6)
                  AND ($7::bigint IS NULL OR at >= to_timestamp($7::float8 / 1000000))
                  AND ($8::bigint IS NULL OR at < to_timestamp($8::float8 / 1000000))
              ORDER BY id DESC LIMIT $9"
         );
+        // A job has a name and no id.
+        let job = match &filter.actor {
+            Some(job @ Actor::Job(_)) => Some(job.to_string()),
+            _ => None,
+        };
         let rows = sqlx::query(AssertSqlSafe(list))
             .bind(tenant.map(|tenant| tenant.as_uuid()))
             .bind(after)
@@ -59,6 +65,7 @@ impl AuditDirectory for PgDirectory {
             .bind(filter.from.map(Timestamp::as_unix_micros))
             .bind(filter.until.map(Timestamp::as_unix_micros))
             .bind(i64::from(limit))
+            .bind(job)
             .fetch_all(&mut *reading)
             .await;
         read_rows(rows, entry)

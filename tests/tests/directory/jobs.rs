@@ -3,7 +3,9 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use sqlx::Executor as _;
-use tenancy_core::{Tenancy, TenantId, TracingAuditSink};
+use tenancy_core::{
+    Actor, AuditFilter, Tenancy, TenantId, TracingAuditSink, danger as danger_of_the_core,
+};
 use tenancy_sqlx::{
     PgAuditSink, TenantPool, TenantPoolOptions,
     danger::{self, AcrossError, SystemPool},
@@ -61,19 +63,24 @@ async fn a_queues_worker_leaves_two_entries_for_a_run() -> anyhow::Result<()> {
             .await?;
         assert_eq!(stars, 8);
         tenancy.audit().flush().await?;
-        let entries: Vec<(String, String)> =
-            sqlx::query_as("SELECT action, reason FROM tenancy.audit_trail ORDER BY action")
-                .fetch_all(&mut admin)
-                .await?;
-        let entries: Vec<_> = entries
-            .iter()
-            .map(|(a, r)| (a.as_str(), r.as_str()))
+        let admin = tenancy.admin(danger_of_the_core::service("a look at the trail")?);
+        let by = |name: &str| -> anyhow::Result<AuditFilter> {
+            Ok(AuditFilter::new().actor(Actor::Job(name.parse()?)))
+        };
+        let entries = admin.list_entries(None, &by("stars")?, None, 10).await?;
+        let mut said: Vec<_> = (entries.iter())
+            .map(|entry| (&*entry.action, entry.reason.as_deref(), entry.actor.clone()))
             .collect();
-        let reason = "gives each note a star";
+        said.sort_by_key(|(action, ..)| *action);
+        let (reason, actor) = (Some("gives each note a star"), by("stars")?.actor);
         assert_eq!(
-            entries,
-            [("danger.across-tenants", reason), ("job.begin", reason)]
+            said,
+            [
+                ("danger.across-tenants", reason, actor.clone()),
+                ("job.begin", reason, actor)
+            ]
         );
+        assert_eq!(admin.list_entries(None, &by("mails")?, None, 10).await?, []);
         pool.close().await;
         Ok(())
     })
