@@ -25,6 +25,7 @@ use Excuse::{Adapters, ShownBy, Stores, UsedBy};
 /// By crate and type.
 const EXCUSED: &[(&str, &str, Excuse)] = &[
     ("tenancy-core", "Admitted", ShownBy("Admission")),
+    ("tenancy-core", "AuditDirectory", Stores),
     ("tenancy-core", "AuditTarget", ShownBy("AuditEntry")),
     ("tenancy-core", "Charge", ShownBy("Charger")),
     ("tenancy-core", "ChargeRequest", ShownBy("Charger")),

@@ -16,6 +16,16 @@ macro_rules! capabilities {
         /// Something that an engine can change and list, if it has the store for it.
         ///
         /// See [`TenancyBuilder::require`](crate::TenancyBuilder::require).
+        ///
+        /// ```
+        /// use tenancy_core::{Capability, Stores};
+        ///
+        /// let lacking: Vec<_> = (Capability::ALL.iter())
+        ///     .filter(|capability| !Stores::none().has(**capability))
+        ///     .map(|capability| capability.as_str())
+        ///     .collect();
+        /// assert!(lacking.contains(&"API keys"));
+        /// ```
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         #[non_exhaustive]
         pub enum Capability {
