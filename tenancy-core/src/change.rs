@@ -149,6 +149,10 @@ actions! {
     TokenRevoke: "token.revoke" => "token.revoked",
     /// TokenRevocations that concern no token any more were forgotten.
     TokenForget: "token.forget",
+    /// A tenant was made to trust an issuer of tokens.
+    IssuerPut: "issuer.put" => "issuer.changed",
+    /// A tenant trusts an issuer no more.
+    IssuerRemove: "issuer.remove" => "issuer.removed",
     /// An API key was issued.
     KeyIssue: "key.issue" => "key.issued",
     /// A key of another system was taken over.

@@ -42,6 +42,7 @@ mod generation;
 mod header_uses;
 mod id;
 mod identification;
+mod issuer;
 pub mod jwt;
 pub mod key;
 mod membership;
@@ -98,6 +99,7 @@ pub use established::EstablishedPrincipal;
 pub use generation::Generation;
 pub use id::{EventId, KeyId, ParseIdError, ProjectId, ServiceId, TenantId, UserId};
 pub use identification::{ApplicationHint, HintSource, Identification};
+pub use issuer::{IssuerDirectory, IssuerRecord, IssuerStore};
 pub use membership::{InvalidRoleName, Membership, MembershipStatus, RoleName};
 pub use permission::{
     Explanation, Grant, InvalidGrant, InvalidPermission, PermissionDecision, PermissionId,

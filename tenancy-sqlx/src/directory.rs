@@ -3,6 +3,7 @@
 mod audit;
 mod entry;
 mod feed;
+mod issuers;
 mod keys;
 mod read;
 mod rows;
@@ -148,7 +149,8 @@ impl Directory for PgDirectory {
                 .audit(Self::clone(&self))
                 .advice(write::READS_ONLY);
         }
-        Stores::of(&self).audit(Self::clone(&self))
+        let (audit, issuers) = (Self::clone(&self), Self::clone(&self));
+        Stores::of(&self).audit(audit).issuers(issuers)
     }
 }
 

@@ -37,6 +37,7 @@ const EXCUSED: &[(&str, &str, Excuse)] = &[
     ("tenancy-core", "Credential", ShownBy("Authenticator")),
     ("tenancy-core", "DirectoryStore", Stores),
     ("tenancy-core", "Entry", Stores),
+    ("tenancy-core", "EachTenantReport", ShownBy("EachTenant")),
     ("tenancy-core", "EntryDirectory", ShownBy("Directory")),
     ("tenancy-core", "EventPage", Stores),
     ("tenancy-core", "Failure", Stores),

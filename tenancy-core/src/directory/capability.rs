@@ -6,7 +6,7 @@ use super::{
     DirectoryStore, MembershipStore, NameStore, ProjectStore, RevocationStore, RoleStore,
     StoreError, StoreErrorKind, TenantStore,
 };
-use crate::{AuditDirectory, ConfigError};
+use crate::{AuditDirectory, ConfigError, IssuerStore};
 
 /// How a store is given, where the directory does not say it better.
 const ADVICE: &str = "give the engine a store of them with `TenancyBuilder::stores`";
@@ -130,6 +130,8 @@ capabilities! {
     Roles: RoleStore, "roles", roles, role_store;
     /// Taking tokens back: [`RevocationStore`].
     TokenRevocations: RevocationStore, "token revocations", token_revocations, revocation_store;
+    /// Issuers that tenants bring along: [`IssuerStore`].
+    Issuers: IssuerStore, "issuers", issuers, issuer_store;
     /// Listing the audit trail: [`AuditDirectory`]. Changes write into it by themselves, and
     /// [`TenancyBuilder::audit`](crate::TenancyBuilder::audit) says where everything else is recorded.
     Audit: AuditDirectory, "audit entries", audit, audit_directory;

@@ -8,6 +8,7 @@
 //! # async fn main() {
 //! conformance::directory(&MemoryDirectory::new()).await;
 //! conformance::keys(&MemoryDirectory::new()).await;
+//! conformance::issuers(&MemoryDirectory::new()).await;
 //! // In memory, one value is the directory and the sink.
 //! let trail = MemoryDirectory::new();
 //! conformance::audit(&trail, &trail).await;
@@ -26,6 +27,7 @@
 mod answers;
 mod audit;
 mod entries;
+mod issuers;
 mod keys;
 mod members;
 mod names;
@@ -41,6 +43,7 @@ pub use audit::{
     entries_are_listed_in_pages_the_newest_first,
 };
 pub use entries::{entering_tells_a_stranger_nothing, entering_tells_what_single_questions_tell};
+pub use issuers::{an_issuer_is_one_tenants, issuers, issuers_are_listed_in_pages};
 pub use keys::{
     a_handle_belongs_to_one_key, a_key_is_rotated_once, a_revocation_stays,
     a_rotated_key_never_outlives_its_expiry, a_rotation_never_undoes_a_revocation,

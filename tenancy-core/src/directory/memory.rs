@@ -1,6 +1,7 @@
 //! A directory in memory: for tests, for first steps, for services whose tenants are in a file.
 
 mod audit;
+mod issuers;
 mod keys;
 mod list;
 mod stores;
@@ -20,8 +21,8 @@ use super::{
     TenantDirectory,
 };
 use crate::{
-    ChangeRecord, KeyId, Membership, Project, ProjectId, RoleDefinition, RoleName, TenantId,
-    TenantKey, TenantRecord, UserId,
+    ChangeRecord, IssuerRecord, KeyId, Membership, Project, ProjectId, RoleDefinition, RoleName,
+    TenantId, TenantKey, TenantRecord, UserId,
     key::{ApiKey, Environment, KeyHandle},
     outbox::MemoryOutbox,
 };
@@ -75,6 +76,7 @@ struct State {
     project_roles: HashMap<(TenantId, ProjectId, UserId), RoleName>,
     roles: HashMap<TenantId, BTreeMap<RoleName, RoleDefinition>>,
     keys: BTreeMap<KeyId, ApiKey>,
+    issuers: BTreeMap<String, IssuerRecord>,
     handles: HashMap<(Environment, KeyHandle), KeyId>,
     /// When each tenant last changed, as a number of this directory's own.
     changed: BTreeMap<u64, TenantId>,
@@ -272,7 +274,8 @@ impl EntryDirectory for MemoryDirectory {}
 
 impl Directory for MemoryDirectory {
     fn stores(self: Arc<Self>) -> Stores {
-        Stores::of(&self).audit(Self::clone(&self))
+        let (audit, issuers) = (Self::clone(&self), Self::clone(&self));
+        Stores::of(&self).audit(audit).issuers(issuers)
     }
 }
 

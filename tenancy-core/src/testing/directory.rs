@@ -279,7 +279,8 @@ impl EntryDirectory for SwitchedDirectory {}
 
 impl Directory for SwitchedDirectory {
     fn stores(self: Arc<Self>) -> Stores {
-        Stores::of(&self).audit(self.0.directory.clone())
+        let directory = || self.0.directory.clone();
+        Stores::of(&self).audit(directory()).issuers(directory())
     }
 }
 

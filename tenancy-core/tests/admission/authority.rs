@@ -2,9 +2,9 @@
 
 use serde_json::json;
 use tenancy_core::{
-    Actor, Authority, Identification, Membership, MemoryDirectory, Outcome, Project,
-    ProjectDirectory as _, ProjectMembership, RoleDefinition, StoreError, StoreErrorKind,
-    SystemRole, Tenancy, UserId, danger,
+    Actor, AuditFilter, Authority, Identification, IssuerRecord, Membership, MemoryDirectory,
+    Outcome, Project, ProjectDirectory as _, ProjectMembership, RoleDefinition, StoreError,
+    StoreErrorKind, SystemRole, Tenancy, UserId, danger,
     jwt::JwtAuthenticator,
     outbox::{ClaimRequest, Event, Outbox as _},
     testing::{FakeRequest, StoreDirectly as _, service},
@@ -406,4 +406,36 @@ async fn an_entry_has_the_id_of_its_request() {
         let error = built.unwrap_err().to_string();
         assert!(error.contains(said), "{error}");
     }
+}
+
+#[tokio::test]
+async fn a_callers_authority_lists_the_trail_of_the_own_tenant_alone() {
+    let w = World::new().await;
+    for tenant in [&w.acme, &w.globex] {
+        let renamed = w
+            .tenancy
+            .admin(service())
+            .rename(tenant.id, "Renamed")
+            .await;
+        renamed.unwrap();
+    }
+    let admin = w.tenancy.admin(alices(&w).await);
+    let renames = AuditFilter::new().action("tenant.rename");
+    let own = Some(w.acme.id);
+    let listed = admin.list_entries(own, &renames, None, 10).await.unwrap();
+    let tenants: Vec<_> = listed.iter().map(|entry| entry.tenant).collect();
+    assert_eq!(tenants, [own]);
+    for others in [Some(w.globex.id), None] {
+        let refused = admin.list_entries(others, &renames, None, 10).await;
+        assert_eq!(refused.unwrap_err().kind(), StoreErrorKind::Forbidden);
+    }
+    let operators = w.tenancy.admin(service());
+    let all = operators.list_entries(None, &renames, None, 10).await;
+    assert_eq!(all.unwrap().len(), 2);
+
+    let issuer = IssuerRecord::new("https://sso.example", w.globex.id, "a key".into());
+    let refused = admin.put_issuer(&issuer).await.unwrap_err();
+    assert_eq!(refused.kind(), StoreErrorKind::Forbidden);
+    let refused = admin.list_issuers(w.globex.id, None, 10).await;
+    assert_eq!(refused.unwrap_err().kind(), StoreErrorKind::Forbidden);
 }

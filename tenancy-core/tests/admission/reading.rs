@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use tenancy_core::{
     AuditFilter, Capability, Clock as _, ConfigError, Directory, DirectoryError, DomainName,
-    EntryDirectory, FeedCursor, FeedPage, GenerationFeed, Identification, MemberFilter, Membership,
-    MembershipDirectory, Outcome, Project, ProjectDirectory, ProjectId, RevokedBefore,
-    RoleDefinition, RoleDirectory, RoleName, RouteNeeds, StoreError, StoreErrorKind, Stores,
-    SystemRole, Tenancy, TenancyBuilder, TenantDirectory, TenantFilter, TenantId, TenantKey,
-    TenantRecord, TenantStatus, TokenRevocationDirectory, TokenSubject, UserId, async_trait,
+    EntryDirectory, FeedCursor, FeedPage, GenerationFeed, Identification, IssuerRecord,
+    MemberFilter, Membership, MembershipDirectory, Outcome, Project, ProjectDirectory, ProjectId,
+    RevokedBefore, RoleDefinition, RoleDirectory, RoleName, RouteNeeds, StoreError, StoreErrorKind,
+    Stores, SystemRole, Tenancy, TenancyBuilder, TenantDirectory, TenantFilter, TenantId,
+    TenantKey, TenantRecord, TenantStatus, TokenRevocationDirectory, TokenSubject, UserId,
+    async_trait,
     jwt::JwtAuthenticator,
     key::ApiKeys,
     testing::{StoreDirectly as _, SwitchedDirectory, service},
@@ -129,6 +130,10 @@ async fn change(w: &World, capability: Capability) -> Result<(), StoreError> {
             admin.put_role(acme, &role).await
         }
         Capability::TokenRevocations => admin.revoke_tokens(&TokenSubject::User(user)).await,
+        Capability::Issuers => {
+            let issuer = IssuerRecord::new("https://sso.example", acme, "a key".into());
+            admin.put_issuer(&issuer).await
+        }
         Capability::Audit => {
             let all = AuditFilter::new();
             admin
@@ -233,6 +238,7 @@ async fn a_store_that_is_given_changes_what_it_is_for_and_nothing_else() {
             Capability::Projects => Stores::none().projects(directory),
             Capability::Roles => Stores::none().roles(directory),
             Capability::TokenRevocations => Stores::none().token_revocations(directory),
+            Capability::Issuers => Stores::none().issuers(directory.directory().clone()),
             Capability::Audit => Stores::none().audit(directory.directory().clone()),
             other => panic!("no store of {other} is known here"),
         };

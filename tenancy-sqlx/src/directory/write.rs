@@ -58,7 +58,7 @@ impl PgDirectory {
     }
 
     /// Begins a transaction that lists one tenant's part of the registry.
-    async fn list_as(&self, tenant: TenantId) -> Result<Open, StoreError> {
+    pub(super) async fn list_as(&self, tenant: TenantId) -> Result<Open, StoreError> {
         let Some(registry) = &self.registry else {
             return self.list_all().await;
         };
@@ -176,7 +176,7 @@ pub(super) async fn write_record(
         .map_err(refused)
 }
 
-fn unknown(tenant: TenantId) -> StoreError {
+pub(super) fn unknown(tenant: TenantId) -> StoreError {
     StoreError::new(
         StoreErrorKind::NotFound,
         format!("there is no tenant `{tenant}`"),
@@ -206,7 +206,7 @@ pub(super) async fn locked_tenant(
 }
 
 /// Commits a removal. Nothing may have been there, but the tenant.
-async fn commit_removal(
+pub(super) async fn commit_removal(
     tenant: TenantId,
     removed: &PgQueryResult,
     mut tx: Writing,

@@ -7,9 +7,9 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use sqlx::AssertSqlSafe;
 use tenancy_core::{
-    Admin, Clock as _, DomainName, KeyAdmin, KeyId, Membership, Project, ProjectMembership,
-    RoleDefinition, Settings, StoreError, SystemClock, SystemRole, TenantKey, TenantRecord,
-    TokenSubject, UserId, key::NewKey, testing::service,
+    Admin, Clock as _, DomainName, IssuerRecord, KeyAdmin, KeyId, Membership, Project,
+    ProjectMembership, RoleDefinition, Settings, StoreError, SystemClock, SystemRole, TenantKey,
+    TenantRecord, TokenSubject, UserId, key::NewKey, testing::service,
 };
 use tenancy_tests::{logwatch, notes::Notes, notes::on_every_server};
 
@@ -178,6 +178,17 @@ const CHANGES: &[Change] = &[
             .remove_project(scene.notes.acme.id, scene.project.id)
             .await
     }),
+    change!("issuer.put", |scene| {
+        let name = format!("https://{}.example", slug("sso"));
+        let issuer = IssuerRecord::new(name, scene.notes.acme.id, "a key".into());
+        async move { scene.admin.put_issuer(&issuer).await }
+    }),
+    change!("issuer.remove", |scene| async move {
+        let tenant = scene.notes.acme.id;
+        let issuers = scene.admin.list_issuers(tenant, None, 1).await?;
+        let name = &issuers.first().expect("an issuer").issuer;
+        scene.admin.remove_issuer(tenant, name).await
+    }),
     // These end what the others need, and stand at the end.
     change!("membership.remove", |scene| async move {
         scene
@@ -221,6 +232,7 @@ async fn state(notes: &Notes, action: &str) -> anyhow::Result<(String, i64, i64)
         "project_memberships",
         "roles",
         "token_epochs",
+        "issuers",
     ];
     let rows = tables.map(|table| {
         format!("(SELECT coalesce(string_agg(t::text, '|' ORDER BY t::text), '') FROM tenancy.{table} AS t)")

@@ -36,6 +36,7 @@ async fn postgres_conforms() -> anyhow::Result<()> {
         let notes = Notes::start(&server).await?;
         conformance::directory(&notes.directory).await;
         conformance::keys(&notes.directory).await;
+        conformance::issuers(&notes.directory).await;
         // With the operators' login, and with one that adds to the trail and can't read it.
         let audit = notes.database.options_as("tenancy_audit", Some(PASSWORD));
         for sink in [
