@@ -9,6 +9,7 @@
 
 mod ages;
 mod authority;
+mod breaks;
 mod broken;
 mod caches;
 mod contexts;

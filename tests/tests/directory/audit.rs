@@ -262,3 +262,45 @@ async fn what_is_lost_with_the_runtime_is_counted() -> anyhow::Result<()> {
     })
     .await
 }
+
+/// Nobody changes what is in the trail: not by writing another entry under the same id, either.
+#[tokio::test]
+async fn an_entry_of_the_release_before_is_not_replaced_by_the_service() -> anyhow::Result<()> {
+    on_every_server(async |notes| {
+        let mut operators: sqlx::PgConnection = sqlx::ConnectOptions::connect(
+            &notes.database.options_as("tenancy_system", Some(PASSWORD)),
+        )
+        .await?;
+        let before = entry(notes, 1);
+        sqlx::query(
+            "SELECT tenancy.append_audit($1, now(), $2, 'user:mallory', 'note.steal', 'allowed',
+                 NULL, 'note:1', NULL, NULL, 0)",
+        )
+        .bind(before.id)
+        .bind(notes.acme.id.as_uuid())
+        .execute(&mut operators)
+        .await?;
+        let pool = notes.pool(TenantPoolOptions::new()).await?;
+        // Also a tenant whose entry it is not.
+        let mut tx = pool.begin(&notes.context(&notes.globex)).await?;
+        let mut forged = AuditEntry::new(SystemClock.now(), "note.read", Outcome::Allowed);
+        forged.id = before.id;
+        let done = tx.record(&forged).await;
+        let done = match done {
+            Ok(()) => tx.commit().await,
+            refused => refused,
+        };
+        let actions: Vec<String> =
+            sqlx::query_scalar("SELECT action FROM tenancy.audit_trail WHERE id = $1")
+                .bind(before.id)
+                .fetch_all(&mut operators)
+                .await?;
+        anyhow::ensure!(
+            actions.iter().any(|action| action == "note.steal"),
+            "operators read {actions:?} instead of `note.steal`; {done:?}"
+        );
+        pool.close().await;
+        Ok(())
+    })
+    .await
+}

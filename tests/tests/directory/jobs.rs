@@ -101,3 +101,51 @@ async fn without_a_durable_trail_a_run_reads_nothing_across_tenants() -> anyhow:
     })
     .await
 }
+
+/// The name of a job is the only thing that tells one from another: what one did is not what another did.
+#[tokio::test]
+async fn what_a_job_did_is_listed_under_its_own_name() -> anyhow::Result<()> {
+    on_every_server(async |notes| {
+        let tenancy = engine(notes)?;
+        let billing = tenancy.begin_job("billing", "nightly bills")?;
+        let mails = tenancy.begin_job("mail-worker", "sends mails")?;
+        drop((billing, mails));
+        tenancy.audit().flush().await?;
+        let all = tenancy.admin(tenancy_core::testing::service());
+        let actor = tenancy_core::Actor::Job("billing".parse()?);
+        let of_billing = tenancy_core::AuditFilter::new().actor(actor.clone());
+        let found = all.list_entries(None, &of_billing, None, 10).await?;
+        let actors: Vec<_> = found.iter().map(|entry| entry.actor.clone()).collect();
+        anyhow::ensure!(actors == [Some(actor)], "{actors:?}");
+        Ok(())
+    })
+    .await
+}
+
+/// Also of an entry that names no credential: a refusal, or one that the application made.
+#[tokio::test]
+async fn the_name_of_a_job_is_not_lost_where_it_is_refused() -> anyhow::Result<()> {
+    on_every_server(async |notes| {
+        let tenancy = engine(notes)?;
+        let run = tenancy.begin_job("billing", "nightly bills")?;
+
+        tenancy
+            .admin(run.authority())
+            .suspend(notes.acme.id)
+            .await?;
+        let refused = run.enter(notes.acme.id).await;
+        anyhow::ensure!(refused.is_err());
+        tenancy.audit().flush().await?;
+        let all = tenancy.admin(tenancy_core::testing::service());
+        let only = tenancy_core::AuditFilter::new().outcome(tenancy_core::Outcome::Refused);
+        let found = all.list_entries(None, &only, None, 10).await?;
+        let actors: Vec<_> = found.iter().map(|entry| entry.actor.clone()).collect();
+        let job = Some(tenancy_core::Actor::Job("billing".parse()?));
+        anyhow::ensure!(
+            !actors.is_empty() && actors.iter().all(|actor| *actor == job),
+            "{actors:?}"
+        );
+        Ok(())
+    })
+    .await
+}
