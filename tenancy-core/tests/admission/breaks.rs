@@ -302,3 +302,73 @@ async fn a_job_in_a_tenant_gives_and_takes_every_role() {
     let owner = Membership::new(w.acme.id, UserId::new(), SystemRole::Owner.name());
     by_job.put_membership(&owner).await.unwrap();
 }
+
+/// A permission that a caller holds in one project alone is good for no change of the tenant or of another
+/// project, whatever project the caller's request names.
+#[tokio::test]
+async fn a_permission_that_a_project_gives_changes_nothing_outside_of_it() {
+    let w = World::new().await;
+    let by_service = w.tenancy.admin(service());
+    let [own, mut other] =
+        ["roadmap", "budget"].map(|slug| Project::new(w.acme.id, slug.parse().unwrap(), slug));
+    for project in [&own, &other] {
+        by_service.put_project(project).await.unwrap();
+    }
+    let (lead, colleague, stranger) = (UserId::new(), UserId::new(), UserId::new());
+    for user in [lead, colleague] {
+        let member = Membership::new(w.acme.id, user, SystemRole::Viewer.name());
+        by_service.put_membership(&member).await.unwrap();
+    }
+    let leads = ProjectMembership::new(w.acme.id, own.id, lead, SystemRole::Member.name());
+    by_service.put_project_membership(&leads).await.unwrap();
+    let outside = context(&w, lead, None).await;
+    assert!(outside.authority("notes:write").is_err());
+
+    let within = context(&w, lead, Some(&own)).await;
+    let authority = within.authority("notes:write").unwrap();
+    let by_lead = w.tenancy.admin(authority.because("curious"));
+    let acme = w.acme.id;
+    other.archived = true;
+    let invited = Membership::new(acme, stranger, SystemRole::Viewer.name());
+    let elsewhere = ProjectMembership::new(acme, other.id, colleague, SystemRole::Viewer.name());
+    let reader = role("reader").allow("notes:read");
+    let of_all = tenancy_core::TokenSubject::Tenant(acme);
+    let done = [
+        (
+            "invites to the tenant",
+            by_lead.put_membership(&invited).await.err(),
+        ),
+        (
+            "removes a member",
+            by_lead.remove_membership(acme, colleague).await.err(),
+        ),
+        (
+            "gives a role in another project",
+            by_lead.put_project_membership(&elsewhere).await.err(),
+        ),
+        (
+            "archives another project",
+            by_lead.put_project(&other).await.err(),
+        ),
+        (
+            "removes another project",
+            by_lead.remove_project(acme, other.id).await.err(),
+        ),
+        (
+            "defines a role",
+            by_lead.put_role(acme, &reader).await.err(),
+        ),
+        ("renames the tenant", by_lead.rename(acme, "x").await.err()),
+        (
+            "takes all tokens back",
+            by_lead.revoke_tokens(&of_all).await.err(),
+        ),
+        ("suspends the tenant", by_lead.suspend(acme).await.err()),
+    ];
+    let open: Vec<_> = done
+        .iter()
+        .filter(|(_, refused)| refused.is_none())
+        .map(|(what, _)| *what)
+        .collect();
+    assert!(open.is_empty(), "who may write in one project {open:?}");
+}

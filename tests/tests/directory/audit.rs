@@ -304,3 +304,42 @@ async fn an_entry_of_the_release_before_is_not_replaced_by_the_service() -> anyh
     })
     .await
 }
+
+/// A text that is too long is cut, and its entry not lost; what was done is done in any case.
+#[tokio::test]
+async fn a_long_text_costs_neither_the_change_nor_its_entry() -> anyhow::Result<()> {
+    on_every_server(async |notes| {
+        let sink = PgAuditSink::new(&notes.system);
+        let mut lost = Vec::new();
+        let long = entry(notes, 1).target(format!("path:{}", "x".repeat(140_000)));
+        if let Err(error) = sink.record_durably(long).await {
+            lost.push(format!("a sink's long target: {error}"));
+        }
+        let details = serde_json::json!({ "sent": "x".repeat(140_000) });
+        if let Err(error) = sink.record_durably(entry(notes, 2).details(details)).await {
+            lost.push(format!("a sink's long details: {error}"));
+        }
+        for (what, authority) in [
+            (
+                "a long reason",
+                tenancy_core::testing::service().because("x".repeat(5_000)),
+            ),
+            (
+                "a reason with NUL",
+                tenancy_core::testing::service().because("a\0b"),
+            ),
+        ] {
+            let done = notes
+                .tenancy
+                .admin(authority)
+                .rename(notes.acme.id, "New")
+                .await;
+            if let Err(error) = done {
+                lost.push(format!("{what}: {error:?}"));
+            }
+        }
+        anyhow::ensure!(lost.is_empty(), "{lost:#?}");
+        Ok(())
+    })
+    .await
+}
