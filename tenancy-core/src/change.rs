@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde_json::{Value, json};
 
-use crate::{AuditEntry, AuditTarget, TenantId, outbox::NewEvent};
+use crate::{AuditEntry, AuditTarget, ProjectId, TenantId, outbox::NewEvent};
 
 /// What a store writes in the transaction of a change: the entry in the audit trail, and the events.
 ///
@@ -193,6 +193,8 @@ pub(crate) struct Change {
     pub(crate) action: ChangeAction,
     /// The tenant that it concerns; `None` for one that concerns several.
     pub(crate) tenant: Option<TenantId>,
+    /// The project in which it stays; `None` for one that concerns the tenant as a whole.
+    pub(crate) project: Option<ProjectId>,
     pub(crate) targets: Vec<AuditTarget>,
     pub(crate) details: Value,
 }
@@ -202,9 +204,16 @@ impl Change {
         Self {
             action,
             tenant: tenant.into(),
+            project: None,
             targets: Vec::new(),
             details: Value::Null,
         }
+    }
+
+    /// The same, which concerns nothing outside of a project.
+    pub(crate) const fn within(mut self, project: Option<ProjectId>) -> Self {
+        self.project = project;
+        self
     }
 
     /// The same, done to this.

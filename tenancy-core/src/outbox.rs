@@ -1,7 +1,7 @@
 //! The outbox: events that commit or roll back with the change that they tell of, and consumers that read
 //! them.
 //!
-//! A change writes an event in its own transaction. A [`OutboxConsumer`] reads it afterwards and hands it to an
+//! A change writes an event in its own transaction. An [`OutboxConsumer`] reads it afterwards and hands it to an
 //! [`EventHandler`]: one that calls a webhook, sends a mail, or fills a search index.
 //!
 //! # What a consumer can rely on

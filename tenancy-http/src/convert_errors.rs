@@ -1,6 +1,6 @@
 //! `?` in handlers whose error is the application's own.
 
-/// Lets `?` turn everything that this library returns into a variant of the application's own error.
+/// Lets `?` turn what a handler meets of this library into a variant of the application's own error.
 ///
 /// It writes one `From` for each type: the adapter's `Error`, `Refusal`, `SettingsError`, `DirectoryError`,
 /// `StoreError` and, with the feature `sqlx`, `tenancy_sqlx::Error` and `sqlx::Error`. So the error may have further
@@ -50,7 +50,7 @@ macro_rules! convert_errors {
     };
 }
 
-/// Lets `?` turn everything that this library returns into a variant of the application's own error.
+/// Lets `?` turn what a handler meets of this library into a variant of the application's own error.
 #[cfg(not(feature = "sqlx"))]
 #[macro_export]
 macro_rules! convert_errors {

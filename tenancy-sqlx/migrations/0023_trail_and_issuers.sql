@@ -30,7 +30,11 @@ CREATE FUNCTION tenancy.append_entry(
             left(append_entry.action, 100), append_entry.outcome,
             CASE WHEN octet_length(append_entry.reason) > 4096
                 THEN left(append_entry.reason, 1024) ELSE append_entry.reason END,
-            append_entry.targets, append_entry.details, append_entry.ip,
+            CASE WHEN octet_length(append_entry.targets::text) > 131072
+                THEN '[]'::jsonb ELSE append_entry.targets END,
+            CASE WHEN octet_length(append_entry.details::text) > 131072
+                THEN jsonb_build_object('cut', true) ELSE append_entry.details END,
+            append_entry.ip,
             CASE WHEN octet_length(append_entry.user_agent) > 1024
                 THEN left(append_entry.user_agent, 256) ELSE append_entry.user_agent END,
             CASE WHEN octet_length(append_entry.request_id) > 512
@@ -59,7 +63,11 @@ CREATE VIEW tenancy.audit_trail WITH (security_invoker = true) AS
                 'id', substr(l.target, strpos(l.target, ':') + 1))) END,
         NULL::jsonb, l.ip, l.user_agent, NULL::text, l.suppressed
     FROM tenancy.audit_log AS l
-    WHERE NOT EXISTS (SELECT FROM tenancy.audit_entries AS e WHERE e.id = l.id);
+    -- An entry that is in both is told once. One that merely has the same id hides nothing.
+    WHERE NOT EXISTS (SELECT FROM tenancy.audit_entries AS e
+        WHERE e.id = l.id AND e.tenant_id IS NOT DISTINCT FROM l.tenant_id
+            AND e.action = l.action AND e.at = l.at AND e.outcome = l.outcome
+            AND e.reason IS NOT DISTINCT FROM l.reason);
 
 -- Issuers of tokens that tenants bring along. What is needed to check a token, the application writes into
 -- `config`. A name is compared byte for byte. There is no foreign key: to make one waits for every open

@@ -18,6 +18,7 @@ use crate::{
     connections::{Connections, Whose},
     danger::SystemPool,
     options::Timeouts,
+    outbox::credential,
     purpose, session,
 };
 
@@ -169,7 +170,7 @@ async fn insert(pool: &Connections, entries: &[AuditEntry]) -> Result<(), sqlx::
     .bind(each(entries, |entry| entry.actor.as_ref().map_or(UNKNOWN, Actor::kind)))
     .bind(each(entries, |entry| entry.actor.as_ref().and_then(Actor::id)))
     .bind(each(entries, |entry| entry.on_behalf_of.map(|user| user.as_uuid())))
-    .bind(each(entries, |entry| storable(entry.credential.as_deref())))
+    .bind(each(entries, |entry| storable(credential(entry).as_deref())))
     .bind(each(entries, |entry| storable(Some(&entry.action))))
     .bind(each(entries, |entry| entry.outcome.as_str()))
     .bind(each(entries, |entry| storable(entry.reason.as_deref())))

@@ -358,6 +358,7 @@ impl Admin {
         membership: &ProjectMembership,
     ) -> Result<(), StoreError> {
         let change = Change::new(ChangeAction::ProjectMembershipPut, membership.tenant)
+            .within(Some(membership.project))
             .to("project", membership.project)
             .to("user", membership.user)
             .with(json!({ "role": membership.role }));
@@ -423,6 +424,7 @@ impl Admin {
         user: UserId,
     ) -> Result<(), StoreError> {
         let change = Change::new(ChangeAction::ProjectMembershipRemove, tenant)
+            .within(Some(project))
             .to("project", project)
             .to("user", user);
         let stores = self.stores();

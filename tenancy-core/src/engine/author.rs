@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{Authority, Tenancy, TenantContext, authority::Who};
 use crate::{
-    AuditEntry, Outcome, StoreError, StoreErrorKind, TenantId,
+    AuditEntry, Outcome, ProjectId, StoreError, StoreErrorKind, TenantId,
     change::{Change, ChangeRecord},
     outbox::NewEvent,
 };
@@ -54,7 +54,7 @@ impl Author {
         store: impl AsyncFnOnce(Option<TenantContext>, ChangeRecord) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let mut entry = self.entry_of(&change);
-        let caller = match self.permits(change.tenant).await {
+        let caller = match self.permits(change.tenant, change.project).await {
             Ok(caller) => caller,
             Err(refused) => {
                 // A store that did not answer has refused nobody.
@@ -68,8 +68,14 @@ impl Author {
         };
         let mut record = ChangeRecord::new(entry.clone());
         record.entry.outcome = Outcome::Allowed;
-        if let Some(kind) = change.action.event() {
-            record = record.event(event(kind, &change)?);
+        match change.action.event().map(|kind| event(kind, &change)) {
+            Some(Ok(event)) => record = record.event(event),
+            Some(Err(error)) => {
+                entry.reason = Some(error.to_string().into());
+                self.engine.inner().audit.record(entry);
+                return Err(error);
+            }
+            None => {}
         }
         let reason = entry.reason.replace("given-up".into());
         let mut guard = AuditGuard {
@@ -105,49 +111,75 @@ impl Author {
         entry
     }
 
-    /// Whether the authority is good for a change in this tenant, or in any where there is none. Returns the
-    /// caller as of now, if it is a caller's.
+    /// Whether the authority is good for a change in this tenant, or in any where there is none, and in this
+    /// project of it, or in the tenant as a whole. Returns the caller there, as of now, if it is a caller's.
     pub(super) async fn permits(
         &self,
         tenant: Option<TenantId>,
+        project: Option<ProjectId>,
     ) -> Result<Option<TenantContext>, StoreError> {
         let Who::Caller(context, permission) = &self.authority.who else {
             // It may have been replaced by a blank one since.
             self.authority.require_reason()?;
             return Ok(None);
         };
-        let refused = |message: String| Err(StoreError::new(StoreErrorKind::Forbidden, message));
         if !self.engine.is(context.tenancy()) {
             return refused(
                 "the authority is of another engine; make it from a context that this one has \
-                 admitted"
-                    .into(),
+                 admitted",
             );
         }
         if tenant != Some(context.tenant_id()) {
             return refused(
                 "the authority is good for the caller's own tenant alone; what concerns others is \
-                 for `danger::operator` or `danger::service`"
-                    .into(),
+                 for `danger::operator` or `danger::service`",
             );
         }
-        let now = match self.engine.revalidate(context).await {
-            Ok(now) => now,
-            Err(refusal) if refusal.kind().status() >= 500 => {
-                return Err(StoreError::unavailable(refusal.to_string()));
-            }
-            Err(refusal) => {
-                return refused(format!(
-                    "the caller is admitted no more: {}",
-                    refusal.reason()
-                ));
-            }
-        };
-        match now.require(permission) {
-            Ok(()) => Ok(Some(now)),
-            Err(_) => refused(format!("the caller holds `{permission}` no more")),
+        let caller = self.caller_in(context, project).await?;
+        match caller.require(permission) {
+            Ok(()) => Ok(Some(caller)),
+            Err(_) => refused(format!(
+                "the caller does not hold `{permission}` where the change counts, or holds it no more; what a \
+                 project adds counts in that project alone"
+            )),
         }
     }
+
+    /// The caller in this project, or in the tenant as a whole, as of now.
+    async fn caller_in(
+        &self,
+        context: &TenantContext,
+        project: Option<ProjectId>,
+    ) -> Result<TenantContext, StoreError> {
+        let confined = context.principal().project;
+        if confined.is_some() && confined != project {
+            return refused(
+                "the caller's credential is confined to a project, and this change is not in it; somebody whose \
+                 credential is not has to make it",
+            );
+        }
+        let caller = match self.engine.readmit_in(context, project).await {
+            // There is no such project for the caller; whether there is for others, the store says.
+            Err(refusal) if project.is_some() && refusal.kind().status() < 500 => {
+                self.engine.readmit_in(context, confined).await
+            }
+            readmitted => readmitted,
+        };
+        match caller {
+            Ok(caller) => Ok(caller),
+            Err(refusal) if refusal.kind().status() >= 500 => {
+                Err(StoreError::unavailable(refusal.to_string()))
+            }
+            Err(refusal) => refused(format!(
+                "the caller is admitted no more: {}",
+                refusal.reason()
+            )),
+        }
+    }
+}
+
+fn refused<T>(message: impl Into<String>) -> Result<T, StoreError> {
+    Err(StoreError::new(StoreErrorKind::Forbidden, message))
 }
 
 /// The event that tells of a change: ids, and what the entry says besides.

@@ -108,7 +108,7 @@ impl Authority {
     /// # }
     /// ```
     pub fn because(mut self, reason: impl Into<String>) -> Self {
-        self.reason = Some(reason.into());
+        self.reason = Some(cut(reason.into(), 4_096));
         self
     }
 

@@ -329,7 +329,7 @@ impl TenancyBuilder {
     /// The longest time for which any token counts after it was issued. Default: 400 days, for which
     /// browsers keep a cookie at most.
     ///
-    /// An [token revocation](crate::Admin::revoke_tokens) is forgotten when it is older than this, because it can
+    /// A [token revocation](crate::Admin::revoke_tokens) is forgotten when it is older than this, because it can
     /// concern no token any more. Each process holds all token revocations: where passwords change often and tokens
     /// live for an hour, say so.
     ///

@@ -9,12 +9,12 @@
 
 mod ages;
 mod authority;
-mod breaks;
 mod broken;
 mod caches;
 mod contexts;
 mod cors;
 mod credentials;
+mod escalation;
 mod feed;
 mod front;
 mod hints;

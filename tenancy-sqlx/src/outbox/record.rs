@@ -1,5 +1,7 @@
 //! Writing events, and entries of the audit trail, in the transaction of the rows that they tell of.
 
+use std::borrow::Cow;
+
 use sqlx::{
     PgConnection,
     types::{Json, Uuid},
@@ -177,6 +179,14 @@ pub(crate) async fn add_events(
     Ok(())
 }
 
+/// What stands for the credential of an entry. A job has no credential and no id, and stands there by its name.
+pub(crate) fn credential(entry: &AuditEntry) -> Option<Cow<'_, str>> {
+    match &entry.actor {
+        Some(job @ Actor::Job(_)) => Some(Cow::Owned(job.to_string())),
+        _ => entry.credential.as_deref().map(Cow::Borrowed),
+    }
+}
+
 /// Writes an entry of the audit trail for a tenant or for none.
 pub(crate) async fn add_entry(
     connection: &mut PgConnection,
@@ -196,7 +206,7 @@ pub(crate) async fn add_entry(
     .bind(actor.map_or(UNKNOWN, Actor::kind))
     .bind(actor.and_then(Actor::id))
     .bind(entry.on_behalf_of.map(|user| user.as_uuid()))
-    .bind(storable(entry.credential.as_deref()))
+    .bind(storable(credential(entry).as_deref()))
     .bind(&*entry.action)
     .bind(entry.outcome.as_str())
     .bind(storable(entry.reason.as_deref()))

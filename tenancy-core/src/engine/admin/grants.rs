@@ -4,10 +4,18 @@ use std::sync::Arc;
 
 use super::Admin;
 use crate::{
-    PermissionSet, ProjectId, RoleMask, RoleName, RoleTable, StoreError, StoreErrorKind,
-    TenantContext, TenantId, UserId,
+    Actor, PermissionSet, ProjectId, RoleMask, RoleName, RoleTable, StoreError, StoreErrorKind,
+    SystemRole, TenantContext, TenantId, UserId,
     engine::load::{MembershipOf, RolesOf, load},
 };
+
+/// A caller as somebody who gives and takes roles.
+struct Giver {
+    role: Option<RoleName>,
+    /// What the caller holds where the change counts, whatever the tenant's plan leaves out: a plan can change
+    /// tomorrow, and nobody may hold more then than the giver.
+    held: PermissionSet,
+}
 
 impl Admin {
     /// Whether a caller may take a user's role in the tenant away, and give this one.
@@ -18,13 +26,24 @@ impl Admin {
         by: Option<&RoleName>,
     ) -> Result<(), StoreError> {
         let Some(caller) = caller else { return Ok(()) };
-        let member = load::<MembershipOf>(&self.author.engine, &(tenant, user)).await;
-        let member = member.map_err(StoreError::unavailable)?;
-        let has = member.as_ref().map(|member| &member.role);
-        let caller = self.caller_in(caller, None).await?;
         let table = self.table(tenant).await?;
-        let mut roles = has.into_iter().chain(by);
-        roles.try_for_each(|role| may_grant(&table, &caller, role))
+        let giver = self.giver(&caller, &table).await?;
+        let has = self.role_of(tenant, user).await?;
+        giver.may_name(&table, has.as_ref(), by)?;
+        let before = mask(&table, has.as_ref());
+        let mut changed = before.effective();
+        if let Some(by) = by {
+            let after = mask(&table, Some(by));
+            changed = differ(before.effective(), after.effective())
+                // What the former role denies may be allowed by a role in a project from now on.
+                .union(
+                    before
+                        .deny
+                        .difference(after.deny)
+                        .intersection(declared(&table)),
+                );
+        }
+        giver.covers(changed, by.or(has.as_ref()))
     }
 
     /// The same of a user's role in a project.
@@ -39,35 +58,36 @@ impl Admin {
         let directory = &self.author.engine.inner().directory;
         let has = directory.find_project_role(tenant, project, user).await;
         let has = has.map_err(StoreError::unavailable)?;
-        let caller = self.caller_in(caller, Some(project)).await?;
         let table = self.table(tenant).await?;
-        let mut roles = has.iter().chain(by);
-        roles.try_for_each(|role| may_grant(&table, &caller, role))
+        let giver = self.giver(&caller, &table).await?;
+        giver.may_name(&table, has.as_ref(), by)?;
+        let in_tenant = mask(&table, self.role_of(tenant, user).await?.as_ref());
+        let with = |role| in_tenant.combine(mask(&table, role)).effective();
+        giver.covers(differ(with(has.as_ref()), with(by)), by.or(has.as_ref()))
     }
 
     /// Whether a caller may have the tenant's roles come to something else.
     pub(super) async fn may_redefine(
         &self,
         caller: Option<TenantContext>,
-        before: Option<&RoleTable>,
-        after: Option<&RoleTable>,
+        before: &RoleTable,
+        after: &RoleTable,
     ) -> Result<(), StoreError> {
         let Some(caller) = caller else { return Ok(()) };
-        let held = self.caller_in(caller, None).await?.permissions();
-        let names = |table: Option<&RoleTable>| {
-            let roles = table.into_iter().flat_map(RoleTable::roles);
-            roles.cloned().collect::<Vec<_>>()
-        };
-        let mask = |table: Option<&RoleTable>, role: &RoleName| {
-            // Of a role that denies everything because of a problem nobody has anything.
-            let mask = table.and_then(|table| table.mask(role));
-            mask.filter(|mask| *mask != RoleMask::SEALED)
-        };
-        for role in names(before).into_iter().chain(names(after)) {
-            let changes = changes(mask(before, &role), mask(after, &role));
-            if !changes.is_subset(held) {
-                return Err(more_than_held(&role));
-            }
+        let giver = self.giver(&caller, before).await?;
+        for role in before.roles().chain(after.roles()) {
+            let changed = match (before.mask(role), after.mask(role)) {
+                (Some(before), Some(after)) => differ(before.effective(), after.effective())
+                    // What one role denies counts for whoever has another one besides.
+                    .union(differ(before.deny, after.deny)),
+                // Nobody can have counted on it.
+                (None, Some(after)) => after.effective(),
+                // Whoever has it may do nothing from now on, also by a role in a project.
+                (Some(gone), None) => gone.effective().union(gone.deny),
+                (None, None) => PermissionSet::EMPTY,
+            };
+            // One that is mended denied everything: then what it denies is every permission.
+            giver.covers(changed.intersection(declared(before)), Some(role))?;
         }
         Ok(())
     }
@@ -79,60 +99,95 @@ impl Admin {
         Ok(table.unwrap_or_else(|| Arc::clone(&engine.inner().base_roles)))
     }
 
-    /// The caller in this project, or in the tenant as a whole: what another project adds counts there alone.
-    async fn caller_in(
+    async fn role_of(
         &self,
-        caller: TenantContext,
-        project: Option<ProjectId>,
-    ) -> Result<TenantContext, StoreError> {
-        if caller.project_id() == project {
-            return Ok(caller);
-        }
-        if caller.principal().project.is_some() {
-            let message = "the caller's credential is confined to a project, and this change is not in it; \
-                           somebody whose credential is not has to make it";
-            return Err(StoreError::new(StoreErrorKind::Forbidden, message));
-        }
-        let engine = &self.author.engine;
-        match engine.readmit_in(&caller, project).await {
-            Ok(caller) => Ok(caller),
-            Err(refusal) if refusal.kind().status() >= 500 => {
-                Err(StoreError::unavailable(refusal.to_string()))
+        tenant: TenantId,
+        user: UserId,
+    ) -> Result<Option<RoleName>, StoreError> {
+        let member = load::<MembershipOf>(&self.author.engine, &(tenant, user)).await;
+        let member = member.map_err(StoreError::unavailable)?;
+        Ok(member.map(|member| member.role.clone()))
+    }
+
+    async fn giver(&self, caller: &TenantContext, table: &RoleTable) -> Result<Giver, StoreError> {
+        let principal = caller.principal();
+        let subject = match (&principal.actor, principal.on_behalf_of) {
+            (Actor::User(user), _) => *user,
+            (Actor::Key(_), Some(creator)) => creator,
+            // The service itself may do everything, and a service account what its credential says.
+            (actor, _) => {
+                let everything = actor.is_service_itself();
+                return Ok(Giver {
+                    role: everything.then(|| SystemRole::Owner.name()),
+                    held: principal.scope,
+                });
             }
-            // There is no such project for the caller, and whether there is for others is the store's to say.
-            Err(_) if project.is_some() => engine
-                .readmit_in(&caller, None)
-                .await
-                .map_err(|refusal| StoreError::unavailable(refusal.to_string())),
-            Err(refusal) => Err(StoreError::new(
-                StoreErrorKind::Forbidden,
-                format!("the caller is admitted no more: {}", refusal.reason()),
-            )),
+        };
+        let tenant = caller.tenant_id();
+        let mut held = mask(table, self.role_of(tenant, subject).await?.as_ref());
+        if let Some(project) = caller.project_id() {
+            let directory = &self.author.engine.inner().directory;
+            let role = directory.find_project_role(tenant, project, subject).await;
+            let role = role.map_err(StoreError::unavailable)?;
+            held = held.combine(mask(table, role.as_ref()));
+        }
+        Ok(Giver {
+            role: caller.role().cloned(),
+            held: held.effective().intersection(principal.scope),
+        })
+    }
+}
+
+impl Giver {
+    /// Whether these roles may change hands at all.
+    fn may_name(
+        &self,
+        table: &RoleTable,
+        has: Option<&RoleName>,
+        gets: Option<&RoleName>,
+    ) -> Result<(), StoreError> {
+        let is_owner = |role: &RoleName| SystemRole::from_name(role) == Some(SystemRole::Owner);
+        let is_an_owner = self.role.as_ref().is_some_and(is_owner);
+        let owners = has.into_iter().chain(gets).find(|role| is_owner(role));
+        if let Some(owners) = owners.filter(|_| !is_an_owner) {
+            return Err(more_than_held(owners));
+        }
+        match gets {
+            Some(role) if table.mask(role).is_none_or(|mask| mask == RoleMask::SEALED) => {
+                let message = format!(
+                    "the role `{role}` is not defined, or has a fault and denies everything; define it first, or \
+                     give another one"
+                );
+                Err(StoreError::new(StoreErrorKind::Forbidden, message))
+            }
+            Some(role) => self.covers(mask(table, Some(role)).effective(), Some(role)),
+            None => Ok(()),
+        }
+    }
+
+    fn covers(&self, changed: PermissionSet, role: Option<&RoleName>) -> Result<(), StoreError> {
+        match role {
+            Some(role) if !changed.is_subset(self.held) => Err(more_than_held(role)),
+            _ => Ok(()),
         }
     }
 }
 
-fn may_grant(table: &RoleTable, caller: &TenantContext, role: &RoleName) -> Result<(), StoreError> {
-    // Who has a role that nobody defined has nothing.
-    let is_defined = table.mask(role).is_some();
-    if is_defined && !table.may_grant(caller.role(), caller.permissions(), role) {
-        return Err(more_than_held(role));
-    }
-    Ok(())
+/// What a role comes to: nothing without one, and a denial of everything if nobody defined it.
+fn mask(table: &RoleTable, role: Option<&RoleName>) -> RoleMask {
+    role.map_or(RoleMask::NONE, |role| {
+        table.mask(role).unwrap_or(RoleMask::SEALED)
+    })
 }
 
-/// What those who have a role may do more or less than before.
-fn changes(before: Option<RoleMask>, after: Option<RoleMask>) -> PermissionSet {
-    let differ = |one: PermissionSet, other: PermissionSet| {
-        one.difference(other).union(other.difference(one))
-    };
-    match (before, after) {
-        (Some(before), Some(after)) => differ(before.effective(), after.effective())
-            // What one role denies counts for whoever has another one besides.
-            .union(differ(before.deny, after.deny)),
-        (Some(only), None) | (None, Some(only)) => only.effective(),
-        (None, None) => PermissionSet::EMPTY,
-    }
+/// Every permission that there is.
+fn declared(table: &RoleTable) -> PermissionSet {
+    let owner = table.mask(&SystemRole::Owner.name());
+    owner.map_or(PermissionSet::ALL, RoleMask::effective)
+}
+
+const fn differ(one: PermissionSet, other: PermissionSet) -> PermissionSet {
+    one.difference(other).union(other.difference(one))
 }
 
 fn more_than_held(role: &RoleName) -> StoreError {

@@ -78,7 +78,7 @@ impl Admin {
         after: Option<&str>,
         limit: u32,
     ) -> Result<Vec<IssuerRecord>, StoreError> {
-        self.author.permits(Some(tenant)).await?;
+        self.author.permits(Some(tenant), None).await?;
         let store = self.stores().issuer_store()?;
         store.list_issuers(tenant, after, limit.min(MAX_PAGE)).await
     }

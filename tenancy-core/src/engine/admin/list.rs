@@ -41,7 +41,7 @@ impl Admin {
         after: Option<TenantId>,
         limit: u32,
     ) -> Result<Vec<TenantRecord>, StoreError> {
-        self.author.permits(None).await?;
+        self.author.permits(None, None).await?;
         let stores = self.stores();
         stores
             .tenant_store()?
@@ -59,7 +59,7 @@ impl Admin {
         after: Option<&TenantKey>,
         limit: u32,
     ) -> Result<Vec<TenantKey>, StoreError> {
-        self.author.permits(Some(tenant)).await?;
+        self.author.permits(Some(tenant), None).await?;
         let stores = self.stores();
         stores
             .name_store()?
@@ -78,7 +78,7 @@ impl Admin {
         after: Option<UserId>,
         limit: u32,
     ) -> Result<Vec<Membership>, StoreError> {
-        self.author.permits(Some(tenant)).await?;
+        self.author.permits(Some(tenant), None).await?;
         let stores = self.stores();
         stores
             .membership_store()?
@@ -96,7 +96,7 @@ impl Admin {
         after: Option<ProjectId>,
         limit: u32,
     ) -> Result<Vec<Project>, StoreError> {
-        self.author.permits(Some(tenant)).await?;
+        self.author.permits(Some(tenant), None).await?;
         let stores = self.stores();
         stores
             .project_store()?
@@ -115,7 +115,7 @@ impl Admin {
         after: Option<UserId>,
         limit: u32,
     ) -> Result<Vec<ProjectMembership>, StoreError> {
-        self.author.permits(Some(tenant)).await?;
+        self.author.permits(Some(tenant), Some(project)).await?;
         let stores = self.stores();
         stores
             .project_store()?
@@ -161,7 +161,7 @@ impl Admin {
         after: Option<Uuid>,
         limit: u32,
     ) -> Result<Vec<AuditEntry>, StoreError> {
-        self.author.permits(tenant).await?;
+        self.author.permits(tenant, None).await?;
         let directory = self.stores().audit_directory()?;
         directory
             .list_entries(tenant, filter, after, limit.min(MAX_PAGE))
@@ -173,7 +173,7 @@ impl Admin {
     /// # Errors
     /// A [`StoreError`] if the store did not answer.
     pub async fn list_roles(&self, tenant: TenantId) -> Result<Vec<RoleDefinition>, StoreError> {
-        self.author.permits(Some(tenant)).await?;
+        self.author.permits(Some(tenant), None).await?;
         let stores = self.stores();
         stores.role_store()?.list_roles(tenant).await
     }

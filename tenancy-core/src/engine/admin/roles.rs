@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::Admin;
 use crate::{
     ChangeAction, RoleDefinition, RoleName, RoleProblem, RoleProblemKind, RoleTable, StoreError,
-    StoreErrorKind, TenantId, change::Change, engine::Tenancy,
+    StoreErrorKind, TenantContext, TenantId, change::Change, engine::Tenancy,
 };
 
 impl Admin {
@@ -47,9 +47,7 @@ impl Admin {
                     problem.to_string(),
                 ));
             }
-            let (before, after) = (self.compiled(&before), self.compiled(&after));
-            self.may_redefine(caller, before.as_ref(), after.as_ref())
-                .await?;
+            self.redefines(caller, &before, &after).await?;
             stores.role_store()?.put_role(id, role, &record).await
         })
         .await
@@ -93,16 +91,31 @@ impl Admin {
                 let message = format!("without the role `{role}`, {problem}");
                 return Err(StoreError::new(StoreErrorKind::Conflict, message));
             }
-            let (before, after) = (self.compiled(&before), self.compiled(&after));
-            self.may_redefine(caller, before.as_ref(), after.as_ref())
-                .await?;
+            self.redefines(caller, &before, &after).await?;
             stores.role_store()?.remove_role(id, role, &record).await
         })
         .await
     }
 
-    fn compiled(&self, roles: &[RoleDefinition]) -> Option<RoleTable> {
-        RoleTable::compile(self.author.engine.permissions(), roles).ok()
+    /// The service and operators are compared with nothing, and so mend what can't be compiled.
+    async fn redefines(
+        &self,
+        caller: Option<TenantContext>,
+        before: &[RoleDefinition],
+        after: &[RoleDefinition],
+    ) -> Result<(), StoreError> {
+        if caller.is_none() {
+            return Ok(());
+        }
+        let (before, after) = (self.compiled(before)?, self.compiled(after)?);
+        self.may_redefine(caller, &before, &after).await
+    }
+
+    fn compiled(&self, roles: &[RoleDefinition]) -> Result<RoleTable, StoreError> {
+        RoleTable::compile(self.author.engine.permissions(), roles).map_err(|error| {
+            let message = format!("the tenant's roles can't be compared: {error}");
+            StoreError::new(StoreErrorKind::Invalid, message)
+        })
     }
 }
 

@@ -4,7 +4,8 @@ use std::ops::Deref;
 
 use super::Keys;
 use crate::{
-    Authority, ChangeRecord, KeyId, StoreError, StoreErrorKind, Tenancy, TenantId, Timestamp,
+    Authority, ChangeRecord, KeyId, ProjectId, StoreError, StoreErrorKind, Tenancy, TenantId,
+    Timestamp,
     change::{Change, ChangeAction},
     engine::author::Author,
     key::ApiKey,
@@ -118,11 +119,21 @@ impl KeyAdmin {
         &self,
         action: ChangeAction,
         tenant: TenantId,
-        key: KeyId,
+        (key, project): (KeyId, Option<ProjectId>),
         store: impl AsyncFnOnce(ChangeRecord) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        let change = Change::new(action, tenant).to("key", key);
+        let change = Change::new(action, tenant).within(project).to("key", key);
         self.author.make(change, Some(tenant), store).await
+    }
+
+    /// A tenant's key with the project that it is confined to: what changes the key stays in that project.
+    pub(super) async fn placed(
+        &self,
+        tenant: TenantId,
+        key: KeyId,
+    ) -> Result<(KeyId, Option<ProjectId>), StoreError> {
+        let found = self.find(tenant, key).await?;
+        Ok((key, found.and_then(|found| found.project)))
     }
 
     pub(super) fn now(&self) -> Timestamp {

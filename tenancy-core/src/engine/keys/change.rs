@@ -129,7 +129,8 @@ impl KeyAdmin {
         change: KeyChange,
     ) -> Result<ApiKey, StoreError> {
         let store = self.configured()?.config.store()?;
-        self.make(action, tenant, key, async |with| {
+        let placed = self.placed(tenant, key).await?;
+        self.make(action, tenant, placed, async |with| {
             store.change_key(tenant, key, &change, &with).await
         })
         .await

@@ -86,8 +86,9 @@ impl KeyAdmin {
         let verifier = KeyVerifier::Argon2id { handle, hash };
         let environment = keys.config.format.environment();
         let record = new.record(KeyId::new(), environment, verifier, now);
-        let (tenant, id, store) = (record.tenant, record.id, keys.config.store()?);
-        self.make(ChangeAction::KeyImport, tenant, id, async |with| {
+        let (tenant, store) = (record.tenant, keys.config.store()?);
+        let placed = (record.id, record.project);
+        self.make(ChangeAction::KeyImport, tenant, placed, async |with| {
             store.insert_key(&record, &with).await
         })
         .await?;

@@ -30,9 +30,13 @@ impl KeyAdmin {
         let environment = keys.config.format.environment();
         let record = new.record(id, environment, digest.into(), now);
         let store = keys.config.store()?;
-        self.make(ChangeAction::KeyIssue, record.tenant, id, async |with| {
-            store.insert_key(&record, &with).await
-        })
+        let placed = (id, record.project);
+        self.make(
+            ChangeAction::KeyIssue,
+            record.tenant,
+            placed,
+            async |with| store.insert_key(&record, &with).await,
+        )
         .await?;
         Ok(IssuedKey::new(record, text))
     }
@@ -61,6 +65,7 @@ impl KeyAdmin {
         let keys = self.configured()?;
         // Never changes, so that nothing is lost by looking before the transaction.
         let found = self.find(tenant, key).await?;
+        let project = found.as_ref().and_then(|found| found.project);
         let environment = keys.config.format.environment();
         if found.is_some_and(|found| found.environment != environment) {
             let message = "a key is rotated by the deployment of its own environment";
@@ -73,9 +78,12 @@ impl KeyAdmin {
         let rotation = KeyRotation::new(key, id, digest, now, now + overlap);
         let store = keys.config.store()?;
         let record = self
-            .make(ChangeAction::KeyRotate, tenant, key, async |with| {
-                store.rotate_key(tenant, &rotation, &with).await
-            })
+            .make(
+                ChangeAction::KeyRotate,
+                tenant,
+                (key, project),
+                async |with| store.rotate_key(tenant, &rotation, &with).await,
+            )
             .await?;
         Ok(IssuedKey::new(record, text))
     }

@@ -35,9 +35,12 @@ impl KeyAdmin {
             return Err(StoreError::new(StoreErrorKind::NotFound, message));
         };
         let change = KeyChange::Revoked(self.now());
-        self.make(ChangeAction::KeyRevoke, found.tenant, key, async |with| {
-            store.change_key(found.tenant, key, &change, &with).await
-        })
+        self.make(
+            ChangeAction::KeyRevoke,
+            found.tenant,
+            (key, found.project),
+            async |with| store.change_key(found.tenant, key, &change, &with).await,
+        )
         .await
     }
 

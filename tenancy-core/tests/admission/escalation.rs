@@ -1,4 +1,4 @@
-//! Ways around what a caller may give, take and reach: each test shows one that is open.
+//! Ways around what a caller may give, take and reach: each is closed.
 
 use std::fmt::Debug;
 
