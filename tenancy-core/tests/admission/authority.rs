@@ -383,7 +383,7 @@ async fn an_entry_has_the_id_of_its_request() {
             .header("x-request-id", "req-1")
             .bearer(&w.token(viewer.user, json!({})));
         let viewing = w.admit(&request).await.unwrap();
-        viewing.require("notes:write").unwrap_err();
+        let _ = viewing.require("notes:write").unwrap_err();
         assert_eq!(&*w.last_audit().action, "permission.check");
         assert_eq!(w.last_audit().request_id, expected("req-1"));
         let foreign = w
