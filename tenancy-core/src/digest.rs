@@ -1,6 +1,6 @@
 //! Digests under a key of this process: they stand for what a cache must not keep, or need not.
 
-use std::{hash::Hasher as _, sync::LazyLock};
+use std::sync::LazyLock;
 
 use siphasher::sip128::{Hasher128 as _, SipHasher24};
 
@@ -37,10 +37,11 @@ impl Digest {
         (low as usize, high as u32)
     }
 
-    /// The digest of one text.
+    /// The digest of one text, such as a token.
+    #[cfg(any(test, feature = "jwt"))]
     #[inline]
     pub(crate) fn of_text(text: &str) -> Option<Self> {
-        Self::of(|hasher| hasher.write(text.as_bytes()))
+        Self::of(|hasher| std::hash::Hasher::write(hasher, text.as_bytes()))
     }
 }
 

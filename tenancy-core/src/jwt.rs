@@ -1,7 +1,14 @@
 //! Strict validation of JSON Web Tokens, with keys that are known at start or published.
+//!
+//! Signatures are verified by one of two backends, which a feature of the crate chooses: AWS-LC
+//! (`aws-lc-rs`) or RustCrypto (`rust-crypto`). With both, it is AWS-LC. Both verify every
+//! [`Algorithm`], and the same keys are refused with both, but for RSA keys of more than 4096 bits:
+//! RustCrypto does not verify with them, so that [`VerificationKey`] refuses them where it is the
+//! backend.
 
 mod actor;
 mod algorithm;
+mod backend;
 mod builder;
 mod cache;
 mod claims;
@@ -19,6 +26,7 @@ mod reason;
 mod remote;
 mod rights;
 mod roca;
+mod rsa;
 mod signing;
 mod small_order;
 mod source;

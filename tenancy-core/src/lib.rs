@@ -19,11 +19,26 @@
 //!   responses should carry: adapters put both into effect.
 //!
 //! # Features
+//! * `jwt`: tokens, the module [`jwt`]. A default, with `aws-lc-rs`. Without it neither `jsonwebtoken`
+//!   nor AWS-LC is built.
+//! * `aws-lc-rs`, `rust-crypto`: which of them verifies tokens, AWS-LC (C, the faster) or RustCrypto
+//!   (Rust alone). With both it is AWS-LC; with `jwt` and neither the crate doesn't compile.
 //! * `argon2`: Argon2id for secrets that people choose, `key::SecretHasher`, and keys that come from
 //!   elsewhere, `key::ImportedKeys`.
-//! * `jwks-http`: an HTTPS client for the keys that token issuers publish, on reqwest and rustls.
+//! * `jwks-http`: an HTTPS client for the keys that token issuers publish, on reqwest and rustls, whose
+//!   TLS is AWS-LC's. Turns `jwt` on.
 //! * `testing`: contexts built by hand, a clock that stands still, and the conformance suites.
 //!   For `[dev-dependencies]` only.
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+#[cfg(all(
+    feature = "jwt",
+    not(any(feature = "aws-lc-rs", feature = "rust-crypto"))
+))]
+compile_error!(
+    "the feature `jwt` needs a backend that verifies signatures: add the feature `aws-lc-rs` (AWS-LC, \
+     the faster) or `rust-crypto` (no C compiler needed)"
+);
 
 mod audit;
 mod authenticator;
@@ -43,6 +58,7 @@ mod header_uses;
 mod id;
 mod identification;
 mod issuer;
+#[cfg(all(feature = "jwt", any(feature = "aws-lc-rs", feature = "rust-crypto")))]
 pub mod jwt;
 pub mod key;
 mod membership;

@@ -23,6 +23,7 @@
 //! # Features
 //! * `sqlx`: errors of `tenancy-sqlx` and sqlx, the pool in the readiness check,
 //!   [`pass_on_executor!`].
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod caller;
 mod convert_errors;

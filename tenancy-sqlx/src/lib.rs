@@ -15,6 +15,7 @@
 //! # What a tenant transaction costs
 //! `BEGIN` and naming the tenant are one round trip, so that a transaction has as many as without
 //! this crate. A read-only one need not be committed and has one less.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod alone;
 mod audit;

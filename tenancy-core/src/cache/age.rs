@@ -9,7 +9,8 @@ use crate::Timestamp;
 pub(crate) struct MaxAge(i64);
 
 impl MaxAge {
-    /// For what has another bound of its own.
+    /// For what has another bound of its own: the issuers of tokens.
+    #[cfg(any(test, feature = "jwt"))]
     pub(crate) const NONE: Self = Self(i64::MAX);
 
     pub(crate) fn new(bound: Duration) -> Self {

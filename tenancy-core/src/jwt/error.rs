@@ -24,7 +24,7 @@ pub enum KeyErrorKind {
     Malformed,
     /// The key is of another kind, or on another curve, than the algorithm takes.
     WrongKind,
-    /// The RSA modulus has fewer than 2048 or more than 8192 bits.
+    /// The RSA modulus has fewer than 2048 or more than 8192 bits (4096 without the feature `aws-lc-rs`).
     RsaSize,
     /// The RSA modulus was made by a generator whose keys can be factored (CVE-2017-15361).
     RsaWeak,

@@ -2,12 +2,14 @@
 
 use std::fmt;
 
-use jsonwebtoken::{DecodingKey, crypto::aws_lc};
+use jsonwebtoken::DecodingKey;
 
 use super::{
     algorithm::{Algorithm, KeyKind},
+    backend::PROVIDER,
     error::{KeyError, KeyErrorKind as Kind},
-    roca, small_order,
+    rsa::RsaKey,
+    small_order,
     spki::{self, PublicKey},
 };
 
@@ -30,7 +32,8 @@ use super::{
 ///
 /// # Security
 /// `Debug` shows algorithm and id only; the memory of the key is overwritten when it is dropped.
-/// Verification runs on AWS-LC whatever other backends of `jsonwebtoken` the program compiles in.
+/// Verification runs on AWS-LC with the feature `aws-lc-rs`, and otherwise on RustCrypto, whatever
+/// other backends of `jsonwebtoken` the program compiles in.
 #[derive(Clone)]
 pub struct VerificationKey {
     algorithm: Algorithm,
@@ -99,8 +102,9 @@ impl VerificationKey {
     /// # Errors
     /// [`KeyError`] if the text holds no such key, a private key or a certificate; if
     /// the key is of another kind or on another curve than the algorithm takes; if an RSA key has
-    /// fewer than 2048 or more than 8192 bits, an exponent below 3, or comes from a generator
-    /// known to be broken; if an Ed25519 point is of small order. A point that is not on its curve is not noticed here; such a key
+    /// fewer than 2048 or more than 8192 bits (4096 without the feature `aws-lc-rs`), an exponent
+    /// below 3 or of more than 33 bits, or comes from a generator known to be broken; if an Ed25519
+    /// point is of small order. A point that is not on its curve is not noticed here; such a key
     /// verifies nothing.
     pub fn pem(algorithm: Algorithm, pem: impl AsRef<[u8]>) -> Result<Self, KeyError> {
         if algorithm.is_symmetric() {
@@ -118,7 +122,10 @@ impl VerificationKey {
             return Err(wrong_kind(algorithm, public.kind));
         }
         let key = match public.kind {
-            KeyKind::Rsa => rsa(&public.bytes)?,
+            KeyKind::Rsa => {
+                let RsaKey { modulus, exponent } = RsaKey::read(&public.bytes)?;
+                DecodingKey::from_rsa_raw_components(modulus, exponent)
+            }
             KeyKind::Ed25519 => ed25519(&public.bytes)?,
             KeyKind::P256 | KeyKind::P384 | KeyKind::Secret { .. } => {
                 DecodingKey::from_ec_der(&public.bytes)
@@ -152,44 +159,11 @@ impl VerificationKey {
 
     /// Whether `signature` is this key's over `message`.
     pub(super) fn verifies(&self, message: &[u8], signature: Vec<u8>) -> bool {
-        // The provider is named because the process default panics when a program compiles both
-        // backends. A verifier is not `Send`, so it is made anew for each token.
-        let factory = aws_lc::DEFAULT_PROVIDER.verifier_factory;
+        // A verifier is not `Send`, so it is made anew for each token.
+        let factory = PROVIDER.verifier_factory;
         factory(&self.algorithm.backend(), &self.key)
             .is_ok_and(|verifier| verifier.verify(message, &signature).is_ok())
     }
-}
-
-fn rsa(der: &[u8]) -> Result<DecodingKey, KeyError> {
-    let read = aws_lc::DEFAULT_PROVIDER
-        .key_utils
-        .rsa_pub_components_from_public_key;
-    let (modulus, exponent) = read(der).map_err(|_| {
-        KeyError::new(
-            Kind::Malformed,
-            "the RSA key can't be used: its encoding is broken, its modulus is even, \
-             or its exponent is even or smaller than 3",
-        )
-    })?;
-    let leading_zeros = modulus.iter().take_while(|byte| **byte == 0).count();
-    let significant = modulus.get(leading_zeros..).unwrap_or_default();
-    let bits = significant.first().map_or(0, |first| {
-        significant.len() * 8 - usize::try_from(first.leading_zeros()).unwrap_or(0)
-    });
-    if !(2048..=8192).contains(&bits) {
-        return Err(KeyError::new(
-            Kind::RsaSize,
-            format!("the RSA key has {bits} bits; use one of 2048 to 8192"),
-        ));
-    }
-    if roca::has_fingerprint(significant) {
-        return Err(KeyError::new(
-            Kind::RsaWeak,
-            "the RSA key comes from a generator whose keys can be factored (CVE-2017-15361); \
-             make a new one elsewhere",
-        ));
-    }
-    Ok(DecodingKey::from_rsa_raw_components(&modulus, &exponent))
 }
 
 fn ed25519(point: &[u8]) -> Result<DecodingKey, KeyError> {

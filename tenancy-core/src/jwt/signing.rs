@@ -3,11 +3,12 @@
 use std::fmt;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use jsonwebtoken::{EncodingKey, crypto::aws_lc};
+use jsonwebtoken::EncodingKey;
 use zeroize::Zeroizing;
 
 use super::{
     algorithm::Algorithm,
+    backend::PROVIDER,
     error::{KeyError, KeyErrorKind as Kind},
     key::VerificationKey,
 };
@@ -112,7 +113,7 @@ impl SigningKey {
     }
 
     pub(super) fn sign(&self, message: &[u8]) -> Option<Vec<u8>> {
-        let factory = aws_lc::DEFAULT_PROVIDER.signer_factory;
+        let factory = PROVIDER.signer_factory;
         let signer = factory(&self.algorithm.backend(), &self.key).ok()?;
         signer.try_sign(message).ok()
     }

@@ -5,6 +5,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use super::{
     algorithm::KeyKind,
     error::{KeyError, KeyErrorKind as Kind},
+    rsa,
 };
 
 /// `SubjectPublicKeyInfo` of an uncompressed point on P-256, up to the point (RFC 5480 §2).
@@ -15,13 +16,11 @@ const P384: [u8; 23] = *b"\x30\x76\x30\x10\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\
     \x06\x05\x2b\x81\x04\x00\x22\x03\x62\x00";
 /// `SubjectPublicKeyInfo` of an Ed25519 key, up to its 32 bytes (RFC 8410 §4).
 const ED25519: [u8; 12] = *b"\x30\x2a\x30\x05\x06\x03\x2b\x65\x70\x03\x21\x00";
-/// The algorithm identifier `rsaEncryption` (RFC 3279 §2.3.1).
-const RSA: [u8; 15] = *b"\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01\x05\x00";
 
 /// A public key as it stood in a PEM text.
 pub(super) struct PublicKey {
     pub(super) kind: KeyKind,
-    /// The whole DER for RSA, the bare point for the curves.
+    /// `RSAPublicKey` for RSA, the bare point for the curves.
     pub(super) bytes: Vec<u8>,
 }
 
@@ -85,14 +84,10 @@ fn from_der(der: Vec<u8>) -> Result<PublicKey, KeyError> {
             });
         }
     }
-    // The identifier follows the outer header, which takes two to four bytes.
-    let is_rsa = der
-        .get(..19)
-        .is_some_and(|head| head.windows(RSA.len()).any(|w| w == RSA));
-    if is_rsa {
+    if let Some(key) = rsa::from_spki(&der) {
         return Ok(PublicKey {
             kind: KeyKind::Rsa,
-            bytes: der,
+            bytes: key.to_vec(),
         });
     }
     Err(KeyError::new(

@@ -1,4 +1,5 @@
 //! Which fields a response carries, by configuration and host.
+#![cfg(feature = "jwt")]
 
 use std::time::Duration;
 

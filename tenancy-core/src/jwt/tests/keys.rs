@@ -1,9 +1,9 @@
 //! Keys that exist for these tests only, and signatures made with them.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use jsonwebtoken::{EncodingKey, crypto::aws_lc};
+use jsonwebtoken::EncodingKey;
 
-use super::super::{Algorithm, VerificationKey};
+use super::super::{Algorithm, VerificationKey, backend::PROVIDER};
 
 /// Every algorithm.
 pub(super) const ALGORITHMS: [Algorithm; 12] = [
@@ -34,7 +34,7 @@ pub(super) fn sign(algorithm: Algorithm, message: &str) -> Vec<u8> {
         b"ES384" => EncodingKey::from_ec_der(&der(P384_PRIVATE)),
         _ => EncodingKey::from_ed_der(&der(ED25519_PRIVATE)),
     };
-    let factory = aws_lc::DEFAULT_PROVIDER.signer_factory;
+    let factory = PROVIDER.signer_factory;
     factory(&algorithm.backend(), &key)
         .unwrap()
         .try_sign(message.as_bytes())

@@ -170,9 +170,18 @@ fn bytes32(text: &str) -> [u8; 32] {
 
 /// An RSA key in the older form, from a modulus of 256 bytes whose first bit is set.
 fn rsa_pem(modulus: &[u8], exponent: u8) -> String {
-    let mut der = b"\x30\x82\x01\x08\x02\x82\x01\x01\x00".to_vec();
-    der.extend(modulus);
-    der.extend([2, 1, exponent]);
+    let modulus = [b"\x02\x82\x01\x01\x00", modulus].concat();
+    rsa_pem_of(&modulus, &[2, 1, exponent])
+}
+
+/// The same from two integers that are encoded already.
+fn rsa_pem_of(modulus: &[u8], exponent: &[u8]) -> String {
+    let len = u16::try_from(modulus.len() + exponent.len()).unwrap();
+    let der = [b"\x30\x82", &len.to_be_bytes()[..], modulus, exponent].concat();
+    rsa_pem_from(&der)
+}
+
+fn rsa_pem_from(der: &[u8]) -> String {
     let body = base64::engine::general_purpose::STANDARD.encode(der);
     format!("-----BEGIN RSA PUBLIC KEY-----\n{body}\n-----END RSA PUBLIC KEY-----\n")
 }
@@ -187,4 +196,61 @@ fn rsa_keys_that_sign_nothing_are_refused() {
     }
     let refused = VerificationKey::pem(RS256, rsa_pem(&[0xc4; 256], 3)).unwrap_err();
     assert_eq!(refused.kind(), Key::Malformed);
+}
+
+#[test]
+fn an_rsa_key_has_one_encoding() {
+    let read = |pem: String| VerificationKey::pem(RS256, pem).map_err(|refused| refused.kind());
+    let modulus = [&b"\x02\x82\x01\x01\x00"[..], &[0xc5; 256]].concat();
+    let exponent = [2, 3, 1, 0, 1];
+    assert!(read(rsa_pem_of(&modulus, &exponent)).is_ok());
+    let negative = [&b"\x02\x82\x01\x00"[..], &[0xc5; 256]].concat();
+    let padded = [&b"\x02\x82\x01\x02\x00\x00"[..], &[0xc5; 256]].concat();
+    for (what, modulus, exponent) in [
+        ("a negative modulus", &negative, &exponent[..]),
+        ("a zero too many", &padded, &exponent),
+        ("an exponent of no bytes", &modulus, &[2, 0]),
+        ("a length of two bytes for one", &modulus, &[2, 0x81, 1, 3]),
+        ("a third number", &modulus, &[2, 1, 3, 2, 1, 3]),
+        ("another type", &modulus, &[4, 1, 3]),
+        ("an exponent cut off", &modulus, &[2, 3, 1]),
+        ("an exponent of 34 bits", &modulus, &[2, 5, 3, 0, 0, 0, 1]),
+    ] {
+        let refused = read(rsa_pem_of(modulus, exponent)).unwrap_err();
+        assert_eq!(refused, Key::Malformed, "{what}");
+    }
+    let after = [&[0x30, 0x82, 1, 8][..], &modulus, &[2, 1, 3], &[0]].concat();
+    assert_eq!(read(rsa_pem_from(&after)).unwrap_err(), Key::Malformed);
+}
+
+/// The first bit of each modulus is set.
+#[test]
+fn an_rsa_key_is_as_long_as_the_backend_takes() {
+    let read = |bytes: usize| {
+        let len = u16::try_from(bytes + 1).unwrap().to_be_bytes();
+        let modulus = [&[2, 0x82], &len[..], &[0], &vec![0xc5; bytes]].concat();
+        let read = VerificationKey::pem(RS256, rsa_pem_of(&modulus, &[2, 3, 1, 0, 1]));
+        read.map(drop)
+            .map_err(|refused| (refused.kind(), refused.to_string()))
+    };
+    assert!(read(256).is_ok());
+    assert!(read(512).is_ok());
+    for long in [513, 1024] {
+        let read = read(long);
+        if cfg!(feature = "aws-lc-rs") {
+            assert!(read.is_ok(), "{read:?}");
+        } else {
+            let (kind, message) = read.unwrap_err();
+            assert_eq!(kind, Key::RsaSize);
+            assert!(message.contains("`aws-lc-rs`"), "{message}");
+        }
+    }
+    for (bytes, found) in [(255, "2040 bits"), (1025, "8200 bits")] {
+        let (kind, message) = read(bytes).unwrap_err();
+        assert_eq!(kind, Key::RsaSize);
+        assert!(
+            message.contains(found) && !message.contains("aws-lc-rs"),
+            "{message}"
+        );
+    }
 }
