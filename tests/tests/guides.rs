@@ -15,9 +15,9 @@ use std::{
 
 use serde_json::json;
 use tenancy_core::{
-    Admin, ChangeAction, KeyAdmin, Membership, MemoryDirectory, PermissionRegistry, Project,
-    ProjectMembership, RoleDefinition, SystemRole, Tenancy, TenantId, TenantRecord, TenantStatus,
-    TokenSubject, UserId, async_trait,
+    Admin, ChangeAction, IssuerRecord, KeyAdmin, Membership, MemoryDirectory, PermissionRegistry,
+    Project, ProjectMembership, RoleDefinition, SystemRole, Tenancy, TenantId, TenantRecord,
+    TenantStatus, TokenSubject, UserId, async_trait,
     jwt::{Algorithm, JwtAuthenticator, VerificationKey},
     key::{
         ApiKeys, Environment, HmacKeyHasher, ImportedFormat, ImportedKeys, KeyFormat,
@@ -80,6 +80,9 @@ async fn change_tenants(admin: &Admin, acme: &TenantRecord) {
     admin.unbind_domain(id, &domain).await.unwrap();
     admin.bind_external(id, "crm", "4711").await.unwrap();
     admin.unbind_external(id, "crm", "4711").await.unwrap();
+    let issuer = IssuerRecord::new("https://sso.acme.test", id, "a key".into());
+    admin.put_issuer(&issuer).await.unwrap();
+    admin.remove_issuer(id, &issuer.issuer).await.unwrap();
 }
 
 async fn change_members(admin: &Admin, tenant: TenantId, alice: UserId) {
