@@ -63,11 +63,11 @@ CREATE VIEW tenancy.audit_trail WITH (security_invoker = true) AS
                 'id', substr(l.target, strpos(l.target, ':') + 1))) END,
         NULL::jsonb, l.ip, l.user_agent, NULL::text, l.suppressed
     FROM tenancy.audit_log AS l
-    -- An entry that is in both is told once. One that merely has the same id hides nothing.
+    -- An entry that is in both is told once, as the store has it. One of another tenant or action, which merely has
+    -- the same id, hides nothing.
     WHERE NOT EXISTS (SELECT FROM tenancy.audit_entries AS e
         WHERE e.id = l.id AND e.tenant_id IS NOT DISTINCT FROM l.tenant_id
-            AND e.action = l.action AND e.at = l.at AND e.outcome = l.outcome
-            AND e.reason IS NOT DISTINCT FROM l.reason);
+            AND e.action = l.action);
 
 -- Issuers of tokens that tenants bring along. What is needed to check a token, the application writes into
 -- `config`. A name is compared byte for byte. There is no foreign key: to make one waits for every open
