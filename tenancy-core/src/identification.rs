@@ -13,7 +13,7 @@ mod tests;
 use std::{fmt, sync::Arc};
 
 pub(crate) use hint::{Hint, HintFault, KeyRef};
-pub(crate) use hints::Hints;
+pub(crate) use hints::{HintKeys, Hints};
 
 use crate::{TenantKey, TrustedProxies, request::RequestView};
 

@@ -49,6 +49,7 @@ mod clock;
 mod config;
 mod cors;
 mod credential_source;
+mod cut;
 mod digest;
 mod directory;
 mod engine;

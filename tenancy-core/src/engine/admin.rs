@@ -284,8 +284,8 @@ impl Admin {
     ///
     /// # Errors
     /// A [`StoreError`] if there is no such tenant. [`StoreErrorKind::Forbidden`](crate::StoreErrorKind::Forbidden) where the
-    /// authority is a caller's, and the role, or the one that the user has, is more than the caller
-    /// [may grant](crate::RoleTable::may_grant).
+    /// authority is a caller's, and the role is not defined or has a fault, or it, or the one that the user has, is
+    /// more than the caller [may grant](crate::RoleTable::may_grant).
     ///
     /// # Security
     /// Whether one owner is left is the application's to see to. A role that nobody defined is stored, and allows

@@ -5,19 +5,14 @@
 //! does, so that it is kept whole. A question is known by its digest, and the credential is no part of
 //! it: all tokens of one user that reach as far ask the same, and add nothing.
 
-use std::{
-    fmt,
-    hash::{Hash as _, Hasher as _},
-    mem::size_of,
-    sync::Arc,
-};
+use std::{fmt, hash::Hash as _, mem::size_of, sync::Arc};
 
 use crate::{
     Principal, ProjectId, TenantId, Timestamp,
     cache::{Budgeted, CacheVersion, CacheVersions, MaxAge},
     digest::Digest,
     engine::context::Parts,
-    identification::Hint,
+    identification::{Hint, HintKeys},
 };
 
 /// What was asked, borrowed from a request.
@@ -32,8 +27,7 @@ impl AdmissionKey<'_> {
     pub(super) fn digest(&self) -> Option<Digest> {
         Digest::of(|hasher| {
             self.principal.hash_identity(hasher);
-            hasher.write_usize(self.hints.len());
-            self.hints.iter().for_each(|hint| hint.key.hash(hasher));
+            HintKeys(self.hints).hash(hasher);
             self.project.hash(hasher);
         })
     }

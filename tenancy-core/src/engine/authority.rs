@@ -4,7 +4,7 @@ use std::{fmt, net::IpAddr};
 
 use crate::{
     Actor, AuditEntry, JobName, Principal, Refusal, StoreError, StoreErrorKind, TenantContext,
-    TenantId, UserId,
+    TenantId, UserId, cut::cut,
 };
 
 /// Who makes a change, and what for: each one is made by an authority, and its entry in the audit trail says
@@ -214,12 +214,6 @@ impl fmt::Debug for Authority {
             .field("reason", &self.reason)
             .finish_non_exhaustive()
     }
-}
-
-fn cut(mut text: String, at_most: usize) -> String {
-    let end = (0..=at_most).rev().find(|at| text.is_char_boundary(*at));
-    text.truncate(end.unwrap_or(0).min(text.len()));
-    text
 }
 
 /// Authorities that reach every tenant. Each demands a reason, which the audit trail has.

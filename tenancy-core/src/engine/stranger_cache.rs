@@ -16,7 +16,7 @@ use super::refusal_log::Refused;
 use crate::{
     Principal, ProjectId, RouteNeeds, TenantId, TenantKey, Timestamp,
     cache::{CacheVersion, Probe},
-    identification::Hint,
+    identification::{Hint, HintKeys},
 };
 
 /// Who asked for what, as a keyed hash: what a credential says may be long.
@@ -54,7 +54,7 @@ impl StrangerCache {
         needs: RouteNeeds,
     ) -> Question {
         let who = principal.map(|p| (&p.actor, p.on_behalf_of, &p.allowed_tenants));
-        Question(self.hashes(&(who, needs, project, Keys(hints))))
+        Question(self.hashes(&(who, needs, project, HintKeys(hints))))
     }
 
     /// What was answered to the same question a moment ago.
@@ -100,16 +100,6 @@ impl StrangerCache {
     fn hashes(&self, what: &impl Hash) -> [u64; 2] {
         let [one, other] = &self.keys;
         [one.hash_one(what), other.hash_one(what)]
-    }
-}
-
-/// The keys of hints; where each stood in the request changes nothing.
-struct Keys<'a>(&'a [Hint<'a>]);
-
-impl Hash for Keys<'_> {
-    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        state.write_usize(self.0.len());
-        self.0.iter().for_each(|hint| hint.key.hash(state));
     }
 }
 

@@ -1,6 +1,9 @@
 //! The hints of one request. There is seldom more than one, and one takes no room on the heap.
 
-use std::ops::Deref;
+use std::{
+    hash::{Hash, Hasher},
+    ops::Deref,
+};
 
 use super::Hint;
 
@@ -59,5 +62,15 @@ impl<'a> FromIterator<Hint<'a>> for Hints<'a> {
         let mut all = Self::None;
         all.extend(hints);
         all
+    }
+}
+
+/// The keys of hints, to be hashed: where each stood in the request changes nothing.
+pub(crate) struct HintKeys<'a>(pub(crate) &'a [Hint<'a>]);
+
+impl Hash for HintKeys<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_usize(self.0.len());
+        self.0.iter().for_each(|hint| hint.key.hash(state));
     }
 }

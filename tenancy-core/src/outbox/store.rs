@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use uuid::Uuid;
 
 use super::{ConsumerName, Event, MAX_ERROR_LEN, OutboxError, OutboxErrorKind};
+use crate::cut::cut;
 use crate::{Actor, Timestamp};
 
 /// Where a consumer begins that is new to the outbox.
@@ -117,7 +118,7 @@ impl Failure {
     #[must_use]
     pub fn retry(error: &str, after: Duration) -> Self {
         Self {
-            error: cut(error),
+            error: storable(error),
             retry_after: Some(after),
         }
     }
@@ -126,21 +127,15 @@ impl Failure {
     #[must_use]
     pub fn set_aside(error: &str) -> Self {
         Self {
-            error: cut(error),
+            error: storable(error),
             retry_after: None,
         }
     }
 }
 
-/// Cuts a text between two characters, and takes out what a store has no place for.
-fn cut(error: &str) -> String {
-    let mut text = error.replace('\0', "\u{fffd}");
-    let mut end = text.len().min(MAX_ERROR_LEN);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    text.truncate(end);
-    text
+/// An error as it is stored: not too long, and without what a store has no place for.
+fn storable(error: &str) -> String {
+    cut(error.replace('\0', "\u{fffd}"), MAX_ERROR_LEN)
 }
 
 /// An event that a consumer could not handle, or that waits behind one.

@@ -18,6 +18,7 @@ use crate::{
         keys::Keys,
         token_revocations::holder,
     },
+    identification::HintKeys,
 };
 
 impl Decider<'_> {
@@ -37,8 +38,7 @@ impl Decider<'_> {
             hasher.write(text.as_bytes());
             // No text of a credential has this byte.
             hasher.write_u8(0xff);
-            hasher.write_usize(hints.len());
-            hints.iter().for_each(|hint| hint.key.hash(hasher));
+            HintKeys(hints).hash(hasher);
             project.hash(hasher);
         })
     }
@@ -100,8 +100,7 @@ impl Decider<'_> {
         let hints = self.facts.hints.as_ref().ok()?;
         let project = self.facts.project.as_ref().ok()?;
         let asked = Digest::of(|hasher| {
-            hasher.write_usize(hints.len());
-            hints.iter().for_each(|hint| hint.key.hash(hasher));
+            HintKeys(hints).hash(hasher);
             project.hash(hasher);
         })?;
         Some((keys, credential, asked))

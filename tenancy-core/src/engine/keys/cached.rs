@@ -71,11 +71,10 @@ impl CachedKey {
             .iter()
             .map(|(name, value)| 64 + name.len() + value.to_string().len());
         let texts = record.name.len() + scopes.sum::<usize>() + metadata.sum::<usize>();
+        let decided = size_of::<Whole>() + size_of::<Parts>() + 64;
         // A digest and an address take less than this.
         let rest = 256;
-        let decided = size_of::<Whole>() + size_of::<Parts>() + 64;
-        let rest = rest + decided;
-        size_of::<Self>() + self.principal.weight() + texts + rest
+        size_of::<Self>() + self.principal.weight() + texts + decided + rest
     }
 
     /// The hash of the secret, of an imported key.
