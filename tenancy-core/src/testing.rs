@@ -1,14 +1,18 @@
 //! For the tests of applications: contexts without requests, requests without a server, a
-//! directory that fails when it is told to.
+//! directory that fails when it is told to, a hasher of secrets that is busy.
 
 mod context;
 mod directly;
 mod directory;
+#[cfg(feature = "argon2")]
+mod hasher;
 mod request;
 
 pub use context::ContextBuilder;
 pub use directly::{KeyStoreDirectly, StoreDirectly, unattributed};
 pub use directory::SwitchedDirectory;
+#[cfg(feature = "argon2")]
+pub use hasher::BusyHasher;
 pub use request::FakeRequest;
 
 /// The authority of a test: the service itself.

@@ -42,10 +42,12 @@ use super::{LowEntropySecret, SecretError, SecretErrorKind, stored};
 pub struct SecretHasher {
     pub(in crate::key) running: Arc<Semaphore>,
     places: Arc<Semaphore>,
+    #[cfg(any(test, feature = "testing"))]
+    parallelism: u32,
 }
 
 /// How many wait for each that runs.
-const WAITING: usize = 4;
+const WAITING: u16 = 4;
 
 impl SecretHasher {
     /// As many hashes at once as there are cores.
@@ -55,11 +57,28 @@ impl SecretHasher {
 
     /// So many hashes at once.
     pub fn with_parallelism(running: NonZeroUsize) -> Self {
-        let running = running.get().min(1024);
+        let running = u16::try_from(running.get()).unwrap_or(1024).min(1024);
+        let places = running * (1 + WAITING);
         Self {
-            running: Arc::new(Semaphore::new(running)),
-            places: Arc::new(Semaphore::new(running * (1 + WAITING))),
+            running: Arc::new(Semaphore::new(running.into())),
+            places: Arc::new(Semaphore::new(places.into())),
+            #[cfg(any(test, feature = "testing"))]
+            parallelism: running.into(),
         }
+    }
+
+    /// Every turn, once nothing is hashed.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) async fn all_turns(&self) -> Option<OwnedSemaphorePermit> {
+        let turns = Arc::clone(&self.running);
+        turns.acquire_many_owned(self.parallelism).await.ok()
+    }
+
+    /// Every place, once nobody waits.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) async fn all_places(&self) -> Option<OwnedSemaphorePermit> {
+        let all = self.parallelism * u32::from(1 + WAITING);
+        Arc::clone(&self.places).acquire_many_owned(all).await.ok()
     }
 
     /// Hashes a secret, to be stored.

@@ -2,9 +2,12 @@
 
 use std::num::NonZeroUsize;
 
+use futures_util::{StreamExt as _, stream::FuturesUnordered};
+
 use crate::{
     Refusal,
     key::{LowEntropySecret, SecretErrorKind, SecretHasher},
+    testing::BusyHasher,
 };
 
 fn secret(text: &str) -> LowEntropySecret {
@@ -18,18 +21,18 @@ fn one_at_a_time() -> SecretHasher {
 #[tokio::test]
 async fn a_flood_of_secrets_waits_in_a_bounded_queue_and_then_gets_503() {
     let hasher = one_at_a_time();
-    let flood = (0..40).map(|_| hasher.verify(secret("guess"), None));
-    let answers = futures_util::future::join_all(flood).await;
-    let busy = |answer: &Result<bool, _>| matches!(answer, Err(error) if crate::key::SecretError::kind(error) == SecretErrorKind::Busy);
-    assert_eq!(answers.iter().filter(|answer| busy(answer)).count(), 35);
-    assert_eq!(
-        answers
-            .iter()
-            .filter(|answer| answer == &&Ok(false))
-            .count(),
-        5
-    );
-    let refused = answers.into_iter().find_map(Result::err).unwrap();
+    let stopped = BusyHasher::stopped(&hasher).await;
+    let mut flood: FuturesUnordered<_> = (0..40)
+        .map(|_| hasher.verify(secret("guess"), None))
+        .collect();
+    let refused = flood.next().await.unwrap().unwrap_err();
+    for _ in 1..35 {
+        let refused = flood.next().await.unwrap().unwrap_err();
+        assert_eq!(refused.kind(), SecretErrorKind::Busy);
+    }
+    drop(stopped);
+    let waited: Vec<_> = flood.collect().await;
+    assert_eq!(waited, vec![Ok(false); 5]);
     let refusal = Refusal::from(refused);
     assert_eq!(refusal.kind().status(), 503);
     assert!(refusal.retry_after().is_some());

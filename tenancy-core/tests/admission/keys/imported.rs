@@ -65,22 +65,3 @@ pub(super) const RIGHT: &str = "oldco_4711.correcthorse";
 pub(super) fn with(text: &str) -> FakeRequest {
     FakeRequest::new("/notes").bearer(text)
 }
-
-/// What keeps a hasher from taking anybody else, for as long as it is held.
-pub(super) async fn full(hasher: &SecretHasher) -> impl Sized {
-    let waiting = || Box::pin(hasher.verify(secret("a guest's"), None));
-    let mut first = waiting();
-    assert!(futures_util::poll!(&mut first).is_pending());
-    let mut guests: Vec<_> = (0..4).map(|_| waiting()).collect();
-    for guest in &mut guests {
-        assert!(futures_util::poll!(guest).is_pending());
-    }
-    // Its turn goes to a guest who does not take it, and its place to another.
-    assert_eq!(first.await, Ok(false));
-    let mut last = waiting();
-    assert!(futures_util::poll!(&mut last).is_pending());
-    guests.push(last);
-    let refused = hasher.verify(secret("one too many"), None).await;
-    assert!(refused.is_err());
-    guests
-}

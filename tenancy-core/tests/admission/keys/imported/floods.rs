@@ -2,15 +2,16 @@
 
 use std::{num::NonZeroUsize, time::Duration};
 
-use futures_util::future::join_all;
+use futures_util::{StreamExt as _, future::join_all, stream::FuturesUnordered};
 use tenancy_core::{
     Admission, Clock as _, RouteNeeds,
     key::{ImportedKeys, SecretHasher},
+    testing::BusyHasher,
 };
 
 use super::{
     super::{World, alices, ip},
-    RIGHT, format, full, import, imported, one_at_a_time, secret, with, world_of,
+    RIGHT, format, import, imported, one_at_a_time, secret, with, world_of,
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -45,11 +46,19 @@ fn wrong(n: usize) -> String {
 
 #[tokio::test]
 async fn a_flood_of_secrets_waits_in_a_bounded_queue_and_then_gets_503() {
-    let w = world_of(ImportedKeys::new(format()).hasher(one_at_a_time())).await;
-    let flood: Vec<_> = (0..40).map(|n| format!("oldco_{n}.guess")).collect();
-    let answers = answers(&w, &flood).await;
-    assert_eq!(count(&answers, (401, "key-unknown")), 5);
-    assert_eq!(count(&answers, (503, "secret-hasher-busy")), 35);
+    let hasher = one_at_a_time();
+    let w = world_of(ImportedKeys::new(format()).hasher(hasher.clone())).await;
+    let stopped = BusyHasher::stopped(&hasher).await;
+    let flood: Vec<_> = (0..40).map(|n| with(&format!("oldco_{n}.guess"))).collect();
+    let mut answers: FuturesUnordered<_> = flood.iter().map(|guess| w.refused(guess)).collect();
+    for _ in 0..35 {
+        let answer = answers.next().await;
+        assert_eq!(answer, Some((503, "secret-hasher-busy")));
+    }
+    drop(stopped);
+    for _ in 0..5 {
+        assert_eq!(answers.next().await, Some((401, "key-unknown")));
+    }
     let recorded = w.last_audit();
     assert_eq!(recorded.reason.as_deref(), Some("key-unknown"));
     // It recovers, and who was told to come again was not counted.
@@ -62,7 +71,7 @@ async fn who_is_told_that_the_hasher_is_busy_is_told_when_to_come_again() {
     let hasher = one_at_a_time();
     let config = ImportedKeys::new(format()).hasher(hasher.clone());
     let w = world_of(config.attempts_per_handle(1)).await;
-    let held = full(&hasher).await;
+    let held = BusyHasher::full(&hasher).await;
     for _ in 0..3 {
         let refusal = w.admit(&with("oldco_1.guess")).await.unwrap_err();
         assert_eq!(refusal.reason(), "secret-hasher-busy");
@@ -89,7 +98,7 @@ async fn failed_attempts_at_a_key_are_counted_before_anything_is_hashed() {
         }
     }
     w.clock.advance(Duration::from_secs(20));
-    let held = full(&hasher).await;
+    let held = BusyHasher::full(&hasher).await;
     // The same for a key that there is and one that there is not, for right and for wrong.
     for text in [
         RIGHT,
@@ -164,7 +173,7 @@ async fn a_guesser_does_not_lock_the_owner_out_of_a_process_that_has_seen_the_ow
         w.refused(&with(&wrong(10))).await,
         (503, "key-attempts-spent")
     );
-    let _held = full(&hasher).await;
+    let _held = BusyHasher::full(&hasher).await;
     assert!(w.admit(&with(RIGHT)).await.is_ok());
     // Also after the caches were dropped, by a change or by a feed that fell silent.
     w.tenancy.invalidate(w.acme.id);
@@ -235,12 +244,12 @@ async fn a_caller_that_gives_up_counts_as_one_that_failed_and_holds_nobody_up() 
     let config = ImportedKeys::new(format()).hasher(hasher.clone());
     let w = world_at_a_minute(config.attempts_per_handle(2)).await;
     imported(&w).await;
-    let held = full(&hasher).await;
-    drop(held);
+    let held = BusyHasher::stopped(&hasher).await;
     let request = with(&wrong(0));
     let mut gone = Box::pin(w.admit(&request));
     assert!(futures_util::poll!(&mut gone).is_pending());
     drop(gone);
+    drop(held);
     assert!(w.admit(&with(RIGHT)).await.is_ok());
     assert_eq!(w.refused(&with(&wrong(1))).await, (401, "key-secret"));
     assert_eq!(

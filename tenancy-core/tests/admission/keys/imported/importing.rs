@@ -6,11 +6,12 @@ use tenancy_core::{
         ImportedFormat, ImportedKeys, ImportedSecret, KeyHandle, LowEntropySecret, NewKey,
         SecretHash,
     },
+    testing::BusyHasher,
 };
 
 use super::{
     super::{World, alices, api_keys},
-    RIGHT, format, full, imported, one_at_a_time, secret, with, world, world_of,
+    RIGHT, format, imported, one_at_a_time, secret, with, world, world_of,
 };
 
 fn handle(text: &str) -> KeyHandle {
@@ -81,7 +82,7 @@ async fn nothing_is_imported_where_it_could_not_be_used_or_hashed() {
         .keys()
         .unwrap()
         .by(tenancy_core::testing::service());
-    let _held = full(&hasher).await;
+    let _held = BusyHasher::full(&hasher).await;
     let refused = keys
         .import(alices(&w), handle("4711"), secret("correcthorse"))
         .await;

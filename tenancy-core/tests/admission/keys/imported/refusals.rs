@@ -6,12 +6,12 @@ use std::time::Duration;
 use tenancy_core::{
     Admission, Clock as _, KeyId, RefusalKind, RouteNeeds,
     key::{ApiKey, Environment, ImportedKeys, KeyVerifier, SecretHash},
-    testing::KeyStoreDirectly as _,
+    testing::{BusyHasher, KeyStoreDirectly as _},
 };
 
 use super::{
     super::{World, alices, ip, issue},
-    RIGHT, format, full, import, imported, one_at_a_time, secret, with, world, world_of,
+    RIGHT, format, import, imported, one_at_a_time, secret, with, world, world_of,
 };
 
 /// A key of Alice's with whatever hash, past everything that looks at it.
@@ -137,7 +137,7 @@ async fn an_unknown_handle_a_poisoned_row_and_a_key_that_is_off_cost_what_a_wron
     for text in texts.iter().chain(&texts) {
         assert_eq!(w.refused(&with(text)).await.0, 401, "{text}");
     }
-    let _held = full(&hasher).await;
+    let _held = BusyHasher::full(&hasher).await;
     for text in texts {
         assert_eq!(
             w.refused(&with(text)).await,

@@ -7,12 +7,12 @@ use tenancy_core::{
     key::{
         ApiKey, ImportedFormat, ImportedKeys, KeyDirectory as _, KeyState, SecretHash, SecretHasher,
     },
-    testing::FakeRequest,
+    testing::{BusyHasher, FakeRequest},
 };
 
 use super::{
     super::{World, alices, api_keys, ip},
-    RIGHT, format, full, import, imported, one_at_a_time, secret, with, world, world_of,
+    RIGHT, format, import, imported, one_at_a_time, secret, with, world, world_of,
 };
 
 fn is_decided_at_once(w: &World, request: &FakeRequest) -> bool {
@@ -125,7 +125,7 @@ async fn a_secret_is_hashed_for_the_first_request_and_never_in_the_synchronous_d
     first.resolve().await.unwrap();
     assert!(!is_decided_at_once(&w, &with("oldco_4711.wrong")));
     // Nothing can be hashed any more, and nothing has to be.
-    let _held = full(&hasher).await;
+    let _held = BusyHasher::full(&hasher).await;
     let asked = w.directory.questions();
     for _ in 0..3 {
         assert!(is_decided_at_once(&w, &with(RIGHT)));
@@ -255,7 +255,7 @@ async fn a_hasher_is_shared_with_whatever_else_hashes() {
     let hasher: SecretHasher = one_at_a_time();
     let w = world_of(ImportedKeys::new(format()).hasher(hasher.clone())).await;
     imported(&w).await;
-    let held = full(&hasher).await;
+    let held = BusyHasher::full(&hasher).await;
     assert_eq!(w.refused(&with(RIGHT)).await, (503, "secret-hasher-busy"));
     drop(held);
     assert!(w.admit(&with(RIGHT)).await.is_ok());
