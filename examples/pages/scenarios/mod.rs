@@ -1,9 +1,11 @@
 //! What people do with the service, over real HTTP and on real PostgreSQL: one specification for both programs. Their
 //! tests include this file, and run each case by the macro `specify!`.
 
+mod browser;
 mod cases;
 mod world;
 
+pub(crate) use browser::a_person_finds_the_way_in_a_browser;
 pub(crate) use cases::*;
 pub(crate) use world::{Visitor, World};
 
@@ -20,6 +22,7 @@ macro_rules! specify {
             what_is_wrong_with_a_form_is_said_on_its_page
             passwords_tokens_and_sessions_are_not_stored
             who_signs_out_is_a_visitor_again
+            a_person_finds_the_way_in_a_browser
         }
     };
     (@ $program:literal $($case:ident)*) => {

@@ -1,14 +1,20 @@
 //! The program, listening, over a database of its own; and people with browsers' manners.
 
-use std::{net::SocketAddr, process::Stdio, time::Duration};
+use std::{
+    net::SocketAddr,
+    process::Stdio,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use anyhow::Context as _;
 use reqwest::{Method, Response, header::SET_COOKIE, redirect::Policy};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection};
-use tenancy_tests::{Server, Template, TestDatabase, Version, logwatch, notes::PASSWORD};
+use tenancy_tests::{Server, Template, TestDatabase, Version, notes::PASSWORD};
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader},
     process::{Child, Command},
+    task::JoinHandle,
     time::timeout,
 };
 
@@ -35,6 +41,10 @@ pub(crate) struct World {
     pub(crate) database: TestDatabase,
     pub(crate) address: SocketAddr,
     serving: Child,
+    /// Reads the log.
+    reading: JoinHandle<()>,
+    /// Lines of the log that have a secret in them.
+    leaks: Arc<Mutex<Vec<String>>>,
 }
 
 /// Somebody's browser, as far as cookies and forms go. It follows no redirect.
@@ -58,7 +68,6 @@ pub(crate) struct Page {
 
 impl World {
     pub(crate) async fn start(program: &str) -> anyhow::Result<Self> {
-        logwatch::issued(SECRET);
         let server = Server::start(Version::Default).await?;
         let database = server.database(&TEMPLATE).await?;
         let url = |login| database.url_as(login, Some(PASSWORD));
@@ -75,7 +84,8 @@ impl World {
                 "a secret of 64 bytes for tests, which nobody else should ever use.",
             )
             .env("PAGES_ADDRESS", "127.0.0.1:0")
-            .env_remove("RUST_LOG")
+            // More than anybody would have logged: no secret may be in it.
+            .env("RUST_LOG", "debug")
             .kill_on_drop(true);
         let mut serving = command.stderr(Stdio::piped()).spawn()?;
         let mut log = BufReader::new(serving.stderr.take().context("its log")?).lines();
@@ -90,16 +100,27 @@ impl World {
             anyhow::bail!("it does not listen: {said}")
         };
         let address = timeout(SOON, listening).await??;
-        // Whoever does not read the log any more must not make the program fail that writes it.
-        tokio::spawn(async move {
+        let leaks = Arc::new(Mutex::new(Vec::new()));
+        let found = Arc::clone(&leaks);
+        let reading = tokio::spawn(async move {
             while let Ok(Some(line)) = log.next_line().await {
-                eprintln!("{line}");
+                if line.contains("ERROR") {
+                    eprintln!("{line}");
+                }
+                if [SECRET, "$argon2id$", "__Host-session="]
+                    .iter()
+                    .any(|it| line.contains(it))
+                {
+                    found.lock().unwrap().push(line);
+                }
             }
         });
         Ok(Self {
             database,
             address,
             serving,
+            reading,
+            leaks,
         })
     }
 
@@ -167,6 +188,9 @@ impl World {
 
     pub(crate) async fn close(mut self) -> anyhow::Result<()> {
         self.serving.kill().await?;
+        self.reading.await?;
+        let leaks = self.leaks.lock().unwrap().join("\n");
+        anyhow::ensure!(leaks.is_empty(), "secrets were logged: {leaks}");
         Ok(self.database.close().await?)
     }
 }
@@ -241,7 +265,6 @@ impl Visitor {
                     pair.starts_with("__Host-session="),
                     "the name of the cookie"
                 );
-                logwatch::issued(pair.trim_start_matches("__Host-session="));
             }
             self.cookie = (!removed).then(|| pair.to_owned());
         }
