@@ -136,7 +136,6 @@ pub struct Invitation {
 #[derive(Debug, Template)]
 #[template(path = "refusal.html")]
 struct Refused<'a> {
-    bar: Option<Bar>,
     status: u16,
     title: &'a str,
     text: &'a str,
@@ -169,7 +168,6 @@ pub fn refusal(refusal: &Refusal) -> String {
         _ => ("Sorry", "Something went wrong here. It has been noted."),
     };
     let page = Refused {
-        bar: None,
         status: refusal.kind().status(),
         title,
         text,
