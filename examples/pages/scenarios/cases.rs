@@ -328,3 +328,27 @@ pub(crate) async fn who_signs_out_is_a_visitor_again(world: &World) -> anyhow::R
     alice.open("/o/acme").await?.assert_page(200);
     Ok(())
 }
+
+pub(crate) async fn installing_again_changes_nothing(world: &World) -> anyhow::Result<()> {
+    let mut alice = world.owner("alice", "acme", "A plan").await?;
+    world.install().await?;
+    let page = alice.open("/o/acme/notes").await?;
+    page.assert_page(200);
+    page.assert_shows("A plan");
+    // The service's login has nothing of the accounts, and theirs nothing of the tenants.
+    for (login, table) in [
+        ("tenancy_app", "accounts"),
+        ("tenancy_app", "sessions"),
+        ("pages_accounts", "notes"),
+        ("pages_accounts", "invitations"),
+        ("pages_accounts", "tenancy.tenants"),
+        ("pages_accounts", "tenancy.memberships"),
+    ] {
+        let query = format!("SELECT count(*) FROM pg_roles WHERE rolname = '{login}'");
+        assert_eq!(world.count(&query).await?, 1, "{login}");
+        let query =
+            format!("SELECT has_any_column_privilege('{login}', '{table}', 'SELECT')::int::bigint");
+        assert_eq!(world.count(&query).await?, 0, "{login} on {table}");
+    }
+    Ok(())
+}

@@ -22,6 +22,7 @@ macro_rules! specify {
             what_is_wrong_with_a_form_is_said_on_its_page
             passwords_tokens_and_sessions_are_not_stored
             who_signs_out_is_a_visitor_again
+            installing_again_changes_nothing
             a_person_finds_the_way_in_a_browser
         }
     };

@@ -24,6 +24,8 @@ pub(crate) const SOON: Duration = Duration::from_secs(30);
 /// What everybody's password is.
 pub(crate) const SECRET: &str = "correct horse battery";
 
+const COOKIE_SECRET: &str = "a secret of 64 bytes for tests, which nobody else should ever use.";
+
 const TEMPLATE: Template = Template::new("pages", |options| {
     Box::pin(async move {
         let mut admin: PgConnection = options.connect().await?;
@@ -41,6 +43,7 @@ pub(crate) struct World {
     pub(crate) database: TestDatabase,
     pub(crate) address: SocketAddr,
     serving: Child,
+    program: String,
     /// Reads the log.
     reading: JoinHandle<()>,
     /// Lines of the log that have a secret in them.
@@ -70,23 +73,11 @@ impl World {
     pub(crate) async fn start(program: &str) -> anyhow::Result<Self> {
         let server = Server::start(Version::Default).await?;
         let database = server.database(&TEMPLATE).await?;
-        let url = |login| database.url_as(login, Some(PASSWORD));
-        let mut command = Command::new(program);
+        let mut command = Self::command(program, &database);
         command
-            .env("ADMIN_DATABASE_URL", database.url())
-            .env("PAGES_PASSWORD", PASSWORD)
-            .env("DATABASE_URL", url("tenancy_app"))
-            .env("REGISTRY_DATABASE_URL", url("tenancy_registry"))
-            .env("AUDIT_DATABASE_URL", url("tenancy_audit"))
-            .env("ACCOUNTS_DATABASE_URL", url("pages_accounts"))
-            .env(
-                "PAGES_COOKIE_SECRET",
-                "a secret of 64 bytes for tests, which nobody else should ever use.",
-            )
             .env("PAGES_ADDRESS", "127.0.0.1:0")
             // More than anybody would have logged: no secret may be in it.
-            .env("RUST_LOG", "debug")
-            .kill_on_drop(true);
+            .env("RUST_LOG", "debug");
         let mut serving = command.stderr(Stdio::piped()).spawn()?;
         let mut log = BufReader::new(serving.stderr.take().context("its log")?).lines();
         let listening = async {
@@ -119,9 +110,35 @@ impl World {
             database,
             address,
             serving,
+            program: program.to_owned(),
             reading,
             leaks,
         })
+    }
+
+    /// The program with its environment.
+    fn command(program: &str, database: &TestDatabase) -> Command {
+        let url = |login| database.url_as(login, Some(PASSWORD));
+        let mut command = Command::new(program);
+        command
+            .env("ADMIN_DATABASE_URL", database.url())
+            .env("PAGES_PASSWORD", PASSWORD)
+            .env("DATABASE_URL", url("tenancy_app"))
+            .env("REGISTRY_DATABASE_URL", url("tenancy_registry"))
+            .env("AUDIT_DATABASE_URL", url("tenancy_audit"))
+            .env("ACCOUNTS_DATABASE_URL", url("pages_accounts"))
+            .env("PAGES_COOKIE_SECRET", COOKIE_SECRET)
+            .kill_on_drop(true);
+        command
+    }
+
+    /// Installs into a database that has all of it, as each release does.
+    pub(crate) async fn install(&self) -> anyhow::Result<()> {
+        let mut command = Self::command(&self.program, &self.database);
+        let done = timeout(SOON, command.arg("install").output()).await??;
+        let complaint = String::from_utf8_lossy(&done.stderr);
+        anyhow::ensure!(done.status.success(), "{complaint}");
+        Ok(())
     }
 
     pub(crate) fn visitor(&self) -> anyhow::Result<Visitor> {
