@@ -23,7 +23,7 @@ use actix_web::{
     web,
 };
 use pages::{STYLE, setup, views};
-use tenancy_actix::{RefusalPages, SecurityHeadersMiddleware, ready};
+use tenancy_actix::{RefusalPages, SecurityHeadersMiddleware, TenancyMiddleware, ready};
 use tenancy_core::SecurityHeaders;
 use tenancy_sqlx::TenantPool;
 use tracing_subscriber::EnvFilter;
@@ -73,6 +73,12 @@ async fn serve() -> Result<(), Box<dyn std::error::Error>> {
                     .service(tenant::visitors(&tenancy))
                     .service(tenant::members(&tenancy, &guards))
                     .configure(|config| central::routes(config, &tenancy))
+                    .wrap(from_fn(sign_in::agree))
+                    .wrap(
+                        TenancyMiddleware::new(&tenancy)
+                            .central()
+                            .or_anonymous_if_stale(),
+                    )
                     .wrap(from_fn(sign_in::establish)) // inside of the sessions, outside of the tenancy
                     .wrap(sign_in::sessions(key.clone()))
                     .wrap(pages.clone()),

@@ -17,7 +17,7 @@ use pages::{
     forms,
     views::Bar,
 };
-use tenancy_actix::Error;
+use tenancy_actix::{Error, MaybePrincipal};
 use tenancy_core::{
     Clock as _, EstablishedPrincipal, Refusal, RefusalKind, SystemClock, TenantContext, Timestamp,
     UserId,
@@ -58,6 +58,20 @@ pub(crate) async fn establish<B: MessageBody>(
     if let Some((user, at)) = signed_in(&request.get_session()) {
         let principal = EstablishedPrincipal::user(user, at, "sessions");
         request.extensions_mut().insert(principal);
+    }
+    next.call(request).await
+}
+
+/// Ends the session of whoever the engine does not know: it was taken back, or is too old. Handlers that look at the
+/// session, where the engine takes a stranger for a visitor, then see nobody.
+pub(crate) async fn agree<B: MessageBody>(
+    mut request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<B>, actix_web::Error> {
+    let MaybePrincipal(caller) = request.extract::<MaybePrincipal>().await?;
+    let session = request.get_session();
+    if caller.is_none() && signed_in(&session).is_some() {
+        session.clear();
     }
     next.call(request).await
 }

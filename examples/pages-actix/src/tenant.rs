@@ -1,9 +1,7 @@
 //! The pages of one organization, which the path names: `/o/acme/…`.
 
 use actix_session::Session;
-use actix_web::{
-    HttpResponse, dev::HttpServiceFactory, http::StatusCode, middleware::from_fn, web,
-};
+use actix_web::{HttpResponse, dev::HttpServiceFactory, http::StatusCode, web};
 use pages::{
     accounts::Accounts,
     forms::{NewInvitation, NewNote},
@@ -78,8 +76,7 @@ pub(crate) fn visitors(tenancy: &Tenancy) -> impl HttpServiceFactory + use<> {
         web::resource("/o/{organization}/invitations/{token}")
             .route(web::get().to(invitation))
             .route(web::post().to(join))
-            .wrap(open())
-            .wrap(from_fn(sign_in::own_forms)),
+            .wrap(open()),
     )
 }
 
@@ -185,7 +182,8 @@ async fn join(
     accounts: web::Data<Accounts>,
     path: web::Path<(String, String)>,
 ) -> Result<HttpResponse, Error> {
-    // A context of a member says so. A stranger's says nobody, and the session says who it is.
+    // A context of a member says so. A stranger's says nobody, and the session, which the engine has
+    // agreed to, says who it is.
     if db.context().user_id().is_none() {
         let Some(account) = sign_in::account(&session, &accounts).await? else {
             return Err(Refusal::new(RefusalKind::Unauthenticated, "nobody-joins").into());

@@ -20,7 +20,7 @@ use axum::{
 };
 use axum_login::AuthManagerLayerBuilder;
 use pages::{STYLE, accounts::Accounts, setup, views};
-use tenancy_axum::{RefusalPages, SecurityHeadersLayer, ready};
+use tenancy_axum::{RefusalPages, SecurityHeadersLayer, TenancyLayer, ready};
 use tenancy_core::{SecurityHeaders, Tenancy};
 use tenancy_sqlx::TenantPool;
 use tracing_subscriber::EnvFilter;
@@ -71,6 +71,12 @@ async fn serve() -> Result<(), Box<dyn std::error::Error>> {
     let app = Router::new()
         .merge(central::routes(&tenancy))
         .merge(tenant::routes(&tenancy)?)
+        .layer(from_fn(sign_in::agree))
+        .layer(
+            TenancyLayer::new(&tenancy)
+                .central()
+                .or_anonymous_if_stale(),
+        )
         .layer(from_fn(sign_in::establish)) // inside of the sessions, outside of the tenancy
         .layer(who)
         .layer(RefusalPages::new().sign_in("/login")?.page(views::refusal))

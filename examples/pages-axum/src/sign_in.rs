@@ -12,7 +12,7 @@ use pages::{
     forms::{self, LogIn},
     views::Bar,
 };
-use tenancy_axum::Error;
+use tenancy_axum::{Error, Principal};
 use tenancy_core::{
     Clock as _, EstablishedPrincipal, Refusal, RefusalKind, SystemClock, TenantContext, Timestamp,
     UserId,
@@ -71,6 +71,23 @@ pub(crate) async fn establish(session: AuthSession, mut request: Request, next: 
             Ok(None) => {}
             Err(error) => return Error::internal(error).into_response(),
         }
+    }
+    next.run(request).await
+}
+
+/// Ends the session of whoever the engine does not know: it was taken back, or is too old. Handlers that look at the
+/// session, where the engine takes a stranger for a visitor, then see nobody.
+pub(crate) async fn agree(
+    caller: Option<Principal>,
+    mut session: AuthSession,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    if caller.is_none() && session.user.is_some() {
+        if let Err(error) = session.logout().await {
+            return Error::internal(error).into_response();
+        }
+        request.extensions_mut().insert(session);
     }
     next.run(request).await
 }

@@ -3,7 +3,6 @@
 use axum::{
     Form, Router,
     extract::{Path, State},
-    middleware::from_fn,
     response::{IntoResponse as _, Redirect, Response},
     routing::{get, post},
 };
@@ -18,7 +17,7 @@ use uuid::Uuid;
 use crate::{
     App,
     reply::page,
-    sign_in::{self, AuthSession, User, bar},
+    sign_in::{AuthSession, User, bar},
 };
 
 pub(crate) fn routes(tenancy: &Tenancy) -> Result<Router<App>, ConfigError> {
@@ -53,8 +52,7 @@ pub(crate) fn routes(tenancy: &Tenancy) -> Result<Router<App>, ConfigError> {
             TenancyLayer::new(tenancy)
                 .or_anonymous_if_stale()
                 .or_anonymous_if_not_member(),
-        )
-        .layer(from_fn(sign_in::own_forms));
+        );
     Ok(members.merge(visitors))
 }
 
@@ -145,7 +143,8 @@ async fn join(
     session: AuthSession,
     Path((_, token)): Path<(String, String)>,
 ) -> Result<Response, Error> {
-    // A context of a member says so. A stranger's says nobody, and the session says who it is.
+    // A context of a member says so. A stranger's says nobody, and the session, which the engine has
+    // agreed to, says who it is.
     if db.context().user_id().is_none() {
         let Some(User(account)) = &session.user else {
             return Err(Refusal::new(RefusalKind::Unauthenticated, "nobody-joins").into());

@@ -10,6 +10,15 @@ async fn two(world: &World) -> anyhow::Result<(super::Visitor, super::Visitor)> 
     Ok((alice, bob))
 }
 
+/// The link of an invitation to acme.
+async fn invite(owner: &mut super::Visitor, role: &str) -> anyhow::Result<String> {
+    let page = owner.send("/o/acme/invitations", &[("role", role)]).await?;
+    page.assert_page(200);
+    let link = page.text.split_once(r#"id="invitation" href=""#);
+    let link = link.and_then(|(_, rest)| rest.split_once('"'));
+    Ok(link.unwrap().0.to_owned())
+}
+
 pub(crate) async fn who_has_not_signed_in_is_sent_to_the_form_and_comes_back(
     world: &World,
 ) -> anyhow::Result<()> {
@@ -146,16 +155,7 @@ pub(crate) async fn a_stranger_is_a_visitor_of_the_public_page(
 
 pub(crate) async fn an_invitation_lets_one_person_join_once(world: &World) -> anyhow::Result<()> {
     let (mut alice, mut bob) = two(world).await?;
-    let page = alice
-        .send("/o/acme/invitations", &[("role", "viewer")])
-        .await?;
-    page.assert_page(200);
-    let link = page.text.split_once(r#"id="invitation" href=""#);
-    let link = link
-        .and_then(|(_, rest)| rest.split_once('"'))
-        .unwrap()
-        .0
-        .to_owned();
+    let link = invite(&mut alice, "viewer").await?;
     assert!(link.starts_with("/o/acme/invitations/"), "{link}");
 
     let mut nobody = world.visitor()?;
@@ -206,15 +206,7 @@ pub(crate) async fn an_invitation_lets_one_person_join_once(world: &World) -> an
 
 pub(crate) async fn forms_of_other_sites_change_nothing(world: &World) -> anyhow::Result<()> {
     let (mut alice, mut bob) = two(world).await?;
-    let page = alice
-        .send("/o/acme/invitations", &[("role", "member")])
-        .await?;
-    let link = page.text.split_once(r#"id="invitation" href=""#);
-    let link = link
-        .and_then(|(_, rest)| rest.split_once('"'))
-        .unwrap()
-        .0
-        .to_owned();
+    let link = invite(&mut alice, "member").await?;
     let note = [("title", "Forged")];
     let organization = [("name", "Forged"), ("slug", "forged")];
     let mut forged = alice.clone();
@@ -349,6 +341,46 @@ pub(crate) async fn installing_again_changes_nothing(world: &World) -> anyhow::R
         let query =
             format!("SELECT has_any_column_privilege('{login}', '{table}', 'SELECT')::int::bigint");
         assert_eq!(world.count(&query).await?, 0, "{login} on {table}");
+    }
+    Ok(())
+}
+
+pub(crate) async fn a_session_that_was_taken_back_joins_nothing(
+    world: &World,
+) -> anyhow::Result<()> {
+    let (mut alice, mut bob) = two(world).await?;
+    let link = invite(&mut alice, "member").await?;
+    bob.open(&link).await?.assert_shows("Join The acme people");
+    world.take_back(&mut bob, "bob").await?;
+    bob.send(&link, &[]).await?.assert_page(401);
+    let open = "SELECT count(*) FROM invitations WHERE accepted_at IS NULL";
+    assert_eq!(world.count(open).await?, 1);
+    assert_eq!(
+        world
+            .count("SELECT count(*) FROM tenancy.memberships")
+            .await?,
+        2
+    );
+    // The page where one signs in, and public pages, take such a cookie for none.
+    bob.open("/login").await?.assert_page(200);
+    bob.open("/o/acme").await?.assert_page(200);
+    Ok(())
+}
+
+pub(crate) async fn a_session_that_was_taken_back_shows_nobody(
+    world: &World,
+) -> anyhow::Result<()> {
+    let (_, mut bob) = two(world).await?;
+    for page in ["/", "/o/acme"] {
+        bob.open(page).await?.assert_shows("globex");
+    }
+    let mut copies = [bob.clone(), bob.clone()];
+    world.take_back(&mut bob, "bob").await?;
+    for (page, copy) in ["/", "/o/acme"].into_iter().zip(&mut copies) {
+        let page = copy.open(page).await?;
+        page.assert_page(200);
+        page.assert_shows_no("globex");
+        page.assert_shows_no("bob");
     }
     Ok(())
 }

@@ -22,6 +22,8 @@ macro_rules! specify {
             what_is_wrong_with_a_form_is_said_on_its_page
             passwords_tokens_and_sessions_are_not_stored
             who_signs_out_is_a_visitor_again
+            a_session_that_was_taken_back_joins_nothing
+            a_session_that_was_taken_back_shows_nobody
             installing_again_changes_nothing
             a_person_finds_the_way_in_a_browser
         }

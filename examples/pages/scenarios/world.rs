@@ -15,7 +15,7 @@ use tokio::{
     io::{AsyncBufReadExt as _, BufReader},
     process::{Child, Command},
     task::JoinHandle,
-    time::timeout,
+    time::{Instant, timeout},
 };
 
 /// How long something may take that does happen, on a machine that is busy.
@@ -192,6 +192,20 @@ impl World {
         let count = count.fetch_one(&mut admin).await?;
         admin.close().await?;
         Ok(count)
+    }
+
+    /// Takes back all sessions of somebody, as another process would, and waits until the program knows.
+    pub(crate) async fn take_back(&self, person: &mut Visitor, name: &str) -> anyhow::Result<()> {
+        let mut admin = self.database.admin().await?;
+        let take = "INSERT INTO tenancy.token_epochs (kind, subject, valid_after) \
+                    SELECT 'user', id::text, now() FROM accounts WHERE name = $1";
+        sqlx::query(take).bind(name).execute(&mut admin).await?;
+        admin.close().await?;
+        let deadline = Instant::now() + SOON;
+        while person.open("/organizations").await?.status == 200 {
+            anyhow::ensure!(Instant::now() < deadline, "{name} stays signed in");
+        }
+        Ok(())
     }
 
     /// The id of the note with this title, whose it may be.
