@@ -59,6 +59,11 @@ impl Browser {
                 "--no-proxy-server",
                 "--hide-scrollbars",
             ])
+            .args(["--disable-breakpad", "--disable-crash-reporter"])
+            // What is kept outside of the profile goes with it.
+            .env("HOME", profile.path())
+            .env("XDG_CONFIG_HOME", profile.path())
+            .env("XDG_CACHE_HOME", profile.path())
             // Chromium's sandbox does not work for root, and these pages are our own.
             .arg("--no-sandbox")
             .arg(format!("--user-data-dir={}", profile.path().display()))
