@@ -7,7 +7,7 @@
 //! * [`RequirePermission`] guards a scope, a resource or a route; [`Error`] is what handlers fail
 //!   with; [`ready`] tells an orchestrator whether the service can work.
 //! * [`SecurityHeadersMiddleware`] gives every response the header fields that it should have, and
-//!   [`TenancyCors`] lets pages of other origins call the service.
+//!   [`TenancyCors`] lets pages of other origins call the service; [`RefusalPages`] makes pages of refusals.
 //!
 //! The engine behind them, and everything a context can do, is in [`tenancy_core`].
 //!
@@ -93,6 +93,7 @@ mod guard;
 mod middleware;
 mod policy;
 mod ready;
+mod refusal_pages;
 mod response;
 mod security_headers;
 mod view;
@@ -107,5 +108,6 @@ pub use guard::{GuardFuture, GuardService, RequirePermission};
 pub use middleware::{ResponseFuture, TenancyMiddleware, TenancyService};
 pub use policy::{GateFuture, GateService, PolicyMiddleware, SettledBody};
 pub use ready::{Readiness, ready};
+pub use refusal_pages::{RefusalPages, RefusalPagesFuture, RefusalPagesService};
 pub use security_headers::{SecurityHeadersMiddleware, SecurityHeadersService};
-pub use tenancy_http::{AdmissionDecision, PeerAddr, convert_errors};
+pub use tenancy_http::{AdmissionDecision, PeerAddr, convert_errors, local_path};

@@ -7,7 +7,7 @@
 //! * [`RequirePermission`] guards a route, and [`PolicyLayer`] has it charged; [`Error`] is what handlers fail with; [`ready`] tells an
 //!   orchestrator whether the service can work.
 //! * [`SecurityHeadersLayer`] gives every response the header fields that it should have, and
-//!   [`TenancyCors`] lets pages of other origins call the service.
+//!   [`TenancyCors`] lets pages of other origins call the service; [`RefusalPages`] makes pages of refusals.
 //!
 //! The engine behind them, and everything a context can do, is in [`tenancy_core`].
 //!
@@ -81,6 +81,7 @@ mod guard;
 mod layer;
 mod policy;
 mod ready;
+mod refusal_pages;
 mod response;
 mod security_headers;
 mod view;
@@ -95,5 +96,6 @@ pub use guard::{GuardFuture, GuardService, RequirePermission};
 pub use layer::{ResponseFuture, TenancyLayer, TenancyService};
 pub use policy::{GateFuture, GateService, PolicyLayer, SettledBody};
 pub use ready::{Readiness, ready};
+pub use refusal_pages::{RefusalPages, RefusalPagesFuture, RefusalPagesService};
 pub use security_headers::{SecurityHeadersLayer, SecurityHeadersService};
-pub use tenancy_http::{AdmissionDecision, PeerAddr, convert_errors};
+pub use tenancy_http::{AdmissionDecision, PeerAddr, convert_errors, local_path};

@@ -34,10 +34,13 @@ impl<'a> HeadView<'a> {
 /// The path as the client sent it: a nested router sees a shorter one, and a rule that reads the
 /// tenant from the path must not depend on where the layer stands.
 pub(crate) fn original_path<'a>(uri: &'a Uri, extensions: &'a Extensions) -> &'a str {
-    extensions
-        .get::<OriginalUri>()
-        .map_or(uri, |original| &original.0)
-        .path()
+    original_uri(uri, extensions).path()
+}
+
+/// The target as the client sent it.
+pub(crate) fn original_uri<'a>(uri: &'a Uri, extensions: &'a Extensions) -> &'a Uri {
+    let original = extensions.get::<OriginalUri>();
+    original.map_or(uri, |original| &original.0)
 }
 
 fn peer(extensions: &Extensions) -> Option<IpAddr> {

@@ -14,6 +14,7 @@
 //! | [`Readiness`] | called by a handler |
 //! | [`CorsFields`] | asked before the inner service who answers, and what is written to the response |
 //! | [`SecurityFields`] | asked before the inner service what is written to the response |
+//! | [`RefusalPages`] | asked before the inner service, and about a refusal what becomes of it |
 //! | [`WriteFields`] | held by the future of the response, and writes what was chosen |
 //! | [`ResponseFields`] | wraps the framework's header map |
 //! | [`PeerAddr`] | read where the framework does not tell the peer's address |
@@ -35,8 +36,10 @@ mod error;
 mod executor;
 mod gate;
 mod guard;
+mod local_path;
 mod peer;
 mod readiness;
+mod refusal_pages;
 mod response_fields;
 mod security_fields;
 mod unsettled;
@@ -51,8 +54,10 @@ pub use error::Error;
 pub use executor::parts as executor_parts;
 pub use gate::{Charged, Gate};
 pub use guard::Guard;
+pub use local_path::local_path;
 pub use peer::PeerAddr;
 pub use readiness::{READY_BODY, Readiness};
+pub use refusal_pages::{AskedPage, PageAnswer, RefusalPages};
 pub use response_fields::{ResponseFields, WriteFields, add_fields, add_vary};
 pub use security_fields::{ChosenSecurityFields, SecurityFields};
 pub use unsettled::Unsettled;

@@ -7,5 +7,8 @@ mod guards;
 mod logging;
 mod paths;
 mod peer;
+mod refusal_pages;
+#[path = "../../../tenancy-http/tests/refusal_pages/mod.rs"]
+mod refusal_pages_cases;
 mod support;
 mod warm_path;

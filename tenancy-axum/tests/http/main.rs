@@ -10,6 +10,9 @@ mod nesting;
 #[path = "../../../tenancy-http/tests/pages/mod.rs"]
 mod pages;
 mod readiness;
+mod refusal_pages;
+#[path = "../../../tenancy-http/tests/refusal_pages/mod.rs"]
+mod refusal_pages_cases;
 mod support;
 mod tower_services;
 mod warm_path;

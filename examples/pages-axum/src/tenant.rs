@@ -1,0 +1,155 @@
+//! The pages of one organization, which the path names: `/o/acme/…`.
+
+use axum::{
+    Form, Router,
+    extract::{Path, State},
+    response::{IntoResponse as _, Redirect, Response},
+    routing::{get, post},
+};
+use pages::{
+    forms::{NewInvitation, NewNote},
+    invitations, members, notes, views,
+};
+use tenancy_axum::{Error, RequirePermission, TenancyLayer, TenantDb};
+use tenancy_core::{ConfigError, Refusal, RefusalKind, Tenancy};
+use uuid::Uuid;
+
+use crate::{
+    App,
+    reply::page,
+    sign_in::{AuthSession, User, bar},
+};
+
+pub(crate) fn routes(tenancy: &Tenancy) -> Result<Router<App>, ConfigError> {
+    let reading = RequirePermission::new(tenancy, "notes:read")?;
+    let writing = RequirePermission::new(tenancy, "notes:write")?;
+    let inviting = RequirePermission::new(tenancy, "members:invite")?;
+    let members = Router::new()
+        .route("/o/{organization}/notes", post(add).layer(writing.clone()))
+        .route(
+            "/o/{organization}/notes/{note}/publish",
+            post(publish).layer(writing.clone()),
+        )
+        .route(
+            "/o/{organization}/notes/{note}/delete",
+            post(delete).layer(writing),
+        )
+        .route(
+            "/o/{organization}/invitations",
+            post(invite).layer(inviting),
+        )
+        .route("/o/{organization}/notes", get(all).layer(reading.clone()))
+        .route("/o/{organization}/members", get(everybody).layer(reading))
+        .layer(TenancyLayer::new(tenancy));
+    // Whoever is signed in and no member is a visitor here, and so is whoever has a cookie that has ended.
+    let visitors = Router::new()
+        .route("/o/{organization}", get(public))
+        .route(
+            "/o/{organization}/invitations/{token}",
+            get(invitation).post(join),
+        )
+        .layer(
+            TenancyLayer::new(tenancy)
+                .or_anonymous_if_stale()
+                .or_anonymous_if_not_member(),
+        );
+    Ok(members.merge(visitors))
+}
+
+/// Back to the page of a tenant, which is the request's own and no text of the caller's.
+fn to(db: &TenantDb, page: &str) -> Redirect {
+    Redirect::to(&format!("/o/{}/{page}", db.context().record().slug))
+}
+
+async fn public(db: TenantDb, session: AuthSession) -> Result<Response, Error> {
+    page(&views::Public {
+        bar: bar(&session, Some(db.context())).await?,
+        site: db.context().into(),
+        notes: notes::published(&db).await?,
+    })
+}
+
+async fn all(db: TenantDb, session: AuthSession) -> Result<Response, Error> {
+    page(&views::Notes {
+        bar: bar(&session, Some(db.context())).await?,
+        site: db.context().into(),
+        notes: notes::all(&db).await?,
+    })
+}
+
+async fn add(db: TenantDb, Form(note): Form<NewNote>) -> Result<Redirect, Error> {
+    notes::add(&db, note).await?;
+    Ok(to(&db, "notes"))
+}
+
+async fn publish(db: TenantDb, Path((_, note)): Path<(String, Uuid)>) -> Result<Redirect, Error> {
+    notes::publish(&db, note).await?;
+    Ok(to(&db, "notes"))
+}
+
+async fn delete(db: TenantDb, Path((_, note)): Path<(String, Uuid)>) -> Result<Redirect, Error> {
+    notes::delete(&db, note).await?;
+    Ok(to(&db, "notes"))
+}
+
+async fn everybody(
+    State(app): State<App>,
+    db: TenantDb,
+    session: AuthSession,
+) -> Result<Response, Error> {
+    list(&app, &db, &session, None).await
+}
+
+async fn invite(
+    State(app): State<App>,
+    db: TenantDb,
+    session: AuthSession,
+    Form(form): Form<NewInvitation>,
+) -> Result<Response, Error> {
+    let token = invitations::create(&db, &form.role).await?;
+    let path = format!("/o/{}/invitations/{token}", db.context().record().slug);
+    list(&app, &db, &session, Some(path)).await
+}
+
+async fn list(
+    app: &App,
+    db: &TenantDb,
+    session: &AuthSession,
+    invitation: Option<String>,
+) -> Result<Response, Error> {
+    page(&views::Members {
+        bar: bar(session, Some(db.context())).await?,
+        site: db.context().into(),
+        members: members::list(&app.accounts, db.context()).await?,
+        invitation,
+    })
+}
+
+async fn invitation(
+    db: TenantDb,
+    session: AuthSession,
+    Path((slug, token)): Path<(String, String)>,
+) -> Result<Response, Error> {
+    page(&views::Invitation {
+        bar: bar(&session, Some(db.context())).await?,
+        site: db.context().into(),
+        role: invitations::role(&db, &token).await?,
+        path: format!("/o/{slug}/invitations/{token}"),
+    })
+}
+
+async fn join(
+    db: TenantDb,
+    session: AuthSession,
+    Path((_, token)): Path<(String, String)>,
+) -> Result<Response, Error> {
+    // A context of a member says so. A stranger's says nobody, and the session, which the engine has
+    // agreed to, says who it is.
+    if db.context().user_id().is_none() {
+        let Some(User(account)) = &session.user else {
+            return Err(Refusal::new(RefusalKind::Unauthenticated, "nobody-joins").into());
+        };
+        invitations::accept(&db, &token, account.user()).await?;
+    }
+    Ok(to(&db, "notes").into_response())
+}

@@ -1,0 +1,97 @@
+//! Accounts of the whole service: who may sign in, and to which organizations they belong.
+
+use sqlx::{FromRow, PgPool, postgres::PgPoolOptions};
+use tenancy_core::UserId;
+use tenancy_http::Error;
+use uuid::Uuid;
+
+use crate::{forms, password};
+
+/// The tables of accounts and sessions, by a login that sees nothing of any tenant.
+#[derive(Debug, Clone)]
+pub struct Accounts(PgPool);
+
+/// Somebody who can sign in.
+#[derive(Clone, FromRow)]
+pub struct Account {
+    id: Uuid,
+    pub name: String,
+    pub password_hash: String,
+}
+
+/// A tenant as its member sees it in the switcher.
+#[derive(Debug, Clone, FromRow)]
+pub struct Organization {
+    pub slug: String,
+    pub name: String,
+    pub role: String,
+}
+
+impl Account {
+    /// As the engine knows them.
+    pub fn user(&self) -> UserId {
+        UserId::from_uuid(self.id)
+    }
+}
+
+impl std::fmt::Debug for Account {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Account")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Accounts {
+    pub async fn connect(url: &str) -> Result<Self, sqlx::Error> {
+        let pool = PgPoolOptions::new().max_connections(5).connect(url).await?;
+        Ok(Self(pool))
+    }
+
+    /// For the table of sessions.
+    pub fn pool(&self) -> &PgPool {
+        &self.0
+    }
+
+    /// The new account; `None` if the email has one already.
+    pub async fn sign_up(&self, form: forms::SignUp) -> Result<Option<Account>, Error> {
+        let hash = password::hash(form.password).await?;
+        let insert = "INSERT INTO accounts (email, name, password_hash) VALUES ($1, $2, $3) \
+                      ON CONFLICT (email) DO NOTHING RETURNING id, name, password_hash";
+        let insert = sqlx::query_as(insert)
+            .bind(form.email.trim().to_lowercase())
+            .bind(form.name.trim().to_owned())
+            .bind(hash);
+        Ok(insert.fetch_optional(&self.0).await?)
+    }
+
+    /// The account, if the password is right.
+    pub async fn log_in(&self, form: forms::LogIn) -> Result<Option<Account>, Error> {
+        let select = "SELECT id, name, password_hash FROM accounts WHERE email = $1";
+        let select = sqlx::query_as(select).bind(form.email.trim().to_lowercase());
+        let account: Option<Account> = select.fetch_optional(&self.0).await?;
+        let hash = account
+            .as_ref()
+            .map(|account| account.password_hash.clone());
+        let is_right = password::is_right(form.password, hash).await?;
+        Ok(account.filter(|_| is_right))
+    }
+
+    pub async fn find(&self, user: UserId) -> Result<Option<Account>, sqlx::Error> {
+        let select = "SELECT id, name, password_hash FROM accounts WHERE id = $1";
+        let select = sqlx::query_as(select).bind(user.as_uuid());
+        select.fetch_optional(&self.0).await
+    }
+
+    /// The names of accounts, in no order.
+    pub async fn names(&self, users: &[Uuid]) -> Result<Vec<(Uuid, String)>, sqlx::Error> {
+        let select = sqlx::query_as("SELECT id, name FROM accounts WHERE id = ANY ($1)");
+        select.bind(users).fetch_all(&self.0).await
+    }
+
+    /// Where somebody is a member.
+    pub async fn organizations(&self, user: UserId) -> Result<Vec<Organization>, sqlx::Error> {
+        let select = sqlx::query_as("SELECT slug, name, role FROM organizations_of($1)");
+        select.bind(user.as_uuid()).fetch_all(&self.0).await
+    }
+}
