@@ -106,6 +106,12 @@ pub struct SessionsGuide;
 #[derive(Debug)]
 pub struct SealedSessionsGuide;
 
+/// The guide to accounts compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/accounts.md")]
+#[derive(Debug)]
+pub struct AccountsGuide;
+
 /// The guide to changes compiles.
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/changes.md")]
