@@ -43,8 +43,8 @@ CREATE OR REPLACE FUNCTION tenancy.account_findings(login name) RETURNS TABLE (
         level text, code text, subject text, subject_oid oid, about oid[], finding text, mend text)
     LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
-WITH me AS MATERIALIZED (
-    SELECT r.oid, r.rolsuper, n.nspowner AS owner,
+WITH RECURSIVE me AS MATERIALIZED (
+    SELECT r.oid, r.rolsuper, n.nspowner AS owner, coalesce(tenancy.role_oid('app'), r.oid) AS app,
         -- What comes by a role that no login may reach is told of the login.
         ARRAY(SELECT x.oid FROM unnest(tenancy.reach(r.rolname)) AS x (oid)
             WHERE NOT coalesce(x.oid IN (n.nspowner, tenancy.role_oid('system'),
@@ -55,6 +55,16 @@ WITH me AS MATERIALIZED (
 accounts AS MATERIALIZED (
     SELECT a.relation, a.user_column, c.relowner, c.relrowsecurity, c.relacl
     FROM tenancy.account_tables() AS a JOIN pg_class AS c ON c.oid = a.relation
+),
+up (relation, origin) AS (
+    SELECT i.inhparent, i.inhrelid FROM pg_inherits AS i WHERE i.inhrelid IN (SELECT a.relation FROM accounts AS a)
+    UNION
+    SELECT i.inhparent, up.origin FROM up JOIN pg_inherits AS i ON i.inhrelid = up.relation
+),
+down (relation, origin) AS (
+    SELECT i.inhrelid, i.inhparent FROM pg_inherits AS i WHERE i.inhparent IN (SELECT a.relation FROM accounts AS a)
+    UNION
+    SELECT i.inhrelid, down.origin FROM down JOIN pg_inherits AS i ON i.inhparent = down.relation
 ),
 -- As in `guards`: as they are stored, without places and numbers of columns.
 standing AS MATERIALIZED (
@@ -110,14 +120,30 @@ found (code, relation, finding, mend) AS (
     FROM granted AS g WHERE g.privilege IN ('INSERT', 'UPDATE', 'DELETE')
     GROUP BY g.relation
     UNION ALL
-    SELECT 'reaches-accounts', a.relation,
-        format('the login can act as %s, to whom a policy shows every account',
+    -- A role that the login can become, whom the guard does not bind.
+    SELECT 'reaches-accounts', g.relation,
+        format('the login can act as %s, whom the guard does not bind and a policy lets at every account',
             string_agg(DISTINCT r.oid::regrole::text, ', ')),
         string_agg(DISTINCT tenancy.leave_sql(r.oid, me.reach), '; ')
-    FROM me, accounts AS a JOIN pg_policy AS p ON p.polrelid = a.relation AND p.polname = 'tenancy_accounts'
-        JOIN pg_roles AS r ON r.oid = ANY (p.polroles)
-    WHERE NOT me.rolsuper AND r.oid = ANY (me.reach)
-    GROUP BY a.relation
+    FROM me, granted AS g JOIN pg_roles AS r ON r.oid = g.grantee
+    WHERE NOT me.rolsuper AND NOT pg_has_role(r.oid, me.app, 'USAGE') AND EXISTS (
+        SELECT FROM pg_policy AS o WHERE o.polrelid = g.relation AND o.polpermissive
+            AND o.polname NOT IN ('tenancy_members', 'tenancy_system')
+            AND (0 = ANY (o.polroles) OR EXISTS (
+                SELECT FROM unnest(o.polroles) AS x WHERE pg_has_role(r.oid, x, 'USAGE'))))
+    GROUP BY g.relation
+    UNION ALL
+    -- Row security is not inherited.
+    SELECT 'accounts-open', x.relation,
+        format('it shares rows with %s by inheritance, and its own name leads past the guard of that',
+            string_agg(DISTINCT x.origin::regclass::text, ', ')),
+        format('REVOKE ALL ON %s FROM %s', x.relation::regclass,
+            string_agg(DISTINCT tenancy.grantee(g.grantee), ', '))
+    FROM me, (SELECT u.relation, u.origin FROM up AS u UNION SELECT d.relation, d.origin FROM down AS d) AS x
+        JOIN LATERAL tenancy.grants_to(me.reach) AS g ON g.relation = x.relation
+    WHERE g.privilege IN ('SELECT', 'INSERT', 'UPDATE', 'DELETE')
+        AND x.relation NOT IN (SELECT a.relation FROM accounts AS a)
+    GROUP BY x.relation
 )
 SELECT 'error', f.code, f.relation::regclass::text, f.relation, ARRAY[f.relation], f.finding, f.mend
 FROM found AS f ORDER BY 2, 3

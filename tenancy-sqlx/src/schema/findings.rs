@@ -58,7 +58,8 @@ impl fmt::Display for FindingLevel {
 /// | `definer-reads-unguarded` | error | a SECURITY DEFINER function names a table that has tenants and no guard, or a materialized view; a comment on the function that contains `[tenancy: looks across tenants]` says that it is meant |
 /// | `accounts-altered` | error | row security or a policy of a table of accounts was altered, or it belongs to another role |
 /// | `accounts-writable` | error | the login may write accounts that other tenants' members have too |
-/// | `reaches-accounts` | error | the login can act as the role that manages all accounts |
+/// | `accounts-open` | error | a partition, heir or parent of a table of accounts is open by its own name |
+/// | `reaches-accounts` | error | the login can act as the role that manages all accounts, or another that a policy lets at them |
 /// | `view-not-invoker` | warning | a view of the owner role over protected tables uses their indexes less well |
 /// | `foreign-key-unpaired` | warning | a foreign key can lead to another tenant's row |
 /// | `reaches-sealer` | error | the login can act as the role that seals sessions |

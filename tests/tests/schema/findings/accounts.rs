@@ -5,7 +5,7 @@ use tenancy_tests::notes::{PASSWORD, on_every_server};
 use super::{Fault, found, is_found_and_mended};
 use crate::{as_owner, logins::Login, refusal};
 
-const FAULTS: [Fault; 9] = [
+const FAULTS: [Fault; 11] = [
     Fault::new(
         "row security off",
         "ALTER TABLE users DISABLE ROW LEVEL SECURITY",
@@ -61,6 +61,19 @@ const FAULTS: [Fault; 9] = [
         "CREATE MATERIALIZED VIEW everybody AS SELECT id FROM users; GRANT SELECT ON everybody TO tenancy_app",
         ("materialized-view", "public.everybody"),
         "DROP MATERIALIZED VIEW everybody",
+    ),
+    Fault::new(
+        "an heir",
+        "CREATE TABLE heirs () INHERITS (users); GRANT SELECT ON heirs TO tenancy_app",
+        ("accounts-open", "public.heirs"),
+        "DROP TABLE heirs",
+    ),
+    Fault::new(
+        "a parent",
+        "CREATE TABLE parents (id uuid); ALTER TABLE users ALTER id DROP DEFAULT, INHERIT parents;
+         GRANT SELECT (id) ON parents TO PUBLIC",
+        ("accounts-open", "public.parents"),
+        "ALTER TABLE users NO INHERIT parents; DROP TABLE parents",
     ),
 ];
 
