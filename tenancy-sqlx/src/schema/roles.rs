@@ -188,11 +188,13 @@ impl DatabaseRoles {
              \x20   IF to_regnamespace('tenancy') IS NULL THEN\n\
              \x20       CREATE SCHEMA tenancy AUTHORIZATION {owner};\n\
              \x20   END IF;\n\
-             {open_to_owner}{open_to_app}{open_to_system}\
+             \x20   -- First, because the owner role may have it by this alone.\n\
              \x20   IF EXISTS (SELECT FROM pg_namespace AS n, aclexplode(n.nspacl) AS a\n\
-             \x20       WHERE n.nspname = 'public' AND a.grantee = 0 AND a.privilege_type = 'CREATE') THEN\n\
+             \x20       WHERE n.nspname = 'public' AND a.grantee = 0 AND a.privilege_type = 'CREATE')\n\
+             \x20       AND has_schema_privilege('public', 'CREATE WITH GRANT OPTION') THEN\n\
              \x20       REVOKE CREATE ON SCHEMA public FROM PUBLIC;\n\
              \x20   END IF;\n\
+             {open_to_owner}{open_to_app}{open_to_system}\
              END\n",
             open_to_owner = open_public(&self.owner, &["USAGE", "CREATE"]),
             open_to_app = open_public(&self.app, &["USAGE"]),

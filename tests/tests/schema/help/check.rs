@@ -191,3 +191,19 @@ async fn the_logins_may_ask_and_are_told_the_same() -> anyhow::Result<()> {
     })
     .await
 }
+
+/// The sealer's functions read tables of these names, and they are not the application's.
+#[tokio::test]
+async fn a_table_is_not_taken_for_one_of_the_sealer() -> anyhow::Result<()> {
+    on_every_server(async |notes| {
+        as_owner(
+            notes,
+            "CREATE TABLE sessions (tenant_id uuid); CREATE TABLE keys (tenant_id uuid)",
+        )
+        .await?;
+        let codes: Vec<_> = found(notes).await?.into_iter().map(|one| one.0).collect();
+        assert_eq!(codes, ["undecided-table", "undecided-table"]);
+        Ok(())
+    })
+    .await
+}

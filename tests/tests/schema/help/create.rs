@@ -163,3 +163,25 @@ async fn a_schema_public_of_somebody_elses_is_told_with_the_mend() -> anyhow::Re
     }
     Ok(())
 }
+
+/// Up to PostgreSQL 14, everybody may make tables in `public`.
+#[tokio::test]
+async fn a_schema_public_that_was_everybodys_is_the_owner_roles_at_the_first_installation()
+-> anyhow::Result<()> {
+    for server in Server::all().await? {
+        let database = server.database(&Template::empty()).await?;
+        let roles = own_roles("");
+        let mut admin = database.admin().await?;
+        admin
+            .execute("GRANT ALL ON SCHEMA public TO PUBLIC")
+            .await?;
+        let make = "CREATE TABLE notes (n int); SELECT tenancy.protect('notes')";
+        installs(&database, &installer(&roles).strict(true), make)
+            .await
+            .map_err(anyhow::Error::msg)?;
+        admin.close().await?;
+        database.close().await?;
+        remove(&server, &roles).await?;
+    }
+    Ok(())
+}

@@ -81,12 +81,11 @@ async fn it_is_all_or_nothing_and_names_what_stands_in_the_way_of_which_table() 
         let said = refusal(as_owner(notes, call).await);
         for part in [
             "can't protect 4 of 5 tables, and so none: ",
-            "public.filled: it has rows that belong to no tenant",
-            "public.fine: it has rows that belong to no tenant",
+            "public.filled, public.fine: it has rows that belong to no tenant",
             "public.typed: the column tenant_id is not of type uuid",
             "public.seen: row security exists for tables only",
             "public.filled: Say whose they are first: ALTER TABLE public.filled ADD COLUMN tenant_id uuid",
-            "public.typed: ",
+            "then UPDATE every row. (the same for public.fine)",
         ] {
             assert!(said.contains(part), "no `{part}` in {said}");
         }
