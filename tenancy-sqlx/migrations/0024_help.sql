@@ -362,6 +362,35 @@ CREATE OR REPLACE FUNCTION tenancy.app_leaks() RETURNS TABLE (
         ) AS f WHERE f.level = 'error';
     END;
 
+-- As before, and later where several tables are protected at once.
+CREATE OR REPLACE FUNCTION tenancy.refuse_leaks(target regclass, verb text, known text[]) RETURNS void
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    concerned oid[] := ARRAY(SELECT tenancy.descendants(target));
+    leak record;
+BEGIN
+    -- `protect_tables` asks when all of its tables are protected: what one lacks yet would be told of another.
+    IF current_setting('tenancy.protects_several', true) = 'yes' THEN
+        RETURN;
+    END IF;
+    SELECT l.*, (SELECT string_agg(a::regclass::text, ', ') FROM unnest(l.about) AS a) AS names INTO leak
+    FROM tenancy.app_leaks() AS l
+    WHERE l.subject_oid = ANY (concerned) OR l.about && concerned
+        OR l.code || ' ' || l.subject <> ALL (known)
+    LIMIT 1;
+    IF FOUND THEN
+        PERFORM tenancy.refuse(
+            format('can''t %s %s: %s: %s%s', verb, target, leak.subject, leak.finding,
+                coalesce(' (' || leak.names || ')', '')),
+            CASE verb WHEN 'share'
+                THEN 'What every tenant may read must lead to no tenant''s rows: protect it, or keep what is '
+                    'common in a table of its own.'
+                ELSE leak.mend END);
+    END IF;
+END
+$$;
+
 -- As before, and tables of accounts.
 CREATE OR REPLACE FUNCTION tenancy.check_protectable(target regclass) RETURNS void
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
@@ -686,6 +715,7 @@ BEGIN
             hints := hints || hint;
         END;
     END LOOP;
+    PERFORM set_config('tenancy.protects_several', 'yes', true);
     FOREACH target IN ARRAY ordered LOOP
         -- What failed above fails again, and what it refers to fails for its sake.
         CONTINUE WHEN target::oid = ANY (failed) OR EXISTS (
@@ -707,6 +737,20 @@ BEGIN
             hints := hints || hint;
         END;
     END LOOP;
+    PERFORM set_config('tenancy.protects_several', 'no', true);
+    -- Where a table failed, others are told of what it lacks.
+    IF problems = '{}' THEN
+        FOREACH target IN ARRAY ordered LOOP
+            BEGIN
+                PERFORM tenancy.refuse_leaks(target, 'protect', NULL);
+            EXCEPTION WHEN object_not_in_prerequisite_state THEN
+                GET STACKED DIAGNOSTICS said = MESSAGE_TEXT, hint = PG_EXCEPTION_HINT;
+                refused := refused || target;
+                problems := problems || tenancy.about_table(target, said);
+                hints := hints || hint;
+            END;
+        END LOOP;
+    END IF;
     IF problems <> '{}' THEN
         PERFORM tenancy.refuse(
             format('can''t protect %s of %s tables, and so none: %s', cardinality(problems), cardinality(ordered),

@@ -138,3 +138,33 @@ async fn the_options_of_protect_hold_for_all() -> anyhow::Result<()> {
     })
     .await
 }
+
+/// While one of them is not protected yet, PostgreSQL would follow its key past the guard of the other.
+#[tokio::test]
+async fn tables_that_cascade_in_a_circle_are_protected_together() -> anyhow::Result<()> {
+    on_every_server(async |notes| {
+        as_owner(
+            notes,
+            "CREATE TABLE orgs (id serial PRIMARY KEY, options int);
+             CREATE TABLE options (id serial PRIMARY KEY, org int REFERENCES orgs ON DELETE CASCADE);
+             ALTER TABLE orgs ADD FOREIGN KEY (options) REFERENCES options ON DELETE CASCADE",
+        )
+        .await?;
+        as_owner(notes, "SELECT tenancy.protect_all('orgs', 'options')").await?;
+        assert_eq!(told(notes, LEFT).await?, None);
+
+        // What stays open around one of them is refused all the same, and in the same transaction.
+        as_owner(notes, "CREATE TABLE a (n int); CREATE TABLE b (n int)").await?;
+        notes
+            .as_admin("CREATE VIEW shown AS SELECT * FROM b; GRANT SELECT ON shown TO tenancy_app")
+            .await?;
+        let call = "SELECT tenancy.protect_all('a', 'b')";
+        let said = refusal(as_owner(notes, call).await);
+        assert!(said.contains("1 of 2") && said.contains("public.shown"), "{said}");
+        let alone = format!("DO $$ BEGIN PERFORM tenancy.protect_all('a'); PERFORM tenancy.protect('b'); END $$; {call}");
+        let said = refusal(as_owner(notes, &alone).await);
+        assert!(said.contains("can't protect public.b") && said.contains("public.shown"), "{said}");
+        Ok(())
+    })
+    .await
+}
