@@ -55,6 +55,7 @@
 //! the tables in the schema `tenancy` are public: policies and reports may rely on them.
 
 mod application;
+mod check;
 mod emit;
 mod error;
 mod findings;
@@ -64,6 +65,7 @@ mod roles;
 mod script;
 mod seal;
 
+pub use check::{CheckError, CheckMode, check};
 pub use error::InstallError;
 pub(crate) use findings::read as read_findings;
 pub use findings::{Finding, FindingLevel, code_warnings, findings};

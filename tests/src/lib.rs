@@ -112,6 +112,12 @@ pub struct SealedSessionsGuide;
 #[derive(Debug)]
 pub struct ChargingGuide;
 
+/// The guide to accounts compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/accounts.md")]
+#[derive(Debug)]
+pub struct AccountsGuide;
+
 /// The guide to changes compiles.
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/changes.md")]

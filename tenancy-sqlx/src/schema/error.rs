@@ -34,6 +34,10 @@ pub enum InstallError {
          database's own address"
     )]
     Pooler,
+    /// The migrations have run, and the schema did not pass the check; see
+    /// [`Installer::strict`](super::Installer::strict).
+    #[error(transparent)]
+    Check(#[from] super::CheckError),
     /// The names of the roles can't be used.
     #[error("{0}")]
     DatabaseRoles(String),
@@ -61,12 +65,60 @@ fn migration_hint(error: &MigrateError) -> String {
         _ => return String::new(),
     };
     let advice = advice(failed);
-    match said(failed).map(|said| said.code()) {
-        Some("42501") => format!(
-            "{advice} (the owner role migrates, and must own what is there, the table of migrations \
-             among it: ALTER TABLE … OWNER TO tenancy_owner)"
-        ),
+    match said(failed) {
+        Some(said) if said.code() == "42501" => {
+            format!("{advice} ({})", not_allowed(said.message(), said.hint()))
+        }
         _ => advice,
+    }
+}
+
+/// What to do about something that the owner role may not do, which runs the migrations.
+fn not_allowed(message: &str, hint: Option<&str>) -> String {
+    let quoted = |prefix: &str| message.strip_prefix(prefix).map(sql_name);
+    if let Some(extension) = quoted("permission denied to create extension ") {
+        let trusted = hint.is_some_and(|hint| hint.contains("on current database"));
+        let itself = "or let the owner role make schemas and trusted extensions, by `Installer::owner_may_create(true)`";
+        return format!(
+            "make it as an administrator before the installation: CREATE EXTENSION IF NOT EXISTS {extension}{}",
+            if trusted {
+                format!("; {itself}")
+            } else {
+                String::new()
+            }
+        );
+    }
+    if let Some(database) = quoted("permission denied for database ") {
+        return format!(
+            "the owner role may make no schema; let it, by `Installer::owner_may_create(true)`, or as the \
+             database's owner: GRANT CREATE ON DATABASE {database} TO tenancy_owner; or make the schema as an \
+             administrator: CREATE SCHEMA … AUTHORIZATION tenancy_owner"
+        );
+    }
+    if let Some(schema) = quoted("permission denied for schema ") {
+        return format!(
+            "the owner role may not use the schema, or make anything in it; as the schema's owner or a \
+             superuser: GRANT USAGE, CREATE ON SCHEMA {schema} TO tenancy_owner"
+        );
+    }
+    "the owner role migrates, and must own what is there, the table of migrations among it: ALTER TABLE … \
+     OWNER TO tenancy_owner"
+        .to_owned()
+}
+
+/// A name from a message, where it may stand in quotes, as SQL has it.
+fn sql_name(told: &str) -> String {
+    let name = told
+        .strip_prefix('"')
+        .and_then(|rest| rest.strip_suffix('"'));
+    let name = name.unwrap_or(told);
+    let plain = name
+        .bytes()
+        .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
+    if plain {
+        name.to_owned()
+    } else {
+        crate::bulk::quoted(name)
     }
 }
 

@@ -37,8 +37,9 @@ impl fmt::Display for FindingLevel {
 ///
 /// The database tells findings: `tenancy.login_findings(login)` those of a login,
 /// `tenancy.relation_findings(login)` and `tenancy.definer_findings(login)` those of tables, views and
-/// functions that it can get to, `tenancy.seal_findings(login)` those of the seal, and
-/// `tenancy.code_warnings()` those in the text of functions. All read the catalogs only.
+/// functions that it can get to, `tenancy.account_findings(login)` those of accounts,
+/// `tenancy.seal_findings(login)` those of the seal, and `tenancy.code_warnings()` those in the text of
+/// functions. All read the catalogs only. [`check`](super::check) asks all of them.
 ///
 /// | code | level | what |
 /// |---|---|---|
@@ -65,6 +66,10 @@ impl fmt::Display for FindingLevel {
 /// | `foreign-table` | error | a foreign table leads back to a protected table |
 /// | `definer-function` | error | a SECURITY DEFINER function, or trigger function, acts as a role that the guard does not bind |
 /// | `definer-reads-unguarded` | error | a SECURITY DEFINER function names a table that has tenants and no guard, or a materialized view; a comment on the function that contains `[tenancy: looks across tenants]` says that it is meant |
+/// | `accounts-altered` | error | row security or a policy of a table of accounts was altered, or it belongs to another role |
+/// | `accounts-writable` | error | the login may write accounts that other tenants' members have too |
+/// | `accounts-open` | error | a partition, heir or parent of a table of accounts is open by its own name |
+/// | `reaches-accounts` | error | the login can act as the role that manages all accounts, or another that a policy lets at them |
 /// | `view-not-invoker` | warning | a view of the owner role over protected tables uses their indexes less well |
 /// | `foreign-key-unpaired` | warning | a foreign key can lead to another tenant's row |
 /// | `reaches-sealer` | error | the login can act as the role that seals sessions |
@@ -198,6 +203,14 @@ pub async fn code_warnings(connection: &mut PgConnection) -> Result<Vec<Finding>
     Ok(rows.await?.iter().map(from_row).collect::<Result<_, _>>()?)
 }
 
+/// Everything, as `tenancy.check()` tells it.
+pub(super) async fn read_check(connection: &mut PgConnection) -> Result<Vec<Finding>, sqlx::Error> {
+    let sql = "SELECT false AS of_login, severity AS level, code, object AS subject, what AS finding, mend
+        FROM tenancy.check()";
+    let rows = sqlx::query(sql).persistent(false).fetch_all(connection);
+    rows.await?.iter().map(from_row).collect()
+}
+
 /// The findings of a login, or of relations alone.
 pub(crate) async fn read(
     connection: &mut PgConnection,
@@ -211,6 +224,8 @@ pub(crate) async fn read(
             FROM tenancy.relation_findings($1::text::name) UNION ALL
             SELECT false, level, code, subject, finding, mend
             FROM tenancy.definer_findings($1::text::name) UNION ALL
+            SELECT false, level, code, subject, finding, mend
+            FROM tenancy.account_findings($1::text::name) UNION ALL
             SELECT of_login, level, code, subject, finding, mend
             FROM tenancy.seal_findings($1::text::name) WHERE {with_login} OR NOT of_login) AS f
         -- `protect` refuses while something around the table is open: its mend comes last.

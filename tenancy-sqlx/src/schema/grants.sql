@@ -161,12 +161,15 @@ BEGIN
 
     -- What a check compares the policies of protected tables with.
     PERFORM tenancy.ensure_policies('tenancy.protected_example', 'tenant_id', 'project_id');
+    PERFORM tenancy.ensure_member_policies('tenancy.accounts_example', 'id');
     -- Tables that were protected by an earlier version get the policies of this one.
     PERFORM tenancy.ensure_policies(c.oid, s.columns[1], s.columns[2])
     FROM pg_class AS c, tenancy.scope_columns(c.oid) AS s (columns)
     WHERE c.relkind IN ('r', 'p') AND c.relnamespace <> 'tenancy'::regnamespace
         AND EXISTS (SELECT FROM pg_policy AS p WHERE p.polrelid = c.oid AND p.polname = 'tenancy_guard')
         AND s.columns[1] IS NOT NULL;
+    PERFORM tenancy.ensure_member_policies(a.relation, a.user_column)
+    FROM tenancy.account_tables() AS a WHERE a.user_column IS NOT NULL;
 
     EXECUTE format(
         'GRANT EXECUTE ON FUNCTION tenancy.current_tenant(), tenancy.current_project(), '
@@ -186,7 +189,9 @@ BEGIN
         'tenancy.grantee(oid), tenancy.leave_sql(oid, oid[]), tenancy.login_findings(name), '
         'tenancy.guards(), tenancy.grants_to(oid[]), tenancy.unguarded(oid[], name[]), '
         'tenancy.relation_findings(name), tenancy.definer_findings(name), tenancy.seal_findings(name), '
-        'tenancy.code_warnings() TO %I, %I', app, system);
+        'tenancy.code_warnings(), tenancy.account_tables(), tenancy.account_findings(name), '
+        'tenancy.drawn_sequences(oid), tenancy.secret_columns(oid), tenancy.schema_findings(), '
+        'tenancy.check(), tenancy.role_name(text) TO %I, %I', app, system);
     -- A program asks before it has a tenant.
     EXECUTE format('GRANT EXECUTE ON FUNCTION tenancy.sealing() TO %s', logins);
 
@@ -209,11 +214,6 @@ BEGIN
     EXECUTE format('ALTER DEFAULT PRIVILEGES IN SCHEMA public REVOKE ALL ON SEQUENCES FROM %s', logins);
     EXECUTE format('ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT USAGE ON SEQUENCES TO %I, %I',
         app, system);
-    -- Everybody has it unless it was taken away. The owner role can seldom give it, and would be warned.
-    IF NOT has_schema_privilege(app, 'public', 'USAGE')
-        OR NOT has_schema_privilege(system, 'public', 'USAGE') THEN
-        EXECUTE format('GRANT USAGE ON SCHEMA public TO %I, %I', app, system);
-    END IF;
 END
 $grants$;
 -- Triggers that were replaced or switched off, and a database that was restored.

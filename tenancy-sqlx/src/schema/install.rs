@@ -9,7 +9,8 @@ use sqlx::{
 use zeroize::Zeroizing;
 
 use super::{
-    DatabaseRoles, FindingLevel, InstallError, application, lock, roles::Passwords, script,
+    CheckError, CheckMode, DatabaseRoles, FindingLevel, InstallError, application, lock,
+    roles::Passwords, script,
 };
 use crate::{
     bulk::quoted,
@@ -39,6 +40,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub struct Installer {
     roles: DatabaseRoles,
     passwords: Passwords,
+    owner_may_create: bool,
+    strict: bool,
 }
 
 impl Installer {
@@ -85,6 +88,32 @@ impl Installer {
         self
     }
 
+    /// Lets the owner role make schemas, and those extensions that PostgreSQL trusts, so that the
+    /// application's migrations may say `CREATE SCHEMA` and `CREATE EXTENSION`. Default: it may not, and
+    /// whatever was granted before stays.
+    ///
+    /// It grants `CREATE` on the database to the owner role, which takes the database's owner or a superuser.
+    /// An extension that is not trusted is always the administrator's to make, before the installation.
+    /// [`merged`](Self::merged) and [`emit`](Self::emit) write it into the step of this release: where that
+    /// has run already, say `GRANT CREATE ON DATABASE … TO tenancy_owner` instead.
+    ///
+    /// # Security
+    /// A migration can then make schemas, and what an extension brings along. The logins can't.
+    pub fn owner_may_create(mut self, may: bool) -> Self {
+        self.owner_may_create = may;
+        self
+    }
+
+    /// Makes whatever [`schema::check`](super::check) finds after the migrations an error, warnings too.
+    /// Default: it is logged, and the installation succeeds.
+    ///
+    /// For CI and for new databases. What has run stays: the error says what to mend in the next migration.
+    /// [`merged`](Self::merged) and [`emit`](Self::emit) are text for others to run, and check nothing.
+    pub fn strict(mut self, strict: bool) -> Self {
+        self.strict = strict;
+        self
+    }
+
     /// Installs into the database of a URL, then runs the application's migrations as the owner.
     ///
     /// Refuses to run through a pooler, such as PgBouncer: migrations take locks of the session, and
@@ -116,7 +145,8 @@ impl Installer {
 
     /// Installs through a connection; see [`run`](Self::run).
     ///
-    /// What a pool of the service would refuse to start for is logged at the end, at `warn`.
+    /// What [`schema::check`](super::check) finds is logged at the end, at `warn`; see
+    /// [`strict`](Self::strict).
     ///
     /// Of a connection that is there, only a pooler that renames prepared statements can be told:
     /// PgBouncer with `max_prepared_statements` above 0. Give this none that leads to another.
@@ -152,9 +182,9 @@ impl Installer {
             .execute(AssertSqlSafe(become_owner))
             .await
             .map_err(InstallError::database("becoming the owner role"))?;
-        let done = migrate(connection, application).await;
+        let mut done = migrate(connection, application).await;
         if done.is_ok() {
-            self.say_what_is_open(connection).await;
+            done = self.check(connection).await;
         }
         connection
             .execute("RESET ROLE")
@@ -163,25 +193,33 @@ impl Installer {
         done
     }
 
-    /// Logs what a pool of the service would refuse to start for, so that whoever installs reads it
-    /// before whoever starts the service.
-    async fn say_what_is_open(&self, connection: &mut PgConnection) {
-        let findings = match super::read_findings(connection, &self.roles.app, true).await {
-            Ok(findings) => findings,
+    /// Says what is wrong with the schema, so that whoever installs reads it before whoever starts the
+    /// service.
+    async fn check(&self, connection: &mut PgConnection) -> Result<(), InstallError> {
+        let findings = match super::check(connection, CheckMode::Lenient).await {
+            Ok(findings) | Err(CheckError::Found(findings)) => findings,
+            Err(error) if self.strict => return Err(error.into()),
             Err(error) => {
-                tracing::warn!(%error, "could not look for ways around row security");
-                return;
+                tracing::warn!(%error, "could not check the schema");
+                return Ok(());
             }
         };
-        for finding in findings {
+        for finding in &findings {
+            let (code, subject) = (finding.code(), finding.subject());
             if finding.level() == FindingLevel::Error {
                 tracing::warn!(
-                    code = finding.code(),
-                    subject = finding.subject(),
+                    code,
+                    subject,
                     "a pool of the service will refuse to start: {finding}"
                 );
+            } else {
+                tracing::warn!(code, subject, "{finding}");
             }
         }
+        if self.strict && !findings.is_empty() {
+            return Err(CheckError::Found(findings).into());
+        }
+        Ok(())
     }
 
     /// Installs the schema `tenancy` alone.
@@ -190,7 +228,10 @@ impl Installer {
     /// each other's rows in the catalog, which is told as an internal error and over in a moment.
     async fn install(&self, connection: &mut PgConnection) -> Result<(), InstallError> {
         let step = "installing the schema `tenancy`";
-        let sql = format!("{}COMMIT", self.roles.script(&self.passwords));
+        let sql = format!(
+            "{}COMMIT",
+            self.roles.script(&self.passwords, self.owner_may_create)
+        );
         let (mut collisions, mut waits) = (0, 0);
         while let Err(error) = self.begin_and_run(connection, sql.clone()).await {
             connection
@@ -229,7 +270,7 @@ impl Installer {
 
     /// The installation as text, with the passwords, for others to run.
     pub(super) fn text(&self) -> String {
-        self.passwords.as_text() + &self.roles.script(&self.passwords)
+        self.passwords.as_text() + &self.roles.script(&self.passwords, self.owner_may_create)
     }
 }
 

@@ -199,18 +199,43 @@ impl DatabaseRoles {
              \x20   IF to_regnamespace('tenancy') IS NULL THEN\n\
              \x20       CREATE SCHEMA tenancy AUTHORIZATION {owner};\n\
              \x20   END IF;\n\
-             \x20   IF NOT has_schema_privilege({name}, 'public', 'USAGE')\n\
-             \x20       OR NOT has_schema_privilege({name}, 'public', 'CREATE') THEN\n\
-             \x20       GRANT USAGE, CREATE ON SCHEMA public TO {owner};\n\
-             \x20   END IF;\n\
+             \x20   -- First, because the owner role may have it by this alone.\n\
              \x20   IF EXISTS (SELECT FROM pg_namespace AS n, aclexplode(n.nspacl) AS a\n\
-             \x20       WHERE n.nspname = 'public' AND a.grantee = 0 AND a.privilege_type = 'CREATE') THEN\n\
+             \x20       WHERE n.nspname = 'public' AND a.grantee = 0 AND a.privilege_type = 'CREATE')\n\
+             \x20       AND has_schema_privilege('public', 'CREATE WITH GRANT OPTION') THEN\n\
              \x20       REVOKE CREATE ON SCHEMA public FROM PUBLIC;\n\
+             \x20   END IF;\n\
+             {open_to_owner}{open_to_app}{open_to_system}\
+             END\n",
+            open_to_owner = open_public(&self.owner, &["USAGE", "CREATE"]),
+            open_to_app = open_public(&self.app, &["USAGE"]),
+            open_to_system = open_public(&self.system, &["USAGE"]),
+        );
+        do_block("schema", &body)
+    }
+
+    /// Lets the owner role make schemas, and trusted extensions, in the database.
+    pub(super) fn may_create_sql(&self) -> String {
+        let body = format!(
+            "BEGIN\n\
+             \x20   IF NOT has_database_privilege({name}, current_database(), 'CREATE') THEN\n\
+             \x20       IF NOT (has_database_privilege(current_database(), 'CREATE WITH GRANT OPTION')) THEN\n\
+             \x20           RAISE EXCEPTION USING ERRCODE = 'insufficient_privilege',\n\
+             \x20               MESSAGE = format('%I may not let %I make schemas in the database %I', current_user,\n\
+             \x20                   {name}, current_database()),\n\
+             \x20               HINT = format('As its owner or a superuser: GRANT CREATE ON DATABASE %I TO %I',\n\
+             \x20                   current_database(), {name});\n\
+             \x20       END IF;\n\
+             {grant}\
              \x20   END IF;\n\
              END\n",
             name = literal(&self.owner),
+            grant = persistently(&format!(
+                "format('GRANT CREATE ON DATABASE %I TO %I', current_database(), {})",
+                literal(&self.owner)
+            )),
         );
-        do_block("schema", &body)
+        do_block("create", &body)
     }
 
     /// Records the names of the roles where policies and grants look them up.
@@ -225,6 +250,40 @@ impl DatabaseRoles {
             rows.join(", ")
         )
     }
+}
+
+/// Lets a role into the schema `public`, where it is not in it yet. Everybody may use that schema unless it was
+/// taken away, and the login of the installation may seldom give it: the schema of a database that comes from
+/// PostgreSQL 14 belongs to the server's superuser. PostgreSQL would say that "no privileges were granted".
+fn open_public(role: &str, privileges: &[&str]) -> String {
+    let lacking = privileges.iter().map(|privilege| {
+        format!(
+            "NOT has_schema_privilege({}, 'public', '{privilege}')",
+            literal(role)
+        )
+    });
+    let lacking = lacking.collect::<Vec<_>>().join(" OR ");
+    let grant = format!(
+        "GRANT {} ON SCHEMA public TO {}",
+        privileges.join(", "),
+        quoted(role)
+    );
+    let needed = privileges.join(" WITH GRANT OPTION, ") + " WITH GRANT OPTION";
+    format!(
+        "    IF {lacking} THEN\n\
+         \x20       IF has_schema_privilege('public', '{needed}') THEN\n\
+         \x20           {grant};\n\
+         \x20       ELSIF EXISTS (SELECT FROM pg_class AS c WHERE c.relnamespace = 'public'::regnamespace\n\
+         \x20           AND c.relkind IN ('r', 'p')) THEN\n\
+         \x20           RAISE WARNING 'tenancy: %', {told};\n\
+         \x20       END IF;\n\
+         \x20   END IF;\n",
+        told = literal(&format!(
+            "there are tables in the schema public, and {} may not use it; as the schema's owner or a \
+             superuser: {grant}",
+            quoted(role)
+        ))
+    )
 }
 
 /// An anonymous block, between quotes that its text does not have.

@@ -55,10 +55,13 @@ impl DatabaseRoles {
     /// The text, to be run inside a transaction by the administrator.
     ///
     /// Passwords are read from [settings](Passwords::to_setting) of the transaction.
-    pub(super) fn script(&self, passwords: &Passwords) -> String {
+    pub(super) fn script(&self, passwords: &Passwords, owner_may_create: bool) -> String {
         let mut sql = [TIMEOUTS, LOCK, AS_LOGIN].concat();
         sql.push_str(&self.create_sql(passwords));
         sql.push_str(&self.schema_sql());
+        if owner_may_create {
+            sql.push_str(&self.may_create_sql());
+        }
         let take = TAKE_BOOKKEEPING.replace("{owner_name}", &literal(&self.owner));
         sql.push_str(&do_block("take", &take));
         let _ = writeln!(sql, "SET LOCAL ROLE {};", quoted(&self.owner));

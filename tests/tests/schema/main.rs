@@ -6,6 +6,7 @@ mod concurrently;
 mod earlier;
 mod emit;
 mod findings;
+mod help;
 mod install;
 mod keys;
 mod logins;

@@ -60,7 +60,8 @@ const PRIVILEGES: &str = "
         AND NOT (acl.what = 'default everywhere f' AND a.grantee = 0)
     UNION ALL
     SELECT format('policy %s.%s: %s %s TO %s USING %s CHECK %s', p.tablename, p.policyname,
-        p.permissive, p.cmd, array_to_string(p.roles, ', '), p.qual, p.with_check)
+        p.permissive, p.cmd, array_to_string(p.roles, ', '), regexp_replace(p.qual, '\\s+', ' ', 'g'),
+        regexp_replace(p.with_check, '\\s+', ' ', 'g'))
     FROM pg_policies AS p WHERE p.schemaname = 'tenancy'
     UNION ALL
     SELECT format('row security: %s', c.relname)

@@ -156,6 +156,21 @@ async fn two_tenants_have_the_same_values_and_see_their_own() -> anyhow::Result<
     .await
 }
 
+/// What a newcomer has: empty tables, none of which knows of tenants.
+#[tokio::test]
+async fn one_call_protects_an_untouched_schema() -> anyhow::Result<()> {
+    on_every_server(async |notes| {
+        as_owner(notes, APPLICATION).await?;
+        let tables = TABLES.map(|table| format!("'{table}'")).join(", ");
+        as_owner(notes, &format!("SELECT tenancy.protect_all({tables})")).await?;
+        let left = "SELECT string_agg(concat_ws(' ', code, object), '; ') FROM tenancy.check()
+            WHERE code <> 'on-conflict'";
+        assert_eq!(told(notes, left).await?, None);
+        Ok(())
+    })
+    .await
+}
+
 /// The calls of a newcomer, who gives no columns first.
 #[tokio::test]
 async fn what_has_to_be_said_first_is_named() -> anyhow::Result<()> {

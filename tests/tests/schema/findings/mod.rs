@@ -2,6 +2,7 @@
 //!
 //! Faults are planted by the administrator, past what `protect` and `share` refuse.
 
+mod accounts;
 mod login;
 mod readiness;
 mod relations;
