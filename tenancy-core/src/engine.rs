@@ -21,6 +21,7 @@ mod load;
 mod refusal_log;
 mod sources;
 mod stranger_cache;
+mod tenants_of;
 mod token_revocations;
 mod watch;
 
@@ -42,7 +43,7 @@ use crate::{
     Actor, AllowedTenants, AuditEntry, AuditSink, Authenticator, Clock, ConfigError, CorsPolicy,
     CredentialSource, Directory, DirectoryError, Identification, Outcome, PermissionRegistry,
     Principal, ProjectId, Refusal, RefusalKind, RequestView, RoleTable, RouteNeeds, RoutePolicy,
-    StoreError, Stores, TenantId, Timestamp,
+    StoreError, Stores, TenantId, TenantMembership, Timestamp,
     cache::{CacheVersions, MaxAge},
     plan::Plans,
 };
@@ -283,6 +284,35 @@ impl Tenancy {
                 .reason(reason.to_owned()),
         );
         Ok(context)
+    }
+
+    /// The tenants that a user is an active member of, by id, for the page on which the user chooses one.
+    ///
+    /// Suspended tenants are among them, so that a page can say so; deleted ones are not. A credential that names
+    /// one tenant or a list of them is told of those alone. A page holds at most `limit` tenants and begins behind
+    /// `after`; one with fewer is the last.
+    ///
+    /// ```
+    /// # use tenancy_core::{Principal, StoreError, Tenancy};
+    /// # async fn handler(tenancy: Tenancy, principal: Principal) -> Result<(), StoreError> {
+    /// for it in tenancy.tenants_of(&principal, None, 100).await? {
+    ///     println!("{} at {}: you are {}", it.record.name, it.record.slug, it.membership.role);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`StoreErrorKind::Forbidden`](crate::StoreErrorKind::Forbidden) if the credential is none of a user,
+    /// [`StoreErrorKind::ReadOnly`](crate::StoreErrorKind::ReadOnly) if the engine has no store of memberships, or one
+    /// whose login sees one tenant at a time.
+    pub async fn tenants_of(
+        &self,
+        principal: &Principal,
+        after: Option<TenantId>,
+        limit: u32,
+    ) -> Result<Vec<TenantMembership>, StoreError> {
+        tenants_of::tenants_of(self, principal, after, limit).await
     }
 
     /// Begins a run of a named job: the service itself at work in many tenants, with one entry in the audit trail.

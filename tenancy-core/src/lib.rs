@@ -117,7 +117,7 @@ pub use generation::Generation;
 pub use id::{EventId, KeyId, ParseIdError, ProjectId, ServiceId, TenantId, UserId};
 pub use identification::{ApplicationHint, HintSource, Identification};
 pub use issuer::{IssuerDirectory, IssuerRecord, IssuerStore};
-pub use membership::{InvalidRoleName, Membership, MembershipStatus, RoleName};
+pub use membership::{InvalidRoleName, Membership, MembershipStatus, RoleName, TenantMembership};
 pub use permission::{
     Explanation, Grant, InvalidGrant, InvalidPermission, PermissionDecision, PermissionId,
     PermissionRegistry, PermissionRegistryBuilder, PermissionSet, RegistryError, RoleDefinition,

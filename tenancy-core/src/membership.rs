@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{TenantId, UserId};
+use crate::{TenantId, TenantRecord, UserId};
 
 /// The name of a role, such as `admin` or one that a tenant defined for itself.
 ///
@@ -149,5 +149,33 @@ impl Membership {
     pub fn with_status(mut self, status: MembershipStatus) -> Self {
         self.status = status;
         self
+    }
+}
+
+/// A tenant, and the membership that a user has there: a row of the list from which a user chooses.
+///
+/// ```
+/// use tenancy_core::{Membership, SystemRole, TenantMembership, TenantRecord, UserId};
+///
+/// let acme = TenantRecord::new("acme".parse()?, "Acme Ltd");
+/// let owner = Membership::new(acme.id, UserId::new(), SystemRole::Owner.name());
+/// let row = TenantMembership::new(acme, owner);
+/// assert_eq!(format!("{} ({})", row.record.name, row.membership.role), "Acme Ltd (owner)");
+/// # Ok::<(), tenancy_core::InvalidSlug>(())
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct TenantMembership {
+    /// The tenant.
+    pub record: TenantRecord,
+    /// The user's membership of it.
+    pub membership: Membership,
+}
+
+impl TenantMembership {
+    /// A tenant with a membership of it.
+    #[must_use]
+    pub const fn new(record: TenantRecord, membership: Membership) -> Self {
+        Self { record, membership }
     }
 }

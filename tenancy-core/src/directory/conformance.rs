@@ -57,14 +57,17 @@ pub use keys::{
     no_successor_escapes_the_revocation_of_its_tenant, the_keys_of_a_creator_are_revoked,
     uses_are_noted_forward_only,
 };
-pub use members::members_are_listed_in_pages;
+pub use members::{members_are_listed_in_pages, the_tenants_of_a_user_are_listed_in_pages};
 pub use names::{names_are_listed_in_pages, names_are_unbound};
 pub use projects::{
     keys_end_with_their_project, project_roles_are_removed, projects_are_listed_in_pages,
     projects_are_removed,
 };
 pub use roles::roles_are_listed_and_removed;
-pub use tenants::{a_slug_is_replaced, a_tenant_is_renamed, tenants_are_listed_in_pages};
+pub use tenants::{
+    a_slug_is_replaced, a_tenant_is_renamed, a_tenants_resting_slugs_are_bounded,
+    tenants_are_listed_in_pages,
+};
 pub use token_revocations::{
     old_token_revocations_are_forgotten, token_revocations_are_told,
     token_revocations_never_move_back,
@@ -93,10 +96,12 @@ pub async fn directory<D: Directory + DirectoryStore>(directory: &D) {
     every_change_is_told_once_it_is_visible(directory).await;
     a_tenant_is_renamed(directory).await;
     a_slug_is_replaced(directory).await;
+    a_tenants_resting_slugs_are_bounded(directory).await;
     tenants_are_listed_in_pages(directory).await;
     names_are_unbound(directory).await;
     names_are_listed_in_pages(directory).await;
     members_are_listed_in_pages(directory).await;
+    the_tenants_of_a_user_are_listed_in_pages(directory).await;
     projects_are_removed(directory).await;
     project_roles_are_removed(directory).await;
     projects_are_listed_in_pages(directory).await;

@@ -4,6 +4,7 @@ mod audit;
 mod issuers;
 mod keys;
 mod list;
+mod slugs;
 mod stores;
 mod token_revocations;
 
@@ -21,11 +22,12 @@ use super::{
     TenantDirectory,
 };
 use crate::{
-    ChangeRecord, IssuerRecord, KeyId, Membership, Project, ProjectId, RoleDefinition, RoleName,
-    TenantId, TenantKey, TenantRecord, UserId,
+    ChangeRecord, Clock, IssuerRecord, KeyId, Membership, Project, ProjectId, RoleDefinition,
+    RoleName, TenantId, TenantKey, TenantRecord, UserId,
     key::{ApiKey, Environment, KeyHandle},
     outbox::MemoryOutbox,
 };
+use slugs::RestingSlugs;
 use token_revocations::TokenRevocations;
 
 /// Tenants, memberships, projects, roles and API keys in memory; clones share them.
@@ -71,6 +73,7 @@ struct State {
     tenants: HashMap<TenantId, TenantRecord>,
     /// Slugs, domains and external ids.
     names: HashMap<TenantKey, TenantId>,
+    resting: RestingSlugs,
     memberships: HashMap<(TenantId, UserId), Membership>,
     projects: HashMap<(TenantId, ProjectId), Project>,
     project_roles: HashMap<(TenantId, ProjectId, UserId), RoleName>,
@@ -90,6 +93,15 @@ impl MemoryDirectory {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// An empty directory for which this clock tells when a slug has rested, and when leases of its outbox end.
+    #[must_use]
+    pub fn with_clock(clock: Arc<dyn Clock>) -> Self {
+        Self {
+            outbox: MemoryOutbox::with_clock(clock),
+            ..Self::default()
+        }
     }
 
     /// The same, whose feed tells at most so many changes on a page. Default: 10,000.

@@ -5,8 +5,8 @@ use async_trait::async_trait;
 use super::{MemberFilter, StoreError, TenantFilter};
 use crate::{
     ChangeRecord, DomainName, Membership, Project, ProjectId, ProjectMembership, RevokedBefore,
-    RoleDefinition, RoleName, Settings, Slug, TenantId, TenantKey, TenantRecord, TenantStatus,
-    Timestamp, TokenSubject, UserId,
+    RoleDefinition, RoleName, Settings, Slug, TenantId, TenantKey, TenantMembership, TenantRecord,
+    TenantStatus, Timestamp, TokenSubject, UserId,
 };
 
 /// Adds tenants, changes their records, and lists them.
@@ -22,7 +22,8 @@ use crate::{
 /// behind `after`; the one that is empty is the last. A listing reads what is stored, and no replica.
 #[async_trait]
 pub trait TenantStore: Send + Sync {
-    /// Adds a tenant; a taken id or slug is a [`StoreErrorKind::Conflict`](super::StoreErrorKind::Conflict).
+    /// Adds a tenant; a taken id or slug, or a slug that rests, is a
+    /// [`StoreErrorKind::Conflict`](super::StoreErrorKind::Conflict).
     ///
     /// # Errors
     /// A [`StoreError`] whose kind says why nothing was changed.
@@ -76,7 +77,9 @@ pub trait TenantStore: Send + Sync {
         record: &ChangeRecord,
     ) -> Result<(), StoreError>;
 
-    /// Gives a tenant another slug; a taken one is a conflict. The old one is free then.
+    /// Gives a tenant another slug; a taken one is a conflict. The old one names nobody then, and rests for
+    /// [`Slug::REST`]: to take it before that is a conflict for every other tenant, and the tenant itself may take it
+    /// back. A tenant with [`Slug::MAX_RESTING`] resting slugs can't let go of another one: a conflict too.
     ///
     /// # Errors
     /// A [`StoreError`] whose kind says why nothing was changed.
@@ -200,6 +203,19 @@ pub trait MembershipStore: Send + Sync {
         after: Option<UserId>,
         limit: u32,
     ) -> Result<Vec<Membership>, StoreError>;
+
+    /// The tenants that a user is a member of, in the order of their ids, each with the membership. Tenants that
+    /// are deleted are not told.
+    ///
+    /// # Errors
+    /// A [`StoreError`] if the store did not answer, or may not list this.
+    async fn list_tenants_of(
+        &self,
+        user: UserId,
+        filter: &MemberFilter,
+        after: Option<TenantId>,
+        limit: u32,
+    ) -> Result<Vec<TenantMembership>, StoreError>;
 }
 
 /// Writes and lists projects, and their members' roles.

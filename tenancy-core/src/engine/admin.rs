@@ -175,8 +175,8 @@ impl Admin {
     /// there is no such tenant.
     ///
     /// # Security
-    /// Links, bookmarks and cookies of the old slug's host lead to the tenant that takes it next. Where that matters, keep
-    /// it taken: by a tenant of your own that is never active.
+    /// Links, bookmarks and cookies of the old slug's host still lead there. So the old slug rests for
+    /// [`Slug::REST`] before another tenant may take it. A cookie that lives longer reaches the tenant that takes it next.
     ///
     /// ```
     /// use tenancy_core::StoreErrorKind;

@@ -92,6 +92,11 @@ impl MemoryOutbox {
         }
     }
 
+    /// What the clock says.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
     /// Writes an event.
     ///
     /// # Errors

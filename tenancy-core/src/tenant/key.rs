@@ -5,6 +5,7 @@ use std::{
     fmt,
     hash::{Hash, Hasher},
     str::FromStr,
+    time::Duration,
 };
 
 use serde::{Deserialize, Serialize};
@@ -39,6 +40,12 @@ pub struct Slug(Box<str>);
 pub struct InvalidSlug(String);
 
 impl Slug {
+    /// How long a slug rests that a tenant has let go of: 90 days. Until then no other tenant may take it.
+    pub const REST: Duration = Duration::from_secs(90 * 24 * 60 * 60);
+
+    /// How many slugs of one tenant may rest at a time: 10. So nobody reserves names by taking one after the other.
+    pub const MAX_RESTING: usize = 10;
+
     /// Whether `text` is a slug as it stands.
     pub(crate) fn is_valid(text: &str) -> bool {
         let bytes = text.as_bytes();

@@ -6,7 +6,7 @@ use crate::{
     Actor, AuditEntry, ChangeRecord, Clock as _, DirectoryStore, DomainName, KeyId, MemberFilter,
     Membership, Outcome, Project, ProjectId, ProjectMembership, RevokedBefore, RoleDefinition,
     RoleName, Settings, Slug, StoreError, SystemClock, TenantFilter, TenantId, TenantKey,
-    TenantRecord, TenantStatus, Timestamp, TokenSubject, UserId,
+    TenantMembership, TenantRecord, TenantStatus, Timestamp, TokenSubject, UserId,
     key::{ApiKey, KeyChange, KeyDigest, KeyRange, KeyRotation, KeyStore},
 };
 
@@ -207,6 +207,20 @@ pub trait StoreDirectly: DirectoryStore {
         limit: u32,
     ) -> Result<Vec<Membership>, StoreError> {
         crate::MembershipStore::list_members(self, tenant, filter, after, limit).await
+    }
+
+    /// As that of the store.
+    ///
+    /// # Errors
+    /// As that of the store.
+    async fn list_tenants_of(
+        &self,
+        user: UserId,
+        filter: &MemberFilter,
+        after: Option<TenantId>,
+        limit: u32,
+    ) -> Result<Vec<TenantMembership>, StoreError> {
+        crate::MembershipStore::list_tenants_of(self, user, filter, after, limit).await
     }
 
     /// As that of the store.

@@ -28,6 +28,7 @@ mod reading;
 mod sources;
 mod strangers;
 mod support;
+mod tenants_of;
 mod token_revocations;
 mod tokens;
 mod watch;

@@ -1,11 +1,13 @@
 //! Managing tenants: what was removed or renamed ends at once, roles that could not be understood are not stored,
 //! and nobody lists what is not theirs.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use tenancy_core::{
     Admin, Authority, DomainName, MemberFilter, Membership, Outcome, Project, ProjectMembership,
-    RoleDefinition, RoleName, StoreError, StoreErrorKind, SystemRole, TenantFilter, TenantStatus,
-    UserId,
+    RoleDefinition, RoleName, Slug, StoreError, StoreErrorKind, SystemRole, TenantFilter,
+    TenantStatus, UserId,
     outbox::{ClaimRequest, Outbox as _, Start},
     testing::{StoreDirectly as _, service},
 };
@@ -46,8 +48,12 @@ async fn a_slug_that_was_replaced_names_nobody_from_then_on() {
         (w.acme.id, &new)
     );
     assert_eq!(w.refused(&w.alice_at(HOST)).await.0, 404);
-    // Another tenant takes the old one, and its members are at home there.
+    // Another tenant takes the old one when it has rested, and its members are at home there.
     let globex = &w.globex;
+    w.clock.advance(Slug::REST - Duration::from_micros(1));
+    let rests = admin(&w).set_slug(globex.id, &w.acme.slug).await;
+    assert_eq!(rests.unwrap_err().kind(), StoreErrorKind::Conflict);
+    w.clock.advance(Duration::from_micros(1));
     admin(&w).set_slug(globex.id, &w.acme.slug).await.unwrap();
     assert_eq!(answer(w.admit(&w.alice_at(HOST)).await).0, 404);
     let member = Membership::new(globex.id, w.alice, SystemRole::Viewer.name());

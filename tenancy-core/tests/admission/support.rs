@@ -53,8 +53,8 @@ impl World {
         options: impl FnOnce(SwitchedDirectory, TenancyBuilder) -> TenancyBuilder,
     ) -> Self {
         tenancy_logwatch::issued(SECRET);
-        let directory = SwitchedDirectory::new(MemoryDirectory::new());
         let clock = Arc::new(ManualClock::now_frozen());
+        let directory = SwitchedDirectory::new(MemoryDirectory::with_clock(clock.clone()));
         let audit = Arc::new(MemoryAuditSink::new(1_000));
         let rules = Identification::new()
             .header("x-organization-id")

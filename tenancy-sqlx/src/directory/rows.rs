@@ -3,8 +3,8 @@
 use sqlx::{Row as _, postgres::PgRow, types::Uuid};
 use tenancy_core::{
     DirectoryError, Generation, Membership, MembershipStatus, Project, ProjectId,
-    ProjectMembership, RoleName, Settings, Slug, TenantId, TenantKey, TenantRecord, Timestamp,
-    UserId,
+    ProjectMembership, RoleName, Settings, Slug, TenantId, TenantKey, TenantMembership,
+    TenantRecord, Timestamp, UserId,
 };
 
 /// The columns that [`tenant`] reads; `tenants` is called `t`.
@@ -38,13 +38,23 @@ pub(super) fn tenant(row: &PgRow) -> Result<TenantRecord, DirectoryError> {
 }
 
 pub(super) fn membership(row: &PgRow) -> Result<Membership, DirectoryError> {
-    let status = text(row, "status")?;
+    membership_in(row, "status")
+}
+
+fn membership_in(row: &PgRow, status: &str) -> Result<Membership, DirectoryError> {
+    let status = text(row, status)?;
     let known = MembershipStatus::from_stored(&status).ok_or_else(|| {
         DirectoryError::new(format!("`{status}` is not the status of a membership"))
     })?;
     let tenant = TenantId::from_uuid(column(row, "tenant_id")?);
     let user = UserId::from_uuid(column(row, "user_id")?);
     Ok(Membership::new(tenant, user, role(row)?).with_status(known))
+}
+
+/// A tenant with the membership of one user, whose status has a name of its own.
+pub(super) fn tenant_membership(row: &PgRow) -> Result<TenantMembership, DirectoryError> {
+    let member = membership_in(row, "membership_status")?;
+    Ok(TenantMembership::new(tenant(row)?, member))
 }
 
 pub(super) fn project(row: &PgRow) -> Result<Project, DirectoryError> {

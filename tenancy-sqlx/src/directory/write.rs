@@ -69,12 +69,17 @@ impl PgDirectory {
             .map_err(StoreError::unavailable)
     }
 
+    /// Begins a transaction that lists across tenants, by a function that looks at one user's only.
+    pub(super) async fn list_across(&self) -> Result<Open, StoreError> {
+        match &self.registry {
+            Some(registry) => list_in(registry).await,
+            None => self.list_all().await,
+        }
+    }
+
     /// Begins a transaction that lists across tenants.
     pub(super) async fn list_all(&self) -> Result<Open, StoreError> {
-        let batch = session::nobodys_batch("BEGIN READ ONLY", &Timeouts::CHANGE);
-        session::begin(self.operators()?, batch)
-            .await
-            .map_err(StoreError::unavailable)
+        list_in(self.operators()?).await
     }
 
     /// The login that reaches every tenant.
@@ -90,6 +95,13 @@ impl PgDirectory {
             StoreError::new(StoreErrorKind::ReadOnly, message)
         })
     }
+}
+
+/// Begins a transaction that reads, and names no tenant.
+async fn list_in(connections: &Connections) -> Result<Open, StoreError> {
+    let batch = session::nobodys_batch("BEGIN READ ONLY", &Timeouts::CHANGE);
+    let begun = session::begin(connections, batch).await;
+    begun.map_err(StoreError::unavailable)
 }
 
 /// A transaction that writes the registry.
@@ -121,6 +133,14 @@ pub(super) fn refused(error: sqlx::Error) -> StoreError {
     };
     let (kind, message) = match error.code().as_deref() {
         Some("23505") => (StoreErrorKind::Conflict, "an id or a name is taken"),
+        Some("TN003") => (
+            StoreErrorKind::Conflict,
+            "the slug was another tenant's, and rests; choose another one",
+        ),
+        Some("TN004") => (
+            StoreErrorKind::Conflict,
+            "the tenant has changed its slug too often; wait until one of its old slugs is free",
+        ),
         Some("23503") => (
             StoreErrorKind::NotFound,
             "there is no such tenant or project",

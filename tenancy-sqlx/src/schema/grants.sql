@@ -117,6 +117,12 @@ BEGIN
     EXECUTE format('GRANT SELECT ON tenancy.audit_log TO %I', app);
     EXECUTE format('GRANT SELECT ON tenancy.audit_trail TO %I, %I', app, system);
     EXECUTE format('GRANT SELECT ON tenancy.role_names TO %I, %I', app, system);
+    -- Slugs rest by a function, and operators may end that.
+    PERFORM tenancy.ensure_policy('tenancy.resting_slugs', 'tenancy_system', true, system, 'true');
+    IF NOT (SELECT c.relrowsecurity FROM pg_class AS c WHERE c.oid = 'tenancy.resting_slugs'::regclass) THEN
+        ALTER TABLE tenancy.resting_slugs ENABLE ROW LEVEL SECURITY;
+    END IF;
+    EXECUTE format('GRANT SELECT, DELETE ON tenancy.resting_slugs TO %I', system);
 
     -- Events, and entries of the trail, are added with the change that they tell of: by each login for the
     -- tenant that it names, and by the system login for any or for none. Nobody changes what is there.
@@ -198,6 +204,10 @@ BEGIN
     EXECUTE format(
         'GRANT EXECUTE ON FUNCTION tenancy.schema_version(), tenancy.current_tenant() TO %I',
         registry);
+    -- A user's tenants, for whoever changes them: never for the service's login, whose SQL a caller may reach.
+    EXECUTE format(
+        'GRANT EXECUTE ON FUNCTION tenancy.tenants_of(uuid, text, text, uuid, integer) TO %I, %I',
+        registry, system);
     EXECUTE format('GRANT EXECUTE ON FUNCTION tenancy.schema_version() TO %I', audit);
     EXECUTE format(
         'GRANT EXECUTE ON FUNCTION tenancy.append_audit(uuid, timestamptz, uuid, text, text, text, '

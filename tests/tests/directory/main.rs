@@ -13,6 +13,7 @@ mod notify;
 mod registry;
 mod revocations;
 mod roles;
+mod slugs;
 mod staleness;
 mod successors;
 mod times;

@@ -91,6 +91,26 @@ async fn keys_that_were_issued_before_imports_go_on_and_others_are_imported_besi
     Ok(())
 }
 
+/// What an installation is without its migration 25, run before those below.
+const WITHOUT_RESTS: &str =
+    "CREATE OR REPLACE FUNCTION tenancy.on_registry_change() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    AS $$
+    DECLARE
+        before uuid := CASE WHEN TG_OP <> 'INSERT' THEN (to_jsonb(OLD) ->> TG_ARGV[0])::uuid END;
+        after uuid := CASE WHEN TG_OP <> 'DELETE' THEN (to_jsonb(NEW) ->> TG_ARGV[0])::uuid END;
+    BEGIN
+        IF before IS NOT NULL AND after IS NOT NULL AND before <> after THEN
+            RAISE EXCEPTION 'a row of tenancy.% can''t move to another tenant', TG_TABLE_NAME
+                USING ERRCODE = 'integrity_constraint_violation';
+        END IF;
+        PERFORM tenancy.advance_generation(coalesce(after, before));
+        RETURN NULL;
+    END
+    $$;
+    DROP FUNCTION tenancy.rest_slug, tenancy.tenants_of;
+    DROP TABLE tenancy.resting_slugs";
+
 /// What an installation is without its migration 22: that of the release before, with its policies and grants.
 const WITHOUT_OUTBOX: &str = "DO $$
     BEGIN
@@ -124,6 +144,7 @@ async fn the_outbox_comes_to_a_schema_in_use_and_its_programs_go_on() -> anyhow:
         let roles = own_roles("");
         let mut admin = database.admin().await?;
         installs(&database, &roles).await?;
+        admin.execute(WITHOUT_RESTS).await?;
         admin.execute(WITHOUT_OUTBOX).await?;
 
         let acme = TenantRecord::new("acme".parse()?, "Acme").with_status(TenantStatus::Active);
@@ -205,6 +226,7 @@ async fn entries_of_the_release_before_are_in_the_trail_with_those_of_this_one()
         let roles = own_roles("");
         let mut admin = database.admin().await?;
         installs(&database, &roles).await?;
+        admin.execute(WITHOUT_RESTS).await?;
         admin.execute(WITHOUT_TRAIL).await?;
         let options = |role: &str| database.options_as(role, Some(PASSWORD));
         let mut auditor = PgConnection::connect_with(&options(&roles.audit)).await?;

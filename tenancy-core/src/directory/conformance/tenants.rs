@@ -2,8 +2,8 @@
 
 use super::{new_tenant, slug};
 use crate::{
-    Directory, DirectoryStore, StoreErrorKind, TenantFilter, TenantId, TenantRecord, TenantStatus,
-    testing::unattributed,
+    Directory, DirectoryStore, Slug, StoreErrorKind, TenantFilter, TenantId, TenantRecord,
+    TenantStatus, testing::unattributed,
 };
 
 /// A tenant is renamed, and nothing else of it changes.
@@ -24,10 +24,11 @@ pub async fn a_tenant_is_renamed<D: Directory + DirectoryStore>(directory: &D) {
     assert_eq!(found.unwrap().name, other.name);
 }
 
-/// A tenant with another slug is found by that one alone, and the old one is free.
+/// A tenant with another slug is found by that one alone. The old one rests: no other tenant may take it, and the
+/// tenant itself may.
 pub async fn a_slug_is_replaced<D: Directory + DirectoryStore>(directory: &D) {
     let (one, other) = (new_tenant(directory).await, new_tenant(directory).await);
-    let find = async |slug: &crate::Slug| {
+    let find = async |slug: &Slug| {
         let found = directory.find_tenant(&slug.clone().into()).await.unwrap();
         found.map(|tenant| (tenant.id, tenant.slug))
     };
@@ -51,16 +52,47 @@ pub async fn a_slug_is_replaced<D: Directory + DirectoryStore>(directory: &D) {
     }
     assert_eq!(find(&new).await, Some((one.id, new.clone())));
     assert_eq!(find(&one.slug).await, None);
-    directory
+    let rests = directory
         .set_slug(other.id, &one.slug, &unattributed())
-        .await
-        .expect("the old slug is free");
-    assert_eq!(find(&one.slug).await, Some((other.id, one.slug.clone())));
-    let again = TenantRecord::new(other.slug.clone(), "Successor");
+        .await;
+    assert_eq!(rests.unwrap_err().kind(), StoreErrorKind::Conflict);
+    let again = TenantRecord::new(one.slug.clone(), "Successor");
+    let rests = directory.create_tenant(&again, &unattributed()).await;
+    assert_eq!(rests.unwrap_err().kind(), StoreErrorKind::Conflict);
+    let made = directory.find_tenant(&again.id.into()).await.unwrap();
+    assert_eq!((made, find(&one.slug).await), (None, None));
+
     directory
-        .create_tenant(&again, &unattributed())
+        .set_slug(one.id, &one.slug, &unattributed())
         .await
-        .expect("so is this one");
+        .expect("its own slug rests for others");
+    assert_eq!(find(&one.slug).await, Some((one.id, one.slug.clone())));
+    let rests = directory.set_slug(other.id, &new, &unattributed()).await;
+    assert_eq!(rests.unwrap_err().kind(), StoreErrorKind::Conflict);
+}
+
+/// A tenant can't reserve names by taking one after the other.
+pub async fn a_tenants_resting_slugs_are_bounded<D: Directory + DirectoryStore>(directory: &D) {
+    let tenant = new_tenant(directory).await;
+    let mut slugs = vec![tenant.slug];
+    for _ in 0..Slug::MAX_RESTING {
+        let next = slug("next");
+        directory
+            .set_slug(tenant.id, &next, &unattributed())
+            .await
+            .unwrap();
+        slugs.push(next);
+    }
+    let more = directory
+        .set_slug(tenant.id, &slug("more"), &unattributed())
+        .await;
+    assert_eq!(more.unwrap_err().kind(), StoreErrorKind::Conflict);
+    directory
+        .set_slug(tenant.id, &slugs[0], &unattributed())
+        .await
+        .expect("one of its own makes room");
+    let found = directory.find_tenant(&tenant.id.into()).await.unwrap();
+    assert_eq!(found.unwrap().slug, slugs[0]);
 }
 
 /// Tenants are listed by id, in pages, and only those that are asked for.

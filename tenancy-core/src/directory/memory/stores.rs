@@ -10,7 +10,8 @@ use crate::{
     ChangeRecord, DomainName, MemberFilter, Membership, MembershipStore, NameStore, Project,
     ProjectId, ProjectMembership, ProjectStore, RevocationStore, RevokedBefore, RoleDefinition,
     RoleName, RoleStore, RoleTable, Settings, Slug, StoreError, StoreErrorKind, TenantFilter,
-    TenantId, TenantKey, TenantRecord, TenantStatus, TenantStore, Timestamp, TokenSubject, UserId,
+    TenantId, TenantKey, TenantMembership, TenantRecord, TenantStatus, TenantStore, Timestamp,
+    TokenSubject, UserId,
 };
 
 #[async_trait]
@@ -29,6 +30,7 @@ impl TenantStore for MemoryDirectory {
                 );
                 return Err(StoreError::new(StoreErrorKind::Conflict, taken));
             }
+            state.take_slug(tenant.id, &tenant.slug, self.outbox.now())?;
             state.names.insert(slug, tenant.id);
             state.tenants.insert(tenant.id, tenant.clone());
             state.note_change(tenant.id);
@@ -93,13 +95,16 @@ impl TenantStore for MemoryDirectory {
         record: &ChangeRecord,
     ) -> Result<(), StoreError> {
         self.change(record, |state| {
-            let before = TenantKey::Slug(state.tenant(tenant)?.slug.clone());
+            let before = state.tenant(tenant)?.slug.clone();
             let after = TenantKey::Slug(slug.clone());
             if state.names.get(&after).is_some_and(|id| *id != tenant) {
                 let taken = format!("the slug `{slug}` is taken");
                 return Err(StoreError::new(StoreErrorKind::Conflict, taken));
             }
-            state.names.remove(&before);
+            if before != *slug {
+                state.replace_slug(tenant, &before, slug, self.outbox.now())?;
+            }
+            state.names.remove(&TenantKey::Slug(before));
             state.names.insert(after, tenant);
             state.tenant(tenant)?.slug = slug.clone();
             state.touch(tenant)
@@ -233,6 +238,26 @@ impl MembershipStore for MemoryDirectory {
         let these = (state.memberships.values())
             .filter(|member| member.tenant == tenant && filter.matches(member));
         Ok(page(these, |member| member.user, after, limit))
+    }
+
+    async fn list_tenants_of(
+        &self,
+        user: UserId,
+        filter: &MemberFilter,
+        after: Option<TenantId>,
+        limit: u32,
+    ) -> Result<Vec<TenantMembership>, StoreError> {
+        let state = self.read();
+        let of_user = (state.memberships.values())
+            .filter(|member| member.user == user && filter.matches(member));
+        let there: Vec<_> = of_user
+            .filter_map(|member| {
+                let tenant = state.tenants.get(&member.tenant)?;
+                let told = tenant.status != TenantStatus::Deleted;
+                told.then(|| TenantMembership::new(tenant.clone(), member.clone()))
+            })
+            .collect();
+        Ok(page(&there, |it| it.record.id, after, limit))
     }
 }
 

@@ -5,7 +5,8 @@ use uuid::Uuid;
 use super::Admin;
 use crate::{
     AuditEntry, AuditFilter, MemberFilter, Membership, Project, ProjectId, ProjectMembership,
-    RoleDefinition, StoreError, TenantFilter, TenantId, TenantKey, TenantRecord, UserId,
+    RoleDefinition, StoreError, TenantFilter, TenantId, TenantKey, TenantMembership, TenantRecord,
+    UserId,
 };
 
 /// How many rows a page holds at most.
@@ -83,6 +84,27 @@ impl Admin {
         stores
             .membership_store()?
             .list_members(tenant, filter, after, limit.min(MAX_PAGE))
+            .await
+    }
+
+    /// The tenants that a user is a member of, in the order of their ids, whatever the status of the membership.
+    /// Deleted tenants are not told. For a page of the user's own there is
+    /// [`Tenancy::tenants_of`](crate::Tenancy::tenants_of).
+    ///
+    /// # Errors
+    /// [`StoreErrorKind::Forbidden`](crate::StoreErrorKind::Forbidden) if the authority is one tenant's.
+    pub async fn list_tenants_of(
+        &self,
+        user: UserId,
+        filter: &MemberFilter,
+        after: Option<TenantId>,
+        limit: u32,
+    ) -> Result<Vec<TenantMembership>, StoreError> {
+        self.author.permits(None, None).await?;
+        let stores = self.stores();
+        stores
+            .membership_store()?
+            .list_tenants_of(user, filter, after, limit.min(MAX_PAGE))
             .await
     }
 

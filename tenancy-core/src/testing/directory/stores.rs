@@ -9,7 +9,7 @@ use crate::{
     ChangeRecord, DomainName, MemberFilter, Membership, MembershipStore, NameStore, Project,
     ProjectId, ProjectMembership, ProjectStore, RevocationStore, RevokedBefore, RoleDefinition,
     RoleName, RoleStore, Settings, Slug, StoreError, TenantFilter, TenantId, TenantKey,
-    TenantRecord, TenantStatus, TenantStore, Timestamp, TokenSubject, UserId,
+    TenantMembership, TenantRecord, TenantStatus, TenantStore, Timestamp, TokenSubject, UserId,
 };
 
 #[async_trait]
@@ -173,6 +173,17 @@ impl MembershipStore for SwitchedDirectory {
             .directory
             .list_members(tenant, filter, after, limit)
             .await
+    }
+
+    async fn list_tenants_of(
+        &self,
+        user: UserId,
+        filter: &MemberFilter,
+        after: Option<TenantId>,
+        limit: u32,
+    ) -> Result<Vec<TenantMembership>, StoreError> {
+        let directory = self.passed().await.map_err(StoreError::unavailable)?;
+        directory.list_tenants_of(user, filter, after, limit).await
     }
 }
 

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use tenancy_core::{
     ChangeRecord, MemberFilter, Membership, MembershipStatus, MembershipStore, RoleName,
-    StoreError, TenantId, UserId,
+    StoreError, TenantId, TenantMembership, UserId,
 };
 
 use super::{commit, commit_removal, read_rows, refused};
@@ -74,5 +74,24 @@ impl MembershipStore for PgDirectory {
         .fetch_all(&mut *tx)
         .await;
         read_rows(rows, rows::membership)
+    }
+
+    async fn list_tenants_of(
+        &self,
+        user: UserId,
+        filter: &MemberFilter,
+        after: Option<TenantId>,
+        limit: u32,
+    ) -> Result<Vec<TenantMembership>, StoreError> {
+        let mut tx = self.list_across().await?;
+        let rows = sqlx::query("SELECT * FROM tenancy.tenants_of($1, $2, $3, $4, $5)")
+            .bind(user.as_uuid())
+            .bind(filter.status.map(MembershipStatus::as_str))
+            .bind(filter.role.as_ref().map(RoleName::as_str))
+            .bind(after.map(|after| after.as_uuid()))
+            .bind(i32::try_from(limit).unwrap_or(i32::MAX))
+            .fetch_all(&mut *tx)
+            .await;
+        read_rows(rows, rows::tenant_membership)
     }
 }
