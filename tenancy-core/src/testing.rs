@@ -1,5 +1,5 @@
-//! For the tests of applications: contexts without requests, requests without a server, a
-//! directory that fails when it is told to, a hasher of secrets that is busy.
+//! For the tests of applications: tenants, members and tokens in a line, contexts without requests, requests
+//! without a server, a directory that fails when it is told to, a hasher of secrets that is busy.
 
 mod context;
 mod directly;
@@ -7,6 +7,9 @@ mod directory;
 #[cfg(feature = "argon2")]
 mod hasher;
 mod request;
+mod tenant;
+#[cfg(feature = "jwt")]
+mod tokens;
 
 pub use context::ContextBuilder;
 pub use directly::{KeyStoreDirectly, StoreDirectly, unattributed};
@@ -14,6 +17,9 @@ pub use directory::SwitchedDirectory;
 #[cfg(feature = "argon2")]
 pub use hasher::BusyHasher;
 pub use request::FakeRequest;
+pub use tenant::TestTenant;
+#[cfg(feature = "jwt")]
+pub use tokens::TestTokens;
 
 /// The authority of a test: the service itself.
 ///

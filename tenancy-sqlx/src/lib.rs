@@ -39,6 +39,8 @@ pub mod schema;
 mod seal;
 mod self_check;
 mod session;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod tx;
 
 pub use audit::PgAuditSink;

@@ -20,7 +20,7 @@
 //! | `jwt-rust-crypto` | the same with RustCrypto, which needs no C compiler; with `jwt` too, AWS-LC verifies |
 //! | `jwks-http` | an HTTPS client for the keys that issuers of tokens publish; turns `jwt` on, because its TLS is AWS-LC's |
 //! | `argon2` | `tenancy::key::SecretHasher` for secrets that people choose, and imported API keys |
-//! | `testing` | `tenancy::testing` and `tenancy::conformance`, for `[dev-dependencies]` |
+//! | `testing` | `tenancy::testing`, `tenancy::conformance` and, with `postgres`, `tenancy::postgres::testing`: for `[dev-dependencies]` |
 //!
 //! None is a default, because each program names its framework anyway, and what is large should be built only
 //! where it is asked for.

@@ -2,7 +2,6 @@
 
 use std::{fmt, time::Duration};
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::json;
 use zeroize::Zeroizing;
 
@@ -152,13 +151,8 @@ impl TokenMinter {
             "exp": expires_at.as_unix_seconds(),
             "jti": uuid::Uuid::now_v7(),
         });
-        let part = |value: &serde_json::Value| URL_SAFE_NO_PAD.encode(value.to_string());
-        let message = format!("{}.{}", part(&header), part(&claims));
-        let signature = self
-            .key
-            .sign(message.as_bytes())
-            .ok_or(MintError::SIGNATURE)?;
-        let token = format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature));
+        let token = self.key.token(&header, &claims);
+        let token = token.ok_or(MintError::SIGNATURE)?;
         if token.len() > crate::MAX_CREDENTIAL_LEN {
             return Err(MintError::TOO_LONG);
         }

@@ -2,8 +2,12 @@
 
 use std::fmt;
 
-use base64::{Engine, engine::general_purpose::STANDARD};
+use base64::{
+    Engine,
+    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
+};
 use jsonwebtoken::EncodingKey;
+use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::{
@@ -112,7 +116,15 @@ impl SigningKey {
         self.id.as_deref()
     }
 
-    pub(super) fn sign(&self, message: &[u8]) -> Option<Vec<u8>> {
+    /// A token of this header and these claims (RFC 7515 §7.1); `None` if the key does not sign.
+    pub(crate) fn token(&self, header: &Value, claims: &Value) -> Option<String> {
+        let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+        let message = format!("{}.{}", part(header), part(claims));
+        let signature = URL_SAFE_NO_PAD.encode(self.sign(message.as_bytes())?);
+        Some(format!("{message}.{signature}"))
+    }
+
+    fn sign(&self, message: &[u8]) -> Option<Vec<u8>> {
         let factory = PROVIDER.signer_factory;
         let signer = factory(&self.algorithm.backend(), &self.key).ok()?;
         signer.try_sign(message).ok()

@@ -53,7 +53,7 @@ impl fmt::Debug for InstallError {
 }
 
 impl InstallError {
-    pub(super) fn database(step: &'static str) -> impl FnOnce(sqlx::Error) -> Self {
+    pub(crate) fn database(step: &'static str) -> impl FnOnce(sqlx::Error) -> Self {
         move |source| Self::Database { step, source }
     }
 }

@@ -268,6 +268,23 @@ impl Installer {
         &self.roles
     }
 
+    /// A login's role, and its password where one is given.
+    #[cfg(feature = "testing")]
+    pub(crate) fn login<'n>(&'n self, kind: &'n str) -> (&'n str, Option<&'n str>) {
+        let password = self.passwords.given().find(|(of, _)| *of == kind);
+        (
+            self.roles.name(kind),
+            password.map(|(_, password)| password),
+        )
+    }
+
+    /// The installation as text, without passwords.
+    #[cfg(feature = "testing")]
+    pub(crate) fn text_without_passwords(&self) -> String {
+        self.roles
+            .script(&Passwords::default(), self.owner_may_create)
+    }
+
     /// The installation as text, with the passwords, for others to run.
     pub(super) fn text(&self) -> String {
         self.passwords.as_text() + &self.roles.script(&self.passwords, self.owner_may_create)

@@ -108,6 +108,13 @@ impl DatabaseRoles {
         ]
     }
 
+    /// The name of the role of a kind.
+    #[cfg(feature = "testing")]
+    pub(super) fn name<'n>(&'n self, kind: &'n str) -> &'n str {
+        let found = self.kinds().into_iter().find(|(of, _)| *of == kind);
+        found.map_or(kind, |(_, name)| name)
+    }
+
     pub(super) fn check(&self) -> Result<(), InstallError> {
         let mut names: Vec<_> = self.kinds().map(|(_, name)| name).into();
         for name in &names {
