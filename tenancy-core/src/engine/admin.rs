@@ -3,10 +3,12 @@
 mod grants;
 mod issuers;
 mod list;
+mod name;
 mod roles;
 
 use serde_json::json;
 
+use self::name::check_name;
 use super::{Authority, Tenancy, TenantContext, author::Author};
 use crate::{
     ChangeAction, ChangeRecord, DomainName, Membership, Project, ProjectId, ProjectMembership,
@@ -63,8 +65,11 @@ impl Admin {
     /// Adds a tenant.
     ///
     /// # Errors
-    /// [`StoreErrorKind::Conflict`](crate::StoreErrorKind::Conflict) if its id or slug is taken.
+    /// [`StoreErrorKind::Conflict`](crate::StoreErrorKind::Conflict) if its id or slug is taken, or the slug rests, and
+    /// [`StoreErrorKind::Invalid`](crate::StoreErrorKind::Invalid) if its name is blank, has more than 200 characters
+    /// or a line break.
     pub async fn create_tenant(&self, tenant: &TenantRecord) -> Result<(), StoreError> {
+        check_name(&tenant.name)?;
         let change = Change::new(ChangeAction::TenantCreate, tenant.id)
             .to("tenant", tenant.id)
             .with(json!({ "slug": tenant.slug, "plan": tenant.plan }));
@@ -144,7 +149,7 @@ impl Admin {
     /// Gives a tenant another name for people to read.
     ///
     /// # Errors
-    /// A [`StoreError`] if there is no such tenant.
+    /// A [`StoreError`] if there is no such tenant, or the name is blank, has more than 200 characters or a line break.
     ///
     /// ```
     /// # use tenancy_core::{StoreError, Tenancy, TenantId, danger};
@@ -155,6 +160,7 @@ impl Admin {
     /// # }
     /// ```
     pub async fn rename(&self, id: TenantId, name: &str) -> Result<(), StoreError> {
+        check_name(name)?;
         let change = Change::new(ChangeAction::TenantRename, id)
             .to("tenant", id)
             .with(json!({ "name": name }));
@@ -165,13 +171,15 @@ impl Admin {
         .await
     }
 
-    /// Gives a tenant another slug. The old one names nobody from then on, and is free for other tenants.
+    /// Gives a tenant another slug. The old one names nobody from then on, and rests before another tenant may
+    /// take it.
     ///
     /// In PostgreSQL this waits for open transactions that have written rows of the tenant, for 5 seconds at
     /// most.
     ///
     /// # Errors
-    /// [`StoreErrorKind::Conflict`](crate::StoreErrorKind::Conflict) if the slug is taken, and a [`StoreError`] if
+    /// [`StoreErrorKind::Conflict`](crate::StoreErrorKind::Conflict) if the slug is taken or rests for another tenant, or
+    /// the tenant has [`Slug::MAX_RESTING`] resting slugs, and a [`StoreError`] if
     /// there is no such tenant.
     ///
     /// # Security
@@ -335,8 +343,10 @@ impl Admin {
     /// Adds or replaces a project.
     ///
     /// # Errors
-    /// A [`StoreError`] if there is no such tenant, or the slug is taken in it.
+    /// A [`StoreError`] if there is no such tenant, or the slug is taken in it, or the name is blank, has more than 200
+    /// characters or a line break.
     pub async fn put_project(&self, project: &Project) -> Result<(), StoreError> {
+        check_name(&project.name)?;
         let change = Change::new(ChangeAction::ProjectPut, project.tenant)
             .to("project", project.id)
             .with(json!({ "slug": project.slug, "archived": project.archived }));

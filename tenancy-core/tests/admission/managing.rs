@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tenancy_core::{
     Admin, Authority, DomainName, MemberFilter, Membership, Outcome, Project, ProjectMembership,
-    RoleDefinition, RoleName, Slug, StoreError, StoreErrorKind, SystemRole, TenantFilter,
-    TenantStatus, UserId,
+    RoleDefinition, RoleName, Slug, StoreError, StoreErrorKind, SystemRole, TenantDirectory as _,
+    TenantFilter, TenantRecord, TenantStatus, UserId,
     outbox::{ClaimRequest, Outbox as _, Start},
     testing::{StoreDirectly as _, service},
 };
@@ -372,4 +372,38 @@ async fn a_page_holds_a_thousand_at_most() {
         .await
         .unwrap();
     assert_eq!(tenants.len(), 2);
+}
+
+#[tokio::test]
+async fn a_name_that_could_not_be_shown_in_a_line_is_refused_and_changes_nothing() {
+    let w = World::new().await;
+    let admin = admin(&w);
+    let longest = "ü".repeat(200);
+    for (name, taken) in [
+        ("Acme & Daughters '\"; --", true),
+        (&longest, true),
+        (&format!("{longest}x"), false),
+        ("", false),
+        (" \u{3000}", false),
+        ("Acme\nLtd", false),
+        ("Acme\u{7}", false),
+    ] {
+        let kind = |done: Result<(), StoreError>| done.err().map(|error| error.kind());
+        let wanted = (!taken).then_some(StoreErrorKind::Invalid);
+        assert_eq!(
+            kind(admin.rename(w.acme.id, name).await),
+            wanted,
+            "{name:?}"
+        );
+        let other = TenantRecord::new("other".parse().unwrap(), name);
+        if !taken {
+            assert_eq!(kind(admin.create_tenant(&other).await), wanted, "{name:?}");
+        }
+        let project = Project::new(w.acme.id, "roadmap".parse().unwrap(), name);
+        if !taken {
+            assert_eq!(kind(admin.put_project(&project).await), wanted, "{name:?}");
+        }
+    }
+    let named = w.directory.find_tenant(&w.acme.id.into()).await.unwrap();
+    assert_eq!(named.unwrap().name, longest);
 }
