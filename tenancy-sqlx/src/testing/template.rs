@@ -83,7 +83,7 @@ impl TestDatabases {
             .parse()
             .map_err(InstallError::database("reading the server's URL"))?;
         let server = server.disable_statement_logging();
-        let mut admin = connect(&server).await?;
+        let mut admin = common_place(&server).await?;
         let locked = sqlx::query("SELECT pg_advisory_lock($1)").bind(LOCK);
         locked
             .execute(&mut admin)
@@ -135,6 +135,15 @@ impl fmt::Debug for TestDatabases {
 pub(super) async fn connect(options: &PgConnectOptions) -> Result<PgConnection, InstallError> {
     let connection = options.connect().await;
     connection.map_err(InstallError::database("connecting"))
+}
+
+/// A connection to the database that each server has, because a lock is one database's; else to the one that the
+/// URL names.
+async fn common_place(server: &PgConnectOptions) -> Result<PgConnection, InstallError> {
+    match server.clone().database("postgres").connect().await {
+        Ok(connection) => Ok(connection),
+        Err(_) => connect(server).await,
+    }
 }
 
 fn now() -> i64 {
