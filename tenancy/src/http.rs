@@ -1,4 +1,5 @@
-//! What both adapters share and an application names: the part of `tenancy-http` for code that serves either framework.
+//! What both adapters share and an application names: the part of `tenancy-http` for code that serves
+//! either framework.
 //!
 //! A library of handlers' parts returns this [`Error`]. By `?` it becomes the error of the framework that the
 //! program is built with.
