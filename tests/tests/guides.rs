@@ -234,3 +234,23 @@ fn the_guide_to_developing_has_reasons_that_the_engine_gives() {
         );
     }
 }
+
+/// Code that is compiled goes on being right. Which pages are is said in `tests/src/lib.rs`.
+#[test]
+fn each_guide_with_code_in_rust_is_compiled() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let compiled = fs::read_to_string(root.join("tests/src/lib.rs")).unwrap();
+    for entry in fs::read_dir(root.join("docs")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|end| end != "md") {
+            continue;
+        }
+        let guide = fs::read_to_string(&path).unwrap();
+        let name = path.file_name().unwrap().to_string_lossy();
+        let included = format!("include_str!(\"../../docs/{name}\")");
+        assert!(
+            !guide.contains("```rust") || compiled.contains(&included),
+            "the code of {name} is not compiled"
+        );
+    }
+}
