@@ -6,6 +6,7 @@
 //! * at the root: the engine and its types, such as [`Tenancy`], [`TenantContext`] and [`TenantRecord`]
 //!   (all of `tenancy-core`);
 //! * `axum`, `actix`: what handlers and routers use (all of `tenancy-axum` and `tenancy-actix`);
+//! * `http`: what both adapters share, such as the error of handlers;
 //! * `postgres`: pools, the directory and the schema (all of `tenancy-sqlx`).
 //!
 //! # Features
@@ -15,6 +16,7 @@
 //! |---|---|
 //! | `axum` | `tenancy::axum`, for axum 0.8 and other tower services |
 //! | `actix` | `tenancy::actix`, for actix-web 4 |
+//! | `http` | `tenancy::http`, for code that serves either framework; each framework turns it on |
 //! | `postgres` | `tenancy::postgres`, on sqlx 0.9; with `axum` or `actix` also their extractor `TenantDb`, and `?` on errors of the database |
 //! | `jwt` | `tenancy::jwt`, tokens; AWS-LC verifies their signatures, and a C compiler is needed to build it |
 //! | `jwt-rust-crypto` | the same with RustCrypto, which needs no C compiler; with `jwt` too, AWS-LC verifies |
@@ -51,6 +53,8 @@
 pub mod actix;
 #[cfg(feature = "axum")]
 pub mod axum;
+#[cfg(feature = "http")]
+pub mod http;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 

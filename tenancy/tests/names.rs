@@ -2,7 +2,7 @@
 
 use std::any::TypeId;
 
-use tenancy::{actix, axum, postgres};
+use tenancy::{actix, axum, http, postgres};
 
 #[test]
 fn each_name_is_that_of_the_crate_it_comes_from() {
@@ -18,6 +18,10 @@ fn each_name_is_that_of_the_crate_it_comes_from() {
     one(
         TypeId::of::<actix::Tenant>(),
         TypeId::of::<tenancy_actix::Tenant>(),
+    );
+    one(
+        TypeId::of::<http::Error>(),
+        TypeId::of::<tenancy_http::Error>(),
     );
     one(
         TypeId::of::<postgres::TenantPool>(),

@@ -76,6 +76,24 @@ pub use warned::warned;
 #[derive(Debug)]
 pub struct Readme;
 
+/// The ten minutes compile.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/ten-minutes.md")]
+#[derive(Debug)]
+pub struct TenMinutes;
+
+/// The chapter on developing locally works.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/developing-locally.md")]
+#[derive(Debug)]
+pub struct DevelopingLocally;
+
+/// The chapter on testing works.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/testing.md")]
+#[derive(Debug)]
+pub struct Testing;
+
 /// The guide's code compiles.
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/upgrade-guide.md")]

@@ -196,3 +196,61 @@ async fn the_guide_to_the_outbox_has_each_event_of_a_change_with_its_payload() {
     assert_eq!(kinds, all.collect(), "this test should make every change");
     assert_eq!(told(), seen);
 }
+
+/// Texts in double quotes of the sources below a folder.
+fn quoted_below(folder: &Path, found: &mut BTreeSet<String>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            quoted_below(&path, found);
+        } else {
+            let source = fs::read_to_string(path).unwrap();
+            found.extend(source.split('"').skip(1).map(str::to_owned));
+        }
+    }
+}
+
+/// Whoever looks up a reason of the log finds it in the table, spelled as in the log.
+#[test]
+fn the_guide_to_developing_has_reasons_that_the_engine_gives() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let guide = fs::read_to_string(root.join("docs/developing-locally.md")).unwrap();
+    let table = guide.split("| status | reason").nth(1).unwrap();
+    let rows = table
+        .lines()
+        .skip(2)
+        .take_while(|line| line.starts_with('|'));
+    let cells = rows.filter_map(|row| row.split(" | ").nth(1));
+    let reasons: Vec<_> = cells
+        .flat_map(|cell| cell.split('`').skip(1).step_by(2))
+        .collect();
+    assert!(reasons.len() > 5, "{reasons:?}");
+    let mut given = BTreeSet::new();
+    quoted_below(&root.join("tenancy-core/src"), &mut given);
+    for reason in reasons {
+        assert!(
+            given.contains(reason),
+            "no refusal has the reason `{reason}`"
+        );
+    }
+}
+
+/// Code that is compiled goes on being right. Which pages are is said in `tests/src/lib.rs`.
+#[test]
+fn each_guide_with_code_in_rust_is_compiled() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let compiled = fs::read_to_string(root.join("tests/src/lib.rs")).unwrap();
+    for entry in fs::read_dir(root.join("docs")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|end| end != "md") {
+            continue;
+        }
+        let guide = fs::read_to_string(&path).unwrap();
+        let name = path.file_name().unwrap().to_string_lossy();
+        let included = format!("include_str!(\"../../docs/{name}\")");
+        assert!(
+            !guide.contains("```rust") || compiled.contains(&included),
+            "the code of {name} is not compiled"
+        );
+    }
+}

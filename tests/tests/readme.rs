@@ -87,6 +87,47 @@ fn the_services_on_both_frameworks_share_what_is_not_the_frameworks() {
     }
 }
 
+/// Files below a folder whose names end so.
+fn files(folder: &Path, end: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files(&path, end));
+        } else if path.to_string_lossy().ends_with(end) {
+            found.push(path);
+        }
+    }
+    found
+}
+
+/// A reader copies from these: one crate to depend on, and one name to import from.
+#[test]
+fn the_readme_the_guides_and_the_examples_name_the_facade_alone() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut texts = vec![root.join("README.md"), root.join("tenancy/README.md")];
+    texts.extend(files(&root.join("docs"), ".md"));
+    texts.extend(files(&examples(), ".rs"));
+    let behind = ["actix", "axum", "core", "http", "sqlx"];
+    for path in texts {
+        let text = fs::read_to_string(&path).unwrap();
+        for path_of in behind.map(|end| format!("tenancy_{end}::")) {
+            assert!(
+                !text.contains(&path_of),
+                "{} names {path_of}",
+                path.display()
+            );
+        }
+    }
+    for path in files(&examples(), "Cargo.toml") {
+        let text = fs::read_to_string(&path).unwrap();
+        for name in behind.map(|end| format!("tenancy-{end}")) {
+            let depends = text.lines().any(|line| line.starts_with(&name));
+            assert!(!depends, "{} depends on {name}", path.display());
+        }
+    }
+}
+
 /// The guide to changes has each action with its event, and no other.
 #[test]
 fn the_guide_to_changes_has_every_action() {

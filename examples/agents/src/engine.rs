@@ -1,11 +1,11 @@
 //! The engine: whose tokens count, what keys look like, who may what.
 
-use tenancy_core::{
+use tenancy::{
     ConfigError, Identification, PermissionRegistry, SystemRole, Tenancy, TenancyBuilder,
     jwt::JwtAuthenticator,
     key::{ApiKeys, Environment, HmacKeyHasher, KeyFormat, Pepper},
+    postgres::PgDirectory,
 };
-use tenancy_sqlx::PgDirectory;
 
 /// People come with tokens, agent apps with keys `agents_live_…`.
 ///

@@ -4,17 +4,17 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
-use tenancy_core::{StoreError, StoreErrorKind};
+use tenancy::{StoreError, StoreErrorKind};
 
 /// Why a request was not served.
 pub(crate) enum Error {
     NotFound,
     /// What was sent can't be meant; the text says why.
     Invalid(String),
-    Tenancy(tenancy_axum::Error),
+    Tenancy(tenancy::axum::Error),
 }
 
-tenancy_axum::convert_errors!(Error::Tenancy(tenancy_axum::Error));
+tenancy::axum::convert_errors!(Error::Tenancy(tenancy::axum::Error));
 
 impl Error {
     /// What the store of keys has refused, as its caller may know it.

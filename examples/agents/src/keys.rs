@@ -9,9 +9,9 @@ use axum::{
     response::IntoResponse,
 };
 use serde::{Deserialize, Serialize};
-use tenancy_axum::Tenant;
-use tenancy_core::{
+use tenancy::{
     Grant, KeyAdmin, KeyId, TenantContext,
+    axum::Tenant,
     key::{ApiKey, IssuedKey, NewKey},
 };
 
@@ -58,7 +58,7 @@ pub(crate) async fn issue(
     let scopes = wanted.scopes.iter().map(|scope| scope.parse());
     let scopes: Vec<Grant> = scopes
         .collect::<Result<_, _>>()
-        .map_err(|error: tenancy_core::InvalidGrant| Error::Invalid(error.to_string()))?;
+        .map_err(|error: tenancy::InvalidGrant| Error::Invalid(error.to_string()))?;
     let mut new = NewKey::in_context(&tenant, wanted.name, scopes)?;
     if let Some(days) = wanted.expires_in_days {
         let life = Duration::from_secs(u64::from(days) * 24 * 60 * 60);
@@ -105,7 +105,7 @@ fn once(issued: &IssuedKey) -> impl IntoResponse + use<> {
 fn admin(context: &TenantContext) -> Result<KeyAdmin, Error> {
     let keys = context.tenancy().keys().map_err(|error| {
         tracing::error!(%error, "the engine was built without keys");
-        tenancy_core::Refusal::new(tenancy_core::RefusalKind::Misconfigured, "no-keys")
+        tenancy::Refusal::new(tenancy::RefusalKind::Misconfigured, "no-keys")
     })?;
     Ok(keys.by(context.authority("keys:manage")?))
 }

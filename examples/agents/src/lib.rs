@@ -12,9 +12,11 @@ use axum::{
     routing::{delete, get, post},
 };
 use sqlx::migrate::Migrator;
-use tenancy_axum::{RequirePermission, TenancyLayer, ready};
-use tenancy_core::{ConfigError, Tenancy};
-use tenancy_sqlx::TenantPool;
+use tenancy::{
+    ConfigError, Tenancy,
+    axum::{RequirePermission, TenancyLayer, ready},
+    postgres::TenantPool,
+};
 
 pub use self::{
     engine::engine,

@@ -48,8 +48,10 @@ mod setup;
 use std::{env, error::Error, net::SocketAddr, time::Duration};
 
 use agents::{Queue, routes};
-use tenancy_core::{Membership, SystemRole, TenantRecord, TenantStatus, danger};
-use tenancy_sqlx::{ChangeListener, TenantPool};
+use tenancy::{
+    Membership, SystemRole, TenantRecord, TenantStatus, danger,
+    postgres::{ChangeListener, TenantPool},
+};
 use tracing_subscriber::EnvFilter;
 
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;

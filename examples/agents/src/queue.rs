@@ -1,7 +1,6 @@
 //! Jobs, done after their request was answered, in the tenant and with the rights of who asked.
 
-use tenancy_core::{Refusal, RefusalKind, TenantContext};
-use tenancy_sqlx::TenantPool;
+use tenancy::{Refusal, RefusalKind, TenantContext, postgres::TenantPool};
 use tokio::sync::mpsc::{Receiver, Sender, channel, error::TrySendError};
 use uuid::Uuid;
 

@@ -6,7 +6,7 @@ use axum::{
     http::StatusCode,
 };
 use serde::{Deserialize, Serialize};
-use tenancy_axum::{Tenant, TenantDb};
+use tenancy::axum::{Tenant, TenantDb};
 use uuid::Uuid;
 
 use crate::{App, error::Error};

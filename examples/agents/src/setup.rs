@@ -2,12 +2,12 @@
 
 use std::env;
 
-use tenancy_core::{
+use tenancy::{
     Tenancy,
     jwt::{Algorithm, JwtAuthenticator, VerificationKey},
     key::Pepper,
+    postgres::{PgAuditSink, PgDirectory, danger::SystemPool, schema::Installer},
 };
-use tenancy_sqlx::{PgAuditSink, PgDirectory, danger::SystemPool, schema::Installer};
 
 use crate::Result;
 

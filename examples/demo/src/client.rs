@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use tenancy_core::UserId;
+use tenancy::UserId;
 
 /// A user with a token that says who it is, and nothing about tenants.
 pub(crate) struct Client {

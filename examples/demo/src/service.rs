@@ -3,7 +3,7 @@
 use std::{net::TcpListener, path::PathBuf, process::Stdio, time::Duration};
 
 use anyhow::{Context as _, bail, ensure};
-use tenancy_core::{TenantId, UserId};
+use tenancy::{TenantId, UserId};
 use tenancy_tests::TestDatabase;
 use tokio::process::{Child, Command};
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::ensure;
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
-use tenancy_core::TenantId;
+use tenancy::TenantId;
 use tenancy_tests::TestDatabase;
 
 use crate::{

@@ -46,7 +46,9 @@ pub async fn remove_old_drafts(
         .each_tenant()
         .after(begin)
         .concurrency(4)
-        .on_progress(move |report| drop(told.send(report.position)));
+        .on_progress(move |report| {
+            let _ = told.send(report.position);
+        });
     let pass = each.run(async move |tenant: TenantContext| {
         let db = pool.tenant(&tenant).map_err(sqlx::Error::from)?;
         sqlx::query("DELETE FROM drafts WHERE written_at < now() - interval '1 year'")

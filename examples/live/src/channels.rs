@@ -14,7 +14,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use tenancy_core::{TenantContext, TenantId};
+use tenancy::{TenantContext, TenantId};
 use tokio::sync::broadcast::{self, error::RecvError};
 
 use crate::notes::Note;

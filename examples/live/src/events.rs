@@ -6,7 +6,7 @@ use axum::{
 };
 use futures_util::{Stream, stream};
 use serde_json::json;
-use tenancy_axum::Tenant;
+use tenancy::axum::Tenant;
 
 use crate::{
     App,

@@ -16,9 +16,11 @@ use axum::{
     routing::{get, post},
 };
 use sqlx::migrate::Migrator;
-use tenancy_axum::{RequirePermission, TenancyLayer, ready};
-use tenancy_core::{Tenancy, TenantContext};
-use tenancy_sqlx::TenantPool;
+use tenancy::{
+    Tenancy, TenantContext,
+    axum::{RequirePermission, TenancyLayer, ready},
+    postgres::TenantPool,
+};
 use tokio::net::TcpListener;
 
 use self::{channels::Channels, closing::Closing, listener::Listener};

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tenancy_core::{ContextWatch, Refusal, RefusalKind, TenantContext};
+use tenancy::{ContextWatch, Refusal, RefusalKind, TenantContext};
 use tokio::sync::broadcast::error::RecvError;
 
 use crate::{
@@ -72,9 +72,9 @@ impl Listener {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use tenancy_core::{
+    use tenancy::{
         Membership, MemoryDirectory, SystemRole, Tenancy, TenantRecord, TenantStatus, UserId,
-        testing::ContextBuilder, testing::StoreDirectly as _,
+        testing::{ContextBuilder, StoreDirectly as _},
     };
     use tenancy_tests::notes;
 
@@ -144,7 +144,7 @@ pub(crate) mod tests {
         let context = scene.listener.context().clone();
         let role = "nothing".parse().unwrap();
         let nobody = Membership::new(context.tenant_id(), scene.owner, role);
-        let admin = context.tenancy().admin(tenancy_core::testing::service());
+        let admin = context.tenancy().admin(tenancy::testing::service());
         admin.put_membership(&nobody).await.unwrap();
         scene.channels.publish(&context, &Note::titled("too late"));
         let Heard::End(refusal) = scene.listener.next().await else {

@@ -44,7 +44,7 @@ mod setup;
 
 use std::error::Error;
 
-use tenancy_sqlx::TenantPool;
+use tenancy::postgres::TenantPool;
 use tracing_subscriber::EnvFilter;
 
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;

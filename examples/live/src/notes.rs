@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{Json, extract::State, http::StatusCode};
 use serde::{Deserialize, Serialize};
-use tenancy_axum::{Error, TenantDb};
+use tenancy::axum::{Error, TenantDb};
 use uuid::Uuid;
 
 use crate::App;
@@ -42,7 +42,7 @@ pub(crate) async fn create(
 /// Writes a note and, when it is committed, tells those who listen to its tenant.
 pub(crate) async fn write(
     app: &App,
-    db: &tenancy_sqlx::TenantDb,
+    db: &tenancy::postgres::TenantDb,
     new: NewNote,
 ) -> Result<Arc<Note>, Error> {
     let insert = "INSERT INTO notes (title, body) VALUES ($1, $2) RETURNING id, title, body";

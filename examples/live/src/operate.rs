@@ -1,6 +1,6 @@
 //! Adding and suspending tenants from the command line.
 
-use tenancy_core::{Membership, SystemRole, TenantRecord, TenantStatus, danger};
+use tenancy::{Membership, SystemRole, TenantRecord, TenantStatus, danger};
 
 use crate::{Result, setup};
 

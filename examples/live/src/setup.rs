@@ -2,11 +2,11 @@
 
 use std::env;
 
-use tenancy_core::{
+use tenancy::{
     Identification, PermissionRegistry, SystemRole, Tenancy,
     jwt::{Algorithm, JwtAuthenticator, VerificationKey},
+    postgres::{PgAuditSink, PgDirectory, danger::SystemPool, schema::Installer},
 };
-use tenancy_sqlx::{PgAuditSink, PgDirectory, danger::SystemPool, schema::Installer};
 
 use crate::Result;
 

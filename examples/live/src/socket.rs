@@ -13,8 +13,10 @@ use axum::{
     response::Response,
 };
 use serde_json::{Value, json};
-use tenancy_axum::{Error, TenantDb};
-use tenancy_core::{Refusal, RefusalKind};
+use tenancy::{
+    Refusal, RefusalKind,
+    axum::{Error, TenantDb},
+};
 use tokio::time::timeout;
 
 use crate::{

@@ -3,7 +3,7 @@
 
 use actix_web::{HttpResponse, web};
 use serde::Deserialize;
-use tenancy_actix::TenantDb;
+use tenancy::actix::TenantDb;
 use uuid::Uuid;
 
 use crate::error::Error;

@@ -1,7 +1,7 @@
 //! A digest of all notes, made after the request has been answered.
 
 use actix_web::{HttpResponse, rt};
-use tenancy_actix::TenantDb;
+use tenancy::actix::TenantDb;
 
 /// Starts the work and answers at once.
 pub(crate) async fn start(db: TenantDb) -> HttpResponse {
@@ -13,7 +13,7 @@ pub(crate) async fn start(db: TenantDb) -> HttpResponse {
     HttpResponse::Accepted().finish()
 }
 
-async fn write(db: &TenantDb) -> Result<(), tenancy_sqlx::Error> {
+async fn write(db: &TenantDb) -> Result<(), tenancy::postgres::Error> {
     let mut tx = db.begin().await?;
     let count = sqlx::query_scalar!(r#"SELECT count(*) AS "count!" FROM notes"#)
         .fetch_one(&mut *tx)

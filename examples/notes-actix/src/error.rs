@@ -8,10 +8,10 @@ use actix_web::{HttpResponse, ResponseError};
 #[derive(Debug)]
 pub(crate) enum Error {
     NotFound,
-    Tenancy(tenancy_actix::Error),
+    Tenancy(tenancy::actix::Error),
 }
 
-tenancy_actix::convert_errors!(Error::Tenancy(tenancy_actix::Error));
+tenancy::actix::convert_errors!(Error::Tenancy(tenancy::actix::Error));
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -24,8 +24,10 @@ mod setup;
 use std::time::Duration;
 
 use actix_web::{App, HttpServer, web};
-use tenancy_actix::{RequirePermission, TenancyMiddleware, ready};
-use tenancy_sqlx::TenantPool;
+use tenancy::{
+    actix::{RequirePermission, TenancyMiddleware, ready},
+    postgres::TenantPool,
+};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 

@@ -2,7 +2,7 @@
 
 use actix_web::{HttpResponse, Responder, http::StatusCode, web};
 use serde::{Deserialize, Serialize};
-use tenancy_actix::TenantDb;
+use tenancy::actix::TenantDb;
 use uuid::Uuid;
 
 use crate::error::Error;

@@ -1,8 +1,11 @@
 //! The operators' routes: they belong to no tenant.
 
 use actix_web::{HttpResponse, web};
-use tenancy_actix::{Principal, TenancyMiddleware};
-use tenancy_core::{Refusal, RefusalKind, Tenancy, TenantId, TenantStatus, UserId, danger};
+use tenancy::{
+    Refusal, RefusalKind, Tenancy, TenantId, TenantStatus, UserId,
+    actix::{Principal, TenancyMiddleware},
+    danger,
+};
 
 use crate::error::Error;
 

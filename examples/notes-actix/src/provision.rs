@@ -1,6 +1,6 @@
 //! Adding a tenant from the command line.
 
-use tenancy_core::{Membership, SystemRole, TenantRecord, TenantStatus, danger};
+use tenancy::{Membership, SystemRole, TenantRecord, TenantStatus, danger};
 
 /// Adds a tenant with its owner, and makes it active.
 pub(crate) async fn run(

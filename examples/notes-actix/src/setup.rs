@@ -1,10 +1,10 @@
 //! Preparing the database, and building the engine.
 
-use tenancy_core::{
+use tenancy::{
     Identification, PermissionRegistry, SystemRole, Tenancy,
     jwt::{Algorithm, JwtAuthenticator, VerificationKey},
+    postgres::{PgAuditSink, PgDirectory, danger::SystemPool, schema::Installer},
 };
-use tenancy_sqlx::{PgAuditSink, PgDirectory, danger::SystemPool, schema::Installer};
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 

@@ -3,7 +3,7 @@
 
 use axum::{Json, http::StatusCode};
 use serde::Deserialize;
-use tenancy_axum::TenantDb;
+use tenancy::axum::TenantDb;
 use uuid::Uuid;
 
 use crate::error::Error;

@@ -1,7 +1,7 @@
 //! A digest of all notes, made after the request has been answered.
 
 use axum::http::StatusCode;
-use tenancy_axum::TenantDb;
+use tenancy::axum::TenantDb;
 
 /// Starts the work and answers at once.
 pub(crate) async fn start(db: TenantDb) -> StatusCode {
@@ -13,7 +13,7 @@ pub(crate) async fn start(db: TenantDb) -> StatusCode {
     StatusCode::ACCEPTED
 }
 
-async fn write(db: &TenantDb) -> Result<(), tenancy_sqlx::Error> {
+async fn write(db: &TenantDb) -> Result<(), tenancy::postgres::Error> {
     let mut tx = db.begin().await?;
     let count = sqlx::query_scalar!(r#"SELECT count(*) AS "count!" FROM notes"#)
         .fetch_one(&mut *tx)

@@ -8,10 +8,10 @@ use axum::{
 /// Why a request was not served.
 pub(crate) enum Error {
     NotFound,
-    Tenancy(tenancy_axum::Error),
+    Tenancy(tenancy::axum::Error),
 }
 
-tenancy_axum::convert_errors!(Error::Tenancy(tenancy_axum::Error));
+tenancy::axum::convert_errors!(Error::Tenancy(tenancy::axum::Error));
 
 impl IntoResponse for Error {
     fn into_response(self) -> Response {

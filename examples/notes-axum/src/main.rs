@@ -27,8 +27,10 @@ use axum::{
     Router,
     routing::{get, post},
 };
-use tenancy_axum::{RequirePermission, TenancyLayer, ready};
-use tenancy_sqlx::TenantPool;
+use tenancy::{
+    axum::{RequirePermission, TenancyLayer, ready},
+    postgres::TenantPool,
+};
 use tracing_subscriber::EnvFilter;
 
 #[tokio::main]

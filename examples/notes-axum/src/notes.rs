@@ -2,7 +2,7 @@
 
 use axum::{Json, extract::Path, http::StatusCode};
 use serde::{Deserialize, Serialize};
-use tenancy_axum::TenantDb;
+use tenancy::axum::TenantDb;
 use uuid::Uuid;
 
 use crate::error::Error;

@@ -6,8 +6,11 @@ use axum::{
     http::StatusCode,
     routing::post,
 };
-use tenancy_axum::{Principal, TenancyLayer};
-use tenancy_core::{Refusal, RefusalKind, Tenancy, TenantId, TenantStatus, UserId, danger};
+use tenancy::{
+    Refusal, RefusalKind, Tenancy, TenantId, TenantStatus, UserId,
+    axum::{Principal, TenancyLayer},
+    danger,
+};
 
 use crate::error::Error;
 

@@ -8,9 +8,11 @@ use pages::{
     forms::{self, NewOrganization, Next},
     organizations, views,
 };
-use tenancy_actix::{Error, Principal, TenancyMiddleware};
-use tenancy_core::Tenancy;
-use tenancy_sqlx::TenantPool;
+use tenancy::{
+    Tenancy,
+    actix::{Error, Principal, TenancyMiddleware},
+    postgres::TenantPool,
+};
 
 use crate::{
     reply::{page, redirect},

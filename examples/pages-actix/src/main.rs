@@ -23,9 +23,11 @@ use actix_web::{
     web,
 };
 use pages::{STYLE, setup, views};
-use tenancy_actix::{RefusalPages, SecurityHeadersMiddleware, TenancyMiddleware, ready};
-use tenancy_core::SecurityHeaders;
-use tenancy_sqlx::TenantPool;
+use tenancy::{
+    SecurityHeaders,
+    actix::{RefusalPages, SecurityHeadersMiddleware, TenancyMiddleware, ready},
+    postgres::TenantPool,
+};
 use tracing_subscriber::EnvFilter;
 
 #[actix_web::main]

@@ -8,7 +8,7 @@ use actix_web::{
     },
 };
 use askama::Template;
-use tenancy_actix::Error;
+use tenancy::actix::Error;
 
 /// The page, with what it may do. It is somebody's own, so that nobody keeps it.
 pub(crate) fn page(status: StatusCode, view: &impl Template) -> Result<HttpResponse, Error> {

@@ -17,10 +17,10 @@ use pages::{
     forms,
     views::Bar,
 };
-use tenancy_actix::{Error, MaybePrincipal};
-use tenancy_core::{
+use tenancy::{
     Clock as _, EstablishedPrincipal, Refusal, RefusalKind, SystemClock, TenantContext, Timestamp,
     UserId,
+    actix::{Error, MaybePrincipal},
 };
 use uuid::Uuid;
 

@@ -7,8 +7,10 @@ use pages::{
     forms::{NewInvitation, NewNote},
     invitations, members as people, notes, views,
 };
-use tenancy_actix::{Error, RequirePermission, TenancyMiddleware, TenantDb};
-use tenancy_core::{ConfigError, Refusal, RefusalKind, Tenancy};
+use tenancy::{
+    ConfigError, Refusal, RefusalKind, Tenancy,
+    actix::{Error, RequirePermission, TenancyMiddleware, TenantDb},
+};
 use uuid::Uuid;
 
 use crate::{

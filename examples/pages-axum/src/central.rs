@@ -13,8 +13,10 @@ use pages::{
     forms::{self, NewOrganization, Next},
     organizations, views,
 };
-use tenancy_axum::{Error, Principal, TenancyLayer};
-use tenancy_core::Tenancy;
+use tenancy::{
+    Tenancy,
+    axum::{Error, Principal, TenancyLayer},
+};
 
 use crate::{
     App,

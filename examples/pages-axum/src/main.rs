@@ -20,9 +20,11 @@ use axum::{
 };
 use axum_login::AuthManagerLayerBuilder;
 use pages::{STYLE, accounts::Accounts, setup, views};
-use tenancy_axum::{RefusalPages, SecurityHeadersLayer, TenancyLayer, ready};
-use tenancy_core::{SecurityHeaders, Tenancy};
-use tenancy_sqlx::TenantPool;
+use tenancy::{
+    SecurityHeaders, Tenancy,
+    axum::{RefusalPages, SecurityHeadersLayer, TenancyLayer, ready},
+    postgres::TenantPool,
+};
 use tracing_subscriber::EnvFilter;
 
 /// What handlers ask for.

@@ -5,7 +5,7 @@ use axum::{
     http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY},
     response::{Html, IntoResponse as _, Response},
 };
-use tenancy_axum::Error;
+use tenancy::axum::Error;
 
 /// The page, with what it may do. It is somebody's own, so that nobody keeps it.
 pub(crate) fn page(view: &impl Template) -> Result<Response, Error> {

@@ -37,7 +37,7 @@ fn failed(error: sqlx::Error) -> Error {
     Error::Backend(error.to_string())
 }
 
-#[tenancy_core::async_trait]
+#[tenancy::async_trait]
 impl SessionStore for Sessions {
     async fn create(&self, record: &mut Record) -> Result<()> {
         // Whoever signs in removes what has ended.

@@ -12,10 +12,10 @@ use pages::{
     forms::{self, LogIn},
     views::Bar,
 };
-use tenancy_axum::{Error, Principal};
-use tenancy_core::{
+use tenancy::{
     Clock as _, EstablishedPrincipal, Refusal, RefusalKind, SystemClock, TenantContext, Timestamp,
     UserId,
+    axum::{Error, Principal},
 };
 use uuid::Uuid;
 

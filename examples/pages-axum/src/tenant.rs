@@ -10,8 +10,10 @@ use pages::{
     forms::{NewInvitation, NewNote},
     invitations, members, notes, views,
 };
-use tenancy_axum::{Error, RequirePermission, TenancyLayer, TenantDb};
-use tenancy_core::{ConfigError, Refusal, RefusalKind, Tenancy};
+use tenancy::{
+    ConfigError, Refusal, RefusalKind, Tenancy,
+    axum::{Error, RequirePermission, TenancyLayer, TenantDb},
+};
 use uuid::Uuid;
 
 use crate::{

@@ -1,8 +1,7 @@
 //! Accounts of the whole service: who may sign in, and to which organizations they belong.
 
 use sqlx::{FromRow, PgPool, postgres::PgPoolOptions};
-use tenancy_core::UserId;
-use tenancy_http::Error;
+use tenancy::{UserId, http::Error};
 use uuid::Uuid;
 
 use crate::{forms, password};

@@ -1,7 +1,7 @@
 //! What browsers send, and whether a form that they send is one of this service's.
 
 use serde::Deserialize;
-use tenancy_http::local_path;
+use tenancy::http::local_path;
 
 use crate::HOME;
 

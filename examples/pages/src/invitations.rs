@@ -2,9 +2,9 @@
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use sha2::{Digest as _, Sha256};
-use tenancy_core::{Membership, Refusal, RefusalKind, RoleName, UserId, danger};
-use tenancy_http::Error;
-use tenancy_sqlx::TenantDb;
+use tenancy::{
+    Membership, Refusal, RefusalKind, RoleName, UserId, danger, http::Error, postgres::TenantDb,
+};
 
 /// Makes an invitation, and returns the token of its link, which is not stored.
 ///

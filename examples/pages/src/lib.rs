@@ -18,7 +18,7 @@ pub mod setup;
 pub mod views;
 
 /// What the frameworks' own errors are made of.
-pub use tenancy_http::Error;
+pub use tenancy::http::Error;
 
 /// The look of all pages.
 pub const STYLE: &str = include_str!("../static/style.css");

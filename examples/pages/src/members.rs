@@ -1,7 +1,6 @@
 //! The members of an organization, with the names that their accounts have.
 
-use tenancy_core::{MemberFilter, TenantContext};
-use tenancy_http::Error;
+use tenancy::{MemberFilter, TenantContext, http::Error};
 
 use crate::accounts::Accounts;
 

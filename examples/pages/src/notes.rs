@@ -1,9 +1,7 @@
 //! Notes: a tenant's rows, and no query that says so.
 
 use sqlx::FromRow;
-use tenancy_core::{Refusal, RefusalKind};
-use tenancy_http::Error;
-use tenancy_sqlx::TenantDb;
+use tenancy::{Refusal, RefusalKind, http::Error, postgres::TenantDb};
 use uuid::Uuid;
 
 use crate::forms::NewNote;

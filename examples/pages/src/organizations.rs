@@ -1,10 +1,9 @@
 //! Organizations: the tenants, which their members make themselves.
 
-use tenancy_core::{
+use tenancy::{
     Membership, Slug, StoreErrorKind, SystemRole, Tenancy, TenantRecord, TenantStatus, UserId,
-    danger,
+    danger, http::Error,
 };
-use tenancy_http::Error;
 
 use crate::forms::NewOrganization;
 

@@ -6,7 +6,7 @@ use argon2::{
     Argon2, PasswordHasher as _, PasswordVerifier as _,
     password_hash::{Error, phc::PasswordHash},
 };
-use tenancy_http::Error as Failure;
+use tenancy::http::Error as Failure;
 
 /// Takes the place of a hash where there is no account, so that the answer takes as long.
 static NOBODYS: LazyLock<String> = LazyLock::new(|| hashed(b"nobody's").unwrap_or_default());

@@ -12,8 +12,10 @@
 use std::env::var;
 
 use sqlx::{Connection as _, Executor as _, PgConnection, migrate::Migrator};
-use tenancy_core::{Identification, PermissionRegistry, SystemRole, Tenancy};
-use tenancy_sqlx::{PgAuditSink, PgDirectory, RegistryPool, schema::Installer};
+use tenancy::{
+    Identification, PermissionRegistry, SystemRole, Tenancy,
+    postgres::{PgAuditSink, PgDirectory, RegistryPool, schema::Installer},
+};
 
 use crate::accounts::Accounts;
 

@@ -1,7 +1,7 @@
 //! The pages: one struct for each template, with all that it shows.
 
 use askama::Template;
-use tenancy_core::{Refusal, TenantContext};
+use tenancy::{Refusal, TenantContext};
 
 use crate::{
     accounts::{Account, Accounts, Organization},

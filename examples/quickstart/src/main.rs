@@ -1,10 +1,11 @@
 //! Two tenants in memory behind an axum router. Needs nothing installed: `cargo run -p quickstart`.
 
 use axum::{Router, routing::get};
-use tenancy_axum::{Error, TenancyLayer, Tenant};
-use tenancy_core::{
+use tenancy::{
     Admin, Identification, Membership, MemoryDirectory, PermissionRegistry, SystemRole, Tenancy,
-    TenantStatus, UserId, danger,
+    TenantStatus, UserId,
+    axum::{Error, TenancyLayer, Tenant},
+    danger,
     jwt::{Algorithm, JwtAuthenticator, VerificationKey},
 };
 
@@ -58,8 +59,7 @@ async fn new_tenant(
     slug: &str,
     name: &str,
 ) -> Result<UserId, Box<dyn std::error::Error>> {
-    let tenant =
-        tenancy_core::TenantRecord::new(slug.parse()?, name).with_status(TenantStatus::Active);
+    let tenant = tenancy::TenantRecord::new(slug.parse()?, name).with_status(TenantStatus::Active);
     let owner = UserId::new();
     admin.create_tenant(&tenant).await?;
     admin

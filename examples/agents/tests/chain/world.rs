@@ -7,11 +7,11 @@ use anyhow::Context as _;
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 use sqlx::{ConnectOptions as _, Connection as _, PgConnection};
-use tenancy_core::{
+use tenancy::{
     Membership, MemoryAuditSink, SystemRole, Tenancy, TenantId, TenantRecord, TenantStatus, UserId,
     key::Pepper,
+    postgres::{PgDirectory, TenantPool, danger::SystemPool, schema::Installer},
 };
-use tenancy_sqlx::{PgDirectory, TenantPool, danger::SystemPool, schema::Installer};
 use tenancy_tests::{
     Server, Template, TestDatabase, Version,
     notes::{self, PASSWORD},
@@ -60,7 +60,7 @@ impl World {
         let tenancy = engine(directory, notes::authenticator()?, pepper)?
             .audit(MemoryAuditSink::new(1_000))
             .build()?;
-        let options = tenancy_sqlx::TenantPoolOptions::new();
+        let options = tenancy::postgres::TenantPoolOptions::new();
         let pool: TenantPool = options.connect_with(login("tenancy_app"), &tenancy).await?;
         let (queue, jobs) = Queue::new(pool.clone());
         let app = routes(&tenancy, pool, queue)?;
@@ -108,7 +108,7 @@ impl World {
         let viewer = Membership::new(person.tenant, person.user, SystemRole::Viewer.name());
         Ok(self
             .tenancy
-            .admin(tenancy_core::testing::service())
+            .admin(tenancy::testing::service())
             .put_membership(&viewer)
             .await?)
     }
@@ -118,7 +118,7 @@ impl World {
         let (tenant, user) = (of.tenant, UserId::new());
         let admin = Membership::new(tenant, user, SystemRole::Admin.name());
         self.tenancy
-            .admin(tenancy_core::testing::service())
+            .admin(tenancy::testing::service())
             .put_membership(&admin)
             .await?;
         Ok(Person { user, tenant })
@@ -179,7 +179,7 @@ async fn answered(request: RequestBuilder) -> anyhow::Result<(u16, Value)> {
 async fn provision(tenancy: &Tenancy, slug: &str) -> anyhow::Result<Person> {
     let tenant = TenantRecord::new(slug.parse()?, slug);
     let user = UserId::new();
-    let admin = tenancy.admin(tenancy_core::testing::service());
+    let admin = tenancy.admin(tenancy::testing::service());
     admin.create_tenant(&tenant).await?;
     let owner = Membership::new(tenant.id, user, SystemRole::Owner.name());
     admin.put_membership(&owner).await?;

@@ -7,7 +7,7 @@ use std::sync::Mutex;
 
 use jobs::{Error, mails, nightly, spawned};
 use tenancy::{AuditFilter, SystemRole, TenantRecord, testing::service};
-use world::{World, on_every_server};
+use world::on_every_server;
 
 /// Sends to a list, and refuses one recipient.
 #[derive(Default)]

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, process::Stdio};
 
 use anyhow::Context as _;
-use tenancy_core::UserId;
+use tenancy::UserId;
 use tenancy_tests::{
     Server, Template, TestDatabase, Version,
     notes::{PASSWORD, SECRET},

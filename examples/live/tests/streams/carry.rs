@@ -1,6 +1,6 @@
 //! Whose notes a stream carries, and whose it takes.
 
-use tenancy_core::{SystemRole, UserId};
+use tenancy::{SystemRole, UserId};
 
 use crate::world::World;
 

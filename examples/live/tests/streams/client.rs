@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use anyhow::Context as _;
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
-use tenancy_core::UserId;
+use tenancy::UserId;
 use tenancy_tests::{logwatch, notes};
 use tokio::{net::TcpStream, time::timeout};
 use tokio_tungstenite::{

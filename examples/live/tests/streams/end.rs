@@ -1,7 +1,7 @@
 //! When streams end, and what they say then.
 
 use sqlx::Executor as _;
-use tenancy_core::{SystemRole, UserId};
+use tenancy::{SystemRole, UserId};
 use tokio::time::timeout;
 
 use crate::world::{SOON, World, engine};
@@ -17,7 +17,7 @@ async fn a_suspension_ends_every_stream_of_the_tenant_and_none_of_another() -> a
     let (mut events, mut socket) = (alice.events().await?, alice.socket().await?);
     let (mut others_events, mut others_socket) = (bob.events().await?, bob.socket().await?);
     w.tenancy
-        .admin(tenancy_core::testing::service())
+        .admin(tenancy::testing::service())
         .suspend(w.acme.id)
         .await?;
     assert_eq!(socket.end().await?, (1008, SUSPENDED.into()));
@@ -38,14 +38,14 @@ async fn a_message_after_the_suspension_is_not_written() -> anyhow::Result<()> {
     let w = World::start(2).await?;
     let mut socket = w.alice().socket().await?;
     w.tenancy
-        .admin(tenancy_core::testing::service())
+        .admin(tenancy::testing::service())
         .suspend(w.acme.id)
         .await?;
     // Before or after the watch has looked: the message is decided about by itself.
     let _ = socket.write("too late").await;
     assert_eq!(socket.end().await?, (1008, SUSPENDED.into()));
     w.tenancy
-        .admin(tenancy_core::testing::service())
+        .admin(tenancy::testing::service())
         .activate(w.acme.id)
         .await?;
     assert!(w.alice().titles().await?.is_empty());
@@ -62,7 +62,7 @@ async fn a_membership_revoked_elsewhere_ends_this_users_streams() -> anyhow::Res
     let mut alices = w.alice().socket().await?;
 
     let elsewhere = engine(&w.database).await?;
-    let admin = elsewhere.admin(tenancy_core::testing::service());
+    let admin = elsewhere.admin(tenancy::testing::service());
     admin.remove_membership(w.acme.id, carol).await?;
     assert_eq!(socket.end().await?, (1008, NOT_FOUND.into()));
     assert_eq!(events.end().await?, NOT_FOUND);

@@ -4,10 +4,10 @@ use std::{net::SocketAddr, time::Duration};
 
 use anyhow::Context as _;
 use sqlx::{ConnectOptions as _, Connection as _, PgConnection};
-use tenancy_core::{
+use tenancy::{
     Membership, MemoryAuditSink, SystemRole, Tenancy, TenantRecord, TenantStatus, UserId,
+    postgres::{PgDirectory, TenantPoolOptions, danger::SystemPool, schema::Installer},
 };
-use tenancy_sqlx::{PgDirectory, TenantPoolOptions, danger::SystemPool, schema::Installer};
 use tenancy_tests::{
     Server, Template, TestDatabase, Version,
     notes::{self, PASSWORD},
@@ -111,7 +111,7 @@ impl World {
         let membership = Membership::new(tenant.id, user, role.name());
         Ok(self
             .tenancy
-            .admin(tenancy_core::testing::service())
+            .admin(tenancy::testing::service())
             .put_membership(&membership)
             .await?)
     }
@@ -175,7 +175,7 @@ pub(crate) async fn engine(database: &TestDatabase) -> anyhow::Result<Tenancy> {
 
 async fn provision(tenancy: &Tenancy, slug: &str, owner: UserId) -> anyhow::Result<TenantRecord> {
     let tenant = TenantRecord::new(slug.parse()?, slug);
-    let admin = tenancy.admin(tenancy_core::testing::service());
+    let admin = tenancy.admin(tenancy::testing::service());
     admin.create_tenant(&tenant).await?;
     let owner = Membership::new(tenant.id, owner, SystemRole::Owner.name());
     admin.put_membership(&owner).await?;
