@@ -136,6 +136,12 @@ pub struct ChargingGuide;
 #[derive(Debug)]
 pub struct AccountsGuide;
 
+/// The guide to work outside of a request compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/jobs.md")]
+#[derive(Debug)]
+pub struct JobsGuide;
+
 /// The guide to changes compiles.
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/changes.md")]
