@@ -1,14 +1,18 @@
 //! Accounts of the whole service: who may sign in, and to which organizations they belong.
 
 use sqlx::{FromRow, PgPool, postgres::PgPoolOptions};
-use tenancy::{UserId, http::Error};
+use tenancy::{Actor, AllowedTenants, Principal, Tenancy, UserId, http::Error};
 use uuid::Uuid;
 
 use crate::{forms, password};
 
-/// The tables of accounts and sessions, by a login that sees nothing of any tenant.
+/// The tables of accounts and sessions, by a login that sees nothing of any tenant, and the engine, which knows who is
+/// a member where.
 #[derive(Debug, Clone)]
-pub struct Accounts(PgPool);
+pub struct Accounts {
+    pool: PgPool,
+    tenancy: Tenancy,
+}
 
 /// Somebody who can sign in.
 #[derive(Clone, FromRow)]
@@ -19,7 +23,7 @@ pub struct Account {
 }
 
 /// A tenant as its member sees it in the switcher.
-#[derive(Debug, Clone, FromRow)]
+#[derive(Debug, Clone)]
 pub struct Organization {
     pub slug: String,
     pub name: String,
@@ -42,14 +46,15 @@ impl std::fmt::Debug for Account {
 }
 
 impl Accounts {
-    pub async fn connect(url: &str) -> Result<Self, sqlx::Error> {
+    pub async fn connect(url: &str, tenancy: &Tenancy) -> Result<Self, sqlx::Error> {
         let pool = PgPoolOptions::new().max_connections(5).connect(url).await?;
-        Ok(Self(pool))
+        let tenancy = tenancy.clone();
+        Ok(Self { pool, tenancy })
     }
 
     /// For the table of sessions.
     pub fn pool(&self) -> &PgPool {
-        &self.0
+        &self.pool
     }
 
     /// The new account; `None` if the email has one already.
@@ -61,14 +66,14 @@ impl Accounts {
             .bind(form.email.trim().to_lowercase())
             .bind(form.name.trim().to_owned())
             .bind(hash);
-        Ok(insert.fetch_optional(&self.0).await?)
+        Ok(insert.fetch_optional(&self.pool).await?)
     }
 
     /// The account, if the password is right.
     pub async fn log_in(&self, form: forms::LogIn) -> Result<Option<Account>, Error> {
         let select = "SELECT id, name, password_hash FROM accounts WHERE email = $1";
         let select = sqlx::query_as(select).bind(form.email.trim().to_lowercase());
-        let account: Option<Account> = select.fetch_optional(&self.0).await?;
+        let account: Option<Account> = select.fetch_optional(&self.pool).await?;
         let hash = account
             .as_ref()
             .map(|account| account.password_hash.clone());
@@ -79,18 +84,28 @@ impl Accounts {
     pub async fn find(&self, user: UserId) -> Result<Option<Account>, sqlx::Error> {
         let select = "SELECT id, name, password_hash FROM accounts WHERE id = $1";
         let select = sqlx::query_as(select).bind(user.as_uuid());
-        select.fetch_optional(&self.0).await
+        select.fetch_optional(&self.pool).await
     }
 
     /// The names of accounts, in no order.
     pub async fn names(&self, users: &[Uuid]) -> Result<Vec<(Uuid, String)>, sqlx::Error> {
         let select = sqlx::query_as("SELECT id, name FROM accounts WHERE id = ANY ($1)");
-        select.bind(users).fetch_all(&self.0).await
+        select.bind(users).fetch_all(&self.pool).await
     }
 
-    /// Where somebody is a member.
-    pub async fn organizations(&self, user: UserId) -> Result<Vec<Organization>, sqlx::Error> {
-        let select = sqlx::query_as("SELECT slug, name, role FROM organizations_of($1)");
-        select.bind(user.as_uuid()).fetch_all(&self.0).await
+    /// Where somebody is a member, by name: for the switcher.
+    pub async fn organizations(&self, user: UserId) -> Result<Vec<Organization>, Error> {
+        let user = Principal::new(Actor::User(user), AllowedTenants::Memberships, "sessions");
+        let theirs = self.tenancy.tenants_of(&user, None, 100).await?;
+        let served = theirs.into_iter().filter(|it| it.record.status.is_served());
+        let mut organizations: Vec<_> = served
+            .map(|it| Organization {
+                slug: it.record.slug.to_string(),
+                name: it.record.name,
+                role: it.membership.role.to_string(),
+            })
+            .collect();
+        organizations.sort_by(|one, other| one.name.cmp(&other.name));
+        Ok(organizations)
     }
 }

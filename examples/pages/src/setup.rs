@@ -72,6 +72,6 @@ pub async fn service() -> Result<(Tenancy, Accounts)> {
         .permissions(permissions)
         .audit(PgAuditSink::connect(&var("AUDIT_DATABASE_URL")?).await?)
         .build()?;
-    let accounts = Accounts::connect(&var("ACCOUNTS_DATABASE_URL")?).await?;
+    let accounts = Accounts::connect(&var("ACCOUNTS_DATABASE_URL")?, &tenancy).await?;
     Ok((tenancy, accounts))
 }

@@ -1,7 +1,7 @@
 //! The pages: one struct for each template, with all that it shows.
 
 use askama::Template;
-use tenancy::{Refusal, TenantContext};
+use tenancy::{Refusal, TenantContext, http::Error};
 
 use crate::{
     accounts::{Account, Accounts, Organization},
@@ -24,7 +24,7 @@ impl Bar {
         accounts: &Accounts,
         account: &Account,
         tenant: Option<&TenantContext>,
-    ) -> Result<Self, sqlx::Error> {
+    ) -> Result<Self, Error> {
         let organizations = accounts.organizations(account.user()).await?;
         let slug = tenant.map(|tenant| tenant.record().slug.as_str());
         let current = organizations.iter().find(|one| Some(&*one.slug) == slug);
