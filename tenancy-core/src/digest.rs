@@ -37,6 +37,12 @@ impl Digest {
         (low as usize, high as u32)
     }
 
+    /// Both halves of it.
+    #[inline]
+    pub(crate) const fn halves(self) -> [u64; 2] {
+        self.0
+    }
+
     /// The digest of one text, such as a token.
     #[cfg(any(test, feature = "jwt"))]
     #[inline]

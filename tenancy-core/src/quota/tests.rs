@@ -1,0 +1,1 @@
+//! Decisions, calendars, limits and counters, each against a naive model.
