@@ -266,7 +266,7 @@ impl Inner {
     }
 
     /// Tells the counters how what was taken has ended.
-    pub(super) fn settle(&self, operation: OperationId, dues: &[Due], ending: Ending) {
+    pub(super) fn settle(&self, operation: Operation, dues: &[Due], ending: Ending) {
         let refused = matches!(
             ending,
             Ending::Answered {
@@ -411,7 +411,7 @@ fn charged(
         // The first one settles.
         return Ok(Charge::new());
     }
-    let settle = move |ending| inner.settle(operation.id(), &charge.dues, ending);
+    let settle = move |ending| inner.settle(operation, &charge.dues, ending);
     Ok(Charge::new().settled_by(settle))
 }
 

@@ -46,13 +46,27 @@ impl Count {
         {
             return slot.amount;
         }
-        match self.latest {
-            // The clock was set back by more than a period. Whatever was used counts, so that nothing is freed.
-            Some(latest) if latest.start > window.start => {
-                let used = slots.iter().flatten().map(|slot| slot.amount);
-                used.max().unwrap_or(0)
-            }
-            _ => 0,
+        if self.has_forgotten(window) {
+            let used = slots.iter().flatten().map(|slot| slot.amount);
+            return used.max().unwrap_or(0);
+        }
+        0
+    }
+
+    /// Whether something may have been used in this period that is not known any more.
+    fn has_forgotten(&self, window: &Window) -> bool {
+        self.before
+            .is_some_and(|before| before.start > window.start)
+    }
+
+    /// Hears what the clock shows. If it was set back beyond the periods that are known, the count goes on from there,
+    /// with the most that was used in one of them.
+    pub fn note_clock(&mut self, window: &Window) {
+        if self.has_forgotten(window) {
+            let amount = self.used(window);
+            let start = window.start;
+            self.latest = Some(Used { start, amount });
+            self.before = None;
         }
     }
 
@@ -76,7 +90,7 @@ impl Count {
             Some(latest) if latest.start < window.start => {
                 (self.latest, self.before) = (Some(now), Some(latest));
             }
-            // Older than all that it remembers.
+            // Between the two, or older than the only one.
             Some(_) => self.before = Some(now),
             None => self.latest = Some(now),
         }
@@ -124,6 +138,7 @@ impl Count {
         amount: u64,
         now: Timestamp,
     ) -> Result<Standing, Denial> {
+        self.note_clock(window);
         let standing = self.check(ceiling, window, amount, now)?;
         self.add(window, amount);
         Ok(standing)
@@ -131,6 +146,7 @@ impl Count {
 
     /// Uses so much whether there is room or not: what turned out to be more than its estimate.
     pub fn add(&mut self, window: &Window, amount: u64) {
+        self.note_clock(window);
         self.set(window, self.used(window).saturating_add(amount));
     }
 

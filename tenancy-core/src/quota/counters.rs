@@ -544,7 +544,7 @@ impl<T: fmt::Debug> fmt::Debug for Counting<T> {
 ///
 /// * An operation takes everything or nothing, and a denial takes nothing. All limits that refuse are told.
 /// * An operation that is [repeatable](Operation::repeatable), and was granted, is granted again and takes nothing;
-///   one that was denied may be tried again. A settlement, a release and a renewal are idempotent.
+///   one that was denied may be tried again. Its settlement counts once, as does what is [given back](Self::give_back).
 /// * What was granted is not lost while it can change an answer. A store without room for one more counter says so
 ///   ([`CountersError::Full`]).
 /// * Counters are never negative, and a clock that is set back neither frees nor blocks anything.
@@ -565,7 +565,7 @@ impl<T: fmt::Debug> fmt::Debug for Counting<T> {
 ///     let operation = Operation::once();
 ///     match counters.take(operation, &[take], now) {
 ///         Counting::Ready(Ok(Taken::Granted(_))) => {
-///             drop(counters.settle(operation.id(), &[Settle::new(take, 0)], now));
+///             drop(counters.settle(operation, &[Settle::new(take, 0)], now));
 ///             true
 ///         }
 ///         _ => false,
@@ -582,9 +582,12 @@ pub trait Counters: Send + Sync + fmt::Debug + 'static {
 
     /// Settles what an operation has taken, once: what was used up becomes what it really was, what runs at once ends,
     /// and what was reserved is kept in this amount. An actual amount of 0 gives everything back.
+    ///
+    /// A store that may lose its answer remembers that it has settled. One in the same process need not, unless the
+    /// operation is [repeatable](Operation::repeatable).
     fn settle(
         &self,
-        operation: super::OperationId,
+        operation: Operation,
         settles: &[Settle<'_>],
         now: Timestamp,
     ) -> Counting<Settled>;

@@ -155,6 +155,13 @@ impl Bucket {
         Standing::new(rate.burst, whole, Some(reset.saturating_add(behind)))
     }
 
+    /// Hears what the clock shows. If it was set back, the bucket leaks on from there.
+    pub fn note_clock(&mut self, now: Timestamp) {
+        if self.at.since(now) > JITTER {
+            self.at = now;
+        }
+    }
+
     /// Where it stands.
     #[must_use]
     pub fn peek(&self, rate: &Rate, now: Timestamp) -> Standing {
@@ -189,6 +196,7 @@ impl Bucket {
     /// # Errors
     /// As for [`check`](Self::check).
     pub fn take(&mut self, rate: &Rate, cost: u64, now: Timestamp) -> Result<Standing, Denial> {
+        self.note_clock(now);
         let standing = self.check(rate, cost, now)?;
         self.add(rate, cost, now);
         Ok(standing)

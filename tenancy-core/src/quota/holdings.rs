@@ -44,7 +44,7 @@ struct Reserved {
 
 impl Reserved {
     fn is_live(&self, now: Timestamp) -> bool {
-        self.until.min(now + self.lasts) > now
+        self.until > now
     }
 }
 
@@ -113,11 +113,16 @@ impl Holdings {
         Ok(standing)
     }
 
-    fn tidy(&mut self, now: Timestamp) {
-        self.reserved.retain_mut(|one| {
+    /// Hears what the clock shows. If it was set back, no reservation holds for longer than its time from now on.
+    pub fn note_clock(&mut self, now: Timestamp) {
+        for one in &mut self.reserved {
             one.until = one.until.min(now + one.lasts);
-            one.until > now
-        });
+        }
+    }
+
+    fn tidy(&mut self, now: Timestamp) {
+        self.note_clock(now);
+        self.reserved.retain(|one| one.until > now);
     }
 
     fn has_reserved(&self, operation: OperationId, now: Timestamp) -> bool {

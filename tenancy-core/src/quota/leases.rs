@@ -84,13 +84,18 @@ struct Lease {
 }
 
 impl Leases {
-    /// Forgets the leases that have ended, and those that would outlive a full lease because the clock was set back.
-    fn tidy(&mut self, limit: &Concurrency, now: Timestamp) {
+    /// Hears what the clock shows. If it was set back, no lease holds for longer than its length from now on.
+    pub fn note_clock(&mut self, limit: &Concurrency, now: Timestamp) {
         let latest = now + limit.lease;
-        self.0.retain_mut(|lease| {
+        for lease in &mut self.0 {
             lease.until = lease.until.min(latest);
-            lease.until > now
-        });
+        }
+    }
+
+    /// Forgets the leases that have ended.
+    fn tidy(&mut self, limit: &Concurrency, now: Timestamp) {
+        self.note_clock(limit, now);
+        self.0.retain(|lease| lease.until > now);
     }
 
     fn standing(limit: &Concurrency, used: u64) -> Standing {

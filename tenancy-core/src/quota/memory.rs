@@ -68,7 +68,8 @@ impl MemoryCounters {
         }
     }
 
-    /// How long an operation is remembered that a client may repeat, and a settlement. Default: 24 hours.
+    /// How long an operation is remembered that a client may repeat, its settlement, and what was given back. Default:
+    /// 24 hours.
     #[must_use]
     pub const fn remembering_operations_for(mut self, span: Duration) -> Self {
         self.remembered = span;
@@ -150,8 +151,8 @@ impl MemoryCounters {
         mut change: impl FnMut(&mut Shard, Key, usize, &mut room::Reserved<'_>) -> Settled,
     ) -> Result<Settled, CountersError> {
         let places = Places::of(takes)?;
-        let mut locked = self.lock(&places, Some(operation));
         let is_once = once != Once::No;
+        let mut locked = self.lock(&places, is_once.then_some(operation));
         if is_once && locked.told(operation, now).is_some_and(|told| told.settled) {
             return Ok(Settled::Repeated);
         }
@@ -329,15 +330,18 @@ impl Counters for MemoryCounters {
 
     fn settle(
         &self,
-        operation: OperationId,
+        operation: Operation,
         settles: &[Settle<'_>],
         now: Timestamp,
     ) -> Counting<Settled> {
         let takes: Vec<_> = settles.iter().map(|settle| settle.take).collect();
-        let once = match settles.iter().all(|settle| settle.actual == 0) {
-            true => Once::GivenBack,
-            false => Once::Settled,
+        let gives_all_back = settles.iter().all(|settle| settle.actual == 0);
+        let once = match (operation.is_repeatable(), gives_all_back) {
+            (false, _) => Once::No,
+            (true, true) => Once::GivenBack,
+            (true, false) => Once::Settled,
         };
+        let operation = operation.id();
         Counting::Ready(
             self.change(
                 operation,

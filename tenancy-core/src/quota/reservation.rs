@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use super::{
-    MeterKind, OperationId, Settle, Settled,
+    MeterKind, Operation, Settle, Settled,
     charging::{Due, finish},
     service::Inner,
 };
@@ -27,13 +27,13 @@ use crate::Refusal;
 #[must_use = "a reservation that is dropped gives everything back"]
 pub struct Reservation {
     inner: Arc<Inner>,
-    operation: OperationId,
+    operation: Operation,
     /// Empty once it is settled.
     dues: Vec<Due>,
 }
 
 impl Reservation {
-    pub(super) const fn new(inner: Arc<Inner>, operation: OperationId, dues: Vec<Due>) -> Self {
+    pub(super) const fn new(inner: Arc<Inner>, operation: Operation, dues: Vec<Due>) -> Self {
         Self {
             inner,
             operation,
@@ -75,7 +75,7 @@ impl Reservation {
     pub async fn renew(&self) -> Result<bool, Refusal> {
         let takes: Vec<_> = self.dues.iter().map(Due::take).collect();
         let now = self.inner.clock.now();
-        let answer = self.inner.counters.renew(self.operation, &takes, now);
+        let answer = self.inner.counters.renew(self.operation.id(), &takes, now);
         match answer.answer().await {
             Ok(settled) => Ok(settled != Settled::Late),
             Err(error) => Err(self.inner.no_answer(&error)),

@@ -184,11 +184,7 @@ impl QuotaService {
         };
         let granted = inner.granted(taken.answer().await, &charge, now)?;
         drop(granted);
-        Ok(Reservation::new(
-            Arc::clone(inner),
-            operation.id(),
-            charge.dues,
-        ))
+        Ok(Reservation::new(Arc::clone(inner), operation, charge.dues))
     }
 
     /// Gives back what a tenant has kept of a meter: a project that was removed. The id makes a repetition give it back

@@ -91,6 +91,17 @@ impl Cell {
         }
     }
 
+    /// Hears what the clock shows, also where nothing is taken then.
+    pub(super) fn note_clock(&mut self, take: &Take<'_>, now: Timestamp) {
+        match (&mut self.used, &take.algorithm) {
+            (Used::Bucket(bucket), _) => bucket.note_clock(now),
+            (Used::Count(count), Algorithm::Period(_, window)) => count.note_clock(window),
+            (Used::Leases(leases), Algorithm::Concurrent(limit)) => leases.note_clock(limit, now),
+            (Used::Holdings(holdings), _) => holdings.note_clock(now),
+            _ => {}
+        }
+    }
+
     pub(super) fn peek(&self, take: &Take<'_>, now: Timestamp) -> Standing {
         match (&self.used, &take.algorithm) {
             (Used::Bucket(bucket), Algorithm::Rate(rate)) => bucket.peek(rate, now),

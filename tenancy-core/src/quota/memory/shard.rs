@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     Timestamp,
-    quota::{Crossed, Denial, OperationId, Settle, Settled, Standing, Take},
+    quota::{Algorithm, Crossed, Denial, OperationId, Settle, Settled, Standing, Take},
 };
 
 /// How many entries a part has at least before it is looked through.
@@ -48,14 +48,17 @@ impl Shard {
 
     /// Whether it can be taken, and how much more room that needs.
     pub(super) fn check(
-        &self,
+        &mut self,
         key: Key,
         operation: OperationId,
         take: &Take<'_>,
         now: Timestamp,
     ) -> Result<usize, Denial> {
-        match self.cells.get(&key) {
-            Some(cell) => cell.check(operation, take, now),
+        match self.cells.get_mut(&key) {
+            Some(cell) => {
+                cell.note_clock(take, now);
+                cell.check(operation, take, now)
+            }
             None => {
                 let more = Cell::new(&take.algorithm, now).check(operation, take, now)?;
                 Ok(more + 1)
@@ -150,8 +153,11 @@ impl Shard {
         take: &Take<'_>,
         now: Timestamp,
     ) -> Settled {
-        let cell = self.cells.get_mut(&key);
-        cell.map_or(Settled::Late, |cell| cell.renew(operation, take, now))
+        match (self.cells.get_mut(&key), &take.algorithm) {
+            (Some(cell), _) => cell.renew(operation, take, now),
+            (None, Algorithm::Rate(_) | Algorithm::Period(..)) => Settled::Done,
+            (None, _) => Settled::Late,
+        }
     }
 
     pub(super) fn give_back(
