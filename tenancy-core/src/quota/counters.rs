@@ -92,6 +92,41 @@ impl Holder {
         self.tenant
     }
 
+    /// All of it in bytes of a fixed length, with a number of the caller's in front.
+    pub(super) fn to_bytes(self, number: u8) -> [u8; 35] {
+        let mut bytes = [0; 35];
+        let (kind, id) = match self.within {
+            Within::Whole => (0, [0; 16]),
+            Within::Id(kind, id) => (
+                kind.as_bytes().first().copied().unwrap_or(0),
+                id.into_bytes(),
+            ),
+            Within::Network(source) => {
+                let mut id = [0; 16];
+                match source {
+                    Source::Unknown => {}
+                    Source::V4(ip) => id[..4].copy_from_slice(&ip),
+                    Source::V6(ip) => id[..8].copy_from_slice(&ip),
+                }
+                let kind = match source {
+                    Source::Unknown => 1,
+                    Source::V4(_) => 4,
+                    Source::V6(_) => 6,
+                };
+                (kind, id)
+            }
+        };
+        let tenant = self
+            .tenant
+            .map_or([0; 16], |tenant| tenant.as_uuid().into_bytes());
+        bytes[0] = number;
+        bytes[1] = self.scope as u8;
+        bytes[2] = kind;
+        bytes[3..19].copy_from_slice(&tenant);
+        bytes[19..].copy_from_slice(&id);
+        bytes
+    }
+
     /// Some bits that are spread over homes.
     pub(super) fn spread(&self) -> u64 {
         let id = match (self.tenant, self.within) {

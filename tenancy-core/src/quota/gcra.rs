@@ -198,7 +198,9 @@ impl Bucket {
     pub fn take(&mut self, rate: &Rate, cost: u64, now: Timestamp) -> Result<Standing, Denial> {
         self.note_clock(now);
         let standing = self.check(rate, cost, now)?;
-        self.add(rate, cost, now);
+        if cost > 0 {
+            self.add(rate, cost, now);
+        }
         Ok(standing)
     }
 

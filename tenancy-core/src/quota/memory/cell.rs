@@ -1,7 +1,5 @@
 //! One counter: what it is found by, and what it holds.
 
-use std::hash::Hash as _;
-
 use crate::{
     Timestamp,
     digest::Digest,
@@ -23,14 +21,9 @@ impl Key {
             Algorithm::Concurrent(_) => 2,
             Algorithm::Held(..) => 3,
         };
-        let digest = Digest::of(|hasher| {
-            kind.hash(hasher);
-            take.holder.hash(hasher);
-            take.limit.hash(hasher);
-        });
-        let [low, high] = digest
-            .ok_or_else(|| CountersError::unavailable("there are no random bytes for a key"))?
-            .halves();
+        // Holders have one length, so that it is known where the name begins.
+        let [low, high] = Digest::quick([&take.holder.to_bytes(kind), take.limit.as_bytes()])
+            .ok_or_else(|| CountersError::unavailable("there are no random bytes for a key"))?;
         Ok(Self(low, high))
     }
 }
@@ -102,6 +95,11 @@ impl Cell {
         }
     }
 
+    /// Whether it takes the same room whatever is taken.
+    pub(super) const fn has_fixed_weight(&self) -> bool {
+        matches!(self.used, Used::Bucket(_) | Used::Count(_))
+    }
+
     pub(super) fn peek(&self, take: &Take<'_>, now: Timestamp) -> Standing {
         match (&self.used, &take.algorithm) {
             (Used::Bucket(bucket), Algorithm::Rate(rate)) => bucket.peek(rate, now),
@@ -164,7 +162,10 @@ impl Cell {
             }
             _ => Standing::default(),
         };
-        self.note_idle(take, now);
+        match (standing.reset_after, &self.used) {
+            (Some(reset), Used::Bucket(_)) => self.idle_from = now + reset,
+            _ => self.note_idle(take, now),
+        }
         let reached = reached(take.warn_at, standing.limit, standing.used);
         let is_new = reached > self.told;
         self.told = self.told.max(reached);

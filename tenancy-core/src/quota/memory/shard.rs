@@ -66,6 +66,25 @@ impl Shard {
         }
     }
 
+    /// Takes of a counter that is there, or nothing; `None` if it is not there.
+    pub(super) fn take_of_known(
+        &mut self,
+        key: Key,
+        operation: OperationId,
+        take: &Take<'_>,
+        now: Timestamp,
+    ) -> Option<Result<Applied, Denial>> {
+        let cell = self.cells.get_mut(&key)?;
+        if !cell.has_fixed_weight() {
+            return None;
+        }
+        cell.note_clock(take, now);
+        Some(cell.apply(operation, take, now).map(|applied| Applied {
+            standing: applied.standing,
+            crossed: applied.reached.map(|percent| Crossed::new(0, percent)),
+        }))
+    }
+
     /// Takes what was checked under the same lock.
     pub(super) fn apply(
         &mut self,
