@@ -22,6 +22,7 @@ mod charging;
 pub mod conformance;
 mod count;
 mod counters;
+mod fields;
 mod gcra;
 mod holdings;
 mod leases;

@@ -4,7 +4,7 @@ use std::{net::IpAddr, sync::Arc};
 
 use super::{
     Algorithm, CountersError, Counting, Granted, Holder, MAX_TAKES, Meter, MeterKind, Operation,
-    OperationId, QuotaService, Scope, Settle, Take, Taken, ThresholdReached,
+    OperationId, QuotaService, Scope, Settle, Take, Taken, ThresholdReached, fields,
     overrides::in_effect,
     rule::{Rule, RuleShape},
     service::Inner,
@@ -19,13 +19,18 @@ use crate::{
 pub(super) struct Due {
     pub(super) rule: Rule,
     pub(super) kind: MeterKind,
+    pub(super) unit: Arc<str>,
     holder: Holder,
-    algorithm: Algorithm,
+    pub(super) algorithm: Algorithm,
     amount: u64,
     settle: Option<fn(Ending, u64) -> u64>,
 }
 
 impl Due {
+    pub(super) const fn holder(&self) -> &Holder {
+        &self.holder
+    }
+
     pub(super) fn take(&self) -> Take<'_> {
         Take::new(self.holder, &self.rule.name, self.algorithm, self.amount)
             .warning_at(&self.rule.warn_at)
@@ -198,6 +203,7 @@ impl Inner {
                 Some(Due {
                     rule: rule.clone(),
                     kind: meter.kind(),
+                    unit: Arc::clone(meter.unit_arc()),
                     holder,
                     algorithm: rule.shape.algorithm(&calendar, now)?,
                     amount,
@@ -214,14 +220,22 @@ impl Inner {
         &self,
         answer: Result<Taken, CountersError>,
         charge: &Dues,
-        _now: Timestamp,
     ) -> Result<Granted, Refusal> {
         match answer {
             Ok(Taken::Granted(granted)) => {
                 self.tell_thresholds(&granted, charge);
                 Ok(granted)
             }
-            Ok(Taken::Denied(denied)) => Err(self.refusal(&denied, charge)),
+            Ok(Taken::Denied(denied)) => {
+                let refusal = self.refusal(&denied, charge);
+                let fields = self
+                    .tells_fields
+                    .then(|| fields::of_denied(charge, &denied));
+                let fields = fields.flatten().into_iter().flatten();
+                Err(fields.fold(refusal, |refusal, (name, value)| {
+                    refusal.with_field(name, value)
+                }))
+            }
             Err(error) => Err(self.no_answer(&error)),
         }
     }
@@ -387,12 +401,10 @@ impl Charger for QuotaService {
         };
         let inner = Arc::clone(inner);
         match taken {
-            Counting::Ready(answer) => {
-                Charging::Ready(charged(inner, operation, charge, answer, now))
-            }
+            Counting::Ready(answer) => Charging::Ready(charged(inner, operation, charge, answer)),
             Counting::Pending(answer) => Charging::Pending(Box::pin(async move {
                 let answer = answer.await;
-                charged(inner, operation, charge, answer, now)
+                charged(inner, operation, charge, answer)
             })),
         }
     }
@@ -404,15 +416,20 @@ fn charged(
     operation: Operation,
     charge: Dues,
     answer: Result<Taken, CountersError>,
-    now: Timestamp,
 ) -> Result<Charge, Refusal> {
-    let granted = inner.granted(answer, &charge, now)?;
+    let granted = inner.granted(answer, &charge)?;
+    let mut told = Charge::new();
+    if inner.tells_fields {
+        let fields = fields::of_granted(&charge, granted.standings.iter());
+        for (name, value) in fields.into_iter().flatten() {
+            told = told.field(name, value);
+        }
+    }
     if granted.repeated {
         // The first one settles.
-        return Ok(Charge::new());
+        return Ok(told);
     }
-    let settle = move |ending| inner.settle(operation, &charge.dues, ending);
-    Ok(Charge::new().settled_by(settle))
+    Ok(told.settled_by(move |ending| inner.settle(operation, &charge.dues, ending)))
 }
 
 impl RuleShape {

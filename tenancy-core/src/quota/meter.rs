@@ -1,6 +1,6 @@
 //! Meters: what is counted.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use crate::Ending;
 
@@ -58,7 +58,7 @@ type Settle = fn(Ending, u64) -> u64;
 #[must_use]
 pub struct Meter {
     name: Box<str>,
-    unit: Box<str>,
+    unit: Arc<str>,
     kind: MeterKind,
     settle: Option<Settle>,
 }
@@ -67,7 +67,7 @@ impl Meter {
     fn new(name: impl Into<Box<str>>, kind: MeterKind) -> Self {
         let name = name.into();
         Self {
-            unit: name.clone(),
+            unit: Arc::from(&*name),
             name,
             kind,
             settle: None,
@@ -90,7 +90,7 @@ impl Meter {
     }
 
     /// The unit in which it counts. Default: the meter's own name.
-    pub fn unit(mut self, unit: impl Into<Box<str>>) -> Self {
+    pub fn unit(mut self, unit: impl Into<Arc<str>>) -> Self {
         self.unit = unit.into();
         self
     }
@@ -124,6 +124,10 @@ impl Meter {
     #[must_use]
     pub const fn kind(&self) -> MeterKind {
         self.kind
+    }
+
+    pub(super) const fn unit_arc(&self) -> &Arc<str> {
+        &self.unit
     }
 
     pub(super) const fn settlement(&self) -> Option<Settle> {

@@ -57,6 +57,7 @@ pub struct Quotas {
     pub(super) upgrade_url: Option<Box<str>>,
     pub(super) on_threshold: Option<OnThreshold>,
     pub(super) idempotency_key_header: Option<Box<str>>,
+    pub(super) tells_fields: bool,
 }
 
 pub(super) type CalendarOf = Box<dyn Fn(&TenantRecord) -> Calendar + Send + Sync>;
@@ -101,6 +102,7 @@ impl Quotas {
             upgrade_url: None,
             on_threshold: None,
             idempotency_key_header: None,
+            tells_fields: false,
         }
     }
 
@@ -168,6 +170,17 @@ impl Quotas {
     /// with what they answered first, and do the work once.
     pub fn idempotency_key_header(mut self, name: &str) -> Self {
         self.idempotency_key_header = Some(name.to_ascii_lowercase().into());
+        self
+    }
+
+    /// Tells clients what there is and what is left, in the fields `RateLimit-Policy` and `RateLimit` of each response to
+    /// a request that has a cost: `"requests-per-minute";r=59;t=1;pk=:…:`. Default: nothing is told but on a refusal.
+    ///
+    /// As the draft draft-ietf-httpapi-ratelimit-headers has them since its version 9; it may still change. Where layers
+    /// within layers charge, the innermost one's fields count. Limits of the [whole service](super::Scope::System) are
+    /// not told.
+    pub const fn rate_limit_fields(mut self) -> Self {
+        self.tells_fields = true;
         self
     }
 

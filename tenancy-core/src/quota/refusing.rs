@@ -27,10 +27,11 @@ impl Inner {
             return Refusal::new(RefusalKind::RateLimited, "limit-reached");
         };
         let standing = one.denial.standing;
-        let mut details = RefusalDetails::new()
-            .meter(&*due.rule.meter)
-            .limit(standing.limit)
-            .used(standing.used);
+        let mut details = RefusalDetails::new().meter(&*due.rule.meter);
+        // How much the service can stand, and what others use of it, is nobody's business.
+        if why != Why::Capacity {
+            details = details.limit(standing.limit).used(standing.used);
+        }
         if let Some(plan) = &charge.plan {
             details = details.plan(&**plan);
         }
@@ -102,14 +103,14 @@ enum Why {
 
 impl Why {
     fn of(denied: &Denied, due: &Due) -> Self {
+        if due.rule.scope == Scope::System {
+            return Self::Capacity;
+        }
         if denied.denial.standing.limit == 0 {
             return Self::NotIncluded;
         }
         if denied.denial.wait == Wait::Forever {
             return Self::TooMuch;
-        }
-        if due.rule.scope == Scope::System {
-            return Self::Capacity;
         }
         let is_paid_for = match due.rule.shape {
             RuleShape::Held(..) => true,

@@ -39,6 +39,7 @@ pub(super) struct Inner {
     pub(super) upgrade_url: Option<Box<str>>,
     pub(super) on_threshold: Option<OnThreshold>,
     pub(super) idempotency_key_header: Option<Box<str>>,
+    pub(super) tells_fields: bool,
     pub(super) overrides: Overrides,
     /// Each limit there is, in any plan: its meter and its scope.
     limits: HashMap<Arc<str>, (Arc<str>, Scope)>,
@@ -87,6 +88,7 @@ impl QuotaService {
             upgrade_url: quotas.upgrade_url,
             on_threshold: quotas.on_threshold,
             idempotency_key_header: quotas.idempotency_key_header,
+            tells_fields: quotas.tells_fields,
             overrides: Overrides::default(),
             limits,
         })))
@@ -182,7 +184,7 @@ impl QuotaService {
             let takes: Vec<_> = charge.dues.iter().map(Due::take).collect();
             inner.counters.take(operation, &takes, now)
         };
-        let granted = inner.granted(taken.answer().await, &charge, now)?;
+        let granted = inner.granted(taken.answer().await, &charge)?;
         drop(granted);
         Ok(Reservation::new(Arc::clone(inner), operation, charge.dues))
     }

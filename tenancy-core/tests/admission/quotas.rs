@@ -1,5 +1,6 @@
 //! What a caller is told who meets a limit, and what that leaves behind.
 
+mod fields;
 mod reserving;
 mod scopes;
 mod settling;
@@ -383,7 +384,13 @@ async fn a_limit_of_the_whole_service_is_nobodys_fault() {
     let w = world(book(), quotas).await;
     let context = alice(&w).await;
     ask(&w, &context, &[("requests", 4)]).await.unwrap();
-    let (status, reason, wait, _) = told(ask(&w, &context, &[("requests", 1)]).await.unwrap_err());
+    let (status, reason, wait, body) =
+        told(ask(&w, &context, &[("requests", 1)]).await.unwrap_err());
     assert_eq!((status, reason, wait), (503, "capacity-reached", Some(15)));
+    // What all others use is not told.
+    assert_eq!(
+        (&body["limit"], &body["used"]),
+        (&Value::Null, &Value::Null)
+    );
     assert_eq!(used(&w, &context, "requests-per-minute").await, 4);
 }
