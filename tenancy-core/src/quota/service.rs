@@ -127,7 +127,8 @@ impl QuotaService {
         self.0.overrides.remove(tenant, limit);
     }
 
-    /// Where the limits stand that concern this caller: those that its next request is charged against.
+    /// Where the limits stand that concern this caller: those that its next request is charged against, and the same
+    /// numbers. Limits of the [whole service](Scope::System) are left out, because others' use is in them.
     ///
     /// # Errors
     /// A [`Refusal`] with status 503 if the counters do not answer, and 403 if the tenant's plan is not in the book.
@@ -146,7 +147,8 @@ impl QuotaService {
         let now = self.0.clock.now();
         let costs: Vec<_> =
             (self.0.meters.iter().map(|meter| Cost::new(meter.name(), 0))).collect();
-        let charge = self.0.usage_of(context, &costs, now)?;
+        let mut charge = self.0.usage_of(context, &costs, now)?;
+        charge.retain(|due| due.rule.scope != Scope::System);
         let mut usage = Vec::new();
         for some in charge.chunks(super::MAX_TAKES) {
             let takes: Vec<_> = some.iter().map(Due::take).collect();
