@@ -65,7 +65,7 @@ fn both<'a>(
         }
         let _ = write!(limit, ";pk=:{key}:");
     }
-    (!policy.is_empty()).then(|| [(POLICY, policy), (LIMIT, limit)])
+    (!policy.is_empty()).then_some([(POLICY, policy), (LIMIT, limit)])
 }
 
 /// Whole seconds, rounded up.

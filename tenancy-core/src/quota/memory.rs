@@ -33,7 +33,8 @@ const REMEMBERED: Duration = Duration::from_secs(24 * 3_600);
 ///
 /// Memory is bounded by [`with_capacity`](Self::with_capacity). A counter is forgotten only when that changes no answer:
 /// a bucket that is full again; a period that is past, and the period after it too; leases that have ended; a holding
-/// of nothing. When there is no room and nothing to forget, an operation that needs a new counter gets
+/// of nothing. Operations that are remembered get half of the room, so that clients who choose ids don't take the room of
+/// counters. When there is no room and nothing to forget, an operation that needs a new counter gets
 /// [`CountersError::Full`], which an engine answers with 503. Operations on counters that exist go on.
 ///
 /// ```
@@ -101,10 +102,11 @@ impl MemoryCounters {
         }
         let places = Places::of(takes)?;
         // Two for each take: a counter, and a lease in it.
-        if self.room.is_short_of(2 * takes.len() + 1) {
+        let remembers = operation.is_repeatable().then(|| operation.id());
+        let must_forget = remembers.is_some() && self.room.is_full_of_operations();
+        if must_forget || self.room.is_short_of(2 * takes.len() + 1) {
             self.sweep(now);
         }
-        let remembers = operation.is_repeatable().then(|| operation.id());
         let mut locked = self.lock(&places, remembers);
         if let Some(operation) = remembers
             && locked.told(operation, now).is_some_and(|told| told.taken)
@@ -124,6 +126,9 @@ impl MemoryCounters {
         }
         if !denied.is_empty() {
             return Ok(Taken::Denied(denied));
+        }
+        if remembers.is_some() && self.room.is_full_of_operations() {
+            return Err(CountersError::Full);
         }
         let mut room = self.room.reserve(needed)?;
         let mut granted = Granted::default();
@@ -218,7 +223,7 @@ impl MemoryCounters {
         let mut room = self.room.take(0);
         for shard in &self.shards {
             let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
-            room.give(shard.sweep(now));
+            shard.sweep(now, &mut room);
         }
     }
 
@@ -351,7 +356,7 @@ impl Locked<'_> {
     fn tidy(&mut self, now: Timestamp, room: &mut room::Reserved<'_>) {
         for (_, shard) in self.guards.iter_mut().flatten() {
             if shard.is_due() {
-                room.give(shard.sweep(now));
+                shard.sweep(now, room);
             }
         }
     }

@@ -83,7 +83,7 @@ pub async fn histories(counters: &dyn Counters, seed: u64, steps: usize) {
 
 /// One to 5 limits of one tenant, and of the system.
 fn some_takes(random: &mut Random, tenants: &[TenantId], now: Timestamp) -> Vec<Take<'static>> {
-    let tenant = Holder::tenant(tenants[random.below(tenants.len())]);
+    let tenant = Holder::tenant(*random.of(tenants));
     let of_all = Holder::caller(Some(tenants[0]), None, None);
     let mut takes = vec![
         Take::new(tenant, "rate", rate(6), 0),

@@ -14,6 +14,8 @@ const EACH: Duration = Duration::from_secs(1);
 pub(super) struct Room {
     capacity: usize,
     used: AtomicUsize,
+    /// How much of it remembered operations use, of which clients choose how many there are.
+    operations: AtomicUsize,
     /// When all counters were looked through, in microseconds.
     swept: AtomicI64,
 }
@@ -23,6 +25,7 @@ impl Room {
         Self {
             capacity,
             used: AtomicUsize::new(0),
+            operations: AtomicUsize::new(0),
             swept: AtomicI64::new(i64::MIN),
         }
     }
@@ -37,6 +40,11 @@ impl Room {
 
     pub(super) fn is_short_of(&self, more: usize) -> bool {
         self.used().saturating_add(more) > self.capacity
+    }
+
+    /// Whether remembered operations use half of the room, which is all that they get.
+    pub(super) fn is_full_of_operations(&self) -> bool {
+        self.operations.load(Ordering::Relaxed) >= self.capacity / 2
     }
 
     /// Room for so many, or none.
@@ -86,6 +94,20 @@ impl Reserved<'_> {
             Some(more) => self.uses(more),
             None => self.give(before - after),
         }
+    }
+
+    /// One more operation is remembered.
+    pub(super) fn remembers(&mut self) {
+        self.room.operations.fetch_add(1, Ordering::Relaxed);
+        self.uses(1);
+    }
+
+    /// So many operations are forgotten.
+    pub(super) fn forgets(&mut self, operations: usize) {
+        self.room
+            .operations
+            .fetch_sub(operations, Ordering::Relaxed);
+        self.give(operations);
     }
 
     fn uses(&mut self, more: usize) {

@@ -201,9 +201,9 @@ impl Shard {
         until: Timestamp,
         room: &mut Reserved<'_>,
     ) {
-        let before = self.operations.len();
-        self.operations.insert(operation, (what, until));
-        room.changes(before, self.operations.len());
+        if self.operations.insert(operation, (what, until)).is_none() {
+            room.remembers();
+        }
     }
 
     fn len(&self) -> usize {
@@ -215,8 +215,8 @@ impl Shard {
         self.len() >= self.sweep_at.max(FEW)
     }
 
-    /// Forgets what changes no answer, and tells how much room that frees.
-    pub(super) fn sweep(&mut self, now: Timestamp) -> usize {
+    /// Forgets what changes no answer.
+    pub(super) fn sweep(&mut self, now: Timestamp, room: &mut Reserved<'_>) {
         let mut freed = 0;
         self.cells.retain(|_, cell| {
             let keeps = !cell.is_idle(now);
@@ -225,12 +225,12 @@ impl Shard {
         });
         let operations = self.operations.len();
         self.operations.retain(|_, (_, until)| *until > now);
-        freed += operations - self.operations.len();
+        room.give(freed);
+        room.forgets(operations - self.operations.len());
         if self.cells.capacity() > 4 * self.cells.len().max(FEW) {
             self.cells.shrink_to(2 * self.cells.len());
         }
         self.sweep_at = 2 * self.len();
-        freed
     }
 }
 

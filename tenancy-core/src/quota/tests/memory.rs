@@ -208,7 +208,7 @@ fn what_can_change_an_answer_is_never_forgotten() {
 
 #[test]
 fn operations_are_remembered_for_a_time_and_within_the_room() {
-    let counters = MemoryCounters::with_capacity(64).remembering_operations_for(seconds(60));
+    let counters = MemoryCounters::with_capacity(100).remembering_operations_for(seconds(60));
     let one = Take::new(
         Holder::tenant(TenantId::new()),
         "requests",
@@ -227,13 +227,23 @@ fn operations_are_remembered_for_a_time_and_within_the_room() {
     }
     assert_eq!(
         (full, counters.len()),
-        (37, 64),
-        "one counter, and 63 operations"
+        (50, 51),
+        "one counter, and 50 operations"
     );
+    // There is room for counters.
+    for _ in 0..49 {
+        let other = Take::new(Holder::tenant(TenantId::new()), "month", month(1, START), 1);
+        assert!(passes(&counters, &[other], START));
+    }
+    assert_eq!(counters.len(), 100);
     let later = START + seconds(60);
     let operation = Operation::repeatable(OperationId::unique());
     assert!(ready(counters.take(operation, &[one], later)).is_ok());
-    assert_eq!(counters.len(), 2);
+    assert_eq!(
+        counters.len(),
+        51,
+        "49 months and one rate, and one operation"
+    );
 }
 
 #[test]
