@@ -3,6 +3,7 @@
 use std::{
     collections::{HashMap, HashSet},
     fmt,
+    sync::Arc,
 };
 
 use crate::{
@@ -194,12 +195,12 @@ pub(crate) struct Plans {
 struct Plan {
     permitted: PermissionSet,
     features: HashSet<String>,
-    rules: Vec<Rule>,
+    rules: Vec<Arc<Rule>>,
 }
 
 impl Plans {
     /// The limits of a tenant's plan; `None` if its plan is not in the book.
-    pub(crate) fn rules(&self, tenant: &TenantRecord) -> Option<&[Rule]> {
+    pub(crate) fn rules(&self, tenant: &TenantRecord) -> Option<&[Arc<Rule>]> {
         self.of(tenant).map(|plan| plan.rules.as_slice())
     }
 
@@ -209,7 +210,7 @@ impl Plans {
     }
 
     /// Each plan with its limits.
-    pub(crate) fn each(&self) -> impl Iterator<Item = (&str, &[Rule])> {
+    pub(crate) fn each(&self) -> impl Iterator<Item = (&str, &[Arc<Rule>])> {
         let each = self.plans.iter();
         each.map(|(name, plan)| (name.as_str(), plan.rules.as_slice()))
     }

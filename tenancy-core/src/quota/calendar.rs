@@ -76,6 +76,11 @@ impl Calendar {
         UTC.clone()
     }
 
+    /// The same as `utc().window(…)`, without a clone that all threads would count.
+    pub(super) fn window_of_utc(period: Period, now: Timestamp) -> Window {
+        UTC.window(period, now)
+    }
+
     /// The calendar of a zone of the IANA time zone database: `Europe/Berlin`.
     ///
     /// # Errors

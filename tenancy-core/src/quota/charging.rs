@@ -17,9 +17,8 @@ use crate::{
 /// One limit of which something is taken.
 #[derive(Debug, Clone)]
 pub(super) struct Due {
-    pub(super) rule: Rule,
+    pub(super) rule: Arc<Rule>,
     pub(super) kind: MeterKind,
-    pub(super) unit: Arc<str>,
     holder: Holder,
     pub(super) algorithm: Algorithm,
     amount: u64,
@@ -41,7 +40,6 @@ impl Due {
 pub(super) struct Dues {
     pub(super) dues: Vec<Due>,
     pub(super) tenant: Option<crate::TenantId>,
-    pub(super) plan: Option<Box<str>>,
 }
 
 /// Who is charged.
@@ -115,11 +113,7 @@ impl Inner {
     }
 
     fn due(&self, payer: Payer<'_>, costs: &[Cost], now: Timestamp) -> Result<Dues, Refusal> {
-        let record = payer.context.map(TenantContext::record);
-        let plan = || {
-            let plans = payer.context?.tenancy().plans()?;
-            plans.name(record?).map(Box::from)
-        };
+        let plan = || payer.context.and_then(plan_of);
         let mut dues = Vec::with_capacity(costs.len() + 1);
         for cost in costs {
             let Some(meter) = self.meter(cost.meter()) else {
@@ -161,7 +155,6 @@ impl Inner {
         Ok(Dues {
             dues,
             tenant: payer.context.map(TenantContext::tenant_id),
-            plan: plan(),
         })
     }
 
@@ -179,16 +172,12 @@ impl Inner {
             Some(context) => match context.tenancy().plans() {
                 Some(plans) => match plans.rules(context.record()) {
                     Some(rules) => rules,
-                    None => {
-                        let plan = plans.name(context.record()).map(Box::from);
-                        return Err(self.not_included(meter.name(), plan));
-                    }
+                    None => return Err(self.not_included(meter.name(), plan_of(context))),
                 },
                 None => &[],
             },
             None => &[],
         };
-        let calendar = self.calendar(payer.context);
         let overrides = payer
             .context
             .and_then(|context| self.overrides.of(context.tenant_id()));
@@ -201,11 +190,12 @@ impl Inner {
             let holder = payer.holder(rule.scope);
             let due = holder.and_then(|holder| {
                 Some(Due {
-                    rule: rule.clone(),
+                    rule: Arc::clone(rule),
                     kind: meter.kind(),
-                    unit: Arc::clone(meter.unit_arc()),
                     holder,
-                    algorithm: rule.shape.algorithm(&calendar, now)?,
+                    algorithm: rule
+                        .shape
+                        .algorithm(|period| self.window(payer.context, period, now))?,
                     amount,
                     settle: meter.settlement(),
                 })
@@ -220,6 +210,7 @@ impl Inner {
         &self,
         answer: Result<Taken, CountersError>,
         charge: &Dues,
+        plan: Option<&str>,
     ) -> Result<Granted, Refusal> {
         match answer {
             Ok(Taken::Granted(granted)) => {
@@ -227,7 +218,7 @@ impl Inner {
                 Ok(granted)
             }
             Ok(Taken::Denied(denied)) => {
-                let refusal = self.refusal(&denied, charge);
+                let refusal = self.refusal(&denied, charge, plan);
                 let fields = self
                     .tells_fields
                     .then(|| fields::of_denied(charge, &denied));
@@ -308,6 +299,11 @@ impl Inner {
             finish(self.counters.settle(operation, &settles, now));
         }
     }
+}
+
+/// The plan that a tenant counts as, if there are plans.
+pub(super) fn plan_of(context: &TenantContext) -> Option<&str> {
+    context.tenancy().plans()?.name(context.record())
 }
 
 /// An estimate is at most what the smallest of its limits can ever admit.
@@ -401,11 +397,17 @@ impl Charger for QuotaService {
         };
         let inner = Arc::clone(inner);
         match taken {
-            Counting::Ready(answer) => Charging::Ready(charged(inner, operation, charge, answer)),
-            Counting::Pending(answer) => Charging::Pending(Box::pin(async move {
-                let answer = answer.await;
-                charged(inner, operation, charge, answer)
-            })),
+            Counting::Ready(answer) => {
+                let plan = request.context().and_then(plan_of);
+                Charging::Ready(charged(inner, operation, charge, answer, plan))
+            }
+            Counting::Pending(answer) => {
+                let plan = request.context().and_then(plan_of).map(Box::<str>::from);
+                Charging::Pending(Box::pin(async move {
+                    let answer = answer.await;
+                    charged(inner, operation, charge, answer, plan.as_deref())
+                }))
+            }
         }
     }
 }
@@ -416,8 +418,9 @@ fn charged(
     operation: Operation,
     charge: Dues,
     answer: Result<Taken, CountersError>,
+    plan: Option<&str>,
 ) -> Result<Charge, Refusal> {
-    let granted = inner.granted(answer, &charge)?;
+    let granted = inner.granted(answer, &charge, plan)?;
     let mut told = Charge::new();
     if inner.tells_fields {
         let fields = fields::of_granted(&charge, granted.standings.iter());

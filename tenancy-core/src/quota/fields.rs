@@ -87,7 +87,7 @@ fn window(algorithm: &Algorithm) -> Option<u64> {
 
 /// The draft's own names of units, where it has them; `requests` is the default and left out.
 fn unit(due: &Due) -> Option<&str> {
-    let unit = &*due.unit;
+    let unit = &*due.rule.unit;
     let may_stand = |b: u8| (b' '..=b'~').contains(&b) && b != b'"' && b != b'\\';
     match unit {
         _ if due.kind == MeterKind::Concurrent => Some("concurrent-requests"),

@@ -1,6 +1,6 @@
 //! Meters: what is counted.
 
-use std::{fmt, sync::Arc};
+use std::fmt;
 
 use crate::Ending;
 
@@ -58,7 +58,7 @@ type Settle = fn(Ending, u64) -> u64;
 #[must_use]
 pub struct Meter {
     name: Box<str>,
-    unit: Arc<str>,
+    unit: Box<str>,
     kind: MeterKind,
     settle: Option<Settle>,
 }
@@ -67,7 +67,7 @@ impl Meter {
     fn new(name: impl Into<Box<str>>, kind: MeterKind) -> Self {
         let name = name.into();
         Self {
-            unit: Arc::from(&*name),
+            unit: name.clone(),
             name,
             kind,
             settle: None,
@@ -90,7 +90,7 @@ impl Meter {
     }
 
     /// The unit in which it counts. Default: the meter's own name.
-    pub fn unit(mut self, unit: impl Into<Arc<str>>) -> Self {
+    pub fn unit(mut self, unit: impl Into<Box<str>>) -> Self {
         self.unit = unit.into();
         self
     }
@@ -124,10 +124,6 @@ impl Meter {
     #[must_use]
     pub const fn kind(&self) -> MeterKind {
         self.kind
-    }
-
-    pub(super) const fn unit_arc(&self) -> &Arc<str> {
-        &self.unit
     }
 
     pub(super) const fn settlement(&self) -> Option<Settle> {

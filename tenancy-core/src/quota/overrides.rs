@@ -54,7 +54,7 @@ pub(super) struct Overrides {
 }
 
 /// The overrides of one tenant: each with the moment at which it ends.
-pub(super) type OfTenant = Arc<[(Rule, Option<Timestamp>)]>;
+pub(super) type OfTenant = Arc<[(Arc<Rule>, Option<Timestamp>)]>;
 
 impl Overrides {
     /// Those of a tenant, in effect or not.
@@ -66,7 +66,7 @@ impl Overrides {
         of.get(&tenant).cloned()
     }
 
-    pub(super) fn put(&self, tenant: TenantId, rule: Rule, until: Option<Timestamp>) {
+    pub(super) fn put(&self, tenant: TenantId, rule: Arc<Rule>, until: Option<Timestamp>) {
         self.change(tenant, |rules| {
             rules.retain(|(other, _)| other.name != rule.name);
             rules.push((rule, until));
@@ -79,7 +79,11 @@ impl Overrides {
         });
     }
 
-    fn change(&self, tenant: TenantId, change: impl FnOnce(&mut Vec<(Rule, Option<Timestamp>)>)) {
+    fn change(
+        &self,
+        tenant: TenantId,
+        change: impl FnOnce(&mut Vec<(Arc<Rule>, Option<Timestamp>)>),
+    ) {
         let mut of = self.of.write().unwrap_or_else(PoisonError::into_inner);
         let mut rules = of
             .remove(&tenant)
@@ -97,7 +101,7 @@ pub(super) fn in_effect<'a>(
     overrides: Option<&'a OfTenant>,
     limit: &str,
     now: Timestamp,
-) -> Option<&'a Rule> {
+) -> Option<&'a Arc<Rule>> {
     let mut overrides = overrides?.iter();
     let one = overrides.find(|(rule, _)| &*rule.name == limit)?;
     one.1.is_none_or(|until| now < until).then_some(&one.0)

@@ -185,7 +185,7 @@ impl Quotas {
     }
 
     /// The limits that everybody has.
-    pub(crate) fn checked(&self) -> Result<Vec<Rule>, ConfigError> {
+    pub(crate) fn checked(&self) -> Result<Vec<Arc<Rule>>, ConfigError> {
         for (index, meter) in self.meters.iter().enumerate() {
             let name = meter.name();
             if self

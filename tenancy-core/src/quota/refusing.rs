@@ -16,7 +16,7 @@ const UNKNOWN: Duration = Duration::from_secs(1);
 impl Inner {
     /// The refusal of a request that some limits do not admit: for the one that waiting helps least with. The caller is
     /// told to wait as long as the slowest of the others.
-    pub(super) fn refusal(&self, denied: &[Denied], charge: &Dues) -> Refusal {
+    pub(super) fn refusal(&self, denied: &[Denied], charge: &Dues, plan: Option<&str>) -> Refusal {
         let each = denied
             .iter()
             .filter_map(|one| Some((one, charge.dues.get(one.take)?)));
@@ -32,8 +32,8 @@ impl Inner {
         if why != Why::Capacity {
             details = details.limit(standing.limit).used(standing.used);
         }
-        if let Some(plan) = &charge.plan {
-            details = details.plan(&**plan);
+        if let Some(plan) = plan {
+            details = details.plan(plan);
         }
         if let (Some(url), true, true) = (&self.upgrade_url, due.rule.is_of_plan, why.is_paid_for())
         {
@@ -49,7 +49,7 @@ impl Inner {
     }
 
     /// The refusal of a request for what the plan does not include.
-    pub(super) fn not_included(&self, meter: &str, plan: Option<Box<str>>) -> Refusal {
+    pub(super) fn not_included(&self, meter: &str, plan: Option<&str>) -> Refusal {
         let mut details = RefusalDetails::new().meter(meter).limit(0).used(0);
         if let Some(plan) = plan {
             details = details.plan(plan);

@@ -3,20 +3,20 @@
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use super::{
-    Algorithm, Calendar, Ceiling, Concurrency, Limit, Meter, MeterKind, Overage, Period, Rate,
-    Scope,
+    Algorithm, Ceiling, Concurrency, Limit, Meter, MeterKind, Overage, Period, Rate, Scope, Window,
     limit::{MAX_AMOUNT, RESERVATION, Shape},
 };
-use crate::{ConfigError, Timestamp};
+use crate::ConfigError;
 
 /// A checked [`Limit`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Rule {
     pub(super) name: Arc<str>,
     pub(super) meter: Arc<str>,
+    pub(super) unit: Box<str>,
     pub(super) scope: Scope,
     pub(super) shape: RuleShape,
-    pub(super) warn_at: Arc<[u8]>,
+    pub(super) warn_at: Box<[u8]>,
     /// Whether another plan may have more.
     pub(super) is_of_plan: bool,
 }
@@ -33,12 +33,10 @@ pub(super) enum RuleShape {
 
 impl RuleShape {
     /// How it is counted now; `None` if it is not counted.
-    pub(super) fn algorithm(&self, calendar: &Calendar, now: Timestamp) -> Option<Algorithm> {
+    pub(super) fn algorithm(&self, window: impl FnOnce(Period) -> Window) -> Option<Algorithm> {
         match *self {
             Self::Rate(rate) => Some(Algorithm::Rate(rate)),
-            Self::Period(ceiling, period) => {
-                Some(Algorithm::Period(ceiling, calendar.window(period, now)))
-            }
+            Self::Period(ceiling, period) => Some(Algorithm::Period(ceiling, window(period))),
             Self::Concurrent(concurrency) => Some(Algorithm::Concurrent(concurrency)),
             Self::Held(ceiling, reservation) => Some(Algorithm::Held(ceiling, reservation)),
             Self::Unlimited | Self::NotIncluded => None,
@@ -53,7 +51,7 @@ impl Rule {
         meters: &[Meter],
         whose: &str,
         is_of_plan: bool,
-    ) -> Result<Vec<Self>, ConfigError> {
+    ) -> Result<Vec<Arc<Self>>, ConfigError> {
         let mut names = HashSet::new();
         let mut rules = Vec::new();
         for limit in limits {
@@ -67,10 +65,10 @@ impl Rule {
                     rule.name
                 )));
             }
-            rules.push(rule);
+            rules.push(Arc::new(rule));
         }
         let absolute =
-            |rule: &&Self| matches!(rule.shape, RuleShape::Unlimited | RuleShape::NotIncluded);
+            |rule: &&Arc<Self>| matches!(rule.shape, RuleShape::Unlimited | RuleShape::NotIncluded);
         for rule in rules.iter().filter(absolute) {
             let others = rules.iter().filter(|other| {
                 other.meter == rule.meter && other.scope == rule.scope && other.name != rule.name
@@ -121,6 +119,7 @@ impl Rule {
         Ok(Self {
             name: name.into(),
             meter: meter.name().into(),
+            unit: meter.unit_name().into(),
             scope: limit.scope,
             shape,
             warn_at: limit.warn_at.as_slice().into(),

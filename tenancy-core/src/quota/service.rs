@@ -3,14 +3,14 @@
 use std::{collections::HashMap, fmt, sync::Arc};
 
 use super::{
-    Calendar, Counters, LimitOverride, Meter, MeterKind, Operation, Quotas, Reservation, Scope,
-    Standing,
-    charging::Due,
+    Calendar, Counters, LimitOverride, Meter, MeterKind, Operation, Period, Quotas, Reservation,
+    Scope, Standing, Window,
+    charging::{Due, plan_of},
     overrides::Overrides,
     quotas::{CalendarOf, OnThreshold},
     rule::{Rule, RuleShape},
 };
-use crate::{Clock, ConfigError, Cost, Refusal, TenantContext, TenantId, plan::Plans};
+use crate::{Clock, ConfigError, Cost, Refusal, TenantContext, TenantId, Timestamp, plan::Plans};
 
 /// The quotas of an engine: what is used and left, what is kept, and exceptions for single tenants. From
 /// [`Tenancy::quotas`](crate::Tenancy::quotas); cheap to clone.
@@ -32,7 +32,7 @@ pub struct QuotaService(pub(super) Arc<Inner>);
 
 pub(super) struct Inner {
     pub(super) meters: Vec<Meter>,
-    pub(super) rules: Vec<Rule>,
+    pub(super) rules: Vec<Arc<Rule>>,
     pub(super) counters: Arc<dyn Counters>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) calendar: Option<CalendarOf>,
@@ -48,7 +48,7 @@ pub(super) struct Inner {
 impl QuotaService {
     pub(crate) fn new(
         quotas: Quotas,
-        rules: Vec<Rule>,
+        rules: Vec<Arc<Rule>>,
         plans: Option<&Plans>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, ConfigError> {
@@ -118,7 +118,7 @@ impl QuotaService {
                 )));
             }
         }
-        self.0.overrides.put(tenant, rule, with.until);
+        self.0.overrides.put(tenant, Arc::new(rule), with.until);
         Ok(())
     }
 
@@ -186,7 +186,7 @@ impl QuotaService {
             let takes: Vec<_> = charge.dues.iter().map(Due::take).collect();
             inner.counters.take(operation, &takes, now)
         };
-        let granted = inner.granted(taken.answer().await, &charge)?;
+        let granted = inner.granted(taken.answer().await, &charge, plan_of(context))?;
         drop(granted);
         Ok(Reservation::new(Arc::clone(inner), operation, charge.dues))
     }
@@ -226,18 +226,28 @@ impl Inner {
         self.meters.iter().find(|meter| meter.name() == name)
     }
 
-    pub(super) fn calendar(&self, context: Option<&TenantContext>) -> Calendar {
+    /// The period of a tenant's calendar.
+    pub(super) fn window(
+        &self,
+        context: Option<&TenantContext>,
+        period: Period,
+        now: Timestamp,
+    ) -> Window {
         match (&self.calendar, context) {
-            (Some(of), Some(context)) => of(context.record()),
-            _ => Calendar::utc(),
+            (Some(of), Some(context)) => of(context.record()).window(period, now),
+            _ => Calendar::window_of_utc(period, now),
         }
     }
 }
 
 /// Each plan has to say something about each meter about which the quotas say nothing.
-fn check_covered(meters: &[Meter], own: &[Rule], plans: Option<&Plans>) -> Result<(), ConfigError> {
+fn check_covered(
+    meters: &[Meter],
+    own: &[Arc<Rule>],
+    plans: Option<&Plans>,
+) -> Result<(), ConfigError> {
     let says =
-        |rules: &[Rule], meter: &Meter| rules.iter().any(|rule| &*rule.meter == meter.name());
+        |rules: &[Arc<Rule>], meter: &Meter| rules.iter().any(|rule| &*rule.meter == meter.name());
     for meter in meters.iter().filter(|meter| !says(own, meter)) {
         let name = meter.name();
         let Some(plans) = plans else {

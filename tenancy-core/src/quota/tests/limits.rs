@@ -1,6 +1,6 @@
 //! Limits that can't be meant are refused when they are read.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use super::seconds;
 use crate::{
@@ -19,7 +19,7 @@ fn meters() -> Vec<Meter> {
     ]
 }
 
-fn read(limits: impl Into<Vec<Limit>>) -> Result<Vec<Rule>, String> {
+fn read(limits: impl Into<Vec<Limit>>) -> Result<Vec<Arc<Rule>>, String> {
     let rules = Rule::all_of(limits.into(), &meters(), "plan `free`", true);
     rules.map_err(|error| error.to_string())
 }
@@ -193,7 +193,7 @@ fn built(quotas: Quotas, plans: Option<PlanBook>) -> Result<QuotaService, String
         None => None,
     };
     let rules = quotas.checked().map_err(|error| error.to_string())?;
-    let clock = std::sync::Arc::new(SystemClock);
+    let clock = Arc::new(SystemClock);
     QuotaService::new(quotas, rules, plans.as_ref(), clock).map_err(|error| error.to_string())
 }
 
