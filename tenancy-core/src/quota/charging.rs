@@ -330,8 +330,11 @@ fn repeatable(header: &str, request: &ChargeRequest<'_>) -> Option<Operation> {
     let costs: Vec<_> = (request.costs.iter())
         .map(|cost| (cost.meter(), cost.amount().to_string()))
         .collect();
+    let project = request.context().and_then(TenantContext::project_id);
+    let project = project.map(|project| project.to_string());
     let own = [
         tenant.as_deref().unwrap_or(""),
+        project.as_deref().unwrap_or(""),
         &actor,
         view.method(),
         view.path(),

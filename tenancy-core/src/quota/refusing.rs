@@ -64,7 +64,7 @@ impl Inner {
     pub(super) fn no_answer(&self, error: &CountersError) -> Refusal {
         match error {
             CountersError::Full => {
-                tracing::error!(%error, "a request is refused");
+                tracing::warn!(%error, "a request is refused");
                 Refusal::new(RefusalKind::Unavailable, "counters-full")
             }
             CountersError::Malformed => {
@@ -72,7 +72,7 @@ impl Inner {
                 Refusal::new(RefusalKind::Misconfigured, "too-many-limits")
             }
             CountersError::Unavailable(_) => {
-                tracing::error!(%error, "a request is refused");
+                tracing::warn!(%error, "a request is refused");
                 Refusal::new(RefusalKind::Unavailable, "counters-unavailable")
             }
         }

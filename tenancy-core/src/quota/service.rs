@@ -210,6 +210,10 @@ impl QuotaService {
         for take in &mut takes {
             take.amount = kept.amount();
         }
+        // Another tenant, or another meter, may have something of the same id.
+        let tenant = context.tenant_id().to_string();
+        let id = format!("{:032x}", id.as_u128());
+        let id = super::OperationId::of([tenant.as_str(), kept.meter(), &id]);
         let answer = inner.counters.give_back(id, &takes, now).answer().await;
         answer.map(drop).map_err(|error| inner.no_answer(&error))
     }

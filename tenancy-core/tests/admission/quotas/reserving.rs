@@ -138,3 +138,27 @@ async fn a_meter_that_was_never_declared_is_an_error_of_the_service() {
     let (status, reason, ..) = told(refused.unwrap_err());
     assert_eq!((status, reason), (500, "meter-unknown"));
 }
+
+/// Projects of two tenants, and a seat of the same id.
+#[tokio::test]
+async fn what_is_given_back_is_one_tenants_and_one_meters() {
+    let w = world(book(), meters()).await;
+    let bobs = tenancy_core::testing::FakeRequest::new("/notes")
+        .header("host", "globex.notes.example")
+        .bearer(&w.token(w.bob, serde_json::json!({})));
+    let both = [alice(&w).await, w.admit(&bobs).await.unwrap()];
+    let quotas = w.tenancy.quotas().unwrap();
+    let removed = OperationId::of(["1"]);
+    for context in &both {
+        ask(&w, context, &[("projects", 2)]).await.unwrap();
+    }
+    for context in &both {
+        for _ in 0..2 {
+            quotas
+                .give_back(context, &Cost::new("projects", 1), removed)
+                .await
+                .unwrap();
+            assert_eq!(used(&w, context, "projects-held").await, 1);
+        }
+    }
+}

@@ -158,3 +158,23 @@ async fn two_engines_that_share_counters_share_limits() {
         .await;
     assert_eq!(told(refused.unwrap_err()).0, 402);
 }
+
+/// One for what is due, one for what is asked of the counters, one for the settlement.
+#[tokio::test]
+async fn a_charge_of_known_counters_takes_three_allocations() {
+    let w = world(book(), meters()).await;
+    let admitted = tenancy_core::Admitted::Tenant(alice(&w).await);
+    let request = tenancy_core::testing::FakeRequest::new("/notes");
+    let costs = costs(&[("requests", 1)]);
+    for round in 0..3 {
+        let mut charging = None;
+        let counted = allocation_counter::measure(|| {
+            charging = Some(w.tenancy.charge(&admitted, &costs, &request));
+        });
+        assert!(matches!(
+            charging,
+            Some(tenancy_core::Charging::Ready(Ok(_)))
+        ));
+        assert!(round == 0 || counted.count_total <= 3, "{counted:?}");
+    }
+}
