@@ -46,6 +46,7 @@ use crate::{
     StoreError, Stores, TenantId, TenantMembership, Timestamp,
     cache::{CacheVersions, MaxAge},
     plan::Plans,
+    quota::QuotaService,
 };
 use admission_cache::AdmissionCache;
 use facts::{ClientInfo, PresentedCredential, RequestFacts};
@@ -115,6 +116,7 @@ pub(crate) struct Inner {
     sources: Sources,
     keys: Option<Keys>,
     charger: Option<Arc<dyn Charger>>,
+    quotas: Option<QuotaService>,
     permissions: PermissionRegistry,
     plans: Option<Plans>,
     /// The roles every tenant has; shared by all tenants that define none of their own.
@@ -436,6 +438,13 @@ impl Tenancy {
     #[must_use]
     pub fn max_cache_age(&self) -> Duration {
         self.inner.max_age.as_duration()
+    }
+
+    /// What is used and left of the limits of tenants; `None` if the engine was built without
+    /// [quotas](TenancyBuilder::quotas).
+    #[must_use]
+    pub fn quotas(&self) -> Option<&QuotaService> {
+        self.inner.quotas.as_ref()
     }
 
     /// The application's permissions.

@@ -71,6 +71,7 @@ mod principal;
 mod problem;
 mod project;
 mod proxy;
+pub mod quota;
 mod refusal;
 mod request;
 mod route;

@@ -1,11 +1,15 @@
-//! Plans: what a tenant has bought, as far as permissions and features go.
+//! Plans: what a tenant has bought: permissions, features and limits.
 
 use std::{
     collections::{HashMap, HashSet},
     fmt,
+    sync::Arc,
 };
 
-use crate::{ConfigError, Grant, PermissionRegistry, PermissionSet, TenantRecord};
+use crate::{
+    ConfigError, Grant, PermissionRegistry, PermissionSet, TenantRecord,
+    quota::{Limit, Meter, Rule},
+};
 
 /// The plans that a service sells, and what each permits.
 ///
@@ -48,6 +52,7 @@ use crate::{ConfigError, Grant, PermissionRegistry, PermissionSet, TenantRecord}
 pub struct PlanBook {
     plans: Vec<(String, Vec<String>)>,
     features: Vec<(String, Vec<String>)>,
+    limits: Vec<(String, Vec<Limit>)>,
     fallback: Option<String>,
 }
 
@@ -83,6 +88,22 @@ impl PlanBook {
         self
     }
 
+    /// Gives a plan of the book limits: how much of each [meter](crate::quota::Meter) its tenants may use. May be
+    /// called several times for a plan.
+    ///
+    /// Each plan says something about each meter that [`Quotas`](crate::quota::Quotas) has, if only that it is
+    /// [unlimited](Limit::unlimited) or [not included](Limit::not_included): what was forgotten shows when the engine is
+    /// built. The exception is a meter for which the quotas have [limits of their own](crate::quota::Quotas::limit).
+    pub fn limits(
+        mut self,
+        plan: impl Into<String>,
+        limits: impl IntoIterator<Item = Limit>,
+    ) -> Self {
+        self.limits
+            .push((plan.into(), limits.into_iter().collect()));
+        self
+    }
+
     /// The plan that tenants count as whose record names none. Default: they may do nothing.
     pub fn for_tenants_without_plan(mut self, name: impl Into<String>) -> Self {
         self.fallback = Some(name.into());
@@ -90,7 +111,11 @@ impl PlanBook {
     }
 
     /// Reads the book with the permissions it is about.
-    pub(crate) fn compiled(self, registry: &PermissionRegistry) -> Result<Plans, ConfigError> {
+    pub(crate) fn compiled(
+        self,
+        registry: &PermissionRegistry,
+        meters: Option<&[Meter]>,
+    ) -> Result<Plans, ConfigError> {
         let mut plans = HashMap::new();
         for (name, permits) in self.plans {
             let mut permitted = PermissionSet::EMPTY;
@@ -110,6 +135,7 @@ impl PlanBook {
             let plan = Plan {
                 permitted,
                 features: HashSet::new(),
+                rules: Vec::new(),
             };
             if plans.insert(name.clone(), plan).is_some() {
                 return Err(ConfigError::new(format!(
@@ -124,6 +150,27 @@ impl PlanBook {
                 ))
             })?;
             plan.features.extend(features);
+        }
+        let mut limits: Vec<(String, Vec<Limit>)> = Vec::new();
+        for (name, more) in self.limits {
+            match limits.iter_mut().find(|(of, _)| *of == name) {
+                Some((_, limits)) => limits.extend(more),
+                None => limits.push((name, more)),
+            }
+        }
+        for (name, limits) in limits {
+            let plan = plans.get_mut(&name).ok_or_else(|| {
+                ConfigError::new(format!(
+                    "plan `{name}` is given limits and is not in the book; add it with `plan`"
+                ))
+            })?;
+            let meters = meters.ok_or_else(|| {
+                ConfigError::new(format!(
+                    "plan `{name}` has limits, and nothing counts what is used; give the engine \
+                     `quotas`"
+                ))
+            })?;
+            plan.rules = Rule::all_of(limits, meters, &format!("plan `{name}`"), true)?;
         }
         if let Some(name) = &self.fallback
             && !plans.contains_key(name)
@@ -148,9 +195,26 @@ pub(crate) struct Plans {
 struct Plan {
     permitted: PermissionSet,
     features: HashSet<String>,
+    rules: Vec<Arc<Rule>>,
 }
 
 impl Plans {
+    /// The limits of a tenant's plan; `None` if its plan is not in the book.
+    pub(crate) fn rules(&self, tenant: &TenantRecord) -> Option<&[Arc<Rule>]> {
+        self.of(tenant).map(|plan| plan.rules.as_slice())
+    }
+
+    /// The name of the plan that a tenant counts as.
+    pub(crate) fn name<'a>(&'a self, tenant: &'a TenantRecord) -> Option<&'a str> {
+        tenant.plan.as_deref().or(self.fallback.as_deref())
+    }
+
+    /// Each plan with its limits.
+    pub(crate) fn each(&self) -> impl Iterator<Item = (&str, &[Arc<Rule>])> {
+        let each = self.plans.iter();
+        each.map(|(name, plan)| (name.as_str(), plan.rules.as_slice()))
+    }
+
     /// What a tenant's plan permits.
     pub(crate) fn permitted(&self, tenant: &TenantRecord) -> PermissionSet {
         self.of(tenant)

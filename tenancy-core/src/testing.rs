@@ -6,6 +6,7 @@ mod directly;
 mod directory;
 #[cfg(feature = "argon2")]
 mod hasher;
+pub(crate) mod random;
 mod request;
 mod tenant;
 #[cfg(feature = "jwt")]

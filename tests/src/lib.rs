@@ -130,6 +130,12 @@ pub struct SealedSessionsGuide;
 #[derive(Debug)]
 pub struct ChargingGuide;
 
+/// The guide to limits works.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/limits.md")]
+#[derive(Debug)]
+pub struct LimitsGuide;
+
 /// The guide to accounts compiles.
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/accounts.md")]

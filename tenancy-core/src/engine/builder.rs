@@ -22,6 +22,7 @@ use crate::{
     SystemClock, TracingAuditSink,
     cache::{CacheVersions, MaxAge},
     key::ApiKeys,
+    quota::{QuotaService, Quotas},
 };
 
 /// How long what a directory has said is believed, unless the builder is told otherwise.
@@ -51,6 +52,7 @@ pub struct TenancyBuilder {
     established: Option<Established>,
     keys: Option<ApiKeys>,
     charger: Option<Arc<dyn Charger>>,
+    quotas: Option<Quotas>,
     permissions: Option<PermissionRegistry>,
     plans: Option<PlanBook>,
     audit: Arc<dyn AuditSink>,
@@ -77,6 +79,7 @@ impl TenancyBuilder {
             established: None,
             keys: None,
             charger: None,
+            quotas: None,
             permissions: None,
             plans: None,
             audit: Arc::new(TracingAuditSink),
@@ -217,6 +220,15 @@ impl TenancyBuilder {
     /// and no route may have a cost.
     pub fn charger(mut self, charger: impl Charger) -> Self {
         self.charger = Some(Arc::new(charger));
+        self
+    }
+
+    /// What is counted, against which limits: the costs of routes are taken of the limits of the tenant's
+    /// [plan](PlanBook::limits). Default: nothing is counted, and no plan may have limits.
+    ///
+    /// In the place of a [`charger`](Self::charger): it is one.
+    pub fn quotas(mut self, quotas: Quotas) -> Self {
+        self.quotas = Some(quotas);
         self
     }
 
@@ -410,8 +422,27 @@ impl TenancyBuilder {
         let base_roles = RoleTable::compile(&permissions, &[])
             .map_err(|error| ConfigError::new(error.to_string()))?;
         let plans = match self.plans {
-            Some(plans) => Some(plans.compiled(&permissions)?),
+            Some(plans) => {
+                let meters = self.quotas.as_ref().map(Quotas::meters);
+                Some(plans.compiled(&permissions, meters)?)
+            }
             None => None,
+        };
+        let (quotas, charger) = match (self.quotas, self.charger) {
+            (None, charger) => (None, charger),
+            (Some(_), Some(_)) => {
+                return Err(ConfigError::new(
+                    "quotas and a charger would both take what requests cost; give the engine one of the \
+                     two, or have your charger ask the quotas of another engine",
+                ));
+            }
+            (Some(quotas), None) => {
+                let rules = quotas.checked()?;
+                let clock = Arc::clone(&self.clock);
+                let service = QuotaService::new(quotas, rules, plans.as_ref(), clock)?;
+                let charger: Arc<dyn Charger> = Arc::new(service.clone());
+                (Some(service), Some(charger))
+            }
         };
         let identification = self.identification.checked()?;
         let sources = Sources::checked(
@@ -444,7 +475,8 @@ impl TenancyBuilder {
                 .collect(),
             sources,
             keys,
-            charger: self.charger,
+            charger,
+            quotas,
             permissions,
             plans,
             base_roles: Arc::new(base_roles),

@@ -1,6 +1,6 @@
 //! What the library costs, as ratios measured side by side in one run: `cargo bench`.
 //!
-//! `cargo bench -- admission` runs the parts whose name starts so: admission, keys, tokens, sessions,
+//! `cargo bench -- admission` runs the parts whose name starts so: admission, keys, tokens, quotas, sessions,
 //! pools, http.
 //! `BENCH_SECONDS=0.2` sets how long each pair is measured (default 3 s).
 #![allow(clippy::unwrap_used, reason = "a benchmark ends at its first fault")]
@@ -10,6 +10,7 @@ mod http;
 mod key_world;
 mod keys;
 mod pools;
+mod quotas;
 mod ratio;
 mod services;
 mod sessions;
@@ -45,6 +46,9 @@ fn main() {
     }
     if runs("tokens") {
         runtime().block_on(tokens::run());
+    }
+    if runs("quotas") {
+        runtime().block_on(quotas::run());
     }
     if runs("sessions") {
         runtime().block_on(sessions::run()).unwrap();

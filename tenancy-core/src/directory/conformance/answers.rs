@@ -3,7 +3,6 @@
 
 mod ask;
 mod change;
-mod random;
 mod world;
 
 use std::collections::VecDeque;

@@ -7,14 +7,14 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::{Value, json};
 use sha2::Sha256;
 
-use super::{super::slug, random::Random};
+use super::super::slug;
 use crate::{
     Clock as _, CorsPolicy, CredentialSource, Directory, DirectoryStore, DomainName,
     Identification, KeyId, ManualClock, Membership, MemoryAuditSink, PermissionRegistry, Project,
     SystemRole, Tenancy, TenantId, TenantRecord, TenantStatus, Timestamp, UserId,
     jwt::{Algorithm, JwtAuthenticator, JwtIssuers, VerificationKey},
     key::{ApiKeys, Environment, HmacKeyHasher, KeyFormat, KeyStore, Pepper},
-    testing::unattributed,
+    testing::{random::Random, unattributed},
 };
 
 pub(super) const COOKIE: &str = "session";

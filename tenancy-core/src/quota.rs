@@ -1,0 +1,66 @@
+//! Limits: how much of what a tenant may use, and what it has used. Rates, quotas of calendar periods, what runs at
+//! once, and what is kept.
+//!
+//! ```text
+//! Meter ─declared in─▶ Quotas ─────────────┐
+//! Limit ─stands in───▶ PlanBook or Quotas ─┤
+//! Cost  ─stands in───▶ RoutePolicy ────────┴─▶ QuotaService ─all or nothing─▶ Counters
+//! ```
+//!
+//! * [`Quotas`] declares what is counted, and is given to an engine. [`QuotaService`] is what handlers ask.
+//! * [`Limit`] says how much there is, [`Scope`] for whom, [`Overage`] what happens beyond it.
+//! * [`Counters`] keep what is used: [`MemoryCounters`] in one process.
+//! * [`Bucket`], [`Count`], [`Leases`] and [`Holdings`] are the decisions: pure, without a clock of their own.
+//! * [`Calendar`] says when a tenant's hours, days, months and years begin.
+//!
+//! What a denied request asked for is never taken, of none of its limits.
+
+mod calendar;
+mod ceiling;
+mod charging;
+#[cfg(any(test, feature = "testing"))]
+pub mod conformance;
+mod count;
+mod counters;
+mod fields;
+mod gcra;
+mod holdings;
+mod leases;
+mod limit;
+mod memory;
+mod meter;
+mod operation;
+mod overrides;
+mod period;
+mod quotas;
+mod refusing;
+mod reservation;
+mod rule;
+mod scope;
+mod service;
+mod standing;
+#[cfg(test)]
+mod tests;
+
+pub use calendar::Calendar;
+pub use ceiling::Ceiling;
+pub use count::Count;
+pub use counters::{
+    Algorithm, Counters, CountersError, Counting, Crossed, Denied, Granted, Holder, MAX_TAKES,
+    Settle, Settled, Standings, Take, Taken,
+};
+pub use gcra::{Bucket, Rate};
+pub use holdings::Holdings;
+pub use leases::{Concurrency, Leases};
+pub use limit::{Limit, MAX_AMOUNT, Overage};
+pub use memory::MemoryCounters;
+pub use meter::{Meter, MeterKind};
+pub use operation::{Operation, OperationId};
+pub use overrides::LimitOverride;
+pub use period::{Period, Window};
+pub use quotas::{Quotas, ThresholdReached};
+pub use reservation::Reservation;
+pub(crate) use rule::Rule;
+pub use scope::Scope;
+pub use service::{LimitUsage, QuotaService};
+pub use standing::{Denial, Standing, Wait};

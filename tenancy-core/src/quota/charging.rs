@@ -1,0 +1,450 @@
+//! Charging: the limits that a request's costs are taken of, and how they are settled.
+
+use std::{net::IpAddr, sync::Arc};
+
+use super::{
+    Algorithm, CountersError, Counting, Granted, Holder, MAX_TAKES, Meter, MeterKind, Operation,
+    OperationId, QuotaService, Scope, Settle, Take, Taken, ThresholdReached, fields,
+    overrides::in_effect,
+    rule::{Rule, RuleShape},
+    service::Inner,
+};
+use crate::{
+    Actor, Charge, ChargeRequest, Charger, Charging, Cost, Ending, Field, Principal, Refusal,
+    RefusalKind, RequestView, TenantContext, Timestamp,
+};
+
+/// One limit of which something is taken.
+#[derive(Debug, Clone)]
+pub(super) struct Due {
+    pub(super) rule: Arc<Rule>,
+    pub(super) kind: MeterKind,
+    holder: Holder,
+    pub(super) algorithm: Algorithm,
+    amount: u64,
+    settle: Option<fn(Ending, u64) -> u64>,
+}
+
+impl Due {
+    pub(super) const fn holder(&self) -> &Holder {
+        &self.holder
+    }
+
+    pub(super) fn take(&self) -> Take<'_> {
+        Take::new(self.holder, &self.rule.name, self.algorithm, self.amount)
+            .warning_at(&self.rule.warn_at)
+    }
+}
+
+/// All limits of which one charge takes.
+pub(super) struct Dues {
+    pub(super) dues: Vec<Due>,
+    pub(super) tenant: Option<crate::TenantId>,
+}
+
+/// Who is charged.
+#[derive(Clone, Copy)]
+struct Payer<'a> {
+    context: Option<&'a TenantContext>,
+    principal: Option<&'a Principal>,
+    ip: Option<IpAddr>,
+}
+
+impl Payer<'_> {
+    /// Whose use of a limit it is; `None` if the limit does not concern it.
+    fn holder(&self, scope: Scope) -> Option<Holder> {
+        let tenant = self.context.map(TenantContext::tenant_id);
+        let actor = self.principal.map(|principal| &principal.actor);
+        match scope {
+            Scope::System => Some(Holder::system()),
+            Scope::Tenant => tenant.map(Holder::tenant),
+            Scope::Project => Some(Holder::project(tenant?, self.context?.project_id()?)),
+            Scope::Key => match actor {
+                Some(Actor::Key(key)) => Some(Holder::key(tenant?, *key)),
+                _ => None,
+            },
+            Scope::Caller => match actor {
+                // The service's own work is nobody's who could be told to slow down.
+                Some(actor) if actor.is_service_itself() => None,
+                actor => Some(Holder::caller(tenant, actor, self.ip)),
+            },
+        }
+    }
+}
+
+impl Inner {
+    /// The limits of which costs are taken in a tenant, outside of a route.
+    pub(super) fn due_in(
+        &self,
+        context: &TenantContext,
+        costs: &[Cost],
+        now: Timestamp,
+    ) -> Result<Dues, Refusal> {
+        let payer = Payer {
+            context: Some(context),
+            principal: Some(context.principal()),
+            ip: context.client_ip(),
+        };
+        self.due(payer, costs, now)
+    }
+
+    /// The limits that concern a caller, whether its plan includes any of them or not.
+    pub(super) fn usage_of(
+        &self,
+        context: &TenantContext,
+        costs: &[Cost],
+        now: Timestamp,
+    ) -> Result<Vec<Due>, Refusal> {
+        let payer = Payer {
+            context: Some(context),
+            principal: Some(context.principal()),
+            ip: context.client_ip(),
+        };
+        let mut dues = Vec::new();
+        for cost in costs {
+            if let Some(meter) = self.meter(cost.meter()) {
+                self.each_due(payer, meter, 0, now, |due, _| {
+                    dues.extend(due);
+                    Ok(())
+                })?;
+            }
+        }
+        Ok(dues)
+    }
+
+    fn due(&self, payer: Payer<'_>, costs: &[Cost], now: Timestamp) -> Result<Dues, Refusal> {
+        let plan = || payer.context.and_then(plan_of);
+        let mut dues = Vec::with_capacity(costs.len() + 1);
+        for cost in costs {
+            let Some(meter) = self.meter(cost.meter()) else {
+                tracing::error!(
+                    meter = cost.meter(),
+                    "a cost is of a meter that was never declared"
+                );
+                return Err(Refusal::new(RefusalKind::Misconfigured, "meter-unknown"));
+            };
+            let first = dues.len();
+            let mut is_limited = false;
+            self.each_due(payer, meter, cost.amount(), now, |due, rule| {
+                is_limited = true;
+                let concerns = payer.holder(rule.scope).is_some();
+                if concerns && !rule.shape.includes_something() {
+                    return Err(self.not_included(meter.name(), plan()));
+                }
+                dues.extend(due);
+                Ok(())
+            })?;
+            if !is_limited {
+                if payer.context.is_some() {
+                    return Err(self.not_included(meter.name(), plan()));
+                }
+                tracing::error!(
+                    meter = meter.name(),
+                    "a route without a tenant costs something that only tenants have limits of; give \
+                     the meter a limit of `Scope::Caller` or `Scope::System`"
+                );
+                return Err(Refusal::new(
+                    RefusalKind::Misconfigured,
+                    "meter-needs-a-tenant",
+                ));
+            }
+            if meter.settlement().is_some() {
+                cap(dues.get_mut(first..).unwrap_or_default());
+            }
+        }
+        Ok(Dues {
+            dues,
+            tenant: payer.context.map(TenantContext::tenant_id),
+        })
+    }
+
+    /// Hands on each limit of a meter that stands in the payer's plan or holds for everybody, and what is due of it, if
+    /// it counts for this payer.
+    fn each_due(
+        &self,
+        payer: Payer<'_>,
+        meter: &Meter,
+        amount: u64,
+        now: Timestamp,
+        mut each: impl FnMut(Option<Due>, &Rule) -> Result<(), Refusal>,
+    ) -> Result<(), Refusal> {
+        let of_plan = match payer.context {
+            Some(context) => match context.tenancy().plans() {
+                Some(plans) => match plans.rules(context.record()) {
+                    Some(rules) => rules,
+                    None => return Err(self.not_included(meter.name(), plan_of(context))),
+                },
+                None => &[],
+            },
+            None => &[],
+        };
+        let overrides = payer
+            .context
+            .and_then(|context| self.overrides.of(context.tenant_id()));
+        let rules = of_plan.iter().chain(&self.rules);
+        for rule in rules.filter(|rule| &*rule.meter == meter.name()) {
+            if payer.context.is_none() && !matches!(rule.scope, Scope::Caller | Scope::System) {
+                continue;
+            }
+            let rule = in_effect(overrides.as_ref(), &rule.name, now).unwrap_or(rule);
+            let holder = payer.holder(rule.scope);
+            let due = holder.and_then(|holder| {
+                Some(Due {
+                    rule: Arc::clone(rule),
+                    kind: meter.kind(),
+                    holder,
+                    algorithm: rule
+                        .shape
+                        .algorithm(|period| self.window(payer.context, period, now))?,
+                    amount,
+                    settle: meter.settlement(),
+                })
+            });
+            each(due, rule)?;
+        }
+        Ok(())
+    }
+
+    /// The outcome of a take: granted, or the refusal that says why not.
+    pub(super) fn granted(
+        &self,
+        answer: Result<Taken, CountersError>,
+        charge: &Dues,
+        plan: Option<&str>,
+    ) -> Result<Granted, Refusal> {
+        match answer {
+            Ok(Taken::Granted(granted)) => {
+                self.tell_thresholds(&granted, charge);
+                Ok(granted)
+            }
+            Ok(Taken::Denied(denied)) => {
+                let refusal = self.refusal(&denied, charge, plan);
+                let fields = self
+                    .tells_fields
+                    .then(|| fields::of_denied(charge, &denied));
+                let fields = fields.flatten().into_iter().flatten();
+                Err(fields.fold(refusal, |refusal, (name, value)| {
+                    refusal.with_field(name, value)
+                }))
+            }
+            Err(error) => Err(self.no_answer(&error)),
+        }
+    }
+
+    fn tell_thresholds(&self, granted: &Granted, charge: &Dues) {
+        for crossed in &granted.crossed {
+            let standing = granted.standings.iter().nth(crossed.take);
+            let (Some(due), Some(standing)) = (charge.dues.get(crossed.take), standing) else {
+                continue;
+            };
+            let reached = ThresholdReached {
+                tenant: charge.tenant,
+                meter: &due.rule.meter,
+                limit: &due.rule.name,
+                percent: crossed.percent,
+                standing: *standing,
+            };
+            match &self.on_threshold {
+                Some(told) => told(&reached),
+                None => {
+                    let tenant = reached.tenant.map(|tenant| tenant.to_string());
+                    tracing::info!(
+                        tenant.id = tenant,
+                        limit = reached.limit,
+                        percent = reached.percent,
+                        "a limit is nearly used up"
+                    );
+                }
+            }
+        }
+    }
+
+    /// The id of a charge: of the client's own, if it sends one and all that is charged is counted by period.
+    fn operation(&self, request: &ChargeRequest<'_>, dues: &[Due]) -> Operation {
+        let by_period = |due: &Due| matches!(due.algorithm, Algorithm::Period(..));
+        match &self.idempotency_key_header {
+            Some(name) if !dues.is_empty() && dues.iter().all(by_period) => {
+                repeatable(name, request).unwrap_or_else(Operation::once)
+            }
+            _ => Operation::once(),
+        }
+    }
+
+    /// Tells the counters how what was taken has ended.
+    pub(super) fn settle(&self, operation: Operation, dues: &[Due], ending: Ending) {
+        let refused = matches!(
+            ending,
+            Ending::Answered {
+                status: 402 | 429 | 503,
+                ..
+            }
+        );
+        let succeeded = match ending {
+            Ending::Answered { status, .. } | Ending::CutOff { status, .. } => status < 400,
+            _ => false,
+        };
+        let actual = |due: &Due| match due.kind {
+            // Refused by a layer further inside, or by the handler in the same way: a denial takes nothing.
+            _ if refused => Some(0),
+            MeterKind::Consumed => due.settle.map(|settle| settle(ending, due.amount)),
+            MeterKind::Concurrent => Some(0),
+            MeterKind::Held => Some(if succeeded { due.amount } else { 0 }),
+        };
+        let settles: Vec<_> = dues
+            .iter()
+            .filter_map(|due| Some(Settle::new(due.take(), actual(due)?)))
+            .collect();
+        if !settles.is_empty() {
+            let now = self.clock.now();
+            finish(self.counters.settle(operation, &settles, now));
+        }
+    }
+}
+
+/// The plan that a tenant counts as, if there are plans.
+pub(super) fn plan_of(context: &TenantContext) -> Option<&str> {
+    context.tenancy().plans()?.name(context.record())
+}
+
+/// An estimate is at most what the smallest of its limits can ever admit.
+fn cap(dues: &mut [Due]) {
+    let smallest = dues.iter().filter_map(|due| due.algorithm.capacity()).min();
+    for due in dues {
+        due.amount = due.amount.min(smallest.unwrap_or(due.amount));
+    }
+}
+
+/// An operation that the client names. Whose it is, what it asks for and what it costs belong to the name.
+fn repeatable(header: &str, request: &ChargeRequest<'_>) -> Option<Operation> {
+    let Field::One(id) = request.request.header(header) else {
+        return None;
+    };
+    if id.is_empty() || id.len() > 128 {
+        return None;
+    }
+    let view: &dyn RequestView = request.request;
+    let tenant = request
+        .context()
+        .map(|context| context.tenant_id().to_string());
+    let actor = request.principal()?.actor.to_string();
+    let costs: Vec<_> = (request.costs.iter())
+        .map(|cost| (cost.meter(), cost.amount().to_string()))
+        .collect();
+    let project = request.context().and_then(TenantContext::project_id);
+    let project = project.map(|project| project.to_string());
+    let own = [
+        tenant.as_deref().unwrap_or(""),
+        project.as_deref().unwrap_or(""),
+        &actor,
+        view.method(),
+        view.path(),
+        id,
+    ];
+    let of_costs = costs
+        .iter()
+        .flat_map(|(meter, amount)| [*meter, amount.as_str()]);
+    let parts = own.into_iter().chain(of_costs);
+    Some(Operation::repeatable(OperationId::of(parts)))
+}
+
+/// Waits for a change that nobody waits for, in a task.
+pub(super) fn finish<T: Send + 'static>(counting: Counting<T>) {
+    let log = |error: CountersError| {
+        tracing::error!(%error, "what a request has taken could not be settled");
+    };
+    match counting {
+        Counting::Ready(Ok(_)) => {}
+        Counting::Ready(Err(error)) => log(error),
+        Counting::Pending(answer) => match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => {
+                runtime.spawn(async move {
+                    if let Err(error) = answer.await {
+                        log(error);
+                    }
+                });
+            }
+            Err(_) => log(CountersError::unavailable(
+                "there is no runtime to ask it in",
+            )),
+        },
+    }
+}
+
+impl Charger for QuotaService {
+    fn knows(&self, meter: &str) -> bool {
+        self.has_meter(meter)
+    }
+
+    fn charge(&self, request: &ChargeRequest<'_>) -> Charging {
+        let inner = &self.0;
+        let now = inner.clock.now();
+        let payer = Payer {
+            context: request.context(),
+            principal: request.principal(),
+            ip: request.client_ip,
+        };
+        let charge = match inner.due(payer, request.costs, now) {
+            Ok(charge) => charge,
+            Err(refusal) => return refusal.into(),
+        };
+        if charge.dues.is_empty() {
+            return Charge::new().into();
+        }
+        if charge.dues.len() > MAX_TAKES {
+            return inner.no_answer(&CountersError::Malformed).into();
+        }
+        let operation = inner.operation(request, &charge.dues);
+        let taken = {
+            let takes: Vec<_> = charge.dues.iter().map(Due::take).collect();
+            inner.counters.take(operation, &takes, now)
+        };
+        let inner = Arc::clone(inner);
+        match taken {
+            Counting::Ready(answer) => {
+                let plan = request.context().and_then(plan_of);
+                Charging::Ready(charged(inner, operation, charge, answer, plan))
+            }
+            Counting::Pending(answer) => {
+                let plan = request.context().and_then(plan_of).map(Box::<str>::from);
+                Charging::Pending(Box::pin(async move {
+                    let answer = answer.await;
+                    charged(inner, operation, charge, answer, plan.as_deref())
+                }))
+            }
+        }
+    }
+}
+
+/// What the engine is told of a charge.
+fn charged(
+    inner: Arc<Inner>,
+    operation: Operation,
+    charge: Dues,
+    answer: Result<Taken, CountersError>,
+    plan: Option<&str>,
+) -> Result<Charge, Refusal> {
+    let granted = inner.granted(answer, &charge, plan)?;
+    let mut told = Charge::new();
+    if inner.tells_fields {
+        let fields = fields::of_granted(&charge, granted.standings.iter());
+        for (name, value) in fields.into_iter().flatten() {
+            told = told.field(name, value);
+        }
+    }
+    if granted.repeated {
+        // The first one settles.
+        return Ok(told);
+    }
+    Ok(told.settled_by(move |ending| inner.settle(operation, &charge.dues, ending)))
+}
+
+impl RuleShape {
+    /// Whether another plan would help where this is used up, and waiting would not.
+    pub(super) const fn is_paid_for(&self) -> bool {
+        match self {
+            Self::Period(_, period) => !period.is_short(),
+            Self::Held(..) => true,
+            _ => false,
+        }
+    }
+}

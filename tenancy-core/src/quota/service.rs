@@ -1,0 +1,310 @@
+//! `QuotaService`: the quotas of an engine that is built.
+
+use std::{collections::HashMap, fmt, sync::Arc};
+
+use super::{
+    Calendar, Counters, LimitOverride, Meter, MeterKind, Operation, Period, Quotas, Reservation,
+    Scope, Standing, Window,
+    charging::{Due, plan_of},
+    overrides::Overrides,
+    quotas::{CalendarOf, OnThreshold},
+    rule::{Rule, RuleShape},
+};
+use crate::{Clock, ConfigError, Cost, Refusal, TenantContext, TenantId, Timestamp, plan::Plans};
+
+/// The quotas of an engine: what is used and left, what is kept, and exceptions for single tenants. From
+/// [`Tenancy::quotas`](crate::Tenancy::quotas); cheap to clone.
+///
+/// ```
+/// use tenancy_core::{Cost, Refusal, TenantContext};
+///
+/// async fn create_project(context: &TenantContext) -> Result<(), Refusal> {
+///     let Some(quotas) = context.tenancy().quotas() else { return Ok(()) };
+///     // Refused with 402 if the plan has no room.
+///     let reserved = quotas.reserve(context, &[Cost::new("projects", 1)]).await?;
+///     // … insert the project; where that fails, dropping the reservation gives it back …
+///     reserved.commit().await
+/// }
+/// # let _ = create_project;
+/// ```
+#[derive(Clone)]
+pub struct QuotaService(pub(super) Arc<Inner>);
+
+pub(super) struct Inner {
+    pub(super) meters: Vec<Meter>,
+    pub(super) rules: Vec<Arc<Rule>>,
+    pub(super) counters: Arc<dyn Counters>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) calendar: Option<CalendarOf>,
+    pub(super) upgrade_url: Option<Box<str>>,
+    pub(super) on_threshold: Option<OnThreshold>,
+    pub(super) idempotency_key_header: Option<Box<str>>,
+    pub(super) tells_fields: bool,
+    pub(super) overrides: Overrides,
+    /// Each limit there is, in any plan: its meter and its scope.
+    limits: HashMap<Arc<str>, (Arc<str>, Scope)>,
+}
+
+impl QuotaService {
+    pub(crate) fn new(
+        quotas: Quotas,
+        rules: Vec<Arc<Rule>>,
+        plans: Option<&Plans>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, ConfigError> {
+        check_covered(&quotas.meters, &rules, plans)?;
+        let of_plans = plans.into_iter().flat_map(Plans::each);
+        let all = rules.iter().chain(of_plans.flat_map(|(_, rules)| rules));
+        let mut limits = HashMap::new();
+        for rule in all {
+            let is = (Arc::clone(&rule.meter), rule.scope);
+            let before = limits.insert(Arc::clone(&rule.name), is.clone());
+            if before.is_some_and(|before| before != is) {
+                return Err(ConfigError::new(format!(
+                    "two limits of different meters or scopes are called `{}`; give one another name \
+                     with `Limit::named`",
+                    rule.name
+                )));
+            }
+        }
+        let own = rules.iter().find_map(|own| {
+            let mut each = plans.into_iter().flat_map(Plans::each);
+            let plan = each.find(|(_, rules)| rules.iter().any(|rule| rule.name == own.name))?;
+            Some((own, plan.0))
+        });
+        if let Some((own, plan)) = own {
+            return Err(ConfigError::new(format!(
+                "the limit `{}` stands in the quotas and in the plan `{plan}`, and would be counted twice; \
+                 remove one, or give it a name of its own with `Limit::named`",
+                own.name
+            )));
+        }
+        Ok(Self(Arc::new(Inner {
+            meters: quotas.meters,
+            rules,
+            counters: quotas.counters,
+            clock,
+            calendar: quotas.calendar,
+            upgrade_url: quotas.upgrade_url,
+            on_threshold: quotas.on_threshold,
+            idempotency_key_header: quotas.idempotency_key_header,
+            tells_fields: quotas.tells_fields,
+            overrides: Overrides::default(),
+            limits,
+        })))
+    }
+
+    /// Gives a tenant a limit of its own, in the place of the one of that name. It counts from the next request on, in
+    /// this process, for as long as the process runs. What is used stays used.
+    ///
+    /// # Errors
+    /// A [`ConfigError`] if no plan has a limit of that name, or it is one of another meter or scope.
+    pub fn put_override(&self, tenant: TenantId, with: LimitOverride) -> Result<(), ConfigError> {
+        let rule = Rule::of(&with.limit, &self.0.meters, true)?;
+        match self.0.limits.get(&rule.name) {
+            Some((meter, scope)) if *meter == rule.meter && *scope == rule.scope => {}
+            Some((meter, _)) => {
+                return Err(ConfigError::new(format!(
+                    "the limit `{}` is one of the meter `{meter}`, of another scope or meter than what is to \
+                     take its place",
+                    rule.name
+                )));
+            }
+            None => {
+                return Err(ConfigError::new(format!(
+                    "there is no limit `{}` to take the place of; give the limit the name of the one that \
+                     it replaces with `Limit::named`",
+                    rule.name
+                )));
+            }
+        }
+        self.0.overrides.put(tenant, Arc::new(rule), with.until);
+        Ok(())
+    }
+
+    /// Takes an override back.
+    pub fn remove_override(&self, tenant: TenantId, limit: &str) {
+        self.0.overrides.remove(tenant, limit);
+    }
+
+    /// Where the limits stand that concern this caller: those that its next request is charged against, and the same
+    /// numbers. Limits of the [whole service](Scope::System) are left out, because others' use is in them.
+    ///
+    /// # Errors
+    /// A [`Refusal`] with status 503 if the counters do not answer, and 403 if the tenant's plan is not in the book.
+    ///
+    /// ```
+    /// # async fn handler(context: &tenancy_core::TenantContext) -> Result<(), tenancy_core::Refusal> {
+    /// if let Some(quotas) = context.tenancy().quotas() {
+    ///     for limit in quotas.usage(context).await? {
+    ///         println!("{}: {} of {} used", limit.name, limit.standing.used, limit.standing.limit);
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn usage(&self, context: &TenantContext) -> Result<Vec<LimitUsage>, Refusal> {
+        let now = self.0.clock.now();
+        let costs: Vec<_> =
+            (self.0.meters.iter().map(|meter| Cost::new(meter.name(), 0))).collect();
+        let mut charge = self.0.usage_of(context, &costs, now)?;
+        charge.retain(|due| due.rule.scope != Scope::System);
+        let mut usage = Vec::new();
+        for some in charge.chunks(super::MAX_TAKES) {
+            let takes: Vec<_> = some.iter().map(Due::take).collect();
+            let answer = self.0.counters.standings(&takes, now).answer().await;
+            let standings = answer.map_err(|error| self.0.no_answer(&error))?;
+            usage.extend(
+                some.iter()
+                    .zip(standings.iter())
+                    .map(|(due, standing)| LimitUsage {
+                        name: due.rule.name.to_string(),
+                        meter: due.rule.meter.to_string(),
+                        scope: due.rule.scope,
+                        standing: *standing,
+                    }),
+            );
+        }
+        Ok(usage)
+    }
+
+    /// Takes so much for a caller, outside of what its route costs: a project that is to be created, a job of a queue,
+    /// an estimate of tokens. All of it or nothing.
+    ///
+    /// # Errors
+    /// A [`Refusal`] as a route's costs would give.
+    pub async fn reserve(
+        &self,
+        context: &TenantContext,
+        costs: &[Cost],
+    ) -> Result<Reservation, Refusal> {
+        let inner = &self.0;
+        let now = inner.clock.now();
+        let charge = inner.due_in(context, costs, now)?;
+        let operation = Operation::once();
+        let taken = {
+            let takes: Vec<_> = charge.dues.iter().map(Due::take).collect();
+            inner.counters.take(operation, &takes, now)
+        };
+        let granted = inner.granted(taken.answer().await, &charge, plan_of(context))?;
+        drop(granted);
+        Ok(Reservation::new(Arc::clone(inner), operation, charge.dues))
+    }
+
+    /// Gives back what a tenant has kept of a meter: a project that was removed. The id makes a repetition give it back
+    /// once: use the id of what was removed.
+    ///
+    /// # Errors
+    /// A [`Refusal`] with status 503 if the counters do not answer.
+    pub async fn give_back(
+        &self,
+        context: &TenantContext,
+        kept: &Cost,
+        id: super::OperationId,
+    ) -> Result<(), Refusal> {
+        let inner = &self.0;
+        let now = inner.clock.now();
+        let dues = inner.usage_of(context, std::slice::from_ref(kept), now)?;
+        let held = dues.iter().filter(|due| due.kind == MeterKind::Held);
+        let mut takes: Vec<_> = held.map(Due::take).collect();
+        for take in &mut takes {
+            take.amount = kept.amount();
+        }
+        // Another tenant, or another meter, may have something of the same id.
+        let tenant = context.tenant_id().to_string();
+        let id = format!("{:032x}", id.as_u128());
+        let id = super::OperationId::of([tenant.as_str(), kept.meter(), &id]);
+        let answer = inner.counters.give_back(id, &takes, now).answer().await;
+        answer.map(drop).map_err(|error| inner.no_answer(&error))
+    }
+
+    /// Whether there is a meter of this name.
+    #[must_use]
+    pub fn has_meter(&self, name: &str) -> bool {
+        self.0.meter(name).is_some()
+    }
+}
+
+impl Inner {
+    pub(super) fn meter(&self, name: &str) -> Option<&Meter> {
+        self.meters.iter().find(|meter| meter.name() == name)
+    }
+
+    /// The period of a tenant's calendar.
+    pub(super) fn window(
+        &self,
+        context: Option<&TenantContext>,
+        period: Period,
+        now: Timestamp,
+    ) -> Window {
+        match (&self.calendar, context) {
+            (Some(of), Some(context)) => of(context.record()).window(period, now),
+            _ => Calendar::window_of_utc(period, now),
+        }
+    }
+}
+
+/// Each plan has to say something about each meter about which the quotas say nothing.
+fn check_covered(
+    meters: &[Meter],
+    own: &[Arc<Rule>],
+    plans: Option<&Plans>,
+) -> Result<(), ConfigError> {
+    let says =
+        |rules: &[Arc<Rule>], meter: &Meter| rules.iter().any(|rule| &*rule.meter == meter.name());
+    for meter in meters.iter().filter(|meter| !says(own, meter)) {
+        let name = meter.name();
+        let Some(plans) = plans else {
+            return Err(ConfigError::new(format!(
+                "nothing limits the meter `{name}`; give it a limit with `Quotas::limit`, if only \
+                 `Limit::unlimited`, or give the engine `plans` that do"
+            )));
+        };
+        if let Some((plan, _)) = plans.each().find(|(_, rules)| !says(rules, meter)) {
+            return Err(ConfigError::new(format!(
+                "plan `{plan}` says nothing about the meter `{name}`; add a limit with \
+                 `PlanBook::limits`: `Limit::unlimited` or `Limit::not_included`, if nothing else"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Where one limit stands, for a caller.
+///
+/// ```
+/// use tenancy_core::quota::LimitUsage;
+///
+/// fn is_nearly_used_up(limit: &LimitUsage) -> bool {
+///     limit.standing.used * 10 >= limit.standing.limit * 9
+/// }
+/// # let _ = is_nearly_used_up;
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LimitUsage {
+    /// The limit's name.
+    pub name: String,
+    /// Its meter.
+    pub meter: String,
+    /// For whom it counts.
+    pub scope: Scope,
+    /// What is used and left.
+    pub standing: Standing,
+}
+
+impl RuleShape {
+    /// Whether a plan includes any of it.
+    pub(super) const fn includes_something(&self) -> bool {
+        !matches!(self, Self::NotIncluded)
+    }
+}
+
+impl fmt::Debug for QuotaService {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("QuotaService")
+            .field("meters", &self.0.meters)
+            .field("counters", &self.0.counters)
+            .finish_non_exhaustive()
+    }
+}

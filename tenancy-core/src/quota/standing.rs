@@ -1,0 +1,99 @@
+//! Where a caller stands at a limit, and why it was refused.
+
+use std::time::Duration;
+
+/// How much of a limit is used and left.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use tenancy_core::{Timestamp, quota::{Bucket, Rate}};
+///
+/// let minute = Rate::new(60, Duration::from_secs(60), 10)?;
+/// let now = Timestamp::from_unix_seconds(1_800_000_000);
+/// let mut bucket = Bucket::full(now);
+/// let standing = bucket.take(&minute, 4, now).unwrap();
+/// assert_eq!((standing.limit, standing.used, standing.remaining), (10, 4, 6));
+/// // One comes back each second.
+/// assert_eq!(standing.reset_after, Some(Duration::from_secs(4)));
+/// # Ok::<(), tenancy_core::ConfigError>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Standing {
+    /// What may be used; of a rate, the burst.
+    pub limit: u64,
+    /// What is used; more than the limit where overage is allowed.
+    pub used: u64,
+    /// What is left before a request is refused, overage not counted.
+    pub remaining: u64,
+    /// After how long all of it is there again: when a bucket is full, or a period ends. `None` where no time says so.
+    pub reset_after: Option<Duration>,
+}
+
+impl Standing {
+    /// So much used of a limit.
+    #[must_use]
+    pub const fn new(limit: u64, used: u64, reset_after: Option<Duration>) -> Self {
+        Self {
+            limit,
+            used,
+            remaining: limit.saturating_sub(used),
+            reset_after,
+        }
+    }
+}
+
+/// Whether waiting helps a caller who was refused.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use tenancy_core::{Timestamp, quota::{Bucket, Rate, Wait}};
+///
+/// let second = Rate::new(5, Duration::from_secs(1), 5)?;
+/// let now = Timestamp::from_unix_seconds(1_800_000_000);
+/// let mut bucket = Bucket::full(now);
+/// assert!(bucket.take(&second, 5, now).is_ok());
+/// assert_eq!(bucket.take(&second, 1, now).unwrap_err().wait, Wait::For(Duration::from_millis(200)));
+/// assert_eq!(bucket.take(&second, 6, now).unwrap_err().wait, Wait::Forever);
+/// # Ok::<(), tenancy_core::ConfigError>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Wait {
+    /// After this time the same request passes, if nobody else takes anything.
+    For(Duration),
+    /// When somebody gives something back; nobody knows when.
+    Unknown,
+    /// Never: it asks for more than there can be at once.
+    Forever,
+}
+
+/// A limit that refuses. It has taken nothing.
+///
+/// ```
+/// use tenancy_core::{Timestamp, quota::{Concurrency, Leases, OperationId, Wait}};
+///
+/// let two = Concurrency::new(2, std::time::Duration::from_secs(60))?;
+/// let now = Timestamp::from_unix_seconds(1_800_000_000);
+/// let denial = Leases::default().check(&two, OperationId::unique(), 3, now).unwrap_err();
+/// assert_eq!((denial.standing.used, denial.wait), (0, Wait::Forever));
+/// # Ok::<(), tenancy_core::ConfigError>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Denial {
+    /// Where the caller stands, unchanged.
+    pub standing: Standing,
+    /// Whether waiting helps.
+    pub wait: Wait,
+}
+
+impl Denial {
+    /// A refusal of something that stands so.
+    #[must_use]
+    pub const fn new(standing: Standing, wait: Wait) -> Self {
+        Self { standing, wait }
+    }
+}

@@ -1,0 +1,299 @@
+//! Limits that can't be meant are refused when they are read.
+
+use std::{sync::Arc, time::Duration};
+
+use super::seconds;
+use crate::{
+    Ending, PermissionRegistry, PlanBook, SystemClock, TenantId,
+    plan::Plans,
+    quota::{
+        Limit, LimitOverride, MAX_AMOUNT, Meter, Overage, Period, QuotaService, Quotas, Rule, Scope,
+    },
+};
+
+fn meters() -> Vec<Meter> {
+    vec![
+        Meter::consumed("requests"),
+        Meter::concurrent("jobs"),
+        Meter::held("projects"),
+    ]
+}
+
+fn read(limits: impl Into<Vec<Limit>>) -> Result<Vec<Arc<Rule>>, String> {
+    let rules = Rule::all_of(limits.into(), &meters(), "plan `free`", true);
+    rules.map_err(|error| error.to_string())
+}
+
+#[test]
+fn each_kind_of_limit_is_read_and_named() {
+    let minute = seconds(60);
+    let rules = read([
+        Limit::rate("requests", 60, minute),
+        Limit::rate("requests", 60, minute).scope(Scope::Key),
+        Limit::rate("requests", 5, seconds(1))
+            .burst(5)
+            .scope(Scope::System),
+        Limit::rate("requests", 5, seconds(90)),
+        Limit::rate("requests", 5, Duration::from_millis(250)),
+        Limit::per_period("requests", 1_000, Period::Day).warn_at([80, 100]),
+        Limit::per_period("requests", 9, Period::Month).overage(Overage::Allowed),
+        Limit::concurrent("jobs", 2).expires_after(minute),
+        Limit::held("projects", 3).scope(Scope::Caller),
+        Limit::unlimited("projects"),
+        Limit::rate("requests", 1, minute).named("sign-ups"),
+    ])
+    .unwrap();
+    let names: Vec<_> = rules.iter().map(|rule| &*rule.name).collect();
+    assert_eq!(
+        names,
+        [
+            "requests-per-minute",
+            "requests-per-minute-by-key",
+            "requests-per-second-of-all",
+            "requests-per-90s",
+            "requests-per-250ms",
+            "requests-daily",
+            "requests-monthly",
+            "jobs-at-once",
+            "projects-held-by-caller",
+            "projects-held",
+            "sign-ups",
+        ]
+    );
+}
+
+#[test]
+fn what_can_not_be_meant_is_refused_and_says_how_to_mend_it() {
+    let minute = seconds(60);
+    for (limits, said) in [
+        (
+            vec![Limit::rate("exports", 1, minute)],
+            "there is no meter `exports`",
+        ),
+        (
+            vec![Limit::rate("requests", 1, Duration::ZERO)],
+            "give three numbers above 0",
+        ),
+        (
+            vec![Limit::rate("requests", 1, minute).burst(0)],
+            "give three numbers above 0",
+        ),
+        (
+            vec![Limit::rate("requests", u64::MAX, minute)],
+            "too large to be counted",
+        ),
+        (
+            vec![Limit::rate("requests", 1, Duration::MAX)],
+            "too large to be counted",
+        ),
+        (
+            vec![Limit::per_period("requests", u64::MAX, Period::Day)],
+            "too large",
+        ),
+        (
+            vec![
+                Limit::per_period("requests", MAX_AMOUNT, Period::Day)
+                    .overage(Overage::AllowedUpTo(1)),
+            ],
+            "too large",
+        ),
+        (
+            vec![Limit::held("projects", 1).overage(Overage::AllowedUpTo(u64::MAX))],
+            "too large",
+        ),
+        (
+            vec![Limit::concurrent("jobs", 1).expires_after(Duration::ZERO)],
+            "a time above 0",
+        ),
+        (
+            vec![Limit::held("projects", 1).expires_after(Duration::ZERO)],
+            "a time above 0",
+        ),
+        (
+            vec![Limit::concurrent("requests", 1)],
+            "declare the meter with `Meter::concurrent`",
+        ),
+        (
+            vec![Limit::rate("jobs", 1, minute)],
+            "declare the meter with `Meter::consumed`",
+        ),
+        (
+            vec![Limit::per_period("projects", 1, Period::Day)],
+            "with `Meter::consumed`",
+        ),
+        (
+            vec![Limit::held("jobs", 1)],
+            "declare the meter with `Meter::held`",
+        ),
+        (vec![Limit::held("projects", 1).burst(3)], "has no `burst`"),
+        (
+            vec![Limit::rate("requests", 1, minute).expires_after(minute)],
+            "`expires_after`",
+        ),
+        (
+            vec![Limit::rate("requests", 1, minute).overage(Overage::Allowed)],
+            "overage is for limits per period",
+        ),
+        (
+            vec![Limit::rate("requests", 1, minute).warn_at([80])],
+            "`warn_at` is for",
+        ),
+        (
+            vec![Limit::held("projects", 1).warn_at([0])],
+            "a threshold of 0 percent",
+        ),
+        (
+            vec![Limit::rate("requests", 1, minute).named("Per Minute")],
+            "lower-case letters",
+        ),
+        (
+            vec![Limit::rate("requests", 1, minute).named("")],
+            "1 to 64",
+        ),
+        (
+            vec![
+                Limit::rate("requests", 1, minute),
+                Limit::rate("requests", 2, minute),
+            ],
+            "two limits are called `requests-per-minute`",
+        ),
+        (
+            vec![
+                Limit::unlimited("requests"),
+                Limit::rate("requests", 2, minute),
+            ],
+            "contradict each other",
+        ),
+        (
+            vec![Limit::not_included("projects"), Limit::held("projects", 2)],
+            "two limits are called `projects-held`",
+        ),
+    ] {
+        let error = read(limits.clone()).expect_err(&format!("{limits:?}"));
+        assert!(error.starts_with("plan `free`: "), "{error}");
+        assert!(error.contains(said), "{error}");
+    }
+}
+
+fn book(free: impl IntoIterator<Item = Limit>, pro: impl IntoIterator<Item = Limit>) -> PlanBook {
+    PlanBook::new()
+        .plan("free", ["*"])
+        .plan("pro", ["*"])
+        .limits("free", free)
+        .limits("pro", pro)
+}
+
+fn built(quotas: Quotas, plans: Option<PlanBook>) -> Result<QuotaService, String> {
+    let registry = PermissionRegistry::builder().build().unwrap();
+    let plans: Option<Plans> = match plans {
+        Some(book) => Some(
+            book.compiled(&registry, Some(quotas.meters()))
+                .map_err(|error| error.to_string())?,
+        ),
+        None => None,
+    };
+    let rules = quotas.checked().map_err(|error| error.to_string())?;
+    let clock = Arc::new(SystemClock);
+    QuotaService::new(quotas, rules, plans.as_ref(), clock).map_err(|error| error.to_string())
+}
+
+#[test]
+fn each_plan_says_something_about_each_meter() {
+    let minute = seconds(60);
+    let requests = || Quotas::new().meter(Meter::consumed("requests"));
+    let limit = || Limit::rate("requests", 1, minute);
+    assert!(built(requests().limit(limit()), None).is_ok());
+    assert!(built(requests().limit(limit()), Some(book([], []))).is_ok());
+    assert!(
+        built(
+            requests(),
+            Some(book([limit()], [Limit::unlimited("requests")]))
+        )
+        .is_ok()
+    );
+    for (quotas, plans, said) in [
+        (requests(), None, "nothing limits the meter `requests`"),
+        (
+            requests(),
+            Some(book([limit()], [])),
+            "plan `pro` says nothing about the meter `requests`",
+        ),
+        (
+            requests().meter(Meter::concurrent("requests")),
+            None,
+            "`requests` is declared twice",
+        ),
+        (
+            requests().limit(limit()),
+            Some(book([limit()], [])),
+            "stands in the quotas and in the plan `free`",
+        ),
+        (
+            requests(),
+            Some(book(
+                [limit()],
+                [limit().scope(Scope::Key).named("requests-per-minute")],
+            )),
+            "of different meters or scopes",
+        ),
+        (
+            requests().limit(limit()),
+            Some(PlanBook::new().limits("gone", [limit()])),
+            "plan `gone` is given limits and is not in the book",
+        ),
+        (
+            requests().limit(limit()).idempotency_key_header("an id"),
+            None,
+            "no header field can be called `an id`",
+        ),
+        (
+            Quotas::new().meter(Meter::held("seats").settled_by(|_: Ending, amount| amount)),
+            None,
+            "only what is consumed is estimated",
+        ),
+    ] {
+        let error = built(quotas, plans).unwrap_err();
+        assert!(error.contains(said), "{error}");
+    }
+}
+
+#[test]
+fn an_override_takes_the_place_of_a_limit_that_exists() {
+    let minute = seconds(60);
+    let quotas = Quotas::new()
+        .meter(Meter::consumed("requests"))
+        .meter(Meter::held("projects"));
+    let limits = || {
+        [
+            Limit::rate("requests", 1, minute),
+            Limit::held("projects", 1),
+        ]
+    };
+    let service = built(quotas, Some(book(limits(), limits()))).unwrap();
+    let put = |limit| service.put_override(TenantId::new(), LimitOverride::new(limit));
+    assert!(put(Limit::rate("requests", 9, minute)).is_ok());
+    assert!(put(Limit::unlimited("requests").named("requests-per-minute")).is_ok());
+    for (limit, said) in [
+        (
+            Limit::rate("requests", 9, seconds(1)),
+            "there is no limit `requests-per-second`",
+        ),
+        (
+            Limit::held("projects", 9).named("requests-per-minute"),
+            "of another scope or meter",
+        ),
+        (
+            Limit::rate("requests", 9, minute)
+                .scope(Scope::Key)
+                .named("requests-per-minute"),
+            "of another scope or meter",
+        ),
+        (
+            Limit::rate("requests", 9, Duration::ZERO).named("requests-per-minute"),
+            "above 0",
+        ),
+    ] {
+        let error = put(limit).unwrap_err().to_string();
+        assert!(error.contains(said), "{error}");
+    }
+}
