@@ -1,5 +1,7 @@
 //! Errors of configuration, raised when something is built, never while a request waits.
 
+use crate::RegistryError;
+
 /// A configuration that can't work. The message says what is wrong and what to do.
 ///
 /// ```
@@ -25,5 +27,12 @@ impl ConfigError {
         Self {
             message: message.into(),
         }
+    }
+}
+
+/// So that `?` takes a registry's error where an engine is built.
+impl From<RegistryError> for ConfigError {
+    fn from(error: RegistryError) -> Self {
+        Self::new(error.to_string())
     }
 }

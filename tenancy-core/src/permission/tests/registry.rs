@@ -278,3 +278,19 @@ fn a_scope_takes_what_it_understands() {
     }
     assert_eq!(registry.scope(["*"]), registry.all());
 }
+
+#[test]
+fn what_is_wrong_with_a_registry_is_a_configuration_error_for_who_builds_an_engine() {
+    let build = || -> Result<PermissionRegistry, crate::ConfigError> {
+        Ok(notes()
+            .permission("notes:read", SystemRole::Owner)
+            .build()?)
+    };
+    let error = build().unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("`notes:read` is declared more than once"),
+        "{error}"
+    );
+}
