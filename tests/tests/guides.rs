@@ -210,28 +210,33 @@ fn quoted_below(folder: &Path, found: &mut BTreeSet<String>) {
     }
 }
 
-/// Whoever looks up a reason of the log finds it in the table, spelled as in the log.
+/// Whoever looks up a reason of the log finds it in the tables, spelled as in the log.
 #[test]
-fn the_guide_to_developing_has_reasons_that_the_engine_gives() {
+fn the_guides_have_reasons_that_the_engine_gives() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let guide = fs::read_to_string(root.join("docs/developing-locally.md")).unwrap();
-    let table = guide.split("| status | reason").nth(1).unwrap();
-    let rows = table
-        .lines()
-        .skip(2)
-        .take_while(|line| line.starts_with('|'));
-    let cells = rows.filter_map(|row| row.split(" | ").nth(1));
-    let reasons: Vec<_> = cells
-        .flat_map(|cell| cell.split('`').skip(1).step_by(2))
-        .collect();
-    assert!(reasons.len() > 5, "{reasons:?}");
     let mut given = BTreeSet::new();
     quoted_below(&root.join("tenancy-core/src"), &mut given);
-    for reason in reasons {
-        assert!(
-            given.contains(reason),
-            "no refusal has the reason `{reason}`"
-        );
+    for (page, head) in [
+        ("developing-locally.md", "| status | reason"),
+        ("first-hour.md", "| answer | `reason`"),
+    ] {
+        let guide = fs::read_to_string(root.join("docs").join(page)).unwrap();
+        let table = guide.split(head).nth(1).unwrap();
+        let rows = table
+            .lines()
+            .skip(2)
+            .take_while(|line| line.starts_with('|'));
+        let cells = rows.filter_map(|row| row.split(" | ").nth(1));
+        let reasons: Vec<_> = cells
+            .flat_map(|cell| cell.split('`').skip(1).step_by(2))
+            .collect();
+        assert!(reasons.len() > 5, "{reasons:?}");
+        for reason in reasons {
+            assert!(
+                given.contains(reason),
+                "{page}: no refusal has the reason `{reason}`"
+            );
+        }
     }
 }
 
