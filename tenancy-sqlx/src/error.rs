@@ -355,7 +355,7 @@ fn has_code(error: &sqlx::Error, code: &str) -> bool {
 
 /// Whether the server function of this name refused with this code. Its messages are translated,
 /// its functions' names are not.
-fn was_refused_by(error: &sqlx::Error, code: &str, function: &str) -> bool {
+pub(crate) fn was_refused_by(error: &sqlx::Error, code: &str, function: &str) -> bool {
     said(error).is_some_and(|said| said.code() == code && said.routine() == Some(function))
 }
 

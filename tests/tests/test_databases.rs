@@ -105,6 +105,15 @@ async fn each_test_gets_its_own_copy_and_the_template_is_installed_once() -> any
             login.connect().await?;
         }
 
+        // Whoever prepares says which passwords hold, also where the template is there already.
+        let secret = "SELECT rolpassword FROM pg_authid WHERE rolname = 'kit_app_copies'";
+        let before: String = sqlx::query_scalar(secret).fetch_one(&mut admin).await?;
+        let other = installer.clone().passwords("another", PASSWORD);
+        TestDatabases::prepare(&url, &other, &MIGRATIONS).await?;
+        let after: String = sqlx::query_scalar(secret).fetch_one(&mut admin).await?;
+        assert_ne!(before, after);
+        assert_eq!(databases(&mut admin, "tenancy_testbase_").await?, made);
+
         // Removed with whoever is connected, when it is closed and when it is dropped.
         let names = [first.name().to_owned(), second.name().to_owned()];
         second.close().await?;

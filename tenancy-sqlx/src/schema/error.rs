@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use sqlx::migrate::MigrateError;
+use sqlx::{migrate::MigrateError, postgres::PgDatabaseError};
 
-use crate::error::{Told, said};
+use crate::error::{Told, said, was_refused_by};
 
 /// An installation that did not finish. Running it again goes on where it stopped.
 ///
@@ -65,10 +65,26 @@ fn migration_hint(error: &MigrateError) -> String {
         _ => return String::new(),
     };
     let advice = advice(failed);
-    match said(failed) {
-        Some(said) if said.code() == "42501" => {
-            format!("{advice} ({})", not_allowed(said.message(), said.hint()))
+    if was_refused_by(failed, "42501", "ExecWithCheckOptions") {
+        return format!(
+            "{advice} (no tenant is set while migrations run, so name it in the statement: \
+             `INSERT INTO … (tenant_id, …)`)"
+        );
+    }
+    let said = said(failed);
+    match said.map(|said| (said.code(), said.message())) {
+        Some(("42501", message)) => {
+            let hint = said.and_then(PgDatabaseError::hint);
+            format!("{advice} ({})", not_allowed(message, hint))
         }
+        Some(("42830", _)) => format!(
+            "{advice} (the key of a protected table begins with the tenant. In one migration, make all tables first, \
+             then call `tenancy.protect_all('one', 'other')`. In a later one, say `FOREIGN KEY (tenant_id, …) \
+             REFERENCES … (tenant_id, …)`)"
+        ),
+        Some(("42P10", message)) if message.contains("ON CONFLICT") => format!(
+            "{advice} (a unique key of a protected table begins with the tenant: `ON CONFLICT (tenant_id, …)`)"
+        ),
         _ => advice,
     }
 }

@@ -278,6 +278,19 @@ impl Installer {
         )
     }
 
+    /// Makes the roles that are missing, and sets the passwords that are given.
+    #[cfg(feature = "testing")]
+    pub(crate) async fn set_passwords(
+        &self,
+        connection: &mut PgConnection,
+    ) -> Result<(), InstallError> {
+        let sql = format!("{}COMMIT", self.roles.create_sql(&self.passwords));
+        let done = self.begin_and_run(connection, sql).await;
+        done.map_err(InstallError::database(
+            "setting the passwords of the logins",
+        ))
+    }
+
     /// The installation as text, without passwords.
     #[cfg(feature = "testing")]
     pub(crate) fn text_without_passwords(&self) -> String {

@@ -42,8 +42,8 @@ const LOCK: i64 = 7_236_830_212_054_017_390;
 ///
 /// # async fn a_tenant_sees_its_own_notes(builder: impl Fn(PgDirectory) -> Tenancy) -> Result<(), Box<dyn std::error::Error>> {
 /// // The login of an administrator: postgres://postgres@localhost/postgres
-/// let server = std::env::var("DATABASE_URL")?;
-/// let installer = Installer::new().passwords("app's", "system's").registry_password("registry's");
+/// let server = std::env::var("ADMIN_DATABASE_URL")?;
+/// let installer = Installer::new().passwords("app", "system").registry_password("registry");
 /// let database = TestDatabases::prepare(&server, &installer, &MIGRATIONS).await?.create().await?;
 ///
 /// let registry = RegistryPool::connect_with(database.registry()).await?;
@@ -57,8 +57,9 @@ const LOCK: i64 = 7_236_830_212_054_017_390;
 /// ```
 ///
 /// # Roles
-/// Roles belong to the server and not to a database. Services whose tests share a server need
-/// [names of their own](crate::schema::DatabaseRoles) where their passwords differ.
+/// Roles belong to the server and not to a database: [`prepare`](Self::prepare) sets their passwords for all databases of
+/// the server. Give it the passwords that the other installations on the server have, such as that of the service that
+/// you develop, or [names of their own](crate::schema::DatabaseRoles).
 #[derive(Clone)]
 pub struct TestDatabases {
     server: PgConnectOptions,
@@ -175,6 +176,8 @@ async fn ready(
     .map_err(InstallError::database(step))?;
     for (name, complete) in found {
         if complete {
+            // Roles are the server's: another installation may have set other passwords since.
+            installer.set_passwords(admin).await?;
             return Ok(name);
         }
         // Whoever built it was killed.

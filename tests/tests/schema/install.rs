@@ -334,6 +334,45 @@ async fn an_application_migration_that_fails_is_named_and_undone() -> anyhow::Re
     .await
 }
 
+/// What a newcomer's migration meets first: the tenant is part of each key, and none is set.
+#[tokio::test]
+async fn a_migration_that_forgets_the_tenant_is_told_how_to_name_it() -> anyhow::Result<()> {
+    on_every_server(async |notes: &Notes| {
+        for (number, (sql, said)) in [
+            (
+                "INSERT INTO notes (body) VALUES ('nobody''s')",
+                "INSERT INTO … (tenant_id, …)",
+            ),
+            (
+                "CREATE TABLE pages (note uuid REFERENCES notes)",
+                "tenancy.protect_all(",
+            ),
+            (
+                "CREATE TABLE addresses (email text UNIQUE, tenant_id uuid);
+                 SELECT tenancy.protect('addresses');
+                 INSERT INTO addresses (email) VALUES ('a@example.com') ON CONFLICT (email) DO NOTHING",
+                "ON CONFLICT (tenant_id, …)",
+            ),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let broken = tempfile::tempdir()?;
+            let file = broken.path().join(format!("{}_forgets.sql", 900 + number));
+            std::fs::write(file, sql)?;
+            let mut migrator = Migrator::new(broken.path()).await?;
+            migrator.set_ignore_missing(true);
+            let mut admin = notes.database.admin().await?;
+            let failed = Installer::new().run_on(&mut admin, &migrator).await;
+            let failed = failed.unwrap_err().to_string();
+            assert!(failed.contains(said), "{failed}");
+            assert!(!failed.contains("OWNER TO"), "{failed}");
+        }
+        Ok(())
+    })
+    .await
+}
+
 /// A database that the service's own login has migrated before, and that has rows.
 #[tokio::test]
 async fn a_database_with_data_is_adopted_as_the_readme_says() -> anyhow::Result<()> {

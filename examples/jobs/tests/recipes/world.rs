@@ -11,12 +11,10 @@ use tenancy::{
     },
     testing::{TestTenant, TestTokens},
 };
-use tenancy_tests::{Server, Template};
+use tenancy_tests::{Server, Template, notes::PASSWORD};
 use uuid::Uuid;
 
 static MIGRATIONS: Migrator = sqlx::migrate!();
-
-const PASSWORD: &str = "a password of this test";
 
 pub(crate) struct World {
     pub(crate) tenancy: Tenancy,
