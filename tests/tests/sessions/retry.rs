@@ -107,7 +107,8 @@ async fn of_two_deadlocked_transactions_the_loser_runs_again() -> anyhow::Result
         };
         let (one, other) = tokio::try_join!(star("note 1", "note 2"), star("note 2", "note 1"))?;
 
-        assert_eq!(one + other, 3);
+        // The loser may come back before the winner has woken, and lose once more.
+        assert!(one + other >= 3, "{one} and {other}");
         let stars: i64 = sqlx::query_scalar("SELECT sum(stars) FROM notes")
             .fetch_one(&pool.tenant(&context)?)
             .await?;
