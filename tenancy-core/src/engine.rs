@@ -307,7 +307,11 @@ impl Tenancy {
     /// # Errors
     /// [`StoreErrorKind::Forbidden`](crate::StoreErrorKind::Forbidden) if the credential is none of a user,
     /// [`StoreErrorKind::ReadOnly`](crate::StoreErrorKind::ReadOnly) if the engine has no store of memberships, or one
-    /// whose login sees one tenant at a time.
+    /// that has the service's login alone.
+    ///
+    /// # Security
+    /// The principal is believed. Take the one that the engine has admitted, or one of the session's own user, and never
+    /// a user that a request names.
     pub async fn tenants_of(
         &self,
         principal: &Principal,

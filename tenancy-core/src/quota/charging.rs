@@ -50,7 +50,16 @@ struct Payer<'a> {
     ip: Option<IpAddr>,
 }
 
-impl Payer<'_> {
+impl<'a> Payer<'a> {
+    /// The caller of a tenant.
+    fn of(context: &'a TenantContext) -> Self {
+        Self {
+            context: Some(context),
+            principal: Some(context.principal()),
+            ip: context.client_ip(),
+        }
+    }
+
     /// Whose use of a limit it is; `None` if the limit does not concern it.
     fn holder(&self, scope: Scope) -> Option<Holder> {
         let tenant = self.context.map(TenantContext::tenant_id);
@@ -80,12 +89,7 @@ impl Inner {
         costs: &[Cost],
         now: Timestamp,
     ) -> Result<Dues, Refusal> {
-        let payer = Payer {
-            context: Some(context),
-            principal: Some(context.principal()),
-            ip: context.client_ip(),
-        };
-        self.due(payer, costs, now)
+        self.due(Payer::of(context), costs, now)
     }
 
     /// The limits that concern a caller, whether its plan includes any of them or not.
@@ -95,11 +99,7 @@ impl Inner {
         costs: &[Cost],
         now: Timestamp,
     ) -> Result<Vec<Due>, Refusal> {
-        let payer = Payer {
-            context: Some(context),
-            principal: Some(context.principal()),
-            ip: context.client_ip(),
-        };
+        let payer = Payer::of(context);
         let mut dues = Vec::new();
         for cost in costs {
             if let Some(meter) = self.meter(cost.meter()) {

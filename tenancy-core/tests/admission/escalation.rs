@@ -4,8 +4,8 @@ use std::fmt::Debug;
 
 use serde_json::json;
 use tenancy_core::{
-    Membership, PlanBook, Project, ProjectMembership, RoleDefinition, StoreError, StoreErrorKind,
-    SystemRole, TenantContext, UserId,
+    Admin, Membership, PlanBook, Project, ProjectMembership, RoleDefinition, StoreError,
+    StoreErrorKind, SystemRole, TenantContext, UserId,
     testing::{FakeRequest, StoreDirectly as _, service},
 };
 
@@ -71,22 +71,24 @@ async fn a_caller_lifts_no_denial_of_its_own_in_a_project() {
     forbidden(lifted);
 }
 
-#[tokio::test]
-async fn a_caller_lifts_no_denial_of_another_beyond_its_own_rights() {
-    let w = World::new().await;
-    let (user, viewer) = (UserId::new(), UserId::new());
-    let (project, _) = restricted(&w, user, SystemRole::Member).await;
+/// What a user changes who becomes a viewer.
+async fn by_viewer(w: &World, viewer: UserId) -> Admin {
     let reading = Membership::new(w.acme.id, viewer, SystemRole::Viewer.name());
     w.tenancy
         .admin(service())
         .put_membership(&reading)
         .await
         .unwrap();
-    let authority = context(&w, viewer, None)
-        .await
-        .authority("notes:read")
-        .unwrap();
-    let by_viewer = w.tenancy.admin(authority);
+    let context = context(w, viewer, None).await;
+    w.tenancy.admin(context.authority("notes:read").unwrap())
+}
+
+#[tokio::test]
+async fn a_caller_lifts_no_denial_of_another_beyond_its_own_rights() {
+    let w = World::new().await;
+    let (user, viewer) = (UserId::new(), UserId::new());
+    let (project, _) = restricted(&w, user, SystemRole::Member).await;
+    let by_viewer = by_viewer(&w, viewer).await;
     forbidden(
         by_viewer
             .remove_project_membership(w.acme.id, project.id, user)
@@ -100,17 +102,7 @@ async fn a_caller_takes_nothing_from_an_owner_by_a_role_in_a_project() {
     let w = World::new().await;
     let (other, viewer) = (UserId::new(), UserId::new());
     let (project, denies) = restricted(&w, other, SystemRole::Member).await;
-    let reading = Membership::new(w.acme.id, viewer, SystemRole::Viewer.name());
-    w.tenancy
-        .admin(service())
-        .put_membership(&reading)
-        .await
-        .unwrap();
-    let authority = context(&w, viewer, None)
-        .await
-        .authority("notes:read")
-        .unwrap();
-    let by_viewer = w.tenancy.admin(authority);
+    let by_viewer = by_viewer(&w, viewer).await;
     let mut ways = Vec::new();
     for name in [denies.name, "nobody-defined-it".parse().unwrap()] {
         let given = ProjectMembership::new(w.acme.id, project.id, w.alice, name.clone());
@@ -155,17 +147,7 @@ async fn a_caller_removes_no_role_that_denies_what_it_does_not_hold() {
     let w = World::new().await;
     let (user, viewer) = (UserId::new(), UserId::new());
     let (project, denies) = restricted(&w, user, SystemRole::Member).await;
-    let reading = Membership::new(w.acme.id, viewer, SystemRole::Viewer.name());
-    w.tenancy
-        .admin(service())
-        .put_membership(&reading)
-        .await
-        .unwrap();
-    let authority = context(&w, viewer, None)
-        .await
-        .authority("notes:read")
-        .unwrap();
-    let by_viewer = w.tenancy.admin(authority);
+    let by_viewer = by_viewer(&w, viewer).await;
     let removed = by_viewer.remove_role(w.acme.id, &denies.name).await;
     let _ = context(&w, user, Some(&project)).await;
     forbidden(removed);

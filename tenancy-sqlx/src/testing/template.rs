@@ -29,8 +29,7 @@ const LOCK: i64 = 7_236_830_212_054_017_390;
 /// Makes a database for each test: a copy of a template into which the schema `tenancy` and the application's
 /// migrations were installed once.
 ///
-/// To copy a template takes PostgreSQL far less than to run the migrations again. The template stays on the
-/// server for the next run, and is made anew when a migration, the names of the roles or the version of this
+/// To copy a template runs no migration. The template stays on the server for the next run, and is made anew when a migration, the names of the roles or the version of this
 /// library change. Several processes may do this at a time, as `cargo nextest` does.
 ///
 /// ```no_run
