@@ -8,6 +8,7 @@ use std::{
 };
 
 use anyhow::{Result, ensure};
+use socket2::{Domain, Socket, Type};
 use sqlx::{Connection, Executor, PgConnection};
 use tenancy_tests::{DelayProxy, Server, Template, Version};
 
@@ -155,6 +156,23 @@ fn refusing_is_like_nobody_listening_and_can_end() -> Result<()> {
         proxy.refuse(false);
         exchange(&mut connect(&proxy)?)?;
     }
+    Ok(())
+}
+
+#[test]
+fn nobody_is_given_the_port_of_a_proxy_that_refuses() -> Result<()> {
+    let proxy = DelayProxy::start(echo()?, Duration::ZERO)?;
+    proxy.refuse(true);
+
+    let other = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    let taken = other.bind(&proxy.address().into());
+    assert_eq!(
+        taken.map_err(|error| error.kind()),
+        Err(ErrorKind::AddrInUse)
+    );
+
+    proxy.refuse(false);
+    exchange(&mut connect(&proxy)?)?;
     Ok(())
 }
 

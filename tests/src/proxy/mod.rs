@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use socket2::{Domain, Socket, Type};
 use sqlx::postgres::PgConnectOptions;
 
 use control::Control;
@@ -47,6 +48,8 @@ pub struct DelayProxy {
     address: SocketAddr,
     control: Arc<Control>,
     acceptor: Option<JoinHandle<()>>,
+    /// Keeps the port from others while the proxy refuses. It never listens.
+    _port: Socket,
 }
 
 impl DelayProxy {
@@ -58,8 +61,8 @@ impl DelayProxy {
     /// When `upstream` is no address, or no port is free.
     pub fn start(upstream: impl ToSocketAddrs, one_way: Duration) -> io::Result<Self> {
         let upstream = first(upstream)?;
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-        let address = listener.local_addr()?;
+        let (port, address) = free_port()?;
+        let listener = TcpListener::bind(address)?;
         let control = Arc::new(Control::new(upstream, one_way));
         let acceptor = thread::Builder::new().name("proxy".into()).spawn({
             let control = Arc::clone(&control);
@@ -69,6 +72,7 @@ impl DelayProxy {
             address,
             control,
             acceptor: Some(acceptor),
+            _port: port,
         })
     }
 
@@ -164,6 +168,17 @@ impl Drop for DelayProxy {
         }
         self.control.cut();
     }
+}
+
+/// A port that no other socket is given as a free one, and that listeners of ours can still bind.
+fn free_port() -> io::Result<(Socket, SocketAddr)> {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    // As a `TcpListener` does. Two sockets share an address where both say so and one listens at most.
+    socket.set_reuse_address(true)?;
+    socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
+    let address = socket.local_addr()?.as_socket();
+    let address = address.ok_or_else(|| io::Error::other("a bound socket has no address"))?;
+    Ok((socket, address))
 }
 
 fn first(upstream: impl ToSocketAddrs) -> io::Result<SocketAddr> {

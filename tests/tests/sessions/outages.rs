@@ -199,7 +199,8 @@ async fn the_librarys_own_connections_are_not_waited_for_either() -> anyhow::Res
         proxy.refuse(true);
         proxy.cut();
         let (read_first, changed_first) = tokio::join!(read(), changed());
-        assert!(read_first.is_err() && changed_first.is_err());
+        assert!(read_first.is_err(), "{read_first:?}");
+        assert!(changed_first.is_err(), "{changed_first:?}");
         // What one of the logins has learned, all that use it know.
         fifty_are_refused(read).await?;
         fifty_are_refused(told).await?;
