@@ -41,6 +41,7 @@ mod service;
 mod standing;
 #[cfg(test)]
 mod tests;
+mod throttle;
 
 pub use calendar::Calendar;
 pub use ceiling::Ceiling;
@@ -64,3 +65,4 @@ pub(crate) use rule::Rule;
 pub use scope::Scope;
 pub use service::{LimitUsage, QuotaService};
 pub use standing::{Denial, Standing, Wait};
+pub(crate) use throttle::{Throttle, Throttled};

@@ -80,6 +80,12 @@ impl Holder {
         Self::new(Scope::Caller, tenant, within)
     }
 
+    /// Somebody who is known by a text alone: by half of its SHA-256.
+    pub(crate) fn named(kind: &'static str, name: &str) -> Self {
+        let id = Uuid::from_u128(super::OperationId::of([name]).as_u128());
+        Self::new(Scope::Caller, None, Within::Id(kind, id))
+    }
+
     /// Its scope.
     #[must_use]
     pub const fn scope(&self) -> Scope {

@@ -55,6 +55,15 @@ impl Rate {
         }
     }
 
+    /// So many in so many seconds, and as many at once. Neither may be 0.
+    pub(super) const fn whole(amount: u32, seconds: u32) -> Self {
+        Self {
+            amount: amount as u64,
+            per: seconds as u64 * 1_000_000_000,
+            burst: amount as u64,
+        }
+    }
+
     /// How many may come at once.
     #[must_use]
     pub const fn burst(&self) -> u64 {
