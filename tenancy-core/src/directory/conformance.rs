@@ -189,6 +189,7 @@ pub async fn names_are_unique<D: Directory + DirectoryStore>(directory: &D) {
         .await
         .unwrap_err();
     assert_eq!(conflict.kind(), StoreErrorKind::Conflict);
+    assert!(conflict.to_string().contains(one.slug.as_str()));
     let again = directory
         .create_tenant(&one, &unattributed())
         .await

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::{
-    Algorithm, Counters as _, Counting, MemoryCounters, Operation, Rate, Settle, Take, Taken, Wait,
+    Algorithm, Counters as _, Counting, MemoryCounters, Operation, Rate, Take, Taken, Wait,
 };
 use crate::Timestamp;
 
@@ -57,8 +57,12 @@ impl Throttle {
     }
 
     /// Gives back what an operation has taken.
+    #[cfg(any(test, feature = "argon2"))]
     pub(crate) fn give_back(&self, operation: Operation, takes: &[Take<'_>], now: Timestamp) {
-        let all: Vec<_> = takes.iter().map(|take| Settle::new(*take, 0)).collect();
+        let all: Vec<_> = takes
+            .iter()
+            .map(|take| super::Settle::new(*take, 0))
+            .collect();
         drop(self.0.settle(operation, &all, now));
     }
 
