@@ -41,7 +41,7 @@ pub use watch::ContextWatch;
 
 use crate::{
     Actor, AllowedTenants, AuditEntry, AuditSink, Authenticator, Clock, ConfigError, CorsPolicy,
-    CredentialSource, Directory, DirectoryError, Identification, Outcome, PermissionRegistry,
+    CredentialSource, Directory, DirectoryError, Identification, Outcome, PermissionRegistry, Plan,
     Principal, ProjectId, Refusal, RefusalKind, RequestView, RoleTable, RouteNeeds, RoutePolicy,
     StoreError, Stores, TenantId, TenantMembership, Timestamp,
     cache::{CacheVersions, MaxAge},
@@ -461,6 +461,32 @@ impl Tenancy {
     #[must_use]
     pub fn has_feature(&self, name: &str) -> bool {
         self.plans().is_some_and(|plans| plans.know_feature(name))
+    }
+
+    /// The plan of this name; `None` if it is not in the [book](crate::PlanBook).
+    ///
+    /// ```
+    /// # fn handler(tenancy: &tenancy_core::Tenancy) {
+    /// if let Some(pro) = tenancy.plan("pro") {
+    ///     println!("{} costs {:?}", pro.name(), pro.prices());
+    /// }
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn plan(&self, name: &str) -> Option<Plan> {
+        self.plans()?.named(name).cloned()
+    }
+
+    /// All plans, in the order of the book: for a page of prices.
+    #[must_use]
+    pub fn all_plans(&self) -> Vec<Plan> {
+        let plans = self.plans().into_iter().flat_map(Plans::each);
+        plans.map(|(plan, _)| plan.clone()).collect()
+    }
+
+    /// Whether there are plans at all.
+    pub(crate) fn has_plans(&self) -> bool {
+        self.inner.plans.is_some()
     }
 
     pub(crate) fn plans(&self) -> Option<&Plans> {

@@ -31,9 +31,9 @@ use super::{
     load::{Checked, Load, Loaded, ProjectAccess},
 };
 use crate::{
-    Actor, AllowedTenants, Credential, PermissionSet, Principal, RefusalKind, RoleMask, RoleName,
-    TenantContext, TenantId, TenantNeed, TenantRecord, TenantStatus, Timestamp, UserId, Verdict,
-    cache::Probe, digest::Digest, engine::keys::CachedKey,
+    Actor, AllowedTenants, Credential, PermissionSet, Plan, Principal, RefusalKind, RoleMask,
+    RoleName, TenantContext, TenantId, TenantNeed, TenantRecord, TenantStatus, Timestamp, UserId,
+    Verdict, cache::Probe, digest::Digest, engine::keys::CachedKey,
 };
 
 /// Decides about a request, or says what has to be loaded first.
@@ -357,10 +357,13 @@ impl Decider<'_> {
         let project = self.project(tenant.id, subject, principal.project)?;
         let mut permissions =
             self.permissions(principal, tenant.id, role.as_ref(), project.as_deref())?;
-        if let (Some(plans), false) = (&self.engine.plans, principal.actor.is_service_itself()) {
-            permissions = permissions.intersection(plans.permitted(&tenant));
+        let plan = self.plan(&tenant);
+        if self.engine.plans.is_some() && !principal.actor.is_service_itself() {
+            let permitted = plan.as_ref().map_or(PermissionSet::EMPTY, Plan::permitted);
+            permissions = permissions.intersection(permitted);
         }
         Ok(Parts {
+            plan,
             tenant,
             // A key has no role of its own: whoever asks for a role must not get its creator's.
             role: role.filter(|_| principal.user().is_some()),
@@ -368,6 +371,16 @@ impl Decider<'_> {
             permissions,
             read_at: self.read_at.get(),
         })
+    }
+
+    /// The plan that a tenant counts as; `None` if there are no plans, or if it is not in the book.
+    fn plan(&self, tenant: &TenantRecord) -> Option<Plan> {
+        let plans = self.engine.plans.as_ref()?;
+        let plan = plans.of(tenant);
+        if let (None, Some(name)) = (plan, plans.name_of(tenant)) {
+            tracing::warn!(tenant.id = %tenant.id, plan = %name, "unknown plan: nothing is permitted");
+        }
+        plan.cloned()
     }
 
     fn permissions(

@@ -169,14 +169,11 @@ impl Inner {
         mut each: impl FnMut(Option<Due>, &Rule) -> Result<(), Refusal>,
     ) -> Result<(), Refusal> {
         let of_plan = match payer.context {
-            Some(context) => match context.tenancy().plans() {
-                Some(plans) => match plans.rules(context.record()) {
-                    Some(rules) => rules,
-                    None => return Err(self.not_included(meter.name(), plan_of(context))),
-                },
-                None => &[],
+            Some(context) if context.tenancy().has_plans() => match context.plan() {
+                Some(plan) => plan.rules(),
+                None => return Err(self.not_included(meter.name(), plan_of(context))),
             },
-            None => &[],
+            _ => &[],
         };
         let overrides = payer
             .context
@@ -303,7 +300,7 @@ impl Inner {
 
 /// The plan that a tenant counts as, if there are plans.
 pub(super) fn plan_of(context: &TenantContext) -> Option<&str> {
-    context.tenancy().plans()?.name(context.record())
+    context.plan_name()
 }
 
 /// An estimate is at most what the smallest of its limits can ever admit.

@@ -10,7 +10,9 @@ use super::{
     quotas::{CalendarOf, OnThreshold},
     rule::{Rule, RuleShape},
 };
-use crate::{Clock, ConfigError, Cost, Refusal, TenantContext, TenantId, Timestamp, plan::Plans};
+use crate::{
+    Clock, ConfigError, Cost, Plan, Refusal, TenantContext, TenantId, Timestamp, plan::Plans,
+};
 
 /// The quotas of an engine: what is used and left, what is kept, and exceptions for single tenants. From
 /// [`Tenancy::quotas`](crate::Tenancy::quotas); cheap to clone.
@@ -54,7 +56,9 @@ impl QuotaService {
     ) -> Result<Self, ConfigError> {
         check_covered(&quotas.meters, &rules, plans)?;
         let of_plans = plans.into_iter().flat_map(Plans::each);
-        let all = rules.iter().chain(of_plans.flat_map(|(_, rules)| rules));
+        let all = rules
+            .iter()
+            .chain(of_plans.flat_map(|(plan, _)| plan.rules()));
         let mut limits = HashMap::new();
         for rule in all {
             let is = (Arc::clone(&rule.meter), rule.scope);
@@ -69,14 +73,16 @@ impl QuotaService {
         }
         let own = rules.iter().find_map(|own| {
             let mut each = plans.into_iter().flat_map(Plans::each);
-            let plan = each.find(|(_, rules)| rules.iter().any(|rule| rule.name == own.name))?;
-            Some((own, plan.0))
+            let is_own =
+                |(plan, _): &(&Plan, _)| plan.rules().iter().any(|rule| rule.name == own.name);
+            Some((own, each.find(is_own)?))
         });
-        if let Some((own, plan)) = own {
-            return Err(ConfigError::new(format!(
-                "the limit `{}` stands in the quotas and in the plan `{plan}`, and would be counted twice; \
+        if let Some((own, (plan, at))) = own {
+            return Err(at.error(format_args!(
+                "the limit `{}` stands in the quotas and in the plan `{}`, and would be counted twice; \
                  remove one, or give it a name of its own with `Limit::named`",
-                own.name
+                own.name,
+                plan.name()
             )));
         }
         Ok(Self(Arc::new(Inner {
@@ -260,10 +266,11 @@ fn check_covered(
                  `Limit::unlimited`, or give the engine `plans` that do"
             )));
         };
-        if let Some((plan, _)) = plans.each().find(|(_, rules)| !says(rules, meter)) {
-            return Err(ConfigError::new(format!(
-                "plan `{plan}` says nothing about the meter `{name}`; add a limit with \
-                 `PlanBook::limits`: `Limit::unlimited` or `Limit::not_included`, if nothing else"
+        if let Some((plan, at)) = plans.each().find(|(plan, _)| !says(plan.rules(), meter)) {
+            return Err(at.error(format_args!(
+                "plan `{}` says nothing about the meter `{name}`; add a limit with \
+                 `PlanBook::limits`: `Limit::unlimited` or `Limit::not_included`, if nothing else",
+                plan.name()
             )));
         }
     }

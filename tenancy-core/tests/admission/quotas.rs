@@ -5,6 +5,8 @@ mod reserving;
 mod scopes;
 mod settling;
 mod stores;
+#[cfg(feature = "toml")]
+mod tiers;
 
 use std::time::Duration;
 
