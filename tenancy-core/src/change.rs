@@ -145,6 +145,8 @@ actions! {
     RolePut: "role.put" => "role.changed",
     /// A role of a tenant's own was removed.
     RoleRemove: "role.remove" => "role.removed",
+    /// A version of a stored plan was added.
+    PlanAddVersion: "plan.add-version" => "plan.version-added",
     /// Tokens were taken back.
     TokenRevoke: "token.revoke" => "token.revoked",
     /// TokenRevocations that concern no token any more were forgotten.

@@ -1,13 +1,13 @@
 //! Plans: what a tenant has bought: permissions, features, limits, and what else a price list says.
 
-#[cfg(feature = "toml")]
+mod current;
 mod node;
 mod position;
 mod price;
-#[cfg(feature = "toml")]
 mod reading;
 mod retention;
 mod sold;
+mod stored;
 #[cfg(test)]
 mod tests;
 #[cfg(feature = "toml")]
@@ -19,12 +19,14 @@ use crate::{
     ConfigError, Grant, PermissionRegistry, PermissionSet,
     quota::{Limit, Meter, Rule},
 };
+pub(crate) use current::CurrentPlans;
 pub(crate) use position::{Placed, Position};
 pub use price::{Price, PricePeriod};
 pub use retention::Retention;
 pub use sold::Plan;
 pub(crate) use sold::Plans;
 use sold::Said;
+pub use stored::{PlanDefinition, PlanDirectory, PlanStore, PlanVersion};
 
 /// The plans that a service sells, and what each permits.
 ///
@@ -67,6 +69,7 @@ use sold::Said;
 pub struct PlanBook {
     plans: Vec<(Placed<String>, Vec<Placed<String>>)>,
     additions: Vec<(String, Addition)>,
+    declared_features: Vec<String>,
     fallback: Option<Placed<String>>,
 }
 
@@ -121,6 +124,15 @@ impl PlanBook {
     ) -> Self {
         let features = features.into_iter().map(str::to_owned).collect();
         self.with(plan, Addition::Features(features))
+    }
+
+    /// Declares features that no plan of the book has, so that routes and handlers may ask for them: those of
+    /// [stored plans](crate::TenancyBuilder::stored_plans), and of a book that may
+    /// [replace](crate::Tenancy::replace_plans) this one.
+    pub fn declare_features<'a>(mut self, features: impl IntoIterator<Item = &'a str>) -> Self {
+        let features = features.into_iter().map(str::to_owned);
+        self.declared_features.extend(features);
+        self
     }
 
     /// Gives a plan of the book limits: how much of each [meter](crate::quota::Meter) its tenants may use. May be
@@ -235,7 +247,7 @@ impl PlanBook {
             )));
         }
         let fallback = self.fallback.map(|name| name.value.into());
-        Ok(Plans::new(plans, fallback))
+        Ok(Plans::new(plans, fallback, self.declared_features))
     }
 }
 

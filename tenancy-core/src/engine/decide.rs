@@ -11,6 +11,7 @@ mod interrupt;
 mod key;
 mod lookup;
 mod page;
+mod plan;
 mod stranger;
 mod token_revocation;
 mod whole;
@@ -357,7 +358,7 @@ impl Decider<'_> {
         let project = self.project(tenant.id, subject, principal.project)?;
         let mut permissions =
             self.permissions(principal, tenant.id, role.as_ref(), project.as_deref())?;
-        let plan = self.plan(&tenant);
+        let plan = self.plan(&tenant)?;
         if self.engine.plans.is_some() && !principal.actor.is_service_itself() {
             let permitted = plan.as_ref().map_or(PermissionSet::EMPTY, Plan::permitted);
             permissions = permissions.intersection(permitted);
@@ -371,16 +372,6 @@ impl Decider<'_> {
             permissions,
             read_at: self.read_at.get(),
         })
-    }
-
-    /// The plan that a tenant counts as; `None` if there are no plans, or if it is not in the book.
-    fn plan(&self, tenant: &TenantRecord) -> Option<Plan> {
-        let plans = self.engine.plans.as_ref()?;
-        let plan = plans.of(tenant);
-        if let (None, Some(name)) = (plan, plans.name_of(tenant)) {
-            tracing::warn!(tenant.id = %tenant.id, plan = %name, "unknown plan: nothing is permitted");
-        }
-        plan.cloned()
     }
 
     fn permissions(

@@ -16,11 +16,13 @@ pub(super) type Entry = (Placed<String>, Node);
 #[derive(Debug, Clone)]
 pub(super) enum Value {
     Text(String),
-    /// A whole number, however large: as many digits as were written.
+    /// A whole number; `None` if it is larger than any that can be meant.
     Whole(Option<i128>),
     Fraction,
     Flag(bool),
+    #[cfg(feature = "toml")]
     Moment,
+    Nothing,
     List(Vec<Node>),
     /// In the order in which it was written.
     Table(Vec<Entry>),
@@ -33,7 +35,9 @@ impl Value {
             Self::Whole(_) => "a whole number",
             Self::Fraction => "a number with a fraction",
             Self::Flag(_) => "true or false",
+            #[cfg(feature = "toml")]
             Self::Moment => "a date or a time",
+            Self::Nothing => "null",
             Self::List(_) => "a list",
             Self::Table(_) => "a table",
         }
@@ -41,6 +45,60 @@ impl Value {
 }
 
 impl Node {
+    /// What a piece of JSON says, without places.
+    pub(super) fn from_json(json: &serde_json::Value) -> Self {
+        use serde_json::Value as Json;
+        let value = match json {
+            Json::Null => Value::Nothing,
+            Json::Bool(flag) => Value::Flag(*flag),
+            Json::Number(number) if number.is_f64() => Value::Fraction,
+            Json::Number(number) => Value::Whole(
+                number
+                    .as_i64()
+                    .map(i128::from)
+                    .or(number.as_u64().map(i128::from)),
+            ),
+            Json::String(text) => Value::Text(text.clone()),
+            Json::Array(list) => Value::List(list.iter().map(Self::from_json).collect()),
+            Json::Object(fields) => {
+                let entries = fields.iter();
+                Value::Table(
+                    entries
+                        .map(|(key, json)| (key.clone().into(), Self::from_json(json)))
+                        .collect(),
+                )
+            }
+        };
+        let at = Position::NONE;
+        Self { at, value }
+    }
+
+    /// The same as JSON. What no book can say becomes null.
+    #[cfg(feature = "toml")]
+    pub(super) fn to_json(&self) -> serde_json::Value {
+        use serde_json::Value as Json;
+        match &self.value {
+            Value::Text(text) => Json::String(text.clone()),
+            Value::Whole(number) => number.and_then(|it| i64::try_from(it).ok()).into(),
+            Value::Flag(flag) => Json::Bool(*flag),
+            Value::List(list) => list.iter().map(Self::to_json).collect(),
+            Value::Table(entries) => (entries.iter())
+                .map(|(key, node)| (key.value.clone(), node.to_json()))
+                .collect(),
+            Value::Fraction | Value::Moment | Value::Nothing => Json::Null,
+        }
+    }
+
+    /// A field of a table.
+    #[cfg(feature = "toml")]
+    pub(super) fn get(&self, name: &str) -> Option<&Self> {
+        let Value::Table(entries) = &self.value else {
+            return None;
+        };
+        let entry = entries.iter().find(|(key, _)| key.value == name);
+        entry.map(|(_, node)| node)
+    }
+
     /// An error about it.
     pub(super) fn error(&self, message: impl std::fmt::Display) -> ConfigError {
         self.at.error(message)

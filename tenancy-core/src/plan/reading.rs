@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{ConfigError, quota::MAX_AMOUNT};
 
+#[cfg(feature = "toml")]
 const FIELDS_OF_BOOK: [&str; 2] = ["plans", "tenants_without_plan"];
 const FIELDS_OF_PLAN: [&str; 6] = [
     "permissions",
@@ -21,6 +22,7 @@ const FIELDS_OF_PLAN: [&str; 6] = [
 const FIELDS_OF_PRICE: [&str; 3] = ["minor_units", "currency", "per"];
 
 /// A book: plans by name, and the plan of tenants without one.
+#[cfg(feature = "toml")]
 pub(super) fn book(root: &Node) -> Result<PlanBook, ConfigError> {
     let fields = Fields::of("the book", root, "a table", &FIELDS_OF_BOOK)?;
     let plans = fields.needed("plans", "begin a plan with `[plans.free]`")?;
@@ -50,7 +52,7 @@ pub(super) fn plan(
     node: &Node,
 ) -> Result<(), ConfigError> {
     let whose = format!("plan `{}`", name.value);
-    let fields = Fields::of(&whose, node, "a table", &FIELDS_OF_PLAN)?;
+    let fields = Fields::of(&whose, node, "a table of what it says", &FIELDS_OF_PLAN)?;
     let which = |field: &str| format!("{whose}: `{field}`");
     let each_of = |field: &str| format!("{whose}: each of `{field}`");
     let permissions = fields.needed(

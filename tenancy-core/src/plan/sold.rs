@@ -115,10 +115,22 @@ pub(crate) struct Plans {
     in_order: Vec<(Plan, Position)>,
     by_name: HashMap<Box<str>, Plan>,
     fallback: Option<Box<str>>,
+    /// Those of its plans, and those that were declared.
+    features: BTreeSet<Box<str>>,
 }
 
 impl Plans {
-    pub(super) fn new(said: Vec<(Said, Position)>, fallback: Option<Box<str>>) -> Self {
+    pub(super) fn new(
+        said: Vec<(Said, Position)>,
+        fallback: Option<Box<str>>,
+        declared_features: Vec<String>,
+    ) -> Self {
+        let mut features: BTreeSet<Box<str>> = (declared_features.into_iter())
+            .map(String::into_boxed_str)
+            .collect();
+        for (said, _) in &said {
+            features.extend(said.features.iter().cloned());
+        }
         let plans = said
             .into_iter()
             .map(|(said, at)| (Plan(Arc::new(said)), at));
@@ -130,6 +142,7 @@ impl Plans {
             by_name: named.collect(),
             in_order,
             fallback,
+            features,
         }
     }
 
@@ -143,19 +156,19 @@ impl Plans {
         self.by_name.get(name)
     }
 
-    /// The plan that a tenant counts as; `None` if it is not in the book.
-    pub(crate) fn of(&self, tenant: &TenantRecord) -> Option<&Plan> {
-        self.named(self.name_of(tenant)?)
-    }
-
     /// The name of the plan that a tenant counts as.
     pub(crate) fn name_of<'a>(&'a self, tenant: &'a TenantRecord) -> Option<&'a str> {
         tenant.plan.as_deref().or(self.fallback.as_deref())
     }
 
-    /// Whether any plan has a feature.
+    /// Whether any plan has a feature, or it was declared.
     pub(crate) fn know_feature(&self, name: &str) -> bool {
-        self.each().any(|(plan, _)| plan.has_feature(name))
+        self.features.contains(name)
+    }
+
+    /// Knows the features that another book knows, too.
+    pub(super) fn know_features_of(&mut self, other: &Self) {
+        self.features.extend(other.features.iter().cloned());
     }
 }
 

@@ -66,22 +66,24 @@ impl PlanBook {
     /// place: `line 3, column 12`, counted from 1, in characters. What shows only when the engine is built, such as a
     /// meter that nobody declared, is told then, with the same place.
     pub fn from_toml(text: &str) -> Result<Self, ConfigError> {
-        let table = DeTable::parse(text).map_err(|error| {
-            let at = error.span().map_or(0, |span| span.start);
-            let at = Position::of(text, at);
-            match error.message() {
-                "duplicate key" => {
-                    at.error("this name stands here a second time; keep one of them")
-                }
-                message => at.error(format_args!("no TOML: {}", message.replace('\n', ", "))),
-            }
-        })?;
-        let root = Node {
-            at: Position::of(text, 0),
-            value: Value::Table(entries(text, table.get_ref())),
-        };
-        reading::book(&root)
+        reading::book(&node(text)?)
     }
+}
+
+/// What a text says, before it is understood.
+pub(super) fn node(text: &str) -> Result<Node, ConfigError> {
+    let table = DeTable::parse(text).map_err(|error| {
+        let at = error.span().map_or(0, |span| span.start);
+        let at = Position::of(text, at);
+        match error.message() {
+            "duplicate key" => at.error("this name stands here a second time; keep one of them"),
+            message => at.error(format_args!("no TOML: {}", message.replace('\n', ", "))),
+        }
+    })?;
+    Ok(Node {
+        at: Position::of(text, 0),
+        value: Value::Table(entries(text, table.get_ref())),
+    })
 }
 
 fn entries(text: &str, table: &DeTable<'_>) -> Vec<(Placed<String>, Node)> {
@@ -93,12 +95,12 @@ fn entries(text: &str, table: &DeTable<'_>) -> Vec<(Placed<String>, Node)> {
             value: key.get_ref().to_string(),
             at: Position::of(text, key.span().start),
         };
-        (key, node(text, value))
+        (key, value_node(text, value))
     });
     entries.collect()
 }
 
-fn node(text: &str, value: &Spanned<DeValue<'_>>) -> Node {
+fn value_node(text: &str, value: &Spanned<DeValue<'_>>) -> Node {
     Node {
         at: Position::of(text, value.span().start),
         value: match value.get_ref() {
@@ -110,7 +112,7 @@ fn node(text: &str, value: &Spanned<DeValue<'_>>) -> Node {
             DeValue::Boolean(flag) => Value::Flag(*flag),
             DeValue::Datetime(_) => Value::Moment,
             DeValue::Array(list) => {
-                Value::List(list.iter().map(|value| node(text, value)).collect())
+                Value::List(list.iter().map(|value| value_node(text, value)).collect())
             }
             DeValue::Table(table) => Value::Table(entries(text, table)),
         },

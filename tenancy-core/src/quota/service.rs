@@ -1,6 +1,10 @@
 //! `QuotaService`: the quotas of an engine that is built.
 
-use std::{collections::HashMap, fmt, sync::Arc};
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, PoisonError, RwLock},
+};
 
 use super::{
     Calendar, Counters, LimitOverride, Meter, MeterKind, Operation, Period, Quotas, Reservation,
@@ -11,7 +15,8 @@ use super::{
     rule::{Rule, RuleShape},
 };
 use crate::{
-    Clock, ConfigError, Cost, Plan, Refusal, TenantContext, TenantId, Timestamp, plan::Plans,
+    Clock, ConfigError, Cost, Plan, Refusal, TenantContext, TenantId, Timestamp,
+    plan::{Plans, Position},
 };
 
 /// The quotas of an engine: what is used and left, what is kept, and exceptions for single tenants. From
@@ -43,9 +48,12 @@ pub(super) struct Inner {
     pub(super) idempotency_key_header: Option<Box<str>>,
     pub(super) tells_fields: bool,
     pub(super) overrides: Overrides,
-    /// Each limit there is, in any plan: its meter and its scope.
-    limits: HashMap<Arc<str>, (Arc<str>, Scope)>,
+    /// Each limit there is, in any plan: its meter and its scope. Plans may come later.
+    limits: RwLock<Limits>,
 }
+
+/// Limits by name, each with its meter and its scope.
+type Limits = HashMap<Arc<str>, (Arc<str>, Scope)>;
 
 impl QuotaService {
     pub(crate) fn new(
@@ -54,37 +62,7 @@ impl QuotaService {
         plans: Option<&Plans>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, ConfigError> {
-        check_covered(&quotas.meters, &rules, plans)?;
-        let of_plans = plans.into_iter().flat_map(Plans::each);
-        let all = rules
-            .iter()
-            .chain(of_plans.flat_map(|(plan, _)| plan.rules()));
-        let mut limits = HashMap::new();
-        for rule in all {
-            let is = (Arc::clone(&rule.meter), rule.scope);
-            let before = limits.insert(Arc::clone(&rule.name), is.clone());
-            if before.is_some_and(|before| before != is) {
-                return Err(ConfigError::new(format!(
-                    "two limits of different meters or scopes are called `{}`; give one another name \
-                     with `Limit::named`",
-                    rule.name
-                )));
-            }
-        }
-        let own = rules.iter().find_map(|own| {
-            let mut each = plans.into_iter().flat_map(Plans::each);
-            let is_own =
-                |(plan, _): &(&Plan, _)| plan.rules().iter().any(|rule| rule.name == own.name);
-            Some((own, each.find(is_own)?))
-        });
-        if let Some((own, (plan, at))) = own {
-            return Err(at.error(format_args!(
-                "the limit `{}` stands in the quotas and in the plan `{}`, and would be counted twice; \
-                 remove one, or give it a name of its own with `Limit::named`",
-                own.name,
-                plan.name()
-            )));
-        }
+        let limits = limits_with(&Limits::new(), &quotas.meters, &rules, plans)?;
         Ok(Self(Arc::new(Inner {
             meters: quotas.meters,
             rules,
@@ -96,8 +74,35 @@ impl QuotaService {
             idempotency_key_header: quotas.idempotency_key_header,
             tells_fields: quotas.tells_fields,
             overrides: Overrides::default(),
-            limits,
+            limits: RwLock::new(limits),
         })))
+    }
+
+    /// Makes sure that further plans fit the meters and the limits that there are.
+    pub(crate) fn check_plans(&self, plans: &Plans) -> Result<(), ConfigError> {
+        self.limits_with(plans).map(drop)
+    }
+
+    /// Takes further plans, if they fit.
+    pub(crate) fn take_plans(&self, plans: &Plans) -> Result<(), ConfigError> {
+        let limits = self.limits_with(plans)?;
+        let mut known = self
+            .0
+            .limits
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        known.extend(limits);
+        Ok(())
+    }
+
+    fn limits_with(&self, plans: &Plans) -> Result<Limits, ConfigError> {
+        let inner = &self.0;
+        let known = inner.limits.read().unwrap_or_else(PoisonError::into_inner);
+        limits_with(&known, &inner.meters, &inner.rules, Some(plans))
+    }
+
+    pub(crate) fn meters(&self) -> &[Meter] {
+        &self.0.meters
     }
 
     /// Gives a tenant a limit of its own, in the place of the one of that name. It counts from the next request on, in
@@ -107,7 +112,8 @@ impl QuotaService {
     /// A [`ConfigError`] if no plan has a limit of that name, or it is one of another meter or scope.
     pub fn put_override(&self, tenant: TenantId, with: LimitOverride) -> Result<(), ConfigError> {
         let rule = Rule::of(&with.limit, &self.0.meters, true)?;
-        match self.0.limits.get(&rule.name) {
+        let limits = self.0.limits.read().unwrap_or_else(PoisonError::into_inner);
+        match limits.get(&rule.name) {
             Some((meter, scope)) if *meter == rule.meter && *scope == rule.scope => {}
             Some((meter, _)) => {
                 return Err(ConfigError::new(format!(
@@ -124,6 +130,7 @@ impl QuotaService {
                 )));
             }
         }
+        drop(limits);
         self.0.overrides.put(tenant, Arc::new(rule), with.until);
         Ok(())
     }
@@ -248,6 +255,48 @@ impl Inner {
             _ => Calendar::window_of_utc(period, now),
         }
     }
+}
+
+/// All limits that there are with these plans, if they fit each other and those that are known.
+fn limits_with(
+    known: &Limits,
+    meters: &[Meter],
+    own: &[Arc<Rule>],
+    plans: Option<&Plans>,
+) -> Result<Limits, ConfigError> {
+    check_covered(meters, own, plans)?;
+    let of_plans = plans.into_iter().flat_map(Plans::each);
+    let of_plans = of_plans.flat_map(|(plan, at)| plan.rules().iter().map(move |rule| (rule, at)));
+    let all = own
+        .iter()
+        .map(|rule| (rule, Position::NONE))
+        .chain(of_plans);
+    let mut limits = known.clone();
+    for (rule, at) in all {
+        let is = (Arc::clone(&rule.meter), rule.scope);
+        let before = limits.insert(Arc::clone(&rule.name), is.clone());
+        if before.is_some_and(|before| before != is) {
+            return Err(at.error(format_args!(
+                "two limits of different meters or scopes are called `{}`; give one another name \
+                 with `Limit::named`",
+                rule.name
+            )));
+        }
+    }
+    let own = own.iter().find_map(|own| {
+        let mut each = plans.into_iter().flat_map(Plans::each);
+        let is_own = |(plan, _): &(&Plan, _)| plan.rules().iter().any(|rule| rule.name == own.name);
+        Some((own, each.find(is_own)?))
+    });
+    if let Some((own, (plan, at))) = own {
+        return Err(at.error(format_args!(
+            "the limit `{}` stands in the quotas and in the plan `{}`, and would be counted twice; \
+             remove one, or give it a name of its own with `Limit::named`",
+            own.name,
+            plan.name()
+        )));
+    }
+    Ok(limits)
 }
 
 /// Each plan has to say something about each meter about which the quotas say nothing.

@@ -80,7 +80,7 @@ impl ContextBuilder {
         let principal = Principal::new(actor, AllowedTenants::Bound(self.tenant.id.into()), "test");
         let read_at = self.engine.clock().now();
         let plans = self.engine.plans();
-        let plan = plans.and_then(|plans| plans.of(&self.tenant)).cloned();
+        let plan = plans.and_then(|plans| plans.of(&self.tenant));
         let parts = Parts {
             plan,
             tenant: Arc::new(self.tenant),

@@ -7,6 +7,7 @@ mod settling;
 mod stores;
 #[cfg(feature = "toml")]
 mod tiers;
+mod versions;
 
 use std::time::Duration;
 
