@@ -16,8 +16,8 @@ use std::{
 use serde_json::json;
 use tenancy_core::{
     Admin, ChangeAction, IssuerRecord, KeyAdmin, Membership, MemoryDirectory, PermissionRegistry,
-    Project, ProjectMembership, RoleDefinition, SystemRole, Tenancy, TenantId, TenantRecord,
-    TenantStatus, TokenSubject, UserId, async_trait,
+    PlanDefinition, Project, ProjectMembership, RoleDefinition, SystemRole, Tenancy, TenantId,
+    TenantRecord, TenantStatus, TokenSubject, UserId, async_trait,
     jwt::{Algorithm, JwtAuthenticator, VerificationKey},
     key::{
         ApiKeys, Environment, HmacKeyHasher, ImportedFormat, ImportedKeys, KeyFormat,
@@ -59,6 +59,7 @@ fn engine(directory: &MemoryDirectory) -> Tenancy {
         .authenticator(tokens.build().unwrap())
         .keys(keys(directory))
         .permissions(permissions.build().unwrap())
+        .stored_plans(directory.clone())
         .build()
         .unwrap()
 }
@@ -70,6 +71,9 @@ async fn change_tenants(admin: &Admin, acme: &TenantRecord) {
     let settings = serde_json::from_value(json!({ "color": "blue" })).unwrap();
     admin.set_settings(id, &settings).await.unwrap();
     admin.set_plan(id, None).await.unwrap();
+    let pro = json!({ "permissions": ["*"] });
+    let pro = PlanDefinition::from_json("pro", pro).unwrap();
+    admin.add_plan_version(&pro).await.unwrap();
     admin.rename(id, "Acme").await.unwrap();
     admin
         .set_slug(id, &"acme-ltd".parse().unwrap())

@@ -12,8 +12,9 @@ use crate::TenantRecord;
 #[derive(Debug)]
 pub(crate) struct CurrentPlans {
     book: RwLock<Arc<Plans>>,
-    /// By their whole name, such as `pro@3`. What a version says never changes, so none is forgotten.
-    versions: RwLock<HashMap<Box<str>, Plan>>,
+    /// By their whole name, such as `pro@3`. What a version says never changes, so none is forgotten; `None` for one that
+    /// this program can't use, whose permissions and meters don't change either.
+    versions: RwLock<HashMap<Box<str>, Option<Plan>>>,
 }
 
 impl CurrentPlans {
@@ -36,13 +37,13 @@ impl CurrentPlans {
         *current = Arc::new(book);
     }
 
-    /// Keeps a stored version that was read.
-    pub(crate) fn keep(&self, plan: &Plan) {
+    /// Keeps a stored version that was read; `None` if this program can't use it.
+    pub(crate) fn keep(&self, name: &str, plan: Option<Plan>) {
         let mut versions = self
             .versions
             .write()
             .unwrap_or_else(PoisonError::into_inner);
-        versions.insert(plan.name().into(), plan.clone());
+        versions.insert(name.into(), plan);
     }
 
     /// The plan of this name: the book's, or else a stored version that was read.
@@ -51,7 +52,13 @@ impl CurrentPlans {
             return Some(plan.clone());
         }
         let versions = self.versions.read().unwrap_or_else(PoisonError::into_inner);
-        versions.get(name).cloned()
+        versions.get(name).cloned().flatten()
+    }
+
+    /// Whether this is a stored version that was read and can't be used here.
+    pub(crate) fn cannot_use(&self, name: &str) -> bool {
+        let versions = self.versions.read().unwrap_or_else(PoisonError::into_inner);
+        matches!(versions.get(name), Some(None))
     }
 
     /// The name of the plan that a tenant counts as.

@@ -20,6 +20,9 @@ impl Decider<'_> {
         };
         if self.engine.stored_plans.is_some() && PlanVersion::parse_id(&name).is_some() {
             match self.loaded.get::<StoredPlan>(&name) {
+                None if plans.cannot_use(&name) => {
+                    return refuse(RefusalKind::Unavailable, "plan-unusable");
+                }
                 None => return Err(Interrupt::Load(Load::of::<StoredPlan>(name))),
                 Some(StoredPlanAnswer::Is(plan)) => return Ok(Some(plan.clone())),
                 // Not the tenant's fault: another process may serve it, and this one after an upgrade.

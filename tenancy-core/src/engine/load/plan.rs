@@ -35,32 +35,31 @@ impl Fact for StoredPlan {
         // A store that answers with another version must not permit anything.
         match found.filter(|found| found.to_string() == *name) {
             None => answer(StoredPlanAnswer::Missing),
-            Some(found) => match take(inner, &found) {
-                Ok(plan) => answer(StoredPlanAnswer::Is(plan)),
-                Err(error) => {
+            Some(found) => {
+                let plan = read(inner, &found).map_err(|error| {
+                    // Once for each version: it is asked for no more.
                     tracing::error!(
                         plan = %name, %error,
                         "a stored plan can't be used by this program; its tenants are refused until a \
                          program that knows what the plan needs is running"
                     );
-                    answer(StoredPlanAnswer::Unusable)
+                });
+                if let Some(current) = &inner.plans {
+                    current.keep(name, plan.clone().ok());
                 }
-            },
+                answer(plan.map_or(StoredPlanAnswer::Unusable, StoredPlanAnswer::Is))
+            }
         }
     }
 }
 
-/// Checks a version and keeps it.
-fn take(inner: &Inner, found: &PlanVersion) -> Result<Plan, ConfigError> {
+/// Reads a version with what this engine has.
+fn read(inner: &Inner, found: &PlanVersion) -> Result<Plan, ConfigError> {
     let name = found.to_string();
     let plans = inner.compile_plans(found.definition.book_as(&name)?)?;
     if let Some(quotas) = &inner.quotas {
         quotas.take_plans(&plans)?;
     }
     let plan = plans.named(&name).cloned();
-    let plan = plan.ok_or_else(|| ConfigError::new("it has no plan"))?;
-    if let Some(current) = &inner.plans {
-        current.keep(&plan);
-    }
-    Ok(plan)
+    plan.ok_or_else(|| ConfigError::new("it has no plan"))
 }

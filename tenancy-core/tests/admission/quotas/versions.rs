@@ -314,6 +314,7 @@ async fn a_version_that_a_process_does_not_know_is_read_or_the_request_is_told_t
 #[tokio::test]
 async fn a_version_that_needs_what_an_older_program_has_not_is_answered_503_there() {
     let (w, shelf) = world().await;
+    let is_shelf_away = Arc::clone(&shelf.is_away);
     // It has no meter yet.
     let older = Tenancy::builder(w.directory.clone())
         .established_principals()
@@ -323,11 +324,15 @@ async fn a_version_that_needs_what_an_older_program_has_not_is_answered_503_ther
     add(&w, &plan("pro", 3)).await;
     put(&w, "pro").await;
     assert!(w.tenancy.enter(w.acme.id, "a test").await.is_ok());
-    let refused = older.enter(w.acme.id, "a test").await.unwrap_err();
-    assert_eq!(
-        (refused.kind(), refused.reason()),
-        (RefusalKind::Unavailable, "plan-unusable")
-    );
+    for is_away in [false, true] {
+        // It is read once: neither a version nor a program changes.
+        is_shelf_away.store(is_away, Ordering::SeqCst);
+        let refused = older.enter(w.acme.id, "a test").await.unwrap_err();
+        assert_eq!(
+            (refused.kind(), refused.reason()),
+            (RefusalKind::Unavailable, "plan-unusable")
+        );
+    }
     // The others are served.
     assert!(older.enter(w.globex.id, "a test").await.is_ok());
 }
@@ -412,4 +417,19 @@ async fn a_feature_that_a_replaced_book_had_stays_declared_and_an_engine_without
         refused.to_string().contains("built without plans"),
         "{refused}"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_context_that_is_held_is_decided_about_again_with_the_new_book() {
+    let w = super::world(super::book(), super::meters()).await;
+    put_free(&w).await;
+    let context = alice(&w).await;
+    let mut watch = context.watch();
+    let same = w.tenancy.revalidate(&context).await.unwrap();
+    assert_eq!(same.plan(), context.plan());
+    w.tenancy
+        .replace_plans(super::book().features("free", ["sso"]))
+        .unwrap();
+    let changed = watch.changed().await.unwrap();
+    assert!(changed.has_feature("sso") && !context.has_feature("sso"));
 }
