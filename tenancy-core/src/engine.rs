@@ -46,7 +46,7 @@ use crate::{
     RoutePolicy, StoreError, Stores, TenantId, TenantMembership, Timestamp,
     cache::{CacheVersions, MaxAge},
     plan::{CurrentPlans, PlanDirectory, Plans},
-    quota::QuotaService,
+    quota::{LimitOverrideDirectory, QuotaService},
 };
 use admission_cache::AdmissionCache;
 use facts::{ClientInfo, PresentedCredential, RequestFacts};
@@ -120,6 +120,7 @@ pub(crate) struct Inner {
     permissions: PermissionRegistry,
     plans: Option<CurrentPlans>,
     stored_plans: Option<Arc<dyn PlanDirectory>>,
+    stored_overrides: Option<Arc<dyn LimitOverrideDirectory>>,
     /// The roles every tenant has; shared by all tenants that define none of their own.
     base_roles: Arc<RoleTable>,
     audit: Arc<dyn AuditSink>,

@@ -251,6 +251,11 @@ impl PlanBook {
     }
 }
 
+/// A limit that is stored by itself.
+pub(crate) fn limit_from_json(meter: &str, json: &serde_json::Value) -> Result<Limit, ConfigError> {
+    reading::limit_from_json(meter, json)
+}
+
 /// What the grants of a plan permit.
 fn permitted(
     plan: &str,

@@ -27,6 +27,7 @@ mod gcra;
 mod holdings;
 mod leases;
 mod limit;
+mod limit_json;
 mod memory;
 mod meter;
 mod operation;
@@ -39,6 +40,7 @@ mod rule;
 mod scope;
 mod service;
 mod standing;
+mod stored;
 #[cfg(test)]
 mod tests;
 
@@ -57,6 +59,7 @@ pub use memory::MemoryCounters;
 pub use meter::{Meter, MeterKind};
 pub use operation::{Operation, OperationId};
 pub use overrides::LimitOverride;
+pub(crate) use overrides::OfTenant;
 pub use period::{Period, Window};
 pub use quotas::{Quotas, ThresholdReached};
 pub use reservation::Reservation;
@@ -64,3 +67,4 @@ pub(crate) use rule::Rule;
 pub use scope::Scope;
 pub use service::{LimitUsage, QuotaService};
 pub use standing::{Denial, Standing, Wait};
+pub use stored::{LimitOverrideDirectory, LimitOverrideStore};

@@ -5,6 +5,7 @@ mod entry;
 mod feed;
 mod issuers;
 mod keys;
+mod overrides;
 mod plans;
 mod read;
 mod rows;
@@ -151,7 +152,11 @@ impl Directory for PgDirectory {
                 .advice(write::READS_ONLY);
         }
         let own = || Self::clone(&self);
-        Stores::of(&self).audit(own()).issuers(own()).plans(own())
+        Stores::of(&self)
+            .audit(own())
+            .issuers(own())
+            .plans(own())
+            .limit_overrides(own())
     }
 }
 

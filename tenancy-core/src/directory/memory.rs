@@ -4,6 +4,7 @@ mod audit;
 mod issuers;
 mod keys;
 mod list;
+mod overrides;
 mod plans;
 mod slugs;
 mod stores;
@@ -27,6 +28,7 @@ use crate::{
     RoleDefinition, RoleName, TenantId, TenantKey, TenantRecord, UserId,
     key::{ApiKey, Environment, KeyHandle},
     outbox::MemoryOutbox,
+    quota::LimitOverride,
 };
 use slugs::RestingSlugs;
 use token_revocations::TokenRevocations;
@@ -82,6 +84,7 @@ struct State {
     keys: BTreeMap<KeyId, ApiKey>,
     issuers: BTreeMap<String, IssuerRecord>,
     plans: BTreeMap<(String, u32), PlanVersion>,
+    overrides: BTreeMap<(TenantId, String), LimitOverride>,
     handles: HashMap<(Environment, KeyHandle), KeyId>,
     /// When each tenant last changed, as a number of this directory's own.
     changed: BTreeMap<u64, TenantId>,
@@ -289,7 +292,11 @@ impl EntryDirectory for MemoryDirectory {}
 impl Directory for MemoryDirectory {
     fn stores(self: Arc<Self>) -> Stores {
         let own = || Self::clone(&self);
-        Stores::of(&self).audit(own()).issuers(own()).plans(own())
+        Stores::of(&self)
+            .audit(own())
+            .issuers(own())
+            .plans(own())
+            .limit_overrides(own())
     }
 }
 

@@ -4,6 +4,7 @@ mod grants;
 mod issuers;
 mod list;
 mod name;
+mod overrides;
 mod plans;
 mod roles;
 

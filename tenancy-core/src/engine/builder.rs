@@ -23,7 +23,7 @@ use crate::{
     cache::{CacheVersions, MaxAge},
     key::ApiKeys,
     plan::CurrentPlans,
-    quota::{QuotaService, Quotas},
+    quota::{LimitOverrideDirectory, QuotaService, Quotas},
 };
 
 /// How long what a directory has said is believed, unless the builder is told otherwise.
@@ -57,6 +57,7 @@ pub struct TenancyBuilder {
     permissions: Option<PermissionRegistry>,
     plans: Option<PlanBook>,
     stored_plans: Option<Arc<dyn PlanDirectory>>,
+    stored_overrides: Option<Arc<dyn LimitOverrideDirectory>>,
     audit: Arc<dyn AuditSink>,
     request_id_header: Option<Box<str>>,
     clock: Arc<dyn Clock>,
@@ -85,6 +86,7 @@ impl TenancyBuilder {
             permissions: None,
             plans: None,
             stored_plans: None,
+            stored_overrides: None,
             audit: Arc::new(TracingAuditSink),
             request_id_header: None,
             clock: Arc::new(SystemClock),
@@ -274,6 +276,17 @@ impl TenancyBuilder {
     /// ```
     pub fn stored_plans(mut self, store: impl PlanDirectory + 'static) -> Self {
         self.stored_plans = Some(Arc::new(store));
+        self
+    }
+
+    /// Takes from a store what single tenants have in the place of limits of their plans:
+    /// [`Admin::put_limit_override`](crate::Admin::put_limit_override). Default: there is nothing of the kind but
+    /// [in memory](crate::quota::QuotaService::put_override).
+    ///
+    /// A tenant's overrides are read and cached like its roles: one question more where a tenant is not in the caches. An
+    /// override that this program can't use, because its meter is gone, does not count, and the log tells.
+    pub fn stored_overrides(mut self, store: impl LimitOverrideDirectory + 'static) -> Self {
+        self.stored_overrides = Some(Arc::new(store));
         self
     }
 
@@ -481,6 +494,11 @@ impl TenancyBuilder {
                 (Some(service), Some(charger))
             }
         };
+        if self.stored_overrides.is_some() && quotas.is_none() {
+            return Err(ConfigError::new(
+                "stored overrides take the place of limits, and there are none; give the engine `quotas`",
+            ));
+        }
         let identification = self.identification.checked()?;
         let sources = Sources::checked(
             &self.authenticators,
@@ -517,6 +535,7 @@ impl TenancyBuilder {
             permissions,
             plans: plans.map(CurrentPlans::new),
             stored_plans: self.stored_plans,
+            stored_overrides: self.stored_overrides,
             base_roles: Arc::new(base_roles),
             audit: self.audit,
             clock: self.clock,

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use crate::{
     Actor, ContextWatch, Generation, PermissionId, PermissionSet, Plan, Principal, ProjectId,
     Refusal, RefusalDetails, RefusalKind, RoleName, SettingsError, Tenancy, TenantId, TenantRecord,
-    Timestamp, UserId, engine::front::Memo,
+    Timestamp, UserId, engine::front::Memo, quota::OfTenant,
 };
 
 /// One tenant, one principal, and what it may do: the only key to the tenant's data.
@@ -45,6 +45,8 @@ pub(crate) struct Parts {
     pub(crate) tenant: Arc<TenantRecord>,
     /// The plan that the tenant counts as, if it is in the book.
     pub(crate) plan: Option<Plan>,
+    /// What the tenant has in the place of limits of its plan, if overrides are stored.
+    pub(crate) overrides: Option<OfTenant>,
     pub(crate) role: Option<RoleName>,
     pub(crate) project: Option<ProjectId>,
     pub(crate) permissions: PermissionSet,
@@ -227,6 +229,11 @@ impl TenantContext {
         self.whole.parts.plan.as_ref()
     }
 
+    /// What the tenant has in the place of limits of its plan.
+    pub(crate) fn limit_overrides(&self) -> Option<&OfTenant> {
+        self.whole.parts.overrides.as_ref()
+    }
+
     /// The name of the plan that the tenant counts as, in the book or not.
     pub(crate) fn plan_name(&self) -> Option<&str> {
         match self.plan() {
@@ -319,6 +326,7 @@ impl TenantContext {
                 && own.role == other.role
                 && own.project == other.project
                 && own.plan == other.plan
+                && own.overrides == other.overrides
                 && own.tenant == other.tenant);
         !same
     }

@@ -359,12 +359,14 @@ impl Decider<'_> {
         let mut permissions =
             self.permissions(principal, tenant.id, role.as_ref(), project.as_deref())?;
         let plan = self.plan(&tenant)?;
+        let overrides = self.overrides(tenant.id)?;
         if self.engine.plans.is_some() && !principal.actor.is_service_itself() {
             let permitted = plan.as_ref().map_or(PermissionSet::EMPTY, Plan::permitted);
             permissions = permissions.intersection(permitted);
         }
         Ok(Parts {
             plan,
+            overrides,
             tenant,
             // A key has no role of its own: whoever asks for a role must not get its creator's.
             role: role.filter(|_| principal.user().is_some()),

@@ -7,7 +7,10 @@ use super::{
     Addition, Placed, PlanBook, Price, PricePeriod, Retention,
     node::{Fields, Node, Value},
 };
-use crate::{ConfigError, quota::MAX_AMOUNT};
+use crate::{
+    ConfigError,
+    quota::{Limit, MAX_AMOUNT},
+};
 
 #[cfg(feature = "toml")]
 const FIELDS_OF_BOOK: [&str; 2] = ["plans", "tenants_without_plan"];
@@ -105,6 +108,11 @@ pub(super) fn plan(
         add(Addition::Limits(limits));
     }
     Ok(())
+}
+
+/// A limit that is stored by itself.
+pub(super) fn limit_from_json(meter: &str, json: &serde_json::Value) -> Result<Limit, ConfigError> {
+    limit::limit("a stored override", meter, &Node::from_json(json))
 }
 
 fn texts(node: &Node, which: &str, each: &str) -> Result<Vec<Placed<String>>, ConfigError> {

@@ -178,12 +178,18 @@ impl Inner {
         let overrides = payer
             .context
             .and_then(|context| self.overrides.of(context.tenant_id()));
+        let stored_overrides = payer.context.and_then(TenantContext::limit_overrides);
         let rules = of_plan.iter().chain(&self.rules);
         for rule in rules.filter(|rule| &*rule.meter == meter.name()) {
             if payer.context.is_none() && !matches!(rule.scope, Scope::Caller | Scope::System) {
                 continue;
             }
-            let rule = in_effect(overrides.as_ref(), &rule.name, now).unwrap_or(rule);
+            let rule = in_effect(overrides.as_ref(), &rule.name, now)
+                .or_else(|| {
+                    let stored = in_effect(stored_overrides, &rule.name, now)?;
+                    stored.replaces(rule).then_some(stored)
+                })
+                .unwrap_or(rule);
             let holder = payer.holder(rule.scope);
             let due = holder.and_then(|holder| {
                 Some(Due {

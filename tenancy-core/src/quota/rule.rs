@@ -131,6 +131,11 @@ impl Rule {
         })
     }
 
+    /// Whether this can take the place of another: one name, one meter, one scope.
+    pub(super) fn replaces(&self, other: &Self) -> bool {
+        self.name == other.name && self.meter == other.meter && self.scope == other.scope
+    }
+
     /// Overage and thresholds stand where they have a meaning.
     fn check_beyond(limit: &Limit) -> Result<(), ConfigError> {
         let is_counted_up = matches!(limit.shape, Shape::Period { .. } | Shape::Held { .. });

@@ -10,7 +10,7 @@ use super::{
     Calendar, Counters, LimitOverride, Meter, MeterKind, Operation, Period, Quotas, Reservation,
     Scope, Standing, Window,
     charging::{Due, plan_of},
-    overrides::Overrides,
+    overrides::{OfTenant, Overrides},
     quotas::{CalendarOf, OnThreshold},
     rule::{Rule, RuleShape},
 };
@@ -106,11 +106,19 @@ impl QuotaService {
     }
 
     /// Gives a tenant a limit of its own, in the place of the one of that name. It counts from the next request on, in
-    /// this process, for as long as the process runs. What is used stays used.
+    /// this process, for as long as the process runs. What is used stays used. For all processes and for good there is
+    /// [`Admin::put_limit_override`](crate::Admin::put_limit_override); this one goes first.
     ///
     /// # Errors
     /// A [`ConfigError`] if no plan has a limit of that name, or it is one of another meter or scope.
     pub fn put_override(&self, tenant: TenantId, with: LimitOverride) -> Result<(), ConfigError> {
+        let rule = self.checked_override(&with)?;
+        self.0.overrides.put(tenant, Arc::new(rule), with.until);
+        Ok(())
+    }
+
+    /// The rule of an override, if there is a limit whose place it can take.
+    pub(crate) fn checked_override(&self, with: &LimitOverride) -> Result<Rule, ConfigError> {
         let rule = Rule::of(&with.limit, &self.0.meters, true)?;
         let limits = self.0.limits.read().unwrap_or_else(PoisonError::into_inner);
         match limits.get(&rule.name) {
@@ -131,8 +139,36 @@ impl QuotaService {
             }
         }
         drop(limits);
-        self.0.overrides.put(tenant, Arc::new(rule), with.until);
-        Ok(())
+        Ok(rule)
+    }
+
+    /// An override whose limit has the name of the one whose place it takes, as it is stored.
+    pub(crate) fn named_override(
+        &self,
+        with: &LimitOverride,
+    ) -> Result<LimitOverride, ConfigError> {
+        let rule = self.checked_override(with)?;
+        let limit = with.limit.clone().named(&*rule.name);
+        Ok(LimitOverride {
+            limit,
+            ..with.clone()
+        })
+    }
+
+    /// The overrides of a tenant that were read. One that this program can't use is left out.
+    pub(crate) fn overrides_of(&self, tenant: TenantId, stored: &[LimitOverride]) -> OfTenant {
+        let read = |with: &LimitOverride| Rule::of(&with.limit, &self.0.meters, true);
+        let rules = stored.iter().filter_map(|with| match read(with) {
+            Ok(rule) => Some((Arc::new(rule), with.until)),
+            Err(error) => {
+                tracing::error!(
+                    tenant.id = %tenant, %error,
+                    "a stored override can't be used by this program; the plan's own limit counts"
+                );
+                None
+            }
+        });
+        rules.collect()
     }
 
     /// Takes an override back.

@@ -83,6 +83,7 @@ impl ContextBuilder {
         let plan = plans.and_then(|plans| plans.of(&self.tenant));
         let parts = Parts {
             plan,
+            overrides: None,
             tenant: Arc::new(self.tenant),
             role: Some(self.role),
             project: self.project,

@@ -281,7 +281,10 @@ impl Directory for SwitchedDirectory {
     fn stores(self: Arc<Self>) -> Stores {
         let directory = || self.0.directory.clone();
         let stores = Stores::of(&self).audit(directory());
-        stores.issuers(directory()).plans(directory())
+        stores
+            .issuers(directory())
+            .plans(directory())
+            .limit_overrides(directory())
     }
 }
 

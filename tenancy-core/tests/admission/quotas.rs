@@ -4,6 +4,7 @@ mod fields;
 mod reserving;
 mod scopes;
 mod settling;
+mod stored_overrides;
 mod stores;
 #[cfg(feature = "toml")]
 mod tiers;

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use serde_json::json;
 use sqlx::Row as _;
 use tenancy_core::{
-    Cost, ManualClock, PlanBook, PlanDefinition, PlanDirectory as _, PlanStore as _, PlanVersion,
-    StoreErrorKind, Tenancy, TenancyBuilder, Timestamp,
-    quota::{Meter, Quotas},
+    Clock as _, Cost, ManualClock, PlanBook, PlanDefinition, PlanDirectory as _, PlanStore as _,
+    PlanVersion, StoreErrorKind, Tenancy, TenancyBuilder, Timestamp,
+    quota::{Limit, LimitOverride, Meter, Quotas},
     testing::{service, unattributed},
 };
 use tenancy_sqlx::PgDirectory;
@@ -204,6 +204,87 @@ async fn a_version_its_entry_and_its_event_are_written_together_and_stay() -> an
         let engine = with_plans(notes::builder(itself.clone())?, itself).build()?;
         let refused = engine.admin(service()).add_plan_version(&plan("pro", 9)?).await;
         assert_eq!(refused.unwrap_err().kind(), StoreErrorKind::ReadOnly);
+        Ok(())
+    })
+    .await
+}
+
+/// How many projects a tenant may hold, as an engine sees it.
+async fn room(engine: &Tenancy, user: tenancy_core::UserId, slug: &str) -> anyhow::Result<u64> {
+    let context = admit(engine, user, slug).await?;
+    let usage = engine.quotas().expect("quotas").usage(&context).await?;
+    let held = usage.iter().find(|one| one.name == "projects-held");
+    Ok(held.expect("the limit").standing.limit)
+}
+
+#[tokio::test]
+async fn a_limit_of_one_tenants_own_outlives_the_process_and_ends_when_it_says()
+-> anyhow::Result<()> {
+    on_every_server(async |notes| {
+        let clock = Arc::new(ManualClock::now_frozen());
+        let build = |directory: PgDirectory| {
+            let builder = with_plans(notes::builder(directory.clone())?, directory.clone());
+            let builder = builder.stored_overrides(directory);
+            anyhow::Ok(builder.clock(clock.clone()).build()?)
+        };
+        let here = build(notes.directory.clone())?;
+        let there = build(PgDirectory::connect_with(notes.app_options(), 2).await?)?;
+        let admin = here.admin(service());
+        admin.add_plan_version(&plan("pro", 3)?).await?;
+        for tenant in [&notes.acme, &notes.globex] {
+            admin.set_plan(tenant.id, Some("pro")).await?;
+        }
+        for engine in [&here, &there] {
+            assert_eq!(room(engine, notes.alice, "acme").await?, 3);
+        }
+        let hour = std::time::Duration::from_secs(3_600);
+        let until = clock.now() + hour;
+        let more = LimitOverride::new(Limit::held("projects", 30)).until(until);
+        admin.put_limit_override(notes.acme.id, &more).await?;
+        assert_eq!(room(&here, notes.alice, "acme").await?, 30);
+        clock.advance(there.max_staleness() + std::time::Duration::from_millis(1));
+        assert_eq!(room(&there, notes.alice, "acme").await?, 30);
+        assert_eq!(
+            room(&there, notes.bob, "globex").await?,
+            3,
+            "and nobody else's"
+        );
+        // A process that was started since.
+        let third = build(PgDirectory::connect_with(notes.app_options(), 2).await?)?;
+        assert_eq!(room(&third, notes.alice, "acme").await?, 30);
+        clock.advance(hour);
+        for engine in [&here, &there, &third] {
+            assert_eq!(room(engine, notes.alice, "acme").await?, 3);
+        }
+        admin
+            .put_limit_override(
+                notes.acme.id,
+                &LimitOverride::new(Limit::held("projects", 9)),
+            )
+            .await?;
+        assert_eq!(room(&here, notes.alice, "acme").await?, 9);
+        admin
+            .remove_limit_override(notes.acme.id, "projects-held")
+            .await?;
+        assert_eq!(room(&here, notes.alice, "acme").await?, 3);
+
+        // The process of the service gives none, and its login reaches no row.
+        let refused = there
+            .admin(service())
+            .put_limit_override(notes.acme.id, &more)
+            .await;
+        assert_eq!(refused.unwrap_err().kind(), StoreErrorKind::ReadOnly);
+        let mut app = notes.app().await?;
+        for refused in [
+            "SELECT FROM tenancy.limit_overrides",
+            "DELETE FROM tenancy.limit_overrides",
+        ] {
+            assert_eq!(
+                sqlstate(sqlx::query(refused).execute(&mut app).await),
+                "42501",
+                "{refused}"
+            );
+        }
         Ok(())
     })
     .await

@@ -1,12 +1,24 @@
-//! The plan that a tenant counts as.
+//! The plan that a tenant counts as, and what it has in the place of its limits.
 
 use super::{Decider, Interrupt, Step, refuse};
 use crate::{
-    Plan, PlanVersion, RefusalKind, TenantRecord,
-    engine::load::{Load, StoredPlan, StoredPlanAnswer},
+    Plan, PlanVersion, RefusalKind, TenantId, TenantRecord,
+    engine::load::{Load, OverridesOf, StoredPlan, StoredPlanAnswer},
+    quota::OfTenant,
 };
 
 impl Decider<'_> {
+    /// What the tenant has in the place of limits of its plan; `None` if none are stored.
+    pub(super) fn overrides(&self, tenant: TenantId) -> Step<Option<OfTenant>> {
+        if self.engine.stored_overrides.is_none() {
+            return Ok(None);
+        }
+        match self.known::<OverridesOf>(&tenant)? {
+            Some(known) => Ok(known),
+            None => Err(Interrupt::Load(Load::of::<OverridesOf>(tenant))),
+        }
+    }
+
     /// The plan that a tenant counts as; `None` if there are no plans, or if there is none of that name.
     pub(super) fn plan(&self, tenant: &TenantRecord) -> Step<Option<Plan>> {
         let Some(plans) = &self.engine.plans else {

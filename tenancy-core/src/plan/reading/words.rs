@@ -14,13 +14,14 @@ pub(super) fn duration(text: &str) -> Option<Duration> {
         Some((many, unit)) => (whole(many)?, unit),
         None => (1, text),
     };
-    let seconds = match unit.strip_suffix('s').unwrap_or(unit) {
-        "second" => 1,
-        "minute" => 60,
-        "hour" => 3_600,
-        "day" => 86_400,
+    let millis = match unit.strip_suffix('s').unwrap_or(unit) {
+        "millisecond" => 1,
+        "second" => 1_000,
+        "minute" => 60_000,
+        "hour" => 3_600_000,
+        "day" => 86_400_000,
         _ => return None,
     };
     (many > 0).then_some(())?;
-    many.checked_mul(seconds).map(Duration::from_secs)
+    many.checked_mul(millis).map(Duration::from_millis)
 }

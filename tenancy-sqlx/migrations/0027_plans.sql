@@ -1,4 +1,6 @@
--- Versions of plans. A change of a plan is a new version, and a tenant's record names the version that it is on.
+-- Versions of plans, and limits of single tenants.
+
+-- A change of a plan is a new version, and a tenant's record names the version that it is on.
 
 CREATE TABLE tenancy.plan_versions (
     plan text COLLATE "C" NOT NULL CHECK (octet_length(plan) BETWEEN 1 AND 64 AND strpos(plan, '@') = 0),
@@ -34,9 +36,36 @@ CREATE FUNCTION tenancy.find_plan_version(of_plan text, of_version integer)
         ORDER BY v.version DESC LIMIT 1;
     END;
 
-REVOKE ALL ON FUNCTION tenancy.keep_plan_versions(), tenancy.find_plan_version(text, integer) FROM PUBLIC;
+-- What a tenant has in the place of a limit of its plan, until `ends_at` or for good. There is no foreign key: to make one
+-- waits for every open transaction that has changed a tenant.
+CREATE TABLE tenancy.limit_overrides (
+    tenant_id uuid NOT NULL,
+    limit_name text COLLATE "C" NOT NULL CHECK (octet_length(limit_name) BETWEEN 1 AND 64),
+    meter text NOT NULL CHECK (octet_length(meter) BETWEEN 1 AND 512),
+    definition jsonb NOT NULL
+        CHECK (jsonb_typeof(definition) = 'object' AND octet_length(definition::text) <= 8192),
+    ends_at timestamptz,
+    created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (tenant_id, limit_name)
+);
+CREATE TRIGGER advance_generation AFTER INSERT OR UPDATE OR DELETE ON tenancy.limit_overrides
+    FOR EACH ROW EXECUTE FUNCTION tenancy.on_registry_change('tenant_id');
 
--- What programs need from here on: `find_plan_version`.
+-- Those of the tenant that the session names. Also what has ended: a reader compares times by its own clock.
+CREATE FUNCTION tenancy.find_limit_overrides()
+    RETURNS TABLE (meter text, definition jsonb, ends_at bigint)
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    BEGIN ATOMIC
+        SELECT o.meter, o.definition, (extract(epoch FROM o.ends_at) * 1000000)::bigint
+        FROM tenancy.limit_overrides AS o
+        WHERE o.tenant_id = tenancy.current_tenant()
+        ORDER BY o.limit_name;
+    END;
+
+REVOKE ALL ON FUNCTION tenancy.keep_plan_versions(), tenancy.find_plan_version(text, integer),
+    tenancy.find_limit_overrides() FROM PUBLIC;
+
+-- What programs need from here on: `find_plan_version` and `find_limit_overrides`.
 CREATE OR REPLACE FUNCTION tenancy.schema_version() RETURNS integer
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN 11;
