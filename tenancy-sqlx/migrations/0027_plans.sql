@@ -22,6 +22,7 @@ END
 $$;
 CREATE TRIGGER keep_plan_versions BEFORE UPDATE OR DELETE OR TRUNCATE ON tenancy.plan_versions
     FOR EACH STATEMENT EXECUTE FUNCTION tenancy.keep_plan_versions();
+ALTER TABLE tenancy.plan_versions ENABLE ALWAYS TRIGGER keep_plan_versions;
 
 -- A version of a plan, or its newest. The login of the service finds what it can name, and lists none: a plan may have
 -- been made for one tenant.

@@ -129,6 +129,11 @@ BEGIN
         ALTER TABLE tenancy.plan_versions ENABLE ROW LEVEL SECURITY;
     END IF;
     EXECUTE format('GRANT SELECT, INSERT ON tenancy.plan_versions TO %I', system);
+    IF EXISTS (SELECT FROM pg_trigger AS t WHERE t.tgrelid = 'tenancy.plan_versions'::regclass
+        AND t.tgname = 'keep_plan_versions' AND t.tgenabled <> 'A')
+    THEN
+        ALTER TABLE tenancy.plan_versions ENABLE ALWAYS TRIGGER keep_plan_versions;
+    END IF;
     EXECUTE format('GRANT EXECUTE ON FUNCTION tenancy.find_plan_version(text, integer) TO %I, %I, %I',
         app, registry, system);
     -- So are limits of single tenants. The others find their own tenant's, through a function.

@@ -189,6 +189,9 @@ async fn a_version_its_entry_and_its_event_are_written_together_and_stay() -> an
         ] {
             assert_eq!(sqlstate(sqlx::query(change).execute(&mut owner).await), "23000", "{change}");
         }
+        sqlx::query("SET session_replication_role = replica").execute(&mut owner).await?;
+        let delete = sqlx::query("DELETE FROM tenancy.plan_versions").execute(&mut owner).await;
+        assert_eq!(sqlstate(delete), "23000", "as replication does it");
         let mut app = notes.app().await?;
         for refused in [
             "SELECT FROM tenancy.plan_versions",
