@@ -145,6 +145,12 @@ actions! {
     RolePut: "role.put" => "role.changed",
     /// A role of a tenant's own was removed.
     RoleRemove: "role.remove" => "role.removed",
+    /// A tenant was given a limit of its own.
+    LimitOverridePut: "limit-override.put" => "limit-override.changed",
+    /// A limit of a tenant's own was taken back.
+    LimitOverrideRemove: "limit-override.remove" => "limit-override.removed",
+    /// A version of a stored plan was added.
+    PlanAddVersion: "plan.add-version" => "plan.version-added",
     /// Tokens were taken back.
     TokenRevoke: "token.revoke" => "token.revoked",
     /// TokenRevocations that concern no token any more were forgotten.

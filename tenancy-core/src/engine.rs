@@ -42,12 +42,12 @@ pub use watch::ContextWatch;
 
 use crate::{
     Actor, AllowedTenants, AuditEntry, AuditSink, Authenticator, Clock, ConfigError, CorsPolicy,
-    CredentialSource, Directory, DirectoryError, Identification, Outcome, PermissionRegistry,
-    Principal, ProjectId, Refusal, RefusalKind, RequestView, RoleTable, RouteNeeds, RoutePolicy,
-    StoreError, Stores, TenantId, TenantMembership, Timestamp,
+    CredentialSource, Directory, DirectoryError, Identification, Outcome, PermissionRegistry, Plan,
+    PlanBook, Principal, ProjectId, Refusal, RefusalKind, RequestView, RoleTable, RouteNeeds,
+    RoutePolicy, StoreError, Stores, TenantId, TenantMembership, Timestamp,
     cache::{CacheVersions, MaxAge},
-    plan::Plans,
-    quota::QuotaService,
+    plan::{CurrentPlans, PlanDirectory, Plans},
+    quota::{LimitOverrideDirectory, QuotaService},
 };
 use admission_cache::AdmissionCache;
 use facts::{ClientInfo, PresentedCredential, RequestFacts};
@@ -120,7 +120,9 @@ pub(crate) struct Inner {
     charger: Option<Arc<dyn Charger>>,
     quotas: Option<QuotaService>,
     permissions: PermissionRegistry,
-    plans: Option<Plans>,
+    plans: Option<CurrentPlans>,
+    stored_plans: Option<Arc<dyn PlanDirectory>>,
+    stored_overrides: Option<Arc<dyn LimitOverrideDirectory>>,
     /// The roles every tenant has; shared by all tenants that define none of their own.
     base_roles: Arc<RoleTable>,
     audit: Arc<dyn AuditSink>,
@@ -143,6 +145,12 @@ pub(crate) struct Inner {
 }
 
 impl Inner {
+    /// Reads a book with the permissions and the meters of this engine.
+    fn compile_plans(&self, book: PlanBook) -> Result<Plans, ConfigError> {
+        let meters = self.quotas.as_ref().map(QuotaService::meters);
+        book.compiled(&self.permissions, meters)
+    }
+
     /// What the clock shows now.
     fn now(&self) -> Timestamp {
         self.latest.now(&*self.clock, &self.versions)
@@ -466,7 +474,71 @@ impl Tenancy {
         self.plans().is_some_and(|plans| plans.know_feature(name))
     }
 
-    pub(crate) fn plans(&self) -> Option<&Plans> {
+    /// The plan of this name; `None` if it is not in the [book](crate::PlanBook). Of a
+    /// [stored](crate::TenancyBuilder::stored_plans) plan only versions that this process has met are told;
+    /// [`Admin::list_plan_versions`] tells all.
+    ///
+    /// ```
+    /// # fn handler(tenancy: &tenancy_core::Tenancy) {
+    /// if let Some(pro) = tenancy.plan("pro") {
+    ///     println!("{} costs {:?}", pro.name(), pro.prices());
+    /// }
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn plan(&self, name: &str) -> Option<Plan> {
+        self.plans()?.named(name)
+    }
+
+    /// All plans, in the order of the book: for a page of prices.
+    #[must_use]
+    pub fn all_plans(&self) -> Vec<Plan> {
+        let book = self.plans().map(CurrentPlans::book);
+        let plans = book.iter().flat_map(|book| book.each());
+        plans.map(|(plan, _)| plan.clone()).collect()
+    }
+
+    /// Puts another book in the place of the one that the engine has: a file that was edited, read again. It is checked
+    /// as [`build`](TenancyBuilder::build) checks one. What is remembered of the old book ends, and the next request
+    /// goes by the new one; a context that a handler holds goes on with the plan that it was admitted with. What is used
+    /// stays used, by the names of the limits.
+    ///
+    /// Other processes are not told: each reads the file itself. Features that a plan of the old book had stay declared.
+    ///
+    /// # Errors
+    /// A [`ConfigError`] that says what is wrong with the book, or that the engine was built without
+    /// [plans](TenancyBuilder::plans). The old book stays in effect.
+    ///
+    /// ```
+    /// # use tenancy_core::{ConfigError, PlanBook, Tenancy};
+    /// fn reload(tenancy: &Tenancy, book: PlanBook) {
+    ///     if let Err(wrong) = tenancy.replace_plans(book) {
+    ///         eprintln!("the plans stay as they are: {wrong}");
+    ///     }
+    /// }
+    /// # let _ = reload;
+    /// ```
+    pub fn replace_plans(&self, book: PlanBook) -> Result<(), ConfigError> {
+        let Some(current) = self.plans() else {
+            return Err(ConfigError::new(
+                "this engine was built without plans; give it a book with `TenancyBuilder::plans` first",
+            ));
+        };
+        let plans = self.inner.compile_plans(book)?;
+        if let Some(quotas) = self.quotas() {
+            quotas.take_plans(&plans)?;
+        }
+        current.replace(plans);
+        self.inner.versions.drop_all();
+        Ok(())
+    }
+
+    /// Whether there are plans at all.
+    pub(crate) fn has_plans(&self) -> bool {
+        self.inner.plans.is_some()
+    }
+
+    pub(crate) fn plans(&self) -> Option<&CurrentPlans> {
         self.inner.plans.as_ref()
     }
 

@@ -124,7 +124,10 @@ pub use permission::{
     PermissionRegistry, PermissionRegistryBuilder, PermissionSet, RegistryError, RoleDefinition,
     RoleMask, RoleProblem, RoleProblemKind, RoleTable, RoleTableError, SystemRole,
 };
-pub use plan::PlanBook;
+pub use plan::{
+    Plan, PlanBook, PlanDefinition, PlanDirectory, PlanStore, PlanVersion, Price, PricePeriod,
+    Retention,
+};
 pub use principal::{Actor, AllowedTenants, Principal};
 pub use problem::{PROBLEM_MEDIA_TYPE, PROBLEM_TYPE_PREFIX, Problem};
 pub use project::{Project, ProjectMembership};

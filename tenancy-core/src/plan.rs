@@ -1,15 +1,32 @@
-//! Plans: what a tenant has bought: permissions, features and limits.
+//! Plans: what a tenant has bought: permissions, features, limits, and what else a price list says.
 
-use std::{
-    collections::{HashMap, HashSet},
-    fmt,
-    sync::Arc,
-};
+mod current;
+mod node;
+mod position;
+mod price;
+mod reading;
+mod retention;
+mod sold;
+mod stored;
+#[cfg(test)]
+mod tests;
+#[cfg(feature = "toml")]
+mod toml;
+
+use std::collections::HashSet;
 
 use crate::{
-    ConfigError, Grant, PermissionRegistry, PermissionSet, TenantRecord,
+    ConfigError, Grant, PermissionRegistry, PermissionSet,
     quota::{Limit, Meter, Rule},
 };
+pub(crate) use current::CurrentPlans;
+pub(crate) use position::{Placed, Position};
+pub use price::{Price, PricePeriod};
+pub use retention::Retention;
+pub use sold::Plan;
+pub(crate) use sold::Plans;
+use sold::Said;
+pub use stored::{PlanDefinition, PlanDirectory, PlanStore, PlanVersion};
 
 /// The plans that a service sells, and what each permits.
 ///
@@ -50,10 +67,32 @@ use crate::{
 #[derive(Debug, Clone, Default)]
 #[must_use]
 pub struct PlanBook {
-    plans: Vec<(String, Vec<String>)>,
-    features: Vec<(String, Vec<String>)>,
-    limits: Vec<(String, Vec<Limit>)>,
-    fallback: Option<String>,
+    plans: Vec<(Placed<String>, Vec<Placed<String>>)>,
+    additions: Vec<(String, Addition)>,
+    declared_features: Vec<String>,
+    fallback: Option<Placed<String>>,
+}
+
+/// What is said about a plan beside what it permits.
+#[derive(Debug, Clone)]
+enum Addition {
+    Features(Vec<String>),
+    Limits(Vec<Placed<Limit>>),
+    Retention(Vec<(Placed<String>, Retention)>),
+    Support(Placed<String>),
+    Price(Placed<Price>),
+}
+
+impl Addition {
+    const fn what(&self) -> &'static str {
+        match self {
+            Self::Features(_) => "features",
+            Self::Limits(_) => "limits",
+            Self::Retention(_) => "retention",
+            Self::Support(_) => "support",
+            Self::Price(_) => "a price",
+        }
+    }
 }
 
 impl PlanBook {
@@ -68,8 +107,8 @@ impl PlanBook {
         name: impl Into<String>,
         permits: impl IntoIterator<Item = &'a str>,
     ) -> Self {
-        let permits = permits.into_iter().map(str::to_owned).collect();
-        self.plans.push((name.into(), permits));
+        let permits = permits.into_iter().map(|it| it.to_owned().into()).collect();
+        self.plans.push((name.into().into(), permits));
         self
     }
 
@@ -79,12 +118,20 @@ impl PlanBook {
     /// A handler asks with [`TenantContext::has_feature`](crate::TenantContext::has_feature), a route with
     /// [`RoutePolicy::feature`](crate::RoutePolicy::feature).
     pub fn features<'a>(
-        mut self,
+        self,
         plan: impl Into<String>,
         features: impl IntoIterator<Item = &'a str>,
     ) -> Self {
         let features = features.into_iter().map(str::to_owned).collect();
-        self.features.push((plan.into(), features));
+        self.with(plan, Addition::Features(features))
+    }
+
+    /// Declares features that no plan of the book has, so that routes and handlers may ask for them: those of
+    /// [stored plans](crate::TenancyBuilder::stored_plans), and of a book that may
+    /// [replace](crate::Tenancy::replace_plans) this one.
+    pub fn declare_features<'a>(mut self, features: impl IntoIterator<Item = &'a str>) -> Self {
+        let features = features.into_iter().map(str::to_owned);
+        self.declared_features.extend(features);
         self
     }
 
@@ -94,157 +141,195 @@ impl PlanBook {
     /// Each plan says something about each meter that [`Quotas`](crate::quota::Quotas) has, if only that it is
     /// [unlimited](Limit::unlimited) or [not included](Limit::not_included): what was forgotten shows when the engine is
     /// built. The exception is a meter for which the quotas have [limits of their own](crate::quota::Quotas::limit).
-    pub fn limits(
-        mut self,
+    pub fn limits(self, plan: impl Into<String>, limits: impl IntoIterator<Item = Limit>) -> Self {
+        let limits = limits.into_iter().map(Placed::from).collect();
+        self.with(plan, Addition::Limits(limits))
+    }
+
+    /// Says how long things are kept for tenants of a plan, by a name of your own for what is kept. May be called
+    /// several times for a plan.
+    ///
+    /// ```
+    /// use tenancy_core::{PlanBook, Retention};
+    ///
+    /// let plans = PlanBook::new()
+    ///     .plan("pro", ["*"])
+    ///     .retention("pro", [("test-runs", Retention::Days(90)), ("invoices", Retention::ForGood)]);
+    /// # let _ = plans;
+    /// ```
+    pub fn retention<'a>(
+        self,
         plan: impl Into<String>,
-        limits: impl IntoIterator<Item = Limit>,
+        kept: impl IntoIterator<Item = (&'a str, Retention)>,
     ) -> Self {
-        self.limits
-            .push((plan.into(), limits.into_iter().collect()));
-        self
+        let kept = kept
+            .into_iter()
+            .map(|(of, how)| (of.to_owned().into(), how))
+            .collect();
+        self.with(plan, Addition::Retention(kept))
+    }
+
+    /// Says which support tenants of a plan get: `by mail, within two working days`. The words are yours.
+    pub fn support(self, plan: impl Into<String>, level: impl Into<String>) -> Self {
+        self.with(plan, Addition::Support(level.into().into()))
+    }
+
+    /// Says what a plan costs. May be called several times for a plan: once for each period and currency.
+    pub fn price(self, plan: impl Into<String>, price: Price) -> Self {
+        self.with(plan, Addition::Price(price.into()))
     }
 
     /// The plan that tenants count as whose record names none. Default: they may do nothing.
     pub fn for_tenants_without_plan(mut self, name: impl Into<String>) -> Self {
-        self.fallback = Some(name.into());
+        self.fallback = Some(name.into().into());
         self
     }
 
-    /// Reads the book with the permissions it is about.
+    fn with(mut self, plan: impl Into<String>, addition: Addition) -> Self {
+        self.additions.push((plan.into(), addition));
+        self
+    }
+
+    /// Reads the book with the permissions and the meters it is about.
     pub(crate) fn compiled(
         self,
         registry: &PermissionRegistry,
         meters: Option<&[Meter]>,
     ) -> Result<Plans, ConfigError> {
-        let mut plans = HashMap::new();
+        let mut plans: Vec<(Said, Position)> = Vec::new();
+        let mut limits: Vec<Vec<Placed<Limit>>> = Vec::new();
+        let mut names = HashSet::new();
         for (name, permits) in self.plans {
-            let mut permitted = PermissionSet::EMPTY;
-            for text in permits {
-                let grant: Grant = text
-                    .parse()
-                    .map_err(|error| ConfigError::new(format!("plan `{name}`: {error}")))?;
-                let covered = registry.covered_by(&grant);
-                if covered.is_empty() && !grant.is_everything() {
-                    return Err(ConfigError::new(format!(
-                        "plan `{name}` permits `{grant}`, which covers no permission that is \
-                         declared; declare it or remove the grant"
-                    )));
-                }
-                permitted = permitted.union(covered);
-            }
-            let plan = Plan {
-                permitted,
-                features: HashSet::new(),
-                rules: Vec::new(),
-            };
-            if plans.insert(name.clone(), plan).is_some() {
-                return Err(ConfigError::new(format!(
+            let Placed { value: name, at } = name;
+            if !names.insert(name.clone()) {
+                return Err(at.error(format_args!(
                     "plan `{name}` stands twice in the book; keep one of them"
                 )));
             }
+            let said = Said {
+                permitted: permitted(&name, permits, registry)?,
+                name: name.into(),
+                ..Said::default()
+            };
+            plans.push((said, at));
+            limits.push(Vec::new());
         }
-        for (name, features) in self.features {
-            let plan = plans.get_mut(&name).ok_or_else(|| {
-                ConfigError::new(format!(
-                    "plan `{name}` is given features and is not in the book; add it with `plan`"
-                ))
-            })?;
-            plan.features.extend(features);
+        for (name, addition) in self.additions {
+            let plan = plans
+                .iter_mut()
+                .zip(&mut limits)
+                .find(|((said, _), _)| *said.name == *name);
+            let Some(((said, _), limits)) = plan else {
+                return Err(ConfigError::new(format!(
+                    "plan `{name}` is given {} and is not in the book; add it with `plan`",
+                    addition.what()
+                )));
+            };
+            said.take(addition, limits)?;
         }
-        let mut limits: Vec<(String, Vec<Limit>)> = Vec::new();
-        for (name, more) in self.limits {
-            match limits.iter_mut().find(|(of, _)| *of == name) {
-                Some((_, limits)) => limits.extend(more),
-                None => limits.push((name, more)),
+        for ((said, at), limits) in plans.iter_mut().zip(limits) {
+            if limits.is_empty() {
+                continue;
             }
+            let whose = format!("plan `{}`", said.name);
+            let Some(meters) = meters else {
+                return Err(at.error(format_args!(
+                    "{whose} has limits, and nothing counts what is used; give the engine `quotas`"
+                )));
+            };
+            said.rules = Rule::all_of(limits, meters, &whose, true)?;
         }
-        for (name, limits) in limits {
-            let plan = plans.get_mut(&name).ok_or_else(|| {
-                ConfigError::new(format!(
-                    "plan `{name}` is given limits and is not in the book; add it with `plan`"
-                ))
-            })?;
-            let meters = meters.ok_or_else(|| {
-                ConfigError::new(format!(
-                    "plan `{name}` has limits, and nothing counts what is used; give the engine \
-                     `quotas`"
-                ))
-            })?;
-            plan.rules = Rule::all_of(limits, meters, &format!("plan `{name}`"), true)?;
-        }
-        if let Some(name) = &self.fallback
-            && !plans.contains_key(name)
+        if let Some(Placed { value: name, at }) = &self.fallback
+            && !names.contains(name)
         {
-            return Err(ConfigError::new(format!(
+            return Err(at.error(format_args!(
                 "tenants without a plan are to count as `{name}`, which is not in the book"
             )));
         }
-        Ok(Plans {
-            plans,
-            fallback: self.fallback,
-        })
+        let fallback = self.fallback.map(|name| name.value.into());
+        Ok(Plans::new(plans, fallback, self.declared_features))
     }
 }
 
-/// A [`PlanBook`] that has been read.
-pub(crate) struct Plans {
-    plans: HashMap<String, Plan>,
-    fallback: Option<String>,
+/// A limit that is stored by itself.
+pub(crate) fn limit_from_json(meter: &str, json: &serde_json::Value) -> Result<Limit, ConfigError> {
+    reading::limit_from_json(meter, json)
 }
 
-struct Plan {
-    permitted: PermissionSet,
-    features: HashSet<String>,
-    rules: Vec<Arc<Rule>>,
-}
-
-impl Plans {
-    /// The limits of a tenant's plan; `None` if its plan is not in the book.
-    pub(crate) fn rules(&self, tenant: &TenantRecord) -> Option<&[Arc<Rule>]> {
-        self.of(tenant).map(|plan| plan.rules.as_slice())
-    }
-
-    /// The name of the plan that a tenant counts as.
-    pub(crate) fn name<'a>(&'a self, tenant: &'a TenantRecord) -> Option<&'a str> {
-        tenant.plan.as_deref().or(self.fallback.as_deref())
-    }
-
-    /// Each plan with its limits.
-    pub(crate) fn each(&self) -> impl Iterator<Item = (&str, &[Arc<Rule>])> {
-        let each = self.plans.iter();
-        each.map(|(name, plan)| (name.as_str(), plan.rules.as_slice()))
-    }
-
-    /// What a tenant's plan permits.
-    pub(crate) fn permitted(&self, tenant: &TenantRecord) -> PermissionSet {
-        self.of(tenant)
-            .map_or(PermissionSet::EMPTY, |plan| plan.permitted)
-    }
-
-    /// Whether a tenant's plan has a feature.
-    pub(crate) fn have_feature(&self, tenant: &TenantRecord, name: &str) -> bool {
-        let plan = self.of(tenant);
-        plan.is_some_and(|plan| plan.features.contains(name))
-    }
-
-    /// Whether any plan has a feature.
-    pub(crate) fn know_feature(&self, name: &str) -> bool {
-        let mut plans = self.plans.values();
-        plans.any(|plan| plan.features.contains(name))
-    }
-
-    fn of(&self, tenant: &TenantRecord) -> Option<&Plan> {
-        let name = tenant.plan.as_ref().or(self.fallback.as_ref())?;
-        let plan = self.plans.get(name);
-        if plan.is_none() {
-            tracing::warn!(tenant.id = %tenant.id, plan = %name, "unknown plan: nothing is permitted");
+/// What the grants of a plan permit.
+fn permitted(
+    plan: &str,
+    permits: Vec<Placed<String>>,
+    registry: &PermissionRegistry,
+) -> Result<PermissionSet, ConfigError> {
+    let mut permitted = PermissionSet::EMPTY;
+    for Placed { value: text, at } in permits {
+        let grant: Grant =
+            (text.parse()).map_err(|error| at.error(format_args!("plan `{plan}`: {error}")))?;
+        let covered = registry.covered_by(&grant);
+        if covered.is_empty() && !grant.is_everything() {
+            return Err(at.error(format_args!(
+                "plan `{plan}` permits `{grant}`, which covers no permission that is declared; declare \
+                 it or remove the grant"
+            )));
         }
-        plan
+        permitted = permitted.union(covered);
     }
+    Ok(permitted)
 }
 
-impl fmt::Debug for Plans {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.plans.keys()).finish()
+impl Said {
+    /// Takes what is said about the plan beside what it permits. Limits are checked together, later.
+    fn take(
+        &mut self,
+        addition: Addition,
+        limits: &mut Vec<Placed<Limit>>,
+    ) -> Result<(), ConfigError> {
+        let name = self.name.clone();
+        match addition {
+            Addition::Features(more) => {
+                self.features
+                    .extend(more.into_iter().map(String::into_boxed_str));
+            }
+            Addition::Limits(more) => limits.extend(more),
+            Addition::Retention(kept) => {
+                for (Placed { value: of, at }, how) in kept {
+                    if of.trim().is_empty() {
+                        return Err(at.error(format_args!(
+                            "plan `{name}`: retention is given for something without a name; give what \
+                             is kept a name"
+                        )));
+                    }
+                    if how == Retention::Days(0) {
+                        return Err(at.error(format_args!(
+                            "plan `{name}`: `{of}` would be kept for 0 days; give 1 day or more"
+                        )));
+                    }
+                    if self.retention.insert(of.clone().into(), how).is_some() {
+                        return Err(at.error(format_args!(
+                            "plan `{name}`: the retention of `{of}` is given twice; keep one of them"
+                        )));
+                    }
+                }
+            }
+            Addition::Support(Placed { value: level, at }) => {
+                if level.trim().is_empty() {
+                    return Err(at.error(format_args!(
+                        "plan `{name}`: the support is blank; say which support there is, or remove it"
+                    )));
+                }
+                if self.support.replace(level.into()).is_some() {
+                    return Err(at.error(format_args!(
+                        "plan `{name}`: the support is given twice; keep one of them"
+                    )));
+                }
+            }
+            Addition::Price(Placed { value: price, at }) => {
+                (price.check(&self.prices))
+                    .map_err(|error| at.error(format_args!("plan `{name}`: {error}")))?;
+                self.prices.push(price);
+            }
+        }
+        Ok(())
     }
 }

@@ -5,6 +5,8 @@ mod entry;
 mod feed;
 mod issuers;
 mod keys;
+mod overrides;
+mod plans;
 mod read;
 mod rows;
 mod token_revocations;
@@ -149,8 +151,12 @@ impl Directory for PgDirectory {
                 .audit(Self::clone(&self))
                 .advice(write::READS_ONLY);
         }
-        let (audit, issuers) = (Self::clone(&self), Self::clone(&self));
-        Stores::of(&self).audit(audit).issuers(issuers)
+        let own = || Self::clone(&self);
+        Stores::of(&self)
+            .audit(own())
+            .issuers(own())
+            .plans(own())
+            .limit_overrides(own())
     }
 }
 

@@ -16,14 +16,15 @@ use std::{
 use serde_json::json;
 use tenancy_core::{
     Admin, ChangeAction, IssuerRecord, KeyAdmin, Membership, MemoryDirectory, PermissionRegistry,
-    Project, ProjectMembership, RoleDefinition, SystemRole, Tenancy, TenantId, TenantRecord,
-    TenantStatus, TokenSubject, UserId, async_trait,
+    PlanBook, PlanDefinition, Project, ProjectMembership, RoleDefinition, SystemRole, Tenancy,
+    TenantId, TenantRecord, TenantStatus, TokenSubject, UserId, async_trait,
     jwt::{Algorithm, JwtAuthenticator, VerificationKey},
     key::{
         ApiKeys, Environment, HmacKeyHasher, ImportedFormat, ImportedKeys, KeyFormat,
         LowEntropySecret, NewKey, Pepper,
     },
     outbox::{Event, EventHandler, HandlerError, OutboxConsumer},
+    quota::{Limit, LimitOverride, Meter, Quotas},
     testing::service,
 };
 
@@ -59,6 +60,14 @@ fn engine(directory: &MemoryDirectory) -> Tenancy {
         .authenticator(tokens.build().unwrap())
         .keys(keys(directory))
         .permissions(permissions.build().unwrap())
+        .plans(
+            PlanBook::new()
+                .plan("free", ["*"])
+                .limits("free", [Limit::held("projects", 1)]),
+        )
+        .quotas(Quotas::new().meter(Meter::held("projects")))
+        .stored_plans(directory.clone())
+        .stored_overrides(directory.clone())
         .build()
         .unwrap()
 }
@@ -70,6 +79,15 @@ async fn change_tenants(admin: &Admin, acme: &TenantRecord) {
     let settings = serde_json::from_value(json!({ "color": "blue" })).unwrap();
     admin.set_settings(id, &settings).await.unwrap();
     admin.set_plan(id, None).await.unwrap();
+    let pro = json!({ "permissions": ["*"], "limits": { "projects": "unlimited" } });
+    let pro = PlanDefinition::from_json("pro", pro).unwrap();
+    admin.add_plan_version(&pro).await.unwrap();
+    let more = LimitOverride::new(Limit::held("projects", 2));
+    admin.put_limit_override(id, &more).await.unwrap();
+    admin
+        .remove_limit_override(id, "projects-held")
+        .await
+        .unwrap();
     admin.rename(id, "Acme").await.unwrap();
     admin
         .set_slug(id, &"acme-ltd".parse().unwrap())

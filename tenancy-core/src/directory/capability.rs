@@ -6,7 +6,7 @@ use super::{
     DirectoryStore, MembershipStore, NameStore, ProjectStore, RevocationStore, RoleStore,
     StoreError, StoreErrorKind, TenantStore,
 };
-use crate::{AuditDirectory, ConfigError, IssuerStore};
+use crate::{AuditDirectory, ConfigError, IssuerStore, PlanStore, quota::LimitOverrideStore};
 
 /// How a store is given, where the directory does not say it better.
 const ADVICE: &str = "give the engine a store of them with `TenancyBuilder::stores`";
@@ -132,6 +132,10 @@ capabilities! {
     TokenRevocations: RevocationStore, "token revocations", token_revocations, revocation_store;
     /// Issuers that tenants bring along: [`IssuerStore`].
     Issuers: IssuerStore, "issuers", issuers, issuer_store;
+    /// Versions of plans: [`PlanStore`].
+    Plans: PlanStore, "plans", plans, plan_store;
+    /// Limits of single tenants: [`LimitOverrideStore`](crate::quota::LimitOverrideStore).
+    LimitOverrides: LimitOverrideStore, "limits of single tenants", limit_overrides, limit_override_store;
     /// Listing the audit trail: [`AuditDirectory`]. Changes write into it by themselves, and
     /// [`TenancyBuilder::audit`](crate::TenancyBuilder::audit) says where everything else is recorded.
     Audit: AuditDirectory, "audit entries", audit, audit_directory;

@@ -10,6 +10,8 @@
 //! conformance::directory(&MemoryDirectory::new()).await;
 //! conformance::keys(&MemoryDirectory::new()).await;
 //! conformance::issuers(&MemoryDirectory::new()).await;
+//! conformance::plans(&MemoryDirectory::new()).await;
+//! conformance::limit_overrides(&MemoryDirectory::new()).await;
 //! // In memory, one value is the directory and the sink.
 //! let trail = MemoryDirectory::new();
 //! conformance::audit(&trail, &trail).await;
@@ -33,6 +35,8 @@ mod issuers;
 mod keys;
 mod members;
 mod names;
+mod overrides;
+mod plans;
 mod projects;
 mod roles;
 mod tenants;
@@ -59,6 +63,8 @@ pub use keys::{
 };
 pub use members::{members_are_listed_in_pages, the_tenants_of_a_user_are_listed_in_pages};
 pub use names::{names_are_listed_in_pages, names_are_unbound};
+pub use overrides::limit_overrides;
+pub use plans::{plans, versions_are_added_in_their_order_and_found, versions_are_listed_in_pages};
 pub use projects::{
     keys_end_with_their_project, project_roles_are_removed, projects_are_listed_in_pages,
     projects_are_removed,

@@ -4,6 +4,8 @@ mod audit;
 mod issuers;
 mod keys;
 mod list;
+mod overrides;
+mod plans;
 mod slugs;
 mod stores;
 mod token_revocations;
@@ -22,10 +24,11 @@ use super::{
     TenantDirectory,
 };
 use crate::{
-    ChangeRecord, Clock, IssuerRecord, KeyId, Membership, Project, ProjectId, RoleDefinition,
-    RoleName, TenantId, TenantKey, TenantRecord, UserId,
+    ChangeRecord, Clock, IssuerRecord, KeyId, Membership, PlanVersion, Project, ProjectId,
+    RoleDefinition, RoleName, TenantId, TenantKey, TenantRecord, UserId,
     key::{ApiKey, Environment, KeyHandle},
     outbox::MemoryOutbox,
+    quota::LimitOverride,
 };
 use slugs::RestingSlugs;
 use token_revocations::TokenRevocations;
@@ -80,6 +83,8 @@ struct State {
     roles: HashMap<TenantId, BTreeMap<RoleName, RoleDefinition>>,
     keys: BTreeMap<KeyId, ApiKey>,
     issuers: BTreeMap<String, IssuerRecord>,
+    plans: BTreeMap<(String, u32), PlanVersion>,
+    overrides: BTreeMap<(TenantId, String), LimitOverride>,
     handles: HashMap<(Environment, KeyHandle), KeyId>,
     /// When each tenant last changed, as a number of this directory's own.
     changed: BTreeMap<u64, TenantId>,
@@ -286,8 +291,12 @@ impl EntryDirectory for MemoryDirectory {}
 
 impl Directory for MemoryDirectory {
     fn stores(self: Arc<Self>) -> Stores {
-        let (audit, issuers) = (Self::clone(&self), Self::clone(&self));
-        Stores::of(&self).audit(audit).issuers(issuers)
+        let own = || Self::clone(&self);
+        Stores::of(&self)
+            .audit(own())
+            .issuers(own())
+            .plans(own())
+            .limit_overrides(own())
     }
 }
 

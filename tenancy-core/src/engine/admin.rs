@@ -4,7 +4,11 @@ mod grants;
 mod issuers;
 mod list;
 mod name;
+mod overrides;
+mod plans;
 mod roles;
+
+use std::borrow::Cow;
 
 use serde_json::json;
 
@@ -70,12 +74,18 @@ impl Admin {
     /// or a line break.
     pub async fn create_tenant(&self, tenant: &TenantRecord) -> Result<(), StoreError> {
         check_name(&tenant.name)?;
+        let mut tenant = Cow::Borrowed(tenant);
+        let plan = self.resolved_plan(tenant.plan.as_deref()).await?;
+        if plan != tenant.plan {
+            tenant.to_mut().plan = plan;
+        }
         let change = Change::new(ChangeAction::TenantCreate, tenant.id)
             .to("tenant", tenant.id)
             .with(json!({ "slug": tenant.slug, "plan": tenant.plan }));
         let stores = self.stores();
         self.make(change, async |record| {
-            stores.tenant_store()?.create_tenant(tenant, &record).await
+            let store = stores.tenant_store()?;
+            store.create_tenant(&tenant, &record).await
         })
         .await
     }
@@ -131,11 +141,17 @@ impl Admin {
         .await
     }
 
-    /// Puts a tenant on another plan, or on none. What its members and keys may do follows.
+    /// Puts a tenant on another plan, or on none. What its members and keys may do follows. What it holds stays, also
+    /// where the plan has room for less; no more is admitted then.
+    ///
+    /// Of a [stored plan](crate::TenancyBuilder::stored_plans) the tenant gets a version, which its record names: the
+    /// newest, or the one that is named here, such as `pro@2`.
     ///
     /// # Errors
-    /// A [`StoreError`] if there is no such tenant.
+    /// A [`StoreError`] if there is no such tenant, or no such plan where plans are stored.
     pub async fn set_plan(&self, id: TenantId, plan: Option<&str>) -> Result<(), StoreError> {
+        let plan = self.resolved_plan(plan).await?;
+        let plan = plan.as_deref();
         let change = Change::new(ChangeAction::TenantSetPlan, id)
             .to("tenant", id)
             .with(json!({ "plan": plan }));

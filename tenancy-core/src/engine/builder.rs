@@ -19,11 +19,12 @@ use super::{
 };
 use crate::{
     AuditSink, Authenticator, Capability, Charger, Clock, ConfigError, CorsPolicy,
-    CredentialSource, Directory, Identification, PermissionRegistry, PlanBook, RoleTable, Stores,
-    SystemClock, TracingAuditSink,
+    CredentialSource, Directory, Identification, PermissionRegistry, PlanBook, PlanDirectory,
+    RoleTable, Stores, SystemClock, TracingAuditSink,
     cache::{CacheVersions, MaxAge},
     key::ApiKeys,
-    quota::{QuotaService, Quotas, Rate},
+    plan::CurrentPlans,
+    quota::{LimitOverrideDirectory, QuotaService, Quotas, Rate},
 };
 
 /// How long what a directory has said is believed, unless the builder is told otherwise.
@@ -56,6 +57,8 @@ pub struct TenancyBuilder {
     quotas: Option<Quotas>,
     permissions: Option<PermissionRegistry>,
     plans: Option<PlanBook>,
+    stored_plans: Option<Arc<dyn PlanDirectory>>,
+    stored_overrides: Option<Arc<dyn LimitOverrideDirectory>>,
     audit: Arc<dyn AuditSink>,
     request_id_header: Option<Box<str>>,
     clock: Arc<dyn Clock>,
@@ -84,6 +87,8 @@ impl TenancyBuilder {
             quotas: None,
             permissions: None,
             plans: None,
+            stored_plans: None,
+            stored_overrides: None,
             audit: Arc::new(TracingAuditSink),
             request_id_header: None,
             clock: Arc::new(SystemClock),
@@ -244,6 +249,47 @@ impl TenancyBuilder {
     /// What tenants may do at most, by their plan. Default: plans permit everything.
     pub fn plans(mut self, plans: PlanBook) -> Self {
         self.plans = Some(plans);
+        self
+    }
+
+    /// Also takes the plans of tenants from a store, in which a change of a plan is a new version. A tenant's record
+    /// names a version, such as `pro@3`, and stays on it until [`Admin::set_plan`](crate::Admin::set_plan) puts the
+    /// tenant on another one. Default: the [book](Self::plans) alone.
+    ///
+    /// A version that this process does not know yet is read when a tenant's request needs it. It never changes, so it
+    /// is read once. If the store does not answer, the request is refused with 503; so it is if the version needs
+    /// a permission or a meter that this engine has not, which the log tells. A version that the store has not
+    /// permits nothing, like a plan that is not in the book. The book goes first where it has a plan of the same name.
+    ///
+    /// ```
+    /// # use tenancy_core::{MemoryDirectory, PlanBook, PlanDefinition, Tenancy, TenantId, danger};
+    /// # async fn example(acme: TenantId) -> Result<(), Box<dyn std::error::Error>> {
+    /// let directory = MemoryDirectory::new();
+    /// let tenancy = Tenancy::builder(directory.clone())
+    ///     .plans(PlanBook::new().declare_features(["sso"]))
+    ///     .stored_plans(directory)
+    /// #   .established_principals()
+    ///     .build()?;
+    /// let admin = tenancy.admin(danger::service("the price list of 2027")?);
+    /// let pro = serde_json::json!({ "permissions": ["*"], "features": ["sso"] });
+    /// admin.add_plan_version(&PlanDefinition::from_json("pro", pro)?).await?;
+    /// admin.set_plan(acme, Some("pro")).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn stored_plans(mut self, store: impl PlanDirectory + 'static) -> Self {
+        self.stored_plans = Some(Arc::new(store));
+        self
+    }
+
+    /// Takes from a store what single tenants have in the place of limits of their plans:
+    /// [`Admin::put_limit_override`](crate::Admin::put_limit_override). Default: there is nothing of the kind but
+    /// [in memory](crate::quota::QuotaService::put_override).
+    ///
+    /// A tenant's overrides are read and cached like its roles: one question more where a tenant is not in the caches. An
+    /// override that this program can't use, because its meter is gone, does not count, and the log tells.
+    pub fn stored_overrides(mut self, store: impl LimitOverrideDirectory + 'static) -> Self {
+        self.stored_overrides = Some(Arc::new(store));
         self
     }
 
@@ -451,7 +497,11 @@ impl TenancyBuilder {
         };
         let base_roles = RoleTable::compile(&permissions, &[])
             .map_err(|error| ConfigError::new(error.to_string()))?;
-        let plans = match self.plans {
+        let book = match (self.plans, &self.stored_plans) {
+            (None, Some(_)) => Some(PlanBook::new()),
+            (book, _) => book,
+        };
+        let plans = match book {
             Some(plans) => {
                 let meters = self.quotas.as_ref().map(Quotas::meters);
                 Some(plans.compiled(&permissions, meters)?)
@@ -474,6 +524,11 @@ impl TenancyBuilder {
                 (Some(service), Some(charger))
             }
         };
+        if self.stored_overrides.is_some() && quotas.is_none() {
+            return Err(ConfigError::new(
+                "stored overrides take the place of limits, and there are none; give the engine `quotas`",
+            ));
+        }
         let identification = self.identification.checked()?;
         let sources = Sources::checked(
             &self.authenticators,
@@ -508,7 +563,9 @@ impl TenancyBuilder {
             charger,
             quotas,
             permissions,
-            plans,
+            plans: plans.map(CurrentPlans::new),
+            stored_plans: self.stored_plans,
+            stored_overrides: self.stored_overrides,
             base_roles: Arc::new(base_roles),
             audit: self.audit,
             clock: self.clock,

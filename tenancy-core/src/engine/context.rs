@@ -5,9 +5,9 @@ use std::{fmt, net::IpAddr, sync::Arc};
 use serde::de::DeserializeOwned;
 
 use crate::{
-    Actor, ContextWatch, Generation, PermissionId, PermissionSet, Principal, ProjectId, Refusal,
-    RefusalDetails, RefusalKind, RoleName, SettingsError, Tenancy, TenantId, TenantRecord,
-    Timestamp, UserId, engine::front::Memo,
+    Actor, ContextWatch, Generation, PermissionId, PermissionSet, Plan, Principal, ProjectId,
+    Refusal, RefusalDetails, RefusalKind, RoleName, SettingsError, Tenancy, TenantId, TenantRecord,
+    Timestamp, UserId, engine::front::Memo, quota::OfTenant,
 };
 
 /// One tenant, one principal, and what it may do: the only key to the tenant's data.
@@ -43,6 +43,10 @@ pub(crate) struct Whole {
 /// for all credentials of one actor that reach as far.
 pub(crate) struct Parts {
     pub(crate) tenant: Arc<TenantRecord>,
+    /// The plan that the tenant counts as, if it is in the book.
+    pub(crate) plan: Option<Plan>,
+    /// What the tenant has in the place of limits of its plan, if overrides are stored.
+    pub(crate) overrides: Option<OfTenant>,
     pub(crate) role: Option<RoleName>,
     pub(crate) project: Option<ProjectId>,
     pub(crate) permissions: PermissionSet,
@@ -214,8 +218,29 @@ impl TenantContext {
         if self.principal().actor.is_service_itself() {
             return self.tenancy().has_feature(name);
         }
-        let plans = self.tenancy().plans();
-        plans.is_some_and(|plans| plans.have_feature(&self.whole.parts.tenant, name))
+        self.plan().is_some_and(|plan| plan.has_feature(name))
+    }
+
+    /// The plan that the tenant counted as when the request was admitted: its features, how long things are kept, its
+    /// support and its price. `None` if the engine has no [plans](crate::TenancyBuilder::plans), or if the tenant's is
+    /// not in the book; it may do nothing then.
+    #[must_use]
+    pub fn plan(&self) -> Option<&Plan> {
+        self.whole.parts.plan.as_ref()
+    }
+
+    /// What the tenant has in the place of limits of its plan.
+    pub(crate) fn limit_overrides(&self) -> Option<&OfTenant> {
+        self.whole.parts.overrides.as_ref()
+    }
+
+    /// The name of the plan that the tenant counts as, in the book or not.
+    pub(crate) fn plan_name(&self) -> Option<&str> {
+        match self.plan() {
+            Some(plan) => Some(plan.name()),
+            None if self.tenancy().has_plans() => self.record().plan.as_deref(),
+            None => None,
+        }
     }
 
     /// Requires a feature of the tenant's plan, and records a refusal.
@@ -300,6 +325,8 @@ impl TenantContext {
             || (own.permissions == other.permissions
                 && own.role == other.role
                 && own.project == other.project
+                && own.plan == other.plan
+                && own.overrides == other.overrides
                 && own.tenant == other.tenant);
         !same
     }

@@ -11,6 +11,7 @@ mod interrupt;
 mod key;
 mod lookup;
 mod page;
+mod plan;
 mod stranger;
 mod token_revocation;
 mod whole;
@@ -31,9 +32,9 @@ use super::{
     load::{Checked, Load, Loaded, ProjectAccess},
 };
 use crate::{
-    Actor, AllowedTenants, Credential, PermissionSet, Principal, RefusalKind, RoleMask, RoleName,
-    TenantContext, TenantId, TenantNeed, TenantRecord, TenantStatus, Timestamp, UserId, Verdict,
-    cache::Probe, digest::Digest, engine::keys::CachedKey,
+    Actor, AllowedTenants, Credential, PermissionSet, Plan, Principal, RefusalKind, RoleMask,
+    RoleName, TenantContext, TenantId, TenantNeed, TenantRecord, TenantStatus, Timestamp, UserId,
+    Verdict, cache::Probe, digest::Digest, engine::keys::CachedKey,
 };
 
 /// Decides about a request, or says what has to be loaded first.
@@ -357,10 +358,15 @@ impl Decider<'_> {
         let project = self.project(tenant.id, subject, principal.project)?;
         let mut permissions =
             self.permissions(principal, tenant.id, role.as_ref(), project.as_deref())?;
-        if let (Some(plans), false) = (&self.engine.plans, principal.actor.is_service_itself()) {
-            permissions = permissions.intersection(plans.permitted(&tenant));
+        let plan = self.plan(&tenant)?;
+        let overrides = self.overrides(tenant.id)?;
+        if self.engine.plans.is_some() && !principal.actor.is_service_itself() {
+            let permitted = plan.as_ref().map_or(PermissionSet::EMPTY, Plan::permitted);
+            permissions = permissions.intersection(permitted);
         }
         Ok(Parts {
+            plan,
+            overrides,
             tenant,
             // A key has no role of its own: whoever asks for a role must not get its creator's.
             role: role.filter(|_| principal.user().is_some()),

@@ -169,24 +169,27 @@ impl Inner {
         mut each: impl FnMut(Option<Due>, &Rule) -> Result<(), Refusal>,
     ) -> Result<(), Refusal> {
         let of_plan = match payer.context {
-            Some(context) => match context.tenancy().plans() {
-                Some(plans) => match plans.rules(context.record()) {
-                    Some(rules) => rules,
-                    None => return Err(self.not_included(meter.name(), plan_of(context))),
-                },
-                None => &[],
+            Some(context) if context.tenancy().has_plans() => match context.plan() {
+                Some(plan) => plan.rules(),
+                None => return Err(self.not_included(meter.name(), plan_of(context))),
             },
-            None => &[],
+            _ => &[],
         };
         let overrides = payer
             .context
             .and_then(|context| self.overrides.of(context.tenant_id()));
+        let stored_overrides = payer.context.and_then(TenantContext::limit_overrides);
         let rules = of_plan.iter().chain(&self.rules);
         for rule in rules.filter(|rule| &*rule.meter == meter.name()) {
             if payer.context.is_none() && !matches!(rule.scope, Scope::Caller | Scope::System) {
                 continue;
             }
-            let rule = in_effect(overrides.as_ref(), &rule.name, now).unwrap_or(rule);
+            let rule = in_effect(overrides.as_ref(), &rule.name, now)
+                .or_else(|| {
+                    let stored = in_effect(stored_overrides, &rule.name, now)?;
+                    stored.replaces(rule).then_some(stored)
+                })
+                .unwrap_or(rule);
             let holder = payer.holder(rule.scope);
             let due = holder.and_then(|holder| {
                 Some(Due {
@@ -303,7 +306,7 @@ impl Inner {
 
 /// The plan that a tenant counts as, if there are plans.
 pub(super) fn plan_of(context: &TenantContext) -> Option<&str> {
-    context.tenancy().plans()?.name(context.record())
+    context.plan_name()
 }
 
 /// An estimate is at most what the smallest of its limits can ever admit.

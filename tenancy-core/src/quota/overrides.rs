@@ -8,12 +8,15 @@ use std::{
     },
 };
 
+use serde_json::Value;
+
 use super::{Limit, rule::Rule};
-use crate::{TenantId, Timestamp};
+use crate::{ConfigError, TenantId, Timestamp};
 
 /// A limit that one tenant has in the place of the one of the same [name](Limit::name), for a time or for good.
 ///
-/// Given to [`QuotaService::put_override`](super::QuotaService::put_override).
+/// Given to [`Admin::put_limit_override`](crate::Admin::put_limit_override), which stores it, or to
+/// [`QuotaService::put_override`](super::QuotaService::put_override), which keeps it in this process.
 ///
 /// ```
 /// use std::time::Duration;
@@ -44,6 +47,45 @@ impl LimitOverride {
         self.until = Some(moment);
         self
     }
+
+    /// One that is or was stored: the meter, and the JSON that [`definition`](Self::definition) gave.
+    ///
+    /// # Errors
+    /// A [`ConfigError`] if it is no limit.
+    pub fn from_stored(
+        meter: &str,
+        definition: &Value,
+        until: Option<Timestamp>,
+    ) -> Result<Self, ConfigError> {
+        let limit = crate::plan::limit_from_json(meter, definition)?;
+        Ok(Self { limit, until })
+    }
+
+    /// The name of the limit whose place it takes.
+    #[must_use]
+    pub fn limit_name(&self) -> String {
+        self.limit.name()
+    }
+
+    /// The meter of its limit.
+    #[must_use]
+    pub fn meter(&self) -> &str {
+        self.limit.meter()
+    }
+
+    /// When it ends, if it does.
+    #[must_use]
+    pub const fn ends_at(&self) -> Option<Timestamp> {
+        self.until
+    }
+
+    /// Its limit as JSON, to be stored beside the name of its meter.
+    ///
+    /// # Errors
+    /// A [`ConfigError`] if a time in it has a part of a millisecond.
+    pub fn definition(&self) -> Result<Value, ConfigError> {
+        self.limit.to_json(&self.limit.name())
+    }
 }
 
 /// The overrides of all tenants.
@@ -54,7 +96,7 @@ pub(super) struct Overrides {
 }
 
 /// The overrides of one tenant: each with the moment at which it ends.
-pub(super) type OfTenant = Arc<[(Arc<Rule>, Option<Timestamp>)]>;
+pub(crate) type OfTenant = Arc<[(Arc<Rule>, Option<Timestamp>)]>;
 
 impl Overrides {
     /// Those of a tenant, in effect or not.

@@ -213,7 +213,8 @@ impl Quotas {
                 "no header field can be called `{name}`; use letters, digits and hyphens"
             )));
         }
-        Rule::all_of(self.limits.clone(), &self.meters, "quotas", false)
+        let limits = self.limits.iter().cloned().map(Into::into).collect();
+        Rule::all_of(limits, &self.meters, "quotas", false)
     }
 
     pub(crate) fn meters(&self) -> &[Meter] {

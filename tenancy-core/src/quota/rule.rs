@@ -6,7 +6,10 @@ use super::{
     Algorithm, Ceiling, Concurrency, Limit, Meter, MeterKind, Overage, Period, Rate, Scope, Window,
     limit::{MAX_AMOUNT, RESERVATION, Shape},
 };
-use crate::ConfigError;
+use crate::{
+    ConfigError,
+    plan::{Placed, Position},
+};
 
 /// A checked [`Limit`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,40 +50,41 @@ impl RuleShape {
 impl Rule {
     /// Reads limits that stand together: in one plan, or for everybody.
     pub(crate) fn all_of(
-        limits: Vec<Limit>,
+        limits: Vec<Placed<Limit>>,
         meters: &[Meter],
         whose: &str,
         is_of_plan: bool,
     ) -> Result<Vec<Arc<Self>>, ConfigError> {
         let mut names = HashSet::new();
-        let mut rules = Vec::new();
-        for limit in limits {
+        let mut rules: Vec<(Arc<Self>, Position)> = Vec::new();
+        for Placed { value: limit, at } in limits {
             let rule = Self::of(&limit, meters, is_of_plan).map_err(|error| {
-                ConfigError::new(format!("{whose}: limit `{}`: {error}", limit.name()))
+                at.error(format_args!("{whose}: limit `{}`: {error}", limit.name()))
             })?;
             if !names.insert(Arc::clone(&rule.name)) {
-                return Err(ConfigError::new(format!(
+                return Err(at.error(format_args!(
                     "{whose}: two limits are called `{}`; remove one, or give it a name of its own \
                      with `Limit::named`",
                     rule.name
                 )));
             }
-            rules.push(Arc::new(rule));
+            rules.push((Arc::new(rule), at));
         }
-        let absolute =
-            |rule: &&Arc<Self>| matches!(rule.shape, RuleShape::Unlimited | RuleShape::NotIncluded);
-        for rule in rules.iter().filter(absolute) {
-            let others = rules.iter().filter(|other| {
+        let is_absolute = |(rule, _): &&(Arc<Self>, Position)| {
+            matches!(rule.shape, RuleShape::Unlimited | RuleShape::NotIncluded)
+        };
+        for (rule, at) in rules.iter().filter(is_absolute) {
+            let mut others = rules.iter().map(|(other, _)| other).filter(|other| {
                 other.meter == rule.meter && other.scope == rule.scope && other.name != rule.name
             });
-            if let Some(other) = others.into_iter().next() {
-                return Err(ConfigError::new(format!(
+            if let Some(other) = others.next() {
+                return Err(at.error(format_args!(
                     "{whose}: the limits `{}` and `{}` contradict each other; remove one",
                     rule.name, other.name
                 )));
             }
         }
-        Ok(rules)
+        Ok(rules.into_iter().map(|(rule, _)| rule).collect())
     }
 
     pub(super) fn of(
@@ -125,6 +129,11 @@ impl Rule {
             warn_at: limit.warn_at.as_slice().into(),
             is_of_plan,
         })
+    }
+
+    /// Whether this can take the place of another: one name, one meter, one scope.
+    pub(super) fn replaces(&self, other: &Self) -> bool {
+        self.name == other.name && self.meter == other.meter && self.scope == other.scope
     }
 
     /// Overage and thresholds stand where they have a meaning.

@@ -1,16 +1,23 @@
 //! `QuotaService`: the quotas of an engine that is built.
 
-use std::{collections::HashMap, fmt, sync::Arc};
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, PoisonError, RwLock},
+};
 
 use super::{
     Calendar, Counters, LimitOverride, Meter, MeterKind, Operation, Period, Quotas, Reservation,
     Scope, Standing, Window,
     charging::{Due, plan_of},
-    overrides::Overrides,
+    overrides::{OfTenant, Overrides},
     quotas::{CalendarOf, OnThreshold},
     rule::{Rule, RuleShape},
 };
-use crate::{Clock, ConfigError, Cost, Refusal, TenantContext, TenantId, Timestamp, plan::Plans};
+use crate::{
+    Clock, ConfigError, Cost, Plan, Refusal, TenantContext, TenantId, Timestamp,
+    plan::{Plans, Position},
+};
 
 /// The quotas of an engine: what is used and left, what is kept, and exceptions for single tenants. From
 /// [`Tenancy::quotas`](crate::Tenancy::quotas); cheap to clone.
@@ -41,9 +48,12 @@ pub(super) struct Inner {
     pub(super) idempotency_key_header: Option<Box<str>>,
     pub(super) tells_fields: bool,
     pub(super) overrides: Overrides,
-    /// Each limit there is, in any plan: its meter and its scope.
-    limits: HashMap<Arc<str>, (Arc<str>, Scope)>,
+    /// Each limit there is, in any plan: its meter and its scope. Plans may come later.
+    limits: RwLock<Limits>,
 }
+
+/// Limits by name, each with its meter and its scope.
+type Limits = HashMap<Arc<str>, (Arc<str>, Scope)>;
 
 impl QuotaService {
     pub(crate) fn new(
@@ -52,33 +62,7 @@ impl QuotaService {
         plans: Option<&Plans>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, ConfigError> {
-        check_covered(&quotas.meters, &rules, plans)?;
-        let of_plans = plans.into_iter().flat_map(Plans::each);
-        let all = rules.iter().chain(of_plans.flat_map(|(_, rules)| rules));
-        let mut limits = HashMap::new();
-        for rule in all {
-            let is = (Arc::clone(&rule.meter), rule.scope);
-            let before = limits.insert(Arc::clone(&rule.name), is.clone());
-            if before.is_some_and(|before| before != is) {
-                return Err(ConfigError::new(format!(
-                    "two limits of different meters or scopes are called `{}`; give one another name \
-                     with `Limit::named`",
-                    rule.name
-                )));
-            }
-        }
-        let own = rules.iter().find_map(|own| {
-            let mut each = plans.into_iter().flat_map(Plans::each);
-            let plan = each.find(|(_, rules)| rules.iter().any(|rule| rule.name == own.name))?;
-            Some((own, plan.0))
-        });
-        if let Some((own, plan)) = own {
-            return Err(ConfigError::new(format!(
-                "the limit `{}` stands in the quotas and in the plan `{plan}`, and would be counted twice; \
-                 remove one, or give it a name of its own with `Limit::named`",
-                own.name
-            )));
-        }
+        let limits = limits_with(&Limits::new(), &quotas.meters, &rules, plans)?;
         Ok(Self(Arc::new(Inner {
             meters: quotas.meters,
             rules,
@@ -90,18 +74,54 @@ impl QuotaService {
             idempotency_key_header: quotas.idempotency_key_header,
             tells_fields: quotas.tells_fields,
             overrides: Overrides::default(),
-            limits,
+            limits: RwLock::new(limits),
         })))
     }
 
+    /// Makes sure that further plans fit the meters and the limits that there are.
+    pub(crate) fn check_plans(&self, plans: &Plans) -> Result<(), ConfigError> {
+        self.limits_with(plans).map(drop)
+    }
+
+    /// Takes further plans, if they fit.
+    pub(crate) fn take_plans(&self, plans: &Plans) -> Result<(), ConfigError> {
+        let limits = self.limits_with(plans)?;
+        let mut known = self
+            .0
+            .limits
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        known.extend(limits);
+        Ok(())
+    }
+
+    fn limits_with(&self, plans: &Plans) -> Result<Limits, ConfigError> {
+        let inner = &self.0;
+        let known = inner.limits.read().unwrap_or_else(PoisonError::into_inner);
+        limits_with(&known, &inner.meters, &inner.rules, Some(plans))
+    }
+
+    pub(crate) fn meters(&self) -> &[Meter] {
+        &self.0.meters
+    }
+
     /// Gives a tenant a limit of its own, in the place of the one of that name. It counts from the next request on, in
-    /// this process, for as long as the process runs. What is used stays used.
+    /// this process, for as long as the process runs. What is used stays used. For all processes and for good there is
+    /// [`Admin::put_limit_override`](crate::Admin::put_limit_override); this one goes first.
     ///
     /// # Errors
     /// A [`ConfigError`] if no plan has a limit of that name, or it is one of another meter or scope.
     pub fn put_override(&self, tenant: TenantId, with: LimitOverride) -> Result<(), ConfigError> {
+        let rule = self.checked_override(&with)?;
+        self.0.overrides.put(tenant, Arc::new(rule), with.until);
+        Ok(())
+    }
+
+    /// The rule of an override, if there is a limit whose place it can take.
+    pub(crate) fn checked_override(&self, with: &LimitOverride) -> Result<Rule, ConfigError> {
         let rule = Rule::of(&with.limit, &self.0.meters, true)?;
-        match self.0.limits.get(&rule.name) {
+        let limits = self.0.limits.read().unwrap_or_else(PoisonError::into_inner);
+        match limits.get(&rule.name) {
             Some((meter, scope)) if *meter == rule.meter && *scope == rule.scope => {}
             Some((meter, _)) => {
                 return Err(ConfigError::new(format!(
@@ -118,8 +138,37 @@ impl QuotaService {
                 )));
             }
         }
-        self.0.overrides.put(tenant, Arc::new(rule), with.until);
-        Ok(())
+        drop(limits);
+        Ok(rule)
+    }
+
+    /// An override whose limit has the name of the one whose place it takes, as it is stored.
+    pub(crate) fn named_override(
+        &self,
+        with: &LimitOverride,
+    ) -> Result<LimitOverride, ConfigError> {
+        let rule = self.checked_override(with)?;
+        let limit = with.limit.clone().named(&*rule.name);
+        Ok(LimitOverride {
+            limit,
+            ..with.clone()
+        })
+    }
+
+    /// The overrides of a tenant that were read. One that this program can't use is left out.
+    pub(crate) fn overrides_of(&self, tenant: TenantId, stored: &[LimitOverride]) -> OfTenant {
+        let read = |with: &LimitOverride| Rule::of(&with.limit, &self.0.meters, true);
+        let rules = stored.iter().filter_map(|with| match read(with) {
+            Ok(rule) => Some((Arc::new(rule), with.until)),
+            Err(error) => {
+                tracing::error!(
+                    tenant.id = %tenant, %error,
+                    "a stored override can't be used by this program; the plan's own limit counts"
+                );
+                None
+            }
+        });
+        rules.collect()
     }
 
     /// Takes an override back.
@@ -244,6 +293,48 @@ impl Inner {
     }
 }
 
+/// All limits that there are with these plans, if they fit each other and those that are known.
+fn limits_with(
+    known: &Limits,
+    meters: &[Meter],
+    own: &[Arc<Rule>],
+    plans: Option<&Plans>,
+) -> Result<Limits, ConfigError> {
+    check_covered(meters, own, plans)?;
+    let of_plans = plans.into_iter().flat_map(Plans::each);
+    let of_plans = of_plans.flat_map(|(plan, at)| plan.rules().iter().map(move |rule| (rule, at)));
+    let all = own
+        .iter()
+        .map(|rule| (rule, Position::NONE))
+        .chain(of_plans);
+    let mut limits = known.clone();
+    for (rule, at) in all {
+        let is = (Arc::clone(&rule.meter), rule.scope);
+        let before = limits.insert(Arc::clone(&rule.name), is.clone());
+        if before.is_some_and(|before| before != is) {
+            return Err(at.error(format_args!(
+                "two limits of different meters or scopes are called `{}`; give one another name \
+                 with `Limit::named`",
+                rule.name
+            )));
+        }
+    }
+    let own = own.iter().find_map(|own| {
+        let mut each = plans.into_iter().flat_map(Plans::each);
+        let is_own = |(plan, _): &(&Plan, _)| plan.rules().iter().any(|rule| rule.name == own.name);
+        Some((own, each.find(is_own)?))
+    });
+    if let Some((own, (plan, at))) = own {
+        return Err(at.error(format_args!(
+            "the limit `{}` stands in the quotas and in the plan `{}`, and would be counted twice; \
+             remove one, or give it a name of its own with `Limit::named`",
+            own.name,
+            plan.name()
+        )));
+    }
+    Ok(limits)
+}
+
 /// Each plan has to say something about each meter about which the quotas say nothing.
 fn check_covered(
     meters: &[Meter],
@@ -260,10 +351,11 @@ fn check_covered(
                  `Limit::unlimited`, or give the engine `plans` that do"
             )));
         };
-        if let Some((plan, _)) = plans.each().find(|(_, rules)| !says(rules, meter)) {
-            return Err(ConfigError::new(format!(
-                "plan `{plan}` says nothing about the meter `{name}`; add a limit with \
-                 `PlanBook::limits`: `Limit::unlimited` or `Limit::not_included`, if nothing else"
+        if let Some((plan, at)) = plans.each().find(|(plan, _)| !says(plan.rules(), meter)) {
+            return Err(at.error(format_args!(
+                "plan `{}` says nothing about the meter `{name}`; add a limit with \
+                 `PlanBook::limits`: `Limit::unlimited` or `Limit::not_included`, if nothing else",
+                plan.name()
             )));
         }
     }

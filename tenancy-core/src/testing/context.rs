@@ -79,7 +79,11 @@ impl ContextBuilder {
         let actor = Actor::User(self.user);
         let principal = Principal::new(actor, AllowedTenants::Bound(self.tenant.id.into()), "test");
         let read_at = self.engine.clock().now();
+        let plans = self.engine.plans();
+        let plan = plans.and_then(|plans| plans.of(&self.tenant));
         let parts = Parts {
+            plan,
+            overrides: None,
             tenant: Arc::new(self.tenant),
             role: Some(self.role),
             project: self.project,

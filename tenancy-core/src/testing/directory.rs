@@ -280,7 +280,11 @@ impl EntryDirectory for SwitchedDirectory {}
 impl Directory for SwitchedDirectory {
     fn stores(self: Arc<Self>) -> Stores {
         let directory = || self.0.directory.clone();
-        Stores::of(&self).audit(directory()).issuers(directory())
+        let stores = Stores::of(&self).audit(directory());
+        stores
+            .issuers(directory())
+            .plans(directory())
+            .limit_overrides(directory())
     }
 }
 

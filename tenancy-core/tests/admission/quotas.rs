@@ -4,7 +4,11 @@ mod fields;
 mod reserving;
 mod scopes;
 mod settling;
+mod stored_overrides;
 mod stores;
+#[cfg(feature = "toml")]
+mod tiers;
+mod versions;
 
 use std::time::Duration;
 

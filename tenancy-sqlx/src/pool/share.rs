@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use tenancy_core::TenantRecord;
+use tenancy_core::{PlanVersion, TenantRecord};
 
 use crate::{
     StartError, StartErrorKind,
@@ -149,8 +149,11 @@ pub(crate) struct Allowances {
 
 impl Allowances {
     pub(super) fn of(&self, tenant: &TenantRecord) -> Allowance {
+        let named = |plan: &str| self.by_plan.get(plan);
         let plan = tenant.plan.as_deref();
-        let own = plan.and_then(|plan| self.by_plan.get(plan));
+        // Of a stored plan the record names the version, and a share is mostly given to all of them.
+        let own =
+            plan.and_then(|plan| named(plan).or_else(|| named(PlanVersion::parse_id(plan)?.0)));
         own.copied().unwrap_or(self.of_others)
     }
 }

@@ -123,6 +123,27 @@ BEGIN
         ALTER TABLE tenancy.resting_slugs ENABLE ROW LEVEL SECURITY;
     END IF;
     EXECUTE format('GRANT SELECT, DELETE ON tenancy.resting_slugs TO %I', system);
+    -- Versions of plans are added and listed by operators. The others find one by its name, through a function.
+    PERFORM tenancy.ensure_policy('tenancy.plan_versions', 'tenancy_system', true, system, 'true');
+    IF NOT (SELECT c.relrowsecurity FROM pg_class AS c WHERE c.oid = 'tenancy.plan_versions'::regclass) THEN
+        ALTER TABLE tenancy.plan_versions ENABLE ROW LEVEL SECURITY;
+    END IF;
+    EXECUTE format('GRANT SELECT, INSERT ON tenancy.plan_versions TO %I', system);
+    IF EXISTS (SELECT FROM pg_trigger AS t WHERE t.tgrelid = 'tenancy.plan_versions'::regclass
+        AND t.tgname = 'keep_plan_versions' AND t.tgenabled <> 'A')
+    THEN
+        ALTER TABLE tenancy.plan_versions ENABLE ALWAYS TRIGGER keep_plan_versions;
+    END IF;
+    EXECUTE format('GRANT EXECUTE ON FUNCTION tenancy.find_plan_version(text, integer) TO %I, %I, %I',
+        app, registry, system);
+    -- So are limits of single tenants. The others find their own tenant's, through a function.
+    PERFORM tenancy.ensure_policy('tenancy.limit_overrides', 'tenancy_system', true, system, 'true');
+    IF NOT (SELECT c.relrowsecurity FROM pg_class AS c WHERE c.oid = 'tenancy.limit_overrides'::regclass) THEN
+        ALTER TABLE tenancy.limit_overrides ENABLE ROW LEVEL SECURITY;
+    END IF;
+    EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON tenancy.limit_overrides TO %I', system);
+    EXECUTE format('GRANT EXECUTE ON FUNCTION tenancy.find_limit_overrides() TO %I, %I, %I',
+        app, registry, system);
 
     -- Events, and entries of the trail, are added with the change that they tell of: by each login for the
     -- tenant that it names, and by the system login for any or for none. Nobody changes what is there.

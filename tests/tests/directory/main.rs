@@ -10,6 +10,7 @@ mod feed;
 mod jobs;
 mod managing;
 mod notify;
+mod plans;
 mod registry;
 mod revocations;
 mod roles;
@@ -38,6 +39,8 @@ async fn postgres_conforms() -> anyhow::Result<()> {
         conformance::directory(&notes.directory).await;
         conformance::keys(&notes.directory).await;
         conformance::issuers(&notes.directory).await;
+        conformance::plans(&notes.directory).await;
+        conformance::limit_overrides(&notes.directory).await;
         // With the operators' login, and with one that adds to the trail and can't read it.
         let audit = notes.database.options_as("tenancy_audit", Some(PASSWORD));
         for sink in [

@@ -16,7 +16,8 @@ use crate::{Service, aged, ask, eventually, run};
 const PUBLISHED: &str =
     "tenancy.tenants, tenancy.domains, tenancy.external_ids, tenancy.memberships,
     tenancy.roles, tenancy.projects, tenancy.project_memberships, tenancy.api_keys,
-    tenancy.token_epochs, tenancy.audit_log, tenancy.issuers, notebooks, notes";
+    tenancy.token_epochs, tenancy.audit_log, tenancy.issuers, tenancy.plan_versions,
+    tenancy.limit_overrides, notebooks, notes";
 
 async fn subscriber() -> anyhow::Result<Option<Server>> {
     match Server::fresh_or_skip(Version::V18, "").await? {

@@ -91,6 +91,13 @@ async fn keys_that_were_issued_before_imports_go_on_and_others_are_imported_besi
     Ok(())
 }
 
+/// What an installation is without its migration 27, run before those below.
+const WITHOUT_STORED_PLANS: &str =
+    "DROP FUNCTION tenancy.find_plan_version, tenancy.find_limit_overrides;
+    DROP TABLE tenancy.limit_overrides;
+    DROP TABLE tenancy.plan_versions;
+    DROP FUNCTION tenancy.keep_plan_versions";
+
 /// What an installation is without its migration 25, run before those below.
 const WITHOUT_RESTS: &str =
     "CREATE OR REPLACE FUNCTION tenancy.on_registry_change() RETURNS trigger
@@ -144,6 +151,7 @@ async fn the_outbox_comes_to_a_schema_in_use_and_its_programs_go_on() -> anyhow:
         let roles = own_roles("");
         let mut admin = database.admin().await?;
         installs(&database, &roles).await?;
+        admin.execute(WITHOUT_STORED_PLANS).await?;
         admin.execute(WITHOUT_RESTS).await?;
         admin.execute(WITHOUT_OUTBOX).await?;
 
@@ -226,6 +234,7 @@ async fn entries_of_the_release_before_are_in_the_trail_with_those_of_this_one()
         let roles = own_roles("");
         let mut admin = database.admin().await?;
         installs(&database, &roles).await?;
+        admin.execute(WITHOUT_STORED_PLANS).await?;
         admin.execute(WITHOUT_RESTS).await?;
         admin.execute(WITHOUT_TRAIL).await?;
         let options = |role: &str| database.options_as(role, Some(PASSWORD));

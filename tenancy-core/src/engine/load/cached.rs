@@ -4,7 +4,9 @@ use std::{fmt, future::Future, hash::Hash, time::Duration};
 
 use quick_cache::Equivalent;
 
-use super::{Fact, KeyRecord, LoadContext, MembershipOf, ProjectOf, RolesOf, TenantNamed};
+use super::{
+    Fact, KeyRecord, LoadContext, MembershipOf, OverridesOf, ProjectOf, RolesOf, TenantNamed,
+};
 use crate::{
     DirectoryError, TenantId, Timestamp,
     cache::{CacheVersion, Lookup, MaxAge, Probe},
@@ -146,6 +148,8 @@ pub(in crate::engine) struct Caches {
         Lookup<<MembershipOf as CachedFact>::Key, <MembershipOf as CachedFact>::Found>,
     pub(super) roles: Lookup<<RolesOf as CachedFact>::Key, <RolesOf as CachedFact>::Found>,
     pub(super) projects: Lookup<<ProjectOf as CachedFact>::Key, <ProjectOf as CachedFact>::Found>,
+    pub(super) overrides:
+        Lookup<<OverridesOf as CachedFact>::Key, <OverridesOf as CachedFact>::Found>,
     pub(super) keys: Lookup<<KeyRecord as CachedFact>::Key, <KeyRecord as CachedFact>::Found>,
 }
 
@@ -157,6 +161,7 @@ impl Caches {
             memberships: Lookup::new(bytes, negative_ttl, max_age),
             roles: Lookup::new(bytes, negative_ttl, max_age),
             projects: Lookup::new(bytes, negative_ttl, max_age),
+            overrides: Lookup::new(bytes, negative_ttl, max_age),
             keys: Lookup::new(bytes, negative_ttl, max_age),
         }
     }

@@ -20,7 +20,12 @@ fn meters() -> Vec<Meter> {
 }
 
 fn read(limits: impl Into<Vec<Limit>>) -> Result<Vec<Arc<Rule>>, String> {
-    let rules = Rule::all_of(limits.into(), &meters(), "plan `free`", true);
+    let rules = Rule::all_of(
+        limits.into().into_iter().map(Into::into).collect(),
+        &meters(),
+        "plan `free`",
+        true,
+    );
     rules.map_err(|error| error.to_string())
 }
 

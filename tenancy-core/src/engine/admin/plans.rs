@@ -1,0 +1,140 @@
+//! Stored plans: versions are added and listed, and a tenant is put on one.
+
+use serde_json::json;
+
+use super::Admin;
+use crate::{
+    ChangeAction, ChangeRecord, PlanDefinition, PlanDirectory, PlanVersion, StoreError,
+    StoreErrorKind, change::Change, engine::author::Stale,
+};
+
+/// How many versions a page holds at most.
+const MAX_PAGE: u32 = 1_000;
+
+impl Admin {
+    /// Adds a version of a [stored plan](crate::TenancyBuilder::stored_plans): the first one, or the next. Tenants that
+    /// are on an earlier version stay there until [`set_plan`](Self::set_plan) puts them on this one.
+    ///
+    /// # Errors
+    /// [`StoreErrorKind::Invalid`] if the plan can't be used by this engine; the message says what is wrong: a
+    /// permission or a meter that nobody declared, a meter about which it says nothing, a name that a plan of the book
+    /// has. [`StoreErrorKind::Conflict`] if somebody has added a version meanwhile.
+    /// [`StoreErrorKind::Forbidden`] on a caller's authority: plans are the operators'.
+    ///
+    /// ```
+    /// # use tenancy_core::{PlanDefinition, StoreError, Tenancy, TenantId, danger};
+    /// # async fn example(tenancy: Tenancy, pro: PlanDefinition, acme: TenantId) -> Result<(), StoreError> {
+    /// let admin = tenancy.admin(danger::service("more projects for the same price")?);
+    /// let newest = admin.add_plan_version(&pro).await?;
+    /// // Explicitly, tenant by tenant: the new version itself moves nobody.
+    /// admin.set_plan(acme, Some(&newest.to_string())).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn add_plan_version(
+        &self,
+        definition: &PlanDefinition,
+    ) -> Result<PlanVersion, StoreError> {
+        let name = definition.name();
+        self.check_plan(definition)?;
+        let newest = self.stored_plans()?.find_plan_version(name, None).await;
+        let newest = newest.map_err(StoreError::unavailable)?;
+        let number = newest.map_or(0, |newest| newest.version).saturating_add(1);
+        let now = self.author.engine.clock().now();
+        let version = PlanVersion::from_stored(name, number, definition.as_json().clone(), now);
+        let change = Change::new(ChangeAction::PlanAddVersion, None)
+            .to("plan", &version)
+            .with(json!({ "version": number }));
+        let stores = self.stores();
+        self.author
+            .make(change, Stale::Nothing, async |record: ChangeRecord| {
+                let store = stores.plan_store()?;
+                store.add_plan_version(&version, &record).await
+            })
+            .await?;
+        Ok(version)
+    }
+
+    /// The versions of a stored plan, or of all of them, in the order of their names' bytes and their numbers.
+    ///
+    /// # Errors
+    /// A [`StoreError`] if the store did not answer. [`StoreErrorKind::Forbidden`] on a caller's authority.
+    pub async fn list_plan_versions(
+        &self,
+        plan: Option<&str>,
+        after: Option<&PlanVersion>,
+        limit: u32,
+    ) -> Result<Vec<PlanVersion>, StoreError> {
+        self.author.permits(None, None).await?;
+        let after = after.map(|after| (after.definition.name(), after.version));
+        let store = self.stores().plan_store()?;
+        store
+            .list_plan_versions(plan, after, limit.min(MAX_PAGE))
+            .await
+    }
+
+    /// Whether this engine could use a plan.
+    fn check_plan(&self, definition: &PlanDefinition) -> Result<(), StoreError> {
+        let inner = self.author.engine.inner();
+        let name = definition.name();
+        let invalid = |message: String| StoreError::new(StoreErrorKind::Invalid, message);
+        if self.is_in_book(name) {
+            return Err(invalid(format!(
+                "the book of this service has a plan `{name}`; give the stored plan another name, or \
+                 remove the plan from the book"
+            )));
+        }
+        let book = definition.book_as(name);
+        let plans = book.and_then(|book| inner.compile_plans(book));
+        let checked = plans.and_then(|plans| match &inner.quotas {
+            Some(quotas) => quotas.check_plans(&plans),
+            None => Ok(()),
+        });
+        checked.map_err(|error| invalid(error.to_string()))
+    }
+
+    fn is_in_book(&self, name: &str) -> bool {
+        let plans = self.author.engine.plans();
+        plans.is_some_and(|plans| plans.book().named(name).is_some())
+    }
+
+    fn stored_plans(&self) -> Result<&dyn PlanDirectory, StoreError> {
+        let stored = self.author.engine.inner().stored_plans.as_deref();
+        stored.ok_or_else(|| {
+            StoreError::new(
+                StoreErrorKind::ReadOnly,
+                "this engine does not read stored plans; give it a store of them with \
+                 `TenancyBuilder::stored_plans`",
+            )
+        })
+    }
+
+    /// What a tenant's record is to say: a plan of the book as it is, and a stored plan with its version, the newest
+    /// unless one is named.
+    pub(super) async fn resolved_plan(
+        &self,
+        plan: Option<&str>,
+    ) -> Result<Option<String>, StoreError> {
+        let stored = self.author.engine.inner().stored_plans.as_ref();
+        let (Some(name), Some(store)) = (plan, stored) else {
+            return Ok(plan.map(str::to_owned));
+        };
+        if self.is_in_book(name) {
+            return Ok(Some(name.to_owned()));
+        }
+        let (of, version) = match PlanVersion::parse_id(name) {
+            Some((of, version)) => (of, Some(version)),
+            None => (name, None),
+        };
+        let found = store.find_plan_version(of, version).await;
+        match found.map_err(StoreError::unavailable)? {
+            Some(found) => Ok(Some(found.to_string())),
+            None => Err(StoreError::new(
+                StoreErrorKind::NotFound,
+                format!(
+                    "there is no plan `{name}`, neither in the book of this service nor stored"
+                ),
+            )),
+        }
+    }
+}
