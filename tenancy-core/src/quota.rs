@@ -24,6 +24,7 @@ mod count;
 mod counters;
 mod fields;
 mod gcra;
+mod give_back;
 mod holdings;
 mod leases;
 mod limit;
@@ -50,6 +51,7 @@ pub use counters::{
     Settle, Settled, Standings, Take, Taken,
 };
 pub use gcra::{Bucket, Rate};
+pub use give_back::GiveBack;
 pub use holdings::Holdings;
 pub use leases::{Concurrency, Leases};
 pub use limit::{Limit, MAX_AMOUNT, Overage};
