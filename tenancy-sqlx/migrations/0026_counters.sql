@@ -220,6 +220,7 @@ DECLARE
     before bigint;
     confirmed bigint;
     reserved bigint;
+    some_of uuid[];
 BEGIN
     LOOP
         SELECT h.kept INTO before FROM tenancy.quota_holdings AS h
@@ -228,21 +229,22 @@ BEGIN
         INSERT INTO tenancy.quota_holdings (holder, limit_name, tenant_id)
         VALUES (of_holder, of_limit, tenant) ON CONFLICT DO NOTHING;
     END LOOP;
-    UPDATE tenancy.quota_reservations AS r SET until = at + r.lasts
-    FROM (SELECT x.operation FROM tenancy.quota_reservations AS x
+    SELECT array_agg(l.operation) INTO some_of FROM (SELECT x.operation FROM tenancy.quota_reservations AS x
         WHERE x.holder = of_holder AND x.limit_name = of_limit AND x.until > at + x.lasts
-        FOR UPDATE SKIP LOCKED) AS later
-    WHERE r.holder = of_holder AND r.limit_name = of_limit AND r.operation = later.operation;
-    WITH ended AS (
-        SELECT x.operation FROM tenancy.quota_reservations AS x
+        FOR UPDATE SKIP LOCKED) AS l;
+    IF some_of IS NOT NULL THEN
+        UPDATE tenancy.quota_reservations AS r SET until = at + r.lasts
+        WHERE r.holder = of_holder AND r.limit_name = of_limit AND r.operation = ANY (some_of);
+    END IF;
+    SELECT array_agg(l.operation), coalesce(sum(l.amount) FILTER (WHERE l.until IS NULL), 0)
+    INTO some_of, confirmed
+    FROM (SELECT x.operation, x.amount, x.until FROM tenancy.quota_reservations AS x
         WHERE x.holder = of_holder AND x.limit_name = of_limit AND (x.until <= at OR x.until IS NULL)
-        FOR UPDATE SKIP LOCKED
-    ), gone AS (
-        DELETE FROM tenancy.quota_reservations AS r USING ended
-        WHERE r.holder = of_holder AND r.limit_name = of_limit AND r.operation = ended.operation
-        RETURNING r.amount, r.until
-    )
-    SELECT coalesce(sum(g.amount) FILTER (WHERE g.until IS NULL), 0) INTO confirmed FROM gone AS g;
+        FOR UPDATE SKIP LOCKED) AS l;
+    IF some_of IS NOT NULL THEN
+        DELETE FROM tenancy.quota_reservations AS r
+        WHERE r.holder = of_holder AND r.limit_name = of_limit AND r.operation = ANY (some_of);
+    END IF;
     before := greatest(0, least(before + confirmed, tenancy.quota_most()));
     UPDATE tenancy.quota_holdings AS h SET kept = before, changed_at = clock_timestamp()
     WHERE h.holder = of_holder AND h.limit_name = of_limit

@@ -250,40 +250,58 @@ impl Inner {
             .collect();
         let deadline = Instant::now() + self.patience;
         let mut before = self.quiet(&asked, deadline).await;
-        let (used, mut cells) = loop {
+        let used = loop {
             let used = self.store.used(&asked, now).await?;
-            let mut cells = self.cells();
-            let after = cells.reports(&asked);
-            if after == before || Instant::now() >= deadline {
-                break (used, cells);
+            if let Some(used) = self.less_in_hand(&asked, used, &before, deadline) {
+                break used;
             }
-            drop(cells);
             // Something was leased or returned meanwhile.
             before = self.quiet(&asked, deadline).await;
         };
         let mut used = used.into_iter();
         let local = at_once(self.memory.standings(&local, now))?;
         let mut local = local.iter();
-        let standings = each.iter().map(|take| match take.algorithm {
-            Algorithm::Period(ceiling, window) => {
-                let cell = cells.get(&take.holder, &take.limit, &window);
-                let in_hand = cell.map_or(0, |cell| cell.left.saturating_add(cell.returning));
-                let used = used.next().unwrap_or(0).saturating_sub(in_hand);
-                Standing::new(ceiling.amount(), used, Some(window.rest(now)))
+        let standings = each.iter().map(|take| {
+            let mut used = || used.next().unwrap_or_default();
+            match take.algorithm {
+                Algorithm::Period(ceiling, window) => {
+                    Standing::new(ceiling.amount(), used(), Some(window.rest(now)))
+                }
+                Algorithm::Held(ceiling, _) => Standing::new(ceiling.amount(), used(), None),
+                _ => local.next().copied().unwrap_or_default(),
             }
-            Algorithm::Held(ceiling, _) => {
-                Standing::new(ceiling.amount(), used.next().unwrap_or(0), None)
-            }
-            _ => local.next().copied().unwrap_or_default(),
         });
         Ok(standings.collect())
+    }
+
+    /// What is used, out of what is debited; `None` if reports have ended since `before`, or are under way.
+    fn less_in_hand(
+        &self,
+        asked: &[&OwnedTake],
+        mut debited: Vec<u64>,
+        before: &[Option<u64>],
+        deadline: Instant,
+    ) -> Option<Vec<u64>> {
+        let mut cells = self.cells();
+        if cells.reports(asked) != before && Instant::now() < deadline {
+            return None;
+        }
+        for (debited, of) in debited
+            .iter_mut()
+            .zip(asked.iter().map(|take| OfPeriod::of(take)))
+        {
+            let cell = of.and_then(|of| cells.get(of.holder, of.limit, &of.window));
+            let in_hand = cell.map_or(0, |cell| cell.left.saturating_add(cell.returning));
+            *debited = debited.saturating_sub(in_hand);
+        }
+        Some(debited)
     }
 
     /// Waits until no report about some limits is under way. How many there were of each.
     async fn quiet(&self, asked: &[&OwnedTake], deadline: Instant) -> Vec<Option<u64>> {
         loop {
             let mut changed = {
-                let mut cells = self.cells();
+                let cells = self.cells();
                 match cells.under_way(asked) {
                     Some(changed) => changed,
                     None => return cells.reports(asked),
