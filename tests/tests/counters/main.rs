@@ -84,12 +84,9 @@ async fn used(counters: &dyn Counters, one: Take<'_>) -> Result<u64, CountersErr
 async fn postgres_conforms() -> anyhow::Result<()> {
     on_every_server(async |notes| {
         let counters = counting(notes).await?.build();
-        let t = std::time::Instant::now();
         conformance::counters(&counters).await;
-        eprintln!("suite {:?}", t.elapsed());
         for seed in 1..=4 {
             conformance::histories(&counters, seed, 500).await;
-            eprintln!("seed {:?}", t.elapsed());
         }
         counters.close().await;
         Ok(())
