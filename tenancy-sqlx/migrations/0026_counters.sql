@@ -445,8 +445,10 @@ AS $$
 DECLARE
     confirmed integer;
 BEGIN
+    -- What is of the whole service has no tenant. Ids can't be guessed.
     UPDATE tenancy.quota_reservations AS r SET until = NULL
-    WHERE r.operation = of_operation AND r.until IS NOT NULL AND r.tenant_id = tenancy.current_tenant();
+    WHERE r.operation = of_operation AND r.until IS NOT NULL
+        AND coalesce(r.tenant_id, tenancy.current_tenant()) = tenancy.current_tenant();
     GET DIAGNOSTICS confirmed = ROW_COUNT;
     RETURN confirmed;
 END

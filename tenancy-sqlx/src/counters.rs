@@ -42,8 +42,8 @@ use store::Store;
 /// | what is held | each reservation is one message to the database | never more than the limit |
 /// | rates, and what runs at once | in the memory of each process | up to the limit in each process |
 ///
-/// A lease is at most what callers have asked for, or 1,000 units and a 64th of what is left, whichever is more. It is
-/// small at first, and larger where it is used up quickly. A process that is killed loses what it has in hand of each
+/// A process leases what its callers ask for. Beyond that, it leases 1,000 units at most, and a 64th of what is left at
+/// most: few at first, and more where they are used up quickly. A process that is killed loses what it has in hand of each
 /// period: those units count as used until the period ends. What nobody uses for 10 seconds is returned, and
 /// [`close`](Self::close) returns all of it.
 ///

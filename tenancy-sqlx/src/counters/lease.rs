@@ -269,7 +269,15 @@ impl Inner {
 
     /// Returns all that is in hand, and leases no more.
     pub(super) async fn return_everything(self: &Arc<Self>) {
-        self.cells().is_closed = true;
+        {
+            let mut cells = self.cells();
+            cells.is_closed = true;
+            // What could not be told before is tried once more.
+            cells.retain(|_, cell| {
+                cell.error = None;
+                true
+            });
+        }
         let deadline = Instant::now() + self.patience;
         loop {
             let under_way = {
