@@ -9,7 +9,7 @@
 //!
 //! * [`Quotas`] declares what is counted, and is given to an engine. [`QuotaService`] is what handlers ask.
 //! * [`Limit`] says how much there is, [`Scope`] for whom, [`Overage`] what happens beyond it.
-//! * [`Counters`] keep what is used: [`MemoryCounters`] in one process.
+//! * [`Counters`] keep what is used: [`MemoryCounters`] in one process, `tenancy_sqlx::PgCounters` in PostgreSQL.
 //! * [`Bucket`], [`Count`], [`Leases`] and [`Holdings`] are the decisions: pure, without a clock of their own.
 //! * [`Calendar`] says when a tenant's hours, days, months and years begin.
 //!
@@ -24,6 +24,7 @@ mod count;
 mod counters;
 mod fields;
 mod gcra;
+mod give_back;
 mod holdings;
 mod leases;
 mod limit;
@@ -53,6 +54,7 @@ pub use counters::{
     Settle, Settled, Standings, Take, Taken,
 };
 pub use gcra::{Bucket, Rate};
+pub use give_back::GiveBack;
 pub use holdings::Holdings;
 pub use leases::{Concurrency, Leases};
 pub use limit::{Limit, MAX_AMOUNT, Overage};

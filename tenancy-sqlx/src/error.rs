@@ -22,6 +22,9 @@ pub enum ErrorKind {
     SavepointOpen,
     /// An event or an entry of the audit trail names another tenant than its transaction. Nothing was sent.
     OtherTenant,
+    /// Nothing is reserved that could be kept, or given back, with this transaction's rows: it has ended meanwhile, is
+    /// another tenant's, or is counted elsewhere. Roll back.
+    NotReserved,
     /// Columns of a bulk insert differ in length, or there are none.
     BulkShape,
     /// The database did not answer.
@@ -172,6 +175,7 @@ impl Error {
             ErrorKind::Conflict => Refusal::new(RefusalKind::Conflict, "constraint-violated"),
             ErrorKind::SavepointOpen
             | ErrorKind::OtherTenant
+            | ErrorKind::NotReserved
             | ErrorKind::BulkShape
             | ErrorKind::Database => Refusal::new(RefusalKind::Internal, "database-error"),
         }
@@ -196,6 +200,9 @@ impl fmt::Display for Error {
             }
             ErrorKind::SavepointOpen => {
                 "a savepoint was left open; release or roll it back before the commit"
+            }
+            ErrorKind::NotReserved => {
+                "nothing is reserved that could be kept with this transaction"
             }
             ErrorKind::OtherTenant => {
                 "what was to be written names another tenant than its transaction; leave the tenant out, or \

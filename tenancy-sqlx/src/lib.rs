@@ -10,6 +10,7 @@
 //!   audit trail.
 //! * [`TenantTx::emit`] writes an event and [`TenantTx::record`] an entry of the audit trail with a transaction's
 //!   rows, and [`PgOutbox`] has consumers read the events.
+//! * [`PgCounters`] keeps what tenants use of their limits, and [`TenantTx::keep`] counts a row with its insert.
 //! * [`danger`] is the one way across tenants: by operators, with a reason, recorded first.
 //!
 //! # What a tenant transaction costs
@@ -21,6 +22,7 @@ mod alone;
 mod audit;
 mod bulk;
 mod connections;
+mod counters;
 pub mod danger;
 mod db;
 mod directory;
@@ -45,6 +47,7 @@ mod tx;
 
 pub use audit::PgAuditSink;
 pub use bulk::BulkInsert;
+pub use counters::{PgCounters, PgCountersBuilder};
 pub use db::{TenantDb, TenantReader};
 pub use directory::PgDirectory;
 pub use error::{Error, ErrorKind, Retryable};

@@ -7,7 +7,7 @@ use std::{
 
 use sqlx::{AssertSqlSafe, Executor as _, PgConnection, Row as _, postgres::PgTransactionManager};
 use sqlx_core::transaction::TransactionManager;
-use tenancy_core::TenantContext;
+use tenancy_core::{TenantContext, quota::Reservation};
 
 use crate::{
     Error, ErrorKind,
@@ -33,6 +33,8 @@ pub struct TenantTx {
     proof: Proof,
     /// Where reads on replicas depend on what it writes.
     writing: Option<Writing>,
+    /// What is kept with its rows. Dropped, it is released; that does nothing where the transaction has committed.
+    kept: Vec<Reservation>,
 }
 
 /// What a transaction proves before it ends.
@@ -59,7 +61,13 @@ impl TenantTx {
             scope,
             proof,
             writing,
+            kept: Vec::new(),
         }
+    }
+
+    /// Notes what its commit keeps.
+    pub(crate) fn note_kept(&mut self, reserved: Reservation) {
+        self.kept.push(reserved);
     }
 
     /// The context it was begun for.
@@ -82,6 +90,9 @@ impl TenantTx {
             Some(writing) => writing.commit(self.connection, false).await,
             None => self.connection.commit_checked().await,
         };
+        if ended.is_ok() {
+            self.kept.into_iter().for_each(Reservation::kept);
+        }
         match ended {
             // A statement has ended the transaction.
             Err(error) if is_no_transaction(&error) => Err(Error::new(ErrorKind::TenantLost)),

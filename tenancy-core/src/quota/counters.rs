@@ -658,6 +658,20 @@ pub trait Counters: Send + Sync + fmt::Debug + 'static {
         now: Timestamp,
     ) -> Counting<Settled>;
 
+    /// Prepares to give back what was kept, in a transaction of the application: nothing is given back yet.
+    ///
+    /// For stores in the application's database. Default: there is no such transaction.
+    fn prepare_give_back(
+        &self,
+        _operation: super::OperationId,
+        _takes: &[Take<'_>],
+        _now: Timestamp,
+    ) -> Counting<()> {
+        Counting::Ready(Err(CountersError::unavailable(
+            "these counters are not in the application's database; use `QuotaService::give_back`",
+        )))
+    }
+
     /// Where these limits stand, in this order. Amounts are ignored.
     fn standings(&self, takes: &[Take<'_>], now: Timestamp) -> Counting<Standings>;
 }

@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use super::{
-    MeterKind, Operation, Settle, Settled,
+    MeterKind, Operation, OperationId, Settle, Settled,
     charging::{Due, finish},
     service::Inner,
 };
@@ -64,6 +64,26 @@ impl Reservation {
     /// A [`Refusal`] with status 503 if the counters do not answer.
     pub async fn release(mut self) -> Result<(), Refusal> {
         self.settle(Some(0)).await
+    }
+
+    /// By what id the counters know it, for stores in the application's database, which count what is held with the rows
+    /// of a transaction. `None` if it is not of what is held alone: the rest has no rows.
+    #[must_use]
+    pub fn held_alone(&self) -> Option<OperationId> {
+        let is_held = |due: &Due| due.kind == MeterKind::Held;
+        self.dues.iter().all(is_held).then(|| self.operation.id())
+    }
+
+    /// Of how many limits something is reserved.
+    #[must_use]
+    pub fn limits(&self) -> usize {
+        let amounts = self.dues.iter().map(|due| due.take().amount);
+        amounts.filter(|amount| *amount > 0).count()
+    }
+
+    /// Forgets it, because a transaction of the application has kept what was reserved. For stores.
+    pub fn kept(mut self) {
+        self.dues.clear();
     }
 
     /// Gives leases and reservations their full time again: for a job that runs longer than

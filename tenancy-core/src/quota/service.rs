@@ -7,8 +7,8 @@ use std::{
 };
 
 use super::{
-    Calendar, Counters, LimitOverride, Meter, MeterKind, Operation, Period, Quotas, Reservation,
-    Scope, Standing, Window,
+    Calendar, Counters, GiveBack, LimitOverride, Meter, MeterKind, Operation, Period, Quotas,
+    Reservation, Scope, Standing, Take, Window,
     charging::{Due, plan_of},
     overrides::{OfTenant, Overrides},
     quotas::{CalendarOf, OnThreshold},
@@ -254,17 +254,36 @@ impl QuotaService {
         let inner = &self.0;
         let now = inner.clock.now();
         let dues = inner.usage_of(context, std::slice::from_ref(kept), now)?;
-        let held = dues.iter().filter(|due| due.kind == MeterKind::Held);
-        let mut takes: Vec<_> = held.map(Due::take).collect();
-        for take in &mut takes {
-            take.amount = kept.amount();
-        }
+        let takes = held_of(&dues, kept.amount());
         // Another tenant, or another meter, may have something of the same id.
         let tenant = context.tenant_id().to_string();
         let id = format!("{:032x}", id.as_u128());
         let id = super::OperationId::of([tenant.as_str(), kept.meter(), &id]);
         let answer = inner.counters.give_back(id, &takes, now).answer().await;
         answer.map(drop).map_err(|error| inner.no_answer(&error))
+    }
+
+    /// Prepares to give back what a tenant has kept of a meter, in a transaction of the application: the removal of a row
+    /// and what it gives back commit together, or not at all. Only where the counters are in the application's database.
+    ///
+    /// # Errors
+    /// A [`Refusal`] with status 503 if the counters do not answer, or are elsewhere.
+    pub async fn prepare_give_back(
+        &self,
+        context: &TenantContext,
+        kept: &Cost,
+    ) -> Result<GiveBack, Refusal> {
+        let inner = &self.0;
+        let now = inner.clock.now();
+        let dues = inner.usage_of(context, std::slice::from_ref(kept), now)?;
+        let takes = held_of(&dues, kept.amount());
+        let limits = if kept.amount() == 0 { 0 } else { takes.len() };
+        let id = super::OperationId::unique();
+        let prepared = inner.counters.prepare_give_back(id, &takes, now);
+        match prepared.answer().await {
+            Ok(()) => Ok(GiveBack::new(id, limits)),
+            Err(error) => Err(inner.no_answer(&error)),
+        }
     }
 
     /// Whether there is a meter of this name.
@@ -333,6 +352,16 @@ fn limits_with(
         )));
     }
     Ok(limits)
+}
+
+/// So much of each limit of something held.
+fn held_of(dues: &[Due], amount: u64) -> Vec<Take<'_>> {
+    let held = dues.iter().filter(|due| due.kind == MeterKind::Held);
+    let mut takes: Vec<_> = held.map(Due::take).collect();
+    for take in &mut takes {
+        take.amount = amount;
+    }
+    takes
 }
 
 /// Each plan has to say something about each meter about which the quotas say nothing.

@@ -186,6 +186,25 @@ BEGIN
         'tenancy.outbox_prune(bigint, integer) '
         'TO %I', system);
 
+    -- Counters are moved by functions: never by the service's login, whose SQL a caller may reach, and which would
+    -- give itself more. It confirms in its own transaction what was reserved for its tenant.
+    FOREACH registry_table IN ARRAY ARRAY['quota_counts', 'quota_leases', 'quota_holdings',
+                                    'quota_reservations', 'quota_operations']
+    LOOP
+        PERFORM tenancy.ensure_policy(format('tenancy.%I', registry_table)::regclass,
+            'tenancy_system', true, system, 'true');
+        IF NOT (SELECT c.relrowsecurity FROM pg_class AS c
+                WHERE c.oid = format('tenancy.%I', registry_table)::regclass)
+        THEN
+            EXECUTE format('ALTER TABLE tenancy.%I ENABLE ROW LEVEL SECURITY', registry_table);
+        END IF;
+        EXECUTE format('GRANT SELECT ON tenancy.%I TO %I', registry_table, system);
+    END LOOP;
+    EXECUTE format('GRANT EXECUTE ON FUNCTION tenancy.quota_lease(jsonb), tenancy.quota_reserve(jsonb), '
+        'tenancy.quota_settle(jsonb), tenancy.quota_renew(jsonb), tenancy.quota_offer(jsonb), '
+        'tenancy.quota_standings(jsonb), tenancy.quota_clean(integer) TO %I', registry);
+    EXECUTE format('GRANT EXECUTE ON FUNCTION tenancy.quota_confirm(uuid) TO %I', app);
+
     -- What a check compares the policies of protected tables with.
     PERFORM tenancy.ensure_policies('tenancy.protected_example', 'tenant_id', 'project_id');
     PERFORM tenancy.ensure_member_policies('tenancy.accounts_example', 'id');

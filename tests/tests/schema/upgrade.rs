@@ -118,6 +118,16 @@ const WITHOUT_RESTS: &str =
     DROP FUNCTION tenancy.rest_slug, tenancy.tenants_of;
     DROP TABLE tenancy.resting_slugs";
 
+/// What an installation is without its migration 26, run before those above and below.
+const WITHOUT_COUNTERS: &str = "DO $$
+    BEGIN
+        EXECUTE (SELECT 'DROP FUNCTION ' || string_agg(p.oid::regprocedure::text, ', ') FROM pg_proc AS p
+            WHERE p.pronamespace = 'tenancy'::regnamespace AND p.proname LIKE 'quota%');
+        DROP TABLE tenancy.quota_leases, tenancy.quota_counts, tenancy.quota_holdings,
+            tenancy.quota_reservations, tenancy.quota_operations;
+    END
+    $$";
+
 /// What an installation is without its migration 22: that of the release before, with its policies and grants.
 const WITHOUT_OUTBOX: &str = "DO $$
     BEGIN
@@ -152,6 +162,7 @@ async fn the_outbox_comes_to_a_schema_in_use_and_its_programs_go_on() -> anyhow:
         let mut admin = database.admin().await?;
         installs(&database, &roles).await?;
         admin.execute(WITHOUT_STORED_PLANS).await?;
+        admin.execute(WITHOUT_COUNTERS).await?;
         admin.execute(WITHOUT_RESTS).await?;
         admin.execute(WITHOUT_OUTBOX).await?;
 
@@ -235,6 +246,7 @@ async fn entries_of_the_release_before_are_in_the_trail_with_those_of_this_one()
         let mut admin = database.admin().await?;
         installs(&database, &roles).await?;
         admin.execute(WITHOUT_STORED_PLANS).await?;
+        admin.execute(WITHOUT_COUNTERS).await?;
         admin.execute(WITHOUT_RESTS).await?;
         admin.execute(WITHOUT_TRAIL).await?;
         let options = |role: &str| database.options_as(role, Some(PASSWORD));

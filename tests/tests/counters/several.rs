@@ -1,0 +1,163 @@
+//! Several processes on one database: here several counters, each with connections and leases of its own.
+
+use std::time::{Duration, Instant};
+
+use anyhow::ensure;
+use futures_util::future::join_all;
+use sqlx::Executor as _;
+use tenancy_core::quota::{
+    Counters, CountersError, Operation, OperationId, Settle, Settled, Take, Taken,
+};
+use tenancy_sqlx::PgCounters;
+use tenancy_tests::notes::{Notes, on_every_server};
+
+use crate::{LONG, START, a_tenant, counting, held, month, passes, take, used};
+
+/// How much of a budget of 1,000 a process has in hand at most: a 64th of what is left.
+const IN_HAND: usize = 15;
+
+async fn four(notes: &Notes) -> anyhow::Result<Vec<PgCounters>> {
+    let mut each = Vec::new();
+    for _ in 0..4 {
+        let counters = counting(notes).await?;
+        each.push(counters.return_after(Duration::from_millis(20)).build());
+    }
+    Ok(each)
+}
+
+async fn close(each: Vec<PgCounters>) {
+    for counters in each {
+        counters.close().await;
+    }
+}
+
+/// Whether one more passes now: time goes on, so that what was believed a second ago is asked anew.
+async fn passes_now(
+    counters: &PgCounters,
+    one: Take<'_>,
+    began: Instant,
+) -> Result<bool, CountersError> {
+    let taken = counters.take(Operation::once(), &[one], START + began.elapsed());
+    Ok(matches!(taken.answer().await?, Taken::Granted(_)))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_a_budget_of_1_000_exactly_1_000_pass() -> anyhow::Result<()> {
+    on_every_server(async |notes| {
+        let processes = four(notes).await?;
+        let one = Take::new(a_tenant(), "exports", month(1_000)?, 1);
+        let began = Instant::now();
+        // Until each of the callers was refused once.
+        let callers = (0..64).map(|number| {
+            let counters = &processes[number % 4];
+            async move {
+                let mut passed = 0;
+                while passes_now(counters, one, began).await? {
+                    passed += 1;
+                }
+                Ok::<usize, CountersError>(passed)
+            }
+        });
+        let mut passed = 0;
+        for one in join_all(callers).await {
+            passed += one?;
+        }
+        ensure!(passed <= 1_000, "{passed}");
+        ensure!(passed >= 1_000 - 4 * IN_HAND, "{passed}");
+        // What the others have in hand comes back.
+        while passed < 1_000 {
+            passed += usize::from(passes_now(&processes[0], one, began).await?);
+            ensure!(began.elapsed() < 4 * LONG, "{passed}");
+            tokio::task::yield_now().await;
+        }
+        for counters in &processes {
+            ensure!(!passes(counters, one).await?);
+            ensure!(used(counters, one).await? == 1_000);
+        }
+        close(processes).await;
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_three_that_may_be_held_three_are() -> anyhow::Result<()> {
+    on_every_server(async |notes| {
+        let processes = four(notes).await?;
+        let one = Take::new(a_tenant(), "seats", held(3)?, 1);
+        let callers = (0..32).map(|number| passes(&processes[number % 4], one));
+        let mut passed = 0;
+        for one in join_all(callers).await {
+            passed += u32::from(one?);
+        }
+        ensure!(passed == 3, "{passed}");
+        ensure!(used(&processes[1], one).await? == 3);
+        close(processes).await;
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn an_operation_that_comes_again_to_another_process_counts_once() -> anyhow::Result<()> {
+    on_every_server(async |notes| {
+        let processes = four(notes).await?;
+        let [first, second] = [&processes[0], &processes[1]];
+        for (limit, algorithm) in [("exports", month(2)?), ("seats", held(2)?)] {
+            let one = Take::new(a_tenant(), limit, algorithm, 1);
+            let operation = Operation::repeatable(OperationId::unique());
+            for (counters, is_repeated) in [(first, false), (second, true), (first, true)] {
+                let granted = take(counters, operation, one).await?;
+                ensure!(granted.is_some_and(|granted| granted.repeated == is_repeated));
+            }
+            ensure!(used(second, one).await? == 1, "{limit}");
+            let truth = [Settle::new(one, 1)];
+            for (counters, expected) in [(first, Settled::Done), (second, Settled::Repeated)] {
+                let settled = counters.settle(operation, &truth, START).answer().await?;
+                ensure!(settled == expected, "{limit}");
+            }
+            ensure!(used(second, one).await? == 1, "{limit}");
+        }
+        close(processes).await;
+        Ok(())
+    })
+    .await
+}
+
+/// An application's transaction has the row of a limit locked.
+#[tokio::test]
+async fn a_caller_who_leaves_leaves_nothing_reserved() -> anyhow::Result<()> {
+    on_every_server(async |notes| {
+        let counters = counting(notes).await?.build();
+        let one = Take::new(a_tenant(), "seats", held(3)?, 1);
+        ensure!(passes(&counters, one).await?);
+        let mut admin = notes.database.admin().await?;
+        admin
+            .execute("BEGIN; SELECT FROM tenancy.quota_holdings FOR UPDATE")
+            .await?;
+        let operation = Operation::repeatable(OperationId::unique());
+        {
+            let mut asks = Box::pin(take(&counters, operation, one));
+            ensure!(futures_util::poll!(&mut asks).is_pending());
+        }
+        admin.execute("COMMIT").await?;
+        // Also where it was reserved in the meantime, it is released.
+        let began = Instant::now();
+        let asks = async || {
+            let other = Operation::repeatable(OperationId::unique());
+            take(
+                &counters,
+                other,
+                Take::new(one.holder, one.limit, one.algorithm, 2),
+            )
+            .await
+        };
+        while asks().await?.is_none() {
+            ensure!(began.elapsed() < LONG, "it stays reserved");
+            tokio::task::yield_now().await;
+        }
+        counters.close().await;
+        Ok(())
+    })
+    .await
+}
