@@ -15,6 +15,7 @@
 //!
 //! What a denied request asked for is never taken, of none of its limits.
 
+mod address;
 mod calendar;
 mod ceiling;
 mod charging;

@@ -9,7 +9,7 @@ use futures_util::future::BoxFuture;
 
 use crate::{Admitted, Principal, Refusal, RequestView, TenantContext, request::add_field};
 
-pub(super) use policy::{charge, check_policy};
+pub(super) use policy::{charge, charge_address, check_policy};
 pub use settlement::{Ending, Settlement};
 
 /// What a route takes of a meter for each request: see [`RoutePolicy::cost`](crate::RoutePolicy::cost).

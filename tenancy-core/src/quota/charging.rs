@@ -19,17 +19,13 @@ use crate::{
 pub(super) struct Due {
     pub(super) rule: Arc<Rule>,
     pub(super) kind: MeterKind,
-    holder: Holder,
+    pub(super) holder: Holder,
     pub(super) algorithm: Algorithm,
-    amount: u64,
-    settle: Option<fn(Ending, u64) -> u64>,
+    pub(super) amount: u64,
+    pub(super) settle: Option<fn(Ending, u64) -> u64>,
 }
 
 impl Due {
-    pub(super) const fn holder(&self) -> &Holder {
-        &self.holder
-    }
-
     pub(super) fn take(&self) -> Take<'_> {
         Take::new(self.holder, &self.rule.name, self.algorithm, self.amount)
             .warning_at(&self.rule.warn_at)
@@ -65,6 +61,8 @@ impl<'a> Payer<'a> {
         let tenant = self.context.map(TenantContext::tenant_id);
         let actor = self.principal.map(|principal| &principal.actor);
         match scope {
+            // Taken before there is anybody to charge: see `address.rs`.
+            Scope::Address => None,
             Scope::System => Some(Holder::system()),
             Scope::Tenant => tenant.map(Holder::tenant),
             Scope::Project => Some(Holder::project(tenant?, self.context?.project_id()?)),

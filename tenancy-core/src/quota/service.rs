@@ -4,8 +4,9 @@ use std::{collections::HashMap, fmt, sync::Arc};
 
 use super::{
     Calendar, Counters, LimitOverride, Meter, MeterKind, Operation, Period, Quotas, Reservation,
-    Scope, Standing, Window,
+    Scope, Standing, Window, address,
     charging::{Due, plan_of},
+    fields,
     overrides::Overrides,
     quotas::{CalendarOf, OnThreshold},
     rule::{Rule, RuleShape},
@@ -33,6 +34,8 @@ pub struct QuotaService(pub(super) Arc<Inner>);
 pub(super) struct Inner {
     pub(super) meters: Vec<Meter>,
     pub(super) rules: Vec<Arc<Rule>>,
+    /// The limits of each client address.
+    pub(super) of_addresses: Vec<Arc<Rule>>,
     pub(super) counters: Arc<dyn Counters>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) calendar: Option<CalendarOf>,
@@ -53,6 +56,7 @@ impl QuotaService {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, ConfigError> {
         check_covered(&quotas.meters, &rules, plans)?;
+        let of_addresses = address::rules(quotas.per_address, &quotas.meters)?;
         let of_plans = plans.into_iter().flat_map(Plans::each);
         let all = rules.iter().chain(of_plans.flat_map(|(_, rules)| rules));
         let mut limits = HashMap::new();
@@ -82,6 +86,7 @@ impl QuotaService {
         Ok(Self(Arc::new(Inner {
             meters: quotas.meters,
             rules,
+            of_addresses,
             counters: quotas.counters,
             clock,
             calendar: quotas.calendar,
@@ -216,6 +221,14 @@ impl QuotaService {
         let id = super::OperationId::of([tenant.as_str(), kept.meter(), &id]);
         let answer = inner.counters.give_back(id, &takes, now).answer().await;
         answer.map(drop).map_err(|error| inner.no_answer(&error))
+    }
+
+    /// The fields that tell of limits.
+    pub(crate) const FIELDS: [&str; 2] = [fields::POLICY, fields::LIMIT];
+
+    /// Whether responses tell of limits.
+    pub(crate) fn tells_fields(&self) -> bool {
+        self.0.tells_fields
     }
 
     /// Whether there is a meter of this name.
