@@ -197,7 +197,19 @@ impl Tenancy {
         costs: &[Cost],
         request: &dyn RequestView,
     ) -> Charging {
-        charge::charge(self, admitted, costs, request)
+        self.charge_rest(admitted, costs, &[], request)
+    }
+
+    /// The same for a layer within others that have charged the request already: these costs are the rest, beyond what
+    /// was taken `before`.
+    pub fn charge_rest(
+        &self,
+        admitted: &Admitted,
+        costs: &[Cost],
+        before: &[Cost],
+        request: &dyn RequestView,
+    ) -> Charging {
+        charge::charge(self, admitted, (costs, before), request)
     }
 
     /// Whether addresses have [limits](crate::quota::Quotas::per_address). For adapters.

@@ -18,6 +18,7 @@
 mod address;
 mod calendar;
 mod ceiling;
+mod charged;
 mod charging;
 #[cfg(any(test, feature = "testing"))]
 pub mod conformance;
@@ -30,6 +31,7 @@ mod leases;
 mod limit;
 mod memory;
 mod meter;
+mod of_context;
 mod operation;
 mod overrides;
 mod period;
@@ -40,11 +42,15 @@ mod rule;
 mod scope;
 mod service;
 mod standing;
+mod taking;
+mod tenant_usage;
 #[cfg(test)]
 mod tests;
 
 pub use calendar::Calendar;
 pub use ceiling::Ceiling;
+pub(crate) use charged::RouteCharge;
+pub use charged::{ChargedLimit, ChargedLimits};
 pub use count::Count;
 pub use counters::{
     Algorithm, Counters, CountersError, Counting, Crossed, Denied, Granted, Holder, MAX_TAKES,
@@ -56,6 +62,8 @@ pub use leases::{Concurrency, Leases};
 pub use limit::{Limit, MAX_AMOUNT, Overage};
 pub use memory::MemoryCounters;
 pub use meter::{Meter, MeterKind};
+pub use of_context::MeterQuota;
+pub(crate) use of_context::of as of_context;
 pub use operation::{Operation, OperationId};
 pub use overrides::LimitOverride;
 pub use period::{Period, Window};
@@ -65,3 +73,4 @@ pub(crate) use rule::Rule;
 pub use scope::Scope;
 pub use service::{LimitUsage, QuotaService};
 pub use standing::{Denial, Standing, Wait};
+pub use tenant_usage::TenantUsage;

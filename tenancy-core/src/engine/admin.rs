@@ -5,6 +5,7 @@ mod issuers;
 mod list;
 mod name;
 mod roles;
+mod usage;
 
 use serde_json::json;
 

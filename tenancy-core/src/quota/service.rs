@@ -3,15 +3,19 @@
 use std::{collections::HashMap, fmt, sync::Arc};
 
 use super::{
-    Calendar, Counters, LimitOverride, Meter, MeterKind, Operation, Period, Quotas, Reservation,
-    Scope, Standing, Window, address,
-    charging::{Due, plan_of},
+    Calendar, Counters, Counting, LimitOverride, Meter, MeterKind, Operation, Period, Quotas,
+    Reservation, Scope, Standing, Window, address,
+    charging::{Due, Payer, plan_of},
     fields,
     overrides::Overrides,
     quotas::{CalendarOf, OnThreshold},
     rule::{Rule, RuleShape},
+    taking::Taking,
 };
-use crate::{Clock, ConfigError, Cost, Refusal, TenantContext, TenantId, Timestamp, plan::Plans};
+use crate::{
+    Clock, ConfigError, Cost, Refusal, TenantContext, TenantId, TenantRecord, Timestamp,
+    plan::Plans,
+};
 
 /// The quotas of an engine: what is used and left, what is kept, and exceptions for single tenants. From
 /// [`Tenancy::quotas`](crate::Tenancy::quotas); cheap to clone.
@@ -149,28 +153,10 @@ impl QuotaService {
     /// # }
     /// ```
     pub async fn usage(&self, context: &TenantContext) -> Result<Vec<LimitUsage>, Refusal> {
-        let now = self.0.clock.now();
-        let costs: Vec<_> =
-            (self.0.meters.iter().map(|meter| Cost::new(meter.name(), 0))).collect();
-        let mut charge = self.0.usage_of(context, &costs, now)?;
-        charge.retain(|due| due.rule.scope != Scope::System);
-        let mut usage = Vec::new();
-        for some in charge.chunks(super::MAX_TAKES) {
-            let takes: Vec<_> = some.iter().map(Due::take).collect();
-            let answer = self.0.counters.standings(&takes, now).answer().await;
-            let standings = answer.map_err(|error| self.0.no_answer(&error))?;
-            usage.extend(
-                some.iter()
-                    .zip(standings.iter())
-                    .map(|(due, standing)| LimitUsage {
-                        name: due.rule.name.to_string(),
-                        meter: due.rule.meter.to_string(),
-                        scope: due.rule.scope,
-                        standing: *standing,
-                    }),
-            );
-        }
-        Ok(usage)
+        let of_others = |scope| scope == Scope::System;
+        self.0
+            .usage(Payer::of(context), |scope| !of_others(scope))
+            .await
     }
 
     /// Takes so much for a caller, outside of what its route costs: a project that is to be created, a job of a queue,
@@ -191,8 +177,15 @@ impl QuotaService {
             let takes: Vec<_> = charge.dues.iter().map(Due::take).collect();
             inner.counters.take(operation, &takes, now)
         };
-        let granted = inner.granted(taken.answer().await, &charge, plan_of(context))?;
-        drop(granted);
+        let (answer, charge) = match taken {
+            Counting::Ready(answer) => (answer, charge),
+            Counting::Pending(answer) => {
+                let mut taking = Taking::new(answer, Arc::clone(inner), operation, charge);
+                let answer = taking.answer().await;
+                (answer, taking.into_parts().1)
+            }
+        };
+        drop(inner.granted(answer, &charge, plan_of(context))?);
         Ok(Reservation::new(Arc::clone(inner), operation, charge.dues))
     }
 
@@ -209,7 +202,7 @@ impl QuotaService {
     ) -> Result<(), Refusal> {
         let inner = &self.0;
         let now = inner.clock.now();
-        let dues = inner.usage_of(context, std::slice::from_ref(kept), now)?;
+        let dues = inner.usage_of(Payer::of(context), std::slice::from_ref(kept), now)?;
         let held = dues.iter().filter(|due| due.kind == MeterKind::Held);
         let mut takes: Vec<_> = held.map(Due::take).collect();
         for take in &mut takes {
@@ -239,6 +232,35 @@ impl QuotaService {
 }
 
 impl Inner {
+    /// Where the limits of these scopes stand that concern somebody.
+    pub(super) async fn usage(
+        &self,
+        payer: Payer<'_>,
+        of_scope: impl Fn(Scope) -> bool,
+    ) -> Result<Vec<LimitUsage>, Refusal> {
+        let now = self.clock.now();
+        let costs: Vec<_> = (self.meters.iter().map(|meter| Cost::new(meter.name(), 0))).collect();
+        let mut dues = self.usage_of(payer, &costs, now)?;
+        dues.retain(|due| of_scope(due.rule.scope));
+        let mut usage = Vec::new();
+        for some in dues.chunks(super::MAX_TAKES) {
+            let asked = {
+                let takes: Vec<_> = some.iter().map(Due::take).collect();
+                self.counters.standings(&takes, now)
+            };
+            let standings = asked.answer().await;
+            let standings = standings.map_err(|error| self.no_answer(&error))?;
+            let each = some.iter().zip(standings.iter());
+            usage.extend(each.map(|(due, standing)| LimitUsage {
+                name: due.rule.name.to_string(),
+                meter: due.rule.meter.to_string(),
+                scope: due.rule.scope,
+                standing: *standing,
+            }));
+        }
+        Ok(usage)
+    }
+
     pub(super) fn meter(&self, name: &str) -> Option<&Meter> {
         self.meters.iter().find(|meter| meter.name() == name)
     }
@@ -246,12 +268,12 @@ impl Inner {
     /// The period of a tenant's calendar.
     pub(super) fn window(
         &self,
-        context: Option<&TenantContext>,
+        tenant: Option<&TenantRecord>,
         period: Period,
         now: Timestamp,
     ) -> Window {
-        match (&self.calendar, context) {
-            (Some(of), Some(context)) => of(context.record()).window(period, now),
+        match (&self.calendar, tenant) {
+            (Some(of), Some(tenant)) => of(tenant).window(period, now),
             _ => Calendar::window_of_utc(period, now),
         }
     }

@@ -5,25 +5,18 @@ use std::time::Duration;
 use reqwest::{Method, RequestBuilder};
 use tenancy_core::quota::{Limit, Quotas};
 
-use crate::world::{MINUTE, PAGES, Remote, Setup, World, on_both, problem, quotas, status};
+use crate::world::{MINUTE, PAGES, Setup, World, on_both, problem, quotas, status, with};
 
 /// Five at once of each address, and one more each second.
 fn five() -> Quotas {
     quotas().per_address(Limit::rate("requests", 60, MINUTE).burst(5))
 }
 
-fn five_of_a_store() -> Quotas {
-    five().counters(Remote::default())
-}
-
-const DIRECT: Setup = Setup {
-    quotas: five,
-    behind_proxy: false,
-};
+const DIRECT: Setup = with(five);
 
 const BEHIND_PROXY: Setup = Setup {
-    quotas: five,
     behind_proxy: true,
+    ..DIRECT
 };
 
 fn from(asking: RequestBuilder, address: &str) -> RequestBuilder {
@@ -47,9 +40,9 @@ async fn statuses(count: usize, ask: impl Fn(usize) -> RequestBuilder) -> anyhow
 
 #[tokio::test]
 async fn of_two_clients_behind_a_proxy_the_one_that_floods_is_limited() -> anyhow::Result<()> {
-    for quotas in [five, five_of_a_store] {
+    for remote in [false, true] {
         let setup = Setup {
-            quotas,
+            remote,
             ..BEHIND_PROXY
         };
         on_both(setup, async |world| {
@@ -112,8 +105,8 @@ async fn who_rotates_within_its_ipv6_network_gains_nothing() -> anyhow::Result<(
 
 #[tokio::test]
 async fn preflights_and_unknown_paths_cost_nothing() -> anyhow::Result<()> {
-    for quotas in [five, five_of_a_store] {
-        let setup = Setup { quotas, ..DIRECT };
+    for remote in [false, true] {
+        let setup = Setup { remote, ..DIRECT };
         on_both(setup, async |world| {
             let preflight = |_| {
                 world

@@ -2,6 +2,9 @@
 //! clients, pages, handlers and operators are told of them.
 
 mod addresses;
+mod handlers;
+mod leavers;
+mod operators;
 mod pages;
 mod service;
 mod world;

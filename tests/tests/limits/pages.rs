@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::json;
 use tenancy_core::quota::{Limit, Quotas, Scope};
 
-use crate::world::{MINUTE, PAGES, Setup, field, on_both, problem, quotas, status};
+use crate::world::{MINUTE, PAGES, field, on_both, problem, quotas, status, with};
 
 fn few_of_each_address() -> Quotas {
     quotas().per_address(Limit::rate("requests", 60, MINUTE).burst(6))
@@ -18,11 +18,7 @@ const EXPOSED: &str = "retry-after,www-authenticate,ratelimit-policy,ratelimit";
 
 #[tokio::test]
 async fn a_page_may_read_what_is_left_and_when_to_come_back() -> anyhow::Result<()> {
-    let setup = Setup {
-        quotas: few_of_each_address,
-        behind_proxy: false,
-    };
-    on_both(setup, async |world| {
+    on_both(with(few_of_each_address), async |world| {
         let export = || world.post("/export").header("origin", PAGES).send();
         let answer = export().await?;
         assert_eq!(answer.status(), 200);
@@ -61,11 +57,7 @@ async fn a_page_may_read_what_is_left_and_when_to_come_back() -> anyhow::Result<
 
 #[tokio::test]
 async fn a_problem_names_limit_plan_value_what_is_left_and_when_it_is_back() -> anyhow::Result<()> {
-    let setup = Setup {
-        quotas,
-        behind_proxy: false,
-    };
-    on_both(setup, async |world| {
+    on_both(with(quotas), async |world| {
         for _ in 0..5 {
             assert_eq!(status(world.post("/export")).await?, 200);
         }
@@ -99,11 +91,7 @@ async fn a_problem_names_limit_plan_value_what_is_left_and_when_it_is_back() -> 
 #[tokio::test]
 async fn what_the_service_itself_has_no_more_of_is_temporary_and_tells_no_numbers()
 -> anyhow::Result<()> {
-    let setup = Setup {
-        quotas: three_of_all,
-        behind_proxy: false,
-    };
-    on_both(setup, async |world| {
+    on_both(with(three_of_all), async |world| {
         for _ in 0..3 {
             assert_eq!(status(world.post("/export")).await?, 200);
         }

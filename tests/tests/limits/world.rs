@@ -16,12 +16,13 @@ use tenancy_core::{
     async_trait,
     jwt::JwtAuthenticator,
     quota::{
-        Counters, Counting, Limit, MemoryCounters, Meter, Operation, OperationId, Period, Quotas,
-        Settle, Settled, Standings, Take, Taken,
+        Counters, CountersError, Counting, Limit, MemoryCounters, Meter, Operation, OperationId,
+        Period, Quotas, Settle, Settled, Standings, Take, Taken,
     },
-    testing::{TestTenant, TestTokens},
+    testing::{TestTenant, TestTokens, service},
 };
 use tenancy_tests::{Framework, Serving};
+use tokio::sync::watch;
 
 use crate::service::serve;
 
@@ -84,6 +85,8 @@ pub(crate) struct World {
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) audit: Arc<MemoryAuditSink>,
     looked_at: Arc<AtomicUsize>,
+    /// Whether counters that are somewhere else answer.
+    gate: watch::Sender<bool>,
     serving: Serving,
     client: reqwest::Client,
     pub(crate) acme: TestTenant,
@@ -100,6 +103,17 @@ pub(crate) struct Setup {
     pub(crate) quotas: fn() -> Quotas,
     /// Whether every caller is taken for a trusted proxy.
     pub(crate) behind_proxy: bool,
+    /// Whether the counters are somewhere else, and answer later.
+    pub(crate) remote: bool,
+}
+
+/// As most services are: nobody is a proxy, and the counters are in memory.
+pub(crate) const fn with(quotas: fn() -> Quotas) -> Setup {
+    Setup {
+        quotas,
+        behind_proxy: false,
+        remote: false,
+    }
 }
 
 impl World {
@@ -114,6 +128,12 @@ impl World {
             tokens: tokens.verifier().build()?,
             looked_at: Arc::clone(&looked_at),
         };
+        let (gate, is_open) = watch::channel(true);
+        let mut quotas = (setup.quotas)();
+        if setup.remote {
+            let counters = MemoryCounters::new();
+            quotas = quotas.counters(Remote { counters, is_open });
+        }
         let mut rules = Identification::new().subdomains_of("notes.example");
         if setup.behind_proxy {
             rules = rules.trusted_proxies(["127.0.0.1/32".parse()?]);
@@ -122,7 +142,7 @@ impl World {
             .identification(rules)
             .authenticator(counted)
             .plans(plans())
-            .quotas((setup.quotas)())
+            .quotas(quotas)
             .cors(CorsPolicy::new().origin(PAGES))
             .clock(clock.clone())
             .shared_audit(audit.clone())
@@ -141,6 +161,7 @@ impl World {
             clock,
             audit,
             looked_at,
+            gate,
             client: reqwest::Client::builder().no_proxy().build()?,
             acme,
             globex,
@@ -164,6 +185,19 @@ impl World {
     pub(crate) fn post(&self, path: &str) -> RequestBuilder {
         self.ask("acme", Method::POST, path)
             .bearer_auth(&self.alice)
+    }
+
+    /// Whether counters that are somewhere else answer from now on.
+    pub(crate) fn open_gate(&self, is_open: bool) {
+        self.gate.send_replace(is_open);
+    }
+
+    /// How much of a limit `acme` has used, as operators see it.
+    pub(crate) async fn used(&self, limit: &str) -> anyhow::Result<u64> {
+        let admin = self.tenancy.admin(service());
+        let usage = admin.usage(self.acme.record().id).await?;
+        let limit = usage.limits.iter().find(|one| one.name == limit);
+        Ok(limit.map_or(0, |limit| limit.standing.used))
     }
 
     /// How often somebody has looked at a token.
@@ -209,9 +243,13 @@ pub(crate) async fn on_both(
     Ok(())
 }
 
-/// Counters that answer after a turn of the runtime, as those behind a network do.
-#[derive(Debug, Default)]
-pub(crate) struct Remote(MemoryCounters);
+/// Counters that answer after a turn of the runtime, as those behind a network do. What is taken is taken at once, and told
+/// when the gate is open.
+#[derive(Debug)]
+struct Remote {
+    counters: MemoryCounters,
+    is_open: watch::Receiver<bool>,
+}
 
 fn later<T: Send + 'static>(answer: Counting<T>) -> Counting<T> {
     Counting::Pending(Box::pin(async move {
@@ -222,7 +260,13 @@ fn later<T: Send + 'static>(answer: Counting<T>) -> Counting<T> {
 
 impl Counters for Remote {
     fn take(&self, operation: Operation, takes: &[Take<'_>], now: Timestamp) -> Counting<Taken> {
-        later(self.0.take(operation, takes, now))
+        let answer = self.counters.take(operation, takes, now);
+        let mut is_open = self.is_open.clone();
+        Counting::Pending(Box::pin(async move {
+            let opened = is_open.wait_for(|is_open| *is_open).await.map(drop);
+            opened.map_err(CountersError::unavailable)?;
+            answer.answer().await
+        }))
     }
 
     fn settle(
@@ -231,7 +275,7 @@ impl Counters for Remote {
         settles: &[Settle<'_>],
         now: Timestamp,
     ) -> Counting<Settled> {
-        later(self.0.settle(operation, settles, now))
+        later(self.counters.settle(operation, settles, now))
     }
 
     fn renew(
@@ -240,7 +284,7 @@ impl Counters for Remote {
         takes: &[Take<'_>],
         now: Timestamp,
     ) -> Counting<Settled> {
-        later(self.0.renew(operation, takes, now))
+        later(self.counters.renew(operation, takes, now))
     }
 
     fn give_back(
@@ -249,10 +293,10 @@ impl Counters for Remote {
         takes: &[Take<'_>],
         now: Timestamp,
     ) -> Counting<Settled> {
-        later(self.0.give_back(operation, takes, now))
+        later(self.counters.give_back(operation, takes, now))
     }
 
     fn standings(&self, takes: &[Take<'_>], now: Timestamp) -> Counting<Standings> {
-        later(self.0.standings(takes, now))
+        later(self.counters.standings(takes, now))
     }
 }

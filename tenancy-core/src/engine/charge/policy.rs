@@ -78,11 +78,11 @@ fn check_costs(engine: &Tenancy, costs: &[Cost]) -> Result<(), ConfigError> {
     Ok(())
 }
 
-/// Takes what a request costs.
+/// Takes what a request costs, beyond what was taken before.
 pub(in crate::engine) fn charge(
     engine: &Tenancy,
     admitted: &Admitted,
-    costs: &[Cost],
+    costs: (&[Cost], &[Cost]),
     request: &dyn RequestView,
 ) -> Charging {
     let Some(charger) = &engine.inner().charger else {
