@@ -127,7 +127,8 @@ impl Quotas {
     /// cost nothing of it. Default: none.
     ///
     /// An address is an IPv4 address, or an IPv6 /64; behind a [trusted proxy](crate::TrustedProxies) it is the one that
-    /// the proxy was called from. Beyond the limit a caller is told 429, and no tenant is named.
+    /// the proxy was called from. Beyond the limit a caller is told 429, and no tenant is named. Answers to those within it
+    /// do not tell what is left.
     ///
     /// The layers of the adapters take it, once for each request. A preflight that a layer for CORS answers costs
     /// nothing. What a router has no route for is given back, if the answer is 404: what was refused before, such as a
