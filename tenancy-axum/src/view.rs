@@ -181,6 +181,15 @@ mod tests {
     }
 
     #[test]
+    fn only_a_router_knows_that_there_is_no_route() {
+        let outside = request().body(()).unwrap();
+        assert!(!has_no_route(outside.extensions()));
+        let original = OriginalUri(Uri::from_static("/nowhere"));
+        let fallback = request().extension(original).body(()).unwrap();
+        assert!(has_no_route(fallback.extensions()));
+    }
+
+    #[test]
     fn the_peer_is_the_connections() {
         let address = |ip: [u8; 4]| SocketAddr::from((ip, 4711));
         let peer =
