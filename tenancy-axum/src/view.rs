@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use axum::extract::{ConnectInfo, OriginalUri, connect_info::MockConnectInfo};
+use axum::extract::{ConnectInfo, MatchedPath, OriginalUri, connect_info::MockConnectInfo};
 use http::{Extensions, HeaderMap, Method, Request, Uri};
 use tenancy_core::{EstablishedPrincipal, Field, RequestView};
 use tenancy_http::PeerAddr;
@@ -41,6 +41,12 @@ pub(crate) fn original_path<'a>(uri: &'a Uri, extensions: &'a Extensions) -> &'a
 pub(crate) fn original_uri<'a>(uri: &'a Uri, extensions: &'a Extensions) -> &'a Uri {
     let original = extensions.get::<OriginalUri>();
     original.map_or(uri, |original| &original.0)
+}
+
+/// Whether an axum router has the request and found no route for it. Outside of a router nobody knows yet.
+pub(crate) fn has_no_route(extensions: &Extensions) -> bool {
+    let is_in_a_router = extensions.get::<OriginalUri>().is_some();
+    is_in_a_router && extensions.get::<MatchedPath>().is_none()
 }
 
 fn peer(extensions: &Extensions) -> Option<IpAddr> {
@@ -172,6 +178,15 @@ mod tests {
         let original = OriginalUri(Uri::from_static("/t/acme/notes"));
         let nested = request().extension(original).body(()).unwrap();
         assert_eq!(HeadView::of(&nested).path(), "/t/acme/notes");
+    }
+
+    #[test]
+    fn only_a_router_knows_that_there_is_no_route() {
+        let outside = request().body(()).unwrap();
+        assert!(!has_no_route(outside.extensions()));
+        let original = OriginalUri(Uri::from_static("/nowhere"));
+        let fallback = request().extension(original).body(()).unwrap();
+        assert!(has_no_route(fallback.extensions()));
     }
 
     #[test]

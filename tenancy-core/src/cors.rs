@@ -141,7 +141,8 @@ impl CorsPolicy {
     }
 
     /// Adds header fields of responses that a page may read. Always there: `retry-after` and
-    /// `www-authenticate`, which refusals have.
+    /// `www-authenticate`, which refusals have. With
+    /// [`Quotas::rate_limit_fields`](crate::quota::Quotas::rate_limit_fields) also `ratelimit-policy` and `ratelimit`.
     pub fn expose(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.exposed.extend(names.into_iter().map(Into::into));
         self

@@ -208,7 +208,34 @@ impl Tenancy {
         costs: &[Cost],
         request: &dyn RequestView,
     ) -> Charging {
-        charge::charge(self, admitted, costs, request)
+        self.charge_rest(admitted, costs, &[], request)
+    }
+
+    /// The same for a layer within others that have charged the request already: these costs are the rest, beyond what
+    /// was taken `before`.
+    pub fn charge_rest(
+        &self,
+        admitted: &Admitted,
+        costs: &[Cost],
+        before: &[Cost],
+        request: &dyn RequestView,
+    ) -> Charging {
+        charge::charge(self, admitted, (costs, before), request)
+    }
+
+    /// Whether addresses have [limits](crate::quota::Quotas::per_address). For adapters.
+    #[must_use]
+    pub fn limits_addresses(&self) -> bool {
+        self.quotas().is_some_and(QuotaService::limits_addresses)
+    }
+
+    /// Takes one request of the limits of its [address](crate::quota::Quotas::per_address); `None` if addresses have
+    /// no limits. Adapters call this before [`admit`](Self::admit), once for each request. A refusal is recorded.
+    ///
+    /// The settlement of the charge gives it back if it is told [`Ending::Answered`] with status 404. Tell it that where
+    /// no route matched, and drop it otherwise.
+    pub fn charge_address(&self, request: &dyn RequestView) -> Option<Charging> {
+        charge::charge_address(self, request)
     }
 
     /// The policy for pages of other origins, checked and complete; `None` if none was given, and

@@ -14,6 +14,20 @@ pub const PROBLEM_MEDIA_TYPE: &str = "application/problem+json";
 /// A problem type is an identifier, not an address (RFC 9457 §3.1.1); these stay as they are.
 pub const PROBLEM_TYPE_PREFIX: &str = "urn:tenancy:problem:";
 
+/// The types of refusals that name the limits that refuse, with their titles (draft-ietf-httpapi-ratelimit-headers).
+const OF_POLICIES: [(RefusalKind, &str, &str); 2] = [
+    (
+        RefusalKind::RateLimited,
+        "https://iana.org/assignments/http-problem-types#quota-exceeded",
+        "Quota exceeded",
+    ),
+    (
+        RefusalKind::Unavailable,
+        "https://iana.org/assignments/http-problem-types#temporary-reduced-capacity",
+        "Temporary reduced capacity",
+    ),
+];
+
 /// A refusal as it is sent: status, header fields, body.
 ///
 /// ```
@@ -127,9 +141,15 @@ impl Problem {
     /// The same with members and header fields of its own.
     pub(crate) fn with(
         mut self,
+        kind: RefusalKind,
         details: RefusalDetails,
         fields: Vec<(&'static str, String)>,
     ) -> Self {
+        let of_policies = OF_POLICIES.iter().find(|(of, ..)| *of == kind);
+        if let (Some((_, type_uri, title)), true) = (of_policies, details.names_policies()) {
+            self.type_uri = (*type_uri).to_owned();
+            self.title = title;
+        }
         self.details = details;
         self.fields = fields;
         self

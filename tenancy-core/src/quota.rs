@@ -15,8 +15,10 @@
 //!
 //! What a denied request asked for is never taken, of none of its limits.
 
+mod address;
 mod calendar;
 mod ceiling;
+mod charged;
 mod charging;
 #[cfg(any(test, feature = "testing"))]
 pub mod conformance;
@@ -31,6 +33,7 @@ mod limit;
 mod limit_json;
 mod memory;
 mod meter;
+mod of_context;
 mod operation;
 mod overrides;
 mod period;
@@ -42,12 +45,16 @@ mod scope;
 mod service;
 mod standing;
 mod stored;
+mod taking;
+mod tenant_usage;
 #[cfg(test)]
 mod tests;
 mod throttle;
 
 pub use calendar::Calendar;
 pub use ceiling::Ceiling;
+pub(crate) use charged::RouteCharge;
+pub use charged::{ChargedLimit, ChargedLimits};
 pub use count::Count;
 pub use counters::{
     Algorithm, Counters, CountersError, Counting, Crossed, Denied, Granted, Holder, MAX_TAKES,
@@ -60,6 +67,8 @@ pub use leases::{Concurrency, Leases};
 pub use limit::{Limit, MAX_AMOUNT, Overage};
 pub use memory::MemoryCounters;
 pub use meter::{Meter, MeterKind};
+pub use of_context::MeterQuota;
+pub(crate) use of_context::of as of_context;
 pub use operation::{Operation, OperationId};
 pub use overrides::LimitOverride;
 pub(crate) use overrides::OfTenant;
@@ -71,4 +80,6 @@ pub use scope::Scope;
 pub use service::{LimitUsage, QuotaService};
 pub use standing::{Denial, Standing, Wait};
 pub use stored::{LimitOverrideDirectory, LimitOverrideStore};
+pub(crate) use tenant_usage::Measure;
+pub use tenant_usage::TenantUsage;
 pub(crate) use throttle::{Throttle, Throttled};

@@ -245,7 +245,7 @@ impl Refusal {
             self.challenge(),
         );
         match &self.more {
-            Some(more) => problem.with(more.details.clone(), more.fields.clone()),
+            Some(more) => problem.with(self.kind, more.details.clone(), more.fields.clone()),
             None => problem,
         }
     }

@@ -88,7 +88,7 @@ impl Gate {
     ) -> Option<Charging> {
         let context = decision.and_then(AdmissionDecision::context);
         let tenant = context.map(TenantContext::tenant_id);
-        let due = charged.add(&self.tenancy, tenant, self.policy.costs());
+        let (due, before) = charged.add(&self.tenancy, tenant, self.policy.costs());
         if due.is_empty() {
             return None;
         }
@@ -97,14 +97,21 @@ impl Gate {
             let refusal = Refusal::new(RefusalKind::Misconfigured, "tenancy-layer-missing");
             return Some(refusal.into());
         };
-        Some(self.tenancy.charge(&decision.admitted(), &due, request))
+        let admitted = decision.admitted();
+        let tenancy = &self.tenancy;
+        Some(tenancy.charge_rest(&admitted, &due, &before, request))
     }
 }
 
 impl Charged {
-    /// Adds costs, and says how much of each has not been charged yet.
-    fn add(&mut self, tenancy: &Tenancy, tenant: Option<TenantId>, costs: &[Cost]) -> Vec<Cost> {
-        let mut due = Vec::new();
+    /// Adds costs, and says how much of each has not been charged yet, and what was taken before of those meters.
+    fn add(
+        &mut self,
+        tenancy: &Tenancy,
+        tenant: Option<TenantId>,
+        costs: &[Cost],
+    ) -> (Vec<Cost>, Vec<Cost>) {
+        let (mut due, mut all_before) = (Vec::new(), Vec::new());
         for cost in costs {
             let before = self.0.iter_mut().find(|taken| {
                 taken.tenancy.is(tenancy)
@@ -118,7 +125,10 @@ impl Charged {
             }
             due.push(Cost::new(cost.meter(), rest));
             match before {
-                Some(taken) => taken.cost = cost.clone(),
+                Some(taken) => {
+                    all_before.push(Cost::new(cost.meter(), already));
+                    taken.cost = cost.clone();
+                }
                 None => self.0.push(Taken {
                     tenancy: tenancy.clone(),
                     tenant,
@@ -126,7 +136,7 @@ impl Charged {
                 }),
             }
         }
-        due
+        (due, all_before)
     }
 }
 
@@ -222,7 +232,7 @@ mod tests {
         let (one, other) = (engine(true), engine(true));
         let mut charged = Charged::default();
         let mut add_for = |engine: &Tenancy, tenant, amount| {
-            let due = charged.add(engine, tenant, &[Cost::new("exports", amount)]);
+            let (due, _) = charged.add(engine, tenant, &[Cost::new("exports", amount)]);
             due.iter().map(Cost::amount).sum::<u64>()
         };
         let mut add = |engine: &Tenancy, amount| add_for(engine, None, amount);

@@ -26,6 +26,7 @@
 //!   [`pass_on_executor!`].
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod address;
 mod caller;
 mod convert_errors;
 mod cors_fields;
@@ -44,6 +45,7 @@ mod response_fields;
 mod security_fields;
 mod unsettled;
 
+pub use address::{AddressCharged, no_route};
 pub use caller::Caller;
 pub use cors_fields::{ChosenCorsFields, CorsDecided, CorsFields, CorsWay};
 pub use decision::AdmissionDecision;

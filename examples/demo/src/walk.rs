@@ -121,6 +121,27 @@ pub(crate) async fn walk(service: &Service, database: &TestDatabase) -> anyhow::
     ensure!(done.status == 204 && back.status == 200);
     claim("globex was served meanwhile, and acme is again");
 
+    step(7, "Acme uses up its digests, and globex does not notice");
+    for _ in 0..3 {
+        let started = acme.user.post(&at_acme, "/digest", Value::Null).await?;
+        show("alice", &at_acme, "POST /digest", &started);
+        ensure!(started.status == 202);
+    }
+    let refused = acme.user.post(&at_acme, "/digest", Value::Null).await?;
+    show("alice", &at_acme, "POST /digest", &refused);
+    ensure!(refused.status == 429);
+    let told = |member: &str| refused.body.get(member).and_then(Value::as_u64);
+    ensure!(told("limit") == Some(3) && told("used") == Some(3));
+    let minutes = told("reset").unwrap_or_default().div_ceil(60);
+    ensure!((1..=20).contains(&minutes), "back in {minutes} minutes");
+    let reading = acme.user.get(&at_acme, "/notes").await?;
+    let started = globex.user.post(&at_globex, "/digest", Value::Null).await?;
+    show("bob", &at_globex, "POST /digest", &started);
+    ensure!(reading.status == 200 && started.status == 202);
+    claim(&format!(
+        "the answer says that all 3 are used, and to come again in {minutes} minutes"
+    ));
+
     let audited = audited(database).await?;
     ensure!(audited >= 2, "{audited} refusals in the audit trail");
     println!("\nEvery step showed what it claims; {audited} refusals are in the audit trail.\n");

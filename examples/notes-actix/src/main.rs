@@ -25,7 +25,8 @@ use std::time::Duration;
 
 use actix_web::{App, HttpServer, web};
 use tenancy::{
-    actix::{RequirePermission, TenancyMiddleware, ready},
+    RouteNeeds, RoutePolicy,
+    actix::{PolicyMiddleware, RequirePermission, TenancyMiddleware, ready},
     postgres::TenantPool,
 };
 use tokio::signal::unix::{SignalKind, signal};
@@ -63,6 +64,10 @@ async fn serve() -> Result<(), Box<dyn std::error::Error>> {
 
     let reading = RequirePermission::new(&tenancy, "notes:read")?;
     let writing = RequirePermission::new(&tenancy, "notes:write")?;
+    let digest = RoutePolicy::new(RouteNeeds::tenant())
+        .permission("notes:write")
+        .cost("digests", 1);
+    let digesting = PolicyMiddleware::new(&tenancy, digest)?;
     let operators = web::Data::new(Operators::new(&tenancy)?);
     let ready = ready(&tenancy).pool(&pool);
     let audited = tenancy.clone();
@@ -91,7 +96,7 @@ async fn serve() -> Result<(), Box<dyn std::error::Error>> {
                     )
                     .service(
                         web::resource("/digest")
-                            .route(web::post().to(digest::start).wrap(writing.clone())),
+                            .route(web::post().to(digest::start).wrap(digesting.clone())),
                     )
                     .service(
                         web::resource("/careless/import")

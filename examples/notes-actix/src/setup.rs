@@ -1,9 +1,12 @@
 //! Preparing the database, and building the engine.
 
+use std::time::Duration;
+
 use tenancy::{
     Identification, PermissionRegistry, SystemRole, Tenancy,
     jwt::{Algorithm, JwtAuthenticator, VerificationKey},
     postgres::{PgAuditSink, PgDirectory, danger::SystemPool, schema::Installer},
+    quota::{Limit, Meter, Quotas},
 };
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
@@ -23,7 +26,8 @@ pub(crate) async fn install() -> Result<()> {
     Ok(())
 }
 
-/// The engine: who the tenants are, how requests name them, whose tokens count, who may what.
+/// The engine: who the tenants are, how requests name them, whose tokens count, who may what, and
+/// how much of it.
 pub(crate) async fn tenancy() -> Result<Tenancy> {
     let system = SystemPool::connect(&std::env::var("SYSTEM_DATABASE_URL")?).await?;
     let directory = PgDirectory::connect(&std::env::var("DATABASE_URL")?)
@@ -37,6 +41,11 @@ pub(crate) async fn tenancy() -> Result<Tenancy> {
         .permission("notes:read", SystemRole::Viewer)
         .permission("notes:write", SystemRole::Member)
         .build()?;
+    // Of each tenant: three at once, and one more every 20 minutes.
+    let an_hour = Duration::from_secs(3_600);
+    let quotas = Quotas::new()
+        .meter(Meter::consumed("digests"))
+        .limit(Limit::rate("digests", 3, an_hour));
     let tenancy = Tenancy::builder(directory)
         .identification(
             Identification::new()
@@ -45,6 +54,7 @@ pub(crate) async fn tenancy() -> Result<Tenancy> {
         )
         .authenticator(tokens)
         .permissions(permissions)
+        .quotas(quotas)
         .audit(PgAuditSink::new(&system))
         .build()?;
     Ok(tenancy)

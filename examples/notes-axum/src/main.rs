@@ -28,7 +28,8 @@ use axum::{
     routing::{get, post},
 };
 use tenancy::{
-    axum::{RequirePermission, TenancyLayer, ready},
+    RouteNeeds, RoutePolicy,
+    axum::{PolicyLayer, RequirePermission, TenancyLayer, ready},
     postgres::TenantPool,
 };
 use tracing_subscriber::EnvFilter;
@@ -59,13 +60,17 @@ async fn serve() -> Result<(), Box<dyn std::error::Error>> {
 
     let reading = RequirePermission::new(&tenancy, "notes:read")?;
     let writing = RequirePermission::new(&tenancy, "notes:write")?;
+    let digest = RoutePolicy::new(RouteNeeds::tenant())
+        .permission("notes:write")
+        .cost("digests", 1);
+    let digesting = PolicyLayer::new(&tenancy, digest)?;
     let app = Router::new()
         .route("/notes", post(notes::create).layer(writing.clone()))
         .route(
             "/notes/{id}",
             axum::routing::delete(notes::delete).layer(writing.clone()),
         )
-        .route("/digest", post(digest::start).layer(writing.clone()))
+        .route("/digest", post(digest::start).layer(digesting))
         .route("/careless/import", post(careless::import).layer(writing))
         .route("/notes", get(notes::list).layer(reading.clone()))
         .route("/notes/{id}", get(notes::read).layer(reading))

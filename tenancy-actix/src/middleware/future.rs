@@ -8,7 +8,10 @@ use std::{
 
 use actix_web::{Error, body::EitherBody, dev::ServiceResponse, http::header::HeaderValue};
 use pin_project_lite::pin_project;
+use tenancy_core::Settlement;
 use tenancy_http::add_vary;
+
+use super::service::give_back_if_no_route;
 
 use crate::{
     answer::{Answer, Answered},
@@ -25,6 +28,8 @@ pin_project! {
         #[pin]
         state: State<F, B>,
         by_cookie: bool,
+        // What the address has paid.
+        address: Option<Settlement>,
     }
 }
 
@@ -48,6 +53,7 @@ impl<F, B> ResponseFuture<F, B> {
         Self {
             state: State::Answering { answer },
             by_cookie: false,
+            address: None,
         }
     }
 
@@ -55,12 +61,19 @@ impl<F, B> ResponseFuture<F, B> {
         Self {
             state: State::Deciding { deciding },
             by_cookie: false,
+            address: None,
         }
     }
 
     /// Says in the response whether it depends on a cookie.
     pub(crate) fn by_cookie(mut self, by_cookie: bool) -> Self {
         self.by_cookie = by_cookie;
+        self
+    }
+
+    /// Gives back what the address has paid, if the answer is that there is no route.
+    pub(super) fn giving_back(mut self, address: Option<Settlement>) -> Self {
+        self.address = address;
         self
     }
 }
@@ -77,6 +90,9 @@ where
             StateProj::Deciding { deciding } => deciding.as_mut().poll(cx),
             StateProj::Answering { answer } => answer.poll(cx),
         });
+        if let (Some(address), Ok(response)) = (this.address.take(), &outcome) {
+            give_back_if_no_route(address, response);
+        }
         if !*this.by_cookie {
             return Poll::Ready(outcome);
         }

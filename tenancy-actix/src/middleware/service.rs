@@ -9,9 +9,12 @@ use actix_web::{
     Error, HttpMessage as _,
     body::{EitherBody, MessageBody},
     dev::{Service, ServiceRequest, ServiceResponse},
+    http::StatusCode,
 };
-use tenancy_core::{Admission, Admitted, PendingAdmission, RouteNeeds, Tenancy};
-use tenancy_http::AdmissionDecision;
+use tenancy_core::{
+    Admission, Admitted, Charging, PendingAdmission, Refusal, RouteNeeds, Settlement, Tenancy,
+};
+use tenancy_http::{AddressCharged, AdmissionDecision, no_route};
 
 use super::ResponseFuture;
 use crate::{
@@ -42,6 +45,19 @@ impl<S> TenancyService<S> {
         decision.is_some_and(|decision| decision.settles(&self.tenancy, self.needs))
     }
 
+    /// Takes what a request costs its address.
+    fn charge_address(&self, request: &ServiceRequest) -> Option<Charging> {
+        if !self.tenancy.limits_addresses() {
+            return None;
+        }
+        // Not held while the engine looks at the request.
+        let carried = request.extensions_mut().remove::<AddressCharged>();
+        let mut charged = carried.unwrap_or_default();
+        let charging = charged.charge(&self.tenancy, &HeadView::of(request.request()));
+        request.extensions_mut().insert(charged);
+        charging
+    }
+
     fn carry(&self, request: &ServiceRequest, admitted: Admitted) {
         let decision = AdmissionDecision::new(&self.tenancy, self.needs, admitted);
         request.extensions_mut().insert(decision);
@@ -52,6 +68,31 @@ impl<S, B> TenancyService<S>
 where
     S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error>,
 {
+    /// Decides about a request, and calls the inner service or answers in its place.
+    fn admit(&self, request: ServiceRequest) -> ResponseFuture<S::Future, B>
+    where
+        S: 'static,
+        B: 'static,
+    {
+        let admission = self
+            .tenancy
+            .admit(&HeadView::of(request.request()), self.needs);
+        let response = match admission {
+            Admission::Ready(Ok(admitted)) => {
+                self.carry(&request, admitted);
+                let future = self.inner.call(request);
+                ResponseFuture::answering(Answer::Calling { future })
+            }
+            Admission::Ready(Err(refusal)) => {
+                ResponseFuture::answering(Answer::refused(request, refusal))
+            }
+            Admission::Pending(pending) => {
+                ResponseFuture::deciding(Box::pin(self.clone().decide(pending, request)))
+            }
+        };
+        response.by_cookie(self.tenancy.varies_by_cookie())
+    }
+
     /// Waits for a store, then goes on as if it had been decided at once.
     async fn decide(self, pending: PendingAdmission, request: ServiceRequest) -> Answered<B> {
         match pending.resolve().await {
@@ -85,28 +126,41 @@ where
     }
 
     fn call(&self, request: ServiceRequest) -> Self::Future {
-        let call = |request| {
-            let future = self.inner.call(request);
-            ResponseFuture::answering(Answer::Calling { future })
-        };
         if self.is_settled(&request) {
-            return call(request);
+            let future = self.inner.call(request);
+            return ResponseFuture::answering(Answer::Calling { future });
         }
-        let admission = self
-            .tenancy
-            .admit(&HeadView::of(request.request()), self.needs);
-        let response = match admission {
-            Admission::Ready(Ok(admitted)) => {
-                self.carry(&request, admitted);
-                call(request)
+        match self.charge_address(&request) {
+            None => self.admit(request),
+            Some(Charging::Ready(Ok(charge))) => {
+                let (_, address) = charge.into_parts();
+                self.admit(request).giving_back(Some(address))
             }
-            Admission::Ready(Err(refusal)) => {
+            Some(Charging::Ready(Err(refusal))) => {
                 ResponseFuture::answering(Answer::refused(request, refusal))
             }
-            Admission::Pending(pending) => {
-                ResponseFuture::deciding(Box::pin(self.clone().decide(pending, request)))
+            Some(Charging::Pending(charging)) => {
+                let service = self.clone();
+                ResponseFuture::deciding(Box::pin(async move {
+                    match charging.await {
+                        Ok(charge) => {
+                            let (_, address) = charge.into_parts();
+                            service.admit(request).giving_back(Some(address)).await
+                        }
+                        Err(refusal) => refused(request, refusal),
+                    }
+                }))
             }
-        };
-        response.by_cookie(self.tenancy.varies_by_cookie())
+        }
+    }
+}
+
+/// Gives back what the address of a request has paid for which there is no route.
+pub(super) fn give_back_if_no_route<B>(address: Settlement, response: &ServiceResponse<B>) {
+    if response.status() == StatusCode::NOT_FOUND
+        && response.response().extensions().get::<Refusal>().is_none()
+        && response.request().match_pattern().is_none()
+    {
+        no_route(address);
     }
 }

@@ -11,7 +11,7 @@ use actix_web::{
     dev::{Service, ServiceRequest, ServiceResponse},
     http::Method,
 };
-use tenancy_core::Charging;
+use tenancy_core::{Charge, Charging, quota::ChargedLimits};
 use tenancy_http::{Charged, Gate};
 
 use super::{GateFuture, SettledBody, future::Calling};
@@ -41,6 +41,13 @@ impl<S> GateService<S> {
     }
 }
 
+/// Has the request carry what it was charged, for its handler.
+fn tell_handlers(request: &ServiceRequest, charge: &Charge) {
+    let mut extensions = request.extensions_mut();
+    let carried = extensions.remove::<ChargedLimits>();
+    extensions.insert(carried.unwrap_or_default().with(charge));
+}
+
 impl<S, B> Service<ServiceRequest> for GateService<S>
 where
     S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
@@ -64,17 +71,18 @@ where
         }
         match self.charge(&request) {
             None => GateFuture::calling(Calling::new(self.inner.call(request), None, to_head)),
-            Some(Charging::Ready(Ok(charge))) => GateFuture::calling(Calling::new(
-                self.inner.call(request),
-                Some(charge),
-                to_head,
-            )),
+            Some(Charging::Ready(Ok(charge))) => {
+                tell_handlers(&request, &charge);
+                let future = self.inner.call(request);
+                GateFuture::calling(Calling::new(future, Some(charge), to_head))
+            }
             Some(Charging::Ready(Err(refusal))) => GateFuture::answered(refused(request, refusal)),
             Some(Charging::Pending(charging)) => {
                 let inner = Rc::clone(&self.inner);
                 GateFuture::charging(Box::pin(async move {
                     match charging.await {
                         Ok(charge) => {
+                            tell_handlers(&request, &charge);
                             Calling::new(inner.call(request), Some(charge), to_head).await
                         }
                         Err(refusal) => refused(request, refusal),

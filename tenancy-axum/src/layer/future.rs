@@ -6,13 +6,15 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use http::{HeaderValue, Method, Request, Response};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
 use pin_project_lite::pin_project;
-use tenancy_core::{Admitted, PendingAdmission, Refusal, RefusalKind, RouteNeeds, Tenancy};
-use tenancy_http::{AdmissionDecision, add_vary};
+use tenancy_core::{
+    Admitted, Charge, PendingAdmission, Refusal, RefusalKind, RouteNeeds, Settlement, Tenancy,
+};
+use tenancy_http::{AdmissionDecision, add_vary, no_route};
 use tower_service::Service;
 
-use super::Answer;
+use super::{Answer, TenancyService};
 use crate::fields::Fields;
 
 pin_project! {
@@ -28,6 +30,8 @@ pin_project! {
         #[pin]
         state: State<S, ReqBody>,
         by_cookie: bool,
+        // What the address has paid, where no route matched.
+        address: Option<Settlement>,
     }
 }
 
@@ -37,6 +41,9 @@ pin_project! {
     where
         S: Service<Request<ReqBody>>,
     {
+        Charging {
+            charging: Box<ChargingAddress<S, ReqBody>>,
+        },
         Deciding {
             deciding: Box<Deciding<S, ReqBody>>,
         },
@@ -55,6 +62,24 @@ where
         Self {
             state: State::Answering { answer },
             by_cookie: false,
+            address: None,
+        }
+    }
+
+    pub(super) fn charging(
+        charging: Pin<Box<dyn Future<Output = Result<Charge, Refusal>> + Send>>,
+        service: TenancyService<S>,
+        request: Request<ReqBody>,
+    ) -> Self {
+        let charging = Box::new(ChargingAddress {
+            charging,
+            service,
+            request: Some(request),
+        });
+        Self {
+            state: State::Charging { charging },
+            by_cookie: false,
+            address: None,
         }
     }
 
@@ -78,6 +103,7 @@ where
                 deciding: Box::new(deciding),
             },
             by_cookie: false,
+            address: None,
         }
     }
 
@@ -85,6 +111,44 @@ where
     pub(super) fn by_cookie(mut self, by_cookie: bool) -> Self {
         self.by_cookie = by_cookie;
         self
+    }
+
+    /// Gives back what the address has paid, if the answer is that there is no route.
+    pub(super) fn giving_back(mut self, address: Option<Settlement>) -> Self {
+        self.address = address;
+        self
+    }
+}
+
+/// A request whose address is being charged.
+struct ChargingAddress<S, ReqBody> {
+    charging: Pin<Box<dyn Future<Output = Result<Charge, Refusal>> + Send>>,
+    /// With the inner service that was ready when the request came.
+    service: TenancyService<S>,
+    request: Option<Request<ReqBody>>,
+}
+
+impl<S, ReqBody> ChargingAddress<S, ReqBody>
+where
+    S: Service<Request<ReqBody>> + Clone,
+{
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<ResponseFuture<S, ReqBody>> {
+        let charged = ready!(self.charging.as_mut().poll(cx));
+        let Some(request) = self.request.take() else {
+            // Only after the inner service panicked in `call` and was polled all the same.
+            let refusal = Refusal::new(RefusalKind::Internal, "polled-after-panic");
+            return Poll::Ready(ResponseFuture::answering(Answer::refused(refusal, false)));
+        };
+        Poll::Ready(match charged {
+            Ok(charge) => {
+                let (_, address) = charge.into_parts();
+                self.service.admit_charged(request, address)
+            }
+            Err(refusal) => {
+                let to_head = request.method() == Method::HEAD;
+                ResponseFuture::answering(Answer::refused(refusal, to_head))
+            }
+        })
     }
 }
 
@@ -122,7 +186,7 @@ where
 
 impl<S, ReqBody, ResBody> Future for ResponseFuture<S, ReqBody>
 where
-    S: Service<Request<ReqBody>, Response = Response<ResBody>>,
+    S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,
     ResBody: From<String>,
 {
     type Output = Result<S::Response, S::Error>;
@@ -132,6 +196,11 @@ where
         let mut state = this.state;
         let outcome = loop {
             match state.as_mut().project() {
+                StateProj::Charging { charging } => {
+                    let next = ready!(charging.poll(cx));
+                    (*this.by_cookie, *this.address) = (next.by_cookie, next.address);
+                    state.set(next.state);
+                }
                 StateProj::Deciding { deciding } => {
                     let answer = ready!(deciding.poll(cx));
                     state.set(State::Answering { answer });
@@ -143,6 +212,11 @@ where
             if *this.by_cookie {
                 let mut fields = Fields(response.headers_mut());
                 add_vary(&mut fields, "cookie", &HeaderValue::from_static("cookie"));
+            }
+            let has_no_route = response.status() == StatusCode::NOT_FOUND
+                && response.extensions().get::<Refusal>().is_none();
+            if let (true, Some(address)) = (has_no_route, this.address.take()) {
+                no_route(address);
             }
             response
         }))

@@ -12,7 +12,7 @@ use tenancy_core::{Charge, Refusal, RefusalKind, Settlement};
 use tenancy_http::add_fields;
 use tower_service::Service;
 
-use super::SettledBody;
+use super::{SettledBody, service::tell_handlers};
 use crate::{fields::Fields, response::refusal_response};
 
 type Charging = Pin<Box<dyn Future<Output = Result<Charge, Refusal>> + Send>>;
@@ -118,13 +118,16 @@ where
 {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<State<S, ReqBody>> {
         let charged = ready!(self.charging.as_mut().poll(cx));
-        let Some(request) = self.request.take() else {
+        let Some(mut request) = self.request.take() else {
             // Only after the inner service panicked in `call` and was polled all the same.
             let refusal = Refusal::new(RefusalKind::Internal, "polled-after-panic");
             return Poll::Ready(State::Refused { refusal });
         };
         Poll::Ready(match charged {
-            Ok(charge) => State::calling(self.service.call(request), Some(charge)),
+            Ok(charge) => {
+                tell_handlers(&mut request, &charge);
+                State::calling(self.service.call(request), Some(charge))
+            }
             Err(refusal) => State::Refused { refusal },
         })
     }

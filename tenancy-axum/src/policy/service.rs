@@ -7,7 +7,7 @@ use std::{
 
 use http::{Method, Request, Response};
 use http_body::Body;
-use tenancy_core::Charging;
+use tenancy_core::{Charge, Charging, quota::ChargedLimits};
 use tenancy_http::{Charged, Gate};
 use tower_service::Service;
 
@@ -36,6 +36,13 @@ impl<S> GateService<S> {
     }
 }
 
+/// Has the request carry what it was charged, for its handler.
+pub(super) fn tell_handlers<B>(request: &mut Request<B>, charge: &Charge) {
+    let carried = request.extensions_mut().remove::<ChargedLimits>();
+    let charged = carried.unwrap_or_default().with(charge);
+    request.extensions_mut().insert(charged);
+}
+
 impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for GateService<S>
 where
     S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,
@@ -58,6 +65,7 @@ where
         match self.charge(&mut request) {
             None => GateFuture::calling(self.inner.call(request), None, to_head),
             Some(Charging::Ready(Ok(charge))) => {
+                tell_handlers(&mut request, &charge);
                 GateFuture::calling(self.inner.call(request), Some(charge), to_head)
             }
             Some(Charging::Ready(Err(refusal))) => GateFuture::refused(refusal, to_head),

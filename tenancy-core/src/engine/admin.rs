@@ -7,6 +7,7 @@ mod name;
 mod overrides;
 mod plans;
 mod roles;
+mod usage;
 
 use std::borrow::Cow;
 

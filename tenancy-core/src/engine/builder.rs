@@ -538,6 +538,11 @@ impl TenancyBuilder {
             self.request_id_header.as_deref(),
         )?;
         let cors = match self.cors {
+            // What a page is told of its limits, it may read.
+            Some(policy) if quotas.as_ref().is_some_and(QuotaService::tells_fields) => {
+                let policy = policy.expose(QuotaService::FIELDS);
+                Some(policy.checked(&identification, sources.own_fields())?)
+            }
             Some(policy) => Some(policy.checked(&identification, sources.own_fields())?),
             None => None,
         };

@@ -3,13 +3,16 @@
 mod policy;
 mod settlement;
 
-use std::{fmt, net::IpAddr};
+use std::{fmt, net::IpAddr, sync::Arc};
 
 use futures_util::future::BoxFuture;
 
-use crate::{Admitted, Principal, Refusal, RequestView, TenantContext, request::add_field};
+use crate::{
+    Admitted, Principal, Refusal, RequestView, TenantContext, quota::RouteCharge,
+    request::add_field,
+};
 
-pub(super) use policy::{charge, check_policy};
+pub(super) use policy::{charge, charge_address, check_policy};
 pub use settlement::{Ending, Settlement};
 
 /// What a route takes of a meter for each request: see [`RoutePolicy::cost`](crate::RoutePolicy::cost).
@@ -59,7 +62,8 @@ impl Cost {
 /// The layers may call the charger more than once for a request. Each call asks for the part that was not taken of
 /// the meter before: after 1, a layer that costs 3 asks for 2. If a later call is refused, what an earlier call has
 /// taken stays taken until its settlement. The settlement is told [`Ending::Answered`] with the refusal's status: give
-/// it back there. So remember an operation id with its meter and its amount, and not alone.
+/// it back there. So remember an operation id with its meter, its amount and what was [taken
+/// before](ChargeRequest::taken_before), and not alone.
 ///
 /// ```
 /// use std::sync::atomic::{AtomicU64, Ordering};
@@ -105,8 +109,10 @@ pub trait Charger: Send + Sync + fmt::Debug + 'static {
 pub struct ChargeRequest<'a> {
     /// Who is charged: a tenant's context, or the caller of a route without a tenant.
     pub admitted: &'a Admitted,
-    /// What it costs; never empty.
+    /// What it costs, beyond what was taken before; never empty.
     pub costs: &'a [Cost],
+    /// What layers outside of this one took for the same request, of each of these meters of which they took anything.
+    pub before: &'a [Cost],
     /// The request, untrusted: for an operation id that the client sent, say.
     pub request: &'a dyn RequestView,
     /// The address of the caller, as far as the trusted proxies tell it.
@@ -116,16 +122,24 @@ pub struct ChargeRequest<'a> {
 impl<'a> ChargeRequest<'a> {
     pub(crate) const fn new(
         admitted: &'a Admitted,
-        costs: &'a [Cost],
+        (costs, before): (&'a [Cost], &'a [Cost]),
         request: &'a dyn RequestView,
         client_ip: Option<IpAddr>,
     ) -> Self {
         Self {
             admitted,
             costs,
+            before,
             request,
             client_ip,
         }
+    }
+
+    /// How much of a meter layers outside of this one took for the same request.
+    #[must_use]
+    pub fn taken_before(&self, meter: &str) -> u64 {
+        let taken = self.before.iter().filter(|cost| cost.meter() == meter);
+        taken.map(Cost::amount).sum()
     }
 
     /// The context of the tenant that is charged; `None` on a route without a tenant.
@@ -214,6 +228,7 @@ impl fmt::Debug for Charging {
 pub struct Charge {
     fields: Vec<(&'static str, String)>,
     settlement: Settlement,
+    limits: Option<Arc<RouteCharge>>,
 }
 
 impl Charge {
@@ -239,6 +254,21 @@ impl Charge {
     pub fn settled_by(mut self, settle: impl FnOnce(Ending) + Send + 'static) -> Self {
         self.settlement = Settlement::new(settle);
         self
+    }
+
+    /// A charge of limits, which settles itself.
+    pub(crate) fn of_limits(mut self, charge: RouteCharge) -> Self {
+        let charge = Arc::new(charge);
+        if charge.settles() {
+            self.settlement = Settlement::of_limits(Arc::clone(&charge));
+        }
+        self.limits = Some(charge);
+        self
+    }
+
+    /// The limits that were charged, if it were any.
+    pub(crate) const fn limits(&self) -> Option<&Arc<RouteCharge>> {
+        self.limits.as_ref()
     }
 
     /// The header fields and the settlement, for an adapter.

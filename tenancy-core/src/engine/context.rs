@@ -7,7 +7,9 @@ use serde::de::DeserializeOwned;
 use crate::{
     Actor, ContextWatch, Generation, PermissionId, PermissionSet, Plan, Principal, ProjectId,
     Refusal, RefusalDetails, RefusalKind, RoleName, SettingsError, Tenancy, TenantId, TenantRecord,
-    Timestamp, UserId, engine::front::Memo, quota::OfTenant,
+    Timestamp, UserId,
+    engine::front::Memo,
+    quota::{self, LimitUsage, MeterQuota, OfTenant},
 };
 
 /// One tenant, one principal, and what it may do: the only key to the tenant's data.
@@ -275,6 +277,41 @@ impl TenantContext {
         let refusal = refusal.with_details(details);
         let log = &self.engine.inner().refusals;
         Err(log.record_denied("feature.check", refusal, self, name))
+    }
+
+    /// Where the limits stand that concern this caller: what is used, what is left, when it is back. These are the
+    /// numbers that its next request is charged against. A short form of
+    /// [`QuotaService::usage`](crate::quota::QuotaService::usage).
+    ///
+    /// # Errors
+    /// A [`Refusal`] with status 503 if the counters do not answer, 403 if the tenant's plan is not in the book, and 500
+    /// if the engine was built without [quotas](crate::TenancyBuilder::quotas); the log then says so.
+    ///
+    /// ```
+    /// # async fn handler(context: &tenancy_core::TenantContext) -> Result<(), tenancy_core::Refusal> {
+    /// for limit in context.usage().await? {
+    ///     println!("{}: {} of {} used", limit.name, limit.standing.used, limit.standing.limit);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn usage(&self) -> Result<Vec<LimitUsage>, Refusal> {
+        quota::of_context(self)?.usage(self).await
+    }
+
+    /// What this caller has used and left of one meter, and how to take of it. Nothing is asked yet: an engine without
+    /// quotas, and a meter that was never declared, show as an error of what is asked then.
+    ///
+    /// ```
+    /// # async fn handler(context: &tenancy_core::TenantContext) -> Result<(), tenancy_core::Refusal> {
+    /// let left = context.quota("projects").left().await?;
+    /// let reserved = context.quota("projects").reserve(1).await?;
+    /// # let _ = left;
+    /// # reserved.commit().await
+    /// # }
+    /// ```
+    pub const fn quota<'a>(&'a self, meter: &'a str) -> MeterQuota<'a> {
+        MeterQuota::new(self, meter)
     }
 
     /// The tenant's settings as the application's own type.

@@ -4,14 +4,17 @@ use std::{net::IpAddr, sync::Arc};
 
 use super::{
     Algorithm, CountersError, Counting, Granted, Holder, MAX_TAKES, Meter, MeterKind, Operation,
-    OperationId, QuotaService, Scope, Settle, Take, Taken, ThresholdReached, fields,
-    overrides::in_effect,
+    OperationId, QuotaService, Scope, Settle, Take, Taken, ThresholdReached,
+    charged::RouteCharge,
+    fields,
+    overrides::{OfTenant, in_effect},
     rule::{Rule, RuleShape},
     service::Inner,
+    taking::Taking,
 };
 use crate::{
-    Actor, Charge, ChargeRequest, Charger, Charging, Cost, Ending, Field, Principal, Refusal,
-    RefusalKind, RequestView, TenantContext, Timestamp,
+    Actor, Charge, ChargeRequest, Charger, Charging, Cost, Ending, Field, Plan, Principal,
+    ProjectId, Refusal, RefusalKind, RequestView, TenantContext, TenantRecord, Timestamp,
 };
 
 /// One limit of which something is taken.
@@ -19,17 +22,13 @@ use crate::{
 pub(super) struct Due {
     pub(super) rule: Arc<Rule>,
     pub(super) kind: MeterKind,
-    holder: Holder,
+    pub(super) holder: Holder,
     pub(super) algorithm: Algorithm,
-    amount: u64,
-    settle: Option<fn(Ending, u64) -> u64>,
+    pub(super) amount: u64,
+    pub(super) settle: Option<fn(Ending, u64) -> u64>,
 }
 
 impl Due {
-    pub(super) const fn holder(&self) -> &Holder {
-        &self.holder
-    }
-
     pub(super) fn take(&self) -> Take<'_> {
         Take::new(self.holder, &self.rule.name, self.algorithm, self.amount)
             .warning_at(&self.rule.warn_at)
@@ -44,30 +43,74 @@ pub(super) struct Dues {
 
 /// Who is charged.
 #[derive(Clone, Copy)]
-struct Payer<'a> {
-    context: Option<&'a TenantContext>,
-    principal: Option<&'a Principal>,
-    ip: Option<IpAddr>,
+pub(super) struct Payer<'a> {
+    pub(super) tenant: Option<&'a TenantRecord>,
+    /// Whether the engine has plans.
+    pub(super) has_plans: bool,
+    /// The plan that the tenant counts as, if it is known.
+    pub(super) plan: Option<&'a Plan>,
+    pub(super) plan_name: Option<&'a str>,
+    /// What is stored for the tenant in the place of limits of its plan.
+    pub(super) overrides: Option<&'a OfTenant>,
+    pub(super) project: Option<ProjectId>,
+    pub(super) principal: Option<&'a Principal>,
+    pub(super) ip: Option<IpAddr>,
 }
 
 impl<'a> Payer<'a> {
     /// The caller of a tenant.
-    fn of(context: &'a TenantContext) -> Self {
+    pub(super) fn of(context: &'a TenantContext) -> Self {
         Self {
-            context: Some(context),
+            tenant: Some(context.record()),
+            has_plans: context.tenancy().has_plans(),
+            plan: context.plan(),
+            plan_name: context.plan_name(),
+            overrides: context.limit_overrides(),
+            project: context.project_id(),
             principal: Some(context.principal()),
             ip: context.client_ip(),
         }
     }
 
+    /// Nobody yet.
+    pub(super) const fn nobody() -> Self {
+        Self {
+            tenant: None,
+            has_plans: false,
+            plan: None,
+            plan_name: None,
+            overrides: None,
+            project: None,
+            principal: None,
+            ip: None,
+        }
+    }
+
+    /// Who is charged for a request.
+    fn of_request(request: &ChargeRequest<'a>) -> Self {
+        let payer = match request.context() {
+            Some(context) => Self::of(context),
+            None => Self {
+                principal: request.principal(),
+                ..Self::nobody()
+            },
+        };
+        Self {
+            ip: request.client_ip,
+            ..payer
+        }
+    }
+
     /// Whose use of a limit it is; `None` if the limit does not concern it.
     fn holder(&self, scope: Scope) -> Option<Holder> {
-        let tenant = self.context.map(TenantContext::tenant_id);
+        let tenant = self.tenant.map(|record| record.id);
         let actor = self.principal.map(|principal| &principal.actor);
         match scope {
+            // Taken before there is anybody to charge: see `address.rs`.
+            Scope::Address => None,
             Scope::System => Some(Holder::system()),
             Scope::Tenant => tenant.map(Holder::tenant),
-            Scope::Project => Some(Holder::project(tenant?, self.context?.project_id()?)),
+            Scope::Project => Some(Holder::project(tenant?, self.project?)),
             Scope::Key => match actor {
                 Some(Actor::Key(key)) => Some(Holder::key(tenant?, *key)),
                 _ => None,
@@ -95,11 +138,10 @@ impl Inner {
     /// The limits that concern a caller, whether its plan includes any of them or not.
     pub(super) fn usage_of(
         &self,
-        context: &TenantContext,
+        payer: Payer<'_>,
         costs: &[Cost],
         now: Timestamp,
     ) -> Result<Vec<Due>, Refusal> {
-        let payer = Payer::of(context);
         let mut dues = Vec::new();
         for cost in costs {
             if let Some(meter) = self.meter(cost.meter()) {
@@ -112,16 +154,28 @@ impl Inner {
         Ok(dues)
     }
 
+    /// Whether a meter is one that the payer has nothing of.
+    pub(super) fn has_nothing_of(
+        &self,
+        payer: Payer<'_>,
+        meter: &Meter,
+        now: Timestamp,
+    ) -> Result<bool, Refusal> {
+        let mut has_nothing = false;
+        self.each_due(payer, meter, 0, now, |_, rule| {
+            let concerns = payer.holder(rule.scope).is_some();
+            has_nothing |= concerns && !rule.shape.includes_something();
+            Ok(())
+        })?;
+        Ok(has_nothing)
+    }
+
     fn due(&self, payer: Payer<'_>, costs: &[Cost], now: Timestamp) -> Result<Dues, Refusal> {
-        let plan = || payer.context.and_then(plan_of);
+        let plan = || payer.plan_name;
         let mut dues = Vec::with_capacity(costs.len() + 1);
         for cost in costs {
             let Some(meter) = self.meter(cost.meter()) else {
-                tracing::error!(
-                    meter = cost.meter(),
-                    "a cost is of a meter that was never declared"
-                );
-                return Err(Refusal::new(RefusalKind::Misconfigured, "meter-unknown"));
+                return Err(unknown(cost.meter()));
             };
             let first = dues.len();
             let mut is_limited = false;
@@ -135,7 +189,7 @@ impl Inner {
                 Ok(())
             })?;
             if !is_limited {
-                if payer.context.is_some() {
+                if payer.tenant.is_some() {
                     return Err(self.not_included(meter.name(), plan()));
                 }
                 tracing::error!(
@@ -154,7 +208,7 @@ impl Inner {
         }
         Ok(Dues {
             dues,
-            tenant: payer.context.map(TenantContext::tenant_id),
+            tenant: payer.tenant.map(|record| record.id),
         })
     }
 
@@ -168,25 +222,22 @@ impl Inner {
         now: Timestamp,
         mut each: impl FnMut(Option<Due>, &Rule) -> Result<(), Refusal>,
     ) -> Result<(), Refusal> {
-        let of_plan = match payer.context {
-            Some(context) if context.tenancy().has_plans() => match context.plan() {
+        let of_plan = match payer.tenant {
+            Some(_) if payer.has_plans => match payer.plan {
                 Some(plan) => plan.rules(),
-                None => return Err(self.not_included(meter.name(), plan_of(context))),
+                None => return Err(self.not_included(meter.name(), payer.plan_name)),
             },
             _ => &[],
         };
-        let overrides = payer
-            .context
-            .and_then(|context| self.overrides.of(context.tenant_id()));
-        let stored_overrides = payer.context.and_then(TenantContext::limit_overrides);
+        let overrides = payer.tenant.and_then(|tenant| self.overrides.of(tenant.id));
         let rules = of_plan.iter().chain(&self.rules);
         for rule in rules.filter(|rule| &*rule.meter == meter.name()) {
-            if payer.context.is_none() && !matches!(rule.scope, Scope::Caller | Scope::System) {
+            if payer.tenant.is_none() && !matches!(rule.scope, Scope::Caller | Scope::System) {
                 continue;
             }
             let rule = in_effect(overrides.as_ref(), &rule.name, now)
                 .or_else(|| {
-                    let stored = in_effect(stored_overrides, &rule.name, now)?;
+                    let stored = in_effect(payer.overrides, &rule.name, now)?;
                     stored.replaces(rule).then_some(stored)
                 })
                 .unwrap_or(rule);
@@ -198,7 +249,7 @@ impl Inner {
                     holder,
                     algorithm: rule
                         .shape
-                        .algorithm(|period| self.window(payer.context, period, now))?,
+                        .algorithm(|period| self.window(payer.tenant, period, now))?,
                     amount,
                     settle: meter.settlement(),
                 })
@@ -273,6 +324,13 @@ impl Inner {
         }
     }
 
+    /// Gives back what was taken for a request that went no further.
+    pub(super) fn give_up(&self, operation: Operation, dues: &[Due]) {
+        let settles: Vec<_> = dues.iter().map(|due| Settle::new(due.take(), 0)).collect();
+        let now = self.clock.now();
+        finish(self.counters.settle(operation, &settles, now));
+    }
+
     /// Tells the counters how what was taken has ended.
     pub(super) fn settle(&self, operation: Operation, dues: &[Due], ending: Ending) {
         let refused = matches!(
@@ -304,6 +362,15 @@ impl Inner {
     }
 }
 
+/// The refusal of what is of a meter that nobody declared.
+pub(super) fn unknown(meter: &str) -> Refusal {
+    tracing::error!(
+        meter,
+        "a cost is of a meter that was never declared; declare it with `Quotas::meter`"
+    );
+    Refusal::new(RefusalKind::Misconfigured, "meter-unknown")
+}
+
 /// The plan that a tenant counts as, if there are plans.
 pub(super) fn plan_of(context: &TenantContext) -> Option<&str> {
     context.plan_name()
@@ -330,8 +397,12 @@ fn repeatable(header: &str, request: &ChargeRequest<'_>) -> Option<Operation> {
         .context()
         .map(|context| context.tenant_id().to_string());
     let actor = request.principal()?.actor.to_string();
+    // With what layers outside of this one took, which is another charge of the same request.
     let costs: Vec<_> = (request.costs.iter())
-        .map(|cost| (cost.meter(), cost.amount().to_string()))
+        .map(|cost| {
+            let before = request.taken_before(cost.meter());
+            (cost.meter(), format!("{}+{before}", cost.amount()))
+        })
         .collect();
     let project = request.context().and_then(TenantContext::project_id);
     let project = project.map(|project| project.to_string());
@@ -381,12 +452,7 @@ impl Charger for QuotaService {
     fn charge(&self, request: &ChargeRequest<'_>) -> Charging {
         let inner = &self.0;
         let now = inner.clock.now();
-        let payer = Payer {
-            context: request.context(),
-            principal: request.principal(),
-            ip: request.client_ip,
-        };
-        let charge = match inner.due(payer, request.costs, now) {
+        let charge = match inner.due(Payer::of_request(request), request.costs, now) {
             Ok(charge) => charge,
             Err(refusal) => return refusal.into(),
         };
@@ -409,8 +475,10 @@ impl Charger for QuotaService {
             }
             Counting::Pending(answer) => {
                 let plan = request.context().and_then(plan_of).map(Box::<str>::from);
+                let mut taking = Taking::new(answer, inner, operation, charge);
                 Charging::Pending(Box::pin(async move {
-                    let answer = answer.await;
+                    let answer = taking.answer().await;
+                    let (inner, charge) = taking.into_parts();
                     charged(inner, operation, charge, answer, plan.as_deref())
                 }))
             }
@@ -434,11 +502,13 @@ fn charged(
             told = told.field(name, value);
         }
     }
-    if granted.repeated {
-        // The first one settles.
-        return Ok(told);
-    }
-    Ok(told.settled_by(move |ending| inner.settle(operation, &charge.dues, ending)))
+    Ok(told.of_limits(RouteCharge {
+        inner,
+        operation,
+        dues: charge.dues,
+        standings: granted.standings,
+        repeated: granted.repeated,
+    }))
 }
 
 impl RuleShape {

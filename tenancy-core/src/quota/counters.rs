@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::{Ceiling, Concurrency, Denial, Operation, Rate, Scope, Standing, Window};
 use crate::{Actor, KeyId, ProjectId, TenantId, Timestamp, network::Source};
 
-/// Whose use is counted: a tenant's, a project's, a key's, a caller's, or everybody's.
+/// Whose use is counted: a tenant's, a project's, a key's, a caller's, an address's, or everybody's.
 ///
 /// Those of one tenant have one [home](Self::home): a store that is divided keeps them together, so that one request's
 /// limits are in one part of it.
@@ -87,6 +87,12 @@ impl Holder {
         Self::new(Scope::Caller, None, Within::Id(kind, id))
     }
 
+    /// A client address: of IPv6, its /64. Addresses that nobody knows are one.
+    #[must_use]
+    pub fn address(ip: Option<IpAddr>) -> Self {
+        Self::new(Scope::Address, None, Within::Network(Source::from(ip)))
+    }
+
     /// Its scope.
     #[must_use]
     pub const fn scope(&self) -> Scope {
@@ -159,13 +165,21 @@ impl fmt::Display for Holder {
             (Scope::Tenant, _) => f.write_str("tenant"),
             (Scope::Caller, Within::Id(kind, id)) => write!(f, "caller/{kind}/{id}"),
             (_, Within::Id(kind, id)) => write!(f, "{kind}/{id}"),
-            (_, Within::Network(Source::V4(ip))) => {
-                write!(f, "caller/{}", std::net::Ipv4Addr::from(ip))
+            (scope, within) => {
+                f.write_str(match scope {
+                    Scope::Address => "address/",
+                    _ => "caller/",
+                })?;
+                match within {
+                    Within::Network(Source::V4(ip)) => {
+                        write!(f, "{}", std::net::Ipv4Addr::from(ip))
+                    }
+                    Within::Network(Source::V6(ip)) => {
+                        write!(f, "{:016x}", u64::from_be_bytes(ip))
+                    }
+                    _ => f.write_str("unknown"),
+                }
             }
-            (_, Within::Network(Source::V6(ip))) => {
-                write!(f, "caller/{:016x}", u64::from_be_bytes(ip))
-            }
-            (_, Within::Network(Source::Unknown) | Within::Whole) => f.write_str("caller/unknown"),
         }
     }
 }

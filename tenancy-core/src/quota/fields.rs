@@ -6,7 +6,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    Algorithm, Denied, MAX_AMOUNT, MeterKind, Scope, Standing, Wait,
+    Algorithm, Denied, MAX_AMOUNT, MeterKind, Scope, Standing,
     charging::{Due, Dues},
 };
 
@@ -27,10 +27,7 @@ pub(super) fn of_granted<'a>(
 /// The same of a refusal: of the limits that refuse, and when to come back.
 pub(super) fn of_denied(charge: &Dues, denied: &[Denied]) -> Option<[(&'static str, String); 2]> {
     let each = denied.iter().filter_map(|one| {
-        let after = match one.denial.wait {
-            Wait::For(wait) => Some(wait),
-            Wait::Unknown | Wait::Forever => one.denial.standing.reset_after,
-        };
+        let after = one.denial.comes_back_after();
         Some((charge.dues.get(one.take)?, one.denial.standing, after))
     });
     both(each)
@@ -99,6 +96,6 @@ fn unit(due: &Due) -> Option<&str> {
 
 /// Whose quota it is, without saying who: a part of a digest.
 fn partition_key(due: &Due) -> String {
-    let digest: [u8; 32] = Sha256::digest(due.holder().to_string()).into();
+    let digest: [u8; 32] = Sha256::digest(due.holder.to_string()).into();
     STANDARD.encode(digest.first_chunk::<9>().copied().unwrap_or_default())
 }

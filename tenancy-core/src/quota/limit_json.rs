@@ -66,6 +66,11 @@ impl Limit {
             Scope::Project => "project",
             Scope::Tenant => "tenant",
             Scope::System => "system",
+            Scope::Address => {
+                return Err(ConfigError::new(
+                    "a limit of addresses stands in `Quotas::per_address`, and is no tenant's",
+                ));
+            }
         };
         put("scope", scope.into());
         put("name", name.into());

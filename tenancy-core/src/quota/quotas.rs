@@ -52,6 +52,7 @@ use crate::{ConfigError, TenantId, TenantRecord, request::is_field_name};
 pub struct Quotas {
     pub(super) meters: Vec<Meter>,
     pub(super) limits: Vec<Limit>,
+    pub(super) per_address: Vec<Limit>,
     pub(super) counters: Arc<dyn Counters>,
     pub(super) calendar: Option<CalendarOf>,
     pub(super) upgrade_url: Option<Box<str>>,
@@ -97,6 +98,7 @@ impl Quotas {
         Self {
             meters: Vec::new(),
             limits: Vec::new(),
+            per_address: Vec::new(),
             counters: Arc::new(MemoryCounters::new()),
             calendar: None,
             upgrade_url: None,
@@ -116,6 +118,38 @@ impl Quotas {
     /// beside the plan's limits.
     pub fn limit(mut self, limit: Limit) -> Self {
         self.limits.push(limit);
+        self
+    }
+
+    /// Adds a limit of each client address, of which each request takes 1 before anybody looks at its credential. So
+    /// whoever guesses tokens, keys or passwords, or has signatures checked, is stopped before that costs anything.
+    /// A [rate](Limit::rate), or a number [per period](Limit::per_period) of UTC. Its meter need not be declared: routes
+    /// cost nothing of it. Default: none.
+    ///
+    /// An address is an IPv4 address, or an IPv6 /64; behind a [trusted proxy](crate::TrustedProxies) it is the one that
+    /// the proxy was called from. Beyond the limit a caller is told 429, and no tenant is named. Answers to those within it
+    /// do not tell what is left.
+    ///
+    /// The layers of the adapters take it, once for each request. A preflight that a layer for CORS answers costs
+    /// nothing. What a router has no route for is given back, if the answer is 404: what was refused before, such as a
+    /// wrong token, stays taken.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use tenancy_core::quota::{Limit, Quotas};
+    ///
+    /// let minute = Duration::from_secs(60);
+    /// let quotas = Quotas::new().per_address(Limit::rate("requests", 600, minute).burst(100));
+    /// # let _ = quotas;
+    /// ```
+    ///
+    /// # Security
+    /// Many people may share one address: an office, a mobile network. Give it room for all of them, and limit each
+    /// caller and tenant by [`limit`](Self::limit) and plans. Requests whose address nobody knows share one: in axum,
+    /// serve with `into_make_service_with_connect_info`.
+    pub fn per_address(mut self, limit: Limit) -> Self {
+        self.per_address.push(limit);
         self
     }
 
@@ -178,7 +212,8 @@ impl Quotas {
     ///
     /// As the draft draft-ietf-httpapi-ratelimit-headers has them since its version 9; it may still change. Where layers
     /// within layers charge, the innermost one's fields count. Limits of the [whole service](super::Scope::System) are
-    /// not told.
+    /// not told. Pages of other origins that a [`CorsPolicy`](crate::CorsPolicy) lets in may read the fields; with another
+    /// layer for CORS, have it expose them.
     pub const fn rate_limit_fields(mut self) -> Self {
         self.tells_fields = true;
         self

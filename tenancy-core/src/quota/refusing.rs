@@ -27,10 +27,21 @@ impl Inner {
             return Refusal::new(RefusalKind::RateLimited, "limit-reached");
         };
         let standing = one.denial.standing;
-        let mut details = RefusalDetails::new().meter(&*due.rule.meter);
+        let violated = denied
+            .iter()
+            .filter_map(|one| Some(&*charge.dues.get(one.take)?.rule.name));
+        let mut details = RefusalDetails::new()
+            .meter(&*due.rule.meter)
+            .violated_policies(violated);
         // How much the service can stand, and what others use of it, is nobody's business.
         if why != Why::Capacity {
-            details = details.limit(standing.limit).used(standing.used);
+            details = details
+                .limit(standing.limit)
+                .used(standing.used)
+                .remaining(standing.remaining);
+            if let Some(after) = one.denial.comes_back_after() {
+                details = details.reset(after);
+            }
         }
         if let Some(plan) = plan {
             details = details.plan(plan);
@@ -39,7 +50,10 @@ impl Inner {
         {
             details = details.upgrade_url(&**url);
         }
-        let (kind, reason) = why.told(&due.rule.shape);
+        let (kind, reason) = match due.rule.scope {
+            Scope::Address => (RefusalKind::RateLimited, "too-many-from-address"),
+            _ => why.told(&due.rule.shape),
+        };
         let refusal = Refusal::new(kind, reason).with_details(details);
         if why.is_paid_for() {
             return refusal;

@@ -92,6 +92,12 @@ impl Rule {
         meters: &[Meter],
         is_of_plan: bool,
     ) -> Result<Self, ConfigError> {
+        if limit.scope == Scope::Address {
+            return Err(ConfigError::new(
+                "limits of addresses stand neither in a plan nor among those of tenants, because nobody knows \
+                 yet who calls; give it to `Quotas::per_address`",
+            ));
+        }
         let name = limit.name();
         let may_stand = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_:".contains(&b);
         if name.is_empty() || name.len() > 64 || !name.bytes().all(may_stand) {

@@ -17,6 +17,9 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Scope {
+    /// Each client address, before anybody asks who calls: an IPv4 address, or an IPv6 /64. Stands in
+    /// [`Quotas::per_address`](super::Quotas::per_address) alone.
+    Address,
     /// Each caller: a user, a service account or a key within its tenant; without a credential, a network: an
     /// IPv4 address, or an IPv6 /64. The only scope, with [`System`](Self::System), that counts on routes without
     /// a tenant.
@@ -35,6 +38,7 @@ impl Scope {
     /// What the names of limits say of it.
     pub(super) const fn suffix(self) -> &'static str {
         match self {
+            Self::Address => "-by-address",
             Self::Caller => "-by-caller",
             Self::Key => "-by-key",
             Self::Project => "-by-project",

@@ -7,15 +7,17 @@ use std::{
 };
 
 use super::{
-    Calendar, Counters, GiveBack, LimitOverride, Meter, MeterKind, Operation, Period, Quotas,
-    Reservation, Scope, Standing, Take, Window,
-    charging::{Due, plan_of},
+    Calendar, Counters, Counting, GiveBack, LimitOverride, Meter, MeterKind, Operation, Period,
+    Quotas, Reservation, Scope, Standing, Take, Window, address,
+    charging::{Due, Payer, plan_of},
+    fields,
     overrides::{OfTenant, Overrides},
     quotas::{CalendarOf, OnThreshold},
     rule::{Rule, RuleShape},
+    taking::Taking,
 };
 use crate::{
-    Clock, ConfigError, Cost, Plan, Refusal, TenantContext, TenantId, Timestamp,
+    Clock, ConfigError, Cost, Plan, Refusal, TenantContext, TenantId, TenantRecord, Timestamp,
     plan::{Plans, Position},
 };
 
@@ -40,6 +42,8 @@ pub struct QuotaService(pub(super) Arc<Inner>);
 pub(super) struct Inner {
     pub(super) meters: Vec<Meter>,
     pub(super) rules: Vec<Arc<Rule>>,
+    /// The limits of each client address.
+    pub(super) of_addresses: Vec<Arc<Rule>>,
     pub(super) counters: Arc<dyn Counters>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) calendar: Option<CalendarOf>,
@@ -63,9 +67,11 @@ impl QuotaService {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, ConfigError> {
         let limits = limits_with(&Limits::new(), &quotas.meters, &rules, plans)?;
+        let of_addresses = address::rules(quotas.per_address, &quotas.meters)?;
         Ok(Self(Arc::new(Inner {
             meters: quotas.meters,
             rules,
+            of_addresses,
             counters: quotas.counters,
             clock,
             calendar: quotas.calendar,
@@ -193,28 +199,10 @@ impl QuotaService {
     /// # }
     /// ```
     pub async fn usage(&self, context: &TenantContext) -> Result<Vec<LimitUsage>, Refusal> {
-        let now = self.0.clock.now();
-        let costs: Vec<_> =
-            (self.0.meters.iter().map(|meter| Cost::new(meter.name(), 0))).collect();
-        let mut charge = self.0.usage_of(context, &costs, now)?;
-        charge.retain(|due| due.rule.scope != Scope::System);
-        let mut usage = Vec::new();
-        for some in charge.chunks(super::MAX_TAKES) {
-            let takes: Vec<_> = some.iter().map(Due::take).collect();
-            let answer = self.0.counters.standings(&takes, now).answer().await;
-            let standings = answer.map_err(|error| self.0.no_answer(&error))?;
-            usage.extend(
-                some.iter()
-                    .zip(standings.iter())
-                    .map(|(due, standing)| LimitUsage {
-                        name: due.rule.name.to_string(),
-                        meter: due.rule.meter.to_string(),
-                        scope: due.rule.scope,
-                        standing: *standing,
-                    }),
-            );
-        }
-        Ok(usage)
+        let of_others = |scope| scope == Scope::System;
+        self.0
+            .usage(Payer::of(context), |scope| !of_others(scope))
+            .await
     }
 
     /// Takes so much for a caller, outside of what its route costs: a project that is to be created, a job of a queue,
@@ -235,8 +223,15 @@ impl QuotaService {
             let takes: Vec<_> = charge.dues.iter().map(Due::take).collect();
             inner.counters.take(operation, &takes, now)
         };
-        let granted = inner.granted(taken.answer().await, &charge, plan_of(context))?;
-        drop(granted);
+        let (answer, charge) = match taken {
+            Counting::Ready(answer) => (answer, charge),
+            Counting::Pending(answer) => {
+                let mut taking = Taking::new(answer, Arc::clone(inner), operation, charge);
+                let answer = taking.answer().await;
+                (answer, taking.into_parts().1)
+            }
+        };
+        drop(inner.granted(answer, &charge, plan_of(context))?);
         Ok(Reservation::new(Arc::clone(inner), operation, charge.dues))
     }
 
@@ -253,7 +248,7 @@ impl QuotaService {
     ) -> Result<(), Refusal> {
         let inner = &self.0;
         let now = inner.clock.now();
-        let dues = inner.usage_of(context, std::slice::from_ref(kept), now)?;
+        let dues = inner.usage_of(Payer::of(context), std::slice::from_ref(kept), now)?;
         let takes = held_of(&dues, kept.amount());
         // Another tenant, or another meter, may have something of the same id.
         let tenant = context.tenant_id().to_string();
@@ -275,7 +270,7 @@ impl QuotaService {
     ) -> Result<GiveBack, Refusal> {
         let inner = &self.0;
         let now = inner.clock.now();
-        let dues = inner.usage_of(context, std::slice::from_ref(kept), now)?;
+        let dues = inner.usage_of(Payer::of(context), std::slice::from_ref(kept), now)?;
         let takes = held_of(&dues, kept.amount());
         let limits = if kept.amount() == 0 { 0 } else { takes.len() };
         let id = super::OperationId::unique();
@@ -286,6 +281,14 @@ impl QuotaService {
         }
     }
 
+    /// The fields that tell of limits.
+    pub(crate) const FIELDS: [&str; 2] = [fields::POLICY, fields::LIMIT];
+
+    /// Whether responses tell of limits.
+    pub(crate) fn tells_fields(&self) -> bool {
+        self.0.tells_fields
+    }
+
     /// Whether there is a meter of this name.
     #[must_use]
     pub fn has_meter(&self, name: &str) -> bool {
@@ -294,6 +297,35 @@ impl QuotaService {
 }
 
 impl Inner {
+    /// Where the limits of these scopes stand that concern somebody.
+    pub(super) async fn usage(
+        &self,
+        payer: Payer<'_>,
+        of_scope: impl Fn(Scope) -> bool,
+    ) -> Result<Vec<LimitUsage>, Refusal> {
+        let now = self.clock.now();
+        let costs: Vec<_> = (self.meters.iter().map(|meter| Cost::new(meter.name(), 0))).collect();
+        let mut dues = self.usage_of(payer, &costs, now)?;
+        dues.retain(|due| of_scope(due.rule.scope));
+        let mut usage = Vec::new();
+        for some in dues.chunks(super::MAX_TAKES) {
+            let asked = {
+                let takes: Vec<_> = some.iter().map(Due::take).collect();
+                self.counters.standings(&takes, now)
+            };
+            let standings = asked.answer().await;
+            let standings = standings.map_err(|error| self.no_answer(&error))?;
+            let each = some.iter().zip(standings.iter());
+            usage.extend(each.map(|(due, standing)| LimitUsage {
+                name: due.rule.name.to_string(),
+                meter: due.rule.meter.to_string(),
+                scope: due.rule.scope,
+                standing: *standing,
+            }));
+        }
+        Ok(usage)
+    }
+
     pub(super) fn meter(&self, name: &str) -> Option<&Meter> {
         self.meters.iter().find(|meter| meter.name() == name)
     }
@@ -301,12 +333,12 @@ impl Inner {
     /// The period of a tenant's calendar.
     pub(super) fn window(
         &self,
-        context: Option<&TenantContext>,
+        tenant: Option<&TenantRecord>,
         period: Period,
         now: Timestamp,
     ) -> Window {
-        match (&self.calendar, context) {
-            (Some(of), Some(context)) => of(context.record()).window(period, now),
+        match (&self.calendar, tenant) {
+            (Some(of), Some(tenant)) => of(tenant).window(period, now),
             _ => Calendar::window_of_utc(period, now),
         }
     }

@@ -96,4 +96,12 @@ impl Denial {
     pub const fn new(standing: Standing, wait: Wait) -> Self {
         Self { standing, wait }
     }
+
+    /// When to come back, or else when all of it is there again; `None` where no time says so.
+    pub(super) const fn comes_back_after(&self) -> Option<Duration> {
+        match self.wait {
+            Wait::For(wait) => Some(wait),
+            Wait::Unknown | Wait::Forever => self.standing.reset_after,
+        }
+    }
 }

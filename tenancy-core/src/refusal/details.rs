@@ -1,5 +1,7 @@
 //! What a refusal says about a plan or a limit.
 
+use std::time::Duration;
+
 use serde::Serialize;
 
 /// What a caller is told about the plan or the limit that it met: members of the problem (RFC 9457 §3.2),
@@ -29,11 +31,17 @@ pub struct RefusalDetails {
     #[serde(skip_serializing_if = "Option::is_none")]
     used: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    remaining: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reset: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     feature: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     plan: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     upgrade_url: Option<String>,
+    #[serde(rename = "violated-policies", skip_serializing_if = "Vec::is_empty")]
+    violated_policies: Vec<String>,
 }
 
 impl RefusalDetails {
@@ -43,9 +51,12 @@ impl RefusalDetails {
             meter: None,
             limit: None,
             used: None,
+            remaining: None,
+            reset: None,
             feature: None,
             plan: None,
             upgrade_url: None,
+            violated_policies: Vec::new(),
         }
     }
 
@@ -65,6 +76,42 @@ impl RefusalDetails {
     pub const fn used(mut self, used: u64) -> Self {
         self.used = Some(used);
         self
+    }
+
+    /// How much of it is left, in the meter's unit: less than the request asked for.
+    pub const fn remaining(mut self, remaining: u64) -> Self {
+        self.remaining = Some(remaining);
+        self
+    }
+
+    /// After how long there is more of it; told in whole seconds, rounded up.
+    pub fn reset(mut self, after: Duration) -> Self {
+        let seconds = after.as_millis().div_ceil(1000);
+        self.reset = Some(seconds.try_into().unwrap_or(u64::MAX));
+        self
+    }
+
+    /// The names of the limits that refuse. A refusal of the kind [`RateLimited`](crate::RefusalKind::RateLimited) or
+    /// [`Unavailable`](crate::RefusalKind::Unavailable) that names one has the `type` that
+    /// draft-ietf-httpapi-ratelimit-headers gives it: `quota-exceeded` or `temporary-reduced-capacity` of
+    /// `https://iana.org/assignments/http-problem-types`.
+    ///
+    /// ```
+    /// use tenancy_core::{Refusal, RefusalDetails, RefusalKind};
+    ///
+    /// let details = RefusalDetails::new().violated_policies(["exports-daily"]);
+    /// let refusal = Refusal::new(RefusalKind::RateLimited, "exports-of-the-day").with_details(details);
+    /// let problem = refusal.problem();
+    /// assert_eq!(problem.type_uri(), "https://iana.org/assignments/http-problem-types#quota-exceeded");
+    /// assert!(problem.to_json().contains(r#""violated-policies":["exports-daily"]"#));
+    /// ```
+    pub fn violated_policies(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.violated_policies = names.into_iter().map(Into::into).collect();
+        self
+    }
+
+    pub(crate) fn names_policies(&self) -> bool {
+        !self.violated_policies.is_empty()
     }
 
     /// The feature that the plan lacks.

@@ -12,7 +12,7 @@ mod versions;
 
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tenancy_core::{
     Admitted, Charge, Charging, ConfigError, Cost, Ending, MemoryDirectory, PlanBook, Refusal,
     RequestView, RouteNeeds, RoutePolicy, Settlement, Tenancy, TenantContext,
@@ -156,7 +156,16 @@ async fn where_waiting_helps_a_caller_is_told_how_long() {
     let (status, reason, wait, body) =
         told(ask(&w, &context, &[("requests", 3)]).await.unwrap_err());
     assert_eq!((status, reason, wait), (429, "rate-exceeded", Some(3)));
-    assert_eq!(body["type"], "urn:tenancy:problem:rate-limited");
+    let of_draft = "https://iana.org/assignments/http-problem-types#quota-exceeded";
+    assert_eq!(body["type"], of_draft);
+    assert_eq!(
+        (
+            &body["violated-policies"],
+            &body["remaining"],
+            &body["reset"]
+        ),
+        (&json!(["requests-per-minute"]), &0.into(), &3.into())
+    );
     assert_eq!(
         (&body["meter"], &body["limit"], &body["used"]),
         (&"requests".into(), &5.into(), &5.into())

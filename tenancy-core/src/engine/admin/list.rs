@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// How many rows a page holds at most.
-const MAX_PAGE: u32 = 1_000;
+pub(super) const MAX_PAGE: u32 = 1_000;
 
 impl Admin {
     /// Tenants in the order of their ids.

@@ -41,7 +41,7 @@ impl Admin {
     ) -> Result<(), StoreError> {
         let invalid =
             |error: crate::ConfigError| StoreError::new(StoreErrorKind::Invalid, error.to_string());
-        let quotas = self.quotas()?;
+        let quotas = self.quotas_with_overrides()?;
         self.know_plan_of(tenant).await?;
         let with = quotas.named_override(with).map_err(invalid)?;
         let definition = with.definition().map_err(invalid)?;
@@ -112,7 +112,7 @@ impl Admin {
         Ok(())
     }
 
-    fn quotas(&self) -> Result<&QuotaService, StoreError> {
+    fn quotas_with_overrides(&self) -> Result<&QuotaService, StoreError> {
         let inner = self.author.engine.inner();
         let quotas = inner
             .quotas

@@ -78,11 +78,11 @@ fn check_costs(engine: &Tenancy, costs: &[Cost]) -> Result<(), ConfigError> {
     Ok(())
 }
 
-/// Takes what a request costs.
+/// Takes what a request costs, beyond what was taken before.
 pub(in crate::engine) fn charge(
     engine: &Tenancy,
     admitted: &Admitted,
-    costs: &[Cost],
+    costs: (&[Cost], &[Cost]),
     request: &dyn RequestView,
 ) -> Charging {
     let Some(charger) = &engine.inner().charger else {
@@ -93,14 +93,34 @@ pub(in crate::engine) fn charge(
     let caller = ClientInfo::of(engine.inner(), request);
     let asked = ChargeRequest::new(admitted, costs, request, caller.ip);
     let charging = charger.charge(&asked);
+    recorded(charging, || Charged {
+        engine: engine.clone(),
+        admitted: Some(admitted.clone()),
+        caller,
+    })
+}
+
+/// Takes what a request costs its address.
+pub(in crate::engine) fn charge_address(
+    engine: &Tenancy,
+    request: &dyn RequestView,
+) -> Option<Charging> {
+    let quotas = engine.quotas().filter(|quotas| quotas.limits_addresses())?;
+    let ip = engine.identification().proxies().client_ip(request);
+    let charging = quotas.charge_address(ip);
+    Some(recorded(charging, || Charged {
+        engine: engine.clone(),
+        admitted: None,
+        caller: ClientInfo::of(engine.inner(), request),
+    }))
+}
+
+/// The same, with its refusal recorded.
+fn recorded(charging: Charging, charged: impl FnOnce() -> Charged) -> Charging {
     if let Charging::Ready(Ok(charge)) = charging {
         return charge.into();
     }
-    let charged = Charged {
-        engine: engine.clone(),
-        admitted: admitted.clone(),
-        caller,
-    };
+    let charged = charged();
     match charging {
         Charging::Ready(outcome) => {
             Charging::Ready(outcome.map_err(|refusal| charged.refused(refusal)))
@@ -114,7 +134,8 @@ pub(in crate::engine) fn charge(
 /// Whom a refused charge is recorded about.
 struct Charged {
     engine: Tenancy,
-    admitted: Admitted,
+    /// `None` before anybody has asked who calls.
+    admitted: Option<Admitted>,
     caller: ClientInfo,
 }
 
@@ -125,13 +146,14 @@ impl Charged {
         }
         let mut refused = Refused::of(refusal);
         match &self.admitted {
-            Admitted::Tenant(context) => {
+            Some(Admitted::Tenant(context)) => {
                 refused.tenant = Some(context.tenant_id());
                 refused.actor = Some(context.principal().actor.clone());
             }
-            Admitted::NoTenant(principal) => {
+            Some(Admitted::NoTenant(principal)) => {
                 refused.actor = principal.as_ref().map(|one| one.actor.clone());
             }
+            None => {}
         }
         let log = &self.engine.inner().refusals;
         log.record("request.charge", refused, &self.caller)

@@ -1,6 +1,8 @@
 //! Settling a charge: once, and however the request ended.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
+
+use crate::quota::RouteCharge;
 
 /// How a request that was charged has ended.
 ///
@@ -39,7 +41,11 @@ pub enum Ending {
     Panicked,
 }
 
-type Settle = Box<dyn FnOnce(Ending) + Send>;
+/// What settles.
+enum Settle {
+    Once(Box<dyn FnOnce(Ending) + Send>),
+    OfLimits(Arc<RouteCharge>),
+}
 
 /// What is left to do for a charge. Dropped, it settles as cancelled, or as panicked on a thread that
 /// panics.
@@ -61,7 +67,11 @@ pub struct Settlement(Option<Settle>);
 
 impl Settlement {
     pub(super) fn new(settle: impl FnOnce(Ending) + Send + 'static) -> Self {
-        Self(Some(Box::new(settle)))
+        Self(Some(Settle::Once(Box::new(settle))))
+    }
+
+    pub(super) const fn of_limits(charge: Arc<RouteCharge>) -> Self {
+        Self(Some(Settle::OfLimits(charge)))
     }
 
     /// Whether there is nothing to do.
@@ -76,8 +86,10 @@ impl Settlement {
     }
 
     fn run(&mut self, ending: Ending) {
-        if let Some(settle) = self.0.take() {
-            settle(ending);
+        match self.0.take() {
+            Some(Settle::Once(settle)) => settle(ending),
+            Some(Settle::OfLimits(charge)) => charge.settle(ending),
+            None => {}
         }
     }
 }

@@ -263,6 +263,45 @@ fn each_plan_says_something_about_each_meter() {
 }
 
 #[test]
+fn a_limit_of_addresses_that_can_not_be_meant_is_refused() {
+    let minute = seconds(60);
+    let with = |limits: Vec<Limit>| {
+        let each = limits.into_iter();
+        built(each.fold(Quotas::new(), Quotas::per_address), None)
+    };
+    let rate = || Limit::rate("requests", 60, minute);
+    // Its meter need not be declared, and nothing has to limit it besides.
+    assert!(
+        with(vec![
+            rate().burst(5),
+            Limit::per_period("requests", 9, Period::Day)
+        ])
+        .is_ok()
+    );
+    assert!(with(vec![rate().scope(Scope::Address)]).is_ok());
+    for (limits, said) in [
+        (vec![rate().scope(Scope::Key)], "remove `scope`"),
+        (vec![rate(), rate().burst(5)], "two are called so"),
+        (vec![Limit::rate("requests", 0, minute)], "of at least 1"),
+        (vec![Limit::unlimited("requests")], "of at least 1"),
+        (vec![Limit::not_included("requests")], "of at least 1"),
+        (vec![Limit::concurrent("requests", 5)], "what is consumed"),
+        (vec![rate().burst(0)], "three numbers above 0"),
+        (
+            (1..=17)
+                .map(|number| Limit::rate("requests", 5, seconds(number)))
+                .collect(),
+            "17 limits of addresses",
+        ),
+    ] {
+        let error = with(limits.clone()).expect_err(&format!("{limits:?}"));
+        assert!(error.contains(said), "{error}");
+    }
+    let error = built(Quotas::new().limit(rate().scope(Scope::Address)), None).unwrap_err();
+    assert!(error.contains("`Quotas::per_address`"), "{error}");
+}
+
+#[test]
 fn an_override_takes_the_place_of_a_limit_that_exists() {
     let minute = seconds(60);
     let quotas = Quotas::new()

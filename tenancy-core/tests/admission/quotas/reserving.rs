@@ -3,6 +3,7 @@
 use tenancy_core::{Cost, quota::OperationId};
 
 use super::{MINUTE, alice, ask, book, costs, meters, put_plan, told, used, world};
+use crate::{keys::with_keys, support::World};
 
 #[tokio::test]
 async fn what_is_reserved_counts_and_is_kept_or_given_back() {
@@ -161,4 +162,80 @@ async fn what_is_given_back_is_one_tenants_and_one_meters() {
             assert_eq!(used(&w, context, "projects-held").await, 1);
         }
     }
+}
+
+#[tokio::test]
+async fn a_context_says_what_is_left_of_a_meter() {
+    let w = world(book(), meters()).await;
+    let context = alice(&w).await;
+    let left = async |meter| context.quota(meter).left().await.unwrap();
+    assert_eq!(
+        (left("exports").await, left("projects").await),
+        (Some(3), Some(2))
+    );
+    context
+        .quota("exports")
+        .reserve(1)
+        .await
+        .unwrap()
+        .commit()
+        .await
+        .unwrap();
+    assert_eq!(left("exports").await, Some(2));
+    let usage = context.quota("exports").usage().await.unwrap();
+    assert_eq!(usage.len(), 1);
+    assert_eq!(context.usage().await.unwrap().len(), 4);
+    let kept = context.quota("projects").reserve(2).await.unwrap();
+    kept.commit().await.unwrap();
+    assert_eq!(left("projects").await, Some(0));
+    context
+        .quota("projects")
+        .give_back(1, OperationId::of(["project-7"]))
+        .await
+        .unwrap();
+    assert_eq!(left("projects").await, Some(1));
+    for (plan, expected) in [("pro", (Some(9), None)), ("basic", (Some(0), Some(0)))] {
+        put_plan(&w, Some(plan)).await;
+        let context = alice(&w).await;
+        let exports = context.quota("exports").left().await.unwrap();
+        let projects = context.quota("projects").left().await.unwrap();
+        assert_eq!((exports, projects), expected, "{plan}");
+    }
+}
+
+#[tokio::test]
+async fn a_context_without_quotas_and_a_meter_of_nobody_are_errors_that_say_so() {
+    let w = World::over(with_keys).await;
+    let context = w.admit(&w.alice_at("acme.notes.example")).await.unwrap();
+    for refusal in [
+        context.usage().await.unwrap_err(),
+        context
+            .quota("projects")
+            .reserve(1)
+            .await
+            .map(drop)
+            .unwrap_err(),
+        context.quota("projects").left().await.unwrap_err(),
+    ] {
+        assert_eq!(
+            (refusal.kind().status(), refusal.reason()),
+            (500, "quotas-missing")
+        );
+    }
+    let listed = w
+        .tenancy
+        .admin(tenancy_core::testing::service())
+        .usage(w.acme.id)
+        .await;
+    assert_eq!(
+        listed.unwrap_err().kind(),
+        tenancy_core::StoreErrorKind::ReadOnly
+    );
+    let w = world(book(), meters()).await;
+    let context = alice(&w).await;
+    let refusal = context.quota("beer").usage().await.unwrap_err();
+    assert_eq!(
+        (refusal.kind().status(), refusal.reason()),
+        (500, "meter-unknown")
+    );
 }

@@ -13,7 +13,7 @@ use tenancy_core::{
     },
 };
 
-use super::{alice, ask, book, charge, costs, meters, told, used, world};
+use super::{alice, ask, book, charge, charge_for, costs, meters, told, used, world};
 
 /// Counters that answer after a turn of the runtime, as long as they are up.
 #[derive(Debug, Default, Clone)]
@@ -177,4 +177,41 @@ async fn a_charge_of_known_counters_takes_three_allocations() {
         ));
         assert!(round == 0 || counted.count_total <= 3, "{counted:?}");
     }
+}
+
+/// Lets a future begin, and drops it before it has ended.
+async fn give_up<T>(doing: impl Future<Output = T>) {
+    tokio::select! {
+        biased;
+        _ = doing => panic!("the store answers later"),
+        () = std::future::ready(()) => {}
+    }
+}
+
+#[tokio::test]
+async fn what_a_store_takes_for_somebody_who_has_gone_is_given_back() {
+    let with_ids = || meters().idempotency_key_header("idempotency-key");
+    let remote = Remote::default();
+    let w = world(book(), with_ids().counters(remote.clone())).await;
+    let context = alice(&w).await;
+    let quotas = w.tenancy.quotas().unwrap();
+    give_up(quotas.reserve(&context, &costs(&[("projects", 2)]))).await;
+    give_up(ask(&w, &context, &[("exports", 3)])).await;
+    assert!(remote.counters.len() >= 2, "both were taken");
+    // By a task, which asks and then settles.
+    for _ in 0..10 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(used(&w, &context, "projects-held").await, 0);
+    assert_eq!(used(&w, &context, "exports-monthly").await, 0);
+    // What the client has an id for is paid once, and its repetition goes on with it.
+    let admitted = tenancy_core::Admitted::Tenant(context.clone());
+    let request = tenancy_core::testing::FakeRequest::new("/a").header("idempotency-key", "1");
+    give_up(charge_for(&w, &admitted, &request, &[("exports", 3)])).await;
+    for _ in 0..10 {
+        tokio::task::yield_now().await;
+    }
+    let again = charge_for(&w, &admitted, &request, &[("exports", 3)]).await;
+    assert!(again.unwrap().into_parts().1.is_none());
+    assert_eq!(used(&w, &context, "exports-monthly").await, 3);
 }

@@ -1,0 +1,131 @@
+//! What tenants have used of their limits, for operators and for a tenant's own administrators.
+
+use super::Admin;
+use crate::{
+    Refusal, RefusalKind, StoreError, StoreErrorKind, TenantFilter, TenantId, TenantKey,
+    TenantRecord,
+    engine::load::{OverridesOf, StoredPlan, load},
+    quota::{Measure, QuotaService, TenantUsage},
+};
+
+use super::list::MAX_PAGE;
+
+impl Admin {
+    /// What a tenant has used of its limits, what is left and when it is back: the numbers that are enforced, with
+    /// [overrides](crate::quota::QuotaService::put_override). Nobody has to be calling.
+    ///
+    /// # Errors
+    /// [`StoreErrorKind::NotFound`] if there is no such tenant, [`StoreErrorKind::ReadOnly`] if the engine was built
+    /// without [quotas](crate::TenancyBuilder::quotas), [`StoreErrorKind::Unavailable`] if directory or counters did not
+    /// answer.
+    ///
+    /// ```
+    /// # use tenancy_core::{Tenancy, TenantContext};
+    /// # async fn handler(tenancy: Tenancy, context: TenantContext) -> Result<(), Box<dyn std::error::Error>> {
+    /// let admin = tenancy.admin(context.authority("billing:read")?);
+    /// for limit in admin.usage(context.tenant_id()).await?.limits {
+    ///     println!("{}: {} left", limit.name, limit.standing.remaining);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn usage(&self, tenant: TenantId) -> Result<TenantUsage, StoreError> {
+        self.author.permits(Some(tenant), None).await?;
+        let quotas = self.quotas()?;
+        let directory = &self.author.engine.inner().directory;
+        let found = directory.find_tenant(&TenantKey::Id(tenant)).await;
+        let record = found
+            .map_err(StoreError::unavailable)?
+            .ok_or_else(|| StoreError::new(StoreErrorKind::NotFound, "there is no such tenant"))?;
+        self.usage_of(quotas, record).await
+    }
+
+    /// The same of many tenants, in the order of their ids.
+    ///
+    /// # Errors
+    /// [`StoreErrorKind::Forbidden`] if the authority is one tenant's, [`StoreErrorKind::ReadOnly`] if the engine has no
+    /// quotas or the store no login that reaches every tenant, [`StoreErrorKind::Unavailable`] if store or counters did
+    /// not answer.
+    ///
+    /// ```
+    /// # use tenancy_core::{StoreError, Tenancy, TenantFilter, danger};
+    /// # async fn example(tenancy: Tenancy) -> Result<(), StoreError> {
+    /// let admin = tenancy.admin(danger::service("who is about to need another plan?")?);
+    /// let free = TenantFilter::new().plan("free");
+    /// let mut after = None;
+    /// loop {
+    ///     let page = admin.list_usage(&free, after, 100).await?;
+    ///     let Some(last) = page.last() else { break };
+    ///     after = Some(last.record.id);
+    ///     for tenant in &page {
+    ///         let used_up = tenant.limits.iter().filter(|limit| limit.standing.remaining == 0);
+    ///         println!("{}: {} limits are used up", tenant.record.slug, used_up.count());
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn list_usage(
+        &self,
+        filter: &TenantFilter,
+        after: Option<TenantId>,
+        limit: u32,
+    ) -> Result<Vec<TenantUsage>, StoreError> {
+        self.author.permits(None, None).await?;
+        let quotas = self.quotas()?;
+        let store = self.stores().tenant_store()?;
+        let tenants = store
+            .list_tenants(filter, after, limit.min(MAX_PAGE))
+            .await?;
+        let mut page = Vec::with_capacity(tenants.len());
+        for record in tenants {
+            page.push(self.usage_of(quotas, record).await?);
+        }
+        Ok(page)
+    }
+
+    async fn usage_of(
+        &self,
+        quotas: &QuotaService,
+        record: TenantRecord,
+    ) -> Result<TenantUsage, StoreError> {
+        let engine = &self.author.engine;
+        let plans = engine.plans();
+        let plan_name = plans.and_then(|plans| plans.name_of(&record));
+        let plan_of = |record| plans.and_then(|plans| plans.of(record));
+        let mut plan = plan_of(&record);
+        if let (None, Some(name)) = (&plan, &plan_name) {
+            // A version that this process does not know yet.
+            let read = load::<StoredPlan>(engine, name).await;
+            read.map_err(StoreError::unavailable)?;
+            plan = plan_of(&record);
+        }
+        let overrides = match engine.inner().stored_overrides {
+            Some(_) => load::<OverridesOf>(engine, &record.id).await,
+            None => Ok(None),
+        };
+        let by = Measure {
+            has_plans: plans.is_some(),
+            plan_name,
+            plan,
+            overrides: overrides.map_err(StoreError::unavailable)?,
+        };
+        let usage = quotas.usage_of(record, by).await;
+        usage.map_err(|refusal| no_answer(&refusal))
+    }
+
+    fn quotas(&self) -> Result<&QuotaService, StoreError> {
+        self.author.engine.quotas().ok_or_else(|| {
+            let message = "the engine counts nothing that could be listed; give it limits with \
+                           `TenancyBuilder::quotas`";
+            StoreError::new(StoreErrorKind::ReadOnly, message)
+        })
+    }
+}
+
+fn no_answer(refusal: &Refusal) -> StoreError {
+    match refusal.kind() {
+        RefusalKind::Unavailable => StoreError::unavailable(refusal.to_string()),
+        _ => StoreError::new(StoreErrorKind::Invalid, refusal.to_string()),
+    }
+}

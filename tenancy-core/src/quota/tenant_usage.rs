@@ -1,0 +1,67 @@
+//! `TenantUsage`: what a tenant has used and left, for operators.
+
+use super::{LimitUsage, OfTenant, QuotaService, Scope, charging::Payer};
+use crate::{Plan, Refusal, TenantRecord};
+
+/// What a tenant has used of its limits, what is left, and when it is back: from
+/// [`Admin::usage`](crate::Admin::usage).
+///
+/// ```
+/// use tenancy_core::quota::TenantUsage;
+///
+/// /// Whom to call before they call.
+/// fn is_nearly_out(tenant: &TenantUsage) -> bool {
+///     tenant.limits.iter().any(|limit| limit.standing.used * 10 >= limit.standing.limit * 9)
+/// }
+/// # let _ = is_nearly_out;
+/// ```
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct TenantUsage {
+    /// The tenant's record.
+    pub record: TenantRecord,
+    /// The plan that it counts as; `None` if there is none.
+    pub plan: Option<String>,
+    /// Where each limit of the tenant as a whole stands. Those of single callers, keys and projects are not among them,
+    /// nor what is not counted. None if its plan is not in the book.
+    pub limits: Vec<LimitUsage>,
+}
+
+/// By what a tenant's use is measured.
+pub(crate) struct Measure {
+    pub(crate) has_plans: bool,
+    /// The name of the plan that it counts as.
+    pub(crate) plan_name: Option<String>,
+    /// The plan, if there is one of that name.
+    pub(crate) plan: Option<Plan>,
+    /// What is stored for it in the place of limits of its plan.
+    pub(crate) overrides: Option<OfTenant>,
+}
+
+impl QuotaService {
+    /// What a tenant has used, without anybody who calls.
+    pub(crate) async fn usage_of(
+        &self,
+        record: TenantRecord,
+        by: Measure,
+    ) -> Result<TenantUsage, Refusal> {
+        let limits = if by.has_plans && by.plan.is_none() {
+            Vec::new()
+        } else {
+            let payer = Payer {
+                tenant: Some(&record),
+                has_plans: by.has_plans,
+                plan: by.plan.as_ref(),
+                plan_name: by.plan_name.as_deref(),
+                overrides: by.overrides.as_ref(),
+                ..Payer::nobody()
+            };
+            self.0.usage(payer, |scope| scope == Scope::Tenant).await?
+        };
+        Ok(TenantUsage {
+            plan: by.plan_name,
+            limits,
+            record,
+        })
+    }
+}

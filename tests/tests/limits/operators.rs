@@ -1,0 +1,90 @@
+//! What operators see of a tenant's limits: the numbers that are enforced, also where nobody calls.
+
+use tenancy_core::{
+    StoreErrorKind, TenantFilter,
+    quota::{Limit, LimitOverride, Period},
+    testing::service,
+};
+
+use crate::world::{on_both, quotas, status, with};
+
+#[tokio::test]
+async fn an_operator_sees_what_is_enforced_for_one_tenant_and_for_all() -> anyhow::Result<()> {
+    on_both(with(quotas), async |world| {
+        for _ in 0..3 {
+            assert_eq!(status(world.post("/export")).await?, 200);
+        }
+        let (acme, globex) = (world.acme.record().id, world.globex.record().id);
+        let admin = world.tenancy.admin(service());
+        let entries = world.audit.entries().len();
+        let usage = admin.usage(acme).await?;
+        assert_eq!(
+            (usage.record.id, usage.plan.as_deref()),
+            (acme, Some("free"))
+        );
+        let exports = &usage.limits[0];
+        assert_eq!(
+            (&*exports.name, &*exports.meter),
+            ("exports-daily", "exports")
+        );
+        let standing = exports.standing;
+        assert_eq!(
+            (standing.limit, standing.used, standing.remaining),
+            (5, 3, 2)
+        );
+        assert!(standing.reset_after.is_some());
+        // What it says is left passes, and no more does.
+        let more = Limit::per_period("exports", 6, Period::Day);
+        let quotas = world.tenancy.quotas().expect("there are quotas");
+        quotas.put_override(acme, LimitOverride::new(more))?;
+        let left = admin.usage(acme).await?.limits[0].standing.remaining;
+        assert_eq!(left, 3);
+        for _ in 0..left {
+            assert_eq!(status(world.post("/export")).await?, 200);
+        }
+        assert_eq!(status(world.post("/export")).await?, 429);
+
+        let all = TenantFilter::new();
+        let mut seen = Vec::new();
+        let mut after = None;
+        loop {
+            let page = admin.list_usage(&all, after, 1).await?;
+            let Some(tenant) = page.last() else { break };
+            after = Some(tenant.record.id);
+            let used = tenant.limits[0].standing.used;
+            seen.push((tenant.record.id, tenant.plan.clone(), used));
+        }
+        let mut expected = vec![
+            (acme, Some("free".to_owned()), 6),
+            (globex, Some("pro".to_owned()), 0),
+        ];
+        expected.sort();
+        assert_eq!(seen, expected);
+        let free = admin.list_usage(&all.plan("pro"), None, 100).await?;
+        assert_eq!(free.len(), 1);
+        // Reading leaves no entries; the one is of the request that was refused.
+        assert_eq!(world.audit.entries().len(), entries + 1);
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn an_operator_is_told_of_a_tenant_that_is_not_there_or_has_no_plan_of_the_book()
+-> anyhow::Result<()> {
+    on_both(with(quotas), async |world| {
+        let admin = world.tenancy.admin(service());
+        let nobody = admin
+            .usage(tenancy_core::TenantId::new())
+            .await
+            .unwrap_err();
+        assert_eq!(nobody.kind(), StoreErrorKind::NotFound);
+        let acme = world.acme.record().id;
+        admin.set_plan(acme, Some("gold")).await?;
+        let usage = admin.usage(acme).await?;
+        assert_eq!(usage.plan.as_deref(), Some("gold"));
+        assert!(usage.limits.is_empty());
+        Ok(())
+    })
+    .await
+}
