@@ -67,7 +67,8 @@ async fn subscribe(notes: &Notes, target: &PgConnectOptions) -> anyhow::Result<(
         ),
     )
     .await?;
-    is_synchronized(target, 13).await
+    let tables = i64::try_from(PUBLISHED.split(',').count())?;
+    is_synchronized(target, tables).await
 }
 
 #[tokio::test]
