@@ -31,7 +31,7 @@ pub use stored::{PlanDefinition, PlanDirectory, PlanStore, PlanVersion};
 /// The plans that a service sells, and what each permits.
 ///
 /// Given to [`TenancyBuilder::plans`](crate::TenancyBuilder::plans). Every caller in a tenant then may
-/// do at most what its [plan](TenantRecord::plan) permits: its members whatever their role, their API keys
+/// do at most what its [plan](crate::TenantRecord::plan) permits: its members whatever their role, their API keys
 /// whatever their scopes, its service accounts. A plan gives nobody a permission.
 ///
 /// A tenant's plan is a part of its record: a change, by [`Admin::set_plan`](crate::Admin::set_plan),

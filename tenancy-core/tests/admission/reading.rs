@@ -141,6 +141,11 @@ async fn change(w: &World, capability: Capability) -> Result<(), StoreError> {
                 .await
                 .map(drop)
         }
+        Capability::Plans => {
+            let listed = admin.list_plan_versions(None, None, 10).await;
+            listed.map(drop)
+        }
+        Capability::LimitOverrides => admin.remove_limit_override(acme, "exports").await,
         other => panic!("no change of {other} is known here"),
     }
 }
@@ -175,7 +180,8 @@ async fn a_change_without_its_store_is_read_only_names_the_capability_and_is_rec
         let text = missing.to_string();
         assert!(text.contains(capability.as_str()), "{text}");
         assert!(text.contains("TenancyBuilder::stores"), "{text}");
-        if capability == Capability::Audit {
+        // These are listed.
+        if matches!(capability, Capability::Audit | Capability::Plans) {
             continue;
         }
         let entries = w.audit.entries();
@@ -239,6 +245,10 @@ async fn a_store_that_is_given_changes_what_it_is_for_and_nothing_else() {
             Capability::Roles => Stores::none().roles(directory),
             Capability::TokenRevocations => Stores::none().token_revocations(directory),
             Capability::Issuers => Stores::none().issuers(directory.directory().clone()),
+            Capability::Plans => Stores::none().plans(directory.directory().clone()),
+            Capability::LimitOverrides => {
+                Stores::none().limit_overrides(directory.directory().clone())
+            }
             Capability::Audit => Stores::none().audit(directory.directory().clone()),
             other => panic!("no store of {other} is known here"),
         };

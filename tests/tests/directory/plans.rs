@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use anyhow::Context as _;
 use serde_json::json;
 use sqlx::Row as _;
 use tenancy_core::{
@@ -47,7 +48,7 @@ async fn two_processes(notes: &Notes) -> anyhow::Result<(Tenancy, Tenancy, Arc<M
 /// Takes as many projects as there is room for, and tells how many, and with which status it ended.
 async fn fill(engine: &Tenancy, notes: &Notes) -> anyhow::Result<(u64, u16)> {
     let context = admit(engine, notes.alice, "acme").await?;
-    let quotas = engine.quotas().expect("quotas");
+    let quotas = engine.quotas().context("quotas")?;
     for taken in 0.. {
         match quotas.reserve(&context, &[Cost::new("projects", 1)]).await {
             Ok(reserved) => reserved.commit().await?,
@@ -215,9 +216,10 @@ async fn a_version_its_entry_and_its_event_are_written_together_and_stay() -> an
 /// How many projects a tenant may hold, as an engine sees it.
 async fn room(engine: &Tenancy, user: tenancy_core::UserId, slug: &str) -> anyhow::Result<u64> {
     let context = admit(engine, user, slug).await?;
-    let usage = engine.quotas().expect("quotas").usage(&context).await?;
+    let quotas = engine.quotas().context("quotas")?;
+    let usage = quotas.usage(&context).await?;
     let held = usage.iter().find(|one| one.name == "projects-held");
-    Ok(held.expect("the limit").standing.limit)
+    Ok(held.context("the limit")?.standing.limit)
 }
 
 #[tokio::test]
