@@ -114,7 +114,7 @@ impl Inner {
         now: Timestamp,
     ) -> Result<Taken, CountersError> {
         let deadline = Instant::now() + self.patience;
-        let (mut local, mut denied) = Local::take(&self, operation, &takes, &parts, now)?;
+        let (local, mut denied) = Local::take(&self, operation, &takes, &parts, now)?;
         let is_refused = !denied.is_empty();
         if is_refused {
             denied.extend(self.would_refuse(&takes, &parts, now).await?);
@@ -149,7 +149,6 @@ impl Inner {
             let of: Vec<_> = held.iter().map(|(_, take)| (*take).clone()).collect();
             let asked = self.reserve(operation, of, looks_only, now).await?;
             if asked.reserved.is_repeated {
-                local.keep_if_repeated();
                 drop(in_hand.take());
                 drop(local);
                 return self
@@ -510,13 +509,6 @@ impl Local {
                 Ok((Self { undo, granted }, Vec::new()))
             }
             Taken::Denied(denied) => Ok((nothing, placed(denied, &places).collect())),
-        }
-    }
-
-    /// What memory had granted before is not undone.
-    fn keep_if_repeated(&mut self) {
-        if self.granted.repeated {
-            self.undo = None;
         }
     }
 

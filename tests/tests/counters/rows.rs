@@ -106,7 +106,7 @@ async fn what_is_counted_commits_and_rolls_back_with_its_rows() -> anyhow::Resul
         let context = service.context(&notes.acme);
         let cost = Cost::new("notes", 1);
         for is_dropped in [true, false] {
-            let reserved = service.quotas.reserve(&context, &[cost.clone()]).await?;
+            let reserved = service.quotas.reserve(&context, std::slice::from_ref(&cost)).await?;
             let mut tx = service.pool.begin(&context).await?;
             tx.execute("INSERT INTO notes (body) VALUES ('counted')").await?;
             tx.keep(reserved).await?;
@@ -178,7 +178,10 @@ async fn only_its_own_tenants_transaction_keeps_a_reservation_and_once() -> anyh
         let service = Service::start(notes).await?;
         let (acme, globex) = (service.context(&notes.acme), service.context(&notes.globex));
         let cost = Cost::new("notes", 1);
-        let of_acme = service.quotas.reserve(&acme, &[cost.clone()]).await?;
+        let of_acme = service
+            .quotas
+            .reserve(&acme, std::slice::from_ref(&cost))
+            .await?;
         let mut tx = service.pool.begin(&globex).await?;
         let refused = tx.keep(of_acme).await.unwrap_err();
         ensure!(refused.kind() == ErrorKind::NotReserved, "{refused}");

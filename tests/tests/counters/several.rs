@@ -124,6 +124,51 @@ async fn an_operation_that_comes_again_to_another_process_counts_once() -> anyho
     .await
 }
 
+#[tokio::test]
+async fn a_threshold_of_a_period_is_one_event_of_all_processes() -> anyhow::Result<()> {
+    on_every_server(async |notes| {
+        let processes = four(notes).await?;
+        let one = Take::new(a_tenant(), "exports", month(1_000)?, 1).warning_at(&[50, 80, 100]);
+        let began = Instant::now();
+        let mut told = Vec::new();
+        for number in 0.. {
+            let counters = &processes[number % 4];
+            let taken = counters.take(Operation::once(), &[one], START + began.elapsed());
+            match taken.answer().await? {
+                Taken::Granted(granted) => {
+                    told.extend(
+                        granted
+                            .crossed
+                            .iter()
+                            .map(|crossed| i64::from(crossed.percent)),
+                    );
+                }
+                // The others have the rest in hand, or nobody has.
+                Taken::Denied(_) if used(counters, one).await? >= 1_000 => break,
+                Taken::Denied(_) => tokio::task::yield_now().await,
+            }
+            ensure!(began.elapsed() < 4 * LONG);
+        }
+        ensure!(told == [50, 80, 100], "{told:?}");
+        let mut admin = notes.database.admin().await?;
+        let events: Vec<(i64, i64)> = sqlx::query_as(
+            "SELECT (payload ->> 'percent')::bigint, (payload ->> 'used')::bigint
+             FROM tenancy.outbox_events WHERE kind = 'quota.threshold-reached' ORDER BY id",
+        )
+        .fetch_all(&mut admin)
+        .await?;
+        let percents: Vec<_> = events.iter().map(|(percent, _)| *percent).collect();
+        ensure!(percents == told, "{events:?}");
+        ensure!(
+            events.iter().all(|(percent, used)| *used >= percent * 10),
+            "{events:?}"
+        );
+        close(processes).await;
+        Ok(())
+    })
+    .await
+}
+
 /// An application's transaction has the row of a limit locked.
 #[tokio::test]
 async fn a_caller_who_leaves_leaves_nothing_reserved() -> anyhow::Result<()> {
