@@ -47,8 +47,8 @@ pub(crate) use same_origin::same_origin;
 ///   custom domain is looked up: a stranger can find out that the domain, which is in public DNS,
 ///   is one of a tenant that is served, and not of which.
 /// * The service's own scheme is not in a request. A page of `http` is taken for one of the same
-///   host only on `localhost` and addresses, unless [`insecure_origins`](Self::insecure_origins)
-///   says otherwise.
+///   host only on `localhost` and loopback addresses, unless
+///   [`insecure_origins`](Self::insecure_origins) says otherwise.
 /// * A proxy in front that changes `Host` must be listed with
 ///   [`trusted_proxies`](crate::Identification::trusted_proxies) and send `X-Forwarded-Host`, with
 ///   the port where it is not the default; else a page of the service's central host is refused.

@@ -23,6 +23,7 @@ mod sources;
 mod stranger_cache;
 mod tenants_of;
 mod token_revocations;
+mod unknown_names;
 mod watch;
 
 use std::{fmt, net::IpAddr, ops::Deref, sync::Arc, time::Duration};
@@ -62,6 +63,7 @@ use refusal_log::RefusalLog;
 use sources::Sources;
 use stranger_cache::StrangerCache;
 use token_revocations::TokenRevocations;
+use unknown_names::UnknownNames;
 
 /// An authenticator, and where its credentials stand.
 struct Authenticating {
@@ -137,6 +139,7 @@ pub(crate) struct Inner {
     /// The header field that has the id of a request.
     request_id_header: Option<Box<str>>,
     origin_look_ups: cors::Budget,
+    unknown_names: UnknownNames,
 }
 
 impl Inner {

@@ -66,11 +66,16 @@ pub(crate) enum Host<'a> {
 }
 
 impl Host<'_> {
-    /// Whether browsers lead it to the machine that they run on, or take it for as safe as `https`: `localhost`,
-    /// what is below it, and addresses (W3C Secure Contexts §3.1).
-    pub(crate) fn is_local(&self) -> bool {
+    /// Whether browsers lead it to the machine that they run on, and so take it for as safe as `https`: `localhost`,
+    /// what is below it, and addresses of the loopback network (W3C Secure Contexts §3.1).
+    pub(crate) fn is_loopback(&self) -> bool {
         match self {
-            Self::Local(_) => true,
+            Self::Local(name) => {
+                let address = name.trim_start_matches('[').trim_end_matches(']');
+                let address = address.parse::<IpAddr>();
+                &**name == "localhost"
+                    || address.is_ok_and(|address| address.to_canonical().is_loopback())
+            }
             Self::Domain(name) => name.ends_with(".localhost"),
             Self::Absent => false,
         }

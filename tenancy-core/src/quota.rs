@@ -46,6 +46,7 @@ mod taking;
 mod tenant_usage;
 #[cfg(test)]
 mod tests;
+mod throttle;
 
 pub use calendar::Calendar;
 pub use ceiling::Ceiling;
@@ -74,3 +75,4 @@ pub use scope::Scope;
 pub use service::{LimitUsage, QuotaService};
 pub use standing::{Denial, Standing, Wait};
 pub use tenant_usage::TenantUsage;
+pub(crate) use throttle::{Throttle, Throttled};

@@ -182,7 +182,7 @@ impl<'a> SecurityField<'a> {
 impl Hsts {
     fn at(&self, rules: &Identification, request: &dyn RequestView) -> Option<&str> {
         match rules.proxies().host(request) {
-            Ok(host) if host.is_local() => None,
+            Ok(host) if host.is_loopback() => None,
             Ok(Host::Domain(host)) if rules.is_own(&host) => Some(&self.own_host),
             Ok(Host::Domain(_)) => Some(&self.other_host),
             Ok(Host::Absent | Host::Local(_)) | Err(_) => None,

@@ -47,7 +47,7 @@
 //! | `TENANCY_PGBOUNCER_OLD`, `TENANCY_PGBOUNCER_NEW` | a PgBouncer before 1.21, and a newer one; else what `scripts/pgbouncer` fetched |
 //! | `TENANCY_REQUIRE_PGBOUNCER` | the same for them |
 //! | `TENANCY_LONG` | `1`: what takes minutes |
-//! | `TENANCY_SEED` | what is done by chance is done as in the run that printed this |
+//! | `TENANCY_SEED` | what is done by chance is done as in the run that printed this; else with one seed, and with `TENANCY_LONG` with a new one |
 //! | `TENANCY_TEST_LAUNCHER` | process id that the throw-away cluster lives as long as; else the parent of the test binary |
 
 mod client;

@@ -31,14 +31,20 @@ impl Random {
     }
 }
 
-/// The seed at `TENANCY_SEED`, else one of the clock; printed, so that a run can be repeated.
+/// The seed of every run that takes no minutes: a change is red or green each time. This one has found a hole in the
+/// check of schemas.
+const USUAL: u64 = 1_795_801_346;
+
+/// The seed at `TENANCY_SEED`. Else the [usual](USUAL) one, and for [long] runs one of the clock; printed, so that a
+/// run can be repeated.
 ///
 /// # Errors
 /// What is at `TENANCY_SEED` is no number.
 pub fn seed() -> anyhow::Result<u64> {
     let seed = match std::env::var("TENANCY_SEED") {
         Ok(seed) => seed.parse().context("TENANCY_SEED is no number")?,
-        Err(_) => SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs(),
+        Err(_) if long() => SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs(),
+        Err(_) => USUAL,
     };
     println!("TENANCY_SEED={seed}");
     Ok(seed)

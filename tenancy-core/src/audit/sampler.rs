@@ -1,64 +1,44 @@
 //! Sampling of refusals: whoever causes them chooses how many there are. They are counted always, and
-//! recorded a few times per source, reason and window.
+//! recorded a few times per source and reason.
 
 use std::{
     net::IpAddr,
     sync::atomic::{AtomicU64, Ordering},
-    time::Duration,
 };
 
-use quick_cache::sync::Cache;
+use crate::{
+    Actor, Timestamp,
+    quota::{Holder, Rate, Throttle, Throttled},
+};
 
-use crate::{Actor, Timestamp, network::Source};
+/// How often refusals of one source for one reason are recorded.
+const OF_A_SOURCE: Rate = Rate::in_seconds(1, 10);
 
-/// The time in which a source's refusals for one reason are counted together.
-const WINDOW: Duration = Duration::from_secs(10);
+/// How often those about callers who are not authenticated are, over all sources.
+const OF_ALL_SOURCES: Rate = Rate::in_seconds(256, 10);
 
-/// How far apart two threads' readings of the clock may be.
-const JITTER: Duration = Duration::from_millis(100);
+/// How often those about one caller who is authenticated are, for one reason. It can be held to account, so that more
+/// is told of it.
+const OF_ACTOR: Rate = Rate::in_seconds(16, 10);
 
-/// How many sources are told apart. Beyond it the oldest are forgotten, and recorded anew.
-const SOURCES: usize = 4096;
-
-/// How many entries about callers who are not authenticated are recorded in one window, over all sources.
-const BURST: u64 = 256;
-
-/// How many are recorded about one caller who is authenticated, in one window and for one reason. It can be
-/// held to account, so that more is told of it.
-const OF_ACTOR: u64 = 16;
-
-/// Who caused a refusal.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-enum Cause {
-    /// Somebody without a valid credential.
-    Source(Source),
-    Actor(Actor),
-}
-
-/// What has become of the refusals of a cause.
-#[derive(Debug, Clone, Copy)]
-struct Seen {
-    since: Timestamp,
-    recorded: u64,
-}
+/// How many callers and reasons are told apart.
+const CALLERS: usize = 1 << 16;
 
 /// Decides which refusals are recorded one by one.
 ///
-/// The record rate is bounded as well for callers who are not authenticated: at most [`BURST`] entries in a
-/// window over all sources, so that a caller with many addresses can't flood the trail.
+/// The record rate is bounded as well for callers who are not authenticated: by [`OF_ALL_SOURCES`], so that a caller
+/// with many addresses can't flood the trail.
 #[derive(Debug)]
 pub(crate) struct Sampler {
-    seen: Cache<(Cause, &'static str), Seen>,
+    throttle: Throttle,
     suppressed: AtomicU64,
-    window: AtomicU64,
 }
 
 impl Sampler {
     pub(crate) fn new() -> Self {
         Self {
-            seen: Cache::new(SOURCES),
+            throttle: Throttle::with_capacity(CALLERS),
             suppressed: AtomicU64::new(0),
-            window: AtomicU64::new(0),
         }
     }
 
@@ -70,46 +50,33 @@ impl Sampler {
         reason: &'static str,
         now: Timestamp,
     ) -> Option<u64> {
-        let (cause, most) = match actor {
+        let taken = match actor {
             // Nobody is held to account for what a visitor does.
-            None | Some(Actor::Anonymous) => (Cause::Source(Source::from(ip)), 1),
-            Some(actor) => (Cause::Actor(actor.clone()), OF_ACTOR),
+            None | Some(Actor::Anonymous) => {
+                let source = OF_A_SOURCE.one(Holder::caller(None, None, ip), reason);
+                let all = OF_ALL_SOURCES.one(Holder::system(), "refusals");
+                self.throttle.take(&[source, all], now)
+            }
+            Some(actor) => {
+                let caller = Holder::caller(None, Some(actor), ip);
+                self.throttle.take(&[OF_ACTOR.one(caller, reason)], now)
+            }
         };
-        let is_bounded = matches!(cause, Cause::Source(_));
-        let key = (cause, reason);
-        let seen = match self.seen.get(&key) {
-            // A clock that was set back says nothing about when that was.
-            Some(seen) if seen.since <= now + JITTER && now.since(seen.since) < WINDOW => seen,
-            _ => Seen {
-                since: now,
-                recorded: 0,
-            },
-        };
-        if seen.recorded < most && (!is_bounded || self.within_burst(now)) {
-            let recorded = seen.recorded + 1;
-            self.seen.insert(key, Seen { recorded, ..seen });
-            return Some(self.suppressed.swap(0, Ordering::Relaxed));
+        match taken {
+            // Whom there is no room to count is recorded each time: nothing of it may get lost.
+            Ok(_) | Err(Throttled::Full) => Some(self.suppressed.swap(0, Ordering::Relaxed)),
+            Err(Throttled::For(_)) => {
+                self.suppressed.fetch_add(1, Ordering::Relaxed);
+                None
+            }
         }
-        self.suppressed.fetch_add(1, Ordering::Relaxed);
-        None
-    }
-
-    /// Counts the recorded entries of the current window in the low 16 bits, its number above.
-    fn within_burst(&self, now: Timestamp) -> bool {
-        let number = now.as_unix_micros().unsigned_abs() / WINDOW.as_micros() as u64;
-        let step = |state: u64| {
-            let (at, used) = (state >> 16, state & 0xffff);
-            let used = if at == number { used } else { 0 };
-            (used < BURST).then_some((number << 16) | (used + 1))
-        };
-        self.window
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, step)
-            .is_ok()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::UserId;
 
@@ -118,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn a_source_is_recorded_once_in_a_window_and_the_rest_counted() {
+    fn a_source_is_recorded_once_in_a_time_and_the_rest_counted() {
         let (sampler, now) = start();
         let ip = Some(IpAddr::from([192, 0, 2, 1]));
         assert_eq!(sampler.admit(None, ip, "no-credential", now), Some(0));
@@ -126,23 +93,23 @@ mod tests {
             assert_eq!(sampler.admit(None, ip, "no-credential", now), None);
         }
         assert_eq!(sampler.admit(None, ip, "token-expired", now), Some(9));
-        let later = now + WINDOW;
+        let later = now + OF_A_SOURCE.per();
         assert_eq!(sampler.admit(None, ip, "no-credential", later), Some(0));
     }
 
     /// M7. A clock that was set back, by little or by much, leaves no refusal out for longer than before.
     #[test]
-    fn after_the_clock_was_set_back_a_source_is_recorded_again() {
+    fn after_the_clock_was_set_back_a_source_is_recorded_again_as_soon_as_before() {
         for back in [1, 3_600, 10 * 86_400] {
             let sampler = Sampler::new();
             let now = Timestamp::from_unix_seconds(2_000_000_000);
             assert_eq!(sampler.admit(None, None, "x", now), Some(0));
             assert_eq!(sampler.admit(None, None, "x", now), None);
             let now = now - Duration::from_secs(back);
-            assert_eq!(sampler.admit(None, None, "x", now), Some(1), "{back} s");
             assert_eq!(sampler.admit(None, None, "x", now), None, "{back} s");
-            let later = now + WINDOW;
-            assert_eq!(sampler.admit(None, None, "x", later), Some(1), "{back} s");
+            let later = now + OF_A_SOURCE.per() + Duration::from_secs(1);
+            assert_eq!(sampler.admit(None, None, "x", later), Some(2), "{back} s");
+            assert_eq!(sampler.admit(None, None, "x", later), None, "{back} s");
         }
     }
 
@@ -155,17 +122,17 @@ mod tests {
         let recorded = (0..20_000)
             .filter(|_| sampler.admit(Some(&one), ip, "not-a-member", now).is_some())
             .count();
-        assert_eq!(recorded as u64, OF_ACTOR);
+        assert_eq!(recorded as u64, OF_ACTOR.burst());
         // Another one at the same address, the same one for another reason, and a stranger.
         let told = sampler.admit(Some(&other), ip, "not-a-member", now);
-        assert_eq!(told, Some(20_000 - OF_ACTOR));
+        assert_eq!(told, Some(20_000 - OF_ACTOR.burst()));
         assert!(
             sampler
                 .admit(Some(&one), ip, "tenant-unknown", now)
                 .is_some()
         );
         assert!(sampler.admit(None, ip, "not-a-member", now).is_some());
-        let later = now + WINDOW;
+        let later = now + OF_A_SOURCE.per();
         assert!(
             sampler
                 .admit(Some(&one), ip, "not-a-member", later)
@@ -182,8 +149,8 @@ mod tests {
                 sampler.admit(None, ip, "x", now).is_some()
             })
             .count();
-        assert_eq!(recorded as u64, BURST);
-        let later = sampler.admit(None, None, "x", now + WINDOW);
+        assert_eq!(recorded as u64, OF_ALL_SOURCES.burst());
+        let later = sampler.admit(None, None, "x", now + OF_A_SOURCE.per());
         assert!(later.is_some_and(|left_out| left_out > 9_000));
     }
 

@@ -76,7 +76,7 @@ impl CorsPolicy {
         if is_own(&origin, self.insecure, rules, request) || self.origins.contains(&origin) {
             return Ok(Claim::Own);
         }
-        let safe = origin.is_standard() || self.insecure || origin.host().is_local();
+        let safe = origin.is_standard() || self.insecure || origin.host().is_loopback();
         let Host::Domain(host) = origin.into_host() else {
             return Err("origin-unknown");
         };
@@ -99,7 +99,7 @@ pub(super) fn is_own(
     rules: &Identification,
     request: &dyn RequestView,
 ) -> bool {
-    let safe = origin.is_https() || insecure || origin.host().is_local();
+    let safe = origin.is_https() || insecure || origin.host().is_loopback();
     safe && rules
         .proxies()
         .target(request)

@@ -189,6 +189,7 @@ pub async fn names_are_unique<D: Directory + DirectoryStore>(directory: &D) {
         .await
         .unwrap_err();
     assert_eq!(conflict.kind(), StoreErrorKind::Conflict);
+    assert!(conflict.to_string().contains(one.slug.as_str()));
     let again = directory
         .create_tenant(&one, &unattributed())
         .await
@@ -417,12 +418,19 @@ pub async fn roles_belong_to_one_tenant<D: Directory + DirectoryStore>(directory
 pub async fn roles_are_bounded<D: Directory + DirectoryStore>(directory: &D) {
     let tenant = new_tenant(directory).await;
     let named = |number: usize| RoleDefinition::new(role(&format!("role-{number}")));
-    for number in 0..RoleTable::MAX_ROLES {
+    for number in 1..RoleTable::MAX_ROLES {
         directory
             .put_role(tenant.id, &named(number), &unattributed())
             .await
             .unwrap();
     }
+    // Many at once for the last place.
+    let at_once = (0..8).map(async |number| {
+        let role = named(1_000 + number);
+        directory.put_role(tenant.id, &role, &unattributed()).await
+    });
+    let stored = futures_util::future::join_all(at_once).await;
+    assert_eq!(stored.iter().filter(|stored| stored.is_ok()).count(), 1);
     let more = named(RoleTable::MAX_ROLES);
     let refused = directory
         .put_role(tenant.id, &more, &unattributed())

@@ -97,11 +97,16 @@ impl PendingAdmission {
     pub async fn resolve(self) -> Result<Admitted, Refusal> {
         match settle(&self.engine, &self.facts, self.load).await {
             Ok(admitted) => Ok(admitted),
-            Err(Unsettled::Refused(refused)) => Err(self
-                .engine
-                .inner()
-                .refusals
-                .record_admission(refused, &self.caller)),
+            Err(Unsettled::Refused(refused)) => {
+                let inner = self.engine.inner();
+                let is_unknown = refused.kind() == RefusalKind::TenantNotFound;
+                if let (true, Some(actor)) = (is_unknown, &refused.actor)
+                    && self.facts.is_from_outside()
+                {
+                    inner.unknown_names.add(actor, inner.now());
+                }
+                Err(inner.refusals.record_admission(refused, &self.caller))
+            }
             Err(Unsettled::Failed(refusal)) => Err(self.engine.inner().refusals.add(refusal)),
         }
     }

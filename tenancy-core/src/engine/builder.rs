@@ -15,6 +15,7 @@ use super::{
     sources::{Established, Sources},
     stranger_cache::StrangerCache,
     token_revocations::TokenRevocations,
+    unknown_names::UnknownNames,
 };
 use crate::{
     AuditSink, Authenticator, Capability, Charger, Clock, ConfigError, CorsPolicy,
@@ -22,7 +23,7 @@ use crate::{
     SystemClock, TracingAuditSink,
     cache::{CacheVersions, MaxAge},
     key::ApiKeys,
-    quota::{QuotaService, Quotas},
+    quota::{QuotaService, Quotas, Rate},
 };
 
 /// How long what a directory has said is believed, unless the builder is told otherwise.
@@ -61,6 +62,7 @@ pub struct TenancyBuilder {
     directory_cache_bytes: usize,
     admission_cache_bytes: usize,
     negative_ttl: Duration,
+    unknown_names: Rate,
     poll_interval: Duration,
     max_staleness: Duration,
     max_cache_age: Option<Duration>,
@@ -88,6 +90,7 @@ impl TenancyBuilder {
             directory_cache_bytes: DIRECTORY_CACHE_BYTES,
             admission_cache_bytes: ADMISSION_CACHE_BYTES,
             negative_ttl: Duration::from_secs(5),
+            unknown_names: UnknownNames::RATE,
             poll_interval: Duration::from_secs(1),
             max_staleness: Duration::from_secs(5),
             max_cache_age: None,
@@ -306,6 +309,33 @@ impl TenancyBuilder {
         self
     }
 
+    /// How many names that lead nowhere one caller with a valid credential may have looked up: nobody's names, and
+    /// those of tenants that are not its own. Who has spent them gets 429 for each name that has to be looked up, until
+    /// one has come back. What is in memory is answered as before. Default: 64 at once, and as many in 10 seconds.
+    ///
+    /// Counted in this process, for users, service accounts and API keys. Callers without a credential are not counted:
+    /// limit [addresses](crate::quota::Quotas) where routes admit [anonymous](crate::RouteNeeds::or_anonymous) ones.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use tenancy_core::{MemoryDirectory, Tenancy, quota::Rate};
+    /// # use tenancy_core::jwt::{Algorithm, JwtAuthenticator, VerificationKey};
+    ///
+    /// # let key = VerificationKey::hmac(Algorithm::HS256, b"0123456789abcdef0123456789abcdef")?;
+    /// # let tokens = JwtAuthenticator::builder("https://login.example", "notes").key(key).build()?;
+    /// let tenancy = Tenancy::builder(MemoryDirectory::new())
+    ///     .authenticator(tokens)
+    ///     .unknown_names(Rate::new(20, Duration::from_secs(60), 20)?)
+    ///     .build()?;
+    /// # let _ = tenancy;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub const fn unknown_names(mut self, rate: Rate) -> Self {
+        self.unknown_names = rate;
+        self
+    }
+
     /// How often, under traffic, the directory is asked what has changed. Default: 1 s.
     pub fn poll_interval(mut self, interval: Duration) -> Self {
         self.poll_interval = interval;
@@ -504,6 +534,7 @@ impl TenancyBuilder {
             refusals,
             request_id_header: self.request_id_header,
             origin_look_ups: Budget::new(),
+            unknown_names: UnknownNames::new(self.unknown_names),
         };
         Ok(Tenancy::new(Arc::new(inner)))
     }

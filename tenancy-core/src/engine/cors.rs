@@ -1,6 +1,6 @@
 //! The answer to a cross-origin request, for the layer that stands outside of admission.
 
-use std::{fmt, net::IpAddr};
+use std::{fmt, net::IpAddr, time::Duration};
 
 mod budget;
 
@@ -119,11 +119,13 @@ impl<'a> CorsCheck<'a> {
     }
 
     /// Whether the directory may be asked about this page now. Whoever sends an origin has shown no
-    /// credential, and can make up as many domains as it likes.
-    fn may_ask_about(&self, page: &TenantKey, ip: Option<IpAddr>) -> bool {
+    /// credential, and can make up as many domains as it likes. Else for how long not.
+    fn may_ask_about(&self, page: &TenantKey, ip: Option<IpAddr>) -> Result<(), Duration> {
         let inner = self.inner();
-        let is_known = (inner.caches.tenants).has_heard_of(page, inner.versions.of_any());
-        is_known || inner.origin_look_ups.take(ip, inner.clock.now())
+        if (inner.caches.tenants).has_heard_of(page, inner.versions.of_any()) {
+            return Ok(());
+        }
+        inner.origin_look_ups.take(ip, inner.clock.now())
     }
 
     /// The custom domain that must be a tenant's for the page to be allowed; `None` if it is
@@ -174,16 +176,16 @@ impl PendingCors {
     ///
     /// If the directory does not answer, the decision is a refusal of the kind
     /// [`Unavailable`](RefusalKind::Unavailable). So it is where callers have asked about too many domains
-    /// that are nobody's: 64 from one source in 10 s, or 512 from all. A domain that has been a tenant's
+    /// that are nobody's: 64 from one source in any 10 s, or 512 from all. A domain that has been a tenant's
     /// is looked up all the same. Safe to drop at any point: nothing is left half
     /// done.
     pub async fn resolve(self) -> CorsDecision {
         let engine = &self.engine;
         if let Ok(Claim::Tenant(page)) = &self.facts.origin
-            && !CorsCheck::of(engine).may_ask_about(&page.to_key(), self.ip)
+            && let Err(wait) = CorsCheck::of(engine).may_ask_about(&page.to_key(), self.ip)
         {
             let refusal = Refusal::new(RefusalKind::Unavailable, "origin-look-ups-spent");
-            let refusal = refusal.with_retry_after(budget::WINDOW);
+            let refusal = refusal.with_retry_after(wait);
             return CorsDecision::Refused(match self.preflight {
                 Some(_) => engine.inner().refusals.add(refusal),
                 None => refusal,

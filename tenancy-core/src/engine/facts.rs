@@ -114,6 +114,15 @@ impl<'a> RequestFacts<'a> {
         }
     }
 
+    /// Whether somebody from outside asks for a tenant by name.
+    pub(super) fn is_from_outside(&self) -> bool {
+        let from_outside = |hint: &Hint<'_>| hint.source != HintSource::Application;
+        let hints = self.hints.as_deref().unwrap_or_default();
+        !hints.is_empty()
+            && hints.iter().all(from_outside)
+            && !matches!(self.presented, PresentedCredential::Verified(_))
+    }
+
     /// Whether the route lets a caller in as nobody in particular, rather than refuse it like this.
     pub(super) fn pardons(&self, refusal: RefusalKind) -> bool {
         match (refusal, &self.presented) {

@@ -30,9 +30,10 @@ use crate::ConfigError;
 /// So it is bounded, whatever comes in:
 ///
 /// - Attempts that fail are counted before anything is hashed, by handle and by the caller's
-///   address (an IPv6 /64), for each minute of the clock. When either is spent, secrets are not
-///   looked at until the minute is over, and the answer is 503 with that time in `Retry-After`:
-///   it says nothing about the secret, and is the same for a handle that there is not.
+///   address (an IPv6 /64): so many at once, and as many come back in a minute, one after the other.
+///   When either is spent, secrets are not looked at until one has come back, and the answer is 503
+///   with that time in `Retry-After`: it says nothing about the secret, and is the same for a handle
+///   that there is not.
 /// - The [`SecretHasher`] runs as many at once as there are cores, four times as many wait, and who
 ///   comes then gets 503 as well.
 ///

@@ -86,6 +86,13 @@ impl Holder {
         Self::new(Scope::Address, None, Within::Network(Source::from(ip)))
     }
 
+    /// Somebody who is known by a text alone: by half of its SHA-256.
+    #[cfg(any(test, feature = "argon2"))]
+    pub(crate) fn named(kind: &'static str, name: &str) -> Self {
+        let id = Uuid::from_u128(super::OperationId::of([name]).as_u128());
+        Self::new(Scope::Caller, None, Within::Id(kind, id))
+    }
+
     /// Its scope.
     #[must_use]
     pub const fn scope(&self) -> Scope {
@@ -98,39 +105,35 @@ impl Holder {
         self.tenant
     }
 
-    /// All of it in bytes of a fixed length, with a number of the caller's in front.
-    pub(super) fn to_bytes(self, number: u8) -> [u8; 35] {
-        let mut bytes = [0; 35];
-        let (kind, id) = match self.within {
-            Within::Whole => (0, [0; 16]),
-            Within::Id(kind, id) => (
-                kind.as_bytes().first().copied().unwrap_or(0),
-                id.into_bytes(),
-            ),
-            Within::Network(source) => {
-                let mut id = [0; 16];
-                match source {
-                    Source::Unknown => {}
-                    Source::V4(ip) => id[..4].copy_from_slice(&ip),
-                    Source::V6(ip) => id[..8].copy_from_slice(&ip),
-                }
-                let kind = match source {
-                    Source::Unknown => 1,
-                    Source::V4(_) => 4,
-                    Source::V6(_) => 6,
-                };
-                (kind, id)
+    /// All of it in bytes, with a number of the caller's in front. What kind of holder it is stands among the first, and
+    /// says how many follow. They come in eights, which a hash reads faster.
+    pub(super) fn to_bytes(self, number: u8) -> ([u8; 40], usize) {
+        let mut bytes = [0; 40];
+        let mut id = [0; 16];
+        let (kind, len) = match self.within {
+            Within::Whole => (0, 24),
+            Within::Id(kind, own) => {
+                id = own.into_bytes();
+                (kind.as_bytes().first().copied().unwrap_or(0), 40)
+            }
+            Within::Network(Source::Unknown) => (1, 40),
+            Within::Network(Source::V4(ip)) => {
+                id[..4].copy_from_slice(&ip);
+                (4, 40)
+            }
+            Within::Network(Source::V6(ip)) => {
+                id[..8].copy_from_slice(&ip);
+                (6, 40)
             }
         };
-        let tenant = self
-            .tenant
-            .map_or([0; 16], |tenant| tenant.as_uuid().into_bytes());
         bytes[0] = number;
         bytes[1] = self.scope as u8;
         bytes[2] = kind;
-        bytes[3..19].copy_from_slice(&tenant);
-        bytes[19..].copy_from_slice(&id);
-        bytes
+        if let Some(tenant) = self.tenant {
+            bytes[8..24].copy_from_slice(tenant.as_uuid().as_bytes());
+        }
+        bytes[24..].copy_from_slice(&id);
+        (bytes, len)
     }
 
     /// Some bits that are spread over homes.
@@ -425,6 +428,18 @@ impl Standings {
     /// Each of them.
     pub fn iter(&self) -> impl Iterator<Item = &Standing> {
         self.few.iter().take(self.len).chain(&self.more)
+    }
+}
+
+impl From<Standing> for Standings {
+    #[inline]
+    fn from(one: Standing) -> Self {
+        let none = Standing::default();
+        Self {
+            few: [one, none, none, none],
+            len: 1,
+            more: Vec::new(),
+        }
     }
 }
 

@@ -55,6 +55,15 @@ impl Rate {
         }
     }
 
+    /// So many in so many seconds, and as many at once. Neither may be 0.
+    pub(super) const fn whole(amount: u32, seconds: u32) -> Self {
+        Self {
+            amount: amount as u64,
+            per: seconds as u64 * 1_000_000_000,
+            burst: amount as u64,
+        }
+    }
+
     /// How many may come at once.
     #[must_use]
     pub const fn burst(&self) -> u64 {
@@ -81,8 +90,27 @@ impl Rate {
 
     /// How long so many units of `1 / per` take to drain: whole microseconds, as the clock has them, rounded up.
     fn drained_in(&self, scaled: u128) -> Duration {
-        let micros = scaled.div_ceil(u128::from(self.amount)).div_ceil(1_000);
-        Duration::from_micros(u64::try_from(micros).unwrap_or(u64::MAX))
+        let micros = match u64::try_from(scaled) {
+            Ok(scaled) => scaled.div_ceil(self.amount).div_ceil(1_000),
+            Err(_) => {
+                let micros = scaled.div_ceil(u128::from(self.amount)).div_ceil(1_000);
+                u64::try_from(micros).unwrap_or(u64::MAX)
+            }
+        };
+        Duration::from_micros(micros)
+    }
+
+    /// Whole units of so many `1 / per`, and what is left over.
+    fn units(&self, scaled: u128) -> (u64, u64) {
+        match u64::try_from(scaled) {
+            // Nearly always, and much faster.
+            Ok(scaled) => (scaled / self.per, scaled % self.per),
+            Err(_) => {
+                let per = u128::from(self.per);
+                let whole = u64::try_from(scaled / per).unwrap_or(u64::MAX);
+                (whole, u64::try_from(scaled % per).unwrap_or(0))
+            }
+        }
     }
 }
 
@@ -145,7 +173,8 @@ impl Bucket {
     }
 
     fn standing(rate: &Rate, used: u128, behind: Duration) -> Standing {
-        let whole = u64::try_from(used.div_ceil(u128::from(rate.per))).unwrap_or(u64::MAX);
+        let (whole, part) = rate.units(used);
+        let whole = whole.saturating_add(u64::from(part > 0));
         let reset = rate.drained_in(used);
         let behind = if reset.is_zero() {
             Duration::ZERO
@@ -174,10 +203,16 @@ impl Bucket {
     /// # Errors
     /// A [`Denial`] that says how long to wait; for ever, if the cost is more than the burst.
     pub fn check(&self, rate: &Rate, cost: u64, now: Timestamp) -> Result<Standing, Denial> {
+        let (after, behind) = self.after(rate, cost, now)?;
+        Ok(Self::standing(rate, after, behind))
+    }
+
+    /// What would be used after a cost, in units of `1 / per`, and how far behind the last reading the clock is.
+    fn after(&self, rate: &Rate, cost: u64, now: Timestamp) -> Result<(u128, Duration), Denial> {
         let (used, behind) = self.used_at(rate, now);
         let denied = |wait| Denial::new(Self::standing(rate, used, behind), wait);
         if cost == 0 {
-            return Ok(Self::standing(rate, used, behind));
+            return Ok((used, behind));
         }
         if cost > rate.burst {
             return Err(denied(Wait::Forever));
@@ -187,8 +222,7 @@ impl Bucket {
             let wait = rate.drained_in(used - room).saturating_add(behind);
             return Err(denied(Wait::For(wait)));
         }
-        let after = used + u128::from(cost) * u128::from(rate.per);
-        Ok(Self::standing(rate, after, behind))
+        Ok((used + u128::from(cost) * u128::from(rate.per), behind))
     }
 
     /// Takes a cost, or nothing.
@@ -197,11 +231,11 @@ impl Bucket {
     /// As for [`check`](Self::check).
     pub fn take(&mut self, rate: &Rate, cost: u64, now: Timestamp) -> Result<Standing, Denial> {
         self.note_clock(now);
-        let standing = self.check(rate, cost, now)?;
+        let (after, behind) = self.after(rate, cost, now)?;
         if cost > 0 {
-            self.add(rate, cost, now);
+            self.set(rate, after, now);
         }
-        Ok(standing)
+        Ok(Self::standing(rate, after, behind))
     }
 
     /// Takes a cost whether there is room or not: what turned out to be more than its estimate.
@@ -219,19 +253,16 @@ impl Bucket {
     }
 
     fn set(&mut self, rate: &Rate, used: u128, now: Timestamp) {
-        let per = u128::from(rate.per);
-        // More can't be used than is ever taken, and a bucket that is never full again would be stuck.
-        let whole = u64::try_from(used / per)
-            .unwrap_or(u64::MAX)
-            .min(MAX_AMOUNT);
+        let (whole, part) = rate.units(used);
         *self = Self {
             at: if self.at.since(now) <= JITTER {
                 self.at.max(now)
             } else {
                 now
             },
-            used: whole,
-            part: u64::try_from(used % per).unwrap_or(0),
+            // More can't be used than is ever taken, and a bucket that is never full again would be stuck.
+            used: whole.min(MAX_AMOUNT),
+            part,
         };
     }
 

@@ -11,13 +11,13 @@ use std::{
 };
 
 use super::{
-    Counters, CountersError, Counting, Denied, Granted, MAX_TAKES, Operation, OperationId, Settle,
-    Settled, Standings, Take, Taken,
+    Counters, CountersError, Counting, Denial, Denied, Granted, MAX_TAKES, Operation, OperationId,
+    Settle, Settled, Standings, Take, Taken,
 };
 use crate::Timestamp;
 use cell::Key;
 use room::Room;
-use shard::{Shard, Told};
+use shard::{Applied, Shard, Told};
 
 /// How many counters, leases and remembered operations are kept, unless one says otherwise.
 const CAPACITY: usize = 1 << 20;
@@ -95,11 +95,6 @@ impl MemoryCounters {
         takes: &[Take<'_>],
         now: Timestamp,
     ) -> Result<Taken, CountersError> {
-        if let ([take], false) = (takes, operation.is_repeatable())
-            && let Some(taken) = self.take_of_known(operation.id(), take, now)?
-        {
-            return Ok(taken);
-        }
         let places = Places::of(takes)?;
         // Two for each take: a counter, and a lease in it.
         let remembers = operation.is_repeatable().then(|| operation.id());
@@ -157,23 +152,13 @@ impl MemoryCounters {
         operation: OperationId,
         take: &Take<'_>,
         now: Timestamp,
-    ) -> Result<Option<Taken>, CountersError> {
+    ) -> Result<Option<Result<Applied, Denial>>, CountersError> {
         let key = Key::of(take)?;
         let Some(shard) = self.shards.get(of_holder(take)) else {
             return Ok(None);
         };
         let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
-        let taken = shard.take_of_known(key, operation, take, now);
-        drop(shard);
-        Ok(taken.map(|taken| match taken {
-            Ok(applied) => {
-                let mut granted = Granted::default();
-                granted.standings.push(applied.standing);
-                granted.crossed.extend(applied.crossed);
-                Taken::Granted(granted)
-            }
-            Err(denial) => Taken::Denied(vec![Denied::new(0, denial)]),
-        }))
+        Ok(shard.take_of_known(key, operation, take, now))
     }
 
     /// Changes what an operation has taken, once if it is to be remembered.
@@ -364,6 +349,22 @@ impl Locked<'_> {
 
 impl Counters for MemoryCounters {
     fn take(&self, operation: Operation, takes: &[Take<'_>], now: Timestamp) -> Counting<Taken> {
+        if let ([take], false) = (takes, operation.is_repeatable()) {
+            match self.take_of_known(operation.id(), take, now) {
+                Ok(Some(Ok(applied))) => {
+                    return Counting::Ready(Ok(Taken::Granted(Granted {
+                        standings: applied.standing.into(),
+                        crossed: applied.crossed.into_iter().collect(),
+                        repeated: false,
+                    })));
+                }
+                Ok(Some(Err(denial))) => {
+                    return Counting::Ready(Ok(Taken::Denied(vec![Denied::new(0, denial)])));
+                }
+                Ok(None) => {}
+                Err(error) => return Counting::Ready(Err(error)),
+            }
+        }
         Counting::Ready(self.take_now(operation, takes, now))
     }
 

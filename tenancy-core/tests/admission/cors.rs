@@ -291,6 +291,11 @@ async fn the_same_host_is_the_same_origin_only_with_its_port_and_securely() {
         ("localhost:3000", "http://localhost:3000", true),
         ("[::1]:3000", "http://[::1]:3000", true),
         ("127.0.0.1", "http://127.0.0.1", true),
+        ("127.8.0.1", "http://127.8.0.1", true),
+        // Others on the way can put words into what such a page sends.
+        ("192.168.0.5:3000", "http://192.168.0.5:3000", false),
+        ("192.168.0.5:3000", "https://192.168.0.5:3000", true),
+        ("intranet", "http://intranet", false),
         ("api.notes.example", "http://api.notes.example", false),
         ("api.notes.example", "https://api.notes.example:8443", false),
         ("api.notes.example:8443", "https://api.notes.example", false),

@@ -32,4 +32,5 @@ mod support;
 mod tenants_of;
 mod token_revocations;
 mod tokens;
+mod unknown_names;
 mod watch;

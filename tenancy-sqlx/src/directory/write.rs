@@ -7,10 +7,14 @@ mod projects;
 mod roles;
 mod tenants;
 
-use std::ops::{Deref, DerefMut};
+use std::{
+    fmt,
+    ops::{Deref, DerefMut},
+};
 
 use sqlx::{
     AssertSqlSafe, PgConnection,
+    error::DatabaseError,
     postgres::{PgQueryResult, PgRow},
 };
 use tenancy_core::{
@@ -158,6 +162,16 @@ pub(super) fn refused(error: sqlx::Error) -> StoreError {
         "{message}"
     );
     StoreError::new(kind, message)
+}
+
+/// The same for what has an id or a name that may be taken, which whoever chose them is told.
+pub(super) fn refused_for(error: sqlx::Error, names: impl fmt::Display) -> StoreError {
+    let database = error.as_database_error();
+    let is_taken = database.is_some_and(DatabaseError::is_unique_violation);
+    match refused(error) {
+        _ if is_taken => StoreError::new(StoreErrorKind::Conflict, format!("{names} is taken")),
+        refused => refused,
+    }
 }
 
 /// Commits a change, with its entry in the audit trail and its events.

@@ -60,7 +60,7 @@ impl fmt::Display for FindingLevel {
 /// | `guard-altered` | error | row security or a policy of ours was altered, or the table belongs to another role |
 /// | `unguarded-table` | error | a table has a tenant column and no guard |
 /// | `unguarded-child` | error | a partition or heir of a protected table has no guard of its own |
-/// | `unguarded-parent` | error | a table without a guard shows the rows of protected ones that inherit from it |
+/// | `unguarded-parent` | error | a table without a guard shows the rows of tenants' tables that inherit from it |
 /// | `view-past-guard` | error | a view reads tenants' rows as a role that their guard does not bind |
 /// | `materialized-view` | error | a materialized view holds tenants' rows |
 /// | `foreign-table` | error | a foreign table leads back to a protected table |

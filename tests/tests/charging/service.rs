@@ -54,7 +54,7 @@ async fn limited(
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
     let is_limited = request.headers().contains_key("x-limit");
-    let limit = Duration::from_millis(if is_limited { 100 } else { 60_000 });
+    let limit = Duration::from_millis(if is_limited { 1_000 } else { 60_000 });
     match tokio::time::timeout(limit, next.call(request)).await {
         Ok(answered) => answered,
         Err(_) => Err(actix_web::error::ErrorRequestTimeout("too slow")),

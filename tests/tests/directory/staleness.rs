@@ -166,7 +166,7 @@ async fn while_the_database_is_away_what_is_cached_serves_within_the_bound() -> 
         assert_eq!(refused.kind(), RefusalKind::Unavailable);
         assert!(refused.retry_after().is_some());
     }
-    assert!(began.elapsed() < Duration::from_secs(5));
+    assert!(began.elapsed() < Duration::from_secs(30));
 
     proxy.refuse(false);
     notes::comes_back(async || {

@@ -18,6 +18,7 @@ use std::{
 
 use anyhow::ensure;
 use axum::{Router, routing::get};
+use tenancy_core::quota::Rate;
 use tenancy_tests::{
     Client, Framework, Random, Server, Serving, Version, long,
     notes::{self, Notes},
@@ -180,7 +181,10 @@ async fn foreign_tenants(notes: &Notes, count: usize) -> anyhow::Result<()> {
 
 /// A service whose only path needs a tenant, of an engine that has heard of nobody yet.
 async fn serve(notes: &Notes, framework: Framework) -> anyhow::Result<Serving> {
-    let tenancy = notes::builder(notes.directory.clone())?.build()?;
+    // One caller asks for all of them.
+    let all = Rate::new(1_000_000, Duration::from_secs(1), 1_000_000)?;
+    let builder = notes::builder(notes.directory.clone())?;
+    let tenancy = builder.unknown_names(all).build()?;
     match framework {
         Framework::Axum => {
             let app = Router::new().route("/", get(async || "reached"));

@@ -11,7 +11,7 @@ async fn impatient_pool(notes: &Notes) -> anyhow::Result<TenantPool> {
     let options = TenantPoolOptions::new()
         .max_connections(2)
         .max_connections_per_tenant(1);
-    let options = options.acquire_timeout(Duration::from_millis(200));
+    let options = options.acquire_timeout(Duration::from_secs(2));
     notes.pool(options).await
 }
 

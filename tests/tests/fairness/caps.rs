@@ -43,7 +43,7 @@ async fn a_tenant_that_waits_in_vain_for_itself_is_no_outage() -> anyhow::Result
         let options = TenantPoolOptions::new()
             .max_connections(3)
             .max_connections_per_tenant(1)
-            .acquire_timeout(Duration::from_millis(200));
+            .acquire_timeout(Duration::from_secs(1));
         let pool = notes.pool(options).await?;
         let acme = notes.context(&notes.acme);
         let lent = pool.begin(&acme).await?;

@@ -70,7 +70,7 @@ async fn a_full_server_is_not_taken_for_an_outage() -> anyhow::Result<()> {
     on_every_server(async |notes| {
         let options = TenantPoolOptions::new()
             .max_connections(4)
-            .acquire_timeout(Duration::from_millis(300));
+            .acquire_timeout(Duration::from_secs(1));
         let pool = notes.pool(options).await?;
         let context = notes.context(&notes.acme);
         until(&pool, |stats| stats.idle == stats.size).await?;

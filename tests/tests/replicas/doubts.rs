@@ -69,7 +69,7 @@ async fn a_commit_that_arrives_late_is_never_missed() -> anyhow::Result<()> {
         let proxy = DelayProxy::for_options(&world.notes.app_options(), Duration::ZERO)?;
         let options = TenantPoolOptions::new()
             .max_connections(1)
-            .acquire_timeout(Duration::from_millis(100))
+            .acquire_timeout(Duration::from_secs(2))
             // The commit is the first message of `commit()`.
             .check_session_every(0)
             .replica_with(world.replica());
@@ -87,7 +87,7 @@ async fn a_commit_that_arrives_late_is_never_missed() -> anyhow::Result<()> {
             assert!(poll_immediate(&mut commit).await.is_none());
         }
         // The primary is out of reach and the standby does not count: no answer, and no wrong one.
-        for _ in 0..10 {
+        for _ in 0..3 {
             assert!(seen(&acme).await.is_err());
         }
         proxy.resume();

@@ -68,7 +68,7 @@ async fn fails(notes: &Notes, pool: &TenantPool, kind: ErrorKind) -> anyhow::Res
     };
     assert_eq!(error.kind(), kind, "{error}");
     assert_eq!(error.refusal().kind(), RefusalKind::Unavailable);
-    assert!(began.elapsed() < PATIENCE + Duration::from_secs(2));
+    assert!(began.elapsed() < PATIENCE + Duration::from_secs(20));
     Ok(())
 }
 

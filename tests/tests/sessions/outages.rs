@@ -31,7 +31,7 @@ async fn used(notes: &Notes, connections: u32) -> anyhow::Result<(DelayProxy, Te
     Ok((proxy, pool))
 }
 
-/// Fifty callers in a row are refused in less time than one of them would wait.
+/// Fifty callers in a row are refused in less time than ten of them would wait. One may be finding out.
 async fn fifty_are_refused<T, E>(
     mut call: impl AsyncFnMut() -> Result<T, E>,
 ) -> anyhow::Result<()> {
@@ -40,7 +40,7 @@ async fn fifty_are_refused<T, E>(
         anyhow::ensure!(call().await.is_err(), "call {number} succeeded");
     }
     let took = began.elapsed();
-    anyhow::ensure!(took < PATIENCE, "fifty refusals took {took:?}");
+    anyhow::ensure!(took < 10 * PATIENCE, "fifty refusals took {took:?}");
     Ok(())
 }
 
@@ -151,7 +151,7 @@ async fn a_pool_whose_connections_are_all_lent_is_not_taken_for_an_outage() -> a
     on_every_server(async |notes| {
         let options = TenantPoolOptions::new()
             .max_connections(1)
-            .acquire_timeout(Duration::from_millis(200));
+            .acquire_timeout(Duration::from_secs(1));
         let pool = notes.pool(options).await?;
         let context = notes.context(&notes.acme);
         for _ in 0..3 {

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use super::{Decider, Interrupt, Step, refuse, subject};
 use crate::{
-    AllowedTenants, EntryQuery, Membership, MembershipStatus, ProjectId, RefusalKind, RoleTable,
-    TenantId, TenantKey, TenantRecord, UserId,
+    AllowedTenants, EntryQuery, Membership, MembershipStatus, ProjectId, Refusal, RefusalKind,
+    RoleTable, TenantId, TenantKey, TenantRecord, UserId,
     cache::Probe,
     engine::load::{
         CachedFact, Entered, Fact, Load, MembershipOf, News, ProjectAccess, ProjectOf, RolesOf,
         TenantNamed,
     },
+    engine::refusal_log::Refused,
     identification::KeyRef,
 };
 
@@ -21,7 +22,9 @@ impl Decider<'_> {
             Some(known) => known,
             // Of whom a name from outside may be another's, as much is asked as about a name that
             // is nobody's.
-            None if self.is_from_outside() => return Err(self.not_entered::<MembershipOf>(key)),
+            None if self.facts.is_from_outside() => {
+                return Err(self.not_entered::<MembershipOf>(key));
+            }
             None => return Err(Interrupt::Load(Load::of::<MembershipOf>(key))),
         };
         match found {
@@ -124,6 +127,13 @@ impl Decider<'_> {
         let Some(entering) = self.entering.get() else {
             return Interrupt::Load(Load::of::<F>(key));
         };
+        if let Some(caller) = entering
+            && self.facts.is_from_outside()
+            && let Some(wait) = self.engine.unknown_names.wait(&caller.actor, self.now)
+        {
+            let spent = Refusal::new(RefusalKind::RateLimited, "unknown-names-spent");
+            return Interrupt::Refused(Refused::of(spent.with_retry_after(wait)));
+        }
         if self.loaded.first::<Entered>().is_some() {
             return Interrupt::Load(Load::of::<F>(key));
         }

@@ -7,8 +7,8 @@ use super::{Decider, Interrupt, Step};
 use crate::{
     AllowedTenants, Principal, RefusalKind,
     cache::Probe,
-    engine::{facts::PresentedCredential, load::TenantNamed, stranger_cache::Question},
-    identification::{Hint, HintSource, KeyRef},
+    engine::{load::TenantNamed, stranger_cache::Question},
+    identification::KeyRef,
 };
 
 impl Decider<'_> {
@@ -77,18 +77,9 @@ impl Decider<'_> {
         None
     }
 
-    /// Whether somebody from outside asks for a tenant by name.
-    pub(super) fn is_from_outside(&self) -> bool {
-        let from_outside = |hint: &Hint<'_>| hint.source != HintSource::Application;
-        let hints = self.facts.hints.as_deref().unwrap_or_default();
-        !hints.is_empty()
-            && hints.iter().all(from_outside)
-            && !matches!(self.facts.presented, PresentedCredential::Verified(_))
-    }
-
     /// What is asked, if somebody from outside asks for a tenant by name.
     fn strangers_question(&self, principal: Option<&Arc<Principal>>) -> Option<Question> {
-        if !self.is_from_outside() {
+        if !self.facts.is_from_outside() {
             return None;
         }
         let hints = self.facts.hints.as_deref().ok()?;

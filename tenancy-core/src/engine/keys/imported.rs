@@ -97,8 +97,8 @@ impl Imported {
         // The right secret of a key that can't be used is a failure like any other: how often it
         // may be tried must not tell that it is right.
         match proof {
-            Proof::Right if attempt.usable => self.attempts.take_back(&begun),
-            Proof::Failed(_) => self.attempts.take_back(&begun),
+            Proof::Right if attempt.usable => self.attempts.take_back(&begun, attempt.now),
+            Proof::Failed(_) => self.attempts.take_back(&begun, attempt.now),
             _ => {}
         }
         proof

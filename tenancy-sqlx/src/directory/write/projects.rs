@@ -7,7 +7,7 @@ use tenancy_core::{
     TenantId, Timestamp, UserId,
 };
 
-use super::{commit, commit_removal, locked_tenant, read_rows, refused};
+use super::{commit, commit_removal, locked_tenant, read_rows, refused, refused_for};
 use crate::directory::{PgDirectory, rows};
 
 #[async_trait]
@@ -44,7 +44,10 @@ impl ProjectStore for PgDirectory {
         .bind(project.archived)
         .execute(&mut *tx)
         .await
-        .map_err(refused)?;
+        .map_err(|error| {
+            let (id, slug) = (project.id, &project.slug);
+            refused_for(error, format_args!("the id `{id}` or the slug `{slug}`"))
+        })?;
         commit(tx, with).await
     }
 

@@ -6,7 +6,7 @@ use tenancy_core::{
     TenantId,
 };
 
-use super::{commit, commit_removal, read_rows, refused};
+use super::{commit, commit_removal, locked_tenant, read_rows, refused};
 use crate::directory::{PgDirectory, read::definition};
 
 #[async_trait]
@@ -20,6 +20,8 @@ impl RoleStore for PgDirectory {
         let definition = serde_json::to_value(role)
             .map_err(|error| StoreError::new(StoreErrorKind::Invalid, error.to_string()))?;
         let mut tx = self.write_as(tenant).await?;
+        // Two at a time would each count the roles without the other's.
+        locked_tenant(&mut tx, tenant).await?;
         let stored = sqlx::query(
             "INSERT INTO tenancy.roles (tenant_id, name, definition) SELECT $1, $2, $3
              WHERE (SELECT count(*) FROM tenancy.roles WHERE tenant_id = $1 AND name <> $2) < $4

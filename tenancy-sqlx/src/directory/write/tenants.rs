@@ -7,7 +7,7 @@ use tenancy_core::{
     TenantStore,
 };
 
-use super::{Writing, commit, locked_tenant, read_rows, refused, unknown};
+use super::{Writing, commit, locked_tenant, read_rows, refused, refused_for, unknown};
 use crate::directory::{PgDirectory, rows};
 
 #[async_trait]
@@ -31,7 +31,10 @@ impl TenantStore for PgDirectory {
         .bind(tenant.created_at.as_unix_micros())
         .execute(&mut *tx)
         .await
-        .map_err(refused)?;
+        .map_err(|error| {
+            let (id, slug) = (tenant.id, &tenant.slug);
+            refused_for(error, format_args!("the id `{id}` or the slug `{slug}`"))
+        })?;
         commit(tx, with).await
     }
 
@@ -113,7 +116,8 @@ impl TenantStore for PgDirectory {
         let update = sqlx::query("UPDATE tenancy.tenants SET slug = $2 WHERE id = $1")
             .bind(tenant.as_uuid())
             .bind(slug.as_str());
-        let done = update.execute(&mut *tx).await.map_err(refused)?;
+        let done = update.execute(&mut *tx).await;
+        let done = done.map_err(|error| refused_for(error, format_args!("the slug `{slug}`")))?;
         commit_of(tenant, &done, tx, with).await
     }
 

@@ -24,7 +24,7 @@ async fn who_is_refused_because_the_pool_is_busy_is_told_when_to_come_again() ->
         let options = TenantPoolOptions::new()
             .max_connections(2)
             .max_connections_per_tenant(1);
-        let options = options.acquire_timeout(Duration::from_millis(300));
+        let options = options.acquire_timeout(Duration::from_secs(1));
         let pool = world.notes.pool(options).await?;
         let holds_one = world.notes.context(&world.notes.acme);
         let service = world

@@ -182,6 +182,10 @@ async fn what_has_to_be_said_first_is_named() -> anyhow::Result<()> {
         )
         .await?;
         for (table, says) in [
+            (
+                "users",
+                "Protect both in one call: SELECT tenancy.protect_all(",
+            ),
             ("users", "ADD COLUMN tenant_id uuid; then protect both"),
             ("badges", "ADD COLUMN tenant_id uuid; then UPDATE every row"),
             ("typed", "RENAME COLUMN tenant_id TO former_tenant_id"),

@@ -205,6 +205,13 @@ async fn a_login_that_is_not_the_services_is_told_what_it_is() -> anyhow::Result
         let nobody = found(notes, "nobody of this name").await?;
         assert_eq!(nobody[0].code(), "no-such-login");
         assert!(found(notes, "tenancy_app").await?.is_empty());
+        // The system login does not become the service's by a grant: log in as another one.
+        let system = found(notes, "tenancy_system").await?;
+        let mends: Vec<_> = (system.iter())
+            .filter(|finding| finding.code() == "not-app")
+            .map(schema::Finding::mend)
+            .collect();
+        assert_eq!(mends, [None], "{system:?}");
         Ok(())
     })
     .await

@@ -206,6 +206,20 @@ fn unguarded() -> Vec<Fault> {
             "ALTER TABLE \"odd Table\" NO INHERIT base; DROP VIEW shown; DROP TABLE base, top",
         ),
         Fault::new(
+            "a parent of a table that has a tenant column and was never protected",
+            "CREATE TABLE base (n int); CREATE TABLE heir (tenant_id uuid) INHERITS (base);
+             GRANT SELECT ON base TO {}",
+            ("unguarded-parent", "public.base"),
+            "DROP TABLE base CASCADE",
+        ),
+        Fault::new(
+            "a materialized view of such a parent",
+            "CREATE TABLE base (n int); CREATE TABLE heir (tenant_id uuid) INHERITS (base);
+             CREATE MATERIALIZED VIEW totals AS SELECT n FROM base; GRANT SELECT ON totals TO {}",
+            ("materialized-view", "public.totals"),
+            "DROP TABLE base CASCADE",
+        ),
+        Fault::new(
             "a materialized view (D5)",
             "CREATE MATERIALIZED VIEW totals AS SELECT tenant_id, count(*) FROM notes GROUP BY 1;
              GRANT SELECT ON totals TO {}",
