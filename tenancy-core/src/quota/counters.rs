@@ -80,17 +80,17 @@ impl Holder {
         Self::new(Scope::Caller, tenant, within)
     }
 
+    /// A client address: of IPv6, its /64. Addresses that nobody knows are one.
+    #[must_use]
+    pub fn address(ip: Option<IpAddr>) -> Self {
+        Self::new(Scope::Address, None, Within::Network(Source::from(ip)))
+    }
+
     /// Somebody who is known by a text alone: by half of its SHA-256.
     #[cfg(any(test, feature = "argon2"))]
     pub(crate) fn named(kind: &'static str, name: &str) -> Self {
         let id = Uuid::from_u128(super::OperationId::of([name]).as_u128());
         Self::new(Scope::Caller, None, Within::Id(kind, id))
-    }
-
-    /// A client address: of IPv6, its /64. Addresses that nobody knows are one.
-    #[must_use]
-    pub fn address(ip: Option<IpAddr>) -> Self {
-        Self::new(Scope::Address, None, Within::Network(Source::from(ip)))
     }
 
     /// Its scope.
