@@ -525,12 +525,13 @@ impl Tenancy {
         plans.map(|(plan, _)| plan.clone()).collect()
     }
 
-    /// Puts another book in the place of the one that the engine has: a file that was edited, read again. It is checked
-    /// as [`build`](TenancyBuilder::build) checks one. What is remembered of the old book ends, and the next request
-    /// goes by the new one; a context that a handler holds goes on with the plan that it was admitted with. What is used
-    /// stays used, by the names of the limits.
+    /// Puts another book in the place of the one that the engine has: a file that was edited, read again. It is
+    /// checked as [`build`](TenancyBuilder::build) checks one. What is remembered of the old book ends, and the next
+    /// request goes by the new one; a context that a handler holds goes on with the plan that it was admitted with.
+    /// What is used stays used, by the names of the limits.
     ///
-    /// Other processes are not told: each reads the file itself. Features that a plan of the old book had stay declared.
+    /// Other processes are not told: each reads the file itself. Features that a plan of the old book had stay
+    /// declared.
     ///
     /// # Errors
     /// A [`ConfigError`] that says what is wrong with the book, or that the engine was built without

@@ -256,10 +256,11 @@ impl TenancyBuilder {
     /// names a version, such as `pro@3`, and stays on it until [`Admin::set_plan`](crate::Admin::set_plan) puts the
     /// tenant on another one. Default: the [book](Self::plans) alone.
     ///
-    /// A version that this process does not know yet is read when a tenant's request needs it. It never changes, so it
-    /// is read once. If the store does not answer, the request is refused with 503; so it is if the version needs
+    /// A version that this process does not know yet is read when a tenant's request needs it. It never changes, so
+    /// it is read once. If the store does not answer, the request is refused with 503; so it is if the version needs
     /// a permission or a meter that this engine has not, which the log tells. A version that the store has not
-    /// permits nothing, like a plan that is not in the book. The book goes first where it has a plan of the same name.
+    /// permits nothing, like a plan that is not in the book. The book goes first where it has a plan of the same
+    /// name.
     ///
     /// ```
     /// # use tenancy_core::{MemoryDirectory, PlanBook, PlanDefinition, Tenancy, TenantId, danger};
@@ -286,8 +287,8 @@ impl TenancyBuilder {
     /// [`Admin::put_limit_override`](crate::Admin::put_limit_override). Default: there is nothing of the kind but
     /// [in memory](crate::quota::QuotaService::put_override).
     ///
-    /// A tenant's overrides are read and cached like its roles: one question more where a tenant is not in the caches. An
-    /// override that this program can't use, because its meter is gone, does not count, and the log tells.
+    /// A tenant's overrides are read and cached like its roles: one question more where a tenant is not in the
+    /// caches. An override that this program can't use, because its meter is gone, does not count, and the log tells.
     pub fn stored_overrides(mut self, store: impl LimitOverrideDirectory + 'static) -> Self {
         self.stored_overrides = Some(Arc::new(store));
         self

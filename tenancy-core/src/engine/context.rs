@@ -224,8 +224,8 @@ impl TenantContext {
     }
 
     /// The plan that the tenant counted as when the request was admitted: its features, how long things are kept, its
-    /// support and its price. `None` if the engine has no [plans](crate::TenancyBuilder::plans), or if the tenant's is
-    /// not in the book; it may do nothing then.
+    /// support and its price. `None` if the engine has no [plans](crate::TenancyBuilder::plans), or if the tenant's
+    /// is not in the book; it may do nothing then.
     #[must_use]
     pub fn plan(&self) -> Option<&Plan> {
         self.whole.parts.plan.as_ref()

@@ -12,8 +12,8 @@ use crate::TenantRecord;
 #[derive(Debug)]
 pub(crate) struct CurrentPlans {
     book: RwLock<Arc<Plans>>,
-    /// By their whole name, such as `pro@3`. What a version says never changes, so none is forgotten; `None` for one that
-    /// this program can't use, whose permissions and meters don't change either.
+    /// By their whole name, such as `pro@3`. What a version says never changes, so none is forgotten; `None` for one
+    /// that this program can't use, whose permissions and meters don't change either.
     versions: RwLock<HashMap<Box<str>, Option<Plan>>>,
 }
 

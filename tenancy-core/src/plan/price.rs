@@ -108,7 +108,14 @@ impl Price {
                 "a price of {minor_units} is too large; give at most {MAX_AMOUNT}"
             )));
         }
-        let is_same = |other: &Self| matches!(other, Self::Fixed { currency: theirs, per: of, .. } if theirs == currency && of == per);
+        let is_same = |other: &Self| match other {
+            Self::Fixed {
+                currency: theirs,
+                per: of,
+                ..
+            } => theirs == currency && of == per,
+            Self::ByAgreement => false,
+        };
         if beside.iter().any(is_same) {
             return Err(ConfigError::new(format!(
                 "it has two prices a {} in {currency}; keep one of them",

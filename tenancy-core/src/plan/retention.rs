@@ -4,8 +4,8 @@ use std::time::Duration;
 
 /// How long something is kept. In a plan: [`PlanBook::retention`](crate::PlanBook::retention).
 ///
-/// The library removes nothing by it. A job of the service asks the [plan](crate::Plan::retention) and removes what is
-/// older.
+/// The library removes nothing by it. A job of the service asks the [plan](crate::Plan::retention) and removes what
+/// is older.
 ///
 /// ```
 /// use std::time::Duration;

@@ -38,8 +38,8 @@ impl PlanDefinition {
     /// A plan of this name that says this.
     ///
     /// # Errors
-    /// A [`ConfigError`] for a field that there is not, a value that can't be meant, or a name that no stored plan can
-    /// have. What shows only beside the permissions and meters of a service is told when the version is added.
+    /// A [`ConfigError`] for a field that there is not, a value that can't be meant, or a name that no stored plan
+    /// can have. What shows only beside the permissions and meters of a service is told when the version is added.
     pub fn from_json(name: impl Into<String>, definition: Value) -> Result<Self, ConfigError> {
         let name = name.into();
         let is_long = name.len() > Self::MAX_NAME_LEN;

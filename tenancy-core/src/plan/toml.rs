@@ -33,9 +33,9 @@ impl PlanBook {
     /// | `"unlimited"`, or `{ unlimited = true }` with options | [`Limit::unlimited`](crate::quota::Limit::unlimited) |
     /// | `"not included"`, or `{ not_included = true }` with options | [`Limit::not_included`](crate::quota::Limit::not_included) |
     ///
-    /// Each limit may have `scope = "key"` (or `"caller"`, `"project"`, `"tenant"`, `"system"`) and `name`; where a limit
-    /// in code has them, also `overage` (`"denied"`, `"allowed"`, or how much beyond the limit), `warn_at = [80, 100]` and
-    /// `expires_after = "10 minutes"`.
+    /// Each limit may have `scope = "key"` (or `"caller"`, `"project"`, `"tenant"`, `"system"`) and `name`; where a
+    /// limit in code has them, also `overage` (`"denied"`, `"allowed"`, or how much beyond the limit), `warn_at =
+    /// [80, 100]` and `expires_after = "10 minutes"`.
     ///
     /// ```
     /// use tenancy_core::PlanBook;
@@ -62,9 +62,9 @@ impl PlanBook {
     /// ```
     ///
     /// # Errors
-    /// A [`ConfigError`] for what is no TOML, a field that there is not, a value that can't be meant. It begins with the
-    /// place: `line 3, column 12`, counted from 1, in characters. What shows only when the engine is built, such as a
-    /// meter that nobody declared, is told then, with the same place.
+    /// A [`ConfigError`] for what is no TOML, a field that there is not, a value that can't be meant. It begins with
+    /// the place: `line 3, column 12`, counted from 1, in characters. What shows only when the engine is built, such
+    /// as a meter that nobody declared, is told then, with the same place.
     pub fn from_toml(text: &str) -> Result<Self, ConfigError> {
         reading::book(&node(text)?)
     }

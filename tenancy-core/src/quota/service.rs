@@ -111,9 +111,9 @@ impl QuotaService {
         &self.0.meters
     }
 
-    /// Gives a tenant a limit of its own, in the place of the one of that name. It counts from the next request on, in
-    /// this process, for as long as the process runs. What is used stays used. For all processes and for good there is
-    /// [`Admin::put_limit_override`](crate::Admin::put_limit_override); this one goes first.
+    /// Gives a tenant a limit of its own, in the place of the one of that name. It counts from the next request on,
+    /// in this process, for as long as the process runs. What is used stays used. For all processes and for good
+    /// there is [`Admin::put_limit_override`](crate::Admin::put_limit_override); this one goes first.
     ///
     /// # Errors
     /// A [`ConfigError`] if no plan has a limit of that name, or it is one of another meter or scope.

@@ -11,12 +11,13 @@ use crate::{
 };
 
 impl Admin {
-    /// Gives a tenant a limit of its own in the place of the one of that name, for a time or for good. It counts in every
-    /// process that reads [stored overrides](crate::TenancyBuilder::stored_overrides). What is used stays used.
+    /// Gives a tenant a limit of its own in the place of the one of that name, for a time or for good. It counts in
+    /// every process that reads [stored overrides](crate::TenancyBuilder::stored_overrides). What is used stays used.
     ///
     /// # Errors
-    /// [`StoreErrorKind::Invalid`] if there is no limit of that name in any plan of the book or in the tenant's stored one,
-    /// it is one of another meter or scope, or the limit can't be meant; and a [`StoreError`] if there is no such tenant.
+    /// [`StoreErrorKind::Invalid`] if there is no limit of that name in any plan of the book or in the tenant's
+    /// stored one, it is one of another meter or scope, or the limit can't be meant; and a [`StoreError`] if there is
+    /// no such tenant.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -32,8 +33,8 @@ impl Admin {
     /// ```
     ///
     /// # Security
-    /// Whoever may put one decides what the tenant may use: on a caller's authority, ask for a permission that only you
-    /// give.
+    /// Whoever may put one decides what the tenant may use: on a caller's authority, ask for a permission that only
+    /// you give.
     pub async fn put_limit_override(
         &self,
         tenant: TenantId,
@@ -94,8 +95,8 @@ impl Admin {
         found.map_err(StoreError::unavailable)
     }
 
-    /// Reads the version of a stored plan that a tenant is on, if this process does not know it: its limits are those that
-    /// can be replaced.
+    /// Reads the version of a stored plan that a tenant is on, if this process does not know it: its limits are those
+    /// that can be replaced.
     async fn know_plan_of(&self, tenant: TenantId) -> Result<(), StoreError> {
         let engine = &self.author.engine;
         let inner = engine.inner();

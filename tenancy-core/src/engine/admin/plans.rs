@@ -12,13 +12,13 @@ use crate::{
 const MAX_PAGE: u32 = 1_000;
 
 impl Admin {
-    /// Adds a version of a [stored plan](crate::TenancyBuilder::stored_plans): the first one, or the next. Tenants that
-    /// are on an earlier version stay there until [`set_plan`](Self::set_plan) puts them on this one.
+    /// Adds a version of a [stored plan](crate::TenancyBuilder::stored_plans): the first one, or the next. Tenants
+    /// that are on an earlier version stay there until [`set_plan`](Self::set_plan) puts them on this one.
     ///
     /// # Errors
     /// [`StoreErrorKind::Invalid`] if the plan can't be used by this engine; the message says what is wrong: a
-    /// permission or a meter that nobody declared, a meter about which it says nothing, a name that a plan of the book
-    /// has. [`StoreErrorKind::Conflict`] if somebody has added a version meanwhile.
+    /// permission or a meter that nobody declared, a meter about which it says nothing, a name that a plan of the
+    /// book has. [`StoreErrorKind::Conflict`] if somebody has added a version meanwhile.
     /// [`StoreErrorKind::Forbidden`] on a caller's authority: plans are the operators'.
     ///
     /// ```
