@@ -35,7 +35,7 @@ impl Random {
 /// check of schemas.
 const USUAL: u64 = 1_795_801_346;
 
-/// The seed at `TENANCY_SEED`. Else the [usual](USUAL) one, and for [long] runs one of the clock; printed, so that a
+/// The seed at `TENANCY_SEED`. Else a usual one, and for [long] runs one of the clock; printed, so that a
 /// run can be repeated.
 ///
 /// # Errors
