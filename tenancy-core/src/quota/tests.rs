@@ -10,6 +10,8 @@ mod rates;
 
 use std::time::Duration;
 
+use proptest::test_runner::Config;
+
 use crate::Timestamp;
 
 /// 2027-01-15T08:00:00Z.
@@ -21,4 +23,10 @@ const fn seconds(count: u64) -> Duration {
 
 const fn micros(count: u64) -> Duration {
     Duration::from_micros(count)
+}
+
+/// How many random histories of each algorithm are played against its model: 10,000, and 100,000 with `TENANCY_LONG`.
+fn histories() -> Config {
+    let is_long = std::env::var("TENANCY_LONG").is_ok_and(|long| long == "1");
+    Config::with_cases(if is_long { 100_000 } else { 10_000 })
 }

@@ -19,6 +19,8 @@ fn ceilings() -> impl Strategy<Value = Ceiling> {
 }
 
 proptest! {
+    #![proptest_config(super::histories())]
+
     #[test]
     fn a_count_is_the_sum_of_what_was_used_in_the_period(
         ceiling in ceilings(),

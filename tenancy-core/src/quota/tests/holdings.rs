@@ -17,6 +17,8 @@ fn ceiling(amount: u64) -> Ceiling {
 }
 
 proptest! {
+    #![proptest_config(super::histories())]
+
     #[test]
     fn what_is_held_is_what_was_committed_and_what_is_reserved(
         amount in 0..8_u64,

@@ -17,6 +17,8 @@ fn holder(number: u8) -> OperationId {
 }
 
 proptest! {
+    #![proptest_config(super::histories())]
+
     #[test]
     fn leases_are_those_that_have_begun_and_not_ended(
         amount in 1..6_u64,

@@ -51,6 +51,8 @@ async fn memory_promises_what_all_counters_promise() {
 }
 
 proptest! {
+    #![proptest_config(super::histories())]
+
     #[test]
     fn memory_decides_as_single_decisions_do(seed in any::<u64>()) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();

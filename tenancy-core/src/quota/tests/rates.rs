@@ -78,6 +78,8 @@ fn history() -> impl Strategy<Value = Vec<(u64, u64)>> {
 }
 
 proptest! {
+    #![proptest_config(super::histories())]
+
     #[test]
     fn a_rate_decides_as_both_models_do(rate in rates(), history in history()) {
         let each = rate.per().as_micros() / u128::from(rate.amount());
