@@ -25,6 +25,7 @@ pub mod conformance;
 mod count;
 mod counters;
 mod fields;
+mod flights;
 mod gcra;
 mod give_back;
 mod holdings;

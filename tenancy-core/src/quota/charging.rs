@@ -7,6 +7,7 @@ use super::{
     OperationId, QuotaService, Scope, Settle, Take, Taken, ThresholdReached,
     charged::RouteCharge,
     fields,
+    flights::Flight,
     overrides::{OfTenant, in_effect},
     rule::{Rule, RuleShape},
     service::Inner,
@@ -333,13 +334,7 @@ impl Inner {
 
     /// Tells the counters how what was taken has ended.
     pub(super) fn settle(&self, operation: Operation, dues: &[Due], ending: Ending) {
-        let refused = matches!(
-            ending,
-            Ending::Answered {
-                status: 402 | 429 | 503,
-                ..
-            }
-        );
+        let refused = is_refused(ending);
         let succeeded = match ending {
             Ending::Answered { status, .. } | Ending::CutOff { status, .. } => status < 400,
             _ => false,
@@ -360,6 +355,17 @@ impl Inner {
             finish(self.counters.settle(operation, &settles, now));
         }
     }
+}
+
+/// Whether a layer further inside has refused, or the handler: then everything is given back.
+pub(super) const fn is_refused(ending: Ending) -> bool {
+    matches!(
+        ending,
+        Ending::Answered {
+            status: 402 | 429 | 503,
+            ..
+        }
+    )
 }
 
 /// The refusal of what is of a meter that nobody declared.
@@ -463,6 +469,7 @@ impl Charger for QuotaService {
             return inner.no_answer(&CountersError::Malformed).into();
         }
         let operation = inner.operation(request, &charge.dues);
+        let flight = inner.flights.begin(operation);
         let taken = {
             let takes: Vec<_> = charge.dues.iter().map(Due::take).collect();
             inner.counters.take(operation, &takes, now)
@@ -471,7 +478,7 @@ impl Charger for QuotaService {
         match taken {
             Counting::Ready(answer) => {
                 let plan = request.context().and_then(plan_of);
-                Charging::Ready(charged(inner, operation, charge, answer, plan))
+                Charging::Ready(charged(inner, (operation, flight), charge, answer, plan))
             }
             Counting::Pending(answer) => {
                 let plan = request.context().and_then(plan_of).map(Box::<str>::from);
@@ -479,7 +486,7 @@ impl Charger for QuotaService {
                 Charging::Pending(Box::pin(async move {
                     let answer = taking.answer().await;
                     let (inner, charge) = taking.into_parts();
-                    charged(inner, operation, charge, answer, plan.as_deref())
+                    charged(inner, (operation, flight), charge, answer, plan.as_deref())
                 }))
             }
         }
@@ -489,7 +496,7 @@ impl Charger for QuotaService {
 /// What the engine is told of a charge.
 fn charged(
     inner: Arc<Inner>,
-    operation: Operation,
+    (operation, flight): (Operation, Option<Flight>),
     charge: Dues,
     answer: Result<Taken, CountersError>,
     plan: Option<&str>,
@@ -508,6 +515,7 @@ fn charged(
         dues: charge.dues,
         standings: granted.standings,
         repeated: granted.repeated,
+        flight,
     }))
 }
 

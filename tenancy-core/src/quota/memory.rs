@@ -173,7 +173,14 @@ impl MemoryCounters {
         let places = Places::of(takes)?;
         let is_once = once != Once::No;
         let mut locked = self.lock(&places, is_once.then_some(operation));
-        if is_once && locked.told(operation, now).is_some_and(|told| told.settled) {
+        let told = is_once.then(|| locked.told(operation, now)).flatten();
+        let is_done = match once {
+            Once::No => false,
+            // What nobody knows to be taken was given back, or is forgotten.
+            Once::Settled | Once::GivenBack => told.is_none_or(|told| !told.taken || told.settled),
+            Once::Freed => told.is_some_and(|told| told.settled),
+        };
+        if is_done {
             return Ok(Settled::Repeated);
         }
         // What was taken is settled also where there is no room: otherwise it would stay taken.
@@ -185,16 +192,17 @@ impl MemoryCounters {
                 settled = one;
             }
         }
-        if is_once {
-            let until = now + self.remembered;
-            // Of what was given back as a whole, a repetition takes again.
-            let taken =
-                once == Once::Settled && locked.told(operation, now).is_some_and(|told| told.taken);
-            let settled = Told {
-                taken,
-                settled: true,
-            };
-            locked.tell(operation, settled, until, &mut room);
+        let done = Told {
+            taken: once == Once::Settled,
+            settled: true,
+        };
+        match once {
+            Once::No => {}
+            // A repetition takes again, so that there is nothing to remember.
+            Once::GivenBack => locked.forget(operation, &mut room),
+            Once::Settled | Once::Freed => {
+                locked.tell(operation, done, now + self.remembered, &mut room);
+            }
         }
         locked.tidy(now, &mut room);
         Ok(settled)
@@ -248,8 +256,10 @@ enum Once {
     No,
     /// That it was made.
     Settled,
-    /// That it was made, and that nothing is taken any more.
+    /// Nothing, once it is made: nothing is taken any more.
     GivenBack,
+    /// That what was kept is free again. Nobody need have taken it by this operation.
+    Freed,
 }
 
 /// The part that remembers an operation.
@@ -330,6 +340,10 @@ impl Locked<'_> {
     ) {
         let shard = self.shard(of_operation(operation));
         shard.tell(operation, what, until, room);
+    }
+
+    fn forget(&mut self, operation: OperationId, room: &mut room::Reserved<'_>) {
+        self.shard(of_operation(operation)).forget(operation, room);
     }
 
     fn standings(&mut self, places: &Places, takes: &[Take<'_>], now: Timestamp) -> Standings {
@@ -426,7 +440,7 @@ impl Counters for MemoryCounters {
             operation,
             takes,
             now,
-            Once::Settled,
+            Once::Freed,
             |shard, key, index, room| {
                 if let Some(take) = takes.get(index) {
                     shard.give_back(key, take, now, room);

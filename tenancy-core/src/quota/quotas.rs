@@ -170,6 +170,10 @@ impl Quotas {
     ///
     /// It is called for each request that has a cost, and must be quick: keep calendars and clone them, because clones
     /// share what was computed last. Routes without a tenant count in UTC.
+    ///
+    /// # Security
+    /// Each change of a tenant's calendar begins a period with nothing used. Take it from what operators or the billing
+    /// say, and not from settings that members of the tenant can change: they would get each amount once more.
     pub fn calendar(
         mut self,
         of: impl Fn(&TenantRecord) -> Calendar + Send + Sync + 'static,

@@ -120,7 +120,8 @@ impl Why {
         if due.rule.scope == Scope::System {
             return Self::Capacity;
         }
-        if denied.denial.standing.limit == 0 {
+        // A plan may include nothing and sell some.
+        if due.algorithm.capacity() == Some(0) {
             return Self::NotIncluded;
         }
         if denied.denial.wait == Wait::Forever {

@@ -306,6 +306,42 @@ async fn overage_is_admitted_as_far_as_it_is_allowed() {
 }
 
 #[tokio::test]
+async fn a_plan_that_includes_nothing_and_sells_some_has_it_and_says_when_it_is_used_up() {
+    let plans = PlanBook::new()
+        .plan("free", ["*"])
+        .limits(
+            "free",
+            [
+                Limit::per_period("exports", 0, Period::Month).overage(Overage::AllowedUpTo(2)),
+                Limit::held("projects", 0).overage(Overage::AllowedUpTo(1)),
+            ],
+        )
+        .for_tenants_without_plan("free");
+    let quotas = Quotas::new()
+        .meter(Meter::consumed("exports"))
+        .meter(Meter::held("projects"));
+    let w = world(plans, quotas).await;
+    let context = alice(&w).await;
+    for (meter, most, reason) in [
+        ("exports", 2, "period-used-up"),
+        ("projects", 1, "all-is-held"),
+    ] {
+        let refused = ask(&w, &context, &[(meter, most + 1)]).await.unwrap_err();
+        let (status, too_much, ..) = told(refused);
+        assert_eq!((status, too_much), (402, "cost-above-limit"), "{meter}");
+        ask(&w, &context, &[(meter, most)]).await.unwrap();
+        let refused = ask(&w, &context, &[(meter, 1)]).await.unwrap_err();
+        let (status, used_up, _, body) = told(refused);
+        assert_eq!((status, used_up), (402, reason), "{meter}");
+        assert_eq!(
+            (&body["limit"], &body["used"]),
+            (&0.into(), &most.into()),
+            "{meter}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn an_override_holds_for_one_tenant_until_it_ends() {
     let w = world(book(), meters()).await;
     let context = alice(&w).await;

@@ -72,7 +72,7 @@ impl Inner {
         self.in_a_task(async move {
             let store = &inner.store;
             let of_held = store
-                .settle(operation.id(), &split.held, gives_all_back, now)
+                .settle(operation, &split.held, gives_all_back, now)
                 .await;
             inner.forget_seen(&split.held);
             let of_held = of_held?;

@@ -30,6 +30,9 @@ const CLEANS: u32 = 1_000;
 /// How long something that is to be given back waits for its transaction.
 const OFFER: Duration = Duration::from_secs(60);
 
+/// How long a settlement is remembered that nobody but this process knows of. It may send it again, and does so soon.
+const SENT_AGAIN: Duration = Duration::from_secs(600);
+
 /// The functions of the schema `tenancy`.
 pub(super) struct Store {
     pool: Connections,
@@ -219,7 +222,7 @@ impl Store {
     /// Settles an operation once: what was reserved is kept in this amount, or released.
     pub(super) async fn settle(
         &self,
-        operation: OperationId,
+        operation: Operation,
         settles: &[(OwnedTake, u64)],
         gives_all_back: bool,
         now: Timestamp,
@@ -232,7 +235,12 @@ impl Store {
                 "actual": stored(*actual),
             })
         });
-        self.once(operation, each.collect(), gives_all_back, now)
+        let remembered = match operation.is_repeatable() {
+            true => self.remembered,
+            false => self.remembered.min(SENT_AGAIN),
+        };
+        let settles = each.collect();
+        self.once(operation.id(), settles, gives_all_back, remembered, now)
             .await
     }
 
@@ -251,7 +259,8 @@ impl Store {
                 "frees": stored(take.amount),
             })
         });
-        self.once(operation, each.collect(), false, now).await
+        self.once(operation, each.collect(), false, self.remembered, now)
+            .await
     }
 
     async fn once(
@@ -259,12 +268,13 @@ impl Store {
         operation: OperationId,
         settles: Vec<Value>,
         gives_all_back: bool,
+        remembered: Duration,
         now: Timestamp,
     ) -> Result<Settled, CountersError> {
         let said = json!({
             "operation": id(operation),
             "now": now.as_unix_micros(),
-            "remembered": micros(self.remembered),
+            "remembered": micros(remembered),
             "claim": Uuid::now_v7().to_string(),
             "gives_all_back": gives_all_back,
             "settles": settles,

@@ -612,7 +612,7 @@ impl Drop for Reservation {
         let runtime = inner.runtime.clone();
         runtime.spawn(async move {
             let all: Vec<_> = held.into_iter().map(|take| (take, 0)).collect();
-            if let Err(error) = inner.store.settle(operation.id(), &all, true, now).await {
+            if let Err(error) = inner.store.settle(operation, &all, true, now).await {
                 tracing::debug!(%error, "a reservation that nobody waits for ends by itself");
             }
         });

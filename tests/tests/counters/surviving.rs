@@ -3,7 +3,7 @@
 use std::{
     io::{BufRead as _, BufReader},
     process::{Command, Stdio},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use anyhow::{Context as _, ensure};
@@ -12,7 +12,7 @@ use tenancy_core::{
     TenantId,
     quota::{
         Algorithm, Calendar, Ceiling, Counters as _, CountersError, Holder, Operation, OperationId,
-        Overage, Period, Rate, Settle, Take, Taken,
+        Overage, Period, Rate, Settle, Settled, Take, Taken,
     },
 };
 use tenancy_sqlx::{PgCounters, RegistryPool};
@@ -224,6 +224,44 @@ async fn what_changes_no_answer_is_removed() -> anyhow::Result<()> {
         }
         ensure!(counters.clean().await? == 0);
         ensure!(used(&counters, now).await? == 1 && used(&counters, seat).await? == 1);
+        counters.close().await;
+        Ok(())
+    })
+    .await
+}
+
+/// Otherwise a caller whose requests all fail could fill the table for 24 hours, and hold nothing.
+#[tokio::test]
+async fn what_only_its_own_process_could_repeat_is_soon_forgotten() -> anyhow::Result<()> {
+    on_every_server(async |notes| {
+        let counters = counting(notes).await?.build();
+        let seat = Take::new(a_tenant(), "seats", held(3)?, 1);
+        let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
+        let eleven_minutes_ago = i64::try_from(since_1970.as_secs())? - 11 * 60;
+        let then = tenancy_core::Timestamp::from_unix_seconds(eleven_minutes_ago);
+        for (operation, actual) in [
+            (Operation::once(), 0),
+            (Operation::once(), 1),
+            (Operation::repeatable(OperationId::unique()), 1),
+        ] {
+            let taken = counters.take(operation, &[seat], then).answer().await?;
+            ensure!(matches!(taken, Taken::Granted(_)));
+            let settled = [Settle::new(seat, actual)];
+            let settled = counters.settle(operation, &settled, then);
+            ensure!(settled.answer().await? == Settled::Done);
+        }
+        let mut admin = notes.database.admin().await?;
+        let began = Instant::now();
+        loop {
+            let left = "SELECT count(*) FROM tenancy.quota_operations";
+            let left: i64 = sqlx::query_scalar(left).fetch_one(&mut admin).await?;
+            if left == 1 {
+                break;
+            }
+            ensure!(began.elapsed() < LONG, "{left} are remembered");
+            counters.clean().await?;
+        }
+        ensure!(used(&counters, seat).await? == 2);
         counters.close().await;
         Ok(())
     })

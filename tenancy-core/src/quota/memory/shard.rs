@@ -206,6 +206,13 @@ impl Shard {
         }
     }
 
+    /// Forgets it, so that it is as if it had never been.
+    pub(super) fn forget(&mut self, operation: OperationId, room: &mut Reserved<'_>) {
+        if self.operations.remove(&operation).is_some() {
+            room.forgets(1);
+        }
+    }
+
     fn len(&self) -> usize {
         self.cells.len() + self.operations.len()
     }

@@ -9,8 +9,8 @@ use crate::{
     KeyId, TenantId, Timestamp,
     quota::{
         Algorithm, Calendar, Ceiling, Concurrency, Counters, CountersError, Counting, Holder,
-        MAX_TAKES, MemoryCounters, Operation, OperationId, Overage, Period, Rate, Settle, Take,
-        Taken, conformance,
+        MAX_TAKES, MemoryCounters, Operation, OperationId, Overage, Period, Rate, Settle, Settled,
+        Take, Taken, conformance,
     },
 };
 
@@ -246,6 +246,29 @@ fn operations_are_remembered_for_a_time_and_within_the_room() {
         51,
         "49 months and one rate, and one operation"
     );
+}
+
+/// Otherwise a caller whose requests all fail could use up the room of everybody, and pay nothing.
+#[test]
+fn an_operation_that_was_given_back_leaves_nothing_behind() {
+    let counters = MemoryCounters::with_capacity(10);
+    let one = |tenant| Take::new(tenant, "month", month(1, START), 1);
+    let acme = one(Holder::tenant(TenantId::new()));
+    for _ in 0..100 {
+        let operation = Operation::repeatable(OperationId::unique());
+        let taken = ready(counters.take(operation, &[acme], START));
+        assert!(matches!(taken, Ok(Taken::Granted(_))), "{taken:?}");
+        let nothing = [Settle::new(acme, 0)];
+        for expected in [Settled::Done, Settled::Repeated] {
+            let settled = ready(counters.settle(operation, &nothing, START));
+            assert_eq!(settled.unwrap(), expected);
+        }
+        assert_eq!(counters.len(), 1, "the counter");
+    }
+    let globex = one(Holder::tenant(TenantId::new()));
+    let operation = Operation::repeatable(OperationId::unique());
+    let taken = ready(counters.take(operation, &[globex], START));
+    assert!(matches!(taken, Ok(Taken::Granted(_))), "{taken:?}");
 }
 
 #[test]

@@ -250,3 +250,21 @@ async fn what_failed_and_was_given_back_is_paid_for_when_it_is_repeated() {
     );
     assert_eq!(used(&w, &context, "exports-monthly").await, 1);
 }
+
+/// Otherwise who sends one id twice at once pays for neither, if one of them is refused further inside.
+#[tokio::test]
+async fn what_a_repetition_was_admitted_with_is_not_given_back() {
+    let w = world(book(), meters().idempotency_key_header("idempotency-key")).await;
+    let context = alice(&w).await;
+    let request = FakeRequest::new("/a").header("idempotency-key", "1");
+    let admitted = Admitted::Tenant(context.clone());
+    let of = [("exports", 1)];
+    let first = charge_for(&w, &admitted, &request, &of).await.unwrap();
+    let second = charge_for(&w, &admitted, &request, &of).await.unwrap();
+    first.into_parts().1.settle(answered(429));
+    second.into_parts().1.settle(answered(200));
+    assert_eq!(used(&w, &context, "exports-monthly").await, 1);
+    // It is paid for, whoever sends it once more.
+    assert_eq!(with_id(&w, &context, &of, &request).await, Ok(()));
+    assert_eq!(used(&w, &context, "exports-monthly").await, 1);
+}
