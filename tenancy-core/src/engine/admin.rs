@@ -149,7 +149,8 @@ impl Admin {
     /// newest, or the one that is named here, such as `pro@2`.
     ///
     /// # Errors
-    /// A [`StoreError`] if there is no such tenant, or no such plan where plans are stored.
+    /// A [`StoreError`] if there is no such tenant; or no such plan, in the book or stored, where the engine has
+    /// [plans](crate::TenancyBuilder::plans).
     pub async fn set_plan(&self, id: TenantId, plan: Option<&str>) -> Result<(), StoreError> {
         let plan = self.resolved_plan(plan).await?;
         let plan = plan.as_deref();

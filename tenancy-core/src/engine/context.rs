@@ -9,7 +9,7 @@ use crate::{
     Refusal, RefusalDetails, RefusalKind, RoleName, SettingsError, Tenancy, TenantId, TenantRecord,
     Timestamp, UserId,
     engine::front::Memo,
-    quota::{self, LimitUsage, MeterQuota, OfTenant},
+    quota::{self, LimitUsage, MeterQuota, OfTenant, QuotaService},
 };
 
 /// One tenant, one principal, and what it may do: the only key to the tenant's data.
@@ -270,8 +270,11 @@ impl TenantContext {
             return Err(Refusal::new(kind, "feature-not-declared"));
         }
         let mut details = RefusalDetails::new().feature(name);
-        if let Some(plan) = &self.whole.parts.tenant.plan {
-            details = details.plan(plan.clone());
+        if let Some(plan) = self.plan_name() {
+            details = details.plan(plan);
+        }
+        if let Some(url) = self.tenancy().quotas().and_then(QuotaService::upgrade_url) {
+            details = details.upgrade_url(url);
         }
         let refusal = Refusal::new(RefusalKind::FeatureNotInPlan, "feature-not-in-plan");
         let refusal = refusal.with_details(details);

@@ -1,7 +1,7 @@
 //! `MeterQuota`: what a caller has left of one meter, asked from its context.
 
 use super::{
-    LimitUsage, MAX_AMOUNT, Meter, OperationId, QuotaService, Reservation, Scope,
+    GiveBack, LimitUsage, MAX_AMOUNT, Meter, OperationId, QuotaService, Reservation, Scope,
     charging::{Payer, unknown},
 };
 use crate::{Cost, Refusal, RefusalKind, TenantContext};
@@ -82,6 +82,16 @@ impl<'a> MeterQuota<'a> {
         let (quotas, meter) = self.known()?;
         let kept = Cost::new(meter.name(), amount);
         quotas.give_back(self.context, &kept, id).await
+    }
+
+    /// Prepares to give back what was kept, in a transaction of the application: [`QuotaService::prepare_give_back`].
+    ///
+    /// # Errors
+    /// As [`usage`](Self::usage), and with status 503 if the counters are not in the application's database.
+    pub async fn prepare_give_back(&self, amount: u64) -> Result<GiveBack, Refusal> {
+        let (quotas, meter) = self.known()?;
+        let kept = Cost::new(meter.name(), amount);
+        quotas.prepare_give_back(self.context, &kept).await
     }
 
     fn known(&self) -> Result<(&'a QuotaService, &'a Meter), Refusal> {

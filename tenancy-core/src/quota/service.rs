@@ -284,6 +284,11 @@ impl QuotaService {
         }
     }
 
+    /// Where a tenant can choose another plan.
+    pub(crate) fn upgrade_url(&self) -> Option<&str> {
+        self.0.upgrade_url.as_deref()
+    }
+
     /// The fields that tell of limits.
     pub(crate) const FIELDS: [&str; 2] = [fields::POLICY, fields::LIMIT];
 

@@ -125,10 +125,23 @@ async fn a_tenant_without_a_plan_or_with_an_unknown_one_may_do_nothing_unless_sa
         ),
     ] {
         let w = world(plans).await;
-        put(&w, plan).await;
+        // As an operator's program does that has no book, or another one.
+        w.directory.set_plan(w.acme.id, plan).await.unwrap();
         let context = w.admit(&w.alice_at("acme.notes.example")).await.unwrap();
         assert_eq!(may(&context).join(" "), may_do, "{plan:?}");
     }
+}
+
+#[tokio::test]
+async fn no_tenant_is_put_on_a_plan_that_the_book_does_not_have() {
+    let w = world(book()).await;
+    let admin = w.tenancy.admin(tenancy_core::testing::service());
+    let refused = admin.set_plan(w.acme.id, Some("teem")).await.unwrap_err();
+    assert_eq!(refused.kind(), StoreErrorKind::NotFound);
+    let said = refused.to_string();
+    assert!(said.contains("no plan `teem`") && said.contains("`free`, `pro`"), "{said}");
+    admin.set_plan(w.acme.id, Some("pro")).await.unwrap();
+    admin.set_plan(w.acme.id, None).await.unwrap();
 }
 
 #[test]

@@ -79,9 +79,10 @@ async fn an_operator_is_told_of_a_tenant_that_is_not_there_or_has_no_plan_of_the
             .await
             .unwrap_err();
         assert_eq!(nobody.kind(), StoreErrorKind::NotFound);
-        let acme = world.acme.record().id;
-        admin.set_plan(acme, Some("gold")).await?;
-        let usage = admin.usage(acme).await?;
+        let mut former = tenancy_core::TenantRecord::new("former".parse()?, "Former customer");
+        former.plan = Some("gold".to_owned());
+        admin.create_tenant(&former).await?;
+        let usage = admin.usage(former.id).await?;
         assert_eq!(usage.plan.as_deref(), Some("gold"));
         assert!(usage.limits.is_empty());
         Ok(())

@@ -115,13 +115,26 @@ impl Admin {
         &self,
         plan: Option<&str>,
     ) -> Result<Option<String>, StoreError> {
-        let stored = self.author.engine.inner().stored_plans.as_ref();
-        let (Some(name), Some(store)) = (plan, stored) else {
-            return Ok(plan.map(str::to_owned));
+        let engine = &self.author.engine;
+        let Some(name) = plan else {
+            return Ok(None);
         };
-        if self.is_in_book(name) {
+        // Without a book and stored plans, a plan is a word of the application's own.
+        if self.is_in_book(name) || !engine.has_plans() {
             return Ok(Some(name.to_owned()));
         }
+        let Some(store) = &engine.inner().stored_plans else {
+            let plans = engine.all_plans();
+            let names: Vec<_> = plans
+                .iter()
+                .map(|plan| format!("`{}`", plan.name()))
+                .collect();
+            let message = format!(
+                "there is no plan `{name}` in the book of this service, which has {}",
+                names.join(", ")
+            );
+            return Err(StoreError::new(StoreErrorKind::NotFound, message));
+        };
         let (of, version) = match PlanVersion::parse_id(name) {
             Some((of, version)) => (of, Some(version)),
             None => (name, None),
