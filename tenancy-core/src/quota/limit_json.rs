@@ -8,8 +8,8 @@ use super::{Limit, Overage, Period, Scope, limit::Shape};
 use crate::ConfigError;
 
 impl Limit {
-    /// What it says, and this name, as it is read again by [`LimitOverride::from_stored`](super::LimitOverride::from_stored).
-    pub(super) fn to_json(&self, name: &str) -> Result<Value, ConfigError> {
+    /// What it says, and this name, as it is read again by [`limit_from_json`](crate::plan::limit_from_json).
+    pub(crate) fn to_json(&self, name: &str) -> Result<Value, ConfigError> {
         let mut fields = Map::new();
         let mut put = |field: &str, value: Value| drop(fields.insert(field.to_owned(), value));
         match &self.shape {
