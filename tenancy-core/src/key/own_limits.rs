@@ -38,7 +38,6 @@ impl KeyLimits {
     }
 
     /// The limits.
-    #[must_use]
     pub fn as_slice(&self) -> &[Limit] {
         &self.0
     }

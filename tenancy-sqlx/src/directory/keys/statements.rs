@@ -58,9 +58,10 @@ pub(super) async fn insert(connection: &mut PgConnection, key: &ApiKey) -> Resul
     let Written { scopes, networks } = written(key);
     let digest = key.verifier.digest();
     let unfit = |error: ConfigError| StoreError::new(StoreErrorKind::Invalid, error.to_string());
-    let limits = match key.limits.is_empty() {
-        true => None,
-        false => Some(sqlx::types::Json(key.limits.to_stored().map_err(unfit)?)),
+    let limits = if key.limits.is_empty() {
+        None
+    } else {
+        Some(sqlx::types::Json(key.limits.to_stored().map_err(unfit)?))
     };
     sqlx::query(
         "INSERT INTO tenancy.api_keys
