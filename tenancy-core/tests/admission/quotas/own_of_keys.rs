@@ -11,6 +11,8 @@ use tenancy_core::{
 };
 
 use super::{MINUTE, alice, ask, book, meters, put_plan, told, used, world};
+#[cfg(feature = "argon2")]
+use crate::keys::api_keys;
 use crate::{
     keys::{alices, issue, with, with_keys},
     support::World,
@@ -255,4 +257,36 @@ async fn a_charger_that_knows_no_limits_of_keys_lets_none_of_them_pass() {
     let refused = told(ask(&w, &limited, &[("requests", 1)]).await.unwrap_err());
     assert_eq!((refused.0, refused.1), (500, "key-limits-unusable"));
     ask(&w, &other, &[("requests", 1)]).await.unwrap();
+}
+
+#[cfg(feature = "argon2")]
+#[tokio::test]
+async fn an_imported_key_brings_its_limits_and_they_are_checked() {
+    use tenancy_core::{
+        key::{ImportedFormat, ImportedKeys, LowEntropySecret},
+        testing::FakeRequest,
+    };
+
+    let w = World::over(|directory, builder| {
+        let format = ImportedFormat::separated("oldco_", '.').unwrap();
+        let keys = api_keys(directory).imported(ImportedKeys::new(format));
+        builder.keys(keys).plans(book()).quotas(meters())
+    })
+    .await;
+    tenancy_logwatch::issued("correcthorse");
+    let keys = w.tenancy.keys().unwrap().by(service());
+    let import = async |handle: &str, limit| {
+        let secret = LowEntropySecret::new("correcthorse").unwrap();
+        let new = alices(&w).limit(limit);
+        keys.import(new, handle.parse().unwrap(), secret).await
+    };
+    let beers = Limit::rate("beers", 1, MINUTE);
+    let refused = import("1", beers).await.unwrap_err();
+    assert_eq!(refused.kind(), StoreErrorKind::Invalid);
+    import("1", two_a_minute()).await.unwrap();
+    let request = FakeRequest::new("/notes").bearer("oldco_1.correcthorse");
+    let context = w.admit(&request).await.unwrap();
+    ask(&w, &context, &[("requests", 2)]).await.unwrap();
+    assert!(ask(&w, &context, &[("requests", 1)]).await.is_err());
+    assert_eq!(used(&w, &context, OWN).await, 2);
 }
