@@ -99,6 +99,7 @@ mod low_entropy;
 mod name;
 mod network;
 mod new;
+mod own_limits;
 mod range;
 pub(crate) mod reason;
 mod record;
@@ -121,6 +122,7 @@ pub use low_entropy::{LowEntropySecret, SecretError, SecretErrorKind, SecretHash
 pub(crate) use name::KeyName;
 pub use network::KeyNetworks;
 pub use new::{IssuedKey, NewKey};
+pub use own_limits::KeyLimits;
 pub use range::KeyRange;
 pub use record::{ApiKey, KeyState};
 pub use store::{KeyChange, KeyDirectory, KeyRotation, KeyStore};

@@ -252,8 +252,12 @@ impl PlanBook {
 }
 
 /// A limit that is stored by itself.
-pub(crate) fn limit_from_json(meter: &str, json: &serde_json::Value) -> Result<Limit, ConfigError> {
-    reading::limit_from_json(meter, json)
+pub(crate) fn limit_from_json(
+    whose: &str,
+    meter: &str,
+    json: &serde_json::Value,
+) -> Result<Limit, ConfigError> {
+    reading::limit_from_json(whose, meter, json)
 }
 
 /// What the grants of a plan permit.

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use crate::{
     Claims, JobName, KeyId, PermissionSet, ProjectId, ServiceId, TenantKey, Timestamp, UserId,
+    quota::OwnLimits,
 };
 
 /// What kind of actor a principal is.
@@ -168,6 +169,8 @@ pub struct Principal {
     pub scope: PermissionSet,
     /// The verified claims, for the application's own reading.
     pub claims: Claims,
+    /// What it is limited to by itself, beside the tenant's plan.
+    pub(crate) limits: OwnLimits,
 }
 
 impl Principal {
@@ -185,6 +188,7 @@ impl Principal {
             not_before: None,
             scope: PermissionSet::ALL,
             claims: Claims::default(),
+            limits: OwnLimits::default(),
         }
     }
 
@@ -231,7 +235,11 @@ impl Principal {
             }
             AllowedTenants::Memberships => 0,
         };
-        size_of::<Self>() + allowed_tenants + self.issuer.len() + self.claims.len()
+        size_of::<Self>()
+            + allowed_tenants
+            + self.issuer.len()
+            + self.claims.len()
+            + self.limits.heap()
     }
 
     /// Whether the credential holds at `now`.

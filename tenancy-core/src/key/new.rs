@@ -10,6 +10,7 @@ use super::{
 use crate::{
     Grant, KeyId, PermissionRegistry, ProjectId, Refusal, StoreError, TenantContext, TenantId,
     Timestamp, UserId,
+    quota::{Limit, QuotaService, check_new_key_limits},
 };
 
 /// A key to be issued.
@@ -34,6 +35,7 @@ pub struct NewKey {
     pub(crate) confined_to: Option<ProjectId>,
     pub(crate) expires_at: Option<Timestamp>,
     pub(crate) networks: Vec<IpNet>,
+    pub(crate) limits: Vec<Limit>,
     pub(crate) metadata: Map<String, Value>,
 }
 
@@ -98,6 +100,7 @@ impl NewKey {
             confined_to: None,
             expires_at: None,
             networks: Vec::new(),
+            limits: Vec::new(),
             metadata: Map::new(),
         }
     }
@@ -117,6 +120,25 @@ impl NewKey {
     /// Adds a network from which the key may be used. Default: any.
     pub fn network(mut self, network: IpNet) -> Self {
         self.networks.push(network);
+        self
+    }
+
+    /// Adds a limit of the key's own, of at most [`KeyLimits::MAX`](super::KeyLimits::MAX): a rate or a limit per
+    /// period of a consumed meter. It counts for this key alone, beside all that the tenant's plan says. Default: none.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use tenancy_core::{TenantId, UserId, key::NewKey, quota::{Limit, Period}};
+    ///
+    /// # let (acme, alice) = (TenantId::new(), UserId::new());
+    /// let partner = NewKey::new(acme, alice, "a partner", ["notes:read".parse()?])
+    ///     .limit(Limit::rate("requests", 10, Duration::from_secs(60)))
+    ///     .limit(Limit::per_period("exports", 100, Period::Month));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn limit(mut self, limit: Limit) -> Self {
+        self.limits.push(limit);
         self
     }
 
@@ -140,6 +162,7 @@ impl NewKey {
         record.project = self.project;
         record.expires_at = self.expires_at;
         record.networks = self.networks.into_iter().collect();
+        record.limits = self.limits.into_iter().collect();
         record.metadata = self.metadata;
         record
     }
@@ -148,12 +171,15 @@ impl NewKey {
     pub(crate) fn check(
         &self,
         permissions: &PermissionRegistry,
+        quotas: Option<&QuotaService>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         check_name(&self.name)?;
         check_scopes(&self.scopes, permissions)?;
         check_networks(self.networks.len())?;
         check_metadata(&self.metadata)?;
+        check_new_key_limits(&self.limits.iter().cloned().collect(), quotas)
+            .map_err(|error| invalid(error.to_string()))?;
         if self.confined_to.is_some() && self.project != self.confined_to {
             return Err(invalid(
                 "the key would be of another project than the credential it is made with",

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use serde_json::{Map, Value};
 
-use super::{Environment, KeyDigest, KeyNetworks, KeyVerifier, reason};
+use super::{Environment, KeyDigest, KeyLimits, KeyNetworks, KeyVerifier, reason};
 use crate::{
     Grant, KeyId, ProjectId, Rejection, StoreError, StoreErrorKind, TenantId, Timestamp, UserId,
 };
@@ -47,6 +47,8 @@ pub struct ApiKey {
     pub project: Option<ProjectId>,
     /// From where it may be used.
     pub networks: KeyNetworks,
+    /// What it may take at most, beside what the tenant's plan says; never changes.
+    pub limits: KeyLimits,
     /// What the application keeps with it.
     pub metadata: Map<String, Value>,
     /// What is stored instead of the secret.
@@ -103,6 +105,7 @@ impl ApiKey {
             scopes: Vec::new(),
             project: None,
             networks: KeyNetworks::default(),
+            limits: KeyLimits::default(),
             metadata: Map::new(),
             verifier: verifier.into(),
             created_at,

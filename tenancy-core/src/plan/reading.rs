@@ -111,8 +111,12 @@ pub(super) fn plan(
 }
 
 /// A limit that is stored by itself.
-pub(super) fn limit_from_json(meter: &str, json: &serde_json::Value) -> Result<Limit, ConfigError> {
-    limit::limit("a stored override", meter, &Node::from_json(json))
+pub(super) fn limit_from_json(
+    whose: &str,
+    meter: &str,
+    json: &serde_json::Value,
+) -> Result<Limit, ConfigError> {
+    limit::limit(whose, meter, &Node::from_json(json))
 }
 
 fn texts(node: &Node, which: &str, each: &str) -> Result<Vec<Placed<String>>, ConfigError> {

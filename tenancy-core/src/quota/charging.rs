@@ -8,6 +8,7 @@ use super::{
     charged::RouteCharge,
     fields,
     flights::Flight,
+    of_key,
     overrides::{OfTenant, in_effect},
     rule::{Rule, RuleShape},
     service::Inner,
@@ -150,6 +151,7 @@ impl Inner {
                     dues.extend(due);
                     Ok(())
                 })?;
+                dues.extend(self.own_dues(payer, meter, 0, now));
             }
         }
         Ok(dues)
@@ -162,7 +164,9 @@ impl Inner {
         meter: &Meter,
         now: Timestamp,
     ) -> Result<bool, Refusal> {
-        let mut has_nothing = false;
+        let mut has_nothing = payer
+            .principal
+            .is_some_and(|principal| principal.limits.are_unusable());
         self.each_due(payer, meter, 0, now, |_, rule| {
             let concerns = payer.holder(rule.scope).is_some();
             has_nothing |= concerns && !rule.shape.includes_something();
@@ -173,6 +177,9 @@ impl Inner {
 
     fn due(&self, payer: Payer<'_>, costs: &[Cost], now: Timestamp) -> Result<Dues, Refusal> {
         let plan = || payer.plan_name;
+        if let Some(principal) = payer.principal.filter(|_| !costs.is_empty()) {
+            principal.limits.check()?;
+        }
         let mut dues = Vec::with_capacity(costs.len() + 1);
         for cost in costs {
             let Some(meter) = self.meter(cost.meter()) else {
@@ -203,6 +210,8 @@ impl Inner {
                     "meter-needs-a-tenant",
                 ));
             }
+            // They only restrict: a meter that nothing else limits is not the payer's by them.
+            dues.extend(self.own_dues(payer, meter, cost.amount(), now));
             if meter.settlement().is_some() {
                 cap(dues.get_mut(first..).unwrap_or_default());
             }
@@ -243,21 +252,50 @@ impl Inner {
                 })
                 .unwrap_or(rule);
             let holder = payer.holder(rule.scope);
-            let due = holder.and_then(|holder| {
-                Some(Due {
-                    rule: Arc::clone(rule),
-                    kind: meter.kind(),
-                    holder,
-                    algorithm: rule
-                        .shape
-                        .algorithm(|period| self.window(payer.tenant, period, now))?,
-                    amount,
-                    settle: meter.settlement(),
-                })
-            });
+            let due =
+                holder.and_then(|holder| self.due_of(payer, rule, holder, (meter, amount), now));
             each(due, rule)?;
         }
         Ok(())
+    }
+
+    /// What is due of the limits that the payer's key has of its own. In a tenant alone, as with a plan's limits of keys.
+    fn own_dues<'a>(
+        &'a self,
+        payer: Payer<'a>,
+        meter: &'a Meter,
+        amount: u64,
+        now: Timestamp,
+    ) -> impl Iterator<Item = Due> + 'a {
+        let tenant = payer.tenant.map(|tenant| tenant.id);
+        let own = tenant.zip(payer.principal).and_then(|(tenant, principal)| {
+            let holder = of_key::holder(tenant, principal)?;
+            Some((holder, principal.limits.rules()))
+        });
+        own.into_iter().flat_map(move |(holder, rules)| {
+            let rules = rules.iter().filter(|rule| &*rule.meter == meter.name());
+            rules.filter_map(move |rule| self.due_of(payer, rule, holder, (meter, amount), now))
+        })
+    }
+
+    /// What is due of a limit; nothing if it is not counted.
+    fn due_of(
+        &self,
+        payer: Payer<'_>,
+        rule: &Arc<Rule>,
+        holder: Holder,
+        (meter, amount): (&Meter, u64),
+        now: Timestamp,
+    ) -> Option<Due> {
+        let window = |period| self.window(payer.tenant, period, now);
+        Some(Due {
+            rule: Arc::clone(rule),
+            kind: meter.kind(),
+            holder,
+            algorithm: rule.shape.algorithm(window)?,
+            amount,
+            settle: meter.settlement(),
+        })
     }
 
     /// The outcome of a take: granted, or the refusal that says why not.

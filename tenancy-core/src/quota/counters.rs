@@ -69,6 +69,17 @@ impl Holder {
         Self::new(Scope::Key, Some(tenant), Within::Id("key", key.as_uuid()))
     }
 
+    /// An API key of a tenant, for the limits of its own: what it takes of them is counted apart from what it takes of a
+    /// plan's limits of keys, whatever their names.
+    #[must_use]
+    pub const fn own_of_key(tenant: TenantId, key: KeyId) -> Self {
+        Self::new(
+            Scope::Key,
+            Some(tenant),
+            Within::Id("own-of-key", key.as_uuid()),
+        )
+    }
+
     /// A caller, in a tenant or on a route without one: by who it is, else by its network.
     #[must_use]
     pub fn caller(tenant: Option<TenantId>, actor: Option<&Actor>, ip: Option<IpAddr>) -> Self {

@@ -10,7 +10,7 @@ use crate::ConfigError;
 impl Limit {
     /// What it says, and this name, as it is read again by
     /// [`LimitOverride::from_stored`](super::LimitOverride::from_stored).
-    pub(super) fn to_json(&self, name: &str) -> Result<Value, ConfigError> {
+    pub(crate) fn to_json(&self, name: &str) -> Result<Value, ConfigError> {
         let mut fields = Map::new();
         let mut put = |field: &str, value: Value| drop(fields.insert(field.to_owned(), value));
         match &self.shape {

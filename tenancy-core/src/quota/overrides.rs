@@ -57,7 +57,7 @@ impl LimitOverride {
         definition: &Value,
         until: Option<Timestamp>,
     ) -> Result<Self, ConfigError> {
-        let limit = crate::plan::limit_from_json(meter, definition)?;
+        let limit = crate::plan::limit_from_json("a stored override", meter, definition)?;
         Ok(Self { limit, until })
     }
 

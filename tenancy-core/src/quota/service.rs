@@ -297,6 +297,12 @@ impl QuotaService {
         self.0.tells_fields
     }
 
+    /// Whether a plan has a limit of this name, or the quotas have.
+    pub(super) fn has_limit(&self, name: &str) -> bool {
+        let limits = self.0.limits.read().unwrap_or_else(PoisonError::into_inner);
+        limits.contains_key(name)
+    }
+
     /// Whether there is a meter of this name.
     #[must_use]
     pub fn has_meter(&self, name: &str) -> bool {

@@ -2,11 +2,11 @@
 
 use serde_json::json;
 use tenancy_core::{
-    ConfigError, MemoryDirectory, PermissionRegistry, PlanBook, SystemRole, Tenancy,
-    TenancyBuilder, TenantContext,
+    ConfigError, MemoryDirectory, PermissionRegistry, PlanBook, StoreErrorKind, SystemRole,
+    Tenancy, TenancyBuilder, TenantContext,
     jwt::{JwtAuthenticator, ServiceMapping},
     key::NewKey,
-    testing::FakeRequest,
+    testing::{FakeRequest, StoreDirectly as _},
 };
 
 use crate::{
@@ -139,7 +139,10 @@ async fn no_tenant_is_put_on_a_plan_that_the_book_does_not_have() {
     let refused = admin.set_plan(w.acme.id, Some("teem")).await.unwrap_err();
     assert_eq!(refused.kind(), StoreErrorKind::NotFound);
     let said = refused.to_string();
-    assert!(said.contains("no plan `teem`") && said.contains("`free`, `pro`"), "{said}");
+    assert!(
+        said.contains("no plan `teem`") && said.contains("`free`, `pro`"),
+        "{said}"
+    );
     admin.set_plan(w.acme.id, Some("pro")).await.unwrap();
     admin.set_plan(w.acme.id, None).await.unwrap();
 }

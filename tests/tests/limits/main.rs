@@ -3,6 +3,7 @@
 
 mod addresses;
 mod handlers;
+mod keys;
 mod leavers;
 mod operators;
 mod pages;

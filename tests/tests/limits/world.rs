@@ -15,6 +15,7 @@ use tenancy_core::{
     MemoryAuditSink, MemoryDirectory, PlanBook, SystemRole, Tenancy, Timestamp, Verdict,
     async_trait,
     jwt::JwtAuthenticator,
+    key::{ApiKeys, Environment, HmacKeyHasher, KeyFormat, Pepper},
     quota::{
         Counters, CountersError, Counting, Limit, MemoryCounters, Meter, Operation, OperationId,
         Period, Quotas, Settle, Settled, Standings, Take, Taken,
@@ -138,9 +139,13 @@ impl World {
         if setup.behind_proxy {
             rules = rules.trusted_proxies(["127.0.0.1/32".parse()?]);
         }
-        let tenancy = Tenancy::builder(MemoryDirectory::new())
+        let directory = MemoryDirectory::new();
+        let format = KeyFormat::new("notes", Environment::Live)?;
+        let hasher = HmacKeyHasher::new(Pepper::new(1, [0x5c; 32])?);
+        let tenancy = Tenancy::builder(directory.clone())
             .identification(rules)
             .authenticator(counted)
+            .keys(ApiKeys::new(format, hasher, directory))
             .plans(plans())
             .quotas(quotas)
             .cors(CorsPolicy::new().origin(PAGES))

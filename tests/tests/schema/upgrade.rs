@@ -91,6 +91,23 @@ async fn keys_that_were_issued_before_imports_go_on_and_others_are_imported_besi
     Ok(())
 }
 
+/// What an installation is without its migration 29, run before those below.
+const WITHOUT_KEY_LIMITS: &str =
+    "CREATE OR REPLACE FUNCTION tenancy.find_api_key(key uuid) RETURNS SETOF tenancy.api_keys
+        LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+        AS 'SELECT k.* FROM tenancy.api_keys AS k WHERE k.id = find_api_key.key';
+    CREATE OR REPLACE FUNCTION tenancy.find_imported_key(environment text, handle text)
+        RETURNS SETOF tenancy.api_keys
+        LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+        AS 'SELECT k.* FROM tenancy.api_keys AS k
+            WHERE k.environment = find_imported_key.environment AND k.handle = find_imported_key.handle';
+    CREATE OR REPLACE TRIGGER advance_generation AFTER INSERT OR DELETE OR UPDATE OF
+        tenant_id, creator, environment, name, scopes, project_id, networks, metadata, created_at,
+        expires_at, overlap_until, successor, disabled, revoked_at, handle, secret_hash
+        ON tenancy.api_keys
+        FOR EACH ROW EXECUTE FUNCTION tenancy.on_registry_change('tenant_id');
+    ALTER TABLE tenancy.api_keys DROP COLUMN limits";
+
 /// What an installation is without its migration 27, run before those below.
 const WITHOUT_STORED_PLANS: &str =
     "DROP FUNCTION tenancy.find_plan_version, tenancy.find_limit_overrides;
@@ -161,6 +178,7 @@ async fn the_outbox_comes_to_a_schema_in_use_and_its_programs_go_on() -> anyhow:
         let roles = own_roles("");
         let mut admin = database.admin().await?;
         installs(&database, &roles).await?;
+        admin.execute(WITHOUT_KEY_LIMITS).await?;
         admin.execute(WITHOUT_STORED_PLANS).await?;
         admin.execute(WITHOUT_COUNTERS).await?;
         admin.execute(WITHOUT_RESTS).await?;
@@ -245,6 +263,7 @@ async fn entries_of_the_release_before_are_in_the_trail_with_those_of_this_one()
         let roles = own_roles("");
         let mut admin = database.admin().await?;
         installs(&database, &roles).await?;
+        admin.execute(WITHOUT_KEY_LIMITS).await?;
         admin.execute(WITHOUT_STORED_PLANS).await?;
         admin.execute(WITHOUT_COUNTERS).await?;
         admin.execute(WITHOUT_RESTS).await?;

@@ -92,7 +92,12 @@ pub(in crate::engine) fn charge(
     };
     let caller = ClientInfo::of(engine.inner(), request);
     let asked = ChargeRequest::new(admitted, costs, request, caller.ip);
-    let charging = charger.charge(&asked);
+    // Whatever the charger: what a key is limited to by itself, and can't be counted, is not to be had for nothing.
+    let countable = (asked.principal()).map_or(Ok(()), |principal| principal.limits.check());
+    let charging = match countable {
+        Ok(()) => charger.charge(&asked),
+        Err(refusal) => refusal.into(),
+    };
     recorded(charging, || Charged {
         engine: engine.clone(),
         admitted: Some(admitted.clone()),

@@ -13,6 +13,7 @@ use crate::{
     Actor, AllowedTenants, PermissionRegistry, Principal, Timestamp,
     engine::context::{Parts, Whole},
     key::{ApiKey, KeyDigest},
+    quota::{OwnLimits, QuotaService},
 };
 
 /// Uses closer together than this are one.
@@ -34,7 +35,11 @@ pub(crate) struct CachedKey {
 }
 
 impl CachedKey {
-    pub(crate) fn new(record: ApiKey, permissions: &PermissionRegistry) -> Self {
+    pub(crate) fn new(
+        record: ApiKey,
+        permissions: &PermissionRegistry,
+        quotas: Option<&QuotaService>,
+    ) -> Self {
         let mut principal = Principal::new(
             Actor::Key(record.id),
             AllowedTenants::Bound(record.tenant.into()),
@@ -45,6 +50,7 @@ impl CachedKey {
         principal.issued_at = Some(record.created_at);
         principal.expires_at = record.ends_at();
         principal.scope = permissions.scope(record.scopes.iter().map(crate::Grant::as_str));
+        principal.limits = OwnLimits::of_key(record.id, record.tenant, &record.limits, quotas);
         let last_used = record
             .last_used_at
             .map_or(i64::MIN, Timestamp::as_unix_micros);
@@ -72,9 +78,11 @@ impl CachedKey {
             .map(|(name, value)| 64 + name.len() + value.to_string().len());
         let texts = record.name.len() + scopes.sum::<usize>() + metadata.sum::<usize>();
         let decided = size_of::<Whole>() + size_of::<Parts>() + 64;
+        // A limit and its name take less than 200.
+        let limits = record.limits.as_slice().len() * 200;
         // A digest and an address take less than this.
         let rest = 256;
-        size_of::<Self>() + self.principal.weight() + texts + decided + rest
+        size_of::<Self>() + self.principal.weight() + texts + limits + decided + rest
     }
 
     /// The hash of the secret, of an imported key.

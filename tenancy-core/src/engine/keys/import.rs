@@ -71,7 +71,7 @@ impl KeyAdmin {
             return Err(StoreError::new(StoreErrorKind::ReadOnly, message));
         };
         let now = self.now();
-        new.check(&self.engine.inner().permissions, now)?;
+        new.check(&self.engine.inner().permissions, self.engine.quotas(), now)?;
         if !imported.config.format.fits(&handle) {
             return Err(invalid("imported keys of this format have no such handles"));
         }

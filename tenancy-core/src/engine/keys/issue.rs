@@ -5,14 +5,15 @@ use std::time::Duration;
 use super::{KeyAdmin, Keys};
 use crate::{
     ChangeAction, KeyId, MembershipStatus, StoreError, StoreErrorKind, TenantId,
-    key::{IssuedKey, KeyDigest, KeyFormat, KeyRotation, KeyText, NewKey},
+    key::{IssuedKey, KeyDigest, KeyFormat, KeyRotation, KeyText, NewKey, limits::invalid},
+    quota::check_key_limits,
 };
 
 impl KeyAdmin {
     /// Issues a key. Its text is in the answer, and nowhere else.
     ///
     /// # Errors
-    /// [`StoreErrorKind::Invalid`] if its name, scopes, networks, metadata or expiry can't be, its
+    /// [`StoreErrorKind::Invalid`] if its name, scopes, networks, limits, metadata or expiry can't be, its
     /// creator is no active member of the tenant, or its project is not the tenant's;
     /// [`StoreErrorKind::NotFound`] if there is no such tenant.
     ///
@@ -22,7 +23,7 @@ impl KeyAdmin {
     pub async fn issue(&self, new: NewKey) -> Result<IssuedKey, StoreError> {
         let keys = self.configured()?;
         let now = self.engine.inner().clock.now();
-        new.check(&self.engine.inner().permissions, now)?;
+        new.check(&self.engine.inner().permissions, self.engine.quotas(), now)?;
         self.check_references(&new).await?;
         let id = KeyId::new();
         let text = mint(&keys.config.format, id)?;
@@ -49,7 +50,8 @@ impl KeyAdmin {
     /// # Errors
     /// [`StoreErrorKind::NotFound`] if the tenant has no such key;
     /// [`StoreErrorKind::IllegalTransition`] if it is revoked, expired, disabled, or was rotated;
-    /// [`StoreErrorKind::Invalid`] if it is of another environment, whose deployment has to do it.
+    /// [`StoreErrorKind::Invalid`] if it is of another environment, whose deployment has to do it, or has
+    /// limits of its own that this program can't count.
     ///
     /// # Security
     /// The text acts with the rights of the key's creator, and not of the user who asks for it. Where a
@@ -63,13 +65,17 @@ impl KeyAdmin {
         overlap: Duration,
     ) -> Result<IssuedKey, StoreError> {
         let keys = self.configured()?;
-        // Never changes, so that nothing is lost by looking before the transaction.
+        // None of this ever changes, so that nothing is lost by looking before the transaction.
         let found = self.find(tenant, key).await?;
         let project = found.as_ref().and_then(|found| found.project);
         let environment = keys.config.format.environment();
-        if found.is_some_and(|found| found.environment != environment) {
-            let message = "a key is rotated by the deployment of its own environment";
-            return Err(StoreError::new(StoreErrorKind::Invalid, message));
+        if let Some(found) = found {
+            if found.environment != environment {
+                let message = "a key is rotated by the deployment of its own environment";
+                return Err(StoreError::new(StoreErrorKind::Invalid, message));
+            }
+            check_key_limits(&found.limits, self.engine.quotas())
+                .map_err(|error| invalid(format!("{error}; or issue another key")))?;
         }
         let id = KeyId::new();
         let text = mint(&keys.config.format, id)?;

@@ -50,7 +50,13 @@ impl CachedFact for KeyRecord {
         };
         // A store that answers with another key must not open anything.
         let found = found.filter(|record| name.names(record));
-        Ok(found.map(|record| Arc::new(CachedKey::new(record, &inner.permissions))))
+        Ok(found.map(|record| {
+            Arc::new(CachedKey::new(
+                record,
+                &inner.permissions,
+                inner.quotas.as_ref(),
+            ))
+        }))
     }
 }
 

@@ -54,7 +54,7 @@ fn a_principal_ends_with_its_key() {
     let mut key = record();
     key.expires_at = Some(secs(20));
     key.overlap_until = Some(secs(10));
-    let known = CachedKey::new(key, &registry);
+    let known = CachedKey::new(key, &registry, None);
     assert_eq!(known.principal.expires_at, Some(secs(10)));
     assert!(known.principal.holds_at(secs(9)) && !known.principal.holds_at(secs(10)));
 }
@@ -62,7 +62,7 @@ fn a_principal_ends_with_its_key() {
 #[test]
 fn a_use_is_queued_once_until_it_is_written() {
     let registry = crate::PermissionRegistry::builder().build().unwrap();
-    let known = CachedKey::new(record(), &registry);
+    let known = CachedKey::new(record(), &registry, None);
     assert!(known.used(NOW));
     assert!(!known.used(secs(5)));
     assert_eq!(known.dequeue(), secs(5));

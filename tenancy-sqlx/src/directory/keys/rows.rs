@@ -3,7 +3,7 @@
 use sqlx::{postgres::PgRow, types::Uuid};
 use tenancy_core::{
     DirectoryError, KeyId, ProjectId, TenantId, Timestamp, UserId,
-    key::{ApiKey, Environment, KeyDigest, KeyVerifier, SecretHash},
+    key::{ApiKey, Environment, KeyDigest, KeyLimits, KeyVerifier, SecretHash},
 };
 
 use crate::directory::rows::column;
@@ -11,7 +11,7 @@ use crate::directory::rows::column;
 /// The columns that [`key`] reads.
 pub(super) const KEY: &str = "k.id, k.tenant_id, k.creator, k.environment, k.name, k.scopes, k.project_id, \
     k.networks, k.metadata, k.digest, k.digest_version, k.handle, k.secret_hash, k.successor, \
-    k.disabled, \
+    k.disabled, k.limits, \
     (extract(epoch FROM k.created_at) * 1000000)::bigint AS created_at, \
     (extract(epoch FROM k.expires_at) * 1000000)::bigint AS expires_at, \
     (extract(epoch FROM k.overlap_until) * 1000000)::bigint AS overlap_until, \
@@ -40,6 +40,10 @@ pub(super) fn key(row: &PgRow) -> Result<ApiKey, DirectoryError> {
     let networks: Vec<String> = column(row, "networks")?;
     key.networks = parsed::<_>(&networks)?.into_iter().collect();
     key.metadata = column::<sqlx::types::Json<_>>(row, "metadata")?.0;
+    let limits = column::<Option<sqlx::types::Json<serde_json::Value>>>(row, "limits")?;
+    if let Some(limits) = limits {
+        key.limits = KeyLimits::from_stored(&limits.0).map_err(DirectoryError::new)?;
+    }
     key.expires_at = moment("expires_at")?;
     key.overlap_until = moment("overlap_until")?;
     key.successor = column::<Option<Uuid>>(row, "successor")?.map(KeyId::from_uuid);

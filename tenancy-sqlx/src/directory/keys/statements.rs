@@ -2,7 +2,7 @@
 
 use sqlx::{AssertSqlSafe, PgConnection};
 use tenancy_core::{
-    KeyId, StoreError, StoreErrorKind, TenantId, Timestamp,
+    ConfigError, KeyId, StoreError, StoreErrorKind, TenantId, Timestamp,
     key::{ApiKey, KeyHandle, SecretHash},
 };
 
@@ -57,17 +57,23 @@ pub(super) async fn locked(
 pub(super) async fn insert(connection: &mut PgConnection, key: &ApiKey) -> Result<(), StoreError> {
     let Written { scopes, networks } = written(key);
     let digest = key.verifier.digest();
+    let unfit = |error: ConfigError| StoreError::new(StoreErrorKind::Invalid, error.to_string());
+    let limits = if key.limits.is_empty() {
+        None
+    } else {
+        Some(sqlx::types::Json(key.limits.to_stored().map_err(unfit)?))
+    };
     sqlx::query(
         "INSERT INTO tenancy.api_keys
              (id, tenant_id, creator, environment, name, scopes, project_id, networks, metadata,
               digest, digest_version, created_at, expires_at, overlap_until, successor, disabled,
-              revoked_at, last_used_at, handle, secret_hash)
+              revoked_at, last_used_at, handle, secret_hash, limits)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11,
               timestamptz 'epoch' + $12 * interval '1 microsecond',
               timestamptz 'epoch' + $13 * interval '1 microsecond',
               timestamptz 'epoch' + $14 * interval '1 microsecond', $15, $16,
               timestamptz 'epoch' + $17 * interval '1 microsecond',
-              timestamptz 'epoch' + $18 * interval '1 microsecond', $19, $20)",
+              timestamptz 'epoch' + $18 * interval '1 microsecond', $19, $20, $21)",
     )
     .bind(key.id.as_uuid())
     .bind(key.tenant.as_uuid())
@@ -89,6 +95,7 @@ pub(super) async fn insert(connection: &mut PgConnection, key: &ApiKey) -> Resul
     .bind(micros(key.last_used_at))
     .bind(key.verifier.handle().map(KeyHandle::as_str))
     .bind(key.verifier.hash().map(SecretHash::as_str))
+    .bind(limits)
     .execute(connection)
     .await
     .map_err(refused)?;

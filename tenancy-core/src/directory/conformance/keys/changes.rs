@@ -11,6 +11,7 @@ use super::{
 use crate::{
     Directory, DirectoryStore, KeyId, StoreErrorKind, TenantRecord,
     key::{KeyChange, KeyRotation, KeyStore},
+    quota::Limit,
     testing::unattributed,
 };
 
@@ -55,7 +56,11 @@ pub async fn changes_of_keys_are_kept_and_told<D: Directory + DirectoryStore + K
         assert_eq!(found(directory, key.id).await, key);
         next(&mut before).await;
     }
-    let mut fresh = stored(directory, &key_of(tenant.id)).await;
+    let mut fresh = key_of(tenant.id);
+    fresh.limits = [Limit::rate("requests", 10, Duration::from_secs(60))]
+        .into_iter()
+        .collect();
+    let mut fresh = stored(directory, &fresh).await;
     next(&mut before).await;
     let rotation = KeyRotation::new(fresh.id, KeyId::new(), digest(2), NOW, NOW);
     let new = directory
@@ -66,6 +71,7 @@ pub async fn changes_of_keys_are_kept_and_told<D: Directory + DirectoryStore + K
         .rotate(rotation.successor, digest(2), NOW, NOW)
         .unwrap();
     assert_eq!(new, expected);
+    assert_eq!(new.limits, fresh.limits);
     assert_eq!(found(directory, new.id).await, expected);
     assert_eq!(found(directory, fresh.id).await, fresh);
     next(&mut before).await;

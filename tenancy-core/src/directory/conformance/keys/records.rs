@@ -11,6 +11,7 @@ use super::{
 use crate::{
     Directory, DirectoryStore, KeyId, Project, ProjectId, StoreErrorKind, TenantId,
     key::{Environment, KeyChange, KeyDigest, KeyRotation, KeyStore},
+    quota::{Limit, Period},
     testing::unattributed,
 };
 
@@ -30,6 +31,12 @@ pub async fn keys_are_found_as_they_were_stored<D: Directory + DirectoryStore + 
         .as_object()
         .cloned()
         .unwrap();
+    full.limits = [
+        Limit::rate("requests", 10, Duration::from_millis(1_500)).burst(3),
+        Limit::per_period("exports", 100, Period::Month).warn_at([80, 100]),
+    ]
+    .into_iter()
+    .collect();
     full.expires_at = Some(NOW + Duration::from_micros(3_600_000_001));
     full.overlap_until = Some(NOW + Duration::from_secs(60));
     full.disabled = true;

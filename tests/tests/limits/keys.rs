@@ -1,0 +1,72 @@
+//! Limits that an API key has of its own: the key meets them, and its neighbours do not.
+
+use reqwest::{Method, RequestBuilder};
+use serde_json::{Value, json};
+use tenancy_core::{
+    SystemRole,
+    key::{IssuedKey, NewKey},
+    quota::Limit,
+    testing::service,
+};
+
+use crate::world::{MINUTE, World, field, on_both, problem, quotas, status, with};
+
+const OWN: &str = "exports-per-minute-of-this-key";
+
+async fn issue(
+    world: &World,
+    name: &str,
+    with: impl FnOnce(NewKey) -> NewKey,
+) -> anyhow::Result<IssuedKey> {
+    let creator = world.acme.member(SystemRole::Admin).await?;
+    let new = NewKey::new(world.acme.record().id, creator, name, std::iter::empty());
+    Ok(world.tenancy.keys()?.by(service()).issue(with(new)).await?)
+}
+
+fn by(world: &World, key: &IssuedKey, method: Method, path: &str) -> RequestBuilder {
+    world.ask("acme", method, path).bearer_auth(key.expose())
+}
+
+#[tokio::test]
+async fn of_two_keys_of_a_tenant_the_one_with_a_limit_is_refused_and_the_other_goes_on()
+-> anyhow::Result<()> {
+    on_both(with(quotas), async |world| {
+        let two_a_minute = Limit::rate("exports", 2, MINUTE);
+        let limited = issue(world, "a partner", |new| new.limit(two_a_minute)).await?;
+        let other = issue(world, "our own", |new| new).await?;
+        let export = |key| by(world, key, Method::POST, "/export");
+        for left in ["r=1", "r=0"] {
+            let answer = export(&limited).send().await?;
+            assert_eq!(answer.status(), 200);
+            let told = field(&answer, "ratelimit");
+            assert!(told.contains(&format!("\"{OWN}\";{left}")), "{told}");
+        }
+        let refused = export(&limited).send().await?;
+        assert_eq!(refused.status(), 429);
+        assert_eq!(field(&refused, "retry-after"), "30");
+        let said = problem(refused).await?;
+        assert_eq!(said["violated-policies"], json!([OWN]));
+        assert_eq!((&said["used"], &said["limit"]), (&json!(2), &json!(2)));
+
+        for _ in 0..3 {
+            assert_eq!(status(export(&other)).await?, 200);
+        }
+        assert_eq!(
+            world.used("exports-daily").await?,
+            5,
+            "the denial took nothing"
+        );
+        for (key, own) in [(&limited, json!([OWN, 2, 0])), (&other, Value::Null)] {
+            let usage = by(world, key, Method::GET, "/usage").send().await?;
+            let usage: Vec<Value> = serde_json::from_str(&usage.text().await?)?;
+            assert!(usage.contains(&json!(["exports-daily", 5, 0])), "{usage:?}");
+            let found = usage.into_iter().find(|limit| limit[0] == OWN);
+            assert_eq!(found.unwrap_or_default(), own);
+        }
+        // A day later, when the plan has some again, so has the key.
+        world.clock.advance(MINUTE * 60 * 24);
+        assert_eq!(status(export(&limited)).await?, 200);
+        Ok(())
+    })
+    .await
+}
