@@ -277,7 +277,7 @@ async fn what_costs_nothing_has_no_id_that_is_remembered() {
     let w = world(book(), quotas.shared_counters(counters.clone())).await;
     let context = alice(&w).await;
     for id in 0..10 {
-        let request = FakeRequest::new("/a").header("idempotency-key", &id.to_string());
+        let request = FakeRequest::new("/a").header("idempotency-key", format!("{id}"));
         assert_eq!(
             with_id(&w, &context, &[("exports", 0)], &request).await,
             Ok(())
