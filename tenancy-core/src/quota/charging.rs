@@ -355,8 +355,10 @@ impl Inner {
     /// The id of a charge: of the client's own, if it sends one and all that is charged is counted by period.
     fn operation(&self, request: &ChargeRequest<'_>, dues: &[Due]) -> Operation {
         let by_period = |due: &Due| matches!(due.algorithm, Algorithm::Period(..));
+        // What costs nothing has nothing to be remembered for.
+        let costs = |due: &Due| due.amount > 0 || due.settle.is_some();
         match &self.idempotency_key_header {
-            Some(name) if !dues.is_empty() && dues.iter().all(by_period) => {
+            Some(name) if dues.iter().any(costs) && dues.iter().all(by_period) => {
                 repeatable(name, request).unwrap_or_else(Operation::once)
             }
             _ => Operation::once(),

@@ -268,3 +268,20 @@ async fn what_a_repetition_was_admitted_with_is_not_given_back() {
     assert_eq!(with_id(&w, &context, &of, &request).await, Ok(()));
     assert_eq!(used(&w, &context, "exports-monthly").await, 1);
 }
+
+/// Otherwise a caller could have ids remembered without end, and pay nothing.
+#[tokio::test]
+async fn what_costs_nothing_has_no_id_that_is_remembered() {
+    let counters = std::sync::Arc::new(tenancy_core::quota::MemoryCounters::new());
+    let quotas = meters().idempotency_key_header("idempotency-key");
+    let w = world(book(), quotas.shared_counters(counters.clone())).await;
+    let context = alice(&w).await;
+    for id in 0..10 {
+        let request = FakeRequest::new("/a").header("idempotency-key", format!("{id}"));
+        assert_eq!(
+            with_id(&w, &context, &[("exports", 0)], &request).await,
+            Ok(())
+        );
+    }
+    assert_eq!(counters.len(), 0);
+}
