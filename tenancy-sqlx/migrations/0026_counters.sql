@@ -145,6 +145,12 @@ BEGIN
             own.stop + (own.stop - own.start))
         ON CONFLICT DO NOTHING;
     END LOOP;
+    -- A month and a year may begin at one moment and have one name. What is counted is kept for the longer one.
+    IF entry.ends_at < own.stop THEN
+        UPDATE tenancy.quota_counts AS c
+        SET ends_at = own.stop, kept_until = own.stop + (own.stop - own.start)
+        WHERE c.holder = own.holder AND c.limit_name = own.limit_name AND c.starts_at = own.start;
+    END IF;
     SELECT l.* INTO lease FROM tenancy.quota_leases AS l
     WHERE l.holder = own.holder AND l.limit_name = own.limit_name AND l.starts_at = own.start
         AND l.lessee = own.lessee;

@@ -19,7 +19,7 @@ use tenancy_core::{
     RequestView, RouteNeeds, RoutePolicy, Settlement, Tenancy, TenantContext,
     jwt::JwtAuthenticator,
     quota::{Limit, LimitOverride, Meter, Overage, Period, Quotas, Scope},
-    testing::FakeRequest,
+    testing::{FakeRequest, StoreDirectly as _},
 };
 
 use crate::{
@@ -233,7 +233,11 @@ async fn what_a_plan_does_not_include_is_forbidden() {
     }
     assert_eq!(used(&w, &context, "requests-per-minute").await, 0);
     // A plan that is not in the book, or none.
-    put_plan(&w, Some("platinum")).await;
+    w.directory
+        .set_plan(w.acme.id, Some("platinum"))
+        .await
+        .unwrap();
+    w.tenancy.invalidate(w.acme.id);
     let context = alice(&w).await;
     let (status, reason, ..) = told(ask(&w, &context, &[("requests", 1)]).await.unwrap_err());
     assert_eq!((status, reason), (403, "meter-not-in-plan"));

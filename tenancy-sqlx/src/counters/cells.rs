@@ -74,7 +74,12 @@ impl Cells {
                 cells.len() - 1
             }
         };
-        cells.get_mut(place).ok_or(CountersError::Full)
+        let cell = cells.get_mut(place).ok_or(CountersError::Full)?;
+        // A month and a year may begin at one moment.
+        if cell.window.end < window.end {
+            cell.window = *window;
+        }
+        Ok(cell)
     }
 
     /// Hands on each cell, and removes those of which `keeps` says so.

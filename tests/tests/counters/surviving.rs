@@ -230,6 +230,31 @@ async fn what_changes_no_answer_is_removed() -> anyhow::Result<()> {
     .await
 }
 
+/// A month and a year of one limit's name that begin at one moment are one count.
+#[tokio::test]
+async fn what_is_counted_is_kept_for_the_longest_period_that_begins_with_it() -> anyhow::Result<()>
+{
+    on_every_server(async |notes| {
+        let counters = counting(notes).await?.build();
+        let acme = a_tenant();
+        let january = tenancy_core::Timestamp::from_unix_seconds(4_102_876_800);
+        for period in [Period::Month, Period::Year] {
+            let ceiling = Ceiling::new(10, Overage::Denied)?;
+            let of = Algorithm::Period(ceiling, Calendar::utc().window(period, january));
+            let takes = [Take::new(acme, "exports", of, 1)];
+            let taken = counters.take(Operation::once(), &takes, january);
+            ensure!(matches!(taken.answer().await?, Taken::Granted(_)));
+        }
+        let mut admin = notes.database.admin().await?;
+        let kept = "SELECT kept_until = '2102-01-01+00' FROM tenancy.quota_counts";
+        let kept: Vec<bool> = sqlx::query_scalar(kept).fetch_all(&mut admin).await?;
+        ensure!(kept == [true], "{kept:?}");
+        counters.close().await;
+        Ok(())
+    })
+    .await
+}
+
 /// Otherwise a caller whose requests all fail could fill the table for 24 hours, and hold nothing.
 #[tokio::test]
 async fn what_only_its_own_process_could_repeat_is_soon_forgotten() -> anyhow::Result<()> {

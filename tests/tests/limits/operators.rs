@@ -1,7 +1,7 @@
 //! What operators see of a tenant's limits: the numbers that are enforced, also where nobody calls.
 
 use tenancy_core::{
-    StoreErrorKind, TenantFilter,
+    PlanBook, StoreErrorKind, TenantFilter,
     quota::{Limit, LimitOverride, Period},
     testing::service,
 };
@@ -80,10 +80,16 @@ async fn an_operator_is_told_of_a_tenant_that_is_not_there_or_has_no_plan_of_the
             .unwrap_err();
         assert_eq!(nobody.kind(), StoreErrorKind::NotFound);
         let mut former = tenancy_core::TenantRecord::new("former".parse()?, "Former customer");
-        former.plan = Some("gold".to_owned());
+        former.plan = Some("pro".to_owned());
         admin.create_tenant(&former).await?;
+        let free = [
+            Limit::per_period("exports", 5, Period::Day),
+            Limit::held("projects", 2),
+        ];
+        let book = PlanBook::new().plan("free", ["*"]).limits("free", free);
+        world.tenancy.replace_plans(book)?;
         let usage = admin.usage(former.id).await?;
-        assert_eq!(usage.plan.as_deref(), Some("gold"));
+        assert_eq!(usage.plan.as_deref(), Some("pro"));
         assert!(usage.limits.is_empty());
         Ok(())
     })
