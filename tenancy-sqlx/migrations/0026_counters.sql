@@ -51,6 +51,9 @@ CREATE TABLE tenancy.quota_holdings (
     limit_name text NOT NULL,
     tenant_id uuid,
     kept bigint NOT NULL DEFAULT 0 CHECK (kept >= 0),
+    -- The threshold that was told last, in percent, and when.
+    told integer NOT NULL DEFAULT 0,
+    told_at timestamptz,
     changed_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     PRIMARY KEY (holder, limit_name)
 );
@@ -338,7 +341,12 @@ BEGIN
                 crossed := 0;
             END IF;
             used := used + one.amount;
-            IF crossed > 0 THEN
+            -- Whoever reserves and gives back by turns decides how often that is. It is told once in an hour.
+            UPDATE tenancy.quota_holdings AS h SET told = quota_reserve.crossed, told_at = clock_timestamp()
+            WHERE h.holder = one.holder AND h.limit_name = one.limit_name AND quota_reserve.crossed > 0
+                AND (h.told_at IS NULL OR h.told < quota_reserve.crossed
+                    OR h.told_at < clock_timestamp() - interval '1 hour');
+            IF FOUND THEN
                 PERFORM tenancy.quota_tell(one.tenant, one.holder, one.limit_name, crossed, used,
                     one.included, NULL);
             END IF;

@@ -3,13 +3,14 @@
 use std::{hint::black_box, sync::Arc};
 
 use tenancy_core::{
-    Admission, Admitted, Authenticator as _, Credential, RouteNeeds, SystemClock, Verdict,
+    Admission, Admitted, Authenticator as _, Charging, Cost, Credential, RouteNeeds, SystemClock,
+    Verdict,
 };
 use tenancy_tests::notes;
 
 use crate::{
     ratio::{self, Bound},
-    world::World,
+    world::{METER, World},
 };
 
 pub(crate) async fn run() {
@@ -64,6 +65,21 @@ async fn admission(tenants: usize) -> f64 {
         "ns",
         Bound::AtMost(1_000.0),
     );
+    // With a limit: one of each tenant, which a request costs one of.
+    let costs = [Cost::new(METER, 1)];
+    for request in &requests {
+        charge(&world, request, &costs);
+    }
+    let charged = ratio::nanoseconds_each(
+        |random| requests.get(random % requests.len()).unwrap().clone(),
+        |request| charge(&world, request, &costs),
+    );
+    ratio::figure(
+        &format!("{tenants} tenants, p50, with one limit"),
+        charged,
+        "ns",
+        Bound::AtMost(1_000.0),
+    );
     let request = requests.first().unwrap();
     let counted = allocation_counter::measure(|| drop(black_box(admit(&world, request))));
     let allocations = counted.count_total as f64;
@@ -73,7 +89,23 @@ async fn admission(tenants: usize) -> f64 {
         "allocs",
         Bound::AtMost(4.0),
     );
+    let counted = allocation_counter::measure(|| charge(&world, request, &costs));
+    ratio::figure(
+        &format!("{tenants} tenants, with one limit"),
+        counted.count_total as f64,
+        "allocs",
+        Bound::AtMost(4.0),
+    );
     time
+}
+
+/// Admits a request and takes what it costs.
+fn charge(world: &World, request: &tenancy_core::testing::FakeRequest, costs: &[Cost]) {
+    let admitted = Admitted::Tenant(admit(world, request));
+    match world.tenancy.charge(&admitted, costs, request) {
+        Charging::Ready(Ok(charge)) => drop(black_box(charge)),
+        other => unreachable!("nobody meets the limit: {other:?}"),
+    }
 }
 
 fn admit(

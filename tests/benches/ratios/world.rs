@@ -1,12 +1,25 @@
 //! An engine over memory with many tenants, and tokens for their owners.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use tenancy_core::{
     Admission, Clock, Identification, Membership, MemoryDirectory, SystemRole, Tenancy,
-    TenantRecord, TenantStatus, UserId, testing::FakeRequest, testing::StoreDirectly as _,
+    TenantRecord, TenantStatus, UserId,
+    quota::{Limit, Meter, Quotas},
+    testing::{FakeRequest, StoreDirectly as _},
 };
 use tenancy_tests::notes;
+
+/// A limit of each tenant that nobody meets.
+fn quotas() -> Quotas {
+    let second = Duration::from_secs(1);
+    Quotas::new()
+        .meter(Meter::consumed(METER))
+        .limit(Limit::rate(METER, 1_000_000, second))
+}
+
+/// What requests cost one of, where they are charged.
+pub(crate) const METER: &str = "requests";
 
 pub(crate) struct World {
     pub(crate) tenancy: Tenancy,
@@ -47,6 +60,7 @@ impl World {
             )
             .admission_cache_bytes((tenants * 2048).max(1 << 20))
             .permissions(notes::permissions().unwrap())
+            .quotas(quotas())
             .clock(clock)
             .build()
             .unwrap();

@@ -58,9 +58,9 @@ async fn undeclared(context: &TenantContext) -> Result<Value, Refusal> {
     Ok(json!(context.quota("beer").left().await?))
 }
 
-/// A request that says so gets a tenth of a second.
+/// A request that says so gets a second.
 fn limit(is_hasty: bool) -> Duration {
-    Duration::from_millis(if is_hasty { 100 } else { 60_000 })
+    Duration::from_millis(if is_hasty { 1_000 } else { 60_000 })
 }
 
 async fn limited(request: Request, next: Next) -> Response {
