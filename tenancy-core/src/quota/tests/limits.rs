@@ -202,6 +202,34 @@ fn built(quotas: Quotas, plans: Option<PlanBook>) -> Result<QuotaService, String
     QuotaService::new(quotas, rules, plans.as_ref(), clock).map_err(|error| error.to_string())
 }
 
+/// Otherwise a tenant keeps 50 on one plan, and room for one more on the smaller one.
+#[test]
+fn what_is_held_is_counted_by_one_name_in_all_plans() {
+    let projects = || Quotas::new().meter(Meter::held("projects"));
+    let small = || Limit::held("projects", 1).named("small");
+    for pro in [
+        Limit::held("projects", 50),
+        Limit::unlimited("projects"),
+        Limit::held("projects", 50).named("large"),
+    ] {
+        let refused = built(projects(), Some(book([small()], [pro]))).unwrap_err();
+        assert!(
+            refused.contains("what is held of `projects` is counted as `small`")
+                || refused.contains("and as `small` in plan"),
+            "{refused}"
+        );
+        assert!(refused.contains("give both limits one name"), "{refused}");
+    }
+    let named = Limit::held("projects", 50).named("small");
+    assert!(built(projects(), Some(book([small()], [named]))).is_ok());
+    // Another scope is another count.
+    let of_projects = Limit::held("projects", 1)
+        .named("each")
+        .scope(Scope::Project);
+    let of_all = || Limit::held("projects", 50);
+    assert!(built(projects(), Some(book([of_all()], [of_all(), of_projects]))).is_ok());
+}
+
 #[test]
 fn each_plan_says_something_about_each_meter() {
     let minute = seconds(60);
