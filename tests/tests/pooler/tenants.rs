@@ -89,7 +89,9 @@ async fn readers_use_transactions_whatever_the_option_says() -> anyhow::Result<(
         }
         let mut raw = through.raw().await?;
         let left = "SELECT coalesce(current_setting('tenancy.tenant_id', true), '')";
-        let left: String = sqlx::query_scalar(left).fetch_one(&mut raw).await?;
+        // Without a name: the pool may have left a statement in the session that sqlx calls the same.
+        let left = sqlx::query_scalar(left).persistent(false);
+        let left: String = left.fetch_one(&mut raw).await?;
         assert_eq!(left, "");
         Ok(())
     })
