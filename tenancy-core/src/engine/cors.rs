@@ -176,7 +176,7 @@ impl PendingCors {
     ///
     /// If the directory does not answer, the decision is a refusal of the kind
     /// [`Unavailable`](RefusalKind::Unavailable). So it is where callers have asked about too many domains
-    /// that are nobody's: 64 from one source in any 10 s, or 512 from all. A domain that has been a tenant's
+    /// that are nobody's: 64 from one source at once, and then as many in 10 s, or 512 from all. A domain that has been a tenant's
     /// is looked up all the same. Safe to drop at any point: nothing is left half
     /// done.
     pub async fn resolve(self) -> CorsDecision {

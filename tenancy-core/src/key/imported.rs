@@ -67,13 +67,13 @@ impl ImportedKeys {
         self
     }
 
-    /// How many attempts may fail per handle and minute. Default: 10.
+    /// How many attempts may fail per handle: so many at once, and then as many in a minute. Default: 10.
     pub const fn attempts_per_handle(mut self, attempts: u16) -> Self {
         self.per_handle = attempts;
         self
     }
 
-    /// How many attempts may fail per address and minute. Default: 100.
+    /// How many attempts may fail per address: so many at once, and then as many in a minute. Default: 100.
     ///
     /// First requests that are under way count as well: leave room for customers behind one address.
     pub const fn attempts_per_address(mut self, attempts: u16) -> Self {

@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn no_edge_of_a_window_lets_twice_as_many_through() {
+    fn what_was_taken_comes_back_evenly() {
         let budget = Budget::new();
         let start = Timestamp::from_unix_seconds(1_000_000);
         let passed = (0..2_000_u32)

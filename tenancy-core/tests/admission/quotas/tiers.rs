@@ -23,7 +23,7 @@ use Says::{Billed, Most, NotIncluded, Unlimited};
 /// One column of a price list.
 struct Column {
     plan: &'static str,
-    meters: [(&'static str, Says); 3],
+    meters: &'static [(&'static str, Says)],
     permissions: &'static [&'static str],
     features: &'static [&'static str],
     /// A price a month; `None` by agreement.
@@ -136,7 +136,7 @@ async fn enforces(list: PriceList) {
         assert_eq!(told.retention(of), Some(kept), "{of} of {plan}");
         assert_eq!(told.support(), Some(column.support), "{plan}");
         for (meter, says) in column.meters {
-            meet(&w, &context, meter, says).await;
+            meet(&w, &context, meter, *says).await;
         }
     }
     // A tenant that has chosen nothing is on the first plan.
@@ -161,10 +161,11 @@ async fn free_pro_and_enterprise_are_enforced_as_their_price_list_says() {
         columns: [
             Column {
                 plan: "free",
-                meters: [
+                meters: &[
                     ("requests", Most(10, 429)),
                     ("scrapes", Most(1_000, 402)),
                     ("jobs", Most(1, 429)),
+                    ("seats", Most(1, 402)),
                 ],
                 permissions: &["scrapes:read", "scrapes:run"],
                 features: &[],
@@ -174,9 +175,10 @@ async fn free_pro_and_enterprise_are_enforced_as_their_price_list_says() {
             },
             Column {
                 plan: "pro",
-                meters: [
+                meters: &[
                     ("requests", Most(100, 429)),
                     ("scrapes", Most(50_000, 402)),
+                    ("jobs", Most(10, 429)),
                     ("seats", Most(10, 402)),
                 ],
                 permissions: &["scrapes:read", "scrapes:run", "models:train"],
@@ -187,10 +189,11 @@ async fn free_pro_and_enterprise_are_enforced_as_their_price_list_says() {
             },
             Column {
                 plan: "enterprise",
-                meters: [
+                meters: &[
                     ("requests", Most(6_000, 429)),
                     ("scrapes", Unlimited),
                     ("jobs", Most(100, 429)),
+                    ("seats", Unlimited),
                 ],
                 permissions: &["scrapes:read", "scrapes:run", "models:train"],
                 features: &["custom-models", "sso", "white-label"],
@@ -218,7 +221,7 @@ async fn starter_growth_and_enterprise_are_enforced_as_their_price_list_says() {
         columns: [
             Column {
                 plan: "starter",
-                meters: [
+                meters: &[
                     ("api-calls", Most(100, 429)),
                     ("events", Most(100_000, 402)),
                     ("predictions", NotIncluded),
@@ -231,7 +234,7 @@ async fn starter_growth_and_enterprise_are_enforced_as_their_price_list_says() {
             },
             Column {
                 plan: "growth",
-                meters: [
+                meters: &[
                     ("api-calls", Most(1_000, 429)),
                     ("events", Billed(1_000_000, 200_000)),
                     ("predictions", Most(5_000, 429)),
@@ -244,7 +247,7 @@ async fn starter_growth_and_enterprise_are_enforced_as_their_price_list_says() {
             },
             Column {
                 plan: "enterprise",
-                meters: [
+                meters: &[
                     ("api-calls", Most(10_000, 429)),
                     ("events", Unlimited),
                     ("predictions", Unlimited),
@@ -275,7 +278,7 @@ async fn repositories_and_test_runs_are_enforced_as_their_price_list_says() {
         columns: [
             Column {
                 plan: "free",
-                meters: [
+                meters: &[
                     ("repositories", Most(3, 402)),
                     ("test-runs", Most(1_000, 402)),
                     ("api-calls", Most(100, 429)),
@@ -288,7 +291,7 @@ async fn repositories_and_test_runs_are_enforced_as_their_price_list_says() {
             },
             Column {
                 plan: "pro",
-                meters: [
+                meters: &[
                     ("repositories", Most(50, 402)),
                     ("test-runs", Most(50_000, 402)),
                     ("api-calls", Most(500, 429)),
@@ -301,7 +304,7 @@ async fn repositories_and_test_runs_are_enforced_as_their_price_list_says() {
             },
             Column {
                 plan: "enterprise",
-                meters: [
+                meters: &[
                     ("repositories", Unlimited),
                     ("test-runs", Unlimited),
                     ("api-calls", Most(50_000, 429)),
