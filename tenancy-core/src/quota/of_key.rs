@@ -70,8 +70,7 @@ impl OwnLimits {
 
     /// The bytes that they take on the heap, about.
     pub(crate) fn heap(&self) -> usize {
-        // A rule and its names take some 300 bytes.
-        size_of_val(self.rules()) + self.rules().len() * 300
+        size_of_val(self.rules()) + self.rules().len() * Rule::HEAP
     }
 }
 

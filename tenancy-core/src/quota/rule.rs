@@ -48,6 +48,9 @@ impl RuleShape {
 }
 
 impl Rule {
+    /// The bytes that one takes on the heap with its names, about.
+    pub(crate) const HEAP: usize = 300;
+
     /// Reads limits that stand together: in one plan, or for everybody.
     pub(crate) fn all_of(
         limits: Vec<Placed<Limit>>,

@@ -174,17 +174,17 @@ impl Store {
         let remembered = operation.is_repeatable().then(|| micros(self.remembered));
         let each = takes.iter().enumerate().map(|(place, take)| {
             let (most, lasts) = held(take);
-            json!({
-                "place": place,
-                "tenant": take.holder.home().map(|tenant| tenant.to_string()),
-                "holder": take.holder.to_string(),
-                "limit_name": take.limit,
-                "amount": stored(take.amount),
-                "included": included(take),
-                "most": most,
-                "lasts": micros(lasts),
-                "warn": take.warn_at,
-            })
+            about(
+                take,
+                json!({
+                    "place": place,
+                    "amount": stored(take.amount),
+                    "included": included(take),
+                    "most": most,
+                    "lasts": micros(lasts),
+                    "warn": take.warn_at,
+                }),
+            )
         });
         let said = json!({
             "operation": id(operation.id()),
@@ -227,14 +227,9 @@ impl Store {
         gives_all_back: bool,
         now: Timestamp,
     ) -> Result<Settled, CountersError> {
-        let each = settles.iter().map(|(take, actual)| {
-            json!({
-                "tenant": take.holder.home().map(|tenant| tenant.to_string()),
-                "holder": take.holder.to_string(),
-                "limit_name": take.limit,
-                "actual": stored(*actual),
-            })
-        });
+        let each = settles
+            .iter()
+            .map(|(take, actual)| about(take, json!({ "actual": stored(*actual) })));
         let remembered = match operation.is_repeatable() {
             true => self.remembered,
             false => self.remembered.min(SENT_AGAIN),
@@ -251,14 +246,9 @@ impl Store {
         takes: &[OwnedTake],
         now: Timestamp,
     ) -> Result<Settled, CountersError> {
-        let each = takes.iter().map(|take| {
-            json!({
-                "tenant": take.holder.home().map(|tenant| tenant.to_string()),
-                "holder": take.holder.to_string(),
-                "limit_name": take.limit,
-                "frees": stored(take.amount),
-            })
-        });
+        let each = takes
+            .iter()
+            .map(|take| about(take, json!({ "frees": stored(take.amount) })));
         self.once(operation, each.collect(), false, self.remembered, now)
             .await
     }
@@ -296,13 +286,7 @@ impl Store {
         takes: &[OwnedTake],
         now: Timestamp,
     ) -> Result<Settled, CountersError> {
-        let each = takes.iter().map(|take| {
-            json!({
-                "tenant": take.holder.home().map(|tenant| tenant.to_string()),
-                "holder": take.holder.to_string(),
-                "limit_name": take.limit,
-            })
-        });
+        let each = takes.iter().map(|take| about(take, json!({})));
         let said = json!({
             "operation": id(operation),
             "now": now.as_unix_micros(),
@@ -324,13 +308,13 @@ impl Store {
         now: Timestamp,
     ) -> Result<(), CountersError> {
         let each = takes.iter().map(|take| {
-            json!({
-                "tenant": take.holder.home().map(|tenant| tenant.to_string()),
-                "holder": take.holder.to_string(),
-                "limit_name": take.limit,
-                "amount": stored(take.amount),
-                "lasts": micros(OFFER),
-            })
+            about(
+                take,
+                json!({
+                    "amount": stored(take.amount),
+                    "lasts": micros(OFFER),
+                }),
+            )
         });
         let said = json!({
             "operation": id(operation),
@@ -392,6 +376,19 @@ impl Store {
         let rows = self.run(&sql).await?;
         amount(rows.first().ok_or_else(silent)?, "c")
     }
+}
+
+/// Whose use of which limit, and what else is said of it.
+fn about(take: &OwnedTake, more: Value) -> Value {
+    let mut said = json!({
+        "tenant": take.holder.home().map(|tenant| tenant.to_string()),
+        "holder": take.holder.to_string(),
+        "limit_name": take.limit,
+    });
+    if let (Value::Object(said), Value::Object(more)) = (&mut said, more) {
+        said.extend(more);
+    }
+    said
 }
 
 fn silent() -> CountersError {

@@ -2,14 +2,11 @@
 
 use serde_json::json;
 
-use super::Admin;
+use super::{Admin, list::MAX_PAGE};
 use crate::{
     ChangeAction, ChangeRecord, IssuerRecord, StoreError, TenantId, change::Change,
     engine::author::Stale,
 };
-
-/// How many issuers a page holds at most.
-const MAX_PAGE: u32 = 1_000;
 
 impl Admin {
     /// Has a tenant trust an issuer, or replaces the configuration of one that it trusts. The entry and the event

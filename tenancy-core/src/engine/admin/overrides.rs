@@ -6,7 +6,6 @@ use super::Admin;
 use crate::{
     ChangeAction, StoreError, StoreErrorKind, TenantId,
     change::Change,
-    engine::load::{StoredPlan, load},
     quota::{LimitOverride, QuotaService},
 };
 
@@ -98,19 +97,12 @@ impl Admin {
     /// Reads the version of a stored plan that a tenant is on, if this process does not know it: its limits are those
     /// that can be replaced.
     async fn know_plan_of(&self, tenant: TenantId) -> Result<(), StoreError> {
-        let engine = &self.author.engine;
-        let inner = engine.inner();
-        let found = inner.directory.find_tenant(&tenant.into()).await;
-        let plan = found
-            .map_err(StoreError::unavailable)?
-            .and_then(|it| it.plan);
-        let unknown = plan.filter(|plan| engine.plans().is_some_and(|it| it.named(plan).is_none()));
-        if let Some(plan) = unknown {
-            load::<StoredPlan>(engine, &plan)
-                .await
-                .map_err(StoreError::unavailable)?;
+        let directory = &self.author.engine.inner().directory;
+        let found = directory.find_tenant(&tenant.into()).await;
+        match found.map_err(StoreError::unavailable)? {
+            Some(record) => self.plan_of(&record).await.map(drop),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     fn quotas_with_overrides(&self) -> Result<&QuotaService, StoreError> {

@@ -2,14 +2,16 @@
 
 use serde_json::json;
 
-use super::Admin;
+use super::{Admin, list::MAX_PAGE};
 use crate::{
-    ChangeAction, ChangeRecord, PlanDefinition, PlanDirectory, PlanVersion, StoreError,
-    StoreErrorKind, change::Change, engine::author::Stale,
+    ChangeAction, ChangeRecord, Plan, PlanDefinition, PlanDirectory, PlanVersion, StoreError,
+    StoreErrorKind, TenantRecord,
+    change::Change,
+    engine::{
+        author::Stale,
+        load::{StoredPlan, load},
+    },
 };
-
-/// How many versions a page holds at most.
-const MAX_PAGE: u32 = 1_000;
 
 impl Admin {
     /// Adds a version of a [stored plan](crate::TenancyBuilder::stored_plans): the first one, or the next. Tenants
@@ -107,6 +109,19 @@ impl Admin {
                  `TenancyBuilder::stored_plans`",
             )
         })
+    }
+
+    /// The plan that a tenant counts as, if there is one. A version that this process does not know yet is read.
+    pub(super) async fn plan_of(&self, tenant: &TenantRecord) -> Result<Option<Plan>, StoreError> {
+        let engine = &self.author.engine;
+        let Some(plans) = engine.plans() else {
+            return Ok(None);
+        };
+        if let (None, Some(name)) = (plans.of(tenant), plans.name_of(tenant)) {
+            let read = load::<StoredPlan>(engine, &name).await;
+            read.map_err(StoreError::unavailable)?;
+        }
+        Ok(plans.of(tenant))
     }
 
     /// What a tenant's record is to say: a plan of the book as it is, and a stored plan with its version, the newest

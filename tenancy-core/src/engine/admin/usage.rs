@@ -4,7 +4,7 @@ use super::Admin;
 use crate::{
     Refusal, RefusalKind, StoreError, StoreErrorKind, TenantFilter, TenantId, TenantKey,
     TenantRecord,
-    engine::load::{OverridesOf, StoredPlan, load},
+    engine::load::{OverridesOf, load},
     quota::{Measure, QuotaService, TenantUsage},
 };
 
@@ -92,14 +92,7 @@ impl Admin {
         let engine = &self.author.engine;
         let plans = engine.plans();
         let plan_name = plans.and_then(|plans| plans.name_of(&record));
-        let plan_of = |record| plans.and_then(|plans| plans.of(record));
-        let mut plan = plan_of(&record);
-        if let (None, Some(name)) = (&plan, &plan_name) {
-            // A version that this process does not know yet.
-            let read = load::<StoredPlan>(engine, name).await;
-            read.map_err(StoreError::unavailable)?;
-            plan = plan_of(&record);
-        }
+        let plan = self.plan_of(&record).await?;
         let overrides = match engine.inner().stored_overrides {
             Some(_) => load::<OverridesOf>(engine, &record.id).await,
             None => Ok(None),

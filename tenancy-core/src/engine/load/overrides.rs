@@ -3,7 +3,12 @@
 use std::mem::size_of_val;
 
 use super::{CachedFact, Caches};
-use crate::{DirectoryError, TenantId, cache::Lookup, engine::Tenancy, quota::OfTenant};
+use crate::{
+    DirectoryError, TenantId,
+    cache::Lookup,
+    engine::Tenancy,
+    quota::{OfTenant, Rule},
+};
 
 pub(in crate::engine) struct OverridesOf;
 
@@ -20,8 +25,7 @@ impl CachedFact for OverridesOf {
     }
 
     fn heap(found: &OfTenant) -> usize {
-        // A rule and its names take some 300 bytes.
-        size_of_val(&**found) + found.len() * 300
+        size_of_val(&**found) + found.len() * Rule::HEAP
     }
 
     /// A tenant without any has an empty list, which is kept like every other.
