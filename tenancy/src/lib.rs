@@ -7,7 +7,8 @@
 //!   (all of `tenancy-core`);
 //! * `axum`, `actix`: what handlers and routers use (all of `tenancy-axum` and `tenancy-actix`);
 //! * `http`: what both adapters share, such as the error of handlers;
-//! * `postgres`: pools, the directory and the schema (all of `tenancy-sqlx`).
+//! * `postgres`: pools, the directory and the schema (all of `tenancy-sqlx`);
+//! * `redis`: limits that many processes count together (all of `tenancy-redis`).
 //!
 //! # Features
 //! No feature is on by default.
@@ -18,6 +19,7 @@
 //! | `actix` | `tenancy::actix`, for actix-web 4 |
 //! | `http` | `tenancy::http`, for code that serves either framework; each framework turns it on |
 //! | `postgres` | `tenancy::postgres`, on sqlx 0.9; with `axum` or `actix` also their extractor `TenantDb`, and `?` on errors of the database |
+//! | `redis` | `tenancy::redis`, what the processes of a service have in common, in Redis or Valkey |
 //! | `jwt` | `tenancy::jwt`, tokens; AWS-LC verifies their signatures, and a C compiler is needed to build it |
 //! | `jwt-rust-crypto` | the same with RustCrypto, which needs no C compiler; with `jwt` too, AWS-LC verifies |
 //! | `jwks-http` | an HTTPS client for the keys that issuers of tokens publish; turns `jwt` on, because its TLS is AWS-LC's |
@@ -58,6 +60,8 @@ pub mod axum;
 pub mod http;
 #[cfg(feature = "postgres")]
 pub mod postgres;
+#[cfg(feature = "redis")]
+pub mod redis;
 
 #[doc(inline)]
 pub use tenancy_core::*;

@@ -1,4 +1,4 @@
-//! Test harness of the workspace: real PostgreSQL servers, a database per test, and a network
+//! Test harness of the workspace: real PostgreSQL and Redis servers, a database per test, and a network
 //! that can be slowed down and broken on purpose.
 //!
 //! ```no_run
@@ -46,6 +46,8 @@
 //! | `TENANCY_REQUIRE_PG18` | `1`: a missing PostgreSQL 18 is a failure (the default when `CI` is set); `0`: it is a skip |
 //! | `TENANCY_PGBOUNCER_OLD`, `TENANCY_PGBOUNCER_NEW` | a PgBouncer before 1.21, and a newer one; else what `scripts/pgbouncer` fetched |
 //! | `TENANCY_REQUIRE_PGBOUNCER` | the same for them |
+//! | `REDIS_URL` | use this Redis where a test needs no server of its own |
+//! | `TENANCY_REDIS_SERVER` | the program of throw-away Redis servers; else `redis-server` or `valkey-server` on the path |
 //! | `TENANCY_LONG` | `1`: what takes minutes |
 //! | `TENANCY_SEED` | what is done by chance is done as in the run that printed this; else with one seed, and with `TENANCY_LONG` with a new one |
 //! | `TENANCY_TEST_LAUNCHER` | process id that the throw-away cluster lives as long as; else the parent of the test binary |
@@ -55,6 +57,7 @@ pub mod notes;
 mod postgres;
 mod proxy;
 mod random;
+mod redis;
 pub mod residue;
 mod serving;
 mod warned;
@@ -66,6 +69,7 @@ pub use postgres::{
 };
 pub use proxy::DelayProxy;
 pub use random::{Random, long, seed};
+pub use redis::RedisServer;
 pub use serving::{Framework, Serving};
 pub use tenancy_logwatch as logwatch;
 pub use warned::warned;

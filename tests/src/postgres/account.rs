@@ -17,10 +17,10 @@ const UNPRIVILEGED: [&str; 2] = ["postgres", "nobody"];
 
 /// The account to switch to; nothing to do unless we are root.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Account(Option<(u32, u32)>);
+pub(crate) struct Account(Option<(u32, u32)>);
 
 impl Account {
-    pub(super) fn choose() -> Result<Self, Error> {
+    pub(crate) fn choose() -> Result<Self, Error> {
         if effective_uid()? != 0 {
             return Ok(Self(None));
         }
@@ -36,13 +36,13 @@ impl Account {
             })
     }
 
-    pub(super) fn apply(self, command: &mut Command) {
+    pub(crate) fn apply(self, command: &mut Command) {
         if let Self(Some((uid, gid))) = self {
             command.uid(uid).gid(gid);
         }
     }
 
-    pub(super) fn own(self, path: &Path) -> Result<(), Error> {
+    pub(crate) fn own(self, path: &Path) -> Result<(), Error> {
         let Self(Some((uid, gid))) = self else {
             return Ok(());
         };

@@ -86,7 +86,7 @@ pub(super) fn start(
 }
 
 /// Whether a server listens on this port of the loopback address.
-pub(super) fn answers(port: u16) -> bool {
+pub(crate) fn answers(port: u16) -> bool {
     TcpStream::connect_timeout(&(Ipv4Addr::LOCALHOST, port).into(), Duration::from_secs(2)).is_ok()
 }
 
@@ -232,7 +232,7 @@ fn program(name: &str, dir: &Path, binaries: &Binaries, account: Account) -> Com
     command
 }
 
-pub(super) fn free_port() -> Result<u16, Error> {
+pub(crate) fn free_port() -> Result<u16, Error> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
         .and_then(|listener| listener.local_addr())
         .map(|address| address.port())

@@ -1,4 +1,4 @@
-//! The one error type of the PostgreSQL harness.
+//! The one error type of the harness of servers.
 
 use std::io;
 
@@ -6,7 +6,7 @@ use std::io;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// There is no such PostgreSQL here; the message ends with the command that mends it.
+    /// There is no such server here; the message ends with the command that mends it.
     #[error("{what} is not available; {mend}")]
     #[non_exhaustive]
     Unavailable {
@@ -43,7 +43,7 @@ pub enum Error {
         output: String,
     },
     /// The server process ended or never became ready.
-    #[error("PostgreSQL did not start; its log says:\n{log}")]
+    #[error("the server did not start; its log says:\n{log}")]
     #[non_exhaustive]
     Startup {
         /// The server's log.
@@ -61,13 +61,13 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether PostgreSQL is simply not there, which a suite may turn into a visible skip.
+    /// Whether the server is simply not there, which a suite may turn into a visible skip.
     #[must_use]
     pub fn is_unavailable(&self) -> bool {
         matches!(self, Self::Unavailable { .. })
     }
 
-    pub(super) fn io(what: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
+    pub(crate) fn io(what: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
         let what = what.into();
         move |source| Self::Io { what, source }
     }

@@ -16,7 +16,10 @@ mod registry;
 mod server;
 mod template;
 
+pub(crate) use account::Account;
 pub use binaries::Binaries;
+pub(crate) use binaries::variable;
+pub(crate) use cluster::{answers, free_port};
 pub use database::TestDatabase;
 pub use error::Error;
 pub use launcher::Launcher;

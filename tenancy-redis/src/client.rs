@@ -1,0 +1,226 @@
+//! `RedisClient`: one Redis, and how long anybody waits for it.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use tenancy_core::ConfigError;
+
+use crate::{
+    RedisError,
+    link::{Address, Link, Waits},
+};
+
+/// A Redis: a server, or the master that sentinels know. Cheap to clone; clones share connections.
+///
+/// Nothing is connected before it is needed, and [`check`](Self::check) says whether it can be. A connection that is lost,
+/// or falls silent, is replaced.
+///
+/// ```no_run
+/// use tenancy_redis::RedisClient;
+///
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let client = RedisClient::new("redis://127.0.0.1:6379")?;
+/// client.check().await?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Security
+/// A password in the URL is in no message and no `Debug`. Over a network that others share use `rediss://`, with the feature
+/// `tls`.
+#[derive(Clone)]
+pub struct RedisClient {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    address: Address,
+    waits: Waits,
+    patience: Duration,
+    link: Link,
+}
+
+/// What is waited for a Redis, and how it is found: see [`RedisClient`].
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use tenancy_redis::RedisClient;
+///
+/// let client = RedisClient::sentinel("orders", ["redis://10.0.0.1:26379", "redis://10.0.0.2:26379"])
+///     .answer_within(Duration::from_millis(100))
+///     .build()?;
+/// # let _ = client;
+/// # Ok::<(), tenancy_core::ConfigError>(())
+/// ```
+#[derive(Clone)]
+#[must_use]
+pub struct RedisClientBuilder {
+    place: Place,
+    waits: Waits,
+    patience: Duration,
+}
+
+#[derive(Clone)]
+enum Place {
+    Server(String),
+    Master {
+        name: String,
+        sentinels: Vec<String>,
+        login: Option<String>,
+    },
+}
+
+impl RedisClient {
+    /// A server by its URL, with the defaults: `redis://user:password@host:6379/0`.
+    ///
+    /// # Errors
+    /// A [`ConfigError`] if it is no such URL.
+    pub fn new(url: &str) -> Result<Self, ConfigError> {
+        Self::builder(url).build()
+    }
+
+    /// A server by its URL, with options.
+    pub fn builder(url: &str) -> RedisClientBuilder {
+        RedisClientBuilder::at(Place::Server(url.to_owned()))
+    }
+
+    /// The master of this name, by the URLs of sentinels. They are asked before each new connection.
+    pub fn sentinel<U: Into<String>>(
+        master: &str,
+        sentinels: impl IntoIterator<Item = U>,
+    ) -> RedisClientBuilder {
+        RedisClientBuilder::at(Place::Master {
+            name: master.to_owned(),
+            sentinels: sentinels.into_iter().map(Into::into).collect(),
+            login: None,
+        })
+    }
+
+    /// Whether it answers. For the start of a service: what is wrong in its configuration shows here.
+    ///
+    /// # Errors
+    /// A [`RedisError`] that says why not.
+    pub async fn check(&self) -> Result<(), RedisError> {
+        self.inner.link.ask_again(&redis::cmd("PING")).await?;
+        Ok(())
+    }
+
+    /// Whether it is known not to answer: nobody waits for it then, and one caller each half second tries.
+    #[must_use]
+    pub fn is_down(&self) -> bool {
+        self.inner.link.is_down()
+    }
+
+    /// The connection that short questions share.
+    pub(crate) fn link(&self) -> &Link {
+        &self.inner.link
+    }
+
+    /// A way to the same Redis with connections of its own, for what must not wait behind others' questions.
+    pub(crate) fn beside(&self) -> Link {
+        let inner = &self.inner;
+        Link::new(inner.address.clone(), inner.waits, inner.patience)
+    }
+}
+
+impl RedisClientBuilder {
+    fn at(place: Place) -> Self {
+        Self {
+            place,
+            waits: Waits {
+                connect: Duration::from_secs(1),
+                answer: Duration::from_millis(50),
+                at_once: 4_096,
+            },
+            patience: Duration::from_millis(150),
+        }
+    }
+
+    /// How long an answer is waited for before it counts as lost, and the question is asked again. Default: 50 ms.
+    pub const fn response_timeout(mut self, time: Duration) -> Self {
+        self.waits.answer = time;
+        self
+    }
+
+    /// How long a connection is waited for. Default: 1 second. A caller waits for [`answer_within`](Self::answer_within) at
+    /// most, also for this.
+    pub const fn connect_timeout(mut self, time: Duration) -> Self {
+        self.waits.connect = time;
+        self
+    }
+
+    /// How long a caller waits in all, whatever is tried meanwhile. Default: 150 ms.
+    pub const fn answer_within(mut self, time: Duration) -> Self {
+        self.patience = time;
+        self
+    }
+
+    /// How many questions are on their way at once on one connection; others wait. Default: 4,096.
+    pub const fn max_in_flight(mut self, most: usize) -> Self {
+        self.waits.at_once = if most == 0 { 1 } else { most };
+        self
+    }
+
+    /// With sentinels: the URL whose user, password and database the master is asked with. Its host does not count.
+    /// Default: none of them.
+    pub fn login(mut self, url: &str) -> Self {
+        if let Place::Master { login, .. } = &mut self.place {
+            *login = Some(url.to_owned());
+        }
+        self
+    }
+
+    /// Makes the client. Connects to nothing yet.
+    ///
+    /// # Errors
+    /// A [`ConfigError`] if a URL is none, or a time is nothing.
+    pub fn build(self) -> Result<RedisClient, ConfigError> {
+        let Self {
+            place,
+            waits,
+            patience,
+        } = self;
+        if [waits.connect, waits.answer, patience]
+            .iter()
+            .any(Duration::is_zero)
+        {
+            return Err(ConfigError::new(
+                "Redis can't answer in no time; give times above 0".to_owned(),
+            ));
+        }
+        let address = match place {
+            Place::Server(url) => Address::fixed(&url)?,
+            Place::Master {
+                name,
+                sentinels,
+                login,
+            } => Address::master(&name, &sentinels, login.as_deref())?,
+        };
+        let link = Link::new(address.clone(), waits, patience);
+        Ok(RedisClient {
+            inner: Arc::new(Inner {
+                address,
+                waits,
+                patience,
+                link,
+            }),
+        })
+    }
+}
+
+impl fmt::Debug for RedisClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisClient")
+            .field("is_down", &self.is_down())
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for RedisClientBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisClientBuilder")
+            .field("waits", &self.waits)
+            .field("patience", &self.patience)
+            .finish_non_exhaustive()
+    }
+}

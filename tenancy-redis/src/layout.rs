@@ -1,0 +1,37 @@
+//! Names of keys and channels: public, and versioned with this crate.
+//!
+//! | name | what |
+//! |---|---|
+//! | `tn:{<tenant>}:q:<holder>:<kind>:<limit>` | a counter |
+//! | `tn:{<tenant>}:o:<operation>` | an operation that is remembered |
+//! | `tn:{<tenant>}:e` | the epoch of a tenant's data |
+//! | `tn:{<tenant>}:d:<epoch>:<key>` | data of the application |
+//! | `tn:{<tenant>}:p:<channel>` | a channel of the application |
+//!
+//! What belongs to no tenant has `-` for the tenant. The tenant is the hash tag, so that all of a tenant's keys are in one
+//! slot of a cluster, and one script can change several.
+
+use std::fmt::Display;
+
+use tenancy_core::TenantId;
+
+/// The start of all names of a tenant, or of those that belong to none.
+pub(crate) fn of_tenant(tenant: Option<TenantId>, area: impl Display) -> String {
+    match tenant {
+        Some(tenant) => format!("tn:{{{tenant}}}:{area}:"),
+        None => format!("tn:{{-}}:{area}:"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::of_tenant;
+    use tenancy_core::TenantId;
+
+    #[test]
+    fn the_hash_tag_is_the_tenant() {
+        let tenant = TenantId::new();
+        assert_eq!(of_tenant(Some(tenant), 'q'), format!("tn:{{{tenant}}}:q:"));
+        assert_eq!(of_tenant(None, 'q'), "tn:{-}:q:");
+    }
+}
