@@ -6,7 +6,7 @@ use tenancy_core::{
     Timestamp,
     quota::{
         Algorithm, Counters as _, CountersError, Counting, Crossed, Denied, Granted, MAX_AMOUNT,
-        Operation, Settle, Standing, Standings, Take, Taken,
+        Operation, Settle, Settled, Standing, Standings, Take, Taken,
     },
 };
 use tokio::{
@@ -20,7 +20,7 @@ use super::{
     lease::OfPeriod,
     owned::OwnedTake,
     parts::{Part, Parts},
-    store::Reserved,
+    store::{GivesBack, Reserved},
 };
 
 /// The answer of counters that answer at once.
@@ -147,7 +147,9 @@ impl Inner {
         if asks {
             let looks_only = !denied.is_empty();
             let of: Vec<_> = held.iter().map(|(_, take)| (*take).clone()).collect();
-            let asked = self.reserve(operation, of, looks_only, now).await?;
+            let used = of_part(&takes, &parts, Part::Period).map(|(_, take)| take.clone());
+            let used = used.collect();
+            let asked = self.reserve(operation, of, used, looks_only, now).await?;
             if asked.reserved.is_repeated {
                 drop(in_hand.take());
                 drop(local);
@@ -317,6 +319,7 @@ impl Inner {
         self: &Arc<Self>,
         operation: Operation,
         held: Vec<OwnedTake>,
+        used: Vec<OwnedTake>,
         looks_only: bool,
         now: Timestamp,
     ) -> Result<Reservation, CountersError> {
@@ -335,7 +338,7 @@ impl Inner {
                 Err(_) => true,
             };
             let mut reservation = Reservation {
-                undo: (is_taken && !looks_only).then_some((inner, operation, held, now)),
+                undo: (is_taken && !looks_only).then_some((inner, operation, (held, used), now)),
                 reserved: Reserved::default(),
             };
             let answer = answer.map(|reserved| {
@@ -593,7 +596,13 @@ impl Drop for InHand {
 
 /// What was reserved in the database. Released when it is dropped.
 struct Reservation {
-    undo: Option<(Arc<Inner>, Operation, Vec<OwnedTake>, Timestamp)>,
+    /// With what is held, and what was used of periods.
+    undo: Option<(
+        Arc<Inner>,
+        Operation,
+        (Vec<OwnedTake>, Vec<OwnedTake>),
+        Timestamp,
+    )>,
     reserved: Reserved,
 }
 
@@ -606,14 +615,33 @@ impl Reservation {
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        let Some((inner, operation, held, now)) = self.undo.take() else {
+        let Some((inner, operation, (held, used), now)) = self.undo.take() else {
             return;
         };
         let runtime = inner.runtime.clone();
         runtime.spawn(async move {
+            let gives_back = match held.is_empty() {
+                true => GivesBack::AllUnlessShared,
+                false => GivesBack::All,
+            };
             let all: Vec<_> = held.into_iter().map(|take| (take, 0)).collect();
-            if let Err(error) = inner.store.settle(operation, &all, true, now).await {
-                tracing::debug!(%error, "a reservation that nobody waits for ends by itself");
+            match inner.store.settle(operation, &all, gives_back, now).await {
+                // A repetition was admitted meanwhile, with what has been put back here.
+                Ok(Settled::Repeated) => {
+                    let unpaid = used.into_iter().map(|mut take| {
+                        let actual = std::mem::take(&mut take.amount);
+                        (take, actual)
+                    });
+                    let unpaid: Vec<_> = unpaid.collect();
+                    if inner.settle_periods(&unpaid) {
+                        let takes: Vec<_> = unpaid.into_iter().map(|(take, _)| take).collect();
+                        inner.report_dirty(&takes, now).await;
+                    }
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    tracing::debug!(%error, "a reservation that nobody waits for ends by itself");
+                }
             }
         });
     }
