@@ -25,7 +25,6 @@ pub mod conformance;
 mod count;
 mod counters;
 mod fields;
-mod flights;
 mod gcra;
 mod give_back;
 mod holdings;

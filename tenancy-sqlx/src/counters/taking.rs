@@ -146,10 +146,12 @@ impl Inner {
         let mut reservation = None;
         if asks {
             let looks_only = !denied.is_empty();
-            let of: Vec<_> = held.iter().map(|(_, take)| (*take).clone()).collect();
-            let used = of_part(&takes, &parts, Part::Period).map(|(_, take)| take.clone());
-            let used = used.collect();
-            let asked = self.reserve(operation, of, used, looks_only, now).await?;
+            let used = of_part(&takes, &parts, Part::Period);
+            let about = Asked {
+                held: held.iter().map(|(_, take)| (*take).clone()).collect(),
+                used: used.map(|(_, take)| take.clone()).collect(),
+            };
+            let asked = self.reserve(operation, about, looks_only, now).await?;
             if asked.reserved.is_repeated {
                 drop(in_hand.take());
                 drop(local);
@@ -318,18 +320,21 @@ impl Inner {
     async fn reserve(
         self: &Arc<Self>,
         operation: Operation,
-        held: Vec<OwnedTake>,
-        used: Vec<OwnedTake>,
+        about: Asked,
         looks_only: bool,
         now: Timestamp,
     ) -> Result<Reservation, CountersError> {
         let (tell, told) = oneshot::channel();
         let inner = Arc::clone(self);
         self.runtime.spawn(async move {
-            let answer = inner.store.reserve(operation, &held, looks_only, now).await;
+            let answer = inner
+                .store
+                .reserve(operation, &about.held, looks_only, now)
+                .await;
             {
                 let mut cells = inner.cells();
-                held.iter().for_each(|take| cells.forget_seen(&take.holder));
+                let held = about.held.iter();
+                held.for_each(|take| cells.forget_seen(&take.holder));
             }
             inner.clean_if_due();
             let is_taken = match &answer {
@@ -338,7 +343,7 @@ impl Inner {
                 Err(_) => true,
             };
             let mut reservation = Reservation {
-                undo: (is_taken && !looks_only).then_some((inner, operation, (held, used), now)),
+                undo: (is_taken && !looks_only).then_some((inner, operation, about, now)),
                 reserved: Reserved::default(),
             };
             let answer = answer.map(|reserved| {
@@ -594,15 +599,16 @@ impl Drop for InHand {
     }
 }
 
+/// What an operation asks the database about.
+struct Asked {
+    held: Vec<OwnedTake>,
+    /// What it has used of periods, which are in hand.
+    used: Vec<OwnedTake>,
+}
+
 /// What was reserved in the database. Released when it is dropped.
 struct Reservation {
-    /// With what is held, and what was used of periods.
-    undo: Option<(
-        Arc<Inner>,
-        Operation,
-        (Vec<OwnedTake>, Vec<OwnedTake>),
-        Timestamp,
-    )>,
+    undo: Option<(Arc<Inner>, Operation, Asked, Timestamp)>,
     reserved: Reserved,
 }
 
@@ -615,7 +621,7 @@ impl Reservation {
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        let Some((inner, operation, (held, used), now)) = self.undo.take() else {
+        let Some((inner, operation, Asked { held, used }, now)) = self.undo.take() else {
             return;
         };
         let runtime = inner.runtime.clone();
