@@ -171,6 +171,8 @@ actions! {
     KeySetScopes: "key.set-scopes" => "key.changed",
     /// The networks from which a key may be used were replaced.
     KeySetNetworks: "key.set-networks" => "key.changed",
+    /// The limits that a key has of its own were replaced.
+    KeySetLimits: "key.set-limits" => "key.changed",
     /// What the application keeps with a key was replaced.
     KeySetMetadata: "key.set-metadata" => "key.changed",
     /// A key was switched off.
