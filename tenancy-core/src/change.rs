@@ -149,6 +149,8 @@ actions! {
     LimitOverridePut: "limit-override.put" => "limit-override.changed",
     /// A limit of a tenant's own was taken back.
     LimitOverrideRemove: "limit-override.remove" => "limit-override.removed",
+    /// What a tenant had before it was counted is counted now.
+    HeldImport: "held.import",
     /// A version of a stored plan was added.
     PlanAddVersion: "plan.add-version" => "plan.version-added",
     /// Tokens were taken back.

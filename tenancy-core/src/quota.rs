@@ -28,6 +28,7 @@ mod fields;
 mod gcra;
 mod give_back;
 mod holdings;
+mod importing;
 mod leases;
 mod limit;
 mod limit_json;

@@ -210,6 +210,18 @@ pub async fn reservations_are_kept_or_released(counters: &dyn Counters) {
     );
     assert_eq!(settle(counters, late, &actual(1), end).await, Settled::Late);
     assert_eq!(standing(counters, of(0), end).await.used, 4);
+    // What there was before it was counted: nothing of it is taken, and what there is counts in full, once.
+    let there_were = named("there were");
+    for repeated in [false, true] {
+        let granted = take(counters, there_were, &[of(0)], end).await.unwrap();
+        assert_eq!(granted.repeated, repeated);
+        let settled = settle(counters, there_were, &[Settle::new(of(0), 40)], end).await;
+        assert_eq!(settled == Settled::Repeated, repeated);
+        assert_eq!(standing(counters, of(0), end).await.used, 44);
+    }
+    assert!(!passes(counters, of(1), end).await);
+    let removed = counters.give_back(OperationId::unique(), &[of(40)], end);
+    assert_eq!(removed.answer().await.unwrap(), Settled::Done);
     // A project that is removed, and the message of it comes twice.
     let removed = OperationId::unique();
     for expected in [Settled::Done, Settled::Repeated] {
