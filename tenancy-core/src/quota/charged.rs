@@ -2,12 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use super::{
-    MAX_AMOUNT, Operation, Scope, Standing, Standings,
-    charging::{Due, is_refused},
-    flights::Flight,
-    service::Inner,
-};
+use super::{MAX_AMOUNT, Operation, Scope, Standing, Standings, charging::Due, service::Inner};
 use crate::{Charge, Ending};
 
 /// One charge of a request: shared by what settles it and by handlers that ask for it.
@@ -18,7 +13,6 @@ pub(crate) struct RouteCharge {
     pub(super) standings: Standings,
     /// Whether it was made before, so that nothing was taken now. The first one settles.
     pub(super) repeated: bool,
-    pub(super) flight: Option<Flight>,
 }
 
 impl RouteCharge {
@@ -27,11 +21,6 @@ impl RouteCharge {
     }
 
     pub(crate) fn settle(&self, ending: Ending) {
-        let is_shared = self.flight.as_ref().is_some_and(Flight::end);
-        if is_shared && is_refused(ending) {
-            // A repetition may have been admitted with it. It stays paid for, also for a later one.
-            return;
-        }
         self.inner.settle(self.operation, &self.dues, ending);
     }
 

@@ -6,9 +6,7 @@ use super::{
     Algorithm, CountersError, Counting, Granted, Holder, MAX_TAKES, Meter, MeterKind, Operation,
     OperationId, QuotaService, Scope, Settle, Take, Taken, ThresholdReached,
     charged::RouteCharge,
-    fields,
-    flights::Flight,
-    of_key,
+    fields, of_key,
     overrides::{OfTenant, in_effect},
     rule::{Rule, RuleShape},
     service::Inner,
@@ -398,7 +396,7 @@ impl Inner {
 }
 
 /// Whether a layer further inside has refused, or the handler: then everything is given back.
-pub(super) const fn is_refused(ending: Ending) -> bool {
+const fn is_refused(ending: Ending) -> bool {
     matches!(
         ending,
         Ending::Answered {
@@ -509,7 +507,6 @@ impl Charger for QuotaService {
             return inner.no_answer(&CountersError::Malformed).into();
         }
         let operation = inner.operation(request, &charge.dues);
-        let flight = inner.flights.begin(operation);
         let taken = {
             let takes: Vec<_> = charge.dues.iter().map(Due::take).collect();
             inner.counters.take(operation, &takes, now)
@@ -518,7 +515,7 @@ impl Charger for QuotaService {
         match taken {
             Counting::Ready(answer) => {
                 let plan = request.context().and_then(plan_of);
-                Charging::Ready(charged(inner, (operation, flight), charge, answer, plan))
+                Charging::Ready(charged(inner, operation, charge, answer, plan))
             }
             Counting::Pending(answer) => {
                 let plan = request.context().and_then(plan_of).map(Box::<str>::from);
@@ -526,7 +523,7 @@ impl Charger for QuotaService {
                 Charging::Pending(Box::pin(async move {
                     let answer = taking.answer().await;
                     let (inner, charge) = taking.into_parts();
-                    charged(inner, (operation, flight), charge, answer, plan.as_deref())
+                    charged(inner, operation, charge, answer, plan.as_deref())
                 }))
             }
         }
@@ -536,7 +533,7 @@ impl Charger for QuotaService {
 /// What the engine is told of a charge.
 fn charged(
     inner: Arc<Inner>,
-    (operation, flight): (Operation, Option<Flight>),
+    operation: Operation,
     charge: Dues,
     answer: Result<Taken, CountersError>,
     plan: Option<&str>,
@@ -555,7 +552,6 @@ fn charged(
         dues: charge.dues,
         standings: granted.standings,
         repeated: granted.repeated,
-        flight,
     }))
 }
 

@@ -11,7 +11,6 @@ use super::{
     Quotas, Reservation, Scope, Standing, Take, Window, address,
     charging::{Due, Payer, plan_of},
     fields,
-    flights::Flights,
     overrides::{OfTenant, Overrides},
     quotas::{CalendarOf, OnThreshold},
     rule::{Rule, RuleShape},
@@ -53,7 +52,6 @@ pub(super) struct Inner {
     pub(super) idempotency_key_header: Option<Box<str>>,
     pub(super) tells_fields: bool,
     pub(super) overrides: Overrides,
-    pub(super) flights: Flights,
     /// Each limit there is, in any plan: its meter and its scope. Plans may come later.
     limits: RwLock<Limits>,
 }
@@ -82,7 +80,6 @@ impl QuotaService {
             idempotency_key_header: quotas.idempotency_key_header,
             tells_fields: quotas.tells_fields,
             overrides: Overrides::default(),
-            flights: Flights::default(),
             limits: RwLock::new(limits),
         })))
     }
