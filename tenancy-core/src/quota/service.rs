@@ -6,6 +6,8 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
+use serde::Serialize;
+
 use super::{
     Calendar, Counters, Counting, GiveBack, LimitOverride, Meter, MeterKind, Operation, Period,
     Quotas, Reservation, Scope, Standing, Take, Window, address,
@@ -330,6 +332,7 @@ impl Inner {
             usage.extend(each.map(|(due, standing)| LimitUsage {
                 name: due.rule.name.to_string(),
                 meter: due.rule.meter.to_string(),
+                unit: due.rule.unit.to_string(),
                 scope: due.rule.scope,
                 standing: *standing,
             }));
@@ -478,16 +481,22 @@ fn check_covered(
 /// }
 /// # let _ = is_nearly_used_up;
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
+///
+/// As JSON, for a page that shows it: `name`, `meter`, `unit`, `scope`, and beside them the members of its
+/// [`Standing`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct LimitUsage {
-    /// The limit's name.
+    /// The limit's name: `exports-monthly`.
     pub name: String,
-    /// Its meter.
+    /// Its meter: `exports`.
     pub meter: String,
+    /// The unit in which it counts: that of the meter.
+    pub unit: String,
     /// For whom it counts.
     pub scope: Scope,
-    /// What is used and left.
+    /// What is used and left, in that unit.
+    #[serde(flatten)]
     pub standing: Standing,
 }
 
