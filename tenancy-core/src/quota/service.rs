@@ -12,7 +12,7 @@ use super::{
     Calendar, Counters, Counting, GiveBack, LimitOverride, Meter, MeterKind, Operation, Period,
     Quotas, Reservation, Scope, Standing, Take, Window, address,
     charging::{Due, Payer, plan_of},
-    fields,
+    fields, held_names,
     overrides::{OfTenant, Overrides},
     quotas::{CalendarOf, OnThreshold},
     rule::{Rule, RuleShape},
@@ -367,7 +367,7 @@ fn limits_with(
 ) -> Result<Limits, ConfigError> {
     check_covered(meters, own, plans)?;
     if let Some(plans) = plans {
-        check_held(plans)?;
+        held_names::check(plans)?;
     }
     let of_plans = plans.into_iter().flat_map(Plans::each);
     let of_plans = of_plans.flat_map(|(plan, at)| plan.rules().iter().map(move |rule| (rule, at)));
@@ -401,37 +401,6 @@ fn limits_with(
         )));
     }
     Ok(limits)
-}
-
-/// What is held is counted by the limit's name. With another name in another plan, a tenant that changes its plan would
-/// begin to count anew.
-fn check_held(plans: &Plans) -> Result<(), ConfigError> {
-    let held = |plan: &Plan| -> Vec<Arc<Rule>> {
-        let is_held = |rule: &&Arc<Rule>| matches!(rule.shape, RuleShape::Held(..));
-        plan.rules().iter().filter(is_held).cloned().collect()
-    };
-    for (plan, at) in plans.each() {
-        for rule in held(plan) {
-            for (other, _) in plans.each() {
-                let mut theirs = held(other);
-                theirs.retain(|their| their.meter == rule.meter && their.scope == rule.scope);
-                if let Some(their) = theirs.first()
-                    && theirs.iter().all(|their| their.name != rule.name)
-                {
-                    return Err(at.error(format_args!(
-                        "plan `{}`: what is held of `{}` is counted as `{}`, and as `{}` in plan `{}`, so that \
-                         a tenant that changes its plan would begin to count anew; give both limits one name",
-                        plan.name(),
-                        rule.meter,
-                        rule.name,
-                        their.name,
-                        other.name()
-                    )));
-                }
-            }
-        }
-    }
-    Ok(())
 }
 
 /// So much of each limit of something held.
