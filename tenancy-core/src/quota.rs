@@ -27,6 +27,7 @@ mod counters;
 mod fields;
 mod gcra;
 mod give_back;
+mod held_names;
 mod holdings;
 mod importing;
 mod leases;
@@ -64,6 +65,7 @@ pub use counters::{
 };
 pub use gcra::{Bucket, Rate};
 pub use give_back::GiveBack;
+pub(crate) use held_names::check_beside as check_held_names;
 pub use holdings::Holdings;
 pub use leases::{Concurrency, Leases};
 pub use limit::{Limit, MAX_AMOUNT, Overage};

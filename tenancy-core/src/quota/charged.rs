@@ -2,6 +2,8 @@
 
 use std::{fmt, sync::Arc};
 
+use serde::{Serialize, Serializer};
+
 use super::{MAX_AMOUNT, Operation, Scope, Standing, Standings, charging::Due, service::Inner};
 use crate::{Charge, Ending};
 
@@ -65,6 +67,13 @@ impl fmt::Debug for RouteCharge {
 #[derive(Debug, Clone, Default)]
 pub struct ChargedLimits(Vec<Arc<RouteCharge>>);
 
+/// As a list.
+impl Serialize for ChargedLimits {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.iter())
+    }
+}
+
 impl ChargedLimits {
     /// Each limit of which the request has taken.
     pub fn iter(&self) -> impl Iterator<Item = ChargedLimit<'_>> {
@@ -89,7 +98,9 @@ impl ChargedLimits {
 /// }
 /// # let _ = is_the_last_one;
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+///
+/// As JSON: `name`, `meter`, `scope`, `amount`, and beside them the members of its [`Standing`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct ChargedLimit<'a> {
     /// The limit's name.
@@ -101,5 +112,6 @@ pub struct ChargedLimit<'a> {
     /// How much the request has taken; 0 for a repetition with the client's id of what was charged before.
     pub amount: u64,
     /// What is used and left, with this charge.
+    #[serde(flatten)]
     pub standing: Standing,
 }

@@ -395,12 +395,13 @@ impl Inner {
     }
 }
 
-/// Whether a layer further inside has refused, or the handler: then everything is given back.
+/// Whether a layer further inside has refused, or the handler, or the resource has no such method: then everything is
+/// given back.
 const fn is_refused(ending: Ending) -> bool {
     matches!(
         ending,
         Ending::Answered {
-            status: 402 | 429 | 503,
+            status: 402 | 405 | 429 | 503,
             ..
         }
     )
