@@ -75,6 +75,11 @@ impl Link {
         self.breaker.is_open()
     }
 
+    /// Whether homes of keys are on several servers, so that one script changes those of one alone.
+    pub(crate) const fn is_divided(&self) -> bool {
+        false
+    }
+
     async fn persist<T, F>(&self, again: bool, ask: impl Fn() -> F) -> Result<T, RedisError>
     where
         F: Future<Output = Result<T, Failure>>,
