@@ -51,9 +51,9 @@ impl Link {
     {
         let command = script.evalsha(keys, arguments);
         self.persist(true, async || match self.node.ask(&command).await {
+            // Whole, and at once: what is loaded may be lost again before it is asked for.
             Err(failure) if failure.mend == Mend::Load => {
-                self.node.load(script).await?;
-                self.node.ask(&command).await
+                self.node.ask(&script.eval(keys, arguments)).await
             }
             answer => answer,
         })

@@ -1,6 +1,9 @@
 //! Counters in Redis: exact over many processes, whatever is lost on the way, and with an expiry for each key.
 
 mod conforming;
+mod keyspace;
+mod lossy;
+mod lost;
 
 use std::time::Duration;
 
