@@ -50,8 +50,8 @@ use request::Change;
 /// A caller without an answer may have been charged, once.
 ///
 /// # Numbers
-/// Lua counts in doubles, which are exact up to 2^53. A rate is counted in parts of a unit, as many as make its leak of a
-/// microsecond a whole number; nothing is rounded while a burst is at most 2^52 of them. 1,000 a month are 10^7 of them. Rates
+/// Lua counts in doubles, which are exact up to 2^53: a clock in microseconds until the year 2255. A rate is counted in parts of a unit, as many as make its leak of a
+/// microsecond a whole number; nothing is rounded while a burst is at most 2^52 of them. 1,000 in 30 days are 2.6 × 10^12 of them. Rates
 /// that need more leak slower than they should by one part in 10^14 at most, and never let more pass. What turned out to be
 /// more than its estimate is counted up to 2^53 parts, which is two bursts at least.
 ///

@@ -65,6 +65,9 @@ impl Inner {
     ) -> Result<Vec<Request>, CountersError> {
         let takes: Vec<_> = each.iter().map(|(take, _)| *take).collect();
         check(&takes)?;
+        if takes.is_empty() {
+            return Ok(Vec::new());
+        }
         let placed =
             |(place, (take, change)): (usize, &(Take<'a>, Change))| (place, *take, *change);
         let mut homes: Vec<_> = takes.iter().map(|take| take.holder.home()).collect();

@@ -44,13 +44,18 @@ function rate.read(take)
     take.used, take.credit, take.told = used - whole, leaked - whole, tonumber(told)
 end
 
+-- How long a key is kept: until nothing is used any more. Redis takes no longer spans than some 10^5 years.
+local function span(take)
+    return min(ceil(take.used / take.leak / 1000), 2 ^ 52) + slack
+end
+
 local function write(take)
     if take.used <= 0 then
         redis.call('DEL', take.key)
         return
     end
     local value = format('%.0f %.0f %.0f %.17g %d', take.at, take.used, take.unit, take.credit, take.told)
-    redis.call('SET', take.key, value, 'PX', ceil(take.used / take.leak / 1000) + slack)
+    redis.call('SET', take.key, value, 'PX', span(take))
 end
 
 function rate.used(take)
@@ -72,7 +77,7 @@ function rate.denied(take)
     if take.set_back then
         write(take)
     else
-        bound(take.key, ceil(take.used / take.leak / 1000) + slack)
+        bound(take.key, span(take))
     end
 end
 

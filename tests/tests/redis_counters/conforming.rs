@@ -1,21 +1,9 @@
 //! What all counters promise.
 
-use std::time::Duration;
-
-use anyhow::ensure;
-use tenancy_core::{
-    KeyId, TenantId, Timestamp,
-    quota::{
-        Algorithm, Bucket, Counters as _, CountersError, Counting, Holder, MAX_TAKES, Operation,
-        OperationId, Rate, Settle, Settled, Take, Taken, conformance,
-    },
-};
-use tenancy_redis::RedisCounters;
+use tenancy_core::quota::conformance;
 use tenancy_tests::{RedisServer, long};
 
-use crate::{
-    a_tenant, at_once, counting, each_kind, held, month, passes, patient, rate, take, used,
-};
+use crate::counting;
 
 /// How many random histories are played.
 fn histories() -> u64 {

@@ -1,9 +1,12 @@
 //! Counters in Redis: exact over many processes, whatever is lost on the way, and with an expiry for each key.
 
 mod conforming;
+mod hostile;
 mod keyspace;
 mod lossy;
 mod lost;
+mod numbers;
+mod several;
 
 use std::time::Duration;
 
