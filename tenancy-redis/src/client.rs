@@ -118,8 +118,18 @@ impl RedisClient {
 
     /// A way to the same Redis with connections of its own, for what must not wait behind others' questions.
     pub(crate) fn beside(&self) -> Link {
+        self.beside_for(self.patience())
+    }
+
+    /// The same, for callers who wait so long at most.
+    pub(crate) fn beside_for(&self, patience: Duration) -> Link {
         let inner = &self.inner;
-        Link::new(inner.address.clone(), inner.waits, inner.patience)
+        Link::new(inner.address.clone(), inner.waits, patience)
+    }
+
+    /// How long a caller waits.
+    pub(crate) fn patience(&self) -> Duration {
+        self.inner.patience
     }
 }
 

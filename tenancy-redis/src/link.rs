@@ -51,9 +51,9 @@ impl Link {
     {
         let command = script.evalsha(keys, arguments);
         self.persist(true, async || match self.node.ask(&command).await {
+            // Whole, and at once: what is loaded may be lost again before it is asked for.
             Err(failure) if failure.mend == Mend::Load => {
-                self.node.load(script).await?;
-                self.node.ask(&command).await
+                self.node.ask(&script.eval(keys, arguments)).await
             }
             answer => answer,
         })
@@ -73,6 +73,11 @@ impl Link {
     /// Whether it is known that nobody answers.
     pub(crate) fn is_down(&self) -> bool {
         self.breaker.is_open()
+    }
+
+    /// Whether homes of keys are on several servers, so that one script changes those of one alone.
+    pub(crate) const fn is_divided(&self) -> bool {
+        false
     }
 
     async fn persist<T, F>(&self, again: bool, ask: impl Fn() -> F) -> Result<T, RedisError>

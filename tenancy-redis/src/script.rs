@@ -3,11 +3,15 @@
 use redis::Cmd;
 
 /// A Lua script. It is sent by its SHA-1, and whole only to a server that does not have it yet.
-pub(crate) struct Script(redis::Script);
+pub(crate) struct Script {
+    code: &'static str,
+    digest: String,
+}
 
 impl Script {
-    pub(crate) fn new(code: &str) -> Self {
-        Self(redis::Script::new(code))
+    pub(crate) fn new(code: &'static str) -> Self {
+        let digest = redis::Script::new(code).get_hash().to_owned();
+        Self { code, digest }
     }
 
     /// Runs it, if the server has it.
@@ -16,8 +20,25 @@ impl Script {
         K: AsRef<[u8]>,
         A: AsRef<[u8]>,
     {
-        let mut command = redis::cmd("EVALSHA");
-        command.arg(self.0.get_hash()).arg(keys.len());
+        Self::command("EVALSHA", &self.digest, keys, arguments)
+    }
+
+    /// Runs it, and leaves it with the server.
+    pub(crate) fn eval<K, A>(&self, keys: &[K], arguments: &[A]) -> Cmd
+    where
+        K: AsRef<[u8]>,
+        A: AsRef<[u8]>,
+    {
+        Self::command("EVAL", self.code, keys, arguments)
+    }
+
+    fn command<K, A>(name: &str, script: &str, keys: &[K], arguments: &[A]) -> Cmd
+    where
+        K: AsRef<[u8]>,
+        A: AsRef<[u8]>,
+    {
+        let mut command = redis::cmd(name);
+        command.arg(script).arg(keys.len());
         for each in keys {
             command.arg(each.as_ref());
         }
@@ -25,13 +46,5 @@ impl Script {
             command.arg(each.as_ref());
         }
         command
-    }
-
-    /// Gives it to the server.
-    pub(crate) async fn load(
-        &self,
-        connection: &mut impl redis::aio::ConnectionLike,
-    ) -> Result<(), redis::RedisError> {
-        self.0.load_async(connection).await.map(drop)
     }
 }

@@ -93,13 +93,6 @@ impl Node {
         self.heard(&open, answers)
     }
 
-    /// Gives it a script.
-    pub(crate) async fn load(&self, script: &crate::script::Script) -> Result<(), Failure> {
-        let mut open = self.opened().await?;
-        let answer = script.load(&mut open.connection).await;
-        self.heard(&open, answer)
-    }
-
     /// Keeps or drops the connection by what came of a question.
     fn heard<T>(&self, open: &Open, answer: Result<T, redis::RedisError>) -> Result<T, Failure> {
         let error = match answer {
