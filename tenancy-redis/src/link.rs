@@ -19,8 +19,8 @@ pub(crate) use address::Address;
 use cluster::Cluster;
 use failure::{Failure, Mend};
 use member::Member;
+use node::Question;
 pub(crate) use node::Waits;
-use node::{Node, Question};
 
 /// How long a caller waits before it asks a server again that said "not yet". A lost connection is replaced at once the
 /// first time.

@@ -16,7 +16,7 @@ use tokio::{
 };
 
 use super::{
-    Address, Waits,
+    Waits,
     address::Seeds,
     breaker::Breaker,
     failure::{Failure, Mend},

@@ -5,7 +5,10 @@ use std::{fs, io, time::Duration};
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
-use super::server::{Kind, RedisServer};
+use super::{
+    loss::Loss,
+    server::{Kind, RedisServer},
+};
 use crate::postgres::{Account, Error, free_port};
 
 /// How many slots there are.
@@ -34,6 +37,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub struct RedisCluster {
     nodes: Vec<RedisServer>,
     ids: Vec<String>,
+    // In front of the nodes, where answers are to be lost.
+    losses: Vec<Loss>,
+    is_lossy: bool,
     // What the nodes know of the cluster outlives their processes.
     knowledge: TempDir,
 }
@@ -44,6 +50,18 @@ impl RedisCluster {
     /// # Errors
     /// [`Error::Unavailable`] if there is no Redis here; others if it does not start.
     pub async fn start() -> Result<Self, Error> {
+        Self::with(false).await
+    }
+
+    /// Starts one on whose ways to clients answers can be lost: see [`lose`](Self::lose).
+    ///
+    /// # Errors
+    /// As for [`start`](Self::start).
+    pub async fn lossy() -> Result<Self, Error> {
+        Self::with(true).await
+    }
+
+    async fn with(is_lossy: bool) -> Result<Self, Error> {
         let knowledge = tempfile::Builder::new()
             .prefix("tenancy-redis-cluster-")
             .tempdir()
@@ -52,6 +70,8 @@ impl RedisCluster {
         let mut cluster = Self {
             nodes: Vec::new(),
             ids: Vec::new(),
+            losses: Vec::new(),
+            is_lossy,
             knowledge,
         };
         let third = SLOTS / 3;
@@ -78,7 +98,30 @@ impl RedisCluster {
     /// A URL of each node.
     #[must_use]
     pub fn urls(&self) -> Vec<String> {
+        if self.is_lossy {
+            let ports = self.losses.iter().map(Loss::port);
+            return ports
+                .map(|port| format!("redis://127.0.0.1:{port}"))
+                .collect();
+        }
         self.nodes.iter().map(RedisServer::url).collect()
+    }
+
+    /// Of a [`lossy`](Self::lossy) cluster: loses as many more of the answers of each node to scripts, after these were
+    /// run, and their connections with them.
+    pub fn lose(&self, count: u64) {
+        self.losses.iter().for_each(|loss| loss.lose(count));
+    }
+
+    /// Of a [`lossy`](Self::lossy) cluster: the connections that there are say nothing any more, and stay open.
+    pub fn silence(&self) {
+        self.losses.iter().for_each(Loss::silence);
+    }
+
+    /// How many answers were lost.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        self.losses.iter().map(Loss::lost).sum()
     }
 
     /// A node: the masters are 0, 1 and 2, and replicas follow as they were added.
@@ -121,29 +164,42 @@ impl RedisCluster {
     /// # Errors
     /// An [`Error`] if a node does not do its part.
     pub async fn move_slot(&self, slot: u16, from: usize, to: usize) -> Result<(), Error> {
+        self.begin_move(slot, from, to).await?;
         let (source, target) = (self.node(from), self.node(to));
-        let (source_id, target_id) = (self.id(from), self.id(to));
         let (slot, port) = (slot.to_string(), target.port().to_string());
-        let begin = ["CLUSTER", "SETSLOT", &slot, "IMPORTING", source_id];
-        target.ask::<()>(&begin).await?;
-        let begin = ["CLUSTER", "SETSLOT", &slot, "MIGRATING", target_id];
-        source.ask::<()>(&begin).await?;
         loop {
-            let keys: Vec<String> = source
-                .ask(&["CLUSTER", "GETKEYSINSLOT", &slot, "500"])
-                .await?;
+            let ask = ["CLUSTER", "GETKEYSINSLOT", &slot, "500"];
+            let keys: Vec<String> = source.ask(&ask).await?;
             if keys.is_empty() {
                 break;
             }
-            let commands: Vec<[&str; 6]> = keys
-                .iter()
-                .map(|key| ["MIGRATE", "127.0.0.1", &port, key, "0", "30000"])
-                .collect();
+            let commands: Vec<_> = keys.iter().map(|key| migrate(key, &port)).collect();
             source.ask_all::<String, _, _>(&commands).await?;
         }
-        let end = ["CLUSTER", "SETSLOT", &slot, "NODE", target_id];
+        let end = ["CLUSTER", "SETSLOT", &slot, "NODE", self.id(to)];
         target.ask::<()>(&end).await?;
         source.ask::<()>(&end).await
+    }
+
+    /// Declares that a slot is on its way. [`move_slot`](Self::move_slot) does the rest.
+    ///
+    /// # Errors
+    /// An [`Error`] if a node does not do its part.
+    pub async fn begin_move(&self, slot: u16, from: usize, to: usize) -> Result<(), Error> {
+        let slot = slot.to_string();
+        let arrives = ["CLUSTER", "SETSLOT", &slot, "IMPORTING", self.id(from)];
+        self.node(to).ask::<()>(&arrives).await?;
+        let leaves = ["CLUSTER", "SETSLOT", &slot, "MIGRATING", self.id(to)];
+        self.node(from).ask(&leaves).await
+    }
+
+    /// Moves one key of a slot that is on its way.
+    ///
+    /// # Errors
+    /// An [`Error`] if it does not come about.
+    pub async fn move_key(&self, key: &str, from: usize, to: usize) -> Result<(), Error> {
+        let port = self.node(to).port().to_string();
+        self.node(from).ask(&migrate(key, &port)).await
     }
 
     /// Adds a replica of a master, and waits until it has the master's data. Returns its number.
@@ -234,6 +290,15 @@ impl RedisCluster {
             ))
         })
         .await?;
+        if self.is_lossy {
+            let loss = Loss::before(node.port())
+                .await
+                .map_err(Error::io("cannot stand before Redis"))?;
+            let port = loss.port().to_string();
+            node.ask::<()>(&["CONFIG", "SET", "cluster-announce-port", &port])
+                .await?;
+            self.losses.push(loss);
+        }
         self.ids.push(node.ask(&["CLUSTER", "MYID"]).await?);
         self.nodes.push(node);
         Ok(number)
@@ -248,6 +313,10 @@ impl RedisCluster {
         let meet = ["CLUSTER", "MEET", "127.0.0.1", &port, bus];
         self.node(number).ask(&meet).await
     }
+}
+
+fn migrate<'a>(key: &'a str, port: &'a str) -> [&'a str; 6] {
+    ["MIGRATE", "127.0.0.1", port, key, "0", "30000"]
 }
 
 /// Waits a little, unless it is too late for that.

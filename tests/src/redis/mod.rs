@@ -3,6 +3,7 @@
 
 mod binary;
 mod cluster;
+mod loss;
 mod process;
 mod sentinel;
 mod server;
