@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use anyhow::Context as _;
 use reqwest::Method;
 use serde_json::{Value, json};
 use tenancy::UserId;
@@ -9,7 +10,7 @@ use tenancy::UserId;
 /// A user with a token that says who it is, and nothing about tenants.
 pub(crate) struct Client {
     http: reqwest::Client,
-    port: u16,
+    ports: Vec<u16>,
     token: String,
 }
 
@@ -30,7 +31,8 @@ impl Answer {
 }
 
 impl Client {
-    pub(crate) fn new(port: u16, user: UserId, secret: &str) -> anyhow::Result<Self> {
+    /// For a service whose processes listen on these ports.
+    pub(crate) fn new(ports: &[u16], user: UserId, secret: &str) -> anyhow::Result<Self> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
         let claims = json!({
             "iss": "https://login.example.com", "aud": "notes", "sub": user, "exp": now + 12 * 3600,
@@ -41,7 +43,8 @@ impl Client {
             .timeout(Duration::from_secs(10))
             .no_proxy()
             .build()?;
-        Ok(Self { http, port, token })
+        let ports = ports.to_vec();
+        Ok(Self { http, ports, token })
     }
 
     pub(crate) fn token(&self) -> &str {
@@ -49,23 +52,38 @@ impl Client {
     }
 
     pub(crate) async fn get(&self, host: &str, path: &str) -> anyhow::Result<Answer> {
-        self.send(Method::GET, host, path, None).await
+        self.send(0, Method::GET, host, path, None).await
     }
 
     pub(crate) async fn post(&self, host: &str, path: &str, body: Value) -> anyhow::Result<Answer> {
-        self.send(Method::POST, host, path, Some(body)).await
+        self.post_to(0, host, path, body).await
+    }
+
+    /// Asks a process by its number. After the last one comes the first again.
+    pub(crate) async fn post_to(
+        &self,
+        process: usize,
+        host: &str,
+        path: &str,
+        body: Value,
+    ) -> anyhow::Result<Answer> {
+        self.send(process, Method::POST, host, path, Some(body))
+            .await
     }
 
     async fn send(
         &self,
+        process: usize,
         method: Method,
         host: &str,
         path: &str,
         body: Option<Value>,
     ) -> anyhow::Result<Answer> {
+        let port = self.ports.get(process % self.ports.len());
+        let port = port.context("the service has no process")?;
         let mut request = self
             .http
-            .request(method, format!("http://127.0.0.1:{}{path}", self.port))
+            .request(method, format!("http://127.0.0.1:{port}{path}"))
             .header("host", host)
             .bearer_auth(&self.token);
         if let Some(body) = body {

@@ -8,7 +8,7 @@ mod walk;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
-use tenancy_tests::{Server, Template, Version, logwatch};
+use tenancy_tests::{RedisServer, Server, Template, Version, logwatch};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -27,7 +27,12 @@ async fn run() -> anyhow::Result<()> {
     logwatch::look_away();
     let server = Server::start(Version::Default).await?;
     let database = server.database(&Template::empty()).await?;
-    let outcome = play(&options, &database).await;
+    let redis = match options.processes {
+        1 => None,
+        // All that the processes of this demo share, besides the database.
+        _ => Some(RedisServer::shared().await?),
+    };
+    let outcome = play(&options, &database, redis).await;
     database.close().await?;
     outcome
 }
@@ -35,6 +40,7 @@ async fn run() -> anyhow::Result<()> {
 struct Options {
     once: bool,
     framework: &'static str,
+    processes: usize,
 }
 
 /// Each has an example of its own, `notes-<name>`.
@@ -45,13 +51,17 @@ impl Options {
         let mut options = Self {
             once: false,
             framework: FRAMEWORKS[0],
+            processes: 1,
         };
         let mut arguments = std::env::args().skip(1);
         while let Some(argument) = arguments.next() {
             match argument.as_str() {
                 "--once" => options.once = true,
                 "--framework" => options.framework = framework(arguments.next())?,
-                other => bail!("unknown argument `{other}`; there are: --once, --framework <name>"),
+                "--processes" => options.processes = processes(arguments.next())?,
+                other => bail!(
+                    "unknown argument `{other}`; there are: --once, --framework <name>, --processes <number>"
+                ),
             }
         }
         Ok(options)
@@ -65,8 +75,23 @@ fn framework(name: Option<String>) -> anyhow::Result<&'static str> {
     found.with_context(|| format!("there is no example for `{name}`; there is one for: {known}"))
 }
 
-async fn play(options: &Options, database: &tenancy_tests::TestDatabase) -> anyhow::Result<()> {
-    let mut service = service::Service::start(options.framework, database).await?;
+fn processes(number: Option<String>) -> anyhow::Result<usize> {
+    let number = number.and_then(|number| number.parse().ok());
+    let number = number.filter(|number| (1..=16).contains(number));
+    number.context("--processes needs a number from 1 to 16")
+}
+
+async fn play(
+    options: &Options,
+    database: &tenancy_tests::TestDatabase,
+    redis: Option<String>,
+) -> anyhow::Result<()> {
+    let Options {
+        framework,
+        processes,
+        ..
+    } = *options;
+    let mut service = service::Service::start(framework, processes, database, redis).await?;
     let shown = walk::walk(&service, database).await;
     if shown.is_ok() && !options.once {
         service.invite();

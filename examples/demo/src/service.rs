@@ -22,8 +22,8 @@ pub(crate) struct Customer {
 
 /// The running service, two tenants, and a token for each of their owners and for the operator.
 pub(crate) struct Service {
-    process: Child,
-    pub(crate) port: u16,
+    processes: Vec<Child>,
+    pub(crate) ports: Vec<u16>,
     pub(crate) acme: Customer,
     pub(crate) globex: Customer,
     pub(crate) operator: Client,
@@ -59,8 +59,14 @@ impl Program {
 }
 
 impl Service {
-    pub(crate) async fn start(framework: &str, database: &TestDatabase) -> anyhow::Result<Self> {
-        let port = free_port()?;
+    /// Starts so many processes. Where they have a Redis, they count limits together.
+    pub(crate) async fn start(
+        framework: &str,
+        processes: usize,
+        database: &TestDatabase,
+        redis: Option<String>,
+    ) -> anyhow::Result<Self> {
+        let ports = free_ports(processes)?;
         let operator = UserId::new();
         let name = format!("notes-{framework}");
         let program = Program {
@@ -80,27 +86,43 @@ impl Service {
                 ("NOTES_SYSTEM_PASSWORD", SYSTEM_PASSWORD.to_owned()),
                 ("NOTES_TOKEN_SECRET", TOKEN_SECRET.to_owned()),
                 ("NOTES_OPERATOR", operator.to_string()),
-                ("NOTES_ADDRESS", format!("127.0.0.1:{port}")),
                 ("RUST_LOG", "off".to_owned()),
-            ],
+            ]
+            .into_iter()
+            .chain(redis.map(|url| ("REDIS_URL", url)))
+            .collect(),
         };
         ensure!(
             program.path.exists(),
             "`{}` is not built; run `./demo`, which builds it",
             program.path.display()
         );
-        println!("The service is `{}`.", program.name);
+        match processes {
+            1 => println!("The service is `{}`.", program.name),
+            _ => println!(
+                "The service is `{}`, in {processes} processes.",
+                program.name
+            ),
+        }
         println!("Installing roles, schema and tables, then two tenants: acme and globex.\n");
         program.run(&["install"]).await?;
-        let client = |user| Client::new(port, user, TOKEN_SECRET);
+        let client = |user| Client::new(&ports, user, TOKEN_SECRET);
         let acme = provision(&program, "acme", "Acme Ltd", &client).await?;
         let globex = provision(&program, "globex", "Globex Inc", &client).await?;
-        let mut process = program.command(&[]).spawn()?;
+        let mut processes = Vec::new();
+        for port in &ports {
+            let mut process = program
+                .command(&[])
+                .env("NOTES_ADDRESS", format!("127.0.0.1:{port}"))
+                .spawn()?;
+            let it_alone = Client::new(&[*port], operator, TOKEN_SECRET)?;
+            wait_until_ready(&mut process, &it_alone).await?;
+            processes.push(process);
+        }
         let operator = client(operator)?;
-        wait_until_ready(&mut process, &operator).await?;
         Ok(Self {
-            process,
-            port,
+            processes,
+            ports,
             acme,
             globex,
             operator,
@@ -112,7 +134,7 @@ impl Service {
         println!("The service stays up until Ctrl-C. Try, in another terminal:\n");
         println!("  ALICE='{}'", self.acme.user.token());
         println!("  BOB='{}'\n", self.globex.user.token());
-        let port = self.port;
+        let port = self.ports.first().copied().unwrap_or_default();
         for (what, arguments) in [
             (
                 "Alice's notes",
@@ -130,7 +152,10 @@ impl Service {
     }
 
     pub(crate) async fn stop(&mut self) -> anyhow::Result<()> {
-        self.process.kill().await.context("stopping the service")
+        for process in &mut self.processes {
+            process.kill().await.context("stopping the service")?;
+        }
+        Ok(())
     }
 }
 
@@ -151,11 +176,21 @@ async fn provision(
     })
 }
 
-/// Port 3000 if it is free, so that the commands to try are easy to type.
-fn free_port() -> anyhow::Result<u16> {
-    let listener =
-        TcpListener::bind("127.0.0.1:3000").or_else(|_| TcpListener::bind("127.0.0.1:0"))?;
-    Ok(listener.local_addr()?.port())
+/// Port 3000 first if it is free, so that the commands to try are easy to type.
+fn free_ports(count: usize) -> anyhow::Result<Vec<u16>> {
+    let mut listeners = Vec::new();
+    for number in 0..count {
+        let any = || TcpListener::bind("127.0.0.1:0");
+        let listener = match number {
+            0 => TcpListener::bind("127.0.0.1:3000").or_else(|_| any()),
+            _ => any(),
+        };
+        listeners.push(listener?);
+    }
+    let ports = listeners
+        .iter()
+        .map(|listener| Ok(listener.local_addr()?.port()));
+    ports.collect()
 }
 
 async fn wait_until_ready(process: &mut Child, client: &Client) -> anyhow::Result<()> {

@@ -122,13 +122,28 @@ pub(crate) async fn walk(service: &Service, database: &TestDatabase) -> anyhow::
     claim("globex was served meanwhile, and acme is again");
 
     step(7, "Acme uses up its digests, and globex does not notice");
-    for _ in 0..3 {
-        let started = acme.user.post(&at_acme, "/digest", Value::Null).await?;
-        show("alice", &at_acme, "POST /digest", &started);
-        ensure!(started.status == 202);
+    // Each process in turn, as behind a load balancer.
+    let processes = service.ports.len();
+    let digest = async |number| {
+        let asked = acme.user.post_to(number, &at_acme, "/digest", Value::Null);
+        let answer = asked.await?;
+        let process = match processes {
+            1 => String::new(),
+            _ => format!(" (process {})", number % processes + 1),
+        };
+        let request = format!("POST /digest{process}");
+        show("alice", &at_acme, &request, &answer);
+        anyhow::Ok(answer)
+    };
+    for number in 0..3 {
+        ensure!(digest(number).await?.status == 202);
     }
-    let refused = acme.user.post(&at_acme, "/digest", Value::Null).await?;
-    show("alice", &at_acme, "POST /digest", &refused);
+    // However many processes there are, there is nothing left at any of them.
+    let mut refused = digest(3).await?;
+    for number in 4..3 + processes {
+        ensure!(refused.status == 429);
+        refused = digest(number).await?;
+    }
     ensure!(refused.status == 429);
     let told = |member: &str| refused.body.get(member).and_then(Value::as_u64);
     ensure!(told("limit") == Some(3) && told("used") == Some(3));
@@ -141,6 +156,11 @@ pub(crate) async fn walk(service: &Service, database: &TestDatabase) -> anyhow::
     claim(&format!(
         "the answer says that all 3 are used, and to come again in {minutes} minutes"
     ));
+    if processes > 1 {
+        claim(&format!(
+            "the {processes} processes count together, in Redis: each of them says so"
+        ));
+    }
 
     let audited = audited(database).await?;
     ensure!(audited >= 2, "{audited} refusals in the audit trail");

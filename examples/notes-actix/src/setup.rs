@@ -7,6 +7,7 @@ use tenancy::{
     jwt::{Algorithm, JwtAuthenticator, VerificationKey},
     postgres::{PgAuditSink, PgDirectory, danger::SystemPool, schema::Installer},
     quota::{Limit, Meter, Quotas},
+    redis::{RedisClient, RedisCounters},
 };
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
@@ -43,9 +44,15 @@ pub(crate) async fn tenancy() -> Result<Tenancy> {
         .build()?;
     // Of each tenant: three at once, and one more every 20 minutes.
     let an_hour = Duration::from_secs(3_600);
-    let quotas = Quotas::new()
+    let mut quotas = Quotas::new()
         .meter(Meter::consumed("digests"))
         .limit(Limit::rate("digests", 3, an_hour));
+    // One process counts in its memory; several count together.
+    if let Ok(url) = std::env::var("REDIS_URL") {
+        let client = RedisClient::new(&url)?;
+        client.check().await?;
+        quotas = quotas.counters(RedisCounters::new(&client));
+    }
     let tenancy = Tenancy::builder(directory)
         .identification(
             Identification::new()
