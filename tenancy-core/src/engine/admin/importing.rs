@@ -20,7 +20,8 @@ impl Admin {
     /// The same `id` counts once, as long as the counters remember operations: 24 hours, unless they are told otherwise.
     /// What became of an import that failed is unknown: repeat it with its id.
     ///
-    /// It is recorded as `held.import`, beside the counters and not in one transaction with them.
+    /// It is recorded as `held.import` by the engine's [audit sink](crate::TenancyBuilder::audit), and not in one
+    /// transaction with what is counted. So the trail of the store has it where that sink writes there. There is no event.
     ///
     /// # Errors
     /// [`StoreErrorKind::Invalid`] if nothing counts what the tenant holds of this meter, or the amount is more than

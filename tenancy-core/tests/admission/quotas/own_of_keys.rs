@@ -228,9 +228,12 @@ async fn a_key_whose_limits_can_not_be_counted_gets_nothing_that_costs() {
     let (tenant, id) = (w.acme.id, key.record().id);
     let refused = keys.rotate(tenant, id, MINUTE).await.unwrap_err();
     assert_eq!(refused.kind(), StoreErrorKind::Invalid);
-    assert!(refused.to_string().contains("issue another"), "{refused}");
-    // It is still seen, and still revoked.
+    assert!(refused.to_string().contains("set_limits"), "{refused}");
+    // It is still seen, mended, and still revoked.
     assert_eq!(keys.list(tenant, None, 10).await.unwrap().len(), 1);
+    keys.set_limits(tenant, id, []).await.unwrap();
+    let context = w.admit(&with(&key)).await.unwrap();
+    ask(&w, &context, &[("requests", 1)]).await.unwrap();
     keys.revoke(tenant, id).await.unwrap();
 }
 
