@@ -1,6 +1,6 @@
 //! What the library costs, as ratios measured side by side in one run: `cargo bench`.
 //!
-//! `cargo bench -- admission` runs the parts whose name starts so: admission, keys, tokens, quotas, sessions,
+//! `cargo bench -- admission` runs the parts whose name starts so: admission, keys, tokens, quotas, redis, sessions,
 //! pools, http.
 //! `BENCH_SECONDS=0.2` sets how long each pair is measured (default 3 s).
 #![allow(clippy::unwrap_used, reason = "a benchmark ends at its first fault")]
@@ -12,6 +12,7 @@ mod keys;
 mod pools;
 mod quotas;
 mod ratio;
+mod redis;
 mod services;
 mod sessions;
 mod signer;
@@ -49,6 +50,9 @@ fn main() {
     }
     if runs("quotas") {
         runtime().block_on(quotas::run());
+    }
+    if runs("redis") {
+        runtime().block_on(redis::run()).unwrap();
     }
     if runs("sessions") {
         runtime().block_on(sessions::run()).unwrap();
