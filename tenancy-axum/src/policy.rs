@@ -44,8 +44,9 @@ use crate::TenancyService;
 /// # }
 /// ```
 /// # Security
-/// Apply it with `route_layer`. With `layer`, a request of another method or of an unknown path is charged too; and a
-/// GET needs no proof of its origin, so that a link on another site could use up a tenant's quota.
+/// Apply it with `route_layer`. With `layer`, a request of an unknown path is charged too; and a GET needs no proof of its
+/// origin, so that a link on another site could use up a tenant's quota. A request of another method is charged and gets
+/// that back with its 405, if [`Quotas`](tenancy_core::quota::Quotas) count; a charger of your own has to do that.
 #[derive(Debug, Clone)]
 #[must_use = "a layer does nothing until it is applied"]
 pub struct PolicyLayer(Gate);

@@ -149,6 +149,8 @@ actions! {
     LimitOverridePut: "limit-override.put" => "limit-override.changed",
     /// A limit of a tenant's own was taken back.
     LimitOverrideRemove: "limit-override.remove" => "limit-override.removed",
+    /// What a tenant had before it was counted is counted now.
+    HeldImport: "held.import",
     /// A version of a stored plan was added.
     PlanAddVersion: "plan.add-version" => "plan.version-added",
     /// Tokens were taken back.
@@ -171,6 +173,8 @@ actions! {
     KeySetScopes: "key.set-scopes" => "key.changed",
     /// The networks from which a key may be used were replaced.
     KeySetNetworks: "key.set-networks" => "key.changed",
+    /// The limits that a key has of its own were replaced.
+    KeySetLimits: "key.set-limits" => "key.changed",
     /// What the application keeps with a key was replaced.
     KeySetMetadata: "key.set-metadata" => "key.changed",
     /// A key was switched off.

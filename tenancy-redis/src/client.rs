@@ -1,4 +1,4 @@
-//! `RedisClient`: one Redis, and how long anybody waits for it.
+//! `RedisClient`: one Redis, or a cluster, and how long anybody waits for it.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -9,7 +9,7 @@ use crate::{
     link::{Address, Link, Waits},
 };
 
-/// A Redis: a server, or the master that sentinels know. Cheap to clone; clones share connections.
+/// A Redis: a server, the master that sentinels know, or a cluster. Cheap to clone; clones share connections.
 ///
 /// Nothing is connected before it is needed, and [`check`](Self::check) says whether it can be. A connection that is lost,
 /// or falls silent, is replaced.
@@ -68,6 +68,7 @@ enum Place {
         sentinels: Vec<String>,
         login: Option<String>,
     },
+    Cluster(Vec<String>),
 }
 
 impl RedisClient {
@@ -96,16 +97,44 @@ impl RedisClient {
         })
     }
 
-    /// Whether it answers. For the start of a service: what is wrong in its configuration shows here.
+    /// A cluster, by the URLs of some of its nodes. One of them has to answer for the start; the others it names.
     ///
-    /// # Errors
-    /// A [`RedisError`] that says why not.
-    pub async fn check(&self) -> Result<(), RedisError> {
-        self.inner.link.ask_again(&redis::cmd("PING")).await?;
-        Ok(())
+    /// Nodes are asked where the cluster announces them (`cluster-preferred-endpoint-type`, `cluster-announce-hostname`),
+    /// with the user, the password and the encryption of the first URL. Masters alone are asked, each on connections of
+    /// its own: one that does not answer keeps nobody who has to do with another. Set
+    /// `cluster-require-full-coverage no`, or the nodes themselves refuse everything while one master is gone.
+    ///
+    /// A slot that is on its way between two nodes key by key answers "not yet" to a script some of whose keys do not
+    /// exist. That is waited for within [`answer_within`](RedisClientBuilder::answer_within). Atomic migration of slots
+    /// (Redis 8.4, Valkey 9) has no such time.
+    ///
+    /// ```
+    /// use tenancy_redis::RedisClient;
+    ///
+    /// let client = RedisClient::cluster(["redis://10.0.0.1:6379", "redis://10.0.0.2:6379"]).build()?;
+    /// # let _ = client;
+    /// # Ok::<(), tenancy_core::ConfigError>(())
+    /// ```
+    ///
+    /// # Security
+    /// The user needs `+cluster|slots` and `+asking` beside the commands that are used.
+    pub fn cluster<U: Into<String>>(nodes: impl IntoIterator<Item = U>) -> RedisClientBuilder {
+        let nodes = nodes.into_iter().map(Into::into).collect();
+        RedisClientBuilder::at(Place::Cluster(nodes))
     }
 
-    /// Whether it is known not to answer: nobody waits for it then, and one caller each half second tries.
+    /// Whether it answers: the server, or each master of the cluster. For the start of a service: what is wrong in its
+    /// configuration shows here.
+    ///
+    /// # Errors
+    /// A [`RedisError`] that says why not. [`RedisErrorKind::Refused`](crate::RedisErrorKind::Refused) also if a cluster
+    /// was expected and this is none.
+    pub async fn check(&self) -> Result<(), RedisError> {
+        self.inner.link.check().await
+    }
+
+    /// Whether it is known not to answer: nobody waits for it then, and one caller each half second tries. Of a cluster:
+    /// whether no master answers.
     #[must_use]
     pub fn is_down(&self) -> bool {
         self.inner.link.is_down()
@@ -205,6 +234,7 @@ impl RedisClientBuilder {
                 sentinels,
                 login,
             } => Address::master(&name, &sentinels, login.as_deref())?,
+            Place::Cluster(nodes) => Address::cluster(&nodes)?,
         };
         let link = Link::new(address.clone(), waits, patience);
         Ok(RedisClient {

@@ -62,6 +62,7 @@ pub mod residue;
 mod serving;
 mod warned;
 
+pub use self::redis::{RedisCluster, RedisSentinels, RedisServer};
 pub use client::{Answer, Client};
 pub use postgres::{
     Binaries, BuildFuture, ClusterRegistry, Error, Launcher, PgBouncer, PgBouncerVersion,
@@ -69,7 +70,6 @@ pub use postgres::{
 };
 pub use proxy::DelayProxy;
 pub use random::{Random, long, seed};
-pub use redis::RedisServer;
 pub use serving::{Framework, Serving};
 pub use tenancy_logwatch as logwatch;
 pub use warned::warned;

@@ -133,6 +133,7 @@ async fn change_keys(keys: &KeyAdmin, tenant: TenantId, alice: UserId) {
     keys.set_networks(tenant, key, ["192.0.2.0/24".parse().unwrap()])
         .await
         .unwrap();
+    keys.set_limits(tenant, key, []).await.unwrap();
     let noted = json!({ "for": "export" }).as_object().cloned().unwrap();
     keys.set_metadata(tenant, key, noted).await.unwrap();
     keys.disable(tenant, key).await.unwrap();

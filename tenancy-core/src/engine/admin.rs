@@ -1,6 +1,7 @@
 //! Managing tenants on somebody's authority.
 
 mod grants;
+mod importing;
 mod issuers;
 mod list;
 mod name;

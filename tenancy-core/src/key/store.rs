@@ -5,7 +5,7 @@ use std::fmt;
 use async_trait::async_trait;
 use serde_json::{Map, Value};
 
-use super::{ApiKey, Environment, KeyDigest, KeyHandle, KeyNetworks, KeyRange};
+use super::{ApiKey, Environment, KeyDigest, KeyHandle, KeyLimits, KeyNetworks, KeyRange};
 use crate::{ChangeRecord, DirectoryError, Grant, KeyId, StoreError, TenantId, Timestamp, UserId};
 
 /// A change of a key's record.
@@ -34,6 +34,8 @@ pub enum KeyChange {
     Scopes(Vec<Grant>),
     /// Other networks.
     Networks(KeyNetworks),
+    /// Other limits of its own, all of them.
+    Limits(KeyLimits),
     /// Other metadata, as a whole.
     Metadata(Map<String, Value>),
     /// Switched off, or on again.
@@ -49,6 +51,7 @@ impl KeyChange {
             Self::Name(name) => key.name.clone_from(name),
             Self::Scopes(scopes) => key.scopes.clone_from(scopes),
             Self::Networks(networks) => key.networks.clone_from(networks),
+            Self::Limits(limits) => key.limits.clone_from(limits),
             Self::Metadata(metadata) => key.metadata.clone_from(metadata),
             Self::Disabled(disabled) => key.disabled = *disabled,
             Self::Revoked(at) => key.revoked_at = key.revoked_at.or(Some(*at)),

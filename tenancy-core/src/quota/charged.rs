@@ -2,12 +2,9 @@
 
 use std::{fmt, sync::Arc};
 
-use super::{
-    MAX_AMOUNT, Operation, Scope, Standing, Standings,
-    charging::{Due, is_refused},
-    flights::Flight,
-    service::Inner,
-};
+use serde::{Serialize, Serializer};
+
+use super::{MAX_AMOUNT, Operation, Scope, Standing, Standings, charging::Due, service::Inner};
 use crate::{Charge, Ending};
 
 /// One charge of a request: shared by what settles it and by handlers that ask for it.
@@ -18,7 +15,6 @@ pub(crate) struct RouteCharge {
     pub(super) standings: Standings,
     /// Whether it was made before, so that nothing was taken now. The first one settles.
     pub(super) repeated: bool,
-    pub(super) flight: Option<Flight>,
 }
 
 impl RouteCharge {
@@ -27,11 +23,6 @@ impl RouteCharge {
     }
 
     pub(crate) fn settle(&self, ending: Ending) {
-        let is_shared = self.flight.as_ref().is_some_and(Flight::end);
-        if is_shared && is_refused(ending) {
-            // A repetition may have been admitted with it. It stays paid for, also for a later one.
-            return;
-        }
         self.inner.settle(self.operation, &self.dues, ending);
     }
 
@@ -76,6 +67,13 @@ impl fmt::Debug for RouteCharge {
 #[derive(Debug, Clone, Default)]
 pub struct ChargedLimits(Vec<Arc<RouteCharge>>);
 
+/// As a list.
+impl Serialize for ChargedLimits {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.iter())
+    }
+}
+
 impl ChargedLimits {
     /// Each limit of which the request has taken.
     pub fn iter(&self) -> impl Iterator<Item = ChargedLimit<'_>> {
@@ -100,7 +98,9 @@ impl ChargedLimits {
 /// }
 /// # let _ = is_the_last_one;
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+///
+/// As JSON: `name`, `meter`, `scope`, `amount`, and beside them the members of its [`Standing`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct ChargedLimit<'a> {
     /// The limit's name.
@@ -112,5 +112,6 @@ pub struct ChargedLimit<'a> {
     /// How much the request has taken; 0 for a repetition with the client's id of what was charged before.
     pub amount: u64,
     /// What is used and left, with this charge.
+    #[serde(flatten)]
     pub standing: Standing,
 }

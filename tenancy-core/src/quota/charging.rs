@@ -6,9 +6,7 @@ use super::{
     Algorithm, CountersError, Counting, Granted, Holder, MAX_TAKES, Meter, MeterKind, Operation,
     OperationId, QuotaService, Scope, Settle, Take, Taken, ThresholdReached,
     charged::RouteCharge,
-    fields,
-    flights::Flight,
-    of_key,
+    fields, of_key,
     overrides::{OfTenant, in_effect},
     rule::{Rule, RuleShape},
     service::Inner,
@@ -397,12 +395,13 @@ impl Inner {
     }
 }
 
-/// Whether a layer further inside has refused, or the handler: then everything is given back.
-pub(super) const fn is_refused(ending: Ending) -> bool {
+/// Whether a layer further inside has refused, or the handler, or the resource has no such method: then everything is
+/// given back.
+const fn is_refused(ending: Ending) -> bool {
     matches!(
         ending,
         Ending::Answered {
-            status: 402 | 429 | 503,
+            status: 402 | 405 | 429 | 503,
             ..
         }
     )
@@ -509,7 +508,6 @@ impl Charger for QuotaService {
             return inner.no_answer(&CountersError::Malformed).into();
         }
         let operation = inner.operation(request, &charge.dues);
-        let flight = inner.flights.begin(operation);
         let taken = {
             let takes: Vec<_> = charge.dues.iter().map(Due::take).collect();
             inner.counters.take(operation, &takes, now)
@@ -518,7 +516,7 @@ impl Charger for QuotaService {
         match taken {
             Counting::Ready(answer) => {
                 let plan = request.context().and_then(plan_of);
-                Charging::Ready(charged(inner, (operation, flight), charge, answer, plan))
+                Charging::Ready(charged(inner, operation, charge, answer, plan))
             }
             Counting::Pending(answer) => {
                 let plan = request.context().and_then(plan_of).map(Box::<str>::from);
@@ -526,7 +524,7 @@ impl Charger for QuotaService {
                 Charging::Pending(Box::pin(async move {
                     let answer = taking.answer().await;
                     let (inner, charge) = taking.into_parts();
-                    charged(inner, (operation, flight), charge, answer, plan.as_deref())
+                    charged(inner, operation, charge, answer, plan.as_deref())
                 }))
             }
         }
@@ -536,7 +534,7 @@ impl Charger for QuotaService {
 /// What the engine is told of a charge.
 fn charged(
     inner: Arc<Inner>,
-    (operation, flight): (Operation, Option<Flight>),
+    operation: Operation,
     charge: Dues,
     answer: Result<Taken, CountersError>,
     plan: Option<&str>,
@@ -555,7 +553,6 @@ fn charged(
         dues: charge.dues,
         standings: granted.standings,
         repeated: granted.repeated,
-        flight,
     }))
 }
 

@@ -25,8 +25,9 @@ mod taking;
 pub use histories::histories;
 pub use operations::{
     a_denied_operation_may_be_tried_again, a_settlement_counts_once,
-    an_operation_that_is_repeated_is_taken_once, leases_end_and_are_renewed,
-    reservations_are_kept_or_released, what_was_given_back_is_taken_again,
+    an_operation_that_is_repeated_is_taken_once, between_two, leases_end_and_are_renewed,
+    reservations_are_kept_or_released, what_a_repetition_was_granted_with_stays_taken,
+    what_was_given_back_is_taken_again,
 };
 pub use taking::{
     a_clock_that_is_set_back_frees_nothing_and_blocks_nothing, a_denial_takes_nothing,
@@ -56,6 +57,7 @@ pub async fn counters(counters: &dyn Counters) {
     a_denied_operation_may_be_tried_again(counters).await;
     a_settlement_counts_once(counters).await;
     what_was_given_back_is_taken_again(counters).await;
+    what_a_repetition_was_granted_with_stays_taken(counters).await;
     leases_end_and_are_renewed(counters).await;
     reservations_are_kept_or_released(counters).await;
 }

@@ -271,6 +271,12 @@ impl<'a> Take<'a> {
         }
     }
 
+    /// Whether it is of a limit by period.
+    #[must_use]
+    pub const fn is_by_period(&self) -> bool {
+        matches!(self.algorithm, Algorithm::Period(..))
+    }
+
     /// The same, with thresholds in percent.
     #[must_use]
     pub const fn warning_at(mut self, percents: &'a [u8]) -> Self {
@@ -526,7 +532,7 @@ impl<'a> Settle<'a> {
 pub enum Settled {
     /// Done.
     Done,
-    /// It had been done before, and nothing was changed now.
+    /// It had been done before, or a repetition was granted with what it would give back. Nothing was changed now.
     Repeated,
     /// What it is about had ended by itself. What was committed counts all the same; what was to be renewed is gone.
     Late,
@@ -620,6 +626,9 @@ impl<T: fmt::Debug> fmt::Debug for Counting<T> {
 /// * An operation takes everything or nothing, and a denial takes nothing. All limits that refuse are told.
 /// * An operation that is [repeatable](Operation::repeatable), and was granted, is granted again and takes nothing;
 ///   one that was denied may be tried again. Its settlement counts once, as does what is [given back](Self::give_back).
+/// * An operation that takes [of periods](Take::is_by_period) alone is not given back any more once it was granted again:
+///   it is what the repetition was admitted with. Either the settlement comes first, or the repetition, also where they
+///   come from two processes.
 /// * What was granted is not lost while it can change an answer. A store without room for one more counter says so
 ///   ([`CountersError::Full`]).
 /// * Counters are never negative, and a clock that is set back neither frees nor blocks anything.

@@ -66,7 +66,7 @@ fn both<'a>(
 }
 
 /// Whole seconds, rounded up.
-fn seconds(span: Duration) -> u64 {
+pub(super) fn seconds(span: Duration) -> u64 {
     let whole = span.as_secs();
     whole
         .saturating_add(u64::from(span.subsec_nanos() > 0))

@@ -106,6 +106,7 @@ impl MemoryCounters {
         if let Some(operation) = remembers
             && locked.told(operation, now).is_some_and(|told| told.taken)
         {
+            locked.note(operation, |told| told.shared = true);
             let standings = locked.standings(&places, takes, now);
             return Ok(Taken::Granted(Granted::new(standings, Vec::new(), true)));
         }
@@ -139,6 +140,7 @@ impl MemoryCounters {
             let taken = Told {
                 taken: true,
                 settled: false,
+                shared: false,
             };
             locked.tell(operation, taken, until, &mut room);
         }
@@ -183,6 +185,14 @@ impl MemoryCounters {
         if is_done {
             return Ok(Settled::Repeated);
         }
+        if once == Once::GivenBack
+            && told.is_some_and(|told| told.shared)
+            && takes.iter().all(Take::is_by_period)
+        {
+            // A repetition was admitted with it.
+            locked.note(operation, |told| told.settled = true);
+            return Ok(Settled::Repeated);
+        }
         // What was taken is settled also where there is no room: otherwise it would stay taken.
         let mut room = self.room.take(0);
         let mut settled = Settled::Done;
@@ -195,6 +205,7 @@ impl MemoryCounters {
         let done = Told {
             taken: once == Once::Settled,
             settled: true,
+            shared: false,
         };
         match once {
             Once::No => {}
@@ -340,6 +351,10 @@ impl Locked<'_> {
     ) {
         let shard = self.shard(of_operation(operation));
         shard.tell(operation, what, until, room);
+    }
+
+    fn note(&mut self, operation: OperationId, change: impl FnOnce(&mut Told)) {
+        self.shard(of_operation(operation)).note(operation, change);
     }
 
     fn forget(&mut self, operation: OperationId, room: &mut room::Reserved<'_>) {

@@ -39,7 +39,7 @@ impl OwnLimits {
                 tracing::error!(
                     key.id = %key, tenant.id = %tenant, %error,
                     "an API key has limits that this program can't count; its requests that cost something are \
-                     refused until it is replaced by a key with other limits"
+                     refused until it has other limits (`KeyAdmin::set_limits`)"
                 );
                 Self::Unusable
             }

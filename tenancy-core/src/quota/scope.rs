@@ -1,5 +1,7 @@
 //! Scopes: for whom a limit counts.
 
+use serde::Serialize;
+
 /// For whom a limit counts. One request takes of all scopes at once: key ⊂ project ⊂ tenant ⊂ system.
 ///
 /// A limit counts for the requests that have what its scope names. A limit of [keys](Self::Key) does not count for
@@ -14,7 +16,9 @@
 /// let of_each_key = Limit::rate("requests", 600, Duration::from_secs(60)).scope(Scope::Key);
 /// # let _ = (of_all, of_each_key);
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+/// As JSON it is its name in small letters: `"tenant"`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Scope {
     /// Each client address, before anybody asks who calls: an IPv4 address, or an IPv6 /64. Stands in

@@ -6,12 +6,13 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
+use serde::Serialize;
+
 use super::{
     Calendar, Counters, Counting, GiveBack, LimitOverride, Meter, MeterKind, Operation, Period,
     Quotas, Reservation, Scope, Standing, Take, Window, address,
     charging::{Due, Payer, plan_of},
-    fields,
-    flights::Flights,
+    fields, held_names,
     overrides::{OfTenant, Overrides},
     quotas::{CalendarOf, OnThreshold},
     rule::{Rule, RuleShape},
@@ -53,7 +54,6 @@ pub(super) struct Inner {
     pub(super) idempotency_key_header: Option<Box<str>>,
     pub(super) tells_fields: bool,
     pub(super) overrides: Overrides,
-    pub(super) flights: Flights,
     /// Each limit there is, in any plan: its meter and its scope. Plans may come later.
     limits: RwLock<Limits>,
 }
@@ -82,7 +82,6 @@ impl QuotaService {
             idempotency_key_header: quotas.idempotency_key_header,
             tells_fields: quotas.tells_fields,
             overrides: Overrides::default(),
-            flights: Flights::default(),
             limits: RwLock::new(limits),
         })))
     }
@@ -333,6 +332,7 @@ impl Inner {
             usage.extend(each.map(|(due, standing)| LimitUsage {
                 name: due.rule.name.to_string(),
                 meter: due.rule.meter.to_string(),
+                unit: due.rule.unit.to_string(),
                 scope: due.rule.scope,
                 standing: *standing,
             }));
@@ -367,7 +367,7 @@ fn limits_with(
 ) -> Result<Limits, ConfigError> {
     check_covered(meters, own, plans)?;
     if let Some(plans) = plans {
-        check_held(plans)?;
+        held_names::check(plans)?;
     }
     let of_plans = plans.into_iter().flat_map(Plans::each);
     let of_plans = of_plans.flat_map(|(plan, at)| plan.rules().iter().map(move |rule| (rule, at)));
@@ -401,37 +401,6 @@ fn limits_with(
         )));
     }
     Ok(limits)
-}
-
-/// What is held is counted by the limit's name. With another name in another plan, a tenant that changes its plan would
-/// begin to count anew.
-fn check_held(plans: &Plans) -> Result<(), ConfigError> {
-    let held = |plan: &Plan| -> Vec<Arc<Rule>> {
-        let is_held = |rule: &&Arc<Rule>| matches!(rule.shape, RuleShape::Held(..));
-        plan.rules().iter().filter(is_held).cloned().collect()
-    };
-    for (plan, at) in plans.each() {
-        for rule in held(plan) {
-            for (other, _) in plans.each() {
-                let mut theirs = held(other);
-                theirs.retain(|their| their.meter == rule.meter && their.scope == rule.scope);
-                if let Some(their) = theirs.first()
-                    && theirs.iter().all(|their| their.name != rule.name)
-                {
-                    return Err(at.error(format_args!(
-                        "plan `{}`: what is held of `{}` is counted as `{}`, and as `{}` in plan `{}`, so that \
-                         a tenant that changes its plan would begin to count anew; give both limits one name",
-                        plan.name(),
-                        rule.meter,
-                        rule.name,
-                        their.name,
-                        other.name()
-                    )));
-                }
-            }
-        }
-    }
-    Ok(())
 }
 
 /// So much of each limit of something held.
@@ -481,16 +450,22 @@ fn check_covered(
 /// }
 /// # let _ = is_nearly_used_up;
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
+///
+/// As JSON, for a page that shows it: `name`, `meter`, `unit`, `scope`, and beside them the members of its
+/// [`Standing`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct LimitUsage {
-    /// The limit's name.
+    /// The limit's name: `exports-monthly`.
     pub name: String,
-    /// Its meter.
+    /// Its meter: `exports`.
     pub meter: String,
+    /// The unit in which it counts: that of the meter.
+    pub unit: String,
     /// For whom it counts.
     pub scope: Scope,
-    /// What is used and left.
+    /// What is used and left, in that unit.
+    #[serde(flatten)]
     pub standing: Standing,
 }
 

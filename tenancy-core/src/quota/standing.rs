@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+use serde::{Serialize, Serializer, ser::SerializeStruct as _};
+
+use super::{MAX_AMOUNT, fields::seconds};
+
 /// How much of a limit is used and left.
 ///
 /// ```
@@ -17,6 +21,20 @@ use std::time::Duration;
 /// // One comes back each second.
 /// assert_eq!(standing.reset_after, Some(Duration::from_secs(4)));
 /// # Ok::<(), tenancy_core::ConfigError>(())
+/// ```
+///
+/// As JSON it has the members that a refusal's problem has: `limit`, `used` and `remaining`, in the meter's unit, and
+/// `reset`, in whole seconds, rounded up. `limit` and `remaining` are `null` where there is no limit, and `reset` where
+/// no time says when.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use tenancy_core::quota::Standing;
+///
+/// let standing = Standing::new(10, 4, Some(Duration::from_millis(3_200)));
+/// let shown = serde_json::to_string(&standing).unwrap();
+/// assert_eq!(shown, r#"{"limit":10,"used":4,"remaining":6,"reset":4}"#);
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
@@ -41,6 +59,18 @@ impl Standing {
             remaining: limit.saturating_sub(used),
             reset_after,
         }
+    }
+}
+
+impl Serialize for Standing {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let is_limited = self.limit < MAX_AMOUNT;
+        let mut shown = serializer.serialize_struct("Standing", 4)?;
+        shown.serialize_field("limit", &is_limited.then_some(self.limit))?;
+        shown.serialize_field("used", &self.used)?;
+        shown.serialize_field("remaining", &is_limited.then_some(self.remaining))?;
+        shown.serialize_field("reset", &self.reset_after.map(seconds))?;
+        shown.end()
     }
 }
 

@@ -1,7 +1,9 @@
 //! `TenantUsage`: what a tenant has used and left, for operators.
 
+use serde::{Serialize, Serializer, ser::SerializeStruct as _};
+
 use super::{LimitUsage, OfTenant, QuotaService, Scope, charging::Payer};
-use crate::{Plan, Refusal, TenantRecord};
+use crate::{Plan, Refusal, Slug, TenantId, TenantRecord};
 
 /// What a tenant has used of its limits, what is left, and when it is back: from
 /// [`Admin::usage`](crate::Admin::usage).
@@ -15,6 +17,9 @@ use crate::{Plan, Refusal, TenantRecord};
 /// }
 /// # let _ = is_nearly_out;
 /// ```
+///
+/// As JSON, for a page that shows it: `tenant` with its `id`, `slug` and `name`, `plan` (or `null`), and `limits`, each as
+/// [`LimitUsage`] is. The rest of the record is left out.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct TenantUsage {
@@ -25,6 +30,27 @@ pub struct TenantUsage {
     /// Where each limit of the tenant as a whole stands. Those of single callers, keys and projects are not among them,
     /// nor what is not counted. None if its plan is not in the book.
     pub limits: Vec<LimitUsage>,
+}
+
+impl Serialize for TenantUsage {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Tenant<'a> {
+            id: TenantId,
+            slug: &'a Slug,
+            name: &'a str,
+        }
+        let mut shown = serializer.serialize_struct("TenantUsage", 3)?;
+        let tenant = Tenant {
+            id: self.record.id,
+            slug: &self.record.slug,
+            name: &self.record.name,
+        };
+        shown.serialize_field("tenant", &tenant)?;
+        shown.serialize_field("plan", &self.plan)?;
+        shown.serialize_field("limits", &self.limits)?;
+        shown.end()
+    }
 }
 
 /// By what a tenant's use is measured.

@@ -7,6 +7,7 @@ mod leases;
 mod limits;
 mod memory;
 mod rates;
+mod shown;
 
 use std::time::Duration;
 

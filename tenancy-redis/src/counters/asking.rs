@@ -55,7 +55,7 @@ impl Inner {
             resend: self.resend,
             slack: self.slack,
             once: !remembered,
-            flag: false,
+            flag: 0,
         }
     }
 
@@ -207,10 +207,14 @@ impl Inner {
         each: &Each<'_>,
         now: Timestamp,
         remembered: bool,
-        flag: bool,
+        gives_all_back: bool,
     ) -> Result<Vec<Request>, CountersError> {
+        let by_period = each.iter().all(|(take, _)| take.is_by_period());
         let header = Header {
-            flag,
+            flag: match gives_all_back {
+                true if by_period => 2,
+                all => u8::from(all),
+            },
             ..self.header(now, remembered)
         };
         self.calls(header, operation, each)

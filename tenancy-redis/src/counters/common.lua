@@ -49,7 +49,7 @@ local function bound(key, span)
 end
 
 -- What is known of the operation: its state, the call that left it, and what that call was told.
--- t: taken. s: taken and settled. g: given back. f: what was kept is free again.
+-- t: taken. r: taken, and a repetition was granted. s: taken and settled. g: given back. f: what was kept is free again.
 local function known()
     return match(get(KEYS[1]) or '', '^(%l) (%S+) ?(.*)$')
 end

@@ -42,8 +42,9 @@ pub(super) struct Header {
     /// How much longer than they count keys are kept.
     pub(super) slack: Duration,
     pub(super) once: bool,
-    /// Of a take: whether it is asked for alone. Of a settlement: whether all is given back.
-    pub(super) flag: bool,
+    /// Of a take: 1 if it is asked for alone. Of a settlement: 1 if all is given back, and 2 if all is, unless a repetition
+    /// was granted with it.
+    pub(super) flag: u8,
 }
 
 /// One call of a script, for takes of one home, or of several where they are in one place.
@@ -105,7 +106,7 @@ impl Request {
 
     /// The same, with another flag.
     pub(super) fn flagged(mut self) -> Self {
-        self.header.flag = true;
+        self.header.flag = 1;
         let packed = self.packed_header();
         if let Some(header) = self.arguments.first_mut() {
             *header = packed;
@@ -126,7 +127,7 @@ impl Request {
             milliseconds(header.resend),
             milliseconds(header.slack),
             f64::from(u8::from(header.once)),
-            f64::from(u8::from(header.flag)),
+            f64::from(header.flag),
             self.homes as f64,
         ])
     }

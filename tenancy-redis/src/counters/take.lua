@@ -12,8 +12,14 @@ local function add(take, refuses, crossed)
 end
 
 -- Once is once, whatever has become of it; what a client repeats is taken again where it was given back.
-if state and (once == 1 or state == 't' or state == 's') then
+if state and (once == 1 or state == 't' or state == 'r' or state == 's') then
     local is_this = by == call
+    if state == 't' and once == 0 and not is_this then
+        for home = 1, homes do
+            redis.call('SET', KEYS[home], 'r ' .. by .. ' ' .. told, 'KEEPTTL')
+            bound(KEYS[home], remember)
+        end
+    end
     for place, take in ipairs(all) do
         local crossed = is_this and match(told, '%f[%d]' .. place .. ':(%d+)')
         add(take, 0, tonumber(crossed or 0))

@@ -12,14 +12,20 @@ pub(crate) struct Failure {
 }
 
 /// What may help.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Mend {
     /// Another connection.
     Reconnect,
     /// Waiting a little.
     Wait,
+    /// Waiting a little: the slot is on its way between two nodes, or no node has it. The node itself is well.
+    Settle,
     /// To give it the script.
     Load,
+    /// To ask another node of its cluster, which has the slot: `host:port`.
+    Moved(Box<str>),
+    /// The same for this time only: the key may be there already.
+    Ask(Box<str>),
     /// Nothing: the same question has the same answer.
     Nothing,
 }
@@ -38,6 +44,7 @@ impl From<redis::RedisError> for Failure {
     fn from(error: redis::RedisError) -> Self {
         use RedisErrorKind::{Refused, Unavailable, Unexpected};
         let code = error.code().unwrap_or("ERR").to_owned();
+        let says = |what: &str| error.detail().is_some_and(|detail| detail.contains(what));
         let (kind, mend, why) = match error.kind() {
             ErrorKind::Io if error.is_timeout() => {
                 (Unavailable, Mend::Reconnect, "no answer in time".to_owned())
@@ -57,11 +64,32 @@ impl From<redis::RedisError> for Failure {
                 let why = format!("it is a replica ({code})");
                 (Unavailable, Mend::Reconnect, why)
             }
-            ErrorKind::Server(
-                ServerErrorKind::BusyLoading
-                | ServerErrorKind::TryAgain
-                | ServerErrorKind::ClusterDown,
-            ) => (Unavailable, Mend::Wait, format!("not yet ({code})")),
+            ErrorKind::Server(kind @ (ServerErrorKind::Moved | ServerErrorKind::Ask)) => {
+                let why = "the key is at another node; give this cluster to `RedisClient::cluster`";
+                let mend = match error.redirect_node() {
+                    Some((node, _)) if kind == ServerErrorKind::Moved => Mend::Moved(node.into()),
+                    Some((node, _)) => Mend::Ask(node.into()),
+                    None => Mend::Nothing,
+                };
+                (Refused, mend, why.to_owned())
+            }
+            ErrorKind::Server(ServerErrorKind::TryAgain) => {
+                let why = "not yet: the slot is on its way to another node (TRYAGAIN)";
+                (Unavailable, Mend::Settle, why.to_owned())
+            }
+            ErrorKind::Server(ServerErrorKind::ClusterDown) if says("not served") => {
+                let why = "no node of the cluster has the slot (CLUSTERDOWN)";
+                (Unavailable, Mend::Settle, why.to_owned())
+            }
+            ErrorKind::Server(ServerErrorKind::BusyLoading | ServerErrorKind::ClusterDown) => {
+                (Unavailable, Mend::Wait, format!("not yet ({code})"))
+            }
+            ErrorKind::Server(ServerErrorKind::ResponseError)
+                if says("cluster support disabled") =>
+            {
+                let why = "it is no node of a cluster; give this server to `RedisClient::new`";
+                (Refused, Mend::Nothing, why.to_owned())
+            }
             ErrorKind::Server(ServerErrorKind::NoPerm) => {
                 let why = "its ACL forbids a command, key or channel (NOPERM)".to_owned();
                 (Refused, Mend::Nothing, why)

@@ -12,8 +12,10 @@ use redis::{
     AsyncConnectionConfig, Cmd, Pipeline, Value,
     aio::{ConnectionLike as _, MultiplexedConnection},
 };
-
-use tokio::sync::watch;
+use tokio::{
+    sync::watch,
+    time::{Instant, timeout_at},
+};
 
 use super::{
     address::Address,
@@ -34,6 +36,25 @@ pub(crate) struct Waits {
     pub(crate) at_once: usize,
 }
 
+/// What is asked.
+pub(super) struct Question<'a> {
+    command: &'a Cmd,
+    whole: Option<&'a (dyn Fn() -> Cmd + Sync)>,
+}
+
+impl<'a> Question<'a> {
+    pub(super) const fn of(command: &'a Cmd) -> Self {
+        let whole = None;
+        Self { command, whole }
+    }
+
+    /// A command that names a script, and one that has the `whole` of it, for a server that lacks it.
+    pub(super) const fn run(command: &'a Cmd, whole: &'a (dyn Fn() -> Cmd + Sync)) -> Self {
+        let whole = Some(whole);
+        Self { command, whole }
+    }
+}
+
 /// A server, and one connection to it that all callers share. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Node(Arc<Inner>);
@@ -42,7 +63,6 @@ struct Inner {
     address: Address,
     waits: Waits,
     state: Mutex<State>,
-    silences: AtomicU32,
 }
 
 enum State {
@@ -59,6 +79,8 @@ struct Open {
     connection: MultiplexedConnection,
     /// Which of the connections that were opened.
     number: u64,
+    /// How many answers in a row have not come.
+    silences: Arc<AtomicU32>,
 }
 
 /// The numbers of connections.
@@ -70,51 +92,93 @@ impl Node {
             address,
             waits,
             state: Mutex::new(State::Closed),
-            silences: AtomicU32::new(0),
         }))
     }
 
-    /// Asks one thing.
-    pub(crate) async fn ask(&self, command: &Cmd) -> Result<Value, Failure> {
-        let mut open = self.opened().await?;
-        let answer = open.connection.req_packed_command(command).await;
-        self.heard(&open, answer.and_then(Value::extract_error))
+    /// Where it is.
+    pub(super) fn address(&self) -> &Address {
+        &self.0.address
     }
 
-    /// Asks several things with nothing of another caller between them. The answers of all; each may be an error of the
-    /// server's.
-    pub(crate) async fn ask_all(&self, commands: &Pipeline) -> Result<Vec<Value>, Failure> {
-        let mut open = self.opened().await?;
-        let count = commands.len();
-        let answers = open
-            .connection
-            .req_packed_commands(commands, 0, count)
-            .await;
-        self.heard(&open, answers)
+    /// Asks one thing, until the deadline. With `asking`, it is asked as a node of a cluster to which the key is on its way.
+    pub(super) async fn put(
+        &self,
+        question: &Question<'_>,
+        asking: bool,
+        deadline: Instant,
+    ) -> Result<Value, Failure> {
+        let answer = self.ask(question.command, asking, deadline).await;
+        match (&answer, question.whole) {
+            // Whole, and at once: what is loaded may be lost again before it is asked for.
+            (Err(failure), Some(whole)) if failure.mend == Mend::Load => {
+                self.ask(&whole(), asking, deadline).await
+            }
+            _ => answer,
+        }
+    }
+
+    async fn ask(&self, command: &Cmd, asking: bool, deadline: Instant) -> Result<Value, Failure> {
+        self.within(deadline, async |connection| {
+            if !asking {
+                return connection
+                    .req_packed_command(command)
+                    .await?
+                    .extract_error();
+            }
+            // Redis forgets the first with the next command, so nobody's may come between.
+            let mut both = Pipeline::with_capacity(2);
+            both.cmd("ASKING").add_command(command.clone());
+            let mut answer = Value::Nil;
+            for each in connection.req_packed_commands(&both, 0, 2).await? {
+                answer = each.extract_error()?;
+            }
+            Ok(answer)
+        })
+        .await
+    }
+
+    async fn within<T>(
+        &self,
+        deadline: Instant,
+        ask: impl AsyncFnOnce(&mut MultiplexedConnection) -> Result<T, redis::RedisError>,
+    ) -> Result<T, Failure> {
+        let late = |_| Failure::unavailable("no answer in time", Mend::Nothing);
+        let mut open = timeout_at(deadline, self.opened()).await.map_err(late)??;
+        let answer = timeout_at(deadline, ask(&mut open.connection)).await;
+        match answer {
+            Ok(answer) => self.heard(&open, answer),
+            Err(elapsed) => {
+                self.silent(&open);
+                Err(late(elapsed))
+            }
+        }
     }
 
     /// Keeps or drops the connection by what came of a question.
     fn heard<T>(&self, open: &Open, answer: Result<T, redis::RedisError>) -> Result<T, Failure> {
         let error = match answer {
             Ok(answer) => {
-                self.0.silences.store(0, Ordering::Relaxed);
+                open.silences.store(0, Ordering::Relaxed);
                 return Ok(answer);
             }
             Err(error) => error,
         };
         let is_silence = error.is_timeout();
         let failure = Failure::from(error);
-        let is_dead = match failure.mend {
-            Mend::Reconnect if is_silence => {
-                self.0.silences.fetch_add(1, Ordering::Relaxed) + 1 >= SILENCES
-            }
-            Mend::Reconnect => true,
-            _ => false,
-        };
-        if is_dead {
-            self.0.close(Some(open.number));
+        match failure.mend {
+            Mend::Reconnect if is_silence => self.silent(open),
+            Mend::Reconnect => self.0.close(Some(open.number)),
+            // That, too, is an answer.
+            _ => open.silences.store(0, Ordering::Relaxed),
         }
         Err(failure)
+    }
+
+    /// An answer has not come in time.
+    fn silent(&self, open: &Open) {
+        if open.silences.fetch_add(1, Ordering::Relaxed) + 1 >= SILENCES {
+            self.0.close(Some(open.number));
+        }
     }
 
     /// The connection that is open, or a new one. Whoever comes while it is opened waits for it.
@@ -164,8 +228,8 @@ impl Inner {
         let opened = connected.map(|connection| Open {
             connection,
             number: NUMBER.fetch_add(1, Ordering::Relaxed),
+            silences: Arc::default(),
         });
-        self.silences.store(0, Ordering::Relaxed);
         *self.state() = match &opened {
             Ok(open) => State::Open(open.clone()),
             Err(_) => State::Closed,

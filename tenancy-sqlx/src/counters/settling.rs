@@ -14,6 +14,7 @@ use super::{
     lease::OfPeriod,
     owned::OwnedTake,
     parts::{Part, Parts},
+    store::GivesBack,
     taking::at_once,
 };
 
@@ -55,7 +56,11 @@ impl Inner {
             Ok(_) => {}
             Err(error) => return Counting::Ready(Err(error)),
         }
-        let gives_all_back = settles.iter().all(|settle| settle.actual == 0);
+        let gives_back = match settles.iter().all(|settle| settle.actual == 0) {
+            false => GivesBack::NotAll,
+            true if takes.iter().all(Take::is_by_period) => GivesBack::AllUnlessShared,
+            true => GivesBack::All,
+        };
         let split = Split::of(settles.iter().map(|settle| (settle.take, settle.actual)));
         if split.held.is_empty() && !operation.is_repeatable() {
             let settled = self.settle_local(operation, &split.local, now);
@@ -71,9 +76,7 @@ impl Inner {
         let inner = Arc::clone(self);
         self.in_a_task(async move {
             let store = &inner.store;
-            let of_held = store
-                .settle(operation, &split.held, gives_all_back, now)
-                .await;
+            let of_held = store.settle(operation, &split.held, gives_back, now).await;
             inner.forget_seen(&split.held);
             let of_held = of_held?;
             if of_held == Settled::Repeated {
@@ -188,7 +191,7 @@ impl Inner {
     }
 
     /// Settles what was used of periods. Whether the database has to be told.
-    fn settle_periods(self: &Arc<Self>, period: &[(OwnedTake, u64)]) -> bool {
+    pub(super) fn settle_periods(self: &Arc<Self>, period: &[(OwnedTake, u64)]) -> bool {
         let mut cells = self.cells();
         let mut is_dirty = false;
         for (take, actual) in period {

@@ -86,6 +86,15 @@ pub(super) struct ReservedOne {
     pub(super) crossed: u8,
 }
 
+/// Whether a settlement gives back all that an operation has taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum GivesBack {
+    NotAll,
+    All,
+    /// All of it, unless a repetition was granted meanwhile.
+    AllUnlessShared,
+}
+
 impl Store {
     pub(super) fn new(pool: Connections, remembered: Duration, patience: Duration) -> Self {
         Self {
@@ -224,7 +233,7 @@ impl Store {
         &self,
         operation: Operation,
         settles: &[(OwnedTake, u64)],
-        gives_all_back: bool,
+        gives_back: GivesBack,
         now: Timestamp,
     ) -> Result<Settled, CountersError> {
         let each = settles
@@ -235,7 +244,7 @@ impl Store {
             false => self.remembered.min(SENT_AGAIN),
         };
         let settles = each.collect();
-        self.once(operation.id(), settles, gives_all_back, remembered, now)
+        self.once(operation.id(), settles, gives_back, remembered, now)
             .await
     }
 
@@ -249,7 +258,8 @@ impl Store {
         let each = takes
             .iter()
             .map(|take| about(take, json!({ "frees": stored(take.amount) })));
-        self.once(operation, each.collect(), false, self.remembered, now)
+        let of_all = GivesBack::NotAll;
+        self.once(operation, each.collect(), of_all, self.remembered, now)
             .await
     }
 
@@ -257,7 +267,7 @@ impl Store {
         &self,
         operation: OperationId,
         settles: Vec<Value>,
-        gives_all_back: bool,
+        gives_back: GivesBack,
         remembered: Duration,
         now: Timestamp,
     ) -> Result<Settled, CountersError> {
@@ -266,7 +276,8 @@ impl Store {
             "now": now.as_unix_micros(),
             "remembered": micros(remembered),
             "claim": Uuid::now_v7().to_string(),
-            "gives_all_back": gives_all_back,
+            "gives_all_back": gives_back != GivesBack::NotAll,
+            "keeps_shared": gives_back == GivesBack::AllUnlessShared,
             "settles": settles,
         });
         let rows = self.call("quota_settle", &said).await?;

@@ -6,7 +6,7 @@ use tenancy_core::{
     Timestamp,
     quota::{
         Algorithm, Counters as _, CountersError, Counting, Crossed, Denied, Granted, MAX_AMOUNT,
-        Operation, Settle, Standing, Standings, Take, Taken,
+        Operation, Settle, Settled, Standing, Standings, Take, Taken,
     },
 };
 use tokio::{
@@ -20,7 +20,7 @@ use super::{
     lease::OfPeriod,
     owned::OwnedTake,
     parts::{Part, Parts},
-    store::Reserved,
+    store::{GivesBack, Reserved},
 };
 
 /// The answer of counters that answer at once.
@@ -146,8 +146,12 @@ impl Inner {
         let mut reservation = None;
         if asks {
             let looks_only = !denied.is_empty();
-            let of: Vec<_> = held.iter().map(|(_, take)| (*take).clone()).collect();
-            let asked = self.reserve(operation, of, looks_only, now).await?;
+            let used = of_part(&takes, &parts, Part::Period);
+            let about = Asked {
+                held: held.iter().map(|(_, take)| (*take).clone()).collect(),
+                used: used.map(|(_, take)| take.clone()).collect(),
+            };
+            let asked = self.reserve(operation, about, looks_only, now).await?;
             if asked.reserved.is_repeated {
                 drop(in_hand.take());
                 drop(local);
@@ -316,17 +320,21 @@ impl Inner {
     async fn reserve(
         self: &Arc<Self>,
         operation: Operation,
-        held: Vec<OwnedTake>,
+        about: Asked,
         looks_only: bool,
         now: Timestamp,
     ) -> Result<Reservation, CountersError> {
         let (tell, told) = oneshot::channel();
         let inner = Arc::clone(self);
         self.runtime.spawn(async move {
-            let answer = inner.store.reserve(operation, &held, looks_only, now).await;
+            let answer = inner
+                .store
+                .reserve(operation, &about.held, looks_only, now)
+                .await;
             {
                 let mut cells = inner.cells();
-                held.iter().for_each(|take| cells.forget_seen(&take.holder));
+                let held = about.held.iter();
+                held.for_each(|take| cells.forget_seen(&take.holder));
             }
             inner.clean_if_due();
             let is_taken = match &answer {
@@ -335,7 +343,7 @@ impl Inner {
                 Err(_) => true,
             };
             let mut reservation = Reservation {
-                undo: (is_taken && !looks_only).then_some((inner, operation, held, now)),
+                undo: (is_taken && !looks_only).then_some((inner, operation, about, now)),
                 reserved: Reserved::default(),
             };
             let answer = answer.map(|reserved| {
@@ -591,9 +599,16 @@ impl Drop for InHand {
     }
 }
 
+/// What an operation asks the database about.
+struct Asked {
+    held: Vec<OwnedTake>,
+    /// What it has used of periods, which are in hand.
+    used: Vec<OwnedTake>,
+}
+
 /// What was reserved in the database. Released when it is dropped.
 struct Reservation {
-    undo: Option<(Arc<Inner>, Operation, Vec<OwnedTake>, Timestamp)>,
+    undo: Option<(Arc<Inner>, Operation, Asked, Timestamp)>,
     reserved: Reserved,
 }
 
@@ -606,14 +621,33 @@ impl Reservation {
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        let Some((inner, operation, held, now)) = self.undo.take() else {
+        let Some((inner, operation, Asked { held, used }, now)) = self.undo.take() else {
             return;
         };
         let runtime = inner.runtime.clone();
         runtime.spawn(async move {
+            let gives_back = match held.is_empty() {
+                true => GivesBack::AllUnlessShared,
+                false => GivesBack::All,
+            };
             let all: Vec<_> = held.into_iter().map(|take| (take, 0)).collect();
-            if let Err(error) = inner.store.settle(operation, &all, true, now).await {
-                tracing::debug!(%error, "a reservation that nobody waits for ends by itself");
+            match inner.store.settle(operation, &all, gives_back, now).await {
+                // A repetition was admitted meanwhile, with what has been put back here.
+                Ok(Settled::Repeated) => {
+                    let unpaid = used.into_iter().map(|mut take| {
+                        let actual = std::mem::take(&mut take.amount);
+                        (take, actual)
+                    });
+                    let unpaid: Vec<_> = unpaid.collect();
+                    if inner.settle_periods(&unpaid) {
+                        let takes: Vec<_> = unpaid.into_iter().map(|(take, _)| take).collect();
+                        inner.report_dirty(&takes, now).await;
+                    }
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    tracing::debug!(%error, "a reservation that nobody waits for ends by itself");
+                }
             }
         });
     }

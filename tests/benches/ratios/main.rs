@@ -1,11 +1,12 @@
 //! What the library costs, as ratios measured side by side in one run: `cargo bench`.
 //!
-//! `cargo bench -- admission` runs the parts whose name starts so: admission, keys, tokens, quotas, redis, sessions,
-//! pools, http.
+//! `cargo bench -- admission` runs the parts whose name starts so: admission, keys, tokens, quotas, counters, redis,
+//! sessions, pools, http.
 //! `BENCH_SECONDS=0.2` sets how long each pair is measured (default 3 s).
 #![allow(clippy::unwrap_used, reason = "a benchmark ends at its first fault")]
 
 mod admission;
+mod counters;
 mod http;
 mod key_world;
 mod keys;
@@ -50,6 +51,9 @@ fn main() {
     }
     if runs("quotas") {
         runtime().block_on(quotas::run());
+    }
+    if runs("counters") {
+        runtime().block_on(counters::run()).unwrap();
     }
     if runs("redis") {
         runtime().block_on(redis::run()).unwrap();

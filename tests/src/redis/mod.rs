@@ -1,7 +1,13 @@
-//! Real Redis for tests: servers that can be stopped, paused and started empty, and that leave nothing behind.
+//! Real Redis for tests: servers, clusters and sentinels, that can be stopped, paused and started empty, and that leave
+//! nothing behind.
 
 mod binary;
+mod cluster;
+mod loss;
 mod process;
+mod sentinel;
 mod server;
 
+pub use cluster::RedisCluster;
+pub use sentinel::RedisSentinels;
 pub use server::RedisServer;

@@ -3,8 +3,10 @@
 use std::{
     env, io,
     sync::{Mutex, PoisonError},
+    time::Duration,
 };
 
+use ::redis::{AsyncConnectionConfig, Client, Cmd, FromRedisValue};
 use tokio::sync::OnceCell;
 
 use super::{binary, process::Process};
@@ -28,8 +30,16 @@ use crate::postgres::{Error, free_port};
 #[must_use = "it ends when this is dropped"]
 pub struct RedisServer {
     port: u16,
+    kind: Kind,
     settings: String,
     process: Mutex<Option<Process>>,
+}
+
+/// What it runs as.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Kind {
+    Server,
+    Sentinel,
 }
 
 impl RedisServer {
@@ -59,17 +69,27 @@ impl RedisServer {
     /// # Errors
     /// As for [`shared`](Self::shared).
     pub async fn with(settings: &str) -> Result<Self, Error> {
+        Self::run(Kind::Server, |_| Ok(settings.to_owned())).await
+    }
+
+    /// Starts one with the settings for a port.
+    pub(super) async fn run(
+        kind: Kind,
+        settings: impl Fn(u16) -> Result<String, Error>,
+    ) -> Result<Self, Error> {
         let mut tries = 0;
         loop {
             tries += 1;
             let port = free_port()?;
-            match launch(port, settings).await {
+            let settings = settings(port)?;
+            match launch(kind, port, &settings).await {
                 // Somebody else may take the free port before Redis does.
                 Err(Error::Startup { log }) if tries < 5 && log.contains("in use") => {}
                 process => {
                     return Ok(Self {
                         port,
-                        settings: settings.to_owned(),
+                        kind,
+                        settings,
                         process: Mutex::new(Some(process?)),
                     });
                 }
@@ -101,7 +121,7 @@ impl RedisServer {
     /// As for [`start`](Self::start).
     pub async fn start_again(&self) -> Result<(), Error> {
         self.stop();
-        let process = launch(self.port, &self.settings).await?;
+        let process = launch(self.kind, self.port, &self.settings).await?;
         *self.process.lock().unwrap_or_else(PoisonError::into_inner) = Some(process);
         Ok(())
     }
@@ -122,6 +142,52 @@ impl RedisServer {
         self.signal("CONT")
     }
 
+    /// Asks one thing, on a connection of its own.
+    ///
+    /// # Errors
+    /// An [`Error`] if it does not answer, or answers with an error.
+    pub async fn ask<T: FromRedisValue>(&self, words: &[&str]) -> Result<T, Error> {
+        self.ask_all(&[words])
+            .await?
+            .pop()
+            .ok_or_else(|| failed(words)(io::ErrorKind::UnexpectedEof.into()))
+    }
+
+    /// Asks several things, one after another, on a connection of its own.
+    ///
+    /// # Errors
+    /// As for [`ask`](Self::ask).
+    pub async fn ask_all<T: FromRedisValue, W: AsRef<[S]>, S: AsRef<str>>(
+        &self,
+        commands: &[W],
+    ) -> Result<Vec<T>, Error> {
+        let mut answers = Vec::new();
+        let mut connection = None;
+        for words in commands {
+            let words: Vec<&str> = words.as_ref().iter().map(AsRef::as_ref).collect();
+            let answer = async {
+                let open = match &mut connection {
+                    Some(open) => open,
+                    None => {
+                        let config = AsyncConnectionConfig::new()
+                            .set_connection_timeout(Some(PATIENCE))
+                            .set_response_timeout(Some(PATIENCE));
+                        let opened = Client::open(self.url())?
+                            .get_multiplexed_async_connection_with_config(&config)
+                            .await?;
+                        connection.insert(opened)
+                    }
+                };
+                let mut command = Cmd::new();
+                command.arg(&words);
+                command.query_async(open).await
+            };
+            let answer: redis::RedisResult<T> = answer.await;
+            answers.push(answer.map_err(|error| failed(&words)(io::Error::other(error)))?);
+        }
+        Ok(answers)
+    }
+
     fn signal(&self, name: &str) -> Result<(), Error> {
         let process = self.process.lock().unwrap_or_else(PoisonError::into_inner);
         match &*process {
@@ -133,12 +199,26 @@ impl RedisServer {
     }
 }
 
-async fn launch(port: u16, settings: &str) -> Result<Process, Error> {
+/// How long an answer to a test itself is waited for.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+fn failed(words: &[&str]) -> impl FnOnce(io::Error) -> Error {
+    let what = format!("Redis does not do `{}`", words.join(" "));
+    move |source| Error::Io { what, source }
+}
+
+async fn launch(kind: Kind, port: u16, settings: &str) -> Result<Process, Error> {
     let program = binary::find()?;
-    let settings = format!(
-        "bind 127.0.0.1\nport {port}\nsave \"\"\nappendonly no\nprotected-mode no\nenable-debug-command yes\n{settings}\n"
-    );
-    tokio::task::spawn_blocking(move || Process::start(&program, port, &settings, &[]))
+    let base = format!("bind 127.0.0.1\nport {port}\nprotected-mode no\n");
+    let (base, arguments): (_, &[&str]) = match kind {
+        Kind::Server => {
+            let held = "save \"\"\nappendonly no\nenable-debug-command yes\n";
+            (base + held, &[])
+        }
+        Kind::Sentinel => (base, &["--sentinel"]),
+    };
+    let settings = format!("{base}{settings}\n");
+    tokio::task::spawn_blocking(move || Process::start(&program, port, &settings, arguments))
         .await
         .map_err(io::Error::other)
         .map_err(Error::io("starting Redis was interrupted"))?

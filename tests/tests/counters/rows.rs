@@ -5,8 +5,8 @@ use futures_util::future::join_all;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 use tenancy_core::{
     Cost, RefusalKind, Tenancy, TenantContext, TenantRecord,
-    quota::{Limit, Meter, QuotaService, Quotas},
-    testing::ContextBuilder,
+    quota::{Limit, Meter, OperationId, QuotaService, Quotas},
+    testing::{self, ContextBuilder},
 };
 use tenancy_sqlx::{ErrorKind, PgCounters, TenantPool, TenantPoolOptions};
 use tenancy_tests::notes::{Notes, PASSWORD, builder, on_every_server, sqlstate};
@@ -288,6 +288,33 @@ async fn no_sql_of_a_tenant_gives_it_more() -> anyhow::Result<()> {
             let done = registry.execute(AssertSqlSafe(statement.clone())).await;
             ensure!(sqlstate(done) == REFUSED, "{statement}");
         }
+        service.close().await;
+        Ok(())
+    })
+    .await
+}
+
+/// The application has rows from before it counted them.
+#[tokio::test]
+async fn rows_from_before_are_imported_once_and_stay_above_the_limit() -> anyhow::Result<()> {
+    on_every_server(async |notes| {
+        let service = Service::start(notes).await?;
+        let context = service.context(&notes.acme);
+        let admin = service.tenancy.admin(testing::service());
+        let (five, id) = (Cost::new("notes", 5), OperationId::unique());
+        for _ in 0..2 {
+            admin.import_held(notes.acme.id, &five, id).await?;
+            ensure!(service.used(&context).await? == 5);
+        }
+        ensure!(!service.insert(&context).await?);
+        ensure!(service.used(&service.context(&notes.globex)).await? == 0);
+        let three = Cost::new("notes", 3);
+        service
+            .quotas
+            .give_back(&context, &three, OperationId::unique())
+            .await?;
+        ensure!(service.insert(&context).await?);
+        ensure!(!service.insert(&context).await?);
         service.close().await;
         Ok(())
     })

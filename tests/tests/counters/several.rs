@@ -6,7 +6,7 @@ use anyhow::ensure;
 use futures_util::future::join_all;
 use sqlx::Executor as _;
 use tenancy_core::quota::{
-    Counters, CountersError, Operation, OperationId, Settle, Settled, Take, Taken,
+    Counters, CountersError, Operation, OperationId, Settle, Settled, Take, Taken, conformance,
 };
 use tenancy_sqlx::PgCounters;
 use tenancy_tests::notes::{Notes, on_every_server};
@@ -202,6 +202,37 @@ async fn a_caller_who_leaves_leaves_nothing_reserved() -> anyhow::Result<()> {
             tokio::task::yield_now().await;
         }
         counters.close().await;
+        Ok(())
+    })
+    .await
+}
+
+/// One request of a client is refused further inside in one process, and another one of its id is admitted in the other.
+#[tokio::test]
+async fn two_processes_with_one_id_of_a_client_pay_once_however_one_of_them_ends()
+-> anyhow::Result<()> {
+    on_every_server(async |notes| {
+        let one = counting(notes).await?.lease_at_most(0).build();
+        let other = counting(notes).await?.build();
+        conformance::between_two(&one, &other).await;
+        conformance::between_two(&other, &one).await;
+        // The settlement and the repetition at one moment: whichever comes first, somebody has paid.
+        let take_of = Take::new(a_tenant(), "exports", month(1_000)?, 1);
+        for _ in 0..50 {
+            let operation = Operation::repeatable(OperationId::unique());
+            ensure!(take(&one, operation, take_of).await?.is_some());
+            let back = [Settle::new(take_of, 0)];
+            let settled = one.settle(operation, &back, START).answer();
+            let (settled, repetition) =
+                futures_util::join!(settled, take(&other, operation, take_of));
+            let repetition = repetition?.map(|granted| granted.repeated);
+            let is_paid = match settled? {
+                Settled::Repeated => repetition == Some(true),
+                _ => repetition == Some(false),
+            };
+            ensure!(is_paid, "{repetition:?}");
+        }
+        close(vec![one, other]).await;
         Ok(())
     })
     .await

@@ -120,6 +120,38 @@ async fn a_new_version_moves_nobody_and_other_processes_read_it_when_a_tenant_is
 }
 
 #[tokio::test]
+async fn what_is_held_keeps_its_name_beside_the_book_and_in_later_versions() -> anyhow::Result<()> {
+    on_every_server(async |notes| {
+        let (here, _, _) = two_processes(notes).await?;
+        let admin = here.admin(service());
+        let as_rooms = |name: &str| {
+            let rooms = json!({ "held": 5, "name": "rooms" });
+            let says = json!({ "permissions": ["*"], "limits": { "projects": rooms } });
+            PlanDefinition::from_json(name, says)
+        };
+        admin.add_plan_version(&plan("pro", 3)?).await?;
+        let refused = admin.add_plan_version(&as_rooms("pro")?).await;
+        let refused = refused.unwrap_err();
+        assert_eq!(refused.kind(), StoreErrorKind::Invalid);
+        let said = "counted as `rooms`, and as `projects-held` in plan `pro@1`";
+        assert!(refused.to_string().contains(said), "{refused}");
+
+        let book = PlanBook::new()
+            .plan("basic", ["*"])
+            .limits("basic", [Limit::held("projects", 1)]);
+        here.replace_plans(book)?;
+        let refused = admin.add_plan_version(&as_rooms("team")?).await;
+        let refused = refused.unwrap_err();
+        assert_eq!(refused.kind(), StoreErrorKind::Invalid);
+        let said = "counted as `rooms`, and as `projects-held` in plan `basic`";
+        assert!(refused.to_string().contains(said), "{refused}");
+        admin.add_plan_version(&plan("pro", 5)?).await?;
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
 async fn a_bad_plan_is_refused_before_it_is_stored_and_of_two_at_once_one_is() -> anyhow::Result<()>
 {
     on_every_server(async |notes| {

@@ -4,7 +4,7 @@ use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 use tenancy_core::quota::Quotas;
 
-use crate::world::{Setup, on_both, problem, quotas, with};
+use crate::world::{Setup, on_both, problem, quotas, status, with};
 
 async fn told(asking: RequestBuilder) -> anyhow::Result<Value> {
     let answer = asking.send().await?;
@@ -94,6 +94,26 @@ async fn a_meter_that_nobody_declared_is_an_error_and_no_panic() -> anyhow::Resu
         assert_eq!(failed.status(), 500);
         let said = problem(failed).await?;
         assert_eq!(said["type"], "urn:tenancy:problem:internal");
+        Ok(())
+    })
+    .await
+}
+
+/// In actix-web the middleware of a resource runs first, and in axum what was applied with `layer` does.
+#[tokio::test]
+async fn a_method_that_a_resource_does_not_have_costs_nothing() -> anyhow::Result<()> {
+    on_both(with(by_the_clients_id), async |world| {
+        for path in ["/export", "/layered", "/twice"] {
+            for method in [Method::GET, Method::PUT, Method::DELETE] {
+                let request = world.ask("acme", method, path).bearer_auth(&world.alice);
+                assert_eq!(status(request).await?, 405, "{path}");
+                let request = world.get(path).header("idempotency-key", "a");
+                assert_eq!(status(request).await?, 405, "{path}");
+            }
+            assert_eq!(world.used("exports-daily").await?, 0, "{path}");
+        }
+        let charged = told(world.post("/layered").header("idempotency-key", "a")).await?;
+        assert_eq!(charged, json!([["exports-daily", 1, 4]]));
         Ok(())
     })
     .await

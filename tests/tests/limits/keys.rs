@@ -3,9 +3,9 @@
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 use tenancy_core::{
-    SystemRole,
+    StoreErrorKind, SystemRole,
     key::{IssuedKey, NewKey},
-    quota::Limit,
+    quota::{Limit, Period},
     testing::service,
 };
 
@@ -66,6 +66,38 @@ async fn of_two_keys_of_a_tenant_the_one_with_a_limit_is_refused_and_the_other_g
         // A day later, when the plan has some again, so has the key.
         world.clock.advance(MINUTE * 60 * 24);
         assert_eq!(status(export(&limited)).await?, 200);
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_keys_limits_are_changed_and_what_is_used_stays_used() -> anyhow::Result<()> {
+    on_both(with(quotas), async |world| {
+        let a_month = |amount| Limit::per_period("exports", amount, Period::Month);
+        let key = issue(world, "a partner", |new| new.limit(a_month(2))).await?;
+        let export = || by(world, &key, Method::POST, "/export");
+        let (tenant, id) = (world.acme.record().id, key.record().id);
+        let keys = world.tenancy.keys()?.by(service());
+        for expected in [200, 200, 429] {
+            assert_eq!(status(export()).await?, expected);
+        }
+        // At once in this process: nothing of the key is remembered any more.
+        let changed = keys.set_limits(tenant, id, [a_month(3)]).await?;
+        assert_eq!(changed.limits.as_slice().len(), 1);
+        for expected in [200, 429] {
+            assert_eq!(status(export()).await?, expected);
+        }
+        let of_beer = Limit::per_period("beer", 3, Period::Month);
+        let refused = keys.set_limits(tenant, id, [of_beer]).await.unwrap_err();
+        assert_eq!(refused.kind(), StoreErrorKind::Invalid);
+        assert!(refused.to_string().contains("beer"), "{refused}");
+        assert_eq!(status(export()).await?, 429, "the limits are as they were");
+        keys.set_limits(tenant, id, []).await?;
+        assert_eq!(status(export()).await?, 200);
+        // A key of another tenant is not found.
+        let other = keys.set_limits(world.globex.record().id, id, []).await;
+        assert_eq!(other.unwrap_err().kind(), StoreErrorKind::NotFound);
         Ok(())
     })
     .await

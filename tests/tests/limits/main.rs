@@ -2,6 +2,7 @@
 //! clients, pages, handlers and operators are told of them.
 
 mod addresses;
+mod billing;
 mod handlers;
 mod keys;
 mod leavers;

@@ -102,6 +102,7 @@ fn axum(tenancy: &Tenancy) -> Result<Router, ConfigError> {
         .route("/notes", get(async || "notes"))
         .route("/missing", get(async || StatusCode::NOT_FOUND))
         .route("/export", post(export).route_layer(one.clone()))
+        .route("/layered", post(export).layer(one.clone()))
         .route("/twice", post(export).route_layer(two).route_layer(one))
         .route(
             "/usage",
@@ -148,6 +149,7 @@ async fn actix(tenancy: &Tenancy) -> anyhow::Result<Serving> {
                             .route(web::get().to(async || HttpResponse::NotFound())),
                     )
                     .service(web::resource("/export").route(export()).wrap(one.clone()))
+                    .service(web::resource("/layered").route(export()).wrap(one.clone()))
                     .service(
                         web::resource("/twice")
                             .route(export())

@@ -106,6 +106,10 @@ pub(crate) struct Setup {
     pub(crate) behind_proxy: bool,
     /// Whether the counters are somewhere else, and answer later.
     pub(crate) remote: bool,
+    /// The plans `free` and `pro`.
+    pub(crate) plans: fn() -> PlanBook,
+    /// When it begins; `None` for now.
+    pub(crate) begins: Option<Timestamp>,
 }
 
 /// As most services are: nobody is a proxy, and the counters are in memory.
@@ -114,15 +118,18 @@ pub(crate) const fn with(quotas: fn() -> Quotas) -> Setup {
         quotas,
         behind_proxy: false,
         remote: false,
+        plans,
+        begins: None,
     }
 }
 
 impl World {
     async fn start(framework: Framework, setup: Setup) -> anyhow::Result<Self> {
-        let (clock, audit) = (
-            Arc::new(ManualClock::now_frozen()),
-            Arc::new(MemoryAuditSink::new(100)),
-        );
+        let clock = match setup.begins {
+            Some(moment) => ManualClock::at(moment),
+            None => ManualClock::now_frozen(),
+        };
+        let (clock, audit) = (Arc::new(clock), Arc::new(MemoryAuditSink::new(100)));
         let tokens = TestTokens::new("notes");
         let looked_at = Arc::new(AtomicUsize::new(0));
         let counted = Counted {
@@ -146,7 +153,7 @@ impl World {
             .identification(rules)
             .authenticator(counted)
             .keys(ApiKeys::new(format, hasher, directory))
-            .plans(plans())
+            .plans((setup.plans)())
             .quotas(quotas)
             .cors(CorsPolicy::new().origin(PAGES))
             .clock(clock.clone())

@@ -4,13 +4,15 @@ use serde_json::json;
 
 use super::{Admin, list::MAX_PAGE};
 use crate::{
-    ChangeAction, ChangeRecord, Plan, PlanDefinition, PlanDirectory, PlanVersion, StoreError,
-    StoreErrorKind, TenantRecord,
+    ChangeAction, ChangeRecord, ConfigError, Plan, PlanDefinition, PlanDirectory, PlanVersion,
+    StoreError, StoreErrorKind, TenantRecord,
     change::Change,
     engine::{
         author::Stale,
         load::{StoredPlan, load},
     },
+    plan::CurrentPlans,
+    quota::check_held_names,
 };
 
 impl Admin {
@@ -20,7 +22,8 @@ impl Admin {
     /// # Errors
     /// [`StoreErrorKind::Invalid`] if the plan can't be used by this engine; the message says what is wrong: a
     /// permission or a meter that nobody declared, a meter about which it says nothing, a name that a plan of the
-    /// book has. [`StoreErrorKind::Conflict`] if somebody has added a version meanwhile.
+    /// book has, a name of what is held that is another one in the book or in the plan's newest version.
+    /// [`StoreErrorKind::Conflict`] if somebody has added a version meanwhile.
     /// [`StoreErrorKind::Forbidden`] on a caller's authority: plans are the operators'.
     ///
     /// ```
@@ -38,9 +41,10 @@ impl Admin {
         definition: &PlanDefinition,
     ) -> Result<PlanVersion, StoreError> {
         let name = definition.name();
-        self.check_plan(definition)?;
+        let plan = self.check_plan(definition)?;
         let newest = self.stored_plans()?.find_plan_version(name, None).await;
         let newest = newest.map_err(StoreError::unavailable)?;
+        self.check_held_names(&plan, newest.as_ref())?;
         let number = newest.map_or(0, |newest| newest.version).saturating_add(1);
         let now = self.author.engine.clock().now();
         let version = PlanVersion::from_stored(name, number, definition.as_json().clone(), now);
@@ -76,7 +80,7 @@ impl Admin {
     }
 
     /// Whether this engine could use a plan.
-    fn check_plan(&self, definition: &PlanDefinition) -> Result<(), StoreError> {
+    fn check_plan(&self, definition: &PlanDefinition) -> Result<Plan, StoreError> {
         let inner = self.author.engine.inner();
         let name = definition.name();
         let invalid = |message: String| StoreError::new(StoreErrorKind::Invalid, message);
@@ -88,11 +92,35 @@ impl Admin {
         }
         let book = definition.book_as(name);
         let plans = book.and_then(|book| inner.compile_plans(book));
-        let checked = plans.and_then(|plans| match &inner.quotas {
-            Some(quotas) => quotas.check_plans(&plans),
-            None => Ok(()),
+        let checked = plans.and_then(|plans| {
+            if let Some(quotas) = &inner.quotas {
+                quotas.check_plans(&plans)?;
+            }
+            let plan = plans.named(name).cloned();
+            plan.ok_or_else(|| ConfigError::new("it has no plan"))
         });
         checked.map_err(|error| invalid(error.to_string()))
+    }
+
+    /// Whether what is held has the name that it has in the book and in the plan's newest version. That may be one which
+    /// this engine can't use; then nobody can be told.
+    fn check_held_names(
+        &self,
+        plan: &Plan,
+        newest: Option<&PlanVersion>,
+    ) -> Result<(), StoreError> {
+        let engine = &self.author.engine;
+        let newest = newest.and_then(|newest| {
+            let book = newest.definition.book_as(&newest.to_string());
+            book.and_then(|book| engine.inner().compile_plans(book))
+                .ok()
+        });
+        let book = engine.plans().map(CurrentPlans::book);
+        for others in book.as_deref().into_iter().chain(&newest) {
+            check_held_names(plan, others)
+                .map_err(|error| StoreError::new(StoreErrorKind::Invalid, error.to_string()))?;
+        }
+        Ok(())
     }
 
     fn is_in_book(&self, name: &str) -> bool {

@@ -32,11 +32,7 @@ impl Admin {
     pub async fn usage(&self, tenant: TenantId) -> Result<TenantUsage, StoreError> {
         self.author.permits(Some(tenant), None).await?;
         let quotas = self.quotas()?;
-        let directory = &self.author.engine.inner().directory;
-        let found = directory.find_tenant(&TenantKey::Id(tenant)).await;
-        let record = found
-            .map_err(StoreError::unavailable)?
-            .ok_or_else(|| StoreError::new(StoreErrorKind::NotFound, "there is no such tenant"))?;
+        let record = self.record_of(tenant).await?;
         self.usage_of(quotas, record).await
     }
 
@@ -89,25 +85,39 @@ impl Admin {
         quotas: &QuotaService,
         record: TenantRecord,
     ) -> Result<TenantUsage, StoreError> {
-        let engine = &self.author.engine;
-        let plans = engine.plans();
-        let plan_name = plans.and_then(|plans| plans.name_of(&record));
-        let plan = self.plan_of(&record).await?;
-        let overrides = match engine.inner().stored_overrides {
-            Some(_) => load::<OverridesOf>(engine, &record.id).await,
-            None => Ok(None),
-        };
-        let by = Measure {
-            has_plans: plans.is_some(),
-            plan_name,
-            plan,
-            overrides: overrides.map_err(StoreError::unavailable)?,
-        };
+        let by = self.measure_of(&record).await?;
         let usage = quotas.usage_of(record, by).await;
         usage.map_err(|refusal| no_answer(&refusal))
     }
 
-    fn quotas(&self) -> Result<&QuotaService, StoreError> {
+    /// By what a tenant's use is measured.
+    pub(super) async fn measure_of(&self, record: &TenantRecord) -> Result<Measure, StoreError> {
+        let engine = &self.author.engine;
+        let plans = engine.plans();
+        let plan_name = plans.and_then(|plans| plans.name_of(record));
+        let plan = self.plan_of(record).await?;
+        let overrides = match engine.inner().stored_overrides {
+            Some(_) => load::<OverridesOf>(engine, &record.id).await,
+            None => Ok(None),
+        };
+        Ok(Measure {
+            has_plans: plans.is_some(),
+            plan_name,
+            plan,
+            overrides: overrides.map_err(StoreError::unavailable)?,
+        })
+    }
+
+    /// A tenant's record.
+    pub(super) async fn record_of(&self, tenant: TenantId) -> Result<TenantRecord, StoreError> {
+        let directory = &self.author.engine.inner().directory;
+        let found = directory.find_tenant(&TenantKey::Id(tenant)).await;
+        found
+            .map_err(StoreError::unavailable)?
+            .ok_or_else(|| StoreError::new(StoreErrorKind::NotFound, "there is no such tenant"))
+    }
+
+    pub(super) fn quotas(&self) -> Result<&QuotaService, StoreError> {
         self.author.engine.quotas().ok_or_else(|| {
             let message = "the engine counts nothing that could be listed; give it limits with \
                            `TenancyBuilder::quotas`";
@@ -116,7 +126,7 @@ impl Admin {
     }
 }
 
-fn no_answer(refusal: &Refusal) -> StoreError {
+pub(super) fn no_answer(refusal: &Refusal) -> StoreError {
     match refusal.kind() {
         RefusalKind::Unavailable => StoreError::unavailable(refusal.to_string()),
         _ => StoreError::new(StoreErrorKind::Invalid, refusal.to_string()),

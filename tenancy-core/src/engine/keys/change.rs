@@ -7,9 +7,10 @@ use super::KeyAdmin;
 use crate::{
     ChangeAction, Grant, KeyId, StoreError, TenantId,
     key::{
-        ApiKey, KeyChange, KeyNetworks,
-        limits::{check_metadata, check_name, check_networks, check_scopes},
+        ApiKey, KeyChange, KeyLimits, KeyNetworks,
+        limits::{check_metadata, check_name, check_networks, check_scopes, invalid},
     },
+    quota::{Limit, check_new_key_limits},
 };
 
 impl KeyAdmin {
@@ -64,6 +65,31 @@ impl KeyAdmin {
         check_networks(networks.as_slice().len())?;
         let change = KeyChange::Networks(networks);
         self.change(ChangeAction::KeySetNetworks, tenant, key, change)
+            .await
+    }
+
+    /// Replaces the limits that a key has of its own; none for none.
+    ///
+    /// A limit that has its name already goes on with what the key has used of it. Elsewhere the new ones count within
+    /// [`Tenancy::max_staleness`](crate::Tenancy::max_staleness).
+    ///
+    /// # Errors
+    /// A [`StoreError`] if the tenant has no such key, or the limits are such as [`NewKey::limit`](crate::key::NewKey::limit) refuses.
+    ///
+    /// # Security
+    /// A larger limit lets the key's holder take more of what the tenant has. Where a tenant's user asks, look at who
+    /// has set the limit that is there.
+    pub async fn set_limits(
+        &self,
+        tenant: TenantId,
+        key: KeyId,
+        limits: impl IntoIterator<Item = Limit> + Send,
+    ) -> Result<ApiKey, StoreError> {
+        let limits: KeyLimits = limits.into_iter().collect();
+        check_new_key_limits(&limits, self.engine.quotas())
+            .map_err(|error| invalid(error.to_string()))?;
+        let change = KeyChange::Limits(limits);
+        self.change(ChangeAction::KeySetLimits, tenant, key, change)
             .await
     }
 

@@ -65,7 +65,7 @@ impl KeyAdmin {
         overlap: Duration,
     ) -> Result<IssuedKey, StoreError> {
         let keys = self.configured()?;
-        // None of this ever changes, so that nothing is lost by looking before the transaction.
+        // No environment changes. Limits do, but to such as can be counted.
         let found = self.find(tenant, key).await?;
         let project = found.as_ref().and_then(|found| found.project);
         let environment = keys.config.format.environment();
@@ -74,8 +74,11 @@ impl KeyAdmin {
                 let message = "a key is rotated by the deployment of its own environment";
                 return Err(StoreError::new(StoreErrorKind::Invalid, message));
             }
-            check_key_limits(&found.limits, self.engine.quotas())
-                .map_err(|error| invalid(format!("{error}; or issue another key")))?;
+            check_key_limits(&found.limits, self.engine.quotas()).map_err(|error| {
+                invalid(format!(
+                    "{error}; or change them with `KeyAdmin::set_limits`"
+                ))
+            })?;
         }
         let id = KeyId::new();
         let text = mint(&keys.config.format, id)?;

@@ -1,7 +1,10 @@
 //! A stored version of a plan, which this process does not know yet.
 
 use super::{Fact, LoadContext};
-use crate::{ConfigError, DirectoryError, Plan, PlanVersion, Timestamp, engine::Inner};
+use crate::{
+    ConfigError, DirectoryError, Plan, PlanVersion, Timestamp, engine::Inner,
+    quota::check_held_names,
+};
 
 /// By the name that a tenant's record has: `pro@3`.
 pub(in crate::engine) struct StoredPlan;
@@ -61,5 +64,15 @@ fn read(inner: &Inner, found: &PlanVersion) -> Result<Plan, ConfigError> {
         quotas.take_plans(&plans)?;
     }
     let plan = plans.named(&name).cloned();
-    plan.ok_or_else(|| ConfigError::new("it has no plan"))
+    let plan = plan.ok_or_else(|| ConfigError::new("it has no plan"))?;
+    // Of the plan's own tenants nothing is forgotten, so they are served.
+    if let Some(current) = &inner.plans
+        && let Err(error) = check_held_names(&plan, &current.book())
+    {
+        tracing::error!(
+            plan = %name, %error,
+            "what tenants of this stored plan hold does not count in the book's plans"
+        );
+    }
+    Ok(plan)
 }

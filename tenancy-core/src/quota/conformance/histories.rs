@@ -109,6 +109,8 @@ struct Model {
     holdings: HashMap<(Holder, &'static str), Holdings>,
     taken: HashSet<OperationId>,
     settled: HashSet<OperationId>,
+    /// Those of which a repetition was granted.
+    shared: HashSet<OperationId>,
 }
 
 impl Model {
@@ -148,6 +150,7 @@ impl Model {
     ) -> Result<bool, Vec<usize>> {
         let id = operation.id();
         if operation.is_repeatable() && self.taken.contains(&id) {
+            self.shared.insert(id);
             return Ok(true);
         }
         let mut denied = Vec::new();
@@ -187,6 +190,7 @@ impl Model {
         if operation.is_repeatable() {
             self.taken.insert(id);
             self.settled.remove(&id);
+            self.shared.remove(&id);
         }
         Ok(false)
     }
@@ -202,6 +206,10 @@ impl Model {
             return Settled::Repeated;
         }
         if settles.iter().all(|settle| settle.actual == 0) {
+            let is_by_period = settles.iter().all(|settle| settle.take.is_by_period());
+            if is_by_period && self.shared.contains(&id) {
+                return Settled::Repeated;
+            }
             self.taken.remove(&id);
         }
         let mut settled = Settled::Done;

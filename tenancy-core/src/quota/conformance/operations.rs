@@ -105,6 +105,56 @@ pub async fn what_was_given_back_is_taken_again(counters: &dyn Counters) {
     }
 }
 
+/// Two requests of one id at once pay once, however one of them ends: also where two processes share the counters.
+pub async fn what_a_repetition_was_granted_with_stays_taken(counters: &dyn Counters) {
+    let of = Take::new(a_tenant(), "exports", month(10, START), 2);
+    let export = named("export");
+    for repetition in 0..2 {
+        let granted = take(counters, export, &[of], START).await.unwrap();
+        assert_eq!(granted.repeated, repetition > 0);
+    }
+    settle(counters, export, &[Settle::new(of, 0)], START).await;
+    assert_eq!(standing(counters, of, START).await.used, 2);
+    between_two(counters, counters).await;
+}
+
+/// The same, of two processes that share what is counted. Not in [`counters`](super::counters()), which has one.
+pub async fn between_two(one: &dyn Counters, other: &dyn Counters) {
+    let acme = a_tenant();
+    let of = Take::new(acme, "exports", month(10, START), 1);
+    let back = [Settle::new(of, 0)];
+    // The first one is refused further inside, after the repetition was admitted.
+    let export = named("repeated");
+    assert!(!take(one, export, &[of], START).await.unwrap().repeated);
+    for _ in 0..2 {
+        assert!(take(other, export, &[of], START).await.unwrap().repeated);
+    }
+    for _ in 0..2 {
+        assert_eq!(
+            settle(one, export, &back, START).await,
+            Settled::Repeated,
+            "a repetition was granted with it"
+        );
+    }
+    assert!(take(one, export, &[of], START).await.unwrap().repeated);
+    // The first one is refused before the repetition arrives: that one pays, and may give back what is its own.
+    let export = named("given back");
+    assert!(!take(one, export, &[of], START).await.unwrap().repeated);
+    assert_eq!(settle(one, export, &back, START).await, Settled::Done);
+    assert!(!take(other, export, &[of], START).await.unwrap().repeated);
+    assert_eq!(settle(other, export, &back, START).await, Settled::Done);
+    assert!(!take(one, export, &[of], START).await.unwrap().repeated);
+    assert!(take(other, export, &[of], START).await.unwrap().repeated);
+    // A reservation is released, whoever has heard of it.
+    let of = Take::new(acme, "projects", held(10), 1);
+    let project = named("project");
+    assert!(!take(one, project, &[of], START).await.unwrap().repeated);
+    assert!(take(other, project, &[of], START).await.unwrap().repeated);
+    let back = [Settle::new(of, 0)];
+    assert_eq!(settle(one, project, &back, START).await, Settled::Done);
+    assert_eq!(standing(other, of, START).await.used, 0);
+}
+
 /// A lease ends with its holder, or by itself; a renewed one goes on.
 pub async fn leases_end_and_are_renewed(counters: &dyn Counters) {
     let one = Take::new(a_tenant(), "jobs", at_once(2), 1);
@@ -160,6 +210,18 @@ pub async fn reservations_are_kept_or_released(counters: &dyn Counters) {
     );
     assert_eq!(settle(counters, late, &actual(1), end).await, Settled::Late);
     assert_eq!(standing(counters, of(0), end).await.used, 4);
+    // What there was before it was counted: nothing of it is taken, and what there is counts in full, once.
+    let there_were = named("there were");
+    for repeated in [false, true] {
+        let granted = take(counters, there_were, &[of(0)], end).await.unwrap();
+        assert_eq!(granted.repeated, repeated);
+        let settled = settle(counters, there_were, &[Settle::new(of(0), 40)], end).await;
+        assert_eq!(settled == Settled::Repeated, repeated);
+        assert_eq!(standing(counters, of(0), end).await.used, 44);
+    }
+    assert!(!passes(counters, of(1), end).await);
+    let removed = counters.give_back(OperationId::unique(), &[of(40)], end);
+    assert_eq!(removed.answer().await.unwrap(), Settled::Done);
     // A project that is removed, and the message of it comes twice.
     let removed = OperationId::unique();
     for expected in [Settled::Done, Settled::Repeated] {

@@ -30,6 +30,8 @@ pub(super) struct Shard {
 pub(super) struct Told {
     pub(super) taken: bool,
     pub(super) settled: bool,
+    /// Whether a repetition was granted.
+    pub(super) shared: bool,
 }
 
 /// What was taken of one limit.
@@ -203,6 +205,13 @@ impl Shard {
     ) {
         if self.operations.insert(operation, (what, until)).is_none() {
             room.remembers();
+        }
+    }
+
+    /// Changes what is known of it, if anything is.
+    pub(super) fn note(&mut self, operation: OperationId, change: impl FnOnce(&mut Told)) {
+        if let Some((told, _)) = self.operations.get_mut(&operation) {
+            change(told);
         }
     }
 

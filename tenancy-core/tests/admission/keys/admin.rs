@@ -75,6 +75,7 @@ async fn each_change_is_audited_with_its_actor_and_its_key() {
     keys.set_networks(tenant, id, ["192.0.2.0/24".parse().unwrap()])
         .await
         .unwrap();
+    keys.set_limits(tenant, id, []).await.unwrap();
     let noted = json!({ "noted": 1 }).as_object().cloned().unwrap();
     keys.set_metadata(tenant, id, noted).await.unwrap();
     keys.disable(tenant, id).await.unwrap();
@@ -95,6 +96,7 @@ async fn each_change_is_audited_with_its_actor_and_its_key() {
             "key.rename",
             "key.set-scopes",
             "key.set-networks",
+            "key.set-limits",
             "key.set-metadata",
             "key.disable",
             "key.enable",

@@ -1,6 +1,7 @@
 //! Rows of keys, locked and written inside a transaction.
 
-use sqlx::{AssertSqlSafe, PgConnection};
+use serde_json::Value;
+use sqlx::{AssertSqlSafe, PgConnection, types::Json};
 use tenancy_core::{
     ConfigError, KeyId, StoreError, StoreErrorKind, TenantId, Timestamp,
     key::{ApiKey, KeyHandle, SecretHash},
@@ -25,6 +26,15 @@ fn written(key: &ApiKey) -> Written {
 struct Written {
     scopes: Vec<String>,
     networks: Vec<String>,
+}
+
+/// Its own limits, as they are stored: NULL for none.
+fn limits(key: &ApiKey) -> Result<Option<Json<Value>>, StoreError> {
+    if key.limits.is_empty() {
+        return Ok(None);
+    }
+    let unfit = |error: ConfigError| StoreError::new(StoreErrorKind::Invalid, error.to_string());
+    Ok(Some(Json(key.limits.to_stored().map_err(unfit)?)))
 }
 
 fn micros(moment: Option<Timestamp>) -> Option<i64> {
@@ -57,12 +67,7 @@ pub(super) async fn locked(
 pub(super) async fn insert(connection: &mut PgConnection, key: &ApiKey) -> Result<(), StoreError> {
     let Written { scopes, networks } = written(key);
     let digest = key.verifier.digest();
-    let unfit = |error: ConfigError| StoreError::new(StoreErrorKind::Invalid, error.to_string());
-    let limits = if key.limits.is_empty() {
-        None
-    } else {
-        Some(sqlx::types::Json(key.limits.to_stored().map_err(unfit)?))
-    };
+    let limits = limits(key)?;
     sqlx::query(
         "INSERT INTO tenancy.api_keys
              (id, tenant_id, creator, environment, name, scopes, project_id, networks, metadata,
@@ -83,7 +88,7 @@ pub(super) async fn insert(connection: &mut PgConnection, key: &ApiKey) -> Resul
     .bind(scopes)
     .bind(key.project.map(|project| project.as_uuid()))
     .bind(networks)
-    .bind(sqlx::types::Json(&key.metadata))
+    .bind(Json(&key.metadata))
     .bind(digest.map(|digest| digest.as_bytes().as_slice()))
     .bind(digest.map(|digest| i64::from(digest.version())))
     .bind(key.created_at.as_unix_micros())
@@ -108,18 +113,20 @@ pub(super) async fn update(connection: &mut PgConnection, key: &ApiKey) -> Resul
     sqlx::query(
         "UPDATE tenancy.api_keys SET name = $2, scopes = $3, networks = $4, metadata = $5,
              overlap_until = timestamptz 'epoch' + $6 * interval '1 microsecond', successor = $7,
-             disabled = $8, revoked_at = timestamptz 'epoch' + $9 * interval '1 microsecond'
+             disabled = $8, revoked_at = timestamptz 'epoch' + $9 * interval '1 microsecond',
+             limits = $10
          WHERE id = $1",
     )
     .bind(key.id.as_uuid())
     .bind(&key.name)
     .bind(scopes)
     .bind(networks)
-    .bind(sqlx::types::Json(&key.metadata))
+    .bind(Json(&key.metadata))
     .bind(micros(key.overlap_until))
     .bind(key.successor.map(|successor| successor.as_uuid()))
     .bind(key.disabled)
     .bind(micros(key.revoked_at))
+    .bind(limits(key)?)
     .execute(connection)
     .await
     .map_err(refused)?;

@@ -10,8 +10,8 @@ use super::{
 };
 use crate::{
     Directory, DirectoryStore, KeyId, StoreErrorKind, TenantRecord,
-    key::{KeyChange, KeyRotation, KeyStore},
-    quota::Limit,
+    key::{KeyChange, KeyLimits, KeyRotation, KeyStore},
+    quota::{Limit, Period},
     testing::unattributed,
 };
 
@@ -25,10 +25,15 @@ pub async fn changes_of_keys_are_kept_and_told<D: Directory + DirectoryStore + K
     let mut cursor = page.cursor;
     let mut key = stored(directory, &key_of(tenant.id)).await;
     let metadata = json!({ "seen": true }).as_object().cloned().unwrap();
+    let requests = Limit::rate("requests", 10, Duration::from_secs(60));
+    let export = Limit::per_period("exports", 100, Period::Month);
     let changes = [
         KeyChange::Name("renamed".into()),
         KeyChange::Scopes(grants(&["*"])),
         KeyChange::Networks(networks(&["10.0.0.0/8"])),
+        KeyChange::Limits([export.clone(), requests].into_iter().collect()),
+        KeyChange::Limits([export].into_iter().collect()),
+        KeyChange::Limits(KeyLimits::default()),
         KeyChange::Metadata(metadata),
         KeyChange::Disabled(true),
         KeyChange::Disabled(false),

@@ -1,0 +1,71 @@
+//! Counting what an application had before it counted.
+
+use super::{
+    Measure, MeterKind, Operation, OperationId, QuotaService, Scope, Settle, Take,
+    charging::{Due, Payer},
+};
+use crate::{Cost, Refusal, TenantId, TenantRecord, Timestamp};
+
+/// What is to be kept, and the id by which that is done once.
+pub(crate) struct Import {
+    dues: Vec<Due>,
+    operation: Operation,
+    amount: u64,
+    now: Timestamp,
+}
+
+impl QuotaService {
+    /// What a tenant holds of a meter, to be kept beyond the limits of the tenant and the whole service; `None` if
+    /// nothing counts what it holds.
+    pub(crate) fn import(
+        &self,
+        record: &TenantRecord,
+        by: &Measure,
+        held: &Cost,
+        id: OperationId,
+    ) -> Result<Option<Import>, Refusal> {
+        let payer = Payer {
+            tenant: Some(record),
+            has_plans: by.has_plans,
+            plan: by.plan.as_ref(),
+            plan_name: by.plan_name.as_deref(),
+            overrides: by.overrides.as_ref(),
+            ..Payer::nobody()
+        };
+        let now = self.0.clock.now();
+        let mut dues = self.0.usage_of(payer, &[Cost::new(held.meter(), 0)], now)?;
+        dues.retain(|due| {
+            due.kind == MeterKind::Held && matches!(due.rule.scope, Scope::Tenant | Scope::System)
+        });
+        Ok((!dues.is_empty()).then(|| Import {
+            dues,
+            operation: operation(record.id, held.meter(), id),
+            amount: held.amount(),
+            now,
+        }))
+    }
+
+    /// Keeps it, once. Nothing is taken of a limit, which would refuse; what then turns out to be kept counts in full.
+    pub(crate) async fn keep(&self, import: &Import) -> Result<(), Refusal> {
+        let takes = || import.dues.iter().map(Due::take);
+        let counters = &self.0.counters;
+        let nothing: Vec<Take<'_>> = takes().collect();
+        let taken = counters.take(import.operation, &nothing, import.now);
+        let taken = taken.answer().await;
+        taken.map_err(|error| self.0.no_answer(&error))?;
+        let all: Vec<_> = takes()
+            .map(|take| Settle::new(take, import.amount))
+            .collect();
+        let settled = counters.settle(import.operation, &all, import.now);
+        let settled = settled.answer().await;
+        settled.map(drop).map_err(|error| self.0.no_answer(&error))
+    }
+}
+
+/// Another tenant, another meter, or what is given back may have the same id.
+fn operation(tenant: TenantId, meter: &str, id: OperationId) -> Operation {
+    let tenant = tenant.to_string();
+    let id = format!("{:032x}", id.as_u128());
+    let parts = ["import", tenant.as_str(), meter, &id];
+    Operation::repeatable(OperationId::of(parts))
+}

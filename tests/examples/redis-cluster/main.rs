@@ -1,0 +1,3 @@
+//! Two constructions of a cluster connection beside each other.
+
+fn main() {}

@@ -1,0 +1,108 @@
+//! What is counted, while nodes lose what they know.
+
+use futures_util::{StreamExt as _, stream};
+use tenancy_tests::RedisCluster;
+
+use super::{Counter, RUN, number, patient, prompt, script::Script, tag_at, until_done};
+
+#[tokio::test]
+async fn an_operation_whose_answer_is_lost_is_counted_once() -> anyhow::Result<()> {
+    let cluster = RedisCluster::lossy().await?;
+    let link = patient(&cluster.urls())?;
+    let (tag, _) = tag_at(&cluster, 1).await?;
+    let counter = Counter::new(&link, &tag);
+    counter.count_surely(0).await?;
+    const LOSSES: u64 = 60;
+    for operation in 1..=LOSSES {
+        cluster.lose(1);
+        counter.count_surely(operation).await?;
+    }
+    // Two other nodes have lost none.
+    assert_eq!(cluster.lost(), LOSSES);
+    assert_eq!(counter.counted().await?, LOSSES + 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_may_be_asked_once_is_run_once_at_most() -> anyhow::Result<()> {
+    let cluster = RedisCluster::lossy().await?;
+    let link = patient(&cluster.urls())?;
+    let (tag, _) = tag_at(&cluster, 2).await?;
+    let key = format!("{{{tag}}}runs");
+    let mut load = redis::cmd("SCRIPT");
+    load.arg("LOAD").arg(RUN);
+    until_done(|| link.ask_once(Some(key.as_bytes()), &load)).await?;
+    let none: [&str; 0] = [];
+    let run = Script::new(RUN).evalsha(&[&key], &none);
+    let mut get = redis::cmd("GET");
+    get.arg(&key);
+    for lost in 1..=10 {
+        cluster.lose(1);
+        let answer = link.ask_once(Some(key.as_bytes()), &run).await;
+        assert!(answer.is_err(), "the answer {lost} was not lost");
+        let runs = until_done(|| link.ask_again(Some(key.as_bytes()), &get)).await?;
+        assert_eq!(number(runs)?, lost);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_script_that_one_node_forgets_is_given_to_it_again() -> anyhow::Result<()> {
+    let cluster = RedisCluster::start().await?;
+    let link = patient(&cluster.urls())?;
+    let (tag, _) = tag_at(&cluster, 1).await?;
+    let counter = Counter::new(&link, &tag);
+    for operation in 1..=10 {
+        counter.count(operation).await?;
+        cluster.node(1).ask::<()>(&["SCRIPT", "FLUSH"]).await?;
+    }
+    assert_eq!(counter.counted().await?, 10);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_master_that_comes_back_empty_counts_from_the_start() -> anyhow::Result<()> {
+    let cluster = RedisCluster::start().await?;
+    let link = prompt(&cluster.urls())?;
+    let (gone, _) = tag_at(&cluster, 2).await?;
+    let (other, _) = tag_at(&cluster, 0).await?;
+    let (gone, other) = (Counter::new(&link, &gone), Counter::new(&link, &other));
+    for operation in 1..=5 {
+        gone.count_surely(operation).await?;
+        other.count_surely(operation).await?;
+    }
+    cluster.node(2).stop();
+    gone.count(6).await.unwrap_err();
+    other.count_surely(6).await?;
+    cluster.node(2).start_again().await?;
+    gone.count_surely(7).await?;
+    assert_eq!(gone.counted().await?, 1);
+    assert_eq!(other.counted().await?, 6);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_replica_that_takes_over_is_found_in_mid_load() -> anyhow::Result<()> {
+    let mut cluster = RedisCluster::start().await?;
+    let replica = cluster.add_replica(0).await?;
+    let link = prompt(&cluster.urls())?;
+    let (tag, _) = tag_at(&cluster, 0).await?;
+    let counter = Counter::new(&link, &tag);
+    counter.count_surely(0).await?;
+    const EACH: u64 = 100;
+    let load = stream::iter(1..=EACH * 8)
+        .map(|operation| counter.count_surely(operation))
+        .buffer_unordered(8)
+        .collect::<Vec<_>>();
+    // The replica takes over when it has all that the master had.
+    let (done, taken) = tokio::join!(load, cluster.fail_over_to(replica));
+    taken?;
+    done.into_iter().collect::<Result<(), _>>()?;
+    counter.count_surely(EACH * 8 + 1).await?;
+    assert_eq!(counter.counted().await?, EACH * 8 + 2);
+
+    // And now that the first is a replica, it takes over from a master that is gone.
+    cluster.agrees().await?;
+    cluster.node(replica).stop();
+    counter.count_surely(EACH * 8 + 2).await
+}
