@@ -195,6 +195,18 @@ impl RedisCounters {
         self.inner.link.is_down()
     }
 
+    /// What a take of one limit asks Redis: the digest of a script, its keys, and its arguments. For benchmarks.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn asks(
+        &self,
+        operation: Operation,
+        take: &Take<'_>,
+        now: Timestamp,
+    ) -> Option<asking::Asks> {
+        self.inner.what_is_asked(operation, take, now)
+    }
+
     /// Counts no more: what is asked afterwards is refused. Nothing is lost by not calling it.
     pub fn close(&self) {
         self.inner.is_closed.store(true, Ordering::Relaxed);

@@ -2,7 +2,8 @@
 //!
 //! | name | what |
 //! |---|---|
-//! | `tn:{<tenant>}:q:<holder>:<kind>:<limit>` | a counter |
+//! | `tn:{<tenant>}:q:<holder>:<kind>:<limit>` | a counter; its kind is `r`, `p`, `c` or `h` |
+//! | `tn:{<tenant>}:q:<holder>:<kind>:<limit>:ends` | when each lease or reservation of a counter ends |
 //! | `tn:{<tenant>}:o:<operation>` | an operation that is remembered |
 //! | `tn:{<tenant>}:e` | the epoch of a tenant's data |
 //! | `tn:{<tenant>}:d:<epoch>:<key>` | data of the application |

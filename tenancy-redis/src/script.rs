@@ -14,6 +14,11 @@ impl Script {
         Self { code, digest }
     }
 
+    /// What it is asked for by.
+    pub(crate) fn digest(&self) -> &str {
+        &self.digest
+    }
+
     /// Runs it, if the server has it.
     pub(crate) fn evalsha<K, A>(&self, keys: &[K], arguments: &[A]) -> Cmd
     where

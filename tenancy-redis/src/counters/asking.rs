@@ -30,6 +30,9 @@ pub(super) struct Inner {
     pub(super) is_closed: AtomicBool,
 }
 
+/// The digest of a script, its keys, and its arguments.
+pub(super) type Asks = (&'static str, Vec<String>, Vec<Vec<u8>>);
+
 /// What is to be done with each take.
 pub(super) type Each<'a> = Vec<(Take<'a>, Change)>;
 
@@ -121,6 +124,19 @@ impl Inner {
         Ok(calls.into_iter().map(taking).collect())
     }
 
+    /// The one script that takes of one limit.
+    pub(super) fn what_is_asked(
+        &self,
+        operation: Operation,
+        take: &Take<'_>,
+        now: Timestamp,
+    ) -> Option<Asks> {
+        let mut calls = self.to_take(operation, &[*take], now).ok()?;
+        let Taking { take, .. } = calls.pop()?;
+        let script = scripts::taking(take.has_several);
+        Some((script.digest(), take.keys, take.arguments))
+    }
+
     /// Takes home by home; where one refuses, gives back what was taken of those before, and asks those after.
     pub(super) async fn take(
         &self,
@@ -138,11 +154,7 @@ impl Inner {
             } else {
                 take.flagged()
             };
-            let script = match take.has_several {
-                true => &scripts::TAKE,
-                false => &scripts::TAKE_PLAIN,
-            };
-            let answer = self.ask(script, &take).await;
+            let answer = self.ask(scripts::taking(take.has_several), &take).await;
             let taken =
                 answer.and_then(|answer| answer::taken(&take, answer, now).map_err(refused));
             match taken {

@@ -19,7 +19,7 @@ macro_rules! script {
 }
 
 /// The same for takes of rates and periods alone, which is less to run.
-pub(super) static TAKE_PLAIN: LazyLock<Script> = LazyLock::new(|| {
+static TAKE_PLAIN: LazyLock<Script> = LazyLock::new(|| {
     Script::new(concat!(
         include_str!("common.lua"),
         include_str!("rate.lua"),
@@ -28,8 +28,13 @@ pub(super) static TAKE_PLAIN: LazyLock<Script> = LazyLock::new(|| {
     ))
 });
 
-pub(super) static TAKE: LazyLock<Script> = script!("take.lua");
+static TAKE: LazyLock<Script> = script!("take.lua");
 pub(super) static SETTLE: LazyLock<Script> = script!("settle.lua");
 pub(super) static RENEW: LazyLock<Script> = script!("renew.lua");
 pub(super) static GIVE_BACK: LazyLock<Script> = script!("give_back.lua");
 pub(super) static STANDINGS: LazyLock<Script> = script!("standings.lua");
+
+/// The script that takes; `several` says whether of something that several have at once.
+pub(super) fn taking(several: bool) -> &'static Script {
+    if several { &TAKE } else { &TAKE_PLAIN }
+}

@@ -17,6 +17,7 @@ if state and (once == 1 or state == 't' or state == 'r' or state == 's') then
     if state == 't' and once == 0 and not is_this then
         for home = 1, homes do
             redis.call('SET', KEYS[home], 'r ' .. by .. ' ' .. told, 'KEEPTTL')
+            bound(KEYS[home], remember)
         end
     end
     for place, take in ipairs(all) do

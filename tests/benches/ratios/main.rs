@@ -1,6 +1,6 @@
 //! What the library costs, as ratios measured side by side in one run: `cargo bench`.
 //!
-//! `cargo bench -- admission` runs the parts whose name starts so: admission, keys, tokens, quotas, counters,
+//! `cargo bench -- admission` runs the parts whose name starts so: admission, keys, tokens, quotas, counters, redis,
 //! sessions, pools, http.
 //! `BENCH_SECONDS=0.2` sets how long each pair is measured (default 3 s).
 #![allow(clippy::unwrap_used, reason = "a benchmark ends at its first fault")]
@@ -13,6 +13,7 @@ mod keys;
 mod pools;
 mod quotas;
 mod ratio;
+mod redis;
 mod services;
 mod sessions;
 mod signer;
@@ -53,6 +54,9 @@ fn main() {
     }
     if runs("counters") {
         runtime().block_on(counters::run()).unwrap();
+    }
+    if runs("redis") {
+        runtime().block_on(redis::run()).unwrap();
     }
     if runs("sessions") {
         runtime().block_on(sessions::run()).unwrap();

@@ -267,7 +267,8 @@ async fn a_redis_that_comes_back_empty_counts_from_nothing() -> anyhow::Result<(
             other => break other?,
         }
     };
-    ensure!(settled == Settled::Late);
+    // Repeated, where the answer came too late for a slow machine and was asked for again.
+    ensure!(matches!(settled, Settled::Late | Settled::Repeated));
     ensure!(patiently(&counters, Operation::once(), &[one, job]).await?);
     ensure!(!patiently(&counters, Operation::once(), &[seat]).await?);
     keyspace::check(&redis.url()).await?;
