@@ -26,6 +26,9 @@ pub(crate) use node::Waits;
 /// first time.
 const NOT_YET: Duration = Duration::from_millis(5);
 
+/// How long it waits at most, when the server says so again and again.
+const STILL_NOT: Duration = Duration::from_millis(40);
+
 /// How often nodes of a cluster may send a question on.
 const REDIRECTIONS: u32 = 5;
 
@@ -233,7 +236,8 @@ impl Link {
             let may = waits || (again && asked.as_ref().is_some_and(|it| it.breaker.may_retry()));
             if helps && may {
                 sleep(pause).await;
-                pause = (2 * pause).max(NOT_YET);
+                redirections = 0;
+                pause = (2 * pause).clamp(NOT_YET, STILL_NOT);
                 continue;
             }
             if let Some(member) = asked {

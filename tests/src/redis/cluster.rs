@@ -113,6 +113,14 @@ impl RedisCluster {
         self.losses.iter().for_each(|loss| loss.lose(count));
     }
 
+    /// The same at one node.
+    pub fn lose_at(&self, node: usize, count: u64) {
+        self.losses
+            .get(node)
+            .into_iter()
+            .for_each(|loss| loss.lose(count));
+    }
+
     /// Of a [`lossy`](Self::lossy) cluster: the connections that there are say nothing any more, and stay open.
     pub fn silence(&self) {
         self.losses.iter().for_each(Loss::silence);
@@ -128,7 +136,6 @@ impl RedisCluster {
     ///
     /// # Panics
     /// If there is no such node.
-    #[must_use]
     #[allow(clippy::indexing_slicing)]
     pub fn node(&self, number: usize) -> &RedisServer {
         &self.nodes[number]
@@ -233,12 +240,17 @@ impl RedisCluster {
     /// An [`Error`] if it does not come about.
     pub async fn fail_over_to(&self, replica: usize) -> Result<(), Error> {
         let node = self.node(replica);
-        node.ask::<()>(&["CLUSTER", "FAILOVER"]).await?;
         let deadline = Instant::now() + PATIENCE;
+        let mut asked: Option<Instant> = None;
         loop {
             let state: String = node.ask(&["INFO", "replication"]).await?;
             if state.contains("role:master") {
                 return Ok(());
+            }
+            // The two nodes give it up after five seconds, and say so nowhere.
+            if asked.is_none_or(|asked| asked.elapsed() > Duration::from_secs(6)) {
+                node.ask::<()>(&["CLUSTER", "FAILOVER"]).await?;
+                asked = Some(Instant::now());
             }
             wait(deadline, late("a replica takes over")).await?;
         }

@@ -87,13 +87,11 @@ impl RedisSentinels {
     }
 
     /// The sentinels.
-    #[must_use]
     pub fn sentinels(&self) -> &[RedisServer] {
         &self.sentinels
     }
 
     /// The servers; the first one was the master at the start.
-    #[must_use]
     pub const fn servers(&self) -> &[RedisServer; 2] {
         &self.servers
     }

@@ -58,9 +58,7 @@ fn link(urls: &[String], answer: Duration, patience: Duration) -> anyhow::Result
 
 /// A hash tag whose slot a node holds.
 async fn tag_at(cluster: &RedisCluster, node: usize) -> anyhow::Result<(String, u16)> {
-    for number in 0..10_000 {
-        let tag = format!("tenant-{number}");
-        let slot = slot_of(&tag);
+    for (tag, slot) in tags() {
         if cluster.holder(slot, node).await? == node {
             return Ok((tag, slot));
         }
@@ -68,9 +66,14 @@ async fn tag_at(cluster: &RedisCluster, node: usize) -> anyhow::Result<(String, 
     anyhow::bail!("no tag is in a slot of the node {node}")
 }
 
-/// The slot of a hash tag.
-fn slot_of(tag: &str) -> u16 {
-    crc::Crc::<u16>::new(&crc::CRC_16_XMODEM).checksum(tag.as_bytes()) % 16_384
+/// Hash tags and their slots.
+fn tags() -> impl Iterator<Item = (String, u16)> {
+    let crc = crc::Crc::<u16>::new(&crc::CRC_16_XMODEM);
+    (0..10_000).map(move |number| {
+        let tag = format!("tenant-{number}");
+        let slot = crc.checksum(tag.as_bytes()) % 16_384;
+        (tag, slot)
+    })
 }
 
 /// One who counts operations of a tenant, each with an id of its own.

@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 use tenancy_tests::{RedisCluster, long};
 use tokio::time::{Instant, sleep};
 
-use super::{Counter, LONG, link, patient, tag_at};
+use super::{Counter, LONG, link, patient, prompt, tag_at, tags};
 
 const CALLERS: u64 = 64;
 
@@ -117,5 +117,38 @@ async fn a_key_that_has_moved_already_is_asked_for_where_it_is() -> anyhow::Resu
         (read(before)?, read(between)?, read(changed)?, read(after)?),
         (1, 1, 2, 2)
     );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_script_with_keys_on_both_sides_waits_for_the_move() -> anyhow::Result<()> {
+    let cluster = RedisCluster::start().await?;
+    let (tag, slot) = tag_at(&cluster, 0).await?;
+    let patient = patient(&cluster.urls())?;
+    let prompt = prompt(&cluster.urls())?;
+    let (waiting, hasty) = (Counter::new(&patient, &tag), Counter::new(&prompt, &tag));
+    hasty.count_surely(1).await?;
+    // The counter is on the other side, and what remembers the next operation is nowhere.
+    cluster.begin_move(slot, 0, 1).await?;
+    cluster.move_key(&hasty.key(), 0, 1).await?;
+    let end = async {
+        for _ in 0..10 {
+            let error = hasty.count(2).await.unwrap_err().to_string();
+            anyhow::ensure!(!error.contains("just before"), "{error}");
+        }
+        // Other slots of both nodes are as they were.
+        for node in [0, 1] {
+            let other =
+                tags().find(|(other, at)| other != &tag && *at != slot && *at / 5_462 == node);
+            let (other, _) = other.expect("one of 10,000");
+            Counter::new(&prompt, &other).count_surely(1).await?;
+        }
+        anyhow::Ok(cluster.move_slot(slot, 0, 1).await?)
+    };
+    let (counted, ended) = tokio::join!(waiting.count(3), end);
+    ended?;
+    counted?;
+    hasty.count_surely(2).await?;
+    assert_eq!(waiting.counted().await?, 3);
     Ok(())
 }
