@@ -121,6 +121,15 @@ impl RedisClient {
         let inner = &self.inner;
         Link::new(inner.address.clone(), inner.waits, inner.patience)
     }
+
+    /// A connection of its own that hears channels.
+    pub(crate) async fn listen(&self) -> Result<redis::aio::PubSub, RedisError> {
+        let within = self.inner.waits.connect;
+        match tokio::time::timeout(within, self.inner.address.listen()).await {
+            Ok(connected) => connected.map_err(|failure| failure.error),
+            Err(_) => Err(RedisError::unavailable("no connection in time")),
+        }
+    }
 }
 
 impl RedisClientBuilder {

@@ -1,6 +1,10 @@
 //! Redis for `tenancy`: what the processes of a service have in common.
 //!
 //! * [`RedisClient`] is one Redis, and what is waited for it at most.
+//! * [`TenantRedis`] has names of its own for each tenant: strings, hashes, lists, sets, sorted sets, streams, channels and
+//!   locks, through [`TenantData`].
+//! * [`OperatorRedis`] looks through all of it, under a login of its own: it sweeps, and erases a tenant.
+//! * [`RedisLogin`] has the ACL of both logins.
 //!
 //! # Which Redis
 //! Redis 6.2 and newer, and Valkey.
@@ -10,10 +14,23 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod client;
+pub mod danger;
+mod data;
+mod ears;
 mod error;
 mod layout;
 mod link;
+mod login;
+mod operator;
 mod script;
+mod tenant;
 
 pub use client::{RedisClient, RedisClientBuilder};
+pub use data::{
+    Expiry, Stored, StreamEntry, StreamGroup, StreamId, Subscription, TenantData, TenantHash,
+    TenantList, TenantLock, TenantSet, TenantSortedSet, TenantStream,
+};
 pub use error::{RedisError, RedisErrorKind};
+pub use login::RedisLogin;
+pub use operator::{KeyScan, OperatorRedis, PurgeReport};
+pub use tenant::TenantRedis;

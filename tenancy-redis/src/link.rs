@@ -21,6 +21,11 @@ pub(crate) use node::Waits;
 /// first time.
 const NOT_YET: Duration = Duration::from_millis(5);
 
+/// What the driver says of a question that has no answer.
+pub(crate) fn failure(error: redis::RedisError) -> RedisError {
+    Failure::from(error).error
+}
+
 /// A way to Redis, with connections of its own.
 pub(crate) struct Link {
     node: Node,
@@ -49,8 +54,36 @@ impl Link {
         K: AsRef<[u8]>,
         A: AsRef<[u8]>,
     {
+        self.eval_if(true, script, keys, arguments).await
+    }
+
+    /// Runs a script, once. An error leaves open whether it ran.
+    pub(crate) async fn eval_once<K, A>(
+        &self,
+        script: &Script,
+        keys: &[K],
+        arguments: &[A],
+    ) -> Result<Value, RedisError>
+    where
+        K: AsRef<[u8]>,
+        A: AsRef<[u8]>,
+    {
+        self.eval_if(false, script, keys, arguments).await
+    }
+
+    async fn eval_if<K, A>(
+        &self,
+        again: bool,
+        script: &Script,
+        keys: &[K],
+        arguments: &[A],
+    ) -> Result<Value, RedisError>
+    where
+        K: AsRef<[u8]>,
+        A: AsRef<[u8]>,
+    {
         let command = script.evalsha(keys, arguments);
-        self.persist(true, async || match self.node.ask(&command).await {
+        self.persist(again, async || match self.node.ask(&command).await {
             Err(failure) if failure.mend == Mend::Load => {
                 self.node.load(script).await?;
                 self.node.ask(&command).await

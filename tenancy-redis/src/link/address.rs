@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use redis::{
     AsyncConnectionConfig, Client, ConnectionInfo, IntoConnectionInfo as _,
-    aio::MultiplexedConnection,
+    aio::{MultiplexedConnection, PubSub},
     io::tcp::TcpSettings,
     sentinel::{SentinelClient, SentinelNodeConnectionInfo, SentinelServerType},
 };
@@ -89,5 +89,13 @@ impl Address {
             }
         };
         Ok(opened?)
+    }
+    /// A connection that hears channels, and nothing else.
+    pub(crate) async fn listen(&self) -> Result<PubSub, Failure> {
+        let client = match self {
+            Self::Fixed(client) => (**client).clone(),
+            Self::Master(sentinels) => sentinels.lock().await.async_get_client().await?,
+        };
+        Ok(client.get_async_pubsub().await?)
     }
 }
