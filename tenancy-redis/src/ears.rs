@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     future::Future,
-    sync::{Mutex, PoisonError},
+    sync::{LazyLock, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -14,7 +14,11 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{RedisClient, RedisError, Subscription};
+use crate::{RedisClient, RedisError, Subscription, script::Script};
+
+/// Tells `ARGV[2]` on the channel `ARGV[1]`. The key says which server of a cluster is asked.
+pub(crate) static PUBLISH: LazyLock<Script> =
+    LazyLock::new(|| Script::new("return redis.call('PUBLISH', ARGV[1], ARGV[2])"));
 
 /// How many messages wait for one listener; one that is slower is let go.
 const WAITING: usize = 1_000;

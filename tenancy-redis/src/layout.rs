@@ -8,6 +8,7 @@
 //! | `tn:{<tenant>}:d:<epoch>:<key>` | data of the application |
 //! | `tn:{<tenant>}:l:<lock>` | a lock of the application, and its last fencing number |
 //! | `tn:{<tenant>}:p:<channel>` | a channel of the application |
+//! | `tn:{-}:n` | the channel on which engines tell each other that something has changed |
 //!
 //! What belongs to no tenant has `-` for the tenant. The tenant is the hash tag, so that all of a tenant's keys are in one
 //! slot of a cluster, and one script can change several.
@@ -15,6 +16,9 @@
 use std::fmt::Display;
 
 use tenancy_core::TenantId;
+
+/// The channel of news.
+pub(crate) const NEWS: &str = "tn:{-}:n";
 
 /// The start of every name.
 pub(crate) const ALL: &str = "tn:{";

@@ -4,6 +4,7 @@
 //! * [`TenantRedis`] has names of its own for each tenant: strings, hashes, lists, sets, sorted sets, streams, channels and
 //!   locks, through [`TenantData`].
 //! * [`OperatorRedis`] looks through all of it, under a login of its own: it sweeps, and erases a tenant.
+//! * [`RedisNews`] tells all engines of a service of each change, so that a revocation counts everywhere at once.
 //! * [`RedisLogin`] has the ACL of both logins.
 //!
 //! # Which Redis
@@ -21,6 +22,7 @@ mod error;
 mod layout;
 mod link;
 mod login;
+mod news;
 mod operator;
 mod script;
 mod tenant;
@@ -32,5 +34,6 @@ pub use data::{
 };
 pub use error::{RedisError, RedisErrorKind};
 pub use login::RedisLogin;
+pub use news::{NewsListener, RedisNews};
 pub use operator::{KeyScan, OperatorRedis, PurgeReport};
 pub use tenant::TenantRedis;

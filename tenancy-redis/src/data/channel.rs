@@ -1,15 +1,11 @@
 //! Channels of a tenant: what is told to those who listen now.
 
-use std::{fmt, sync::LazyLock};
+use std::fmt;
 
 use tokio::sync::mpsc;
 
 use super::{LONGEST_NAME, Stored, TenantData, int};
-use crate::{RedisError, layout, script::Script};
-
-/// Tells `ARGV[2]` on the channel `ARGV[1]`. The key says where the tenant is.
-static PUBLISH: LazyLock<Script> =
-    LazyLock::new(|| Script::new("return redis.call('PUBLISH', ARGV[1], ARGV[2])"));
+use crate::{RedisError, ears::PUBLISH, layout};
 
 /// Hears a channel of a tenant's, from [`TenantData::subscribe`] on. All subscriptions of a process share one connection.
 ///

@@ -6,6 +6,7 @@ mod flushes;
 mod locks;
 mod logins;
 mod names;
+mod news;
 mod streams;
 mod types;
 
