@@ -41,10 +41,10 @@ pub use keys::{KeyAdmin, KeyService};
 pub use watch::ContextWatch;
 
 use crate::{
-    Actor, AllowedTenants, AuditEntry, AuditSink, Authenticator, Clock, ConfigError, CorsPolicy,
-    CredentialSource, Directory, DirectoryError, Identification, Outcome, PermissionRegistry, Plan,
-    PlanBook, Principal, ProjectId, Refusal, RefusalKind, RequestView, RoleTable, RouteNeeds,
-    RoutePolicy, StoreError, Stores, TenantId, TenantMembership, Timestamp,
+    Actor, AllowedTenants, AuditEntry, AuditSink, Authenticator, ChangeAnnouncer, Clock,
+    ConfigError, CorsPolicy, CredentialSource, Directory, DirectoryError, Identification, Outcome,
+    PermissionRegistry, Plan, PlanBook, Principal, ProjectId, Refusal, RefusalKind, RequestView,
+    RoleTable, RouteNeeds, RoutePolicy, StoreError, Stores, TenantId, TenantMembership, Timestamp,
     cache::{CacheVersions, MaxAge},
     plan::{CurrentPlans, PlanDirectory, Plans},
     quota::{LimitOverrideDirectory, QuotaService},
@@ -126,6 +126,7 @@ pub(crate) struct Inner {
     /// The roles every tenant has; shared by all tenants that define none of their own.
     base_roles: Arc<RoleTable>,
     audit: Arc<dyn AuditSink>,
+    announcer: Option<Arc<dyn ChangeAnnouncer>>,
     clock: Arc<dyn Clock>,
     feed: Feed,
     token_revocations: TokenRevocations,
@@ -456,6 +457,14 @@ impl Tenancy {
         // First, so that nothing is remembered in between that the next request would not ask about.
         self.inner.feed.mark_stale(tenant);
         self.inner.versions.drop_tenant(tenant);
+    }
+
+    /// Drops everything that is cached, of every tenant: for a listener that may have missed something. The next request
+    /// in each tenant asks what has changed, unless a [`catch_up`](Self::catch_up) has meanwhile.
+    pub fn invalidate_all(&self) {
+        // First, as for one tenant.
+        self.inner.feed.mark_all_stale();
+        self.inner.versions.drop_all();
     }
 
     /// Asks the directory at once what has changed: for a listener that was told that something has.

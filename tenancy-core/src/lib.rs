@@ -40,6 +40,7 @@ compile_error!(
      the faster) or `rust-crypto` (no C compiler needed)"
 );
 
+mod announcer;
 mod audit;
 mod authenticator;
 mod cache;
@@ -81,6 +82,7 @@ mod tenant;
 pub mod testing;
 mod token_revocation;
 
+pub use announcer::ChangeAnnouncer;
 /// For implementations of this crate's traits.
 pub use async_trait::async_trait;
 pub use audit::{

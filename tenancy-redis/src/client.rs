@@ -160,6 +160,26 @@ impl RedisClient {
     pub(crate) fn patience(&self) -> Duration {
         self.inner.patience
     }
+
+    /// A connection of its own that hears channels.
+    pub(crate) async fn listen(&self) -> Result<redis::aio::PubSub, RedisError> {
+        let within = self.inner.waits.connect;
+        let listening = async {
+            let Inner { link, address, .. } = &*self.inner;
+            if link.is_divided()
+                && let Ok(node) = link.address(b"").await
+                && let Ok(listening) = node.listen().await
+            {
+                return Ok(listening);
+            }
+            let listening = address.listen().await;
+            listening.map_err(|failure| failure.error)
+        };
+        match tokio::time::timeout(within, listening).await {
+            Ok(connected) => connected,
+            Err(_) => Err(RedisError::unavailable("no connection in time")),
+        }
+    }
 }
 
 impl RedisClientBuilder {

@@ -20,6 +20,10 @@ pub enum RedisErrorKind {
     Refused,
     /// It answered something that the question has no such answer for.
     Unexpected,
+    /// It was not asked: a name, a value or a time is none that can be asked with.
+    Invalid,
+    /// It was not asked: the context is of another engine.
+    WrongEngine,
 }
 
 /// Why Redis has no answer. Its message has no key, no value and no password in it.
@@ -58,6 +62,10 @@ impl RedisError {
         Self::new(RedisErrorKind::Unexpected, why)
     }
 
+    pub(crate) fn invalid(why: impl Into<Box<str>>) -> Self {
+        Self::new(RedisErrorKind::Invalid, why)
+    }
+
     /// What kind of error it is.
     #[must_use]
     pub const fn kind(&self) -> RedisErrorKind {
@@ -72,6 +80,9 @@ impl fmt::Display for RedisError {
             RedisErrorKind::Refused => write!(f, "Redis refuses: {}", self.why),
             RedisErrorKind::Unexpected => {
                 write!(f, "Redis answers what was not asked: {}", self.why)
+            }
+            RedisErrorKind::Invalid | RedisErrorKind::WrongEngine => {
+                write!(f, "Redis was not asked: {}", self.why)
             }
         }
     }

@@ -5,9 +5,11 @@
 //! | `tn:{<tenant>}:q:<holder>:<kind>:<limit>` | a counter; its kind is `r`, `p`, `c` or `h` |
 //! | `tn:{<tenant>}:q:<holder>:<kind>:<limit>:ends` | when each lease or reservation of a counter ends |
 //! | `tn:{<tenant>}:o:<operation>` | an operation that is remembered |
-//! | `tn:{<tenant>}:e` | the epoch of a tenant's data |
+//! | `tn:{<tenant>}:e` | the epoch of a tenant's data: the moment of the first write, or of the last flush, in microseconds |
 //! | `tn:{<tenant>}:d:<epoch>:<key>` | data of the application |
+//! | `tn:{<tenant>}:l:<lock>` | a lock of the application, and its last fencing number |
 //! | `tn:{<tenant>}:p:<channel>` | a channel of the application |
+//! | `tn:{-}:n` | the channel on which engines tell each other that something has changed |
 //!
 //! What belongs to no tenant has `-` for the tenant. The tenant is the hash tag, so that all of a tenant's keys are in one
 //! slot of a cluster, and one script can change several.
@@ -16,12 +18,28 @@ use std::fmt::Display;
 
 use tenancy_core::TenantId;
 
+/// The channel of news.
+pub(crate) const NEWS: &str = "tn:{-}:n";
+
+/// The start of every name.
+pub(crate) const ALL: &str = "tn:{";
+
 /// The start of all names of a tenant, or of those that belong to none.
 pub(crate) fn of_tenant(tenant: Option<TenantId>, area: impl Display) -> String {
     match tenant {
         Some(tenant) => format!("tn:{{{tenant}}}:{area}:"),
         None => format!("tn:{{-}}:{area}:"),
     }
+}
+
+/// The start of everything that a tenant has.
+pub(crate) fn all_of(tenant: TenantId) -> String {
+    format!("{ALL}{tenant}}}:")
+}
+
+/// Where the epoch of a tenant's data is.
+pub(crate) fn epoch_of(tenant: TenantId) -> String {
+    format!("{ALL}{tenant}}}:e")
 }
 
 #[cfg(test)]

@@ -2,6 +2,11 @@
 //!
 //! * [`RedisClient`] is one Redis, and what is waited for it at most.
 //! * [`RedisCounters`] count limits that all processes share.
+//! * [`TenantRedis`] has names of its own for each tenant: strings, hashes, lists, sets, sorted sets, streams, channels and
+//!   locks, through [`TenantData`].
+//! * [`OperatorRedis`] looks through all of it, under a login of its own: it sweeps, and erases a tenant.
+//! * [`RedisNews`] tells all engines of a service of each change, so that a revocation counts everywhere at once.
+//! * [`RedisLogin`] has the ACL of both logins.
 //!
 //! # Which Redis
 //! Redis 6.2 and newer, and Valkey.
@@ -12,11 +17,26 @@
 
 mod client;
 mod counters;
+pub mod danger;
+mod data;
+mod ears;
 mod error;
 mod layout;
 mod link;
+mod login;
+mod news;
+mod operator;
 mod script;
+mod tenant;
 
 pub use client::{RedisClient, RedisClientBuilder};
 pub use counters::{RedisCounters, RedisCountersBuilder};
+pub use data::{
+    Expiry, Stored, StreamEntry, StreamGroup, StreamId, Subscription, TenantData, TenantHash,
+    TenantList, TenantLock, TenantSet, TenantSortedSet, TenantStream,
+};
 pub use error::{RedisError, RedisErrorKind};
+pub use login::RedisLogin;
+pub use news::{NewsListener, RedisNews};
+pub use operator::{KeyScan, OperatorRedis, PurgeReport};
+pub use tenant::TenantRedis;

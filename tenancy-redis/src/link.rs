@@ -32,6 +32,11 @@ const STILL_NOT: Duration = Duration::from_millis(40);
 /// How often nodes of a cluster may send a question on.
 const REDIRECTIONS: u32 = 5;
 
+/// What the driver says of a question that has no answer.
+pub(crate) fn failure(error: redis::RedisError) -> RedisError {
+    Failure::from(error).error
+}
+
 /// A way to Redis, with connections of its own.
 pub(crate) struct Link {
     way: Way,
@@ -72,10 +77,38 @@ impl Link {
         K: AsRef<[u8]> + Sync,
         A: AsRef<[u8]> + Sync,
     {
+        self.eval_if(true, script, keys, arguments).await
+    }
+
+    /// Runs a script, once. An error leaves open whether it ran.
+    pub(crate) async fn eval_once<K, A>(
+        &self,
+        script: &Script,
+        keys: &[K],
+        arguments: &[A],
+    ) -> Result<Value, RedisError>
+    where
+        K: AsRef<[u8]> + Sync,
+        A: AsRef<[u8]> + Sync,
+    {
+        self.eval_if(false, script, keys, arguments).await
+    }
+
+    async fn eval_if<K, A>(
+        &self,
+        again: bool,
+        script: &Script,
+        keys: &[K],
+        arguments: &[A],
+    ) -> Result<Value, RedisError>
+    where
+        K: AsRef<[u8]> + Sync,
+        A: AsRef<[u8]> + Sync,
+    {
         let command = script.evalsha(keys, arguments);
         let to = To::Key(keys.first().map(AsRef::as_ref));
         let whole = || script.eval(keys, arguments);
-        self.persist(to, true, &Question::run(&command, &whole))
+        self.persist(to, again, &Question::run(&command, &whole))
             .await
     }
 

@@ -1,16 +1,19 @@
 //! A script, and how it is asked for by its digest.
 
+use std::borrow::Cow;
+
 use redis::Cmd;
 
 /// A Lua script. It is sent by its SHA-1, and whole only to a server that does not have it yet.
 pub(crate) struct Script {
-    code: &'static str,
+    code: Cow<'static, str>,
     digest: String,
 }
 
 impl Script {
-    pub(crate) fn new(code: &'static str) -> Self {
-        let digest = redis::Script::new(code).get_hash().to_owned();
+    pub(crate) fn new(code: impl Into<Cow<'static, str>>) -> Self {
+        let code = code.into();
+        let digest = redis::Script::new(&code).get_hash().to_owned();
         Self { code, digest }
     }
 
@@ -34,7 +37,7 @@ impl Script {
         K: AsRef<[u8]>,
         A: AsRef<[u8]>,
     {
-        Self::command("EVAL", self.code, keys, arguments)
+        Self::command("EVAL", &self.code, keys, arguments)
     }
 
     fn command<K, A>(name: &str, script: &str, keys: &[K], arguments: &[A]) -> Cmd

@@ -169,3 +169,9 @@ pub struct OutboxGuide;
 #[doc = include_str!("../../docs/operations.md")]
 #[derive(Debug)]
 pub struct OperationsGuide;
+
+/// The guide to Redis compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/redis.md")]
+#[derive(Debug)]
+pub struct RedisGuide;

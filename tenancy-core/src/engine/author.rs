@@ -81,6 +81,7 @@ impl Author {
         let mut guard = AuditGuard {
             engine: &self.engine,
             stale: stale.into(),
+            tenant: change.tenant,
             entry: Some(entry),
         };
         let done = store(caller, record).await;
@@ -199,10 +200,11 @@ fn event(kind: &'static str, change: &Change) -> Result<NewEvent, StoreError> {
     })
 }
 
-/// Ends what is cached and stale, and records, when it is dropped.
+/// Ends what is cached and stale, tells other processes, and records, when it is dropped.
 struct AuditGuard<'a> {
     engine: &'a Tenancy,
     stale: Stale,
+    tenant: Option<TenantId>,
     entry: Option<AuditEntry>,
 }
 
@@ -213,6 +215,9 @@ impl Drop for AuditGuard<'_> {
             Stale::Tenant(tenant) => inner.versions.drop_tenant(tenant),
             Stale::Everything => inner.versions.drop_all(),
             Stale::Nothing => {}
+        }
+        if let Some(announcer) = &inner.announcer {
+            announcer.announce(self.tenant);
         }
         if let Some(entry) = self.entry.take() {
             inner.audit.record(entry);

@@ -18,7 +18,7 @@ use super::{
     unknown_names::UnknownNames,
 };
 use crate::{
-    AuditSink, Authenticator, Capability, Charger, Clock, ConfigError, CorsPolicy,
+    AuditSink, Authenticator, Capability, ChangeAnnouncer, Charger, Clock, ConfigError, CorsPolicy,
     CredentialSource, Directory, Identification, PermissionRegistry, PlanBook, PlanDirectory,
     RoleTable, Stores, SystemClock, TracingAuditSink,
     cache::{CacheVersions, MaxAge},
@@ -60,6 +60,7 @@ pub struct TenancyBuilder {
     stored_plans: Option<Arc<dyn PlanDirectory>>,
     stored_overrides: Option<Arc<dyn LimitOverrideDirectory>>,
     audit: Arc<dyn AuditSink>,
+    announcer: Option<Arc<dyn ChangeAnnouncer>>,
     request_id_header: Option<Box<str>>,
     clock: Arc<dyn Clock>,
     directory_cache_bytes: usize,
@@ -90,6 +91,7 @@ impl TenancyBuilder {
             stored_plans: None,
             stored_overrides: None,
             audit: Arc::new(TracingAuditSink),
+            announcer: None,
             request_id_header: None,
             clock: Arc::new(SystemClock),
             directory_cache_bytes: DIRECTORY_CACHE_BYTES,
@@ -313,6 +315,13 @@ impl TenancyBuilder {
     /// Where audit entries go, shared with the application.
     pub fn shared_audit(mut self, sink: Arc<dyn AuditSink>) -> Self {
         self.audit = sink;
+        self
+    }
+
+    /// Whom this engine tells of each change that it makes, so that other processes act on it at once. Default: nobody;
+    /// other processes poll.
+    pub fn announcer(mut self, announcer: impl ChangeAnnouncer + 'static) -> Self {
+        self.announcer = Some(Arc::new(announcer));
         self
     }
 
@@ -590,6 +599,7 @@ impl TenancyBuilder {
             admissions: AdmissionCache::new(self.admission_cache_bytes / 2, max_age),
             front: Front::new(self.admission_cache_bytes / 2),
             refusals,
+            announcer: self.announcer,
             request_id_header: self.request_id_header,
             origin_look_ups: Budget::new(),
             unknown_names: UnknownNames::new(self.unknown_names),

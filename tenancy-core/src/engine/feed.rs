@@ -116,6 +116,14 @@ impl Feed {
         }
     }
 
+    /// The same of every tenant.
+    pub(super) fn mark_all_stale(&self) {
+        let next = self.begun.load(Ordering::SeqCst).saturating_add(1);
+        for wanted in &self.wanted {
+            wanted.fetch_max(next, Ordering::SeqCst);
+        }
+    }
+
     /// Whether the next request in this tenant has to ask.
     pub(super) fn is_marked_stale(&self, tenant: TenantId) -> bool {
         let wanted = self.wanted_for(tenant);

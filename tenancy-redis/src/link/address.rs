@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures_util::future::select_ok;
 use redis::{
     AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo as _,
-    aio::MultiplexedConnection,
+    aio::{MultiplexedConnection, PubSub},
     io::tcp::TcpSettings,
     sentinel::{SentinelClient, SentinelNodeConnectionInfo, SentinelServerType},
 };
@@ -107,7 +107,8 @@ impl Address {
         for address in addresses {
             let kind = SentinelServerType::Master;
             let node = Some(node.clone());
-            let client = SentinelClient::build(vec![address], name.to_owned(), node, kind);
+            let service = String::from(name);
+            let client = SentinelClient::build(vec![address], service, node, kind);
             let client = client.map_err(|error| {
                 ConfigError::new(format!("no such sentinels: {}", error.category()))
             })?;
@@ -159,10 +160,7 @@ impl Address {
                     .await
             }
             Self::Master(sentinels) => {
-                let asked = sentinels.iter().map(|sentinel| {
-                    Box::pin(async { sentinel.lock().await.async_get_client().await })
-                });
-                let (client, _) = select_ok(asked).await?;
+                let client = Self::current(sentinels).await?;
                 client
                     .get_multiplexed_async_connection_with_config(&config)
                     .await
@@ -175,5 +173,29 @@ impl Address {
             }
         };
         Ok(opened?)
+    }
+
+    /// A connection that hears channels, and nothing else. In a cluster, any node hears all channels.
+    pub(crate) async fn listen(&self) -> Result<PubSub, Failure> {
+        Ok(match self {
+            Self::Fixed(client) => client.get_async_pubsub().await?,
+            Self::Master(sentinels) => {
+                let client = Self::current(sentinels).await?;
+                client.get_async_pubsub().await?
+            }
+            Self::Cluster(seeds) => {
+                let asked = seeds.0.iter();
+                let asked = asked.map(|(_, _, client)| Box::pin(client.get_async_pubsub()));
+                select_ok(asked).await?.0
+            }
+        })
+    }
+
+    /// The master, as the first sentinel says that answers.
+    async fn current(sentinels: &[Mutex<SentinelClient>]) -> Result<Client, Failure> {
+        let asked = sentinels
+            .iter()
+            .map(|sentinel| Box::pin(async { sentinel.lock().await.async_get_client().await }));
+        Ok(select_ok(asked).await?.0)
     }
 }
