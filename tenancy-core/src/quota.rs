@@ -29,6 +29,7 @@ mod flights;
 mod gcra;
 mod give_back;
 mod holdings;
+mod leased;
 mod leases;
 mod limit;
 mod limit_json;
@@ -67,6 +68,7 @@ pub use counters::{
 pub use gcra::{Bucket, Rate};
 pub use give_back::GiveBack;
 pub use holdings::Holdings;
+pub use leased::{LeasedCounters, LeasedCountersBuilder};
 pub use leases::{Concurrency, Leases};
 pub use limit::{Limit, MAX_AMOUNT, Overage};
 pub use memory::MemoryCounters;
