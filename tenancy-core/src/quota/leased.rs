@@ -154,8 +154,8 @@ impl Inner {
 
     /// How much of a limit this process has in hand.
     fn in_hand(&self, take: &Take<'_>, now: Timestamp) -> u64 {
-        let hands = self.hands.sharing(take).into_iter();
-        hands.fold(0_u64, |sum, (hand, place)| {
+        let (hands, _) = self.hands.sharing(take, usize::MAX);
+        hands.into_iter().fold(0_u64, |sum, (hand, place)| {
             let units = hand.units(&hand.lock(), now);
             sum.saturating_add(units.get(place).copied().unwrap_or(0))
         })

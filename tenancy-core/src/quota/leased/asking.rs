@@ -17,6 +17,9 @@ use crate::{
 /// How often somebody waits for a batch that others use up, before it asks for itself.
 const ROUNDS: u32 = 32;
 
+/// At how many hands of one limit is looked, so that many callers of one tenant cost each other no time.
+const LOOKED_AT: usize = 64;
+
 /// One who waits for a batch. Waits no more when it is dropped.
 struct Waiting<'a>(&'a Hand);
 
@@ -181,12 +184,16 @@ impl Inner {
     /// What other hands of this process have of each of a hand's limits.
     fn in_hand_elsewhere(&self, hand: &Arc<Hand>, now: Timestamp) -> Vec<u64> {
         let of_take = |take: &OwnedTake| {
-            let others = self.hands.sharing(&take.take()).into_iter();
-            let others = others.filter(|(other, _)| !Arc::ptr_eq(other, hand));
-            others.fold(0_u64, |sum, (other, place)| {
+            let (mut others, all) = self.hands.sharing(&take.take(), LOOKED_AT);
+            let looked_at = others.len().max(1);
+            others.retain(|(other, _)| !Arc::ptr_eq(other, hand));
+            let in_hand = others.into_iter().fold(0_u64, |sum, (other, place)| {
                 let units = other.units(&other.lock(), now);
                 sum.saturating_add(units.get(place).copied().unwrap_or(0))
-            })
+            });
+            // The rest has as much each, about.
+            let times = all.div_ceil(looked_at).try_into().unwrap_or(u64::MAX);
+            in_hand.saturating_mul(times)
         };
         hand.takes.iter().map(of_take).collect()
     }
@@ -201,7 +208,7 @@ impl Inner {
         let refusing = denied.iter().filter_map(|one| takes.get(one.take));
         let mut recalled = Vec::new();
         for take in refusing {
-            for (hand, _) in self.hands.sharing(&take.take()) {
+            for (hand, _) in self.hands.sharing(&take.take(), LOOKED_AT).0 {
                 let mut state = hand.lock();
                 recalled.extend(hand.take_out(&mut state, now));
             }
@@ -217,8 +224,10 @@ impl Inner {
     fn has_of(&self, takes: &[Take<'_>], denied: &[Denied]) -> bool {
         let mut refusing = denied.iter().filter_map(|one| takes.get(one.take));
         refusing.any(|take| {
-            let mut hands = self.hands.sharing(take).into_iter();
-            hands.any(|(hand, _)| hand.lock().age(None).is_some())
+            let (hands, _) = self.hands.sharing(take, LOOKED_AT);
+            hands
+                .into_iter()
+                .any(|(hand, _)| hand.lock().age(None).is_some())
         })
     }
 

@@ -95,25 +95,30 @@ impl Hands {
             if let Some(shard) = shard(&self.of_limits, key) {
                 let mut limits = lock(shard);
                 let hands = limits.entry(key).or_default();
-                hands.retain(|hand| hand.strong_count() > 0);
+                // Not each time, so that many of one limit cost no more than few.
+                if hands.len().is_power_of_two() {
+                    hands.retain(|hand| hand.strong_count() > 0);
+                }
                 hands.push(Arc::downgrade(&hand));
             }
         }
         Some(hand)
     }
 
-    /// The hands that take of the same limit of the same holder, each with the place that it has among their takes.
-    pub(super) fn sharing(&self, take: &Take<'_>) -> Vec<(Arc<Hand>, usize)> {
+    /// The hands that take of the same limit of the same holder, so many at most, each with the place that it has among
+    /// their takes; and how many there are, about.
+    pub(super) fn sharing(&self, take: &Take<'_>, most: usize) -> (Vec<(Arc<Hand>, usize)>, usize) {
         if self.len() == 0 {
-            return Vec::new();
+            return (Vec::new(), 0);
         }
         let Some(key) = of_limit(take) else {
-            return Vec::new();
+            return (Vec::new(), 0);
         };
         let Some(shard) = shard(&self.of_limits, key) else {
-            return Vec::new();
+            return (Vec::new(), 0);
         };
         let limits = lock(shard);
+        let all = limits.get(&key).map_or(0, Vec::len);
         let hands = limits.get(&key).into_iter().flatten();
         let shares = hands.filter_map(Weak::upgrade).filter_map(|hand| {
             let place = hand.takes.iter().map(OwnedTake::take).position(|own| {
@@ -123,7 +128,7 @@ impl Hands {
             })?;
             Some((hand, place))
         });
-        shares.collect()
+        (shares.take(most).collect(), all)
     }
 
     /// All of them.
