@@ -40,7 +40,7 @@ use store::Store;
 /// |---|---|---|
 /// | periods | a process leases some units ahead, and answers from memory | never more than the limit |
 /// | what is held | each reservation is one message to the database | never more than the limit |
-/// | rates, and what runs at once | in the memory of each process | up to the limit in each process |
+/// | rates, and what runs at once | in the memory of each process, or in [others](PgCountersBuilder::others) | up to the limit in each process, or as the others promise |
 ///
 /// A process leases what its callers ask for. Beyond that, it leases 1,000 units at most, and a 64th of what is left at
 /// most: few at first, and more where they are used up quickly. A process that is killed loses what it has in hand of each
@@ -108,6 +108,7 @@ pub struct PgCountersBuilder {
     return_after: Duration,
     remembered: Duration,
     capacity: usize,
+    others: Option<Arc<dyn Counters>>,
 }
 
 impl PgCountersBuilder {
@@ -150,16 +151,43 @@ impl PgCountersBuilder {
         self
     }
 
+    /// Where rates are counted, and what runs at once: in counters that all processes have, such as those in Redis. Default:
+    /// in the memory of each process.
+    ///
+    /// What has to survive stays in the database: when the others come back empty, periods and what is held are as before. An
+    /// operation still takes of all its limits, or of none: what was taken in one store is given back where the other
+    /// refuses, does not answer within [this time](Self::answer_within), or where nobody waits any more. If a store can't
+    /// be told that, it stays taken until it ends by itself.
+    ///
+    /// ```no_run
+    /// use tenancy_core::quota::Counters;
+    /// use tenancy_sqlx::{PgCounters, RegistryPool};
+    ///
+    /// fn counters(registry: &RegistryPool, of_all_processes: impl Counters) -> PgCounters {
+    ///     PgCounters::builder(registry).others(of_all_processes).build()
+    /// }
+    /// # let _ = counters::<tenancy_core::quota::MemoryCounters>;
+    /// ```
+    pub fn others(mut self, counters: impl Counters) -> Self {
+        self.others = Some(Arc::new(counters));
+        self
+    }
+
     /// Must be called inside a tokio runtime.
     #[must_use]
     pub fn build(self) -> PgCounters {
         let mut settings = Settings::new(self.connections);
         settings.patience = self.patience.max(Duration::from_millis(1));
-        let memory = MemoryCounters::with_capacity(self.capacity);
+        let are_at_hand = self.others.is_none();
+        let others = self.others.unwrap_or_else(|| {
+            let memory = MemoryCounters::with_capacity(self.capacity);
+            Arc::new(memory.remembering_operations_for(self.remembered))
+        });
         PgCounters {
             inner: Arc::new(Inner {
                 store: Store::new(self.pool.beside(settings), self.remembered, self.patience),
-                memory: memory.remembering_operations_for(self.remembered),
+                others,
+                are_at_hand,
                 cells: Mutex::new(Cells::new(self.capacity)),
                 runtime: Handle::current(),
                 lease_at_most: self.lease_at_most,
@@ -173,7 +201,9 @@ impl PgCountersBuilder {
 struct Inner {
     store: Store,
     /// Rates, and what runs at once.
-    memory: MemoryCounters,
+    others: Arc<dyn Counters>,
+    /// Whether those are in memory, so that they answer at once.
+    are_at_hand: bool,
     /// What this process has in hand of periods.
     cells: Mutex<Cells>,
     runtime: Handle,
@@ -206,6 +236,7 @@ impl PgCounters {
             return_after: Duration::from_secs(10),
             remembered: Duration::from_secs(24 * 3_600),
             capacity: 1 << 20,
+            others: None,
         }
     }
 
@@ -237,10 +268,11 @@ impl Counters for PgCounters {
             Err(error) => return Counting::Ready(Err(error)),
         };
         if parts.are_all_local() {
-            return self.inner.memory.take(operation, takes, now);
+            return self.inner.others.take(operation, takes, now);
         }
         if !operation.is_repeatable()
             && !parts.has_held()
+            && (self.inner.are_at_hand || !parts.has_local())
             && let Some(answer) = self.inner.take_in_hand(operation, takes, &parts, now)
         {
             return Counting::Ready(answer);
@@ -296,7 +328,7 @@ impl Counters for PgCounters {
             Err(error) => return Counting::Ready(Err(error)),
         };
         if parts.are_all_local() {
-            return self.inner.memory.standings(takes, now);
+            return self.inner.others.standings(takes, now);
         }
         let takes = OwnedTake::all_of(takes);
         let inner = Arc::clone(&self.inner);
@@ -314,7 +346,7 @@ impl fmt::Debug for PgCounters {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PgCounters")
             .field("in_hand", &self.inner.cells().len())
-            .field("memory", &self.inner.memory)
+            .field("others", &self.inner.others)
             .finish_non_exhaustive()
     }
 }

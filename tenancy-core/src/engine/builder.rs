@@ -528,8 +528,8 @@ impl TenancyBuilder {
             }
             (Some(quotas), None) => {
                 let rules = quotas.checked()?;
-                let clock = Arc::clone(&self.clock);
-                let service = QuotaService::new(quotas, rules, plans.as_ref(), clock)?;
+                let (clock, audit) = (Arc::clone(&self.clock), Arc::clone(&self.audit));
+                let service = QuotaService::new(quotas, rules, plans.as_ref(), clock, audit)?;
                 let charger: Arc<dyn Charger> = Arc::new(service.clone());
                 (Some(service), Some(charger))
             }

@@ -35,7 +35,7 @@ impl PlanBook {
     ///
     /// Each limit may have `scope = "key"` (or `"caller"`, `"project"`, `"tenant"`, `"system"`) and `name`; where a
     /// limit in code has them, also `overage` (`"denied"`, `"allowed"`, or how much beyond the limit), `warn_at =
-    /// [80, 100]` and `expires_after = "10 minutes"`.
+    /// [80, 100]`, `expires_after = "10 minutes"` and `on_outage` (`"closed"`, `"open"`, or `{ share_of = 10 }`).
     ///
     /// ```
     /// use tenancy_core::PlanBook;

@@ -70,6 +70,7 @@ impl QuotaService {
                 algorithm: rule.shape.algorithm(window)?,
                 amount: 1,
                 settle: None,
+                is_estimate: false,
             })
         };
         let dues = inner.of_addresses.iter().filter_map(due).collect();
@@ -82,7 +83,7 @@ impl QuotaService {
         let inner = Arc::clone(inner);
         let charged = move |answer| {
             let granted: Granted = inner.granted(answer, &charge, None)?;
-            drop(granted);
+            let operation = operation.granted(&granted);
             Ok(Charge::new().settled_by(move |ending| inner.no_route(operation, &charge, ending)))
         };
         match taken {

@@ -47,6 +47,10 @@ impl Ceiling {
         self.amount
     }
 
+    pub(super) const fn overage(&self) -> Overage {
+        self.overage
+    }
+
     /// What may be used at most, overage included; `None` for no end.
     #[must_use]
     pub const fn most(&self) -> Option<u64> {

@@ -26,12 +26,17 @@ pub(super) struct Due {
     pub(super) algorithm: Algorithm,
     pub(super) amount: u64,
     pub(super) settle: Option<fn(Ending, u64) -> u64>,
+    /// Whether it may turn out to be another amount.
+    pub(super) is_estimate: bool,
 }
 
 impl Due {
     pub(super) fn take(&self) -> Take<'_> {
-        Take::new(self.holder, &self.rule.name, self.algorithm, self.amount)
-            .warning_at(&self.rule.warn_at)
+        let mut take = Take::new(self.holder, &self.rule.name, self.algorithm, self.amount)
+            .warning_at(&self.rule.warn_at);
+        take.on_outage = self.rule.on_outage;
+        take.is_estimate = self.is_estimate;
+        take
     }
 }
 
@@ -293,6 +298,7 @@ impl Inner {
             algorithm: rule.shape.algorithm(window)?,
             amount,
             settle: meter.settlement(),
+            is_estimate: meter.settlement().is_some(),
         })
     }
 
@@ -549,7 +555,7 @@ fn charged(
     }
     Ok(told.of_limits(RouteCharge {
         inner,
-        operation,
+        operation: operation.granted(&granted),
         dues: charge.dues,
         standings: granted.standings,
         repeated: granted.repeated,

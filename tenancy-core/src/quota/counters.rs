@@ -5,7 +5,7 @@ use std::{fmt, net::IpAddr, time::Duration};
 use futures_util::future::BoxFuture;
 use uuid::Uuid;
 
-use super::{Ceiling, Concurrency, Denial, Operation, Rate, Scope, Standing, Window};
+use super::{Ceiling, Concurrency, Denial, OnOutage, Operation, Rate, Scope, Standing, Window};
 use crate::{Actor, KeyId, ProjectId, TenantId, Timestamp, network::Source};
 
 /// Whose use is counted: a tenant's, a project's, a key's, a caller's, an address's, or everybody's.
@@ -256,6 +256,10 @@ pub struct Take<'a> {
     pub amount: u64,
     /// At how many percent of the limit somebody wants to hear of it.
     pub warn_at: &'a [u8],
+    /// What it gets where the store does not answer.
+    pub(super) on_outage: OnOutage,
+    /// Whether its settlement may say that it was another amount.
+    pub(super) is_estimate: bool,
 }
 
 impl<'a> Take<'a> {
@@ -268,6 +272,8 @@ impl<'a> Take<'a> {
             algorithm,
             amount,
             warn_at: &[],
+            on_outage: OnOutage::Closed,
+            is_estimate: false,
         }
     }
 
@@ -281,6 +287,13 @@ impl<'a> Take<'a> {
     #[must_use]
     pub const fn warning_at(mut self, percents: &'a [u8]) -> Self {
         self.warn_at = percents;
+        self
+    }
+
+    /// The same, of which the settlement may say that it was another amount than this: an estimate.
+    #[must_use]
+    pub const fn estimated(mut self) -> Self {
+        self.is_estimate = true;
         self
     }
 }
@@ -346,6 +359,8 @@ pub struct Granted {
     pub crossed: Vec<Crossed>,
     /// Whether it had been granted before, so that nothing was taken now.
     pub repeated: bool,
+    /// Whether shares have granted it, while the store did not answer.
+    pub(super) by_share: bool,
 }
 
 impl Granted {
@@ -356,7 +371,13 @@ impl Granted {
             standings,
             crossed,
             repeated,
+            by_share: false,
         }
+    }
+
+    pub(super) const fn by_share(mut self) -> Self {
+        self.by_share = true;
+        self
     }
 }
 

@@ -100,6 +100,19 @@ impl Rate {
         Duration::from_micros(micros)
     }
 
+    /// How many units leak in a time, rounded up.
+    pub(super) fn leaked_in(&self, time: Duration) -> u128 {
+        let nanos = time.as_micros().saturating_mul(1_000);
+        let leaked = nanos.saturating_mul(u128::from(self.amount));
+        leaked.div_ceil(u128::from(self.per))
+    }
+
+    /// How long so many units take to leak, rounded down.
+    pub(super) fn time_of(&self, units: u64) -> Duration {
+        let nanos = u128::from(units) * u128::from(self.per) / u128::from(self.amount);
+        Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+    }
+
     /// Whole units of so many `1 / per`, and what is left over.
     fn units(&self, scaled: u128) -> (u64, u64) {
         match u64::try_from(scaled) {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Period, Scope};
+use super::{OnOutage, Period, Scope};
 
 /// The largest amount that a limit or a cost can have: what header fields can say (RFC 9651 §3.3.1).
 pub const MAX_AMOUNT: u64 = 999_999_999_999_999;
@@ -102,6 +102,7 @@ pub struct Limit {
     pub(super) shape: Shape,
     pub(super) overage: Overage,
     pub(super) warn_at: Vec<u8>,
+    pub(super) on_outage: OnOutage,
     /// An option that this shape does not have.
     pub(super) misfit: Option<&'static str>,
 }
@@ -115,6 +116,7 @@ impl Limit {
             shape,
             overage: Overage::Denied,
             warn_at: Vec::new(),
+            on_outage: OnOutage::Closed,
             misfit: None,
         }
     }
@@ -202,6 +204,14 @@ impl Limit {
     /// For [periods](Self::per_period) and what is [held](Self::held).
     pub fn warn_at(mut self, percents: impl IntoIterator<Item = u8>) -> Self {
         self.warn_at = percents.into_iter().collect();
+        self
+    }
+
+    /// What a request gets of it while the counters do not answer. Default: [`OnOutage::Closed`], a refusal with 503. For
+    /// [rates](Self::rate), [periods](Self::per_period) and what runs [at once](Self::concurrent): what is kept is always
+    /// closed, because nobody could take it back.
+    pub fn on_outage(mut self, on_outage: OnOutage) -> Self {
+        self.on_outage = on_outage;
         self
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use super::{Limit, Overage, Period, Scope, limit::Shape};
+use super::{Limit, OnOutage, Overage, Period, Scope, limit::Shape};
 use crate::ConfigError;
 
 impl Limit {
@@ -61,6 +61,11 @@ impl Limit {
         if is_counted && !self.warn_at.is_empty() {
             put("warn_at", json!(self.warn_at));
         }
+        match self.on_outage {
+            OnOutage::Closed => {}
+            OnOutage::Open => put("on_outage", "open".into()),
+            OnOutage::LocalShare { of } => put("on_outage", json!({ "share_of": of })),
+        }
         let scope = match self.scope {
             Scope::Caller => "caller",
             Scope::Key => "key",
@@ -77,6 +82,7 @@ impl Limit {
         put("name", name.into());
         if fields.contains_key("not_included") {
             fields.remove("warn_at");
+            fields.remove("on_outage");
         }
         Ok(Value::Object(fields))
     }

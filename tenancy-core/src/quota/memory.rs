@@ -385,6 +385,7 @@ impl Counters for MemoryCounters {
                         standings: applied.standing.into(),
                         crossed: applied.crossed.into_iter().collect(),
                         repeated: false,
+                        by_share: false,
                     })));
                 }
                 Ok(Some(Err(denial))) => {

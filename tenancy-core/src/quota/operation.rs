@@ -89,6 +89,8 @@ impl fmt::Debug for OperationId {
 pub struct Operation {
     id: OperationId,
     repeatable: bool,
+    /// Whether it was taken of shares, while the store did not answer.
+    of_share: bool,
 }
 
 impl Operation {
@@ -99,6 +101,7 @@ impl Operation {
         Self {
             id: OperationId::unique(),
             repeatable: false,
+            of_share: false,
         }
     }
 
@@ -108,7 +111,18 @@ impl Operation {
         Self {
             id,
             repeatable: true,
+            of_share: false,
         }
+    }
+
+    /// The same, to be settled where it was granted.
+    pub(super) const fn granted(mut self, granted: &super::Granted) -> Self {
+        self.of_share = granted.by_share;
+        self
+    }
+
+    pub(super) const fn is_of_share(self) -> bool {
+        self.of_share
     }
 
     /// Its id.

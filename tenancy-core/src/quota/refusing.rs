@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::{
     CountersError, Denied, Scope, Wait,
     charging::{Due, Dues},
+    outage::ShareUsedUp,
     rule::RuleShape,
     service::Inner,
 };
@@ -85,8 +86,19 @@ impl Inner {
                 tracing::error!(%error, "a request is refused");
                 Refusal::new(RefusalKind::Misconfigured, "too-many-limits")
             }
-            CountersError::Unavailable(_) => {
-                tracing::warn!(%error, "a request is refused");
+            CountersError::Unavailable(why) => {
+                if let Some(shares) = why.downcast_ref::<ShareUsedUp>() {
+                    let limits = shares.limits.iter().map(|limit| &**limit);
+                    let details = RefusalDetails::new().violated_policies(limits);
+                    let refusal = Refusal::new(RefusalKind::Unavailable, "share-used-up");
+                    return refusal.with_details(details);
+                }
+                // The log has heard of the outage.
+                if self.counters.is_out() {
+                    tracing::debug!(%error, "a request is refused");
+                } else {
+                    tracing::warn!(%error, "a request is refused");
+                }
                 Refusal::new(RefusalKind::Unavailable, "counters-unavailable")
             }
         }

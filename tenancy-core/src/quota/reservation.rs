@@ -95,7 +95,7 @@ impl Reservation {
     pub async fn renew(&self) -> Result<bool, Refusal> {
         let takes: Vec<_> = self.dues.iter().map(Due::take).collect();
         let now = self.inner.clock.now();
-        let answer = self.inner.counters.renew(self.operation.id(), &takes, now);
+        let answer = self.inner.counters.renew(self.operation, &takes, now);
         match answer.answer().await {
             Ok(settled) => Ok(settled != Settled::Late),
             Err(error) => Err(self.inner.no_answer(&error)),

@@ -3,7 +3,8 @@
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use super::{
-    Algorithm, Ceiling, Concurrency, Limit, Meter, MeterKind, Overage, Period, Rate, Scope, Window,
+    Algorithm, Ceiling, Concurrency, Limit, Meter, MeterKind, OnOutage, Overage, Period, Rate,
+    Scope, Window,
     limit::{MAX_AMOUNT, RESERVATION, Shape},
 };
 use crate::{
@@ -20,6 +21,7 @@ pub(crate) struct Rule {
     pub(super) scope: Scope,
     pub(super) shape: RuleShape,
     pub(super) warn_at: Box<[u8]>,
+    pub(super) on_outage: OnOutage,
     /// Whether another plan may have more.
     pub(super) is_of_plan: bool,
 }
@@ -121,6 +123,7 @@ impl Rule {
             )));
         }
         Self::check_beyond(limit)?;
+        Self::check_outage(limit)?;
         let shape = Self::shape(limit, meter.kind())?;
         // A tenant's holdings have one name in all plans.
         let name = match (&limit.name, &shape, &limit.shape) {
@@ -136,6 +139,7 @@ impl Rule {
             scope: limit.scope,
             shape,
             warn_at: limit.warn_at.as_slice().into(),
+            on_outage: limit.on_outage,
             is_of_plan,
         })
     }
@@ -164,6 +168,28 @@ impl Rule {
             ));
         }
         Ok(())
+    }
+
+    /// What happens in an outage is said where something is counted that comes back.
+    fn check_outage(limit: &Limit) -> Result<(), ConfigError> {
+        if limit.on_outage == OnOutage::Closed {
+            return Ok(());
+        }
+        if matches!(limit.on_outage, OnOutage::LocalShare { of: 0 }) {
+            return Err(ConfigError::new(
+                "a share of 0 processes can't be; give `OnOutage::LocalShare` the number of processes that serve",
+            ));
+        }
+        match limit.shape {
+            Shape::Rate { .. } | Shape::Period { .. } | Shape::Concurrent { .. } => Ok(()),
+            Shape::Held { .. } => Err(ConfigError::new(
+                "what is held is always refused while the counters do not answer, because nobody could take it \
+                 back; remove `on_outage`",
+            )),
+            Shape::Unlimited | Shape::NotIncluded => Err(ConfigError::new(
+                "`on_outage` is for limits that count; remove it",
+            )),
+        }
     }
 
     fn shape(limit: &Limit, kind: MeterKind) -> Result<RuleShape, ConfigError> {

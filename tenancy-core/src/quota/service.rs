@@ -9,17 +9,19 @@ use std::{
 use serde::Serialize;
 
 use super::{
-    Calendar, Counters, Counting, GiveBack, LimitOverride, Meter, MeterKind, Operation, Period,
-    Quotas, Reservation, Scope, Standing, Take, Window, address,
+    Calendar, Counting, GiveBack, LimitOverride, Meter, MeterKind, Operation, Period, Quotas,
+    Reservation, Scope, Standing, Take, Window, address,
     charging::{Due, Payer, plan_of},
     fields, held_names,
+    outage::{Fallback, Outages},
     overrides::{OfTenant, Overrides},
     quotas::{CalendarOf, OnThreshold},
     rule::{Rule, RuleShape},
     taking::Taking,
 };
 use crate::{
-    Clock, ConfigError, Cost, Plan, Refusal, TenantContext, TenantId, TenantRecord, Timestamp,
+    AuditSink, Clock, ConfigError, Cost, Plan, Refusal, TenantContext, TenantId, TenantRecord,
+    Timestamp,
     plan::{Plans, Position},
 };
 
@@ -46,7 +48,7 @@ pub(super) struct Inner {
     pub(super) rules: Vec<Arc<Rule>>,
     /// The limits of each client address.
     pub(super) of_addresses: Vec<Arc<Rule>>,
-    pub(super) counters: Arc<dyn Counters>,
+    pub(super) counters: Fallback,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) calendar: Option<CalendarOf>,
     pub(super) upgrade_url: Option<Box<str>>,
@@ -67,6 +69,7 @@ impl QuotaService {
         rules: Vec<Arc<Rule>>,
         plans: Option<&Plans>,
         clock: Arc<dyn Clock>,
+        audit: Arc<dyn AuditSink>,
     ) -> Result<Self, ConfigError> {
         let limits = limits_with(&Limits::new(), &quotas.meters, &rules, plans)?;
         let of_addresses = address::rules(quotas.per_address, &quotas.meters)?;
@@ -74,7 +77,7 @@ impl QuotaService {
             meters: quotas.meters,
             rules,
             of_addresses,
-            counters: quotas.counters,
+            counters: Fallback::new(quotas.counters, Arc::clone(&clock), audit),
             clock,
             calendar: quotas.calendar,
             upgrade_url: quotas.upgrade_url,
@@ -219,7 +222,12 @@ impl QuotaService {
     ) -> Result<Reservation, Refusal> {
         let inner = &self.0;
         let now = inner.clock.now();
-        let charge = inner.due_in(context, costs, now)?;
+        let mut charge = inner.due_in(context, costs, now)?;
+        // Its commit may say another amount.
+        charge
+            .dues
+            .iter_mut()
+            .for_each(|due| due.is_estimate = true);
         let operation = Operation::once();
         let taken = {
             let takes: Vec<_> = charge.dues.iter().map(Due::take).collect();
@@ -233,7 +241,8 @@ impl QuotaService {
                 (answer, taking.into_parts().1)
             }
         };
-        drop(inner.granted(answer, &charge, plan_of(context))?);
+        let granted = inner.granted(answer, &charge, plan_of(context))?;
+        let operation = operation.granted(&granted);
         Ok(Reservation::new(Arc::clone(inner), operation, charge.dues))
     }
 
@@ -256,7 +265,12 @@ impl QuotaService {
         let tenant = context.tenant_id().to_string();
         let id = format!("{:032x}", id.as_u128());
         let id = super::OperationId::of([tenant.as_str(), kept.meter(), &id]);
-        let answer = inner.counters.give_back(id, &takes, now).answer().await;
+        let answer = inner
+            .counters
+            .store()
+            .give_back(id, &takes, now)
+            .answer()
+            .await;
         answer.map(drop).map_err(|error| inner.no_answer(&error))
     }
 
@@ -276,11 +290,21 @@ impl QuotaService {
         let takes = held_of(&dues, kept.amount());
         let limits = if kept.amount() == 0 { 0 } else { takes.len() };
         let id = super::OperationId::unique();
-        let prepared = inner.counters.prepare_give_back(id, &takes, now);
+        let prepared = inner.counters.store().prepare_give_back(id, &takes, now);
         match prepared.answer().await {
             Ok(()) => Ok(GiveBack::new(id, limits)),
             Err(error) => Err(inner.no_answer(&error)),
         }
+    }
+
+    /// What outages of the counters have done since the engine was built, and whether there is one now.
+    ///
+    /// While there is one, [`usage`](Self::usage) is refused with 503, and requests get what their limits say
+    /// ([`Limit::on_outage`](super::Limit::on_outage)). The log is told of its begin and its end. So is the audit trail,
+    /// as `quota.outage-begin` and `quota.outage-end`, whose details have the numbers.
+    #[must_use]
+    pub fn outages(&self) -> Outages {
+        self.0.counters.outages()
     }
 
     /// Where a tenant can choose another plan.
@@ -324,7 +348,7 @@ impl Inner {
         for some in dues.chunks(super::MAX_TAKES) {
             let asked = {
                 let takes: Vec<_> = some.iter().map(Due::take).collect();
-                self.counters.standings(&takes, now)
+                self.counters.store().standings(&takes, now)
             };
             let standings = asked.answer().await;
             let standings = standings.map_err(|error| self.no_answer(&error))?;

@@ -72,8 +72,8 @@ impl Drop for Taking {
         let (inner, operation) = (Arc::clone(&self.inner), self.operation);
         let dues = mem::take(&mut self.charge.dues);
         runtime.spawn(async move {
-            if let Ok(Taken::Granted(_)) = answer.await {
-                inner.give_up(operation, &dues);
+            if let Ok(Taken::Granted(granted)) = answer.await {
+                inner.give_up(operation.granted(&granted), &dues);
             }
         });
     }

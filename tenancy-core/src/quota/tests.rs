@@ -3,6 +3,7 @@
 mod calendars;
 mod counts;
 mod holdings;
+mod leased;
 mod leases;
 mod limits;
 mod memory;

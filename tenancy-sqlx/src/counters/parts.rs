@@ -5,7 +5,7 @@ use tenancy_core::quota::{Algorithm, CountersError, MAX_TAKES, Take};
 /// Where something is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Part {
-    /// In the memory of this process.
+    /// In the memory of this process, or in others' counters.
     Local,
     /// In memory, of what was leased.
     Period,
@@ -64,6 +64,10 @@ impl Parts {
 
     pub(super) fn are_all_local(&self) -> bool {
         self.iter().all(|(_, part)| part == Part::Local)
+    }
+
+    pub(super) fn has_local(&self) -> bool {
+        self.iter().any(|(_, part)| part == Part::Local)
     }
 
     pub(super) fn has_held(&self) -> bool {

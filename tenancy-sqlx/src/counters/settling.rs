@@ -4,9 +4,7 @@ use std::sync::Arc;
 
 use tenancy_core::{
     Timestamp,
-    quota::{
-        Counters as _, CountersError, Counting, Operation, OperationId, Settle, Settled, Take,
-    },
+    quota::{CountersError, Counting, Operation, OperationId, Settle, Settled, Take},
 };
 
 use super::{
@@ -15,7 +13,6 @@ use super::{
     owned::OwnedTake,
     parts::{Part, Parts},
     store::GivesBack,
-    taking::at_once,
 };
 
 /// What is to be settled, by where it is counted.
@@ -51,7 +48,7 @@ impl Inner {
         let takes: Vec<_> = settles.iter().map(|settle| settle.take).collect();
         match Parts::of(&takes) {
             Ok(parts) if parts.are_all_local() => {
-                return self.memory.settle(operation, settles, now);
+                return self.others.settle(operation, settles, now);
             }
             Ok(_) => {}
             Err(error) => return Counting::Ready(Err(error)),
@@ -64,32 +61,52 @@ impl Inner {
         let split = Split::of(settles.iter().map(|settle| (settle.take, settle.actual)));
         if split.held.is_empty() && !operation.is_repeatable() {
             let settled = self.settle_local(operation, &split.local, now);
-            if !self.settle_periods(&split.period) {
-                return Counting::Ready(settled);
+            let is_to_be_told = self.settle_periods(&split.period);
+            if !is_to_be_told && matches!(settled, Counting::Ready(_)) {
+                return settled;
             }
             let inner = Arc::clone(self);
             return self.in_a_task(async move {
-                inner.report_dirty(&only_takes(split.period), now).await;
+                let settled = settled.answer().await;
+                if is_to_be_told {
+                    inner.report_dirty(&only_takes(split.period), now).await;
+                }
                 settled
             });
         }
         let inner = Arc::clone(self);
         self.in_a_task(async move {
             let store = &inner.store;
+            // The others remember such an operation too. They go first, so that a settlement that failed in the database
+            // can be made again.
+            let first = match operation.is_repeatable() {
+                true => {
+                    let settled = inner.settle_local(operation, &split.local, now);
+                    Some(settled.answer().await?)
+                }
+                false => None,
+            };
             let of_held = store.settle(operation, &split.held, gives_back, now).await;
             inner.forget_seen(&split.held);
             let of_held = of_held?;
             if of_held == Settled::Repeated {
                 return Ok(of_held);
             }
-            let of_local = inner.settle_local(operation, &split.local, now)?;
+            let of_local = match first {
+                Some(settled) => settled,
+                None => {
+                    let settled = inner.settle_local(operation, &split.local, now);
+                    settled.answer().await?
+                }
+            };
             if inner.settle_periods(&split.period) {
                 inner.report_dirty(&only_takes(split.period), now).await;
             }
-            Ok(if of_held == Settled::Late {
-                of_held
-            } else {
+            // The others may have come back empty, and know of nothing.
+            Ok(if of_local == Settled::Late {
                 of_local
+            } else {
+                of_held
             })
         })
     }
@@ -102,7 +119,7 @@ impl Inner {
     ) -> Counting<Settled> {
         match Parts::of(takes) {
             Ok(parts) if parts.are_all_local() => {
-                return self.memory.give_back(operation, takes, now);
+                return self.others.give_back(operation, takes, now);
             }
             Ok(_) => {}
             Err(error) => return Counting::Ready(Err(error)),
@@ -118,8 +135,12 @@ impl Inner {
                 return Ok(of_held);
             }
             if !split.local.is_empty() {
-                let local: Vec<_> = split.local.iter().map(|(take, _)| take.take()).collect();
-                at_once(inner.memory.give_back(operation, &local, now))?;
+                let given_back = {
+                    let local = split.local.iter().map(|(take, _)| take.take());
+                    let local: Vec<_> = local.collect();
+                    inner.others.give_back(operation, &local, now)
+                };
+                given_back.answer().await?;
             }
             if inner.settle_periods(&split.period) {
                 inner.report_dirty(&only_takes(split.period), now).await;
@@ -140,17 +161,17 @@ impl Inner {
         let split = Split::of(takes.iter().map(|take| (*take, 0)));
         let local: Vec<_> = split.local.iter().map(|(take, _)| take.take()).collect();
         let of_local = match local.is_empty() {
-            true => Ok(Settled::Done),
-            false => at_once(self.memory.renew(operation, &local, now)),
+            true => Counting::ready(Settled::Done),
+            false => self.others.renew(operation, &local, now),
         };
         if split.held.is_empty() {
-            return Counting::Ready(of_local);
+            return of_local;
         }
         let inner = Arc::clone(self);
         self.in_a_task(async move {
             let held = only_takes(split.held);
             let of_held = inner.store.renew(operation, &held, now).await?;
-            let of_local = of_local?;
+            let of_local = of_local.answer().await?;
             Ok(if of_held == Settled::Late {
                 of_held
             } else {
@@ -180,14 +201,14 @@ impl Inner {
         operation: Operation,
         local: &[(OwnedTake, u64)],
         now: Timestamp,
-    ) -> Result<Settled, CountersError> {
+    ) -> Counting<Settled> {
         if local.is_empty() {
-            return Ok(Settled::Done);
+            return Counting::ready(Settled::Done);
         }
         let settles: Vec<_> = (local.iter())
             .map(|(take, actual)| Settle::new(take.take(), *actual))
             .collect();
-        at_once(self.memory.settle(operation, &settles, now))
+        self.others.settle(operation, &settles, now)
     }
 
     /// Settles what was used of periods. Whether the database has to be told.

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use tenancy_core::{
     Timestamp,
     quota::{
-        Algorithm, Counters as _, CountersError, Counting, Crossed, Denied, Granted, MAX_AMOUNT,
-        Operation, Settle, Settled, Standing, Standings, Take, Taken,
+        Algorithm, CountersError, Counting, Crossed, Denied, Granted, MAX_AMOUNT, Operation,
+        Settle, Settled, Standing, Standings, Take, Taken,
     },
 };
 use tokio::{
     sync::oneshot,
+    task::JoinHandle,
     time::{Instant, timeout_at},
 };
 
@@ -64,7 +65,7 @@ impl Inner {
             .collect();
         let mut of_local = Granted::default();
         if !local.is_empty() {
-            match at_once(self.memory.take(operation, &local, now)) {
+            match at_once(self.others.take(operation, &local, now)) {
                 Err(error) => return Some(Err(error)),
                 Ok(Taken::Granted(granted)) => of_local = granted,
                 Ok(Taken::Denied(each)) => denied.extend(placed(each, &places)),
@@ -72,7 +73,8 @@ impl Inner {
         }
         if !denied.is_empty() {
             if denied.iter().all(|one| !places.contains(&one.take)) && !local.is_empty() {
-                self.undo_local(operation, &local, now);
+                // They are at hand.
+                drop(self.undo_local(operation, &local, now));
             }
             denied.sort_by_key(|one| one.take);
             return Some(Ok(Taken::Denied(denied)));
@@ -99,9 +101,23 @@ impl Inner {
         Some(Ok(Taken::Granted(granted)))
     }
 
-    fn undo_local(&self, operation: Operation, local: &[Take<'_>], now: Timestamp) {
+    /// Gives back what was taken of the others, by a task if they do not answer at once.
+    fn undo_local(
+        &self,
+        operation: Operation,
+        local: &[Take<'_>],
+        now: Timestamp,
+    ) -> Option<JoinHandle<()>> {
         let all: Vec<_> = local.iter().map(|take| Settle::new(*take, 0)).collect();
-        drop(self.memory.settle(operation, &all, now));
+        let undone = self.others.settle(operation, &all, now);
+        if matches!(undone, Counting::Ready(Ok(_))) {
+            return None;
+        }
+        Some(self.runtime.spawn(async move {
+            if let Err(error) = undone.answer().await {
+                tracing::debug!(%error, "what nobody waits for could not be given back, and ends by itself");
+            }
+        }))
     }
 
     /// Takes of memory first, because a request that memory refuses must not cost the database anything; then of
@@ -114,7 +130,15 @@ impl Inner {
         now: Timestamp,
     ) -> Result<Taken, CountersError> {
         let deadline = Instant::now() + self.patience;
-        let (local, mut denied) = Local::take(&self, operation, &takes, &parts, now)?;
+        let local = Local::take(&self, operation, &takes, &parts, now);
+        let (local, mut denied) = match timeout_at(deadline, local).await {
+            Ok(taken) => taken?,
+            Err(_) => {
+                return Err(CountersError::unavailable(
+                    "the other counters do not answer",
+                ));
+            }
+        };
         let is_refused = !denied.is_empty();
         if is_refused {
             denied.extend(self.would_refuse(&takes, &parts, now).await?);
@@ -154,10 +178,9 @@ impl Inner {
             let asked = self.reserve(operation, about, looks_only, now).await?;
             if asked.reserved.is_repeated {
                 drop(in_hand.take());
-                drop(local);
-                return self
-                    .repeated(&takes, &parts, &asked.reserved, now)
-                    .map(Taken::Granted);
+                local.undo().await;
+                let granted = self.repeated(&takes, &parts, &asked.reserved, now).await;
+                return granted.map(Taken::Granted);
             }
             for ((place, take), one) in held.iter().zip(&asked.reserved.each) {
                 if one.is_denied && !denied.iter().any(|other| other.take == *place) {
@@ -167,6 +190,7 @@ impl Inner {
             reservation = Some(asked);
         }
         if !denied.is_empty() {
+            local.undo().await;
             denied.sort_by_key(|one| one.take);
             return Ok(Taken::Denied(denied));
         }
@@ -262,7 +286,10 @@ impl Inner {
             before = self.quiet(&asked, deadline).await;
         };
         let mut used = used.into_iter();
-        let local = at_once(self.memory.standings(&local, now))?;
+        let local = match local.is_empty() {
+            true => Standings::default(),
+            false => self.others.standings(&local, now).answer().await?,
+        };
         let mut local = local.iter();
         let standings = each.iter().map(|take| {
             let mut used = || used.next().unwrap_or_default();
@@ -361,17 +388,22 @@ impl Inner {
     }
 
     /// What is said to an operation that was granted before.
-    fn repeated(
+    async fn repeated(
         &self,
         takes: &[OwnedTake],
         parts: &Parts,
         reserved: &Reserved,
         now: Timestamp,
     ) -> Result<Granted, CountersError> {
-        let local: Vec<_> = of_part(takes, parts, Part::Local)
-            .map(|(_, take)| take.take())
-            .collect();
-        let local = at_once(self.memory.standings(&local, now))?;
+        let asked = {
+            let local = of_part(takes, parts, Part::Local).map(|(_, take)| take.take());
+            let local: Vec<_> = local.collect();
+            (!local.is_empty()).then(|| self.others.standings(&local, now))
+        };
+        let local = match asked {
+            Some(asked) => asked.answer().await?,
+            None => Standings::default(),
+        };
         let mut local = local.iter();
         let mut held = reserved.each.iter();
         let mut cells = self.cells();
@@ -484,15 +516,15 @@ fn keep(
     granted
 }
 
-/// What was taken of memory. Undone when it is dropped.
+/// What was taken of memory, or of the other counters. Undone when it is dropped.
 struct Local {
     undo: Option<(Arc<Inner>, Operation, Vec<OwnedTake>, Timestamp)>,
     granted: Granted,
 }
 
 impl Local {
-    /// Takes, or says which refuse.
-    fn take(
+    /// Takes, or says which refuse. What other counters take for somebody who has gone is undone by a task.
+    async fn take(
         inner: &Arc<Inner>,
         operation: Operation,
         takes: &[OwnedTake],
@@ -510,14 +542,53 @@ impl Local {
         let local: Vec<_> = of_part(takes, parts, Part::Local)
             .map(|(_, take)| take.clone())
             .collect();
-        let each: Vec<_> = local.iter().map(OwnedTake::take).collect();
-        match at_once(inner.memory.take(operation, &each, now))? {
+        let asked = {
+            let each: Vec<_> = local.iter().map(OwnedTake::take).collect();
+            inner.others.take(operation, &each, now)
+        };
+        let taken = move |taken: Taken, inner: Arc<Inner>| match taken {
             Taken::Granted(granted) => {
-                let undo = (!granted.repeated).then(|| (Arc::clone(inner), operation, local, now));
-                Ok((Self { undo, granted }, Vec::new()))
+                let undo = (!granted.repeated).then_some((inner, operation, local, now));
+                Ok(Self { undo, granted })
             }
-            Taken::Denied(denied) => Ok((nothing, placed(denied, &places).collect())),
+            Taken::Denied(denied) => Err(denied),
+        };
+        let taken = match asked {
+            Counting::Ready(answer) => taken(answer?, Arc::clone(inner)),
+            Counting::Pending(answer) => {
+                let (tell, told) = oneshot::channel();
+                let of_task = Arc::clone(inner);
+                inner.runtime.spawn(async move {
+                    let answer = answer.await.map(|answer| taken(answer, of_task));
+                    drop(tell.send(answer));
+                });
+                match told.await {
+                    Ok(answer) => answer?,
+                    Err(_) => {
+                        return Err(CountersError::unavailable(
+                            "the runtime of the counters has ended",
+                        ));
+                    }
+                }
+            }
+        };
+        Ok(match taken {
+            Ok(local) => (local, Vec::new()),
+            Err(denied) => (nothing, placed(denied, &places).collect()),
+        })
+    }
+
+    /// Gives it back, and waits for that: whoever is told of a denial finds it there again.
+    async fn undo(mut self) {
+        if let Some(undoing) = self.begin_to_undo() {
+            drop(undoing.await);
         }
+    }
+
+    fn begin_to_undo(&mut self) -> Option<JoinHandle<()>> {
+        let (inner, operation, takes, now) = self.undo.take()?;
+        let takes: Vec<_> = takes.iter().map(OwnedTake::take).collect();
+        inner.undo_local(operation, &takes, now)
     }
 
     fn keep(mut self) -> Standings {
@@ -528,10 +599,7 @@ impl Local {
 
 impl Drop for Local {
     fn drop(&mut self) {
-        if let Some((inner, operation, takes, now)) = self.undo.take() {
-            let takes: Vec<_> = takes.iter().map(OwnedTake::take).collect();
-            inner.undo_local(operation, &takes, now);
-        }
+        drop(self.begin_to_undo());
     }
 }
 

@@ -1,6 +1,8 @@
 //! Counters in PostgreSQL: what is used survives restarts, processes that are killed lose no more than what they have in
 //! hand, several count together, and a row is counted with its insert.
 
+mod others;
+mod outages;
 mod rows;
 mod several;
 mod surviving;

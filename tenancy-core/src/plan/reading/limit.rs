@@ -6,7 +6,7 @@ use super::words;
 use crate::{
     ConfigError,
     plan::node::{Fields, Node, Value},
-    quota::{Limit, MAX_AMOUNT, Overage, Period, Scope},
+    quota::{Limit, MAX_AMOUNT, OnOutage, Overage, Period, Scope},
 };
 
 /// What says how a limit counts. A limit has one of them.
@@ -22,7 +22,7 @@ const SHAPES: [&str; 9] = [
     "not_included",
 ];
 
-const FIELDS: [&str; 16] = [
+const FIELDS: [&str; 17] = [
     "rate",
     "per",
     "burst",
@@ -38,6 +38,7 @@ const FIELDS: [&str; 16] = [
     "overage",
     "warn_at",
     "expires_after",
+    "on_outage",
     "name",
 ];
 
@@ -163,6 +164,9 @@ impl Reading<'_> {
         if let Some(node) = self.fields.get("expires_after") {
             limit = limit.expires_after(self.duration("expires_after", node)?);
         }
+        if let Some(node) = self.fields.get("on_outage") {
+            limit = limit.on_outage(self.on_outage(node)?);
+        }
         if let Some(node) = self.fields.get("name") {
             limit = limit.named(node.text(&self.which("name"), "a text")?.value);
         }
@@ -183,6 +187,27 @@ impl Reading<'_> {
                 return Err(node.error(format_args!("{which} has to be {needs}; `{text}` is none")));
             }
         })
+    }
+
+    fn on_outage(&self, node: &Node) -> Result<OnOutage, ConfigError> {
+        let which = self.which("on_outage");
+        let needs = "\"closed\", \"open\", or a share, such as { share_of = 10 } for 10 processes";
+        match &node.value {
+            Value::Text(text) => match text.as_str() {
+                "closed" => Ok(OnOutage::Closed),
+                "open" => Ok(OnOutage::Open),
+                _ => Err(node.error(format_args!("{which} has to be {needs}; `{text}` is none"))),
+            },
+            Value::Table(_) => {
+                let fields = Fields::of(&which, node, needs, &["share_of"])?;
+                let mend = "give the number of processes that serve";
+                let of = fields.needed("share_of", mend)?;
+                let number = of.number(&format!("{which}: `share_of`"), 1, u32::MAX.into())?;
+                let of = u32::try_from(number).unwrap_or(u32::MAX);
+                Ok(OnOutage::LocalShare { of })
+            }
+            _ => Err(node.misfit(&which, needs)),
+        }
     }
 
     fn overage(&self, node: &Node) -> Result<Overage, ConfigError> {

@@ -334,7 +334,7 @@ fn what_is_wrong_in_a_written_book_is_told_with_its_place() {
         ),
         (
             projects("{ heldd = 3 }"),
-            "line 5, column 21: plan `free`: the limit of `projects` has no field `heldd`; it has `rate`, `per`, `burst`, `per_hour`, `per_day`, `per_month`, `per_year`, `at_once`, `held`, `unlimited`, `not_included`, `scope`, `overage`, `warn_at`, `expires_after`, `name`",
+            "line 5, column 21: plan `free`: the limit of `projects` has no field `heldd`; it has `rate`, `per`, `burst`, `per_hour`, `per_day`, `per_month`, `per_year`, `at_once`, `held`, `unlimited`, `not_included`, `scope`, `overage`, `warn_at`, `expires_after`, `on_outage`, `name`",
         ),
         (
             projects("{ warn_at = [80] }"),
@@ -419,6 +419,18 @@ fn what_is_wrong_in_a_written_book_is_told_with_its_place() {
         (
             requests("{ per_month = 600, overage = 0 }"),
             "line 3, column 48: plan `free`: the limit of `requests`: `overage` has to be a whole number from 1 to 999999999999999",
+        ),
+        (
+            requests("{ per_month = 600, on_outage = \"shut\" }"),
+            "line 3, column 50: plan `free`: the limit of `requests`: `on_outage` has to be \"closed\", \"open\", or a share, such as { share_of = 10 } for 10 processes; `shut` is none",
+        ),
+        (
+            requests("{ per_month = 600, on_outage = { share_of = 0 } }"),
+            "line 3, column 63: plan `free`: the limit of `requests`: `on_outage`: `share_of` has to be a whole number from 1 to 4294967295",
+        ),
+        (
+            requests("{ per_month = 600, on_outage = {} }"),
+            "line 3, column 50: plan `free`: the limit of `requests`: `on_outage` says no `share_of`; give the number of processes that serve",
         ),
         (
             requests("{ per_month = 600, warn_at = 80 }"),

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use super::seconds;
 use crate::{
-    Ending, PermissionRegistry, PlanBook, SystemClock, TenantId,
+    Ending, NoAudit, PermissionRegistry, PlanBook, SystemClock, TenantId,
     plan::Plans,
     quota::{
         Limit, LimitOverride, MAX_AMOUNT, Meter, Overage, Period, QuotaService, Quotas, Rule, Scope,
@@ -199,7 +199,8 @@ fn built(quotas: Quotas, plans: Option<PlanBook>) -> Result<QuotaService, String
     };
     let rules = quotas.checked().map_err(|error| error.to_string())?;
     let clock = Arc::new(SystemClock);
-    QuotaService::new(quotas, rules, plans.as_ref(), clock).map_err(|error| error.to_string())
+    QuotaService::new(quotas, rules, plans.as_ref(), clock, Arc::new(NoAudit))
+        .map_err(|error| error.to_string())
 }
 
 /// Otherwise a tenant keeps 50 on one plan, and room for one more on the smaller one.

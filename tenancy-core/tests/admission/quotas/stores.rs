@@ -17,27 +17,28 @@ use super::{alice, ask, book, charge, charge_for, costs, meters, told, used, wor
 
 /// Counters that answer after a turn of the runtime, as long as they are up.
 #[derive(Debug, Default, Clone)]
-struct Remote {
-    counters: Arc<MemoryCounters>,
-    is_down: Arc<AtomicBool>,
+pub(super) struct Remote {
+    pub(super) counters: Arc<MemoryCounters>,
+    pub(super) is_down: Arc<AtomicBool>,
 }
 
 impl Remote {
-    fn later<T: Send + 'static>(&self, answer: Counting<T>) -> Counting<T> {
+    fn later<T: Send + 'static>(&self, asked: impl FnOnce() -> Counting<T>) -> Counting<T> {
         let is_down = self.is_down.load(Ordering::SeqCst);
+        let answer = (!is_down).then(asked);
         Counting::Pending(Box::pin(async move {
             tokio::task::yield_now().await;
-            if is_down {
-                return Err(CountersError::unavailable("the connection was refused"));
+            match answer {
+                Some(answer) => answer.answer().await,
+                None => Err(CountersError::unavailable("the connection was refused")),
             }
-            answer.answer().await
         }))
     }
 }
 
 impl Counters for Remote {
     fn take(&self, operation: Operation, takes: &[Take<'_>], now: Timestamp) -> Counting<Taken> {
-        self.later(self.counters.take(operation, takes, now))
+        self.later(|| self.counters.take(operation, takes, now))
     }
 
     fn settle(
@@ -46,7 +47,7 @@ impl Counters for Remote {
         settles: &[Settle<'_>],
         now: Timestamp,
     ) -> Counting<Settled> {
-        self.later(self.counters.settle(operation, settles, now))
+        self.later(|| self.counters.settle(operation, settles, now))
     }
 
     fn renew(
@@ -55,7 +56,7 @@ impl Counters for Remote {
         takes: &[Take<'_>],
         now: Timestamp,
     ) -> Counting<Settled> {
-        self.later(self.counters.renew(operation, takes, now))
+        self.later(|| self.counters.renew(operation, takes, now))
     }
 
     fn give_back(
@@ -64,11 +65,11 @@ impl Counters for Remote {
         takes: &[Take<'_>],
         now: Timestamp,
     ) -> Counting<Settled> {
-        self.later(self.counters.give_back(operation, takes, now))
+        self.later(|| self.counters.give_back(operation, takes, now))
     }
 
     fn standings(&self, takes: &[Take<'_>], now: Timestamp) -> Counting<Standings> {
-        self.later(self.counters.standings(takes, now))
+        self.later(|| self.counters.standings(takes, now))
     }
 }
 
