@@ -222,10 +222,7 @@ impl QuotaService {
         let now = inner.clock.now();
         let charge = inner.due_in(context, costs, now)?;
         let operation = Operation::once();
-        let taken = {
-            let takes: Vec<_> = charge.dues.iter().map(Due::take).collect();
-            inner.counters.take(operation, &takes, now)
-        };
+        let taken = inner.take(operation, &charge.dues, now);
         let (answer, charge) = match taken {
             Counting::Ready(answer) => (answer, charge),
             Counting::Pending(answer) => {
@@ -234,7 +231,7 @@ impl QuotaService {
                 (answer, taking.into_parts().1)
             }
         };
-        drop(inner.granted(answer, &charge, plan_of(context))?);
+        drop(inner.granted(answer, &charge, || plan_of(context))?);
         Ok(Reservation::new(Arc::clone(inner), operation, charge.dues))
     }
 

@@ -1,6 +1,9 @@
 //! `TenantUsage`: what a tenant has used and left, for operators.
 
-use super::{LimitUsage, OfTenant, QuotaService, Scope, charging::Payer};
+use super::{
+    LimitUsage, OfTenant, QuotaService, Scope,
+    charging::{Known, Payer},
+};
 use crate::{Plan, Refusal, TenantRecord};
 
 /// What a tenant has used of its limits, what is left, and when it is back: from
@@ -49,11 +52,9 @@ impl QuotaService {
             Vec::new()
         } else {
             let payer = Payer {
-                tenant: Some(&record),
+                tenant: Some(record.id),
+                known: Known::Of(&record, &by),
                 has_plans: by.has_plans,
-                plan: by.plan.as_ref(),
-                plan_name: by.plan_name.as_deref(),
-                overrides: by.overrides.as_ref(),
                 ..Payer::nobody()
             };
             self.0.usage(payer, |scope| scope == Scope::Tenant).await?
