@@ -239,8 +239,8 @@ impl fmt::Debug for Charging {
 pub struct Charge {
     fields: Vec<(&'static str, String)>,
     settlement: Settlement,
-    /// Limits that were charged before, so that they are not settled once more.
-    repeated: Option<Arc<RouteCharge>>,
+    /// Limits that were charged and are not settled by this settlement.
+    limits: Option<Arc<RouteCharge>>,
 }
 
 impl Charge {
@@ -264,6 +264,7 @@ impl Charge {
     /// store has to be told, it spawns a task or hands over to one. Call it once for a charge: the last one
     /// counts, and one before is settled as cancelled.
     pub fn settled_by(mut self, settle: impl FnOnce(Ending) + Send + 'static) -> Self {
+        self.limits = self.limits().cloned();
         self.settlement = Settlement::new(settle);
         self
     }
@@ -275,14 +276,14 @@ impl Charge {
         if charge.settles() {
             self.settlement = Settlement::of_limits(charge);
         } else {
-            self.repeated = Some(charge);
+            self.limits = Some(charge);
         }
         self
     }
 
     /// The limits that were charged, if it were any.
     pub(crate) fn limits(&self) -> Option<&Arc<RouteCharge>> {
-        self.settlement.limits().or(self.repeated.as_ref())
+        self.settlement.limits().or(self.limits.as_ref())
     }
 
     /// The header fields and the settlement, for an adapter.
