@@ -54,7 +54,13 @@ impl Timestamp {
     /// How long before this moment `earlier` was; zero if it was not before.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
-        Duration::from_micros(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+        Duration::from_micros(self.micros_since(earlier))
+    }
+
+    /// The same in microseconds.
+    #[inline]
+    pub(crate) fn micros_since(self, earlier: Self) -> u64 {
+        u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0)
     }
 }
 

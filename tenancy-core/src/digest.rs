@@ -1,6 +1,6 @@
 //! Digests under a key of this process: they stand for what a cache must not keep, or need not.
 
-use std::sync::LazyLock;
+use std::{hash::Hasher as _, sync::LazyLock};
 
 use siphasher::sip128::{Hasher128 as _, SipHasher13, SipHasher24};
 
@@ -37,22 +37,23 @@ impl Digest {
         (low as usize, high as u32)
     }
 
-    /// The SipHash-1-3-128 of bytes, halved: for tables whose keys nobody chooses who would gain by a collision.
+    /// The SipHash-1-3-128 of two ids and a text, for tables whose keys nobody chooses who would gain by a collision.
     #[inline]
-    pub(crate) fn quick(parts: [&[u8]; 2]) -> Option<[u64; 2]> {
+    pub(crate) fn quick(ids: [u128; 2], text: &str) -> Option<u128> {
         let mut hasher = SipHasher13::new_with_key(KEY.as_ref()?);
-        for part in parts {
-            std::hash::Hasher::write(&mut hasher, part);
+        for id in ids {
+            hasher.write_u64((id >> 64) as u64);
+            hasher.write_u64(id as u64);
         }
-        let (low, high) = hasher.finish128().as_u64();
-        Some([low, high])
+        hasher.write(text.as_bytes());
+        Some(hasher.finish128().as_u128())
     }
 
     /// The digest of one text, such as a token.
     #[cfg(any(test, feature = "jwt"))]
     #[inline]
     pub(crate) fn of_text(text: &str) -> Option<Self> {
-        Self::of(|hasher| std::hash::Hasher::write(hasher, text.as_bytes()))
+        Self::of(|hasher| hasher.write(text.as_bytes()))
     }
 }
 

@@ -8,7 +8,8 @@ use std::{fmt, net::IpAddr, sync::Arc};
 use futures_util::future::BoxFuture;
 
 use crate::{
-    Admitted, Principal, Refusal, RequestView, TenantContext, quota::RouteCharge,
+    Admitted, Principal, Refusal, RequestView, TenantContext,
+    quota::{OwnLimits, RouteCharge},
     request::add_field,
 };
 
@@ -159,6 +160,16 @@ impl<'a> ChargeRequest<'a> {
             Admitted::NoTenant(principal) => principal.as_deref(),
         }
     }
+
+    /// What the credential of the caller is limited to by itself.
+    pub(crate) fn own_limits(&self) -> &'a OwnLimits {
+        match self.admitted {
+            Admitted::Tenant(context) => context.own_limits(),
+            Admitted::NoTenant(principal) => {
+                (principal.as_deref()).map_or(&OwnLimits::None, |principal| &principal.limits)
+            }
+        }
+    }
 }
 
 impl fmt::Debug for ChargeRequest<'_> {
@@ -228,6 +239,7 @@ impl fmt::Debug for Charging {
 pub struct Charge {
     fields: Vec<(&'static str, String)>,
     settlement: Settlement,
+    /// Limits that were charged and are not settled by this settlement.
     limits: Option<Arc<RouteCharge>>,
 }
 
@@ -252,23 +264,26 @@ impl Charge {
     /// store has to be told, it spawns a task or hands over to one. Call it once for a charge: the last one
     /// counts, and one before is settled as cancelled.
     pub fn settled_by(mut self, settle: impl FnOnce(Ending) + Send + 'static) -> Self {
+        self.limits = self.limits().cloned();
         self.settlement = Settlement::new(settle);
         self
     }
 
     /// A charge of limits, which settles itself.
+    #[inline]
     pub(crate) fn of_limits(mut self, charge: RouteCharge) -> Self {
         let charge = Arc::new(charge);
         if charge.settles() {
-            self.settlement = Settlement::of_limits(Arc::clone(&charge));
+            self.settlement = Settlement::of_limits(charge);
+        } else {
+            self.limits = Some(charge);
         }
-        self.limits = Some(charge);
         self
     }
 
     /// The limits that were charged, if it were any.
-    pub(crate) const fn limits(&self) -> Option<&Arc<RouteCharge>> {
-        self.limits.as_ref()
+    pub(crate) fn limits(&self) -> Option<&Arc<RouteCharge>> {
+        self.settlement.limits().or(self.limits.as_ref())
     }
 
     /// The header fields and the settlement, for an adapter.

@@ -9,7 +9,7 @@ use crate::{
     Refusal, RefusalDetails, RefusalKind, RoleName, SettingsError, Tenancy, TenantId, TenantRecord,
     Timestamp, UserId,
     engine::front::Memo,
-    quota::{self, LimitUsage, MeterQuota, OfTenant, QuotaService},
+    quota::{self, LimitUsage, MeterQuota, OfTenant, OwnLimits, QuotaService},
 };
 
 /// One tenant, one principal, and what it may do: the only key to the tenant's data.
@@ -37,6 +37,8 @@ pub(crate) struct Whole {
     pub(crate) memo: Option<Memo>,
     pub(crate) parts: Arc<Parts>,
     pub(crate) principal: Arc<Principal>,
+    /// Whether the principal is limited by itself. Of most it is known then without reading the principal.
+    pub(crate) has_own_limits: bool,
     /// When the oldest answer of the directory that this rests on began to be read.
     pub(crate) read_at: Timestamp,
 }
@@ -80,7 +82,11 @@ impl TenantContext {
     /// The tenant's id.
     #[must_use]
     pub fn tenant_id(&self) -> TenantId {
-        self.whole.parts.tenant.id
+        match &self.whole.memo {
+            // What was just compared with the request is in the processor's cache.
+            Some(memo) => memo.tenant,
+            None => self.whole.parts.tenant.id,
+        }
     }
 
     /// Where the tenant's pages are, for links in mails: `https://acme.example.com`. `None` if the service has no
@@ -233,7 +239,17 @@ impl TenantContext {
 
     /// What the tenant has in the place of limits of its plan.
     pub(crate) fn limit_overrides(&self) -> Option<&OfTenant> {
+        self.tenancy().inner().stored_overrides.as_ref()?;
         self.whole.parts.overrides.as_ref()
+    }
+
+    /// What the principal's credential is limited to by itself.
+    pub(crate) fn own_limits(&self) -> &OwnLimits {
+        if self.whole.has_own_limits {
+            &self.whole.principal.limits
+        } else {
+            &OwnLimits::None
+        }
     }
 
     /// The name of the plan that the tenant counts as, in the book or not.

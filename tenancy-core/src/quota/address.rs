@@ -76,13 +76,10 @@ impl QuotaService {
         let dues = inner.of_addresses.iter().filter_map(due).collect();
         let charge = Dues { dues, tenant: None };
         let operation = Operation::once();
-        let taken = {
-            let takes: Vec<_> = charge.dues.iter().map(Due::take).collect();
-            inner.counters.take(operation, &takes, now)
-        };
+        let taken = inner.take(operation, &charge.dues, now);
         let inner = Arc::clone(inner);
         let charged = move |answer| {
-            let granted: Granted = inner.granted(answer, &charge, None)?;
+            let granted: Granted = inner.granted(answer, &charge, || None)?;
             let operation = operation.granted(&granted);
             Ok(Charge::new().settled_by(move |ending| inner.no_route(operation, &charge, ending)))
         };

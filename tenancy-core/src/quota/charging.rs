@@ -6,15 +6,17 @@ use super::{
     Algorithm, CountersError, Counting, Granted, Holder, MAX_TAKES, Meter, MeterKind, Operation,
     OperationId, QuotaService, Scope, Settle, Take, Taken, ThresholdReached,
     charged::RouteCharge,
-    fields, of_key,
+    fields,
+    of_key::{self, OwnLimits},
     overrides::{OfTenant, in_effect},
     rule::{Rule, RuleShape},
     service::Inner,
     taking::Taking,
+    tenant_usage::Measure,
 };
 use crate::{
     Actor, Charge, ChargeRequest, Charger, Charging, Cost, Ending, Field, Plan, Principal,
-    ProjectId, Refusal, RefusalKind, RequestView, TenantContext, TenantRecord, Timestamp,
+    ProjectId, Refusal, RefusalKind, RequestView, TenantContext, TenantId, TenantRecord, Timestamp,
 };
 
 /// One limit of which something is taken.
@@ -43,36 +45,44 @@ impl Due {
 /// All limits of which one charge takes.
 pub(super) struct Dues {
     pub(super) dues: Vec<Due>,
-    pub(super) tenant: Option<crate::TenantId>,
+    pub(super) tenant: Option<TenantId>,
 }
 
 /// Who is charged.
+///
+/// What is known of a tenant lies apart in memory, and is read only for the limits that need it: among very many
+/// tenants each piece has to be fetched.
 #[derive(Clone, Copy)]
 pub(super) struct Payer<'a> {
-    pub(super) tenant: Option<&'a TenantRecord>,
+    pub(super) tenant: Option<TenantId>,
+    pub(super) known: Known<'a>,
     /// Whether the engine has plans.
     pub(super) has_plans: bool,
-    /// The plan that the tenant counts as, if it is known.
-    pub(super) plan: Option<&'a Plan>,
-    pub(super) plan_name: Option<&'a str>,
-    /// What is stored for the tenant in the place of limits of its plan.
-    pub(super) overrides: Option<&'a OfTenant>,
-    pub(super) project: Option<ProjectId>,
     pub(super) principal: Option<&'a Principal>,
+    /// What the principal is limited to by itself.
+    pub(super) own: &'a OwnLimits,
     pub(super) ip: Option<IpAddr>,
+}
+
+/// Where it stands what is known of a payer.
+#[derive(Clone, Copy)]
+pub(super) enum Known<'a> {
+    Nothing,
+    /// In the context of a request.
+    In(&'a TenantContext),
+    /// In a tenant's record, and in how it is measured.
+    Of(&'a TenantRecord, &'a Measure),
 }
 
 impl<'a> Payer<'a> {
     /// The caller of a tenant.
     pub(super) fn of(context: &'a TenantContext) -> Self {
         Self {
-            tenant: Some(context.record()),
+            tenant: Some(context.tenant_id()),
+            known: Known::In(context),
             has_plans: context.tenancy().has_plans(),
-            plan: context.plan(),
-            plan_name: context.plan_name(),
-            overrides: context.limit_overrides(),
-            project: context.project_id(),
             principal: Some(context.principal()),
+            own: context.own_limits(),
             ip: context.client_ip(),
         }
     }
@@ -81,12 +91,10 @@ impl<'a> Payer<'a> {
     pub(super) const fn nobody() -> Self {
         Self {
             tenant: None,
+            known: Known::Nothing,
             has_plans: false,
-            plan: None,
-            plan_name: None,
-            overrides: None,
-            project: None,
             principal: None,
+            own: &OwnLimits::None,
             ip: None,
         }
     }
@@ -97,6 +105,7 @@ impl<'a> Payer<'a> {
             Some(context) => Self::of(context),
             None => Self {
                 principal: request.principal(),
+                own: request.own_limits(),
                 ..Self::nobody()
             },
         };
@@ -106,16 +115,57 @@ impl<'a> Payer<'a> {
         }
     }
 
+    fn record(&self) -> Option<&'a TenantRecord> {
+        match self.known {
+            Known::Nothing => None,
+            Known::In(context) => Some(context.record()),
+            Known::Of(record, _) => Some(record),
+        }
+    }
+
+    /// The plan that the tenant counts as, if it is known.
+    fn plan(&self) -> Option<&'a Plan> {
+        match self.known {
+            Known::Nothing => None,
+            Known::In(context) => context.plan(),
+            Known::Of(_, by) => by.plan.as_ref(),
+        }
+    }
+
+    fn plan_name(&self) -> Option<&'a str> {
+        match self.known {
+            Known::Nothing => None,
+            Known::In(context) => context.plan_name(),
+            Known::Of(_, by) => by.plan_name.as_deref(),
+        }
+    }
+
+    /// What is stored for the tenant in the place of limits of its plan.
+    fn overrides(&self) -> Option<&'a OfTenant> {
+        match self.known {
+            Known::Nothing => None,
+            Known::In(context) => context.limit_overrides(),
+            Known::Of(_, by) => by.overrides.as_ref(),
+        }
+    }
+
+    fn project(&self) -> Option<ProjectId> {
+        match self.known {
+            Known::In(context) => context.project_id(),
+            Known::Nothing | Known::Of(..) => None,
+        }
+    }
+
     /// Whose use of a limit it is; `None` if the limit does not concern it.
     fn holder(&self, scope: Scope) -> Option<Holder> {
-        let tenant = self.tenant.map(|record| record.id);
+        let tenant = self.tenant;
         let actor = self.principal.map(|principal| &principal.actor);
         match scope {
             // Taken before there is anybody to charge: see `address.rs`.
             Scope::Address => None,
             Scope::System => Some(Holder::system()),
             Scope::Tenant => tenant.map(Holder::tenant),
-            Scope::Project => Some(Holder::project(tenant?, self.project?)),
+            Scope::Project => Some(Holder::project(tenant?, self.project()?)),
             Scope::Key => match actor {
                 Some(Actor::Key(key)) => Some(Holder::key(tenant?, *key)),
                 _ => None,
@@ -167,9 +217,7 @@ impl Inner {
         meter: &Meter,
         now: Timestamp,
     ) -> Result<bool, Refusal> {
-        let mut has_nothing = payer
-            .principal
-            .is_some_and(|principal| principal.limits.are_unusable());
+        let mut has_nothing = payer.own.are_unusable();
         self.each_due(payer, meter, 0, now, |_, rule| {
             let concerns = payer.holder(rule.scope).is_some();
             has_nothing |= concerns && !rule.shape.includes_something();
@@ -179,11 +227,11 @@ impl Inner {
     }
 
     fn due(&self, payer: Payer<'_>, costs: &[Cost], now: Timestamp) -> Result<Dues, Refusal> {
-        let plan = || payer.plan_name;
-        if let Some(principal) = payer.principal.filter(|_| !costs.is_empty()) {
-            principal.limits.check()?;
+        let plan = || payer.plan_name();
+        if !costs.is_empty() {
+            payer.own.check()?;
         }
-        let mut dues = Vec::with_capacity(costs.len() + 1);
+        let mut dues = Vec::with_capacity(costs.len());
         for cost in costs {
             let Some(meter) = self.meter(cost.meter()) else {
                 return Err(unknown(cost.meter()));
@@ -196,7 +244,9 @@ impl Inner {
                 if concerns && !rule.shape.includes_something() {
                     return Err(self.not_included(meter.name(), plan()));
                 }
-                dues.extend(due);
+                if let Some(due) = due {
+                    dues.push(due);
+                }
                 Ok(())
             })?;
             if !is_limited {
@@ -214,14 +264,16 @@ impl Inner {
                 ));
             }
             // They only restrict: a meter that nothing else limits is not the payer's by them.
-            dues.extend(self.own_dues(payer, meter, cost.amount(), now));
+            if !payer.own.rules().is_empty() {
+                dues.extend(self.own_dues(payer, meter, cost.amount(), now));
+            }
             if meter.settlement().is_some() {
                 cap(dues.get_mut(first..).unwrap_or_default());
             }
         }
         Ok(Dues {
             dues,
-            tenant: payer.tenant.map(|record| record.id),
+            tenant: payer.tenant,
         })
     }
 
@@ -236,13 +288,13 @@ impl Inner {
         mut each: impl FnMut(Option<Due>, &Rule) -> Result<(), Refusal>,
     ) -> Result<(), Refusal> {
         let of_plan = match payer.tenant {
-            Some(_) if payer.has_plans => match payer.plan {
+            Some(_) if payer.has_plans => match payer.plan() {
                 Some(plan) => plan.rules(),
-                None => return Err(self.not_included(meter.name(), payer.plan_name)),
+                None => return Err(self.not_included(meter.name(), payer.plan_name())),
             },
             _ => &[],
         };
-        let overrides = payer.tenant.and_then(|tenant| self.overrides.of(tenant.id));
+        let overrides = payer.tenant.and_then(|tenant| self.overrides.of(tenant));
         let rules = of_plan.iter().chain(&self.rules);
         for rule in rules.filter(|rule| &*rule.meter == meter.name()) {
             if payer.tenant.is_none() && !matches!(rule.scope, Scope::Caller | Scope::System) {
@@ -250,7 +302,7 @@ impl Inner {
             }
             let rule = in_effect(overrides.as_ref(), &rule.name, now)
                 .or_else(|| {
-                    let stored = in_effect(payer.overrides, &rule.name, now)?;
+                    let stored = in_effect(payer.overrides(), &rule.name, now)?;
                     stored.replaces(rule).then_some(stored)
                 })
                 .unwrap_or(rule);
@@ -270,11 +322,10 @@ impl Inner {
         amount: u64,
         now: Timestamp,
     ) -> impl Iterator<Item = Due> + 'a {
-        let tenant = payer.tenant.map(|tenant| tenant.id);
-        let own = tenant.zip(payer.principal).and_then(|(tenant, principal)| {
-            let holder = of_key::holder(tenant, principal)?;
-            Some((holder, principal.limits.rules()))
-        });
+        let rules = payer.own.rules();
+        let payers = payer.tenant.zip(payer.principal);
+        let own = (payers.filter(|_| !rules.is_empty()))
+            .and_then(|(tenant, principal)| Some((of_key::holder(tenant, principal)?, rules)));
         own.into_iter().flat_map(move |(holder, rules)| {
             let rules = rules.iter().filter(|rule| &*rule.meter == meter.name());
             rules.filter_map(move |rule| self.due_of(payer, rule, holder, (meter, amount), now))
@@ -290,7 +341,7 @@ impl Inner {
         (meter, amount): (&Meter, u64),
         now: Timestamp,
     ) -> Option<Due> {
-        let window = |period| self.window(payer.tenant, period, now);
+        let window = |period| self.window(payer.record(), period, now);
         Some(Due {
             rule: Arc::clone(rule),
             kind: meter.kind(),
@@ -302,12 +353,30 @@ impl Inner {
         })
     }
 
+    /// Asks the counters for all that is due.
+    pub(super) fn take(
+        &self,
+        operation: Operation,
+        dues: &[Due],
+        now: Timestamp,
+    ) -> Counting<Taken> {
+        match dues {
+            // What most requests cost.
+            [due] => self.counters.take(operation, &[due.take()], now),
+            _ => {
+                let takes: Vec<_> = dues.iter().map(Due::take).collect();
+                self.counters.take(operation, &takes, now)
+            }
+        }
+    }
+
     /// The outcome of a take: granted, or the refusal that says why not.
-    pub(super) fn granted(
+    #[inline]
+    pub(super) fn granted<'p>(
         &self,
         answer: Result<Taken, CountersError>,
         charge: &Dues,
-        plan: Option<&str>,
+        plan: impl FnOnce() -> Option<&'p str>,
     ) -> Result<Granted, Refusal> {
         match answer {
             Ok(Taken::Granted(granted)) => {
@@ -315,7 +384,7 @@ impl Inner {
                 Ok(granted)
             }
             Ok(Taken::Denied(denied)) => {
-                let refusal = self.refusal(&denied, charge, plan);
+                let refusal = self.refusal(&denied, charge, plan());
                 let fields = self
                     .tells_fields
                     .then(|| fields::of_denied(charge, &denied));
@@ -514,14 +583,11 @@ impl Charger for QuotaService {
             return inner.no_answer(&CountersError::Malformed).into();
         }
         let operation = inner.operation(request, &charge.dues);
-        let taken = {
-            let takes: Vec<_> = charge.dues.iter().map(Due::take).collect();
-            inner.counters.take(operation, &takes, now)
-        };
+        let taken = inner.take(operation, &charge.dues, now);
         let inner = Arc::clone(inner);
         match taken {
             Counting::Ready(answer) => {
-                let plan = request.context().and_then(plan_of);
+                let plan = || request.context().and_then(plan_of);
                 Charging::Ready(charged(inner, operation, charge, answer, plan))
             }
             Counting::Pending(answer) => {
@@ -530,7 +596,8 @@ impl Charger for QuotaService {
                 Charging::Pending(Box::pin(async move {
                     let answer = taking.answer().await;
                     let (inner, charge) = taking.into_parts();
-                    charged(inner, operation, charge, answer, plan.as_deref())
+                    let plan = || plan.as_deref();
+                    charged(inner, operation, charge, answer, plan)
                 }))
             }
         }
@@ -538,12 +605,13 @@ impl Charger for QuotaService {
 }
 
 /// What the engine is told of a charge.
-fn charged(
+#[inline]
+fn charged<'p>(
     inner: Arc<Inner>,
     operation: Operation,
     charge: Dues,
     answer: Result<Taken, CountersError>,
-    plan: Option<&str>,
+    plan: impl FnOnce() -> Option<&'p str>,
 ) -> Result<Charge, Refusal> {
     let granted = inner.granted(answer, &charge, plan)?;
     let mut told = Charge::new();

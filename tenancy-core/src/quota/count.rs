@@ -37,6 +37,24 @@ struct Used {
 }
 
 impl Count {
+    /// The two periods by their starts, and what was used in each, if it is known.
+    #[inline]
+    pub(super) fn to_parts(self) -> [(Timestamp, Option<u64>); 2] {
+        [self.latest, self.before].map(|slot| match slot {
+            Some(used) => (used.start, Some(used.amount)),
+            None => (Timestamp::EPOCH, None),
+        })
+    }
+
+    #[inline]
+    pub(super) fn from_parts(parts: [(Timestamp, Option<u64>); 2]) -> Self {
+        let [latest, before] = parts.map(|(start, amount)| {
+            let amount = amount?;
+            Some(Used { start, amount })
+        });
+        Self { latest, before }
+    }
+
     fn used(&self, window: &Window) -> u64 {
         let slots = [self.latest, self.before];
         if let Some(slot) = slots

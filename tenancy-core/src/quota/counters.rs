@@ -116,35 +116,21 @@ impl Holder {
         self.tenant
     }
 
-    /// All of it in bytes, with a number of the caller's in front. What kind of holder it is stands among the first, and
-    /// says how many follow. They come in eights, which a hash reads faster.
-    pub(super) fn to_bytes(self, number: u8) -> ([u8; 40], usize) {
-        let mut bytes = [0; 40];
-        let mut id = [0; 16];
-        let (kind, len) = match self.within {
-            Within::Whole => (0, 24),
-            Within::Id(kind, own) => {
-                id = own.into_bytes();
-                (kind.as_bytes().first().copied().unwrap_or(0), 40)
+    /// What kind of id it has within its scope, and its ids: the tenant that it belongs to, and its own within that.
+    #[inline]
+    pub(super) fn parts(&self) -> (u8, Option<u128>, Option<u128>) {
+        let tenant = self.tenant.map(|tenant| tenant.as_uuid().as_u128());
+        let (kind, id) = match self.within {
+            Within::Whole => (0, None),
+            Within::Id(kind, id) => {
+                let kind = kind.as_bytes().first().copied().unwrap_or(0);
+                (kind, Some(id.as_u128()))
             }
-            Within::Network(Source::Unknown) => (1, 40),
-            Within::Network(Source::V4(ip)) => {
-                id[..4].copy_from_slice(&ip);
-                (4, 40)
-            }
-            Within::Network(Source::V6(ip)) => {
-                id[..8].copy_from_slice(&ip);
-                (6, 40)
-            }
+            Within::Network(Source::Unknown) => (1, None),
+            Within::Network(Source::V4(ip)) => (4, Some(u128::from(u32::from_be_bytes(ip)))),
+            Within::Network(Source::V6(ip)) => (6, Some(u128::from(u64::from_be_bytes(ip)))),
         };
-        bytes[0] = number;
-        bytes[1] = self.scope as u8;
-        bytes[2] = kind;
-        if let Some(tenant) = self.tenant {
-            bytes[8..24].copy_from_slice(tenant.as_uuid().as_bytes());
-        }
-        bytes[24..].copy_from_slice(&id);
-        (bytes, len)
+        (kind, tenant, id)
     }
 
     /// Some bits that are spread over homes.
@@ -436,7 +422,7 @@ impl Denied {
     }
 }
 
-/// Where several limits stand, in the order in which they were asked for. Up to four take no memory of their own.
+/// Where several limits stand, in the order in which they were asked for. One takes no memory of its own.
 ///
 /// ```
 /// use tenancy_core::quota::{Standing, Standings};
@@ -446,36 +432,31 @@ impl Denied {
 /// ```
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct Standings {
-    few: [Standing; 4],
-    len: usize,
+    // Most requests take of one limit, and an answer is moved several times.
+    first: Option<Standing>,
     more: Vec<Standing>,
 }
 
 impl Standings {
     /// Adds one.
     pub fn push(&mut self, standing: Standing) {
-        match self.few.get_mut(self.len) {
-            Some(place) => {
-                *place = standing;
-                self.len += 1;
-            }
-            None => self.more.push(standing),
+        match self.first {
+            None => self.first = Some(standing),
+            Some(_) => self.more.push(standing),
         }
     }
 
     /// Each of them.
     pub fn iter(&self) -> impl Iterator<Item = &Standing> {
-        self.few.iter().take(self.len).chain(&self.more)
+        self.first.iter().chain(&self.more)
     }
 }
 
 impl From<Standing> for Standings {
     #[inline]
     fn from(one: Standing) -> Self {
-        let none = Standing::default();
         Self {
-            few: [one, none, none, none],
-            len: 1,
+            first: Some(one),
             more: Vec::new(),
         }
     }

@@ -5,8 +5,9 @@ use std::time::Duration;
 use super::{Denial, MAX_AMOUNT, Standing, Wait};
 use crate::{ConfigError, Timestamp};
 
-/// How far apart two readings of one clock may be, so that the later one is not taken for a clock that was set back.
-const JITTER: Duration = Duration::from_secs(1);
+/// How far apart two readings of one clock may be, in microseconds, so that the later one is not taken for a clock that
+/// was set back.
+const JITTER: u64 = 1_000_000;
 
 /// So many in a time, and so many at once.
 ///
@@ -90,14 +91,19 @@ impl Rate {
 
     /// How long so many units of `1 / per` take to drain: whole microseconds, as the clock has them, rounded up.
     fn drained_in(&self, scaled: u128) -> Duration {
-        let micros = match u64::try_from(scaled) {
+        Duration::from_micros(self.micros_to_drain(scaled))
+    }
+
+    /// The same as a number.
+    #[inline]
+    fn micros_to_drain(&self, scaled: u128) -> u64 {
+        match u64::try_from(scaled) {
             Ok(scaled) => scaled.div_ceil(self.amount).div_ceil(1_000),
             Err(_) => {
                 let micros = scaled.div_ceil(u128::from(self.amount)).div_ceil(1_000);
                 u64::try_from(micros).unwrap_or(u64::MAX)
             }
-        };
-        Duration::from_micros(micros)
+        }
     }
 
     /// How many units leak in a time, rounded up.
@@ -114,6 +120,7 @@ impl Rate {
     }
 
     /// Whole units of so many `1 / per`, and what is left over.
+    #[inline]
     fn units(&self, scaled: u128) -> (u64, u64) {
         match u64::try_from(scaled) {
             // Nearly always, and much faster.
@@ -170,36 +177,36 @@ impl Bucket {
         }
     }
 
-    /// What is used now, in units of `1 / per`, and how far behind the last reading the clock is.
-    fn used_at(&self, rate: &Rate, now: Timestamp) -> (u128, Duration) {
+    /// What is used now, in units of `1 / per`, and how many microseconds the clock is behind the last reading.
+    #[inline]
+    fn used_at(&self, rate: &Rate, now: Timestamp) -> (u128, u64) {
         // Of another limit, whose time was longer, the fraction may be more than a unit.
         let part = self.part.min(rate.per);
         let used = u128::from(self.used) * u128::from(rate.per) + u128::from(part);
-        let leaked = now.since(self.at).as_micros() * 1_000 * u128::from(rate.amount);
-        let behind = self.at.since(now);
-        let behind = if behind <= JITTER {
-            behind
-        } else {
-            Duration::ZERO
-        };
+        let leaked = u128::from(now.micros_since(self.at)) * 1_000 * u128::from(rate.amount);
+        let behind = self.at.micros_since(now);
+        let behind = if behind <= JITTER { behind } else { 0 };
         (used.saturating_sub(leaked), behind)
     }
 
-    fn standing(rate: &Rate, used: u128, behind: Duration) -> Standing {
-        let (whole, part) = rate.units(used);
+    fn standing(rate: &Rate, used: u128, behind: u64) -> Standing {
+        Self::standing_of(rate, used, rate.units(used), behind)
+    }
+
+    /// The same, where the whole units are known.
+    #[inline]
+    fn standing_of(rate: &Rate, used: u128, (whole, part): (u64, u64), behind: u64) -> Standing {
         let whole = whole.saturating_add(u64::from(part > 0));
-        let reset = rate.drained_in(used);
-        let behind = if reset.is_zero() {
-            Duration::ZERO
-        } else {
-            behind
-        };
-        Standing::new(rate.burst, whole, Some(reset.saturating_add(behind)))
+        let reset = rate.micros_to_drain(used);
+        let behind = if reset == 0 { 0 } else { behind };
+        let reset = Duration::from_micros(reset.saturating_add(behind));
+        Standing::new(rate.burst, whole, Some(reset))
     }
 
     /// Hears what the clock shows. If it was set back, the bucket leaks on from there.
+    #[inline]
     pub fn note_clock(&mut self, now: Timestamp) {
-        if self.at.since(now) > JITTER {
+        if self.at.micros_since(now) > JITTER {
             self.at = now;
         }
     }
@@ -220,8 +227,10 @@ impl Bucket {
         Ok(Self::standing(rate, after, behind))
     }
 
-    /// What would be used after a cost, in units of `1 / per`, and how far behind the last reading the clock is.
-    fn after(&self, rate: &Rate, cost: u64, now: Timestamp) -> Result<(u128, Duration), Denial> {
+    /// What would be used after a cost, in units of `1 / per`, and how many microseconds the clock is behind the last
+    /// reading.
+    #[inline]
+    fn after(&self, rate: &Rate, cost: u64, now: Timestamp) -> Result<(u128, u64), Denial> {
         let (used, behind) = self.used_at(rate, now);
         let denied = |wait| Denial::new(Self::standing(rate, used, behind), wait);
         if cost == 0 {
@@ -232,7 +241,8 @@ impl Bucket {
         }
         let room = u128::from(rate.burst - cost) * u128::from(rate.per);
         if used > room {
-            let wait = rate.drained_in(used - room).saturating_add(behind);
+            let wait = rate.micros_to_drain(used - room).saturating_add(behind);
+            let wait = Duration::from_micros(wait);
             return Err(denied(Wait::For(wait)));
         }
         Ok((used + u128::from(cost) * u128::from(rate.per), behind))
@@ -242,13 +252,15 @@ impl Bucket {
     ///
     /// # Errors
     /// As for [`check`](Self::check).
+    #[inline]
     pub fn take(&mut self, rate: &Rate, cost: u64, now: Timestamp) -> Result<Standing, Denial> {
         self.note_clock(now);
         let (after, behind) = self.after(rate, cost, now)?;
+        let units = rate.units(after);
         if cost > 0 {
-            self.set(rate, after, now);
+            self.set_units(units, now);
         }
-        Ok(Self::standing(rate, after, behind))
+        Ok(Self::standing_of(rate, after, units, behind))
     }
 
     /// Takes a cost whether there is room or not: what turned out to be more than its estimate.
@@ -266,9 +278,13 @@ impl Bucket {
     }
 
     fn set(&mut self, rate: &Rate, used: u128, now: Timestamp) {
-        let (whole, part) = rate.units(used);
+        self.set_units(rate.units(used), now);
+    }
+
+    #[inline]
+    fn set_units(&mut self, (whole, part): (u64, u64), now: Timestamp) {
         *self = Self {
-            at: if self.at.since(now) <= JITTER {
+            at: if self.at.micros_since(now) <= JITTER {
                 self.at.max(now)
             } else {
                 now

@@ -2,7 +2,7 @@
 
 use super::{
     Measure, MeterKind, Operation, OperationId, QuotaService, Scope, Settle, Take,
-    charging::{Due, Payer},
+    charging::{Due, Known, Payer},
 };
 use crate::{Cost, Refusal, TenantId, TenantRecord, Timestamp};
 
@@ -25,11 +25,9 @@ impl QuotaService {
         id: OperationId,
     ) -> Result<Option<Import>, Refusal> {
         let payer = Payer {
-            tenant: Some(record),
+            tenant: Some(record.id),
+            known: Known::Of(record, by),
             has_plans: by.has_plans,
-            plan: by.plan.as_ref(),
-            plan_name: by.plan_name.as_deref(),
-            overrides: by.overrides.as_ref(),
             ..Payer::nobody()
         };
         let now = self.0.clock.now();

@@ -1,6 +1,8 @@
 //! `MemoryCounters`: counters of one process, divided so that tenants do not wait for each other, and bounded.
 
 mod cell;
+mod key;
+mod names;
 mod room;
 mod shard;
 
@@ -15,7 +17,8 @@ use super::{
     Settle, Settled, Standings, Take, Taken,
 };
 use crate::Timestamp;
-use cell::Key;
+use key::Key;
+use names::Names;
 use room::Room;
 use shard::{Applied, Shard, Told};
 
@@ -47,6 +50,7 @@ const REMEMBERED: Duration = Duration::from_secs(24 * 3_600);
 /// ```
 pub struct MemoryCounters {
     shards: Box<[Mutex<Shard>]>,
+    names: Names,
     room: Room,
     remembered: Duration,
 }
@@ -64,6 +68,7 @@ impl MemoryCounters {
     pub fn with_capacity(capacity: usize) -> Self {
         Self {
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            names: Names::new(),
             room: Room::new(capacity),
             remembered: REMEMBERED,
         }
@@ -95,7 +100,7 @@ impl MemoryCounters {
         takes: &[Take<'_>],
         now: Timestamp,
     ) -> Result<Taken, CountersError> {
-        let places = Places::of(takes)?;
+        let places = Places::of(takes, &self.names)?;
         // Two for each take: a counter, and a lease in it.
         let remembers = operation.is_repeatable().then(|| operation.id());
         let must_forget = remembers.is_some() && self.room.is_full_of_operations();
@@ -149,13 +154,14 @@ impl MemoryCounters {
     }
 
     /// Takes of one limit whose counter is there already, which is what most requests do; `None` if it is not.
+    #[inline]
     fn take_of_known(
         &self,
         operation: OperationId,
         take: &Take<'_>,
         now: Timestamp,
     ) -> Result<Option<Result<Applied, Denial>>, CountersError> {
-        let key = Key::of(take)?;
+        let key = Key::of(take, &self.names)?;
         let Some(shard) = self.shards.get(of_holder(take)) else {
             return Ok(None);
         };
@@ -172,7 +178,7 @@ impl MemoryCounters {
         once: Once,
         mut change: impl FnMut(&mut Shard, Key, usize, &mut room::Reserved<'_>) -> Settled,
     ) -> Result<Settled, CountersError> {
-        let places = Places::of(takes)?;
+        let places = Places::of(takes, &self.names)?;
         let is_once = once != Once::No;
         let mut locked = self.lock(&places, is_once.then_some(operation));
         let told = is_once.then(|| locked.told(operation, now)).flatten();
@@ -296,7 +302,7 @@ struct Place {
 }
 
 impl Places {
-    fn of(takes: &[Take<'_>]) -> Result<Self, CountersError> {
+    fn of(takes: &[Take<'_>], names: &Names) -> Result<Self, CountersError> {
         if takes.len() > MAX_TAKES {
             return Err(CountersError::Malformed);
         }
@@ -305,7 +311,7 @@ impl Places {
             len: takes.len(),
         };
         for (index, take) in takes.iter().enumerate() {
-            let key = Key::of(take)?;
+            let key = Key::of(take, names)?;
             if places.each.iter().take(index).any(|place| place.key == key) {
                 return Err(CountersError::Malformed);
             }
@@ -467,7 +473,7 @@ impl Counters for MemoryCounters {
     }
 
     fn standings(&self, takes: &[Take<'_>], now: Timestamp) -> Counting<Standings> {
-        let standings = Places::of(takes).map(|places| {
+        let standings = Places::of(takes, &self.names).map(|places| {
             let mut locked = self.lock(&places, None);
             locked.standings(&places, takes, now)
         });

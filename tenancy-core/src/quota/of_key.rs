@@ -57,6 +57,10 @@ impl OwnLimits {
         }
     }
 
+    pub(crate) const fn are_none(&self) -> bool {
+        matches!(self, Self::None)
+    }
+
     pub(super) const fn are_unusable(&self) -> bool {
         matches!(self, Self::Unusable)
     }

@@ -1,6 +1,7 @@
 //! Ids of operations: by which a charge that is repeated is known.
 
 use std::{
+    cell::Cell,
     fmt,
     sync::{
         LazyLock,
@@ -36,12 +37,33 @@ static PROCESS: LazyLock<u64> = LazyLock::new(|| {
 
 static NEXT: AtomicU64 = AtomicU64::new(0);
 
+/// How many numbers a thread gets at once, so that threads seldom wait for each other.
+const BLOCK: u64 = 1 << 16;
+
+thread_local! {
+    /// The next number of this thread. A multiple of the block's size has to be fetched anew.
+    static OWN_NEXT: Cell<u64> = const { Cell::new(0) };
+}
+
+/// A number that no other operation of this process has.
+#[inline]
+fn next_number() -> u64 {
+    OWN_NEXT.with(|own| {
+        let mut number = own.get();
+        if number % BLOCK == 0 {
+            number = NEXT.fetch_add(BLOCK, Ordering::Relaxed);
+        }
+        own.set(number.wrapping_add(1));
+        number
+    })
+}
+
 impl OperationId {
     /// An id that no other operation has: 64 random bits of this process and a number.
     #[must_use]
+    #[inline]
     pub fn unique() -> Self {
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        Self((u128::from(*PROCESS) << 64) | u128::from(number))
+        Self((u128::from(*PROCESS) << 64) | u128::from(next_number()))
     }
 
     /// The id of these parts: half of their SHA-256. Other parts have another id, however they are divided.

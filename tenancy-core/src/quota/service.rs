@@ -229,10 +229,7 @@ impl QuotaService {
             .iter_mut()
             .for_each(|due| due.is_estimate = true);
         let operation = Operation::once();
-        let taken = {
-            let takes: Vec<_> = charge.dues.iter().map(Due::take).collect();
-            inner.counters.take(operation, &takes, now)
-        };
+        let taken = inner.take(operation, &charge.dues, now);
         let (answer, charge) = match taken {
             Counting::Ready(answer) => (answer, charge),
             Counting::Pending(answer) => {
@@ -241,7 +238,7 @@ impl QuotaService {
                 (answer, taking.into_parts().1)
             }
         };
-        let granted = inner.granted(answer, &charge, plan_of(context))?;
+        let granted = inner.granted(answer, &charge, || plan_of(context))?;
         let operation = operation.granted(&granted);
         Ok(Reservation::new(Arc::clone(inner), operation, charge.dues))
     }

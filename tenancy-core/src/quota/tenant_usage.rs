@@ -2,7 +2,10 @@
 
 use serde::{Serialize, Serializer, ser::SerializeStruct as _};
 
-use super::{LimitUsage, OfTenant, QuotaService, Scope, charging::Payer};
+use super::{
+    LimitUsage, OfTenant, QuotaService, Scope,
+    charging::{Known, Payer},
+};
 use crate::{Plan, Refusal, Slug, TenantId, TenantRecord};
 
 /// What a tenant has used of its limits, what is left, and when it is back: from
@@ -75,11 +78,9 @@ impl QuotaService {
             Vec::new()
         } else {
             let payer = Payer {
-                tenant: Some(&record),
+                tenant: Some(record.id),
+                known: Known::Of(&record, &by),
                 has_plans: by.has_plans,
-                plan: by.plan.as_ref(),
-                plan_name: by.plan_name.as_deref(),
-                overrides: by.overrides.as_ref(),
                 ..Payer::nobody()
             };
             self.0.usage(payer, |scope| scope == Scope::Tenant).await?

@@ -93,6 +93,7 @@ impl ContextBuilder {
         let whole = Whole {
             memo: None,
             parts: Arc::new(parts),
+            has_own_limits: !principal.limits.are_none(),
             principal: Arc::new(principal),
             read_at,
         };

@@ -90,18 +90,17 @@ pub(in crate::engine) fn charge(
         let kind = crate::RefusalKind::Misconfigured;
         return Refusal::new(kind, "charger-missing").into();
     };
-    let caller = ClientInfo::of(engine.inner(), request);
-    let asked = ChargeRequest::new(admitted, costs, request, caller.ip);
+    let ip = engine.identification().proxies().client_ip(request);
+    let asked = ChargeRequest::new(admitted, costs, request, ip);
     // Whatever the charger: what a key is limited to by itself, and can't be counted, is not to be had for nothing.
-    let countable = (asked.principal()).map_or(Ok(()), |principal| principal.limits.check());
-    let charging = match countable {
+    let charging = match asked.own_limits().check() {
         Ok(()) => charger.charge(&asked),
         Err(refusal) => refusal.into(),
     };
     recorded(charging, || Charged {
         engine: engine.clone(),
         admitted: Some(admitted.clone()),
-        caller,
+        caller: ClientInfo::of(engine.inner(), request),
     })
 }
 

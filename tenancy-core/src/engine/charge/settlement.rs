@@ -74,6 +74,14 @@ impl Settlement {
         Self(Some(Settle::OfLimits(charge)))
     }
 
+    /// The limits that were charged, if it settles any.
+    pub(super) const fn limits(&self) -> Option<&Arc<RouteCharge>> {
+        match &self.0 {
+            Some(Settle::OfLimits(charge)) => Some(charge),
+            _ => None,
+        }
+    }
+
     /// Whether there is nothing to do.
     #[must_use]
     pub const fn is_none(&self) -> bool {

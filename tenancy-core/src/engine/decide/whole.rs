@@ -167,6 +167,7 @@ impl Decider<'_> {
             memo,
             parts,
             principal: Arc::clone(principal),
+            has_own_limits: !principal.limits.are_none(),
             read_at: self.read_at.get(),
         });
         match (&self.engine.front, &whole.memo, self.known_key.get()) {

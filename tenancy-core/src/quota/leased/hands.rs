@@ -34,12 +34,16 @@ fn shard<T>(shards: &[Shard<T>], key: u64) -> Option<&Shard<T>> {
     shards.get(usize::try_from(key % SHARDS as u64).unwrap_or(0))
 }
 
-/// A digest of holder, name and kind of a limit.
+/// A digest of holder, name and kind of a limit. Whoever finds something by it compares.
 fn of_limit(take: &Take<'_>) -> Option<u64> {
-    let kind = u8::from(matches!(take.algorithm, Algorithm::Period(..)));
-    let (holder, len) = take.holder.to_bytes(kind);
-    let [low, _] = Digest::quick([holder.get(..len)?, take.limit.as_bytes()])?;
-    Some(low)
+    let (kind, tenant, id) = take.holder.parts();
+    let kinds = [take.is_by_period().into(), take.holder.scope() as u8, kind];
+    let kinds = kinds
+        .into_iter()
+        .rev()
+        .fold(0, |all, one| all << 8 | u128::from(one));
+    let ids = [tenant.unwrap_or(0), id.unwrap_or(0) ^ kinds];
+    Digest::quick(ids, take.limit).map(|digest| digest as u64)
 }
 
 /// A digest of all takes, with their amounts; `None` without random bytes.

@@ -1,51 +1,71 @@
-//! One counter: what it is found by, and what it holds.
+//! One counter: what it holds.
 
 use crate::{
     Timestamp,
-    digest::Digest,
     quota::{
-        Algorithm, Bucket, Count, CountersError, Denial, Holdings, Leases, OperationId, Settle,
-        Settled, Standing, Take, ceiling::reached,
+        Algorithm, Bucket, Count, Denial, Holdings, Leases, OperationId, Settle, Settled, Standing,
+        Take, ceiling::reached,
     },
 };
-
-/// A digest of holder, name and kind of a limit.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub(super) struct Key(u64, u64);
-
-impl Key {
-    pub(super) fn of(take: &Take<'_>) -> Result<Self, CountersError> {
-        let kind = match take.algorithm {
-            Algorithm::Rate(_) => 0_u8,
-            Algorithm::Period(..) => 1,
-            Algorithm::Concurrent(_) => 2,
-            Algorithm::Held(..) => 3,
-        };
-        let (holder, len) = take.holder.to_bytes(kind);
-        let holder = holder.get(..len).unwrap_or(&holder);
-        let [low, high] = Digest::quick([holder, take.limit.as_bytes()])
-            .ok_or_else(|| CountersError::unavailable("there are no random bytes for a key"))?;
-        Ok(Self(low, high))
-    }
-}
 
 /// What is used of one limit by one holder.
 #[derive(Debug)]
 pub(super) struct Cell {
     used: Used,
-    /// The highest threshold that was told.
-    told: u8,
     /// From when on it can be forgotten without changing an answer.
     idle_from: Timestamp,
 }
 
+// With its key, a cell fits into one line of the processor's cache.
+const _: () = assert!(size_of::<Cell>() <= 40);
+
+/// What is used, and the highest threshold that was told.
 #[derive(Debug)]
 enum Used {
-    Bucket(Bucket),
-    Count(Count),
-    // Boxed, so that the counter of a rate fits into one line of the processor's cache with its key.
-    Leases(Box<Leases>),
-    Holdings(Box<Holdings>),
+    Bucket { told: u8, bucket: Bucket },
+    Count { told: u8, kept: Kept },
+    Leases { told: u8, leases: Box<Leases> },
+    Holdings { told: u8, holdings: Box<Holdings> },
+}
+
+/// A [`Count`] in 30 bytes.
+#[derive(Debug, Clone, Copy)]
+#[repr(Rust, packed)]
+struct Kept {
+    starts: [Timestamp; 2],
+    /// One more than what was used, or 0 where nothing is known. Amounts have some 50 bits.
+    amounts: [[u8; 7]; 2],
+}
+
+impl Kept {
+    fn of(count: Count) -> Self {
+        let parts = count.to_parts();
+        Self {
+            starts: parts.map(|(start, _)| start),
+            amounts: parts.map(|(_, amount)| {
+                let number = amount.map_or(0, |amount| amount + 1);
+                let [low @ .., _] = number.to_le_bytes();
+                low
+            }),
+        }
+    }
+
+    fn count(self) -> Count {
+        let ([latest, before], starts) = (self.amounts, self.starts);
+        let amounts = [latest, before].map(|[a, b, c, d, e, f, g]| {
+            u64::from_le_bytes([a, b, c, d, e, f, g, 0]).checked_sub(1)
+        });
+        let ([first, second], [latest, before]) = (amounts, starts);
+        Count::from_parts([(latest, first), (before, second)])
+    }
+
+    /// Changes the count.
+    fn change<T>(&mut self, change: impl FnOnce(&mut Count) -> T) -> T {
+        let mut count = self.count();
+        let changed = change(&mut count);
+        *self = Self::of(count);
+        changed
+    }
 }
 
 /// What was taken.
@@ -60,15 +80,35 @@ const NEVER: Timestamp = Timestamp::from_unix_micros(i64::MAX);
 impl Cell {
     pub(super) fn new(algorithm: &Algorithm, now: Timestamp) -> Self {
         let used = match algorithm {
-            Algorithm::Rate(_) => Used::Bucket(Bucket::full(now)),
-            Algorithm::Period(..) => Used::Count(Count::default()),
-            Algorithm::Concurrent(_) => Used::Leases(Box::default()),
-            Algorithm::Held(..) => Used::Holdings(Box::default()),
+            Algorithm::Rate(_) => Used::Bucket {
+                told: 0,
+                bucket: Bucket::full(now),
+            },
+            Algorithm::Period(..) => Used::Count {
+                told: 0,
+                kept: Kept::of(Count::default()),
+            },
+            Algorithm::Concurrent(_) => Used::Leases {
+                told: 0,
+                leases: Box::default(),
+            },
+            Algorithm::Held(..) => Used::Holdings {
+                told: 0,
+                holdings: Box::default(),
+            },
         };
         Self {
             used,
-            told: 0,
             idle_from: now,
+        }
+    }
+
+    const fn told(&mut self) -> &mut u8 {
+        match &mut self.used {
+            Used::Bucket { told, .. }
+            | Used::Count { told, .. }
+            | Used::Leases { told, .. }
+            | Used::Holdings { told, .. } => told,
         }
     }
 
@@ -80,36 +120,42 @@ impl Cell {
     /// How much room it takes.
     pub(super) fn weight(&self) -> usize {
         match &self.used {
-            Used::Bucket(_) | Used::Count(_) => 1,
-            Used::Leases(leases) => 1 + leases.len(),
-            Used::Holdings(holdings) => 1 + holdings.len(),
+            Used::Bucket { .. } | Used::Count { .. } => 1,
+            Used::Leases { leases, .. } => 1 + leases.len(),
+            Used::Holdings { holdings, .. } => 1 + holdings.len(),
         }
     }
 
     /// Hears what the clock shows, also where nothing is taken then.
     pub(super) fn note_clock(&mut self, take: &Take<'_>, now: Timestamp) {
         match (&mut self.used, &take.algorithm) {
-            (Used::Bucket(bucket), _) => bucket.note_clock(now),
-            (Used::Count(count), Algorithm::Period(_, window)) => count.note_clock(window),
-            (Used::Leases(leases), Algorithm::Concurrent(limit)) => leases.note_clock(limit, now),
-            (Used::Holdings(holdings), _) => holdings.note_clock(now),
+            (Used::Bucket { bucket, .. }, _) => bucket.note_clock(now),
+            (Used::Count { kept, .. }, Algorithm::Period(_, window)) => {
+                kept.change(|count| count.note_clock(window))
+            }
+            (Used::Leases { leases, .. }, Algorithm::Concurrent(limit)) => {
+                leases.note_clock(limit, now)
+            }
+            (Used::Holdings { holdings, .. }, _) => holdings.note_clock(now),
             _ => {}
         }
     }
 
     /// Whether it takes the same room whatever is taken.
     pub(super) const fn has_fixed_weight(&self) -> bool {
-        matches!(self.used, Used::Bucket(_) | Used::Count(_))
+        matches!(self.used, Used::Bucket { .. } | Used::Count { .. })
     }
 
     pub(super) fn peek(&self, take: &Take<'_>, now: Timestamp) -> Standing {
         match (&self.used, &take.algorithm) {
-            (Used::Bucket(bucket), Algorithm::Rate(rate)) => bucket.peek(rate, now),
-            (Used::Count(count), Algorithm::Period(ceiling, window)) => {
-                count.peek(ceiling, window, now)
+            (Used::Bucket { bucket, .. }, Algorithm::Rate(rate)) => bucket.peek(rate, now),
+            (Used::Count { kept, .. }, Algorithm::Period(ceiling, window)) => {
+                kept.count().peek(ceiling, window, now)
             }
-            (Used::Leases(leases), Algorithm::Concurrent(limit)) => leases.peek(limit, now),
-            (Used::Holdings(holdings), Algorithm::Held(ceiling, _)) => holdings.peek(ceiling, now),
+            (Used::Leases { leases, .. }, Algorithm::Concurrent(limit)) => leases.peek(limit, now),
+            (Used::Holdings { holdings, .. }, Algorithm::Held(ceiling, _)) => {
+                holdings.peek(ceiling, now)
+            }
             // The kind is a part of the key.
             _ => Standing::default(),
         }
@@ -124,16 +170,17 @@ impl Cell {
     ) -> Result<usize, Denial> {
         let amount = take.amount;
         match (&self.used, &take.algorithm) {
-            (Used::Bucket(bucket), Algorithm::Rate(rate)) => {
+            (Used::Bucket { bucket, .. }, Algorithm::Rate(rate)) => {
                 bucket.check(rate, amount, now).map(|_| 0)
             }
-            (Used::Count(count), Algorithm::Period(ceiling, window)) => {
-                count.check(ceiling, window, amount, now).map(|_| 0)
+            (Used::Count { kept, .. }, Algorithm::Period(ceiling, window)) => {
+                let checked = kept.count().check(ceiling, window, amount, now);
+                checked.map(|_| 0)
             }
-            (Used::Leases(leases), Algorithm::Concurrent(limit)) => {
+            (Used::Leases { leases, .. }, Algorithm::Concurrent(limit)) => {
                 leases.check(limit, operation, amount, now).map(|_| 1)
             }
-            (Used::Holdings(holdings), Algorithm::Held(ceiling, _)) => {
+            (Used::Holdings { holdings, .. }, Algorithm::Held(ceiling, _)) => {
                 holdings.check(ceiling, operation, amount, now).map(|_| 1)
             }
             _ => Ok(0),
@@ -149,28 +196,33 @@ impl Cell {
     ) -> Result<Applied, Denial> {
         let amount = take.amount;
         let standing = match (&mut self.used, &take.algorithm) {
-            (Used::Bucket(bucket), Algorithm::Rate(rate)) => bucket.take(rate, amount, now)?,
-            (Used::Count(count), Algorithm::Period(ceiling, window)) => {
-                if count.is_before(window) {
-                    self.told = 0;
-                }
-                count.take(ceiling, window, amount, now)?
+            (Used::Bucket { bucket, .. }, Algorithm::Rate(rate)) => {
+                bucket.take(rate, amount, now)?
             }
-            (Used::Leases(leases), Algorithm::Concurrent(limit)) => {
+            (Used::Count { kept, told }, Algorithm::Period(ceiling, window)) => {
+                kept.change(|count| {
+                    if count.is_before(window) {
+                        *told = 0;
+                    }
+                    count.take(ceiling, window, amount, now)
+                })?
+            }
+            (Used::Leases { leases, .. }, Algorithm::Concurrent(limit)) => {
                 leases.take(limit, operation, amount, now)?
             }
-            (Used::Holdings(holdings), Algorithm::Held(ceiling, lasts)) => {
+            (Used::Holdings { holdings, .. }, Algorithm::Held(ceiling, lasts)) => {
                 holdings.reserve(ceiling, operation, amount, *lasts, now)?
             }
             _ => Standing::default(),
         };
         match (standing.reset_after, &self.used) {
-            (Some(reset), Used::Bucket(_)) => self.idle_from = now + reset,
+            (Some(reset), Used::Bucket { .. }) => self.idle_from = now + reset,
             _ => self.note_idle(take, now),
         }
         let reached = reached(take.warn_at, standing.limit, standing.used);
-        let is_new = reached > self.told;
-        self.told = self.told.max(reached);
+        let told = self.told();
+        let is_new = reached > *told;
+        *told = reached.max(*told);
         Ok(Applied {
             standing,
             reached: is_new.then_some(reached),
@@ -190,21 +242,25 @@ impl Cell {
         );
         let mut settled = Settled::Done;
         match (&mut self.used, &take.algorithm) {
-            (Used::Bucket(bucket), Algorithm::Rate(rate)) if more > 0 => {
+            (Used::Bucket { bucket, .. }, Algorithm::Rate(rate)) if more > 0 => {
                 bucket.add(rate, more, now)
             }
-            (Used::Bucket(bucket), Algorithm::Rate(rate)) => bucket.give_back(rate, less, now),
-            (Used::Count(count), Algorithm::Period(_, window)) if more > 0 => {
-                count.add(window, more)
+            (Used::Bucket { bucket, .. }, Algorithm::Rate(rate)) => {
+                bucket.give_back(rate, less, now)
             }
-            (Used::Count(count), Algorithm::Period(_, window)) => count.give_back(window, less),
-            (Used::Leases(leases), _) => {
+            (Used::Count { kept, .. }, Algorithm::Period(_, window)) if more > 0 => {
+                kept.change(|count| count.add(window, more));
+            }
+            (Used::Count { kept, .. }, Algorithm::Period(_, window)) => {
+                kept.change(|count| count.give_back(window, less));
+            }
+            (Used::Leases { leases, .. }, _) => {
                 leases.end(operation);
             }
-            (Used::Holdings(holdings), _) if actual == 0 => {
+            (Used::Holdings { holdings, .. }, _) if actual == 0 => {
                 holdings.release(operation);
             }
-            (Used::Holdings(holdings), _) => {
+            (Used::Holdings { holdings, .. }, _) => {
                 let was_reserved = holdings.commit(operation, actual, now);
                 settled = if was_reserved {
                     Settled::Done
@@ -226,10 +282,10 @@ impl Cell {
         now: Timestamp,
     ) -> Settled {
         let renewed = match (&mut self.used, &take.algorithm) {
-            (Used::Leases(leases), Algorithm::Concurrent(limit)) => {
+            (Used::Leases { leases, .. }, Algorithm::Concurrent(limit)) => {
                 leases.renew(limit, operation, now)
             }
-            (Used::Holdings(holdings), _) => holdings.renew(operation, now),
+            (Used::Holdings { holdings, .. }, _) => holdings.renew(operation, now),
             _ => true,
         };
         self.note_idle(take, now);
@@ -242,13 +298,13 @@ impl Cell {
 
     pub(super) fn give_back(&mut self, take: &Take<'_>, now: Timestamp) {
         match (&mut self.used, &take.algorithm) {
-            (Used::Bucket(bucket), Algorithm::Rate(rate)) => {
+            (Used::Bucket { bucket, .. }, Algorithm::Rate(rate)) => {
                 bucket.give_back(rate, take.amount, now);
             }
-            (Used::Count(count), Algorithm::Period(_, window)) => {
-                count.give_back(window, take.amount);
+            (Used::Count { kept, .. }, Algorithm::Period(_, window)) => {
+                kept.change(|count| count.give_back(window, take.amount));
             }
-            (Used::Holdings(holdings), _) => holdings.give_back(take.amount),
+            (Used::Holdings { holdings, .. }, _) => holdings.give_back(take.amount),
             _ => {}
         }
         self.lower_told(take, now);
@@ -257,26 +313,27 @@ impl Cell {
 
     /// A threshold below which a holding has fallen is told again. In a period, each is told once.
     fn lower_told(&mut self, take: &Take<'_>, now: Timestamp) {
-        if let Used::Holdings(_) = self.used {
+        if let Used::Holdings { .. } = self.used {
             let standing = self.peek(take, now);
             let reached = reached(take.warn_at, standing.limit, standing.used);
-            self.told = self.told.min(reached);
+            let told = self.told();
+            *told = reached.min(*told);
         }
     }
 
     fn note_idle(&mut self, take: &Take<'_>, now: Timestamp) {
         self.idle_from = match (&self.used, &take.algorithm) {
-            (Used::Bucket(bucket), Algorithm::Rate(rate)) => {
+            (Used::Bucket { bucket, .. }, Algorithm::Rate(rate)) => {
                 now + bucket.peek(rate, now).reset_after.unwrap_or_default()
             }
             // One period more, for a clock that is set back.
-            (Used::Count(_), Algorithm::Period(_, window)) => {
+            (Used::Count { .. }, Algorithm::Period(_, window)) => {
                 let once_more = window.end + window.end.since(window.start);
                 self.idle_from.max(once_more)
             }
-            (Used::Leases(leases), _) => leases.last_end().unwrap_or(now),
-            (Used::Holdings(holdings), _) if holdings.keeps_something() => NEVER,
-            (Used::Holdings(holdings), _) => holdings.last_end().unwrap_or(now),
+            (Used::Leases { leases, .. }, _) => leases.last_end().unwrap_or(now),
+            (Used::Holdings { holdings, .. }, _) if holdings.keeps_something() => NEVER,
+            (Used::Holdings { holdings, .. }, _) => holdings.last_end().unwrap_or(now),
             _ => now,
         };
     }

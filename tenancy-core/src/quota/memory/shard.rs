@@ -1,14 +1,10 @@
 //! One part of the counters, behind one lock.
 
-use std::{
-    collections::{HashMap, hash_map::Entry},
-    hash::{BuildHasherDefault, Hasher},
-};
+use std::collections::HashMap;
 
-use super::{
-    cell::{Cell, Key},
-    room::Reserved,
-};
+use hashbrown::{HashTable, hash_table::Entry};
+
+use super::{cell::Cell, key::Key, room::Reserved};
 use crate::{
     Timestamp,
     quota::{Algorithm, Crossed, Denial, OperationId, Settle, Settled, Standing, Take},
@@ -17,9 +13,25 @@ use crate::{
 /// How many entries a part has at least before it is looked through.
 const FEW: usize = 64;
 
+/// One line of the processor's cache: a counter among very many is fetched at once.
+#[repr(align(64))]
+struct Counter {
+    key: Key,
+    cell: Cell,
+}
+
+const _: () = assert!(size_of::<Counter>() == 64);
+
+impl Counter {
+    fn new(key: Key, take: &Take<'_>, now: Timestamp) -> Self {
+        let cell = Cell::new(&take.algorithm, now);
+        Self { key, cell }
+    }
+}
+
 #[derive(Default)]
 pub(super) struct Shard {
-    cells: HashMap<Key, Cell, BuildHasherDefault<OfKey>>,
+    counters: HashTable<Counter>,
     operations: HashMap<OperationId, (Told, Timestamp)>,
     /// With how many entries it is looked through: twice as many as it had after the last time.
     sweep_at: usize,
@@ -41,8 +53,24 @@ pub(super) struct Applied {
 }
 
 impl Shard {
+    fn find(&self, key: Key) -> Option<&Cell> {
+        let counter = self.counters.find(key.place(), |one| one.key == key)?;
+        Some(&counter.cell)
+    }
+
+    #[inline]
+    fn find_mut(&mut self, key: Key) -> Option<&mut Cell> {
+        let counter = self.counters.find_mut(key.place(), |one| one.key == key)?;
+        Some(&mut counter.cell)
+    }
+
+    fn entry(&mut self, key: Key) -> Entry<'_, Counter> {
+        let place = |one: &Counter| one.key.place();
+        (self.counters).entry(key.place(), |one| one.key == key, place)
+    }
+
     pub(super) fn peek(&self, key: Key, take: &Take<'_>, now: Timestamp) -> Standing {
-        match self.cells.get(&key) {
+        match self.find(key) {
             Some(cell) => cell.peek(take, now),
             None => Cell::new(&take.algorithm, now).peek(take, now),
         }
@@ -56,7 +84,7 @@ impl Shard {
         take: &Take<'_>,
         now: Timestamp,
     ) -> Result<usize, Denial> {
-        match self.cells.get_mut(&key) {
+        match self.find_mut(key) {
             Some(cell) => {
                 cell.note_clock(take, now);
                 cell.check(operation, take, now)
@@ -69,6 +97,7 @@ impl Shard {
     }
 
     /// Takes of a counter that is there, or nothing; `None` if it is not there.
+    #[inline]
     pub(super) fn take_of_known(
         &mut self,
         key: Key,
@@ -76,7 +105,7 @@ impl Shard {
         take: &Take<'_>,
         now: Timestamp,
     ) -> Option<Result<Applied, Denial>> {
-        let cell = self.cells.get_mut(&key)?;
+        let cell = self.find_mut(key)?;
         if !cell.has_fixed_weight() {
             return None;
         }
@@ -104,13 +133,16 @@ impl Shard {
             };
         }
         let mut before = 0;
-        let cell = match self.cells.entry(key) {
+        let cell = match self.entry(key) {
             Entry::Occupied(entry) => {
-                let cell = entry.into_mut();
+                let cell = &mut entry.into_mut().cell;
                 before = cell.weight();
                 cell
             }
-            Entry::Vacant(entry) => entry.insert(Cell::new(&take.algorithm, now)),
+            Entry::Vacant(entry) => {
+                let new = entry.insert(Counter::new(key, take, now));
+                &mut new.into_mut().cell
+            }
         };
         let applied = cell.apply(operation, take, now);
         room.changes(before, cell.weight());
@@ -134,16 +166,16 @@ impl Shard {
         room: &mut Reserved<'_>,
         change: impl FnOnce(&mut Cell) -> T,
     ) -> Option<T> {
-        let Entry::Occupied(mut entry) = self.cells.entry(key) else {
-            return None;
-        };
-        let before = entry.get().weight();
-        let changed = change(entry.get_mut());
-        if entry.get().is_idle(now) {
-            entry.remove();
+        let found = self.counters.find_entry(key.place(), |one| one.key == key);
+        let mut found = found.ok()?;
+        let cell = &mut found.get_mut().cell;
+        let before = cell.weight();
+        let changed = change(cell);
+        if cell.is_idle(now) {
+            found.remove();
             room.changes(before, 0);
         } else {
-            room.changes(before, entry.get().weight());
+            room.changes(before, cell.weight());
         }
         Some(changed)
     }
@@ -157,10 +189,10 @@ impl Shard {
         room: &mut Reserved<'_>,
     ) -> Settled {
         if settle.actual > 0
-            && let Entry::Vacant(entry) = self.cells.entry(key)
+            && let Entry::Vacant(entry) = self.entry(key)
         {
             // What was kept, or cost more than it had seemed, counts also where the counter was forgotten meanwhile.
-            entry.insert(Cell::new(&settle.take.algorithm, now));
+            entry.insert(Counter::new(key, &settle.take, now));
             room.changes(0, 1);
         }
         let settled = self.change(key, now, room, |cell| cell.settle(operation, settle, now));
@@ -174,7 +206,7 @@ impl Shard {
         take: &Take<'_>,
         now: Timestamp,
     ) -> Settled {
-        match (self.cells.get_mut(&key), &take.algorithm) {
+        match (self.find_mut(key), &take.algorithm) {
             (Some(cell), _) => cell.renew(operation, take, now),
             (None, Algorithm::Rate(_) | Algorithm::Period(..)) => Settled::Done,
             (None, _) => Settled::Late,
@@ -223,7 +255,7 @@ impl Shard {
     }
 
     fn len(&self) -> usize {
-        self.cells.len() + self.operations.len()
+        self.counters.len() + self.operations.len()
     }
 
     /// Whether it has grown so much that it should be looked through.
@@ -234,7 +266,7 @@ impl Shard {
     /// Forgets what changes no answer.
     pub(super) fn sweep(&mut self, now: Timestamp, room: &mut Reserved<'_>) {
         let mut freed = 0;
-        self.cells.retain(|_, cell| {
+        self.counters.retain(|Counter { cell, .. }| {
             let keeps = !cell.is_idle(now);
             freed += if keeps { 0 } else { cell.weight() };
             keeps
@@ -243,29 +275,10 @@ impl Shard {
         self.operations.retain(|_, (_, until)| *until > now);
         room.give(freed);
         room.forgets(operations - self.operations.len());
-        if self.cells.capacity() > 4 * self.cells.len().max(FEW) {
-            self.cells.shrink_to(2 * self.cells.len());
+        let left = self.counters.len();
+        if self.counters.capacity() > 4 * left.max(FEW) {
+            self.counters.shrink_to(2 * left, |one| one.key.place());
         }
         self.sweep_at = 2 * self.len();
-    }
-}
-
-/// The hash of a key, which is a keyed digest already: one half of it.
-#[derive(Default)]
-pub(super) struct OfKey(u64);
-
-impl Hasher for OfKey {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
-        }
-    }
-
-    fn write_u64(&mut self, half: u64) {
-        self.0 = half;
     }
 }
