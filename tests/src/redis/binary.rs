@@ -4,16 +4,25 @@ use std::{path::PathBuf, process::Command, sync::OnceLock};
 
 use crate::postgres::{Error, variable};
 
+fn runs(program: &PathBuf) -> bool {
+    let output = Command::new(program).arg("--version").output();
+    output.is_ok_and(|output| output.status.success())
+}
+
+/// `valkey-server`, if it is on the path.
+pub(super) fn find_valkey() -> Option<PathBuf> {
+    static FOUND: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let found = FOUND.get_or_init(|| Some(PathBuf::from("valkey-server")).filter(runs));
+    found.clone()
+}
+
 /// `TENANCY_REDIS_SERVER`, else `redis-server`, else `valkey-server` on the path.
 pub(super) fn find() -> Result<PathBuf, Error> {
     static FOUND: OnceLock<Option<PathBuf>> = OnceLock::new();
     let found = FOUND.get_or_init(|| {
         let told = variable("TENANCY_REDIS_SERVER");
         let known = ["redis-server", "valkey-server"].map(PathBuf::from);
-        told.into_iter().chain(known).find(|program| {
-            let output = Command::new(program).arg("--version").output();
-            output.is_ok_and(|output| output.status.success())
-        })
+        told.into_iter().chain(known).find(runs)
     });
     found.clone().ok_or_else(|| Error::Unavailable {
         what: "a Redis server".into(),

@@ -39,6 +39,7 @@ pub struct RedisServer {
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Kind {
     Server,
+    Valkey,
     Sentinel,
 }
 
@@ -70,6 +71,19 @@ impl RedisServer {
     /// As for [`shared`](Self::shared).
     pub async fn with(settings: &str) -> Result<Self, Error> {
         Self::run(Kind::Server, |_| Ok(settings.to_owned())).await
+    }
+
+    /// Starts a Valkey, if there is one here.
+    ///
+    /// # Errors
+    /// An [`Error`] if it does not start.
+    pub async fn valkey() -> Result<Option<Self>, Error> {
+        match binary::find_valkey() {
+            Some(_) => Self::run(Kind::Valkey, |_| Ok(String::new()))
+                .await
+                .map(Some),
+            None => Ok(None),
+        }
     }
 
     /// Starts one with the settings for a port.
@@ -208,10 +222,11 @@ fn failed(words: &[&str]) -> impl FnOnce(io::Error) -> Error {
 }
 
 async fn launch(kind: Kind, port: u16, settings: &str) -> Result<Process, Error> {
-    let program = binary::find()?;
+    let valkey = binary::find_valkey().filter(|_| matches!(kind, Kind::Valkey));
+    let program = valkey.map_or_else(binary::find, Ok)?;
     let base = format!("bind 127.0.0.1\nport {port}\nprotected-mode no\n");
     let (base, arguments): (_, &[&str]) = match kind {
-        Kind::Server => {
+        Kind::Server | Kind::Valkey => {
             let held = "save \"\"\nappendonly no\nenable-debug-command yes\n";
             (base + held, &[])
         }
