@@ -10,6 +10,8 @@
 //! * [`Quotas`] declares what is counted, and is given to an engine. [`QuotaService`] is what handlers ask.
 //! * [`Limit`] says how much there is, [`Scope`] for whom, [`Overage`] what happens beyond it.
 //! * [`Counters`] keep what is used: [`MemoryCounters`] in one process, `tenancy_sqlx::PgCounters` in PostgreSQL.
+//! * [`LeasedCounters`] stand before counters behind a network, and debit ahead. [`OnOutage`] says what a request
+//!   gets while counters do not answer.
 //! * [`Bucket`], [`Count`], [`Leases`] and [`Holdings`] are the decisions: pure, without a clock of their own.
 //! * [`Calendar`] says when a tenant's hours, days, months and years begin.
 //!

@@ -151,13 +151,13 @@ impl PgCountersBuilder {
         self
     }
 
-    /// Where rates are counted, and what runs at once: in counters that all processes have, such as those in Redis. Default:
-    /// in the memory of each process.
+    /// Where rates are counted, and what runs at once: in counters that all processes have, such as those in Redis.
+    /// Default: in the memory of each process.
     ///
-    /// What has to survive stays in the database: when the others come back empty, periods and what is held are as before. An
-    /// operation still takes of all its limits, or of none: what was taken in one store is given back where the other
-    /// refuses, does not answer within [this time](Self::answer_within), or where nobody waits any more. If a store can't
-    /// be told that, it stays taken until it ends by itself.
+    /// What has to survive stays in the database: when the others come back empty, periods and what is held are as
+    /// before. An operation still takes of all its limits, or of none: what was taken in one store is given back
+    /// where the other refuses, does not answer within [this time](Self::answer_within), or where nobody waits any
+    /// more. If a store can't be told that, it stays taken until it ends by itself.
     ///
     /// ```no_run
     /// use tenancy_core::quota::Counters;

@@ -24,11 +24,11 @@ use hand::{Leftover, less};
 use hands::Hands;
 
 /// Counters over other counters, of which they debit permits ahead: an operation that takes of
-/// [rates](super::Limit::rate) and [periods](super::Limit::per_period) is then answered from memory, and one message to the
-/// store serves many. For stores behind a network, such as Redis.
+/// [rates](super::Limit::rate) and [periods](super::Limit::per_period) is then answered from memory, and one message
+/// to the store serves many. For stores behind a network, such as Redis.
 ///
-/// The limit holds however many processes lease: a permit is debited in the store before it is used. Permits of a rate leak
-/// in the hand as they leak in the store, so that nobody has them twice.
+/// The limit holds however many processes lease: a permit is debited in the store before it is used. Permits of a
+/// rate leak in the hand as they leak in the store, so that nobody has them twice.
 ///
 /// | | goes by lease |
 /// |---|---|
@@ -37,29 +37,31 @@ use hands::Hands;
 /// | what runs at once, and what is held, with all that the same operation takes | no |
 ///
 /// # How many
-/// A hand is what a process has of operations that take the same amounts of the same limits of the same holders. Its first
-/// batch is for those who wait. Each further one has twice as many permits as the one before while they are used up, and
-/// otherwise as many as were used: [`lease_at_most`](LeasedCountersBuilder::lease_at_most) at most, and not more than a process
-/// may have of a limit, which is a 64th of what is left. So near the limit each operation asks the store. If the
-/// store refuses a batch, a smaller one is asked for, down to one permit. Callers who come meanwhile wait for the same answer.
+/// A hand is what a process has of operations that take the same amounts of the same limits of the same holders. Its
+/// first batch is for those who wait. Each further one has twice as many permits as the one before while they are
+/// used up, and otherwise as many as were used: [`lease_at_most`](LeasedCountersBuilder::lease_at_most) at most, and
+/// not more than a process may have of a limit, which is a 64th of what is left. So near the limit each operation
+/// asks the store. If the store refuses a batch, a smaller one is asked for, down to one permit. Callers who come
+/// meanwhile wait for the same answer.
 ///
 /// What is not used for a second is returned ([`return_after`](LeasedCountersBuilder::return_after)), and
-/// [`close`](Self::close) returns all of it. A second is as long as a caller may be refused although another process has
-/// permits that nobody uses. For rates, a longer time would gain nothing: what leaks is lost for the hand, and is there again
-/// in the store.
+/// [`close`](Self::close) returns all of it. A second is as long as a caller may be refused although another process
+/// has permits that nobody uses. For rates, a longer time would gain nothing: what leaks is lost for the hand, and is
+/// there again in the store.
 ///
 /// # A process that is killed
-/// It loses what it has in hand: of each limit a 64th of what was left when it was leased, or one batch for the callers who
-/// waited then; `lease_at_most` permits of a hand at most. Those count as used until they leak, or until their period ends.
-/// Nothing else is lost, and nothing passes twice.
+/// It loses what it has in hand: of each limit a 64th of what was left when it was leased, or one batch for the
+/// callers who waited then; `lease_at_most` permits of a hand at most. Those count as used until they leak, or until
+/// their period ends. Nothing else is lost, and nothing passes twice. The same is lost where a store takes a batch
+/// and its answer does not arrive.
 ///
 /// # What is given back
-/// What a request took that was refused further inside goes back to the hand. If its batch is settled by then, the store gets
-/// back what was taken of periods; what was taken of rates leaks.
+/// What a request took that was refused further inside goes back to the hand. If its batch is settled by then, the
+/// store gets back what was taken of periods; what was taken of rates leaks.
 ///
 /// # What is told
-/// [`standings`](Counters::standings), and the standing of each operation, are the store's numbers without what this process
-/// has in hand. What other processes have in hand counts as used. A batch does not reach a
+/// [`standings`](Counters::standings), and the standing of each operation, are the store's numbers without what this
+/// process has in hand. What other processes have in hand counts as used. A batch does not reach a
 /// [threshold](super::Limit::warn_at) ahead of its callers, as far as this process knows of their use.
 ///
 /// ```
@@ -120,7 +122,8 @@ impl LeasedCountersBuilder {
         self
     }
 
-    /// After how long what nobody has used is returned. Default: 1 second. It takes up to one and a half times this time.
+    /// After how long what nobody has used is returned. Default: 1 second. It takes up to one and a half times this
+    /// time.
     pub const fn return_after(mut self, time: Duration) -> Self {
         self.return_after = time;
         self
@@ -197,17 +200,18 @@ impl LeasedCounters {
         }
     }
 
-    /// Returns what nobody has used for [the time](LeasedCountersBuilder::return_after), by this clock. In a tokio runtime a
-    /// task does this; elsewhere call it now and then.
+    /// Returns what nobody has used for [the time](LeasedCountersBuilder::return_after), by this clock. In a tokio
+    /// runtime a task does this; elsewhere call it now and then.
     pub async fn return_unused(&self, now: Timestamp) {
         self.0.return_older(self.0.return_after, Some(now)).await;
         self.0.hands.forget_idle();
     }
 
-    /// Returns everything that is in hand, and leases no more: each operation then asks the store. Call it when the last
-    /// request has ended.
+    /// Returns everything that is in hand, and leases no more: each operation then asks the store. Call it when the
+    /// last request has ended.
     ///
-    /// Without it, what is in hand counts as used until it leaks or its period ends, as it does where a process is killed.
+    /// Without it, what is in hand counts as used until it leaks or its period ends, as it does where a process is
+    /// killed.
     pub async fn close(&self) {
         self.0.close().await;
     }
@@ -245,8 +249,9 @@ impl Counters for LeasedCounters {
         if inner.hands.get(&takes).is_some_and(|hand| hand.put_back()) {
             return Counting::ready(Settled::Done);
         }
-        // Its batch is settled: the store knows the batch, and not the operation. Of a rate nothing is given back any more.
-        // Some of it has leaked, nobody knows how much, and permits in hand would then be more than the store thinks.
+        // Its batch is settled: the store knows the batch, and not the operation. Of a rate nothing is given back any
+        // more. Some of it has leaked, nobody knows how much, and permits in hand would then be more than the store
+        // thinks.
         let mut takes = takes;
         takes.retain(|take| matches!(take.algorithm, Algorithm::Period(..)));
         match takes.is_empty() {

@@ -207,9 +207,9 @@ impl Limit {
         self
     }
 
-    /// What a request gets of it while the counters do not answer. Default: [`OnOutage::Closed`], a refusal with 503. For
-    /// [rates](Self::rate), [periods](Self::per_period) and what runs [at once](Self::concurrent): what is kept is always
-    /// closed, because nobody could take it back.
+    /// What a request gets of it while the counters do not answer. Default: [`OnOutage::Closed`], a refusal with 503.
+    /// For [rates](Self::rate), [periods](Self::per_period) and what runs [at once](Self::concurrent): what is kept
+    /// is always closed, because nobody could take it back.
     pub fn on_outage(mut self, on_outage: OnOutage) -> Self {
         self.on_outage = on_outage;
         self

@@ -9,7 +9,8 @@ pub(super) use share::ShareUsedUp;
 
 use crate::Timestamp;
 
-/// What a request gets of a limit while its counters do not answer. Given to [`Limit::on_outage`](super::Limit::on_outage).
+/// What a request gets of a limit while its counters do not answer. Given to
+/// [`Limit::on_outage`](super::Limit::on_outage).
 ///
 /// | | a request | how much passes, in all processes together |
 /// |---|---|---|
@@ -17,26 +18,27 @@ use crate::Timestamp;
 /// | [`LocalShare`](Self::LocalShare) | is counted by this process against its share of the limit | the limit at most, if there are no more processes than it says |
 /// | [`Open`](Self::Open) | is admitted, and nobody counts it | everything |
 ///
-/// A request that takes of several limits is refused if one of them is closed. Otherwise each share decides, and limits
-/// that are open do not.
+/// A request that takes of several limits is refused if one of them is closed. Otherwise each share decides, and
+/// limits that are open do not.
 ///
 /// # What a share is
-/// Of a [rate](super::Limit::rate), the burst is divided, rounded down, and the pace. Of a limit
-/// [per period](super::Limit::per_period), the amount and its overage are divided, each rounded down; of what runs
-/// [at once](super::Limit::concurrent), the number. A limit that is smaller than the number of processes has no share, because
-/// one unit in each process would be more than the limit: a request is then refused as if it was closed. So is one that
-/// costs more than the share. What is estimated is not cut down to the share.
+/// Of a [rate](super::Limit::rate), the burst is divided, rounded down, and the pace. Of a limit [per
+/// period](super::Limit::per_period), the amount and its overage are divided, each rounded down; of what runs [at
+/// once](super::Limit::concurrent), the number. A limit that is smaller than the number of processes has no share,
+/// because one unit in each process would be more than the limit: a request is then refused as if it was closed. So
+/// is one that costs more than the share. What is estimated is not cut down to the share.
 ///
-/// A share knows nothing of what was used before the outage, and nothing of it is carried back: once the store answers,
-/// the store's counts alone decide. So at most twice the limit passes in a period in which an outage begins or ends: the
-/// limit by the store, and the limit by all shares. What a share has counted stays counted in this process until the
-/// period ends, so that a store that comes and goes gives no share twice. A process that is restarted has a new share.
+/// A share knows nothing of what was used before the outage, and nothing of it is carried back: once the store
+/// answers, the store's counts alone decide. So at most twice the limit passes in a period in which an outage begins
+/// or ends: the limit by the store, and the limit by all shares. What a share has counted stays counted in this
+/// process until the period ends, so that a store that comes and goes gives no share twice. A process that is
+/// restarted has a new share.
 ///
-/// What a share has admitted is settled in the share, also after the outage. What the store has admitted before is settled
-/// in the store. If the store does not hear that, it stays taken until it ends by itself.
+/// What a share has admitted is settled in the share, also after the outage. What the store has admitted before is
+/// settled in the store. If the store does not hear that, it stays taken until it ends by itself.
 ///
-/// What a client repeats with its own id is charged again where the store has charged it, and the repetition meets the
-/// outage, or the other way round.
+/// What a client repeats with its own id is charged again where the store has charged it, and the repetition meets
+/// the outage, or the other way round.
 ///
 /// ```
 /// use std::time::Duration;
@@ -49,8 +51,8 @@ use crate::Timestamp;
 /// ```
 ///
 /// # Security
-/// Whoever can keep the store from answering, chooses when this counts. Leave limits closed that protect something costly
-/// or something secret, such as guesses of passwords.
+/// Whoever can keep the store from answering, chooses when this counts. Leave limits closed that protect something
+/// costly or something secret, such as guesses of passwords.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum OnOutage {

@@ -297,8 +297,8 @@ impl QuotaService {
     /// What outages of the counters have done since the engine was built, and whether there is one now.
     ///
     /// While there is one, [`usage`](Self::usage) is refused with 503, and requests get what their limits say
-    /// ([`Limit::on_outage`](super::Limit::on_outage)). The log is told of its begin and its end. So is the audit trail,
-    /// as `quota.outage-begin` and `quota.outage-end`, whose details have the numbers.
+    /// ([`Limit::on_outage`](super::Limit::on_outage)). The log is told of its begin and its end. So is the audit
+    /// trail, as `quota.outage-begin` and `quota.outage-end`, whose details have the numbers.
     #[must_use]
     pub fn outages(&self) -> Outages {
         self.0.counters.outages()

@@ -77,8 +77,8 @@ impl Inner {
         let inner = Arc::clone(self);
         self.in_a_task(async move {
             let store = &inner.store;
-            // The others remember such an operation too. They go first, so that a settlement that failed in the database
-            // can be made again.
+            // The others remember such an operation too. They go first, so that a settlement that failed in the
+            // database can be made again.
             let first = match operation.is_repeatable() {
                 true => {
                     let settled = inner.settle_local(operation, &split.local, now);

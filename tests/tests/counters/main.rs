@@ -1,6 +1,7 @@
 //! Counters in PostgreSQL: what is used survives restarts, processes that are killed lose no more than what they have in
 //! hand, several count together, and a row is counted with its insert.
 
+mod leased;
 mod others;
 mod outages;
 mod rows;

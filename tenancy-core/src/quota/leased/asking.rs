@@ -231,7 +231,8 @@ impl Inner {
         })
     }
 
-    /// Takes without a lease. Where a limit refuses of which this process has something in hand, that is returned first.
+    /// Takes without a lease. Where a limit refuses of which this process has something in hand, that is returned
+    /// first.
     pub(super) fn pass(
         self: &Arc<Self>,
         operation: Operation,

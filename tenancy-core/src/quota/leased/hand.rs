@@ -253,7 +253,8 @@ impl Batch {
         }
     }
 
-    /// How many permits have leaked of one rate, rounded up. All of them, if the clock was set back: nobody knows since when.
+    /// How many permits have leaked of one rate, rounded up. All of them, if the clock was set back: nobody knows
+    /// since when.
     fn leaked_of(&self, rate: &Rate, amount: u64, now: Timestamp) -> u64 {
         let passed = now.since(self.at);
         if passed.is_zero() {

@@ -109,8 +109,8 @@ impl Hands {
         Some(hand)
     }
 
-    /// The hands that take of the same limit of the same holder, so many at most, each with the place that it has among
-    /// their takes; and how many there are, about.
+    /// The hands that take of the same limit of the same holder, so many at most, each with the place that it has
+    /// among their takes; and how many there are, about.
     pub(super) fn sharing(&self, take: &Take<'_>, most: usize) -> (Vec<(Arc<Hand>, usize)>, usize) {
         if self.len() == 0 {
             return (Vec::new(), 0);

@@ -11,7 +11,8 @@ use tokio::{runtime::Handle, time::sleep};
 use super::{Inner, asking::pace, hand::Leftover};
 use crate::{Timestamp, quota::CountersError};
 
-/// How many batches are kept that could not be returned. What is beyond stays debited until it leaks, or its period ends.
+/// How many batches are kept that could not be returned. What is beyond stays debited until it leaks, or its period
+/// ends.
 const UNRETURNED: usize = 10_000;
 
 /// How many are returned at once.

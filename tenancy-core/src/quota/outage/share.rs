@@ -49,7 +49,8 @@ fn of_rate(amount: u64, per: Duration, burst: u64) -> Option<Rate> {
     Rate::new(amount, per, burst).ok()
 }
 
-/// That the shares of these limits have no more, which is behind [`CountersError::Unavailable`](super::super::CountersError).
+/// That the shares of these limits have no more, which is behind
+/// [`CountersError::Unavailable`](super::super::CountersError).
 #[derive(Debug)]
 pub(in crate::quota) struct ShareUsedUp {
     /// The names of the limits.

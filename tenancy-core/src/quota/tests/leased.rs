@@ -545,8 +545,8 @@ impl Truth {
 proptest! {
     #![proptest_config(Config::with_cases(super::histories().cases / 100))]
 
-    /// Several processes on one store, and a clock that goes on: in no stretch of time more is admitted than the limit, which
-    /// is what a bucket of what was admitted says.
+    /// Several processes on one store, and a clock that goes on: in no stretch of time more is admitted than the
+    /// limit, which is what a bucket of what was admitted says.
     #[test]
     fn never_more_than_the_limit_is_admitted(seed in any::<u64>()) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();

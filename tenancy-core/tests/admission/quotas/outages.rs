@@ -348,6 +348,16 @@ async fn plans_overrides_and_addresses_say_what_happens_too() {
     let read = LimitOverride::from_stored("exports", &stored, None).unwrap();
     quotas.put_override(w.acme.id, read).unwrap();
     ask(&w, &context, &[("exports", 1)]).await.unwrap();
+    let open = LimitOverride::new(more.clone().on_outage(OnOutage::Open));
+    let stored = open.definition().unwrap();
+    assert_eq!(stored["on_outage"], "open");
+    assert_eq!(
+        LimitOverride::from_stored("exports", &stored, None)
+            .unwrap()
+            .definition()
+            .unwrap(),
+        stored
+    );
     quotas
         .put_override(w.acme.id, LimitOverride::new(more))
         .unwrap();
@@ -398,4 +408,40 @@ fn what_can_not_be_meant_is_refused_when_the_engine_is_built() {
         let error = build(limit).unwrap_err();
         assert!(error.contains(said), "{error}");
     }
+}
+
+#[cfg(feature = "toml")]
+#[tokio::test]
+async fn a_written_book_says_what_happens_too() {
+    let remote = Remote::default();
+    let text = r#"
+        tenants_without_plan = "free"
+
+        [plans.free]
+        permissions = ["*"]
+        limits.shared = { rate = 20, per = "minute", on_outage = { share_of = 10 } }
+        limits.open = { per_day = 1, on_outage = "open" }
+        limits.closed = { per_day = 100, on_outage = "closed" }
+    "#;
+    let quotas = Quotas::new()
+        .meter(Meter::consumed("shared"))
+        .meter(Meter::consumed("open"))
+        .meter(Meter::consumed("closed"))
+        .counters(remote.clone());
+    let w = world(PlanBook::from_toml(text).unwrap(), quotas).await;
+    let context = alice(&w).await;
+    stop(&remote, true);
+    for _ in 0..2 {
+        ask(&w, &context, &[("shared", 1), ("open", 1)])
+            .await
+            .unwrap();
+    }
+    assert_eq!(
+        refused(&w, &context, &[("shared", 1)]).await,
+        "share-used-up"
+    );
+    assert_eq!(
+        refused(&w, &context, &[("closed", 1)]).await,
+        "counters-unavailable"
+    );
 }
