@@ -58,6 +58,10 @@ enum To<'a> {
 impl Link {
     /// A way to a server. A caller waits for an answer for `patience` at most, whatever has to be tried.
     pub(crate) fn new(address: Address, waits: Waits, patience: Duration) -> Self {
+        let waits = Waits {
+            answer: waits.answer.min(patience),
+            ..waits
+        };
         let way = match address {
             Address::Cluster(seeds) => Way::Cluster(Cluster::new(seeds, waits)),
             address => Way::One(Arc::new(Member::new(address, waits, None))),
@@ -146,9 +150,20 @@ impl Link {
             }
             Way::Cluster(cluster) => cluster,
         };
-        let map = timeout_at(Instant::now() + self.patience, cluster.read(None))
+        let read = async {
+            loop {
+                match cluster.read(None).await {
+                    Err(failure) if failure.mend != Mend::Nothing => sleep(STILL_NOT).await,
+                    read => return read,
+                }
+            }
+        };
+        let map = timeout_at(Instant::now() + self.patience, read)
             .await
-            .unwrap_or_else(|_| Err(Failure::unavailable("no answer in time", Mend::Nothing)))
+            .unwrap_or_else(|_| {
+                let why = "no node says in time what the cluster is made of";
+                Err(Failure::unavailable(why, Mend::Nothing))
+            })
             .map_err(|failure| failure.error)?;
         let masters = map.masters().iter();
         let asked = masters.map(|member| self.persist(To::Member(member), true, &question));
@@ -206,6 +221,8 @@ impl Link {
         let mut admitted: Option<Arc<Member>> = None;
         let mut redirected: Option<(Arc<Member>, bool)> = None;
         let mut redirections = 0;
+        // Whether an answer has not come already.
+        let mut missed = false;
         loop {
             let aimed = match (redirected.take(), &to) {
                 (Some(redirected), _) => Ok(redirected),
@@ -265,9 +282,15 @@ impl Link {
             if waits {
                 pause = pause.max(NOT_YET);
             }
-            let helps = failure.mend != Mend::Nothing && now + pause < deadline;
-            let may = waits || (again && asked.as_ref().is_some_and(|it| it.breaker.may_retry()));
+            let ends = matches!(failure.mend, Mend::Nothing | Mend::Late);
+            let helps = !ends && now + pause < deadline;
+            // Where nobody was found to ask, nothing was done.
+            let may = waits
+                || asked
+                    .as_ref()
+                    .is_none_or(|member| again && member.breaker.may_retry());
             if helps && may {
+                missed |= !waits;
                 sleep(pause).await;
                 redirections = 0;
                 pause = (2 * pause).clamp(NOT_YET, STILL_NOT);
@@ -277,9 +300,10 @@ impl Link {
                 // One that says no is there.
                 let is_there =
                     failure.error.kind() == RedisErrorKind::Refused || failure.mend == Mend::Settle;
+                let is_unknown = failure.mend == Mend::Late && !missed;
                 if is_there {
                     member.breaker.answered();
-                } else if member.breaker.failed(now) {
+                } else if !is_unknown && member.breaker.failed(now) {
                     let (error, node) = (&failure.error, member.name());
                     tracing::warn!(%error, %node, "Redis does not answer; callers do not wait for it any more");
                 }

@@ -26,6 +26,8 @@ pub(crate) enum Mend {
     Moved(Box<str>),
     /// The same for this time only: the key may be there already.
     Ask(Box<str>),
+    /// Nothing: there was too little time left to say whether the server answers.
+    Late,
     /// Nothing: the same question has the same answer.
     Nothing,
 }

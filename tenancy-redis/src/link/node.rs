@@ -142,14 +142,22 @@ impl Node {
         deadline: Instant,
         ask: impl AsyncFnOnce(&mut MultiplexedConnection) -> Result<T, redis::RedisError>,
     ) -> Result<T, Failure> {
-        let late = |_| Failure::unavailable("no answer in time", Mend::Nothing);
-        let mut open = timeout_at(deadline, self.opened()).await.map_err(late)??;
-        let answer = timeout_at(deadline, ask(&mut open.connection)).await;
-        match answer {
+        let began = Instant::now();
+        // Whoever asks shortly before his deadline learns nothing of the server.
+        let is_long = || began.elapsed() >= self.0.waits.answer / 2;
+        let late = || {
+            let mend = if is_long() { Mend::Nothing } else { Mend::Late };
+            Failure::unavailable("no answer in time", mend)
+        };
+        let opened = timeout_at(deadline, self.opened()).await;
+        let mut open = opened.map_err(|_| late())??;
+        match timeout_at(deadline, ask(&mut open.connection)).await {
             Ok(answer) => self.heard(&open, answer),
-            Err(elapsed) => {
-                self.silent(&open);
-                Err(late(elapsed))
+            Err(_) => {
+                if is_long() {
+                    self.silent(&open);
+                }
+                Err(late())
             }
         }
     }

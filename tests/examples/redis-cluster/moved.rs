@@ -124,6 +124,9 @@ async fn round(
                 let start = Instant::now();
                 let outcome = subject.run(with_id, &tag, operation).await;
                 row.told(outcome, start.elapsed());
+                if outcome != Outcome::Done {
+                    sleep(Duration::from_millis(1)).await;
+                }
             }
             row
         });

@@ -150,3 +150,34 @@ async fn anybody_is_asked_what_is_about_no_key() -> anyhow::Result<()> {
     }
     Ok(())
 }
+
+#[tokio::test]
+async fn a_login_that_has_named_commands_only_is_enough_at_every_node() -> anyhow::Result<()> {
+    let cluster = RedisCluster::start().await?;
+    let rules = "on >s3cret ~tn:* -@all +ping +cluster|slots +asking +evalsha +script|load +get +set +incr +pexpire";
+    let user: Vec<&str> = ["ACL", "SETUSER", "app"]
+        .into_iter()
+        .chain(rules.split(' '))
+        .collect();
+    for node in [0, 1, 2] {
+        cluster.node(node).ask::<()>(&user).await?;
+    }
+    // The login of the first URL is that for all nodes.
+    let with = |login: &str| vec![cluster.urls()[2].replace("//", &format!("//{login}@"))];
+    let link = patient(&with("app:s3cret"))?;
+    link.check().await?;
+    let (tag, slot) = tag_at(&cluster, 0).await?;
+    let counter = Counter::new(&link, &tag);
+    counter.count(1).await?;
+    cluster.begin_move(slot, 0, 1).await?;
+    cluster.move_key(&counter.key(), 0, 1).await?;
+    assert_eq!(counter.counted().await?, 1);
+    cluster.move_slot(slot, 0, 1).await?;
+    counter.count(2).await?;
+    assert_eq!(counter.counted().await?, 2);
+
+    let error = patient(&with("app:wrong"))?.check().await.unwrap_err();
+    assert_eq!(error.kind(), super::RedisErrorKind::Refused, "{error}");
+    assert!(!error.to_string().contains("wrong"), "{error}");
+    Ok(())
+}
