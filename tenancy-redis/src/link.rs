@@ -282,7 +282,10 @@ impl Link {
             if waits {
                 pause = pause.max(NOT_YET);
             }
-            let ends = matches!(failure.mend, Mend::Nothing | Mend::Late);
+            let ends = matches!(
+                failure.mend,
+                Mend::Nothing | Mend::Late | Mend::Moved(_) | Mend::Ask(_)
+            );
             let helps = !ends && now + pause < deadline;
             // Where nobody was found to ask, nothing was done.
             let may = waits

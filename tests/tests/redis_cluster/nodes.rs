@@ -4,7 +4,9 @@ use tenancy_redis::{RedisClient, RedisErrorKind};
 use tenancy_tests::{RedisCluster, RedisServer};
 use tokio::time::{Instant, sleep};
 
-use super::{Counter, Duration, LONG, link, patient, prompt, tag_at, until_done};
+use super::{
+    Address, Counter, Duration, LONG, Link, Waits, link, patient, prompt, tag_at, until_done,
+};
 
 #[tokio::test]
 async fn one_node_is_enough_to_find_the_others() -> anyhow::Result<()> {
@@ -63,6 +65,23 @@ async fn what_is_no_cluster_is_named_at_start() -> anyhow::Result<()> {
     let error = client.check().await.unwrap_err();
     assert_eq!(error.kind(), RedisErrorKind::Refused, "{error}");
     assert!(error.to_string().contains("RedisClient::new"), "{error}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_cluster_that_is_taken_for_one_server_is_named() -> anyhow::Result<()> {
+    let cluster = RedisCluster::start().await?;
+    let (tag, _) = tag_at(&cluster, 1).await?;
+    let waits = Waits {
+        connect: LONG,
+        answer: LONG,
+        at_once: 1,
+    };
+    let link = Link::new(Address::fixed(&cluster.node(0).url())?, waits, LONG);
+    let error = Counter::new(&link, &tag).count(1).await.unwrap_err();
+    assert_eq!(error.kind(), super::RedisErrorKind::Refused, "{error}");
+    let says = error.to_string();
+    assert!(says.contains("RedisClient::cluster"), "{says}");
     Ok(())
 }
 
