@@ -67,6 +67,11 @@ impl Drop for Lossy {
     }
 }
 
+/// So many of these bytes, or all.
+fn first(bytes: &[u8], count: usize) -> &[u8] {
+    bytes.get(..count).unwrap_or(bytes)
+}
+
 async fn pass_on(
     mut client: TcpStream,
     mut server: TcpStream,
@@ -82,22 +87,22 @@ async fn pass_on(
     loop {
         tokio::select! {
             read = client.read(&mut question) => {
-                let bytes = &question[..read?];
+                let bytes = first(&question, read?);
                 if bytes.is_empty() {
                     return Ok(());
                 }
                 if let Some(Cut::Question(after)) = take_if(|cut| matches!(cut, Cut::Question(_))) {
-                    return server.write_all(&bytes[..after.min(bytes.len())]).await;
+                    return server.write_all(first(bytes, after)).await;
                 }
                 server.write_all(bytes).await?;
             }
             read = server.read(&mut answer) => {
-                let bytes = &answer[..read?];
+                let bytes = first(&answer, read?);
                 if bytes.is_empty() {
                     return Ok(());
                 }
                 if let Some(Cut::Answer(after)) = take_if(|cut| matches!(cut, Cut::Answer(_))) {
-                    return client.write_all(&bytes[..after.min(bytes.len() - 1)]).await;
+                    return client.write_all(first(bytes, after.min(bytes.len() - 1))).await;
                 }
                 client.write_all(bytes).await?;
             }
