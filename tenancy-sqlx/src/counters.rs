@@ -166,7 +166,7 @@ impl PgCountersBuilder {
     /// fn counters(registry: &RegistryPool, of_all_processes: impl Counters) -> PgCounters {
     ///     PgCounters::builder(registry).others(of_all_processes).build()
     /// }
-    /// # let _ = counters::<tenancy_core::quota::MemoryCounters>;
+    /// # let _ = |registry: &RegistryPool| counters(registry, tenancy_core::quota::MemoryCounters::new());
     /// ```
     pub fn others(mut self, counters: impl Counters) -> Self {
         self.others = Some(Arc::new(counters));
