@@ -5,6 +5,7 @@
 //!   locks, through [`TenantData`].
 //! * [`OperatorRedis`] looks through all of it, under a login of its own: it sweeps, and erases a tenant.
 //! * [`RedisNews`] tells all engines of a service of each change, so that a revocation counts everywhere at once.
+//! * [`CachedDirectory`] stands before a slow directory, and shares its answers about members among the processes.
 //! * [`RedisLogin`] has the ACL of both logins.
 //!
 //! # Which Redis
@@ -14,6 +15,7 @@
 //! * `tls`: `rediss://`, by rustls with the certificates that the operating system trusts.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod cache;
 mod client;
 pub mod danger;
 mod data;
@@ -27,6 +29,7 @@ mod operator;
 mod script;
 mod tenant;
 
+pub use cache::CachedDirectory;
 pub use client::{RedisClient, RedisClientBuilder};
 pub use data::{
     Expiry, Stored, StreamEntry, StreamGroup, StreamId, Subscription, TenantData, TenantHash,
