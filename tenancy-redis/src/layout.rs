@@ -8,6 +8,8 @@
 //! | `tn:{<tenant>}:d:<epoch>:<key>` | data of the application |
 //! | `tn:{<tenant>}:l:<lock>` | a lock of the application, and its last fencing number |
 //! | `tn:{<tenant>}:p:<channel>` | a channel of the application |
+//! | `tn:{<tenant>}:s:<digest>` | a session of a browser at a tenant, by the SHA-256 of its id |
+//! | `tn:{s<part of digest>}:s:<digest>` | a session of a browser at the service |
 //! | `tn:{c<part of digest>}:c:<digest>` | an answer of a directory, by the digest of the question; of short life |
 //! | `tn:{-}:n` | the channel on which engines tell each other that something has changed |
 //!
@@ -22,6 +24,13 @@ use tenancy_core::TenantId;
 pub(crate) fn answer(digest: &str) -> String {
     let part = digest.get(..4).unwrap_or_default();
     format!("{ALL}c{part}}}:c:{digest}")
+}
+
+/// Where a session of this digest is. They are spread over the slots of a cluster.
+#[cfg(any(feature = "actix-session", feature = "tower-sessions"))]
+pub(crate) fn session(digest: &str) -> String {
+    let part = digest.get(..4).unwrap_or_default();
+    format!("{ALL}s{part}}}:s:{digest}")
 }
 
 /// The channel of news.

@@ -12,6 +12,7 @@
 //! Redis 6.2 and newer, and Valkey.
 //!
 //! # Features
+//! * `tower-sessions`, `actix-session`: `RedisSessions`, a store of sessions for the layer of that crate.
 //! * `tls`: `rediss://`, by rustls with the certificates that the operating system trusts.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -27,6 +28,8 @@ mod login;
 mod news;
 mod operator;
 mod script;
+#[cfg(any(feature = "actix-session", feature = "tower-sessions"))]
+mod sessions;
 mod tenant;
 
 pub use cache::CachedDirectory;
@@ -39,4 +42,6 @@ pub use error::{RedisError, RedisErrorKind};
 pub use login::RedisLogin;
 pub use news::{NewsListener, RedisNews};
 pub use operator::{KeyScan, OperatorRedis, PurgeReport};
+#[cfg(any(feature = "actix-session", feature = "tower-sessions"))]
+pub use sessions::RedisSessions;
 pub use tenant::TenantRedis;

@@ -8,6 +8,7 @@ mod locks;
 mod logins;
 mod names;
 mod news;
+mod sessions;
 mod streams;
 mod types;
 
