@@ -447,4 +447,13 @@ pub trait Directory:
     fn stores(self: Arc<Self>) -> Stores {
         Stores::none()
     }
+
+    /// The engine has changed something of a tenant's, or of several for `None`, or was told that somebody has. Called
+    /// before the engine drops what it has cached: for a directory that remembers answers, which must not give it one
+    /// from before the change again. Default: nothing, which is right for a directory that looks up each time.
+    ///
+    /// Must not block. A directory that passes questions on to another passes this on too.
+    fn changed(&self, tenant: Option<TenantId>) {
+        let _ = tenant;
+    }
 }

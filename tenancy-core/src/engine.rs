@@ -456,6 +456,7 @@ impl Tenancy {
     pub fn invalidate(&self, tenant: TenantId) {
         // First, so that nothing is remembered in between that the next request would not ask about.
         self.inner.feed.mark_stale(tenant);
+        self.inner.directory.changed(Some(tenant));
         self.inner.versions.drop_tenant(tenant);
     }
 
@@ -464,6 +465,7 @@ impl Tenancy {
     pub fn invalidate_all(&self) {
         // First, as for one tenant.
         self.inner.feed.mark_all_stale();
+        self.inner.directory.changed(None);
         self.inner.versions.drop_all();
     }
 

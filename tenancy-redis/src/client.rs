@@ -140,11 +140,6 @@ impl RedisClient {
         self.inner.link.is_down()
     }
 
-    /// The connection that short questions share.
-    pub(crate) fn link(&self) -> &Link {
-        &self.inner.link
-    }
-
     /// A way to the same Redis with connections of its own, for what must not wait behind others' questions.
     pub(crate) fn beside(&self) -> Link {
         self.beside_for(self.patience())

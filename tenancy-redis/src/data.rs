@@ -25,6 +25,8 @@ use collections::collection;
 pub use hash::TenantHash;
 pub use list::TenantList;
 pub use lock::TenantLock;
+#[cfg(any(feature = "actix-session", feature = "tower-sessions"))]
+pub(crate) use reply::optional;
 pub(crate) use reply::{bytes, int, list as values, parts, text};
 pub use set::TenantSet;
 pub use sorted_set::TenantSortedSet;

@@ -9,6 +9,9 @@
 //! | `tn:{<tenant>}:d:<epoch>:<key>` | data of the application |
 //! | `tn:{<tenant>}:l:<lock>` | a lock of the application, and its last fencing number |
 //! | `tn:{<tenant>}:p:<channel>` | a channel of the application |
+//! | `tn:{<tenant>}:s:<digest>` | a session of a browser at a tenant, by the SHA-256 of its id |
+//! | `tn:{s<part of digest>}:s:<digest>` | a session of a browser at the service |
+//! | `tn:{c<part of digest>}:c:<digest>` | an answer of a directory, by the digest of the question; of short life |
 //! | `tn:{-}:n` | the channel on which engines tell each other that something has changed |
 //!
 //! What belongs to no tenant has `-` for the tenant. The tenant is the hash tag, so that all of a tenant's keys are in one
@@ -17,6 +20,19 @@
 use std::fmt::Display;
 
 use tenancy_core::TenantId;
+
+/// Where an answer to a question of this digest is. They are spread over the slots of a cluster.
+pub(crate) fn answer(digest: &str) -> String {
+    let part = digest.get(..4).unwrap_or_default();
+    format!("{ALL}c{part}}}:c:{digest}")
+}
+
+/// Where a session of this digest is. They are spread over the slots of a cluster.
+#[cfg(any(feature = "actix-session", feature = "tower-sessions"))]
+pub(crate) fn session(digest: &str) -> String {
+    let part = digest.get(..4).unwrap_or_default();
+    format!("{ALL}s{part}}}:s:{digest}")
+}
 
 /// The channel of news.
 pub(crate) const NEWS: &str = "tn:{-}:n";

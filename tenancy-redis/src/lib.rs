@@ -6,6 +6,7 @@
 //!   locks, through [`TenantData`].
 //! * [`OperatorRedis`] looks through all of it, under a login of its own: it sweeps, and erases a tenant.
 //! * [`RedisNews`] tells all engines of a service of each change, so that a revocation counts everywhere at once.
+//! * [`CachedDirectory`] stands before a slow directory, and shares its answers about members among the processes.
 //! * [`RedisLogin`] has the ACL of both logins.
 //!
 //! # Which Redis
@@ -16,9 +17,11 @@
 //! only its own tenants, if the cluster is configured with `cluster-require-full-coverage no`.
 //!
 //! # Features
+//! * `tower-sessions`, `actix-session`: `RedisSessions`, a store of sessions for the layer of that crate.
 //! * `tls`: `rediss://`, by rustls with the certificates that the operating system trusts.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod cache;
 mod client;
 mod counters;
 pub mod danger;
@@ -31,8 +34,11 @@ mod login;
 mod news;
 mod operator;
 mod script;
+#[cfg(any(feature = "actix-session", feature = "tower-sessions"))]
+mod sessions;
 mod tenant;
 
+pub use cache::CachedDirectory;
 pub use client::{RedisClient, RedisClientBuilder};
 pub use counters::{RedisCounters, RedisCountersBuilder};
 pub use data::{
@@ -43,4 +49,6 @@ pub use error::{RedisError, RedisErrorKind};
 pub use login::RedisLogin;
 pub use news::{NewsListener, RedisNews};
 pub use operator::{KeyScan, OperatorRedis, PurgeReport};
+#[cfg(any(feature = "actix-session", feature = "tower-sessions"))]
+pub use sessions::RedisSessions;
 pub use tenant::TenantRedis;

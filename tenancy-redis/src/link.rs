@@ -116,18 +116,8 @@ impl Link {
             .await
     }
 
-    /// Asks one thing that changes nothing, or whose repetition changes nothing more. In a cluster, `key` is any key of the
-    /// slot that it is about; what is about none, any node is asked.
-    pub(crate) async fn ask_again(
-        &self,
-        key: Option<&[u8]>,
-        command: &Cmd,
-    ) -> Result<Value, RedisError> {
-        self.persist(To::Key(key), true, &Question::of(command))
-            .await
-    }
-
-    /// Asks one thing, once, with a `key` as for [`ask_again`](Self::ask_again). An error leaves open whether it was done.
+    /// Asks one thing, once. In a cluster, `key` is any key of the slot that it is about; what is about none, any node is
+    /// asked. An error leaves open whether it was done.
     pub(crate) async fn ask_once(
         &self,
         key: Option<&[u8]>,

@@ -44,6 +44,7 @@ const BOTH: &[&str] = &[
 /// What data, locks, channels and counters need.
 const SERVICE: &[&str] = &[
     "set",
+    "getrange",
     "mget",
     "incrby",
     "decrby",

@@ -212,8 +212,14 @@ impl Drop for AuditGuard<'_> {
     fn drop(&mut self) {
         let inner = self.engine.inner();
         match self.stale {
-            Stale::Tenant(tenant) => inner.versions.drop_tenant(tenant),
-            Stale::Everything => inner.versions.drop_all(),
+            Stale::Tenant(tenant) => {
+                inner.directory.changed(Some(tenant));
+                inner.versions.drop_tenant(tenant);
+            }
+            Stale::Everything => {
+                inner.directory.changed(None);
+                inner.versions.drop_all();
+            }
             Stale::Nothing => {}
         }
         if let Some(announcer) = &inner.announcer {

@@ -131,7 +131,7 @@ impl Subject {
                     .query_async::<Option<u64>>(&mut connection.clone())
                     .await
                     .is_ok(),
-                Self::Ours { link, .. } => link.ask_again(Some(key.as_bytes()), &get).await.is_ok(),
+                Self::Ours { link, .. } => link.ask_once(Some(key.as_bytes()), &get).await.is_ok(),
             }
         };
         tokio::time::timeout(PATIENCE, asked).await.unwrap_or(false)

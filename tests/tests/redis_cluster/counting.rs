@@ -40,7 +40,7 @@ async fn what_may_be_asked_once_is_run_once_at_most() -> anyhow::Result<()> {
         cluster.lose(1);
         let answer = link.ask_once(Some(key.as_bytes()), &run).await;
         assert!(answer.is_err(), "the answer {lost} was not lost");
-        let runs = until_done(|| link.ask_again(Some(key.as_bytes()), &get)).await?;
+        let runs = until_done(|| link.ask_once(Some(key.as_bytes()), &get)).await?;
         assert_eq!(number(runs)?, lost);
     }
     Ok(())

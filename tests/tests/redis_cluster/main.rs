@@ -111,7 +111,7 @@ impl<'a> Counter<'a> {
         let key = self.key();
         let mut get = redis::cmd("GET");
         get.arg(&key);
-        let counted = until_done(|| self.link.ask_again(Some(key.as_bytes()), &get)).await?;
+        let counted = until_done(|| self.link.ask_once(Some(key.as_bytes()), &get)).await?;
         number(counted)
     }
 }

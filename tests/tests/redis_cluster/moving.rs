@@ -104,17 +104,17 @@ async fn a_key_that_has_moved_already_is_asked_for_where_it_is() -> anyhow::Resu
     let key = format!("{{{tag}}}:one");
     let get = redis::Cmd::get(&key);
     let set = |value: u8| redis::Cmd::set(&key, value);
-    link.ask_again(Some(key.as_bytes()), &set(1)).await?;
+    link.ask_once(Some(key.as_bytes()), &set(1)).await?;
 
     let begun = cluster.begin_move(slot, 0, 1).await;
     begun?;
-    let before = link.ask_again(Some(key.as_bytes()), &get).await?;
+    let before = link.ask_once(Some(key.as_bytes()), &get).await?;
     cluster.move_key(&key, 0, 1).await?;
-    let between = link.ask_again(Some(key.as_bytes()), &get).await?;
+    let between = link.ask_once(Some(key.as_bytes()), &get).await?;
     link.ask_once(Some(key.as_bytes()), &set(2)).await?;
-    let changed = link.ask_again(Some(key.as_bytes()), &get).await?;
+    let changed = link.ask_once(Some(key.as_bytes()), &get).await?;
     cluster.move_slot(slot, 0, 1).await?;
-    let after = link.ask_again(Some(key.as_bytes()), &get).await?;
+    let after = link.ask_once(Some(key.as_bytes()), &get).await?;
     let read = |value| redis::from_redis_value::<u8>(value);
     assert_eq!(
         (read(before)?, read(between)?, read(changed)?, read(after)?),

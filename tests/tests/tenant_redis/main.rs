@@ -1,5 +1,6 @@
 //! What tenants keep in Redis: every type, hostile names, flushes, erasure, and what the logins may do.
 
+mod cache;
 mod channels;
 mod erasure;
 mod flushes;
@@ -7,6 +8,7 @@ mod locks;
 mod logins;
 mod names;
 mod news;
+mod sessions;
 mod streams;
 mod types;
 
