@@ -28,12 +28,14 @@ pub enum RedisLogin {
     Operators,
 }
 
-/// What both need.
+/// What both need; some of it in a cluster alone.
 const BOTH: &[&str] = &[
     "ping",
     "auth",
     "hello",
     "select",
+    "asking",
+    "cluster|slots",
     "evalsha",
     "script|load",
     "get",
@@ -44,6 +46,7 @@ const BOTH: &[&str] = &[
 /// What data, locks, channels and counters need.
 const SERVICE: &[&str] = &[
     "set",
+    "del",
     "getrange",
     "mget",
     "incrby",
@@ -93,7 +96,7 @@ const SERVICE: &[&str] = &[
 ];
 
 /// What looking through names needs.
-const OPERATORS: &[&str] = &["scan", "type", "del"];
+const OPERATORS: &[&str] = &["scan", "type"];
 
 impl RedisLogin {
     /// The commands that it needs, in lower case, a subcommand behind a bar.

@@ -300,53 +300,62 @@ async fn what_is_made_up_or_in_anothers_place_is_not_believed() -> anyhow::Resul
     let service = Service::start().await?;
     service.shared_member(SystemRole::Owner).await?;
     let raw = service.beside.raw().await?;
-    let mut kept = Vec::new();
-    for role in [SystemRole::Owner, SystemRole::Viewer] {
-        let user = UserId::new();
-        service.here.put(&service.acme, user, role).await?;
-        let name = service.kept_of(&service.here, user).await?;
-        let value = bytes(raw.ask(&[b"GET", &*name]).await?);
-        kept.push((user, name, value));
-    }
-    let [(_, _, owner), (user, name, own)] = &kept[..] else {
-        panic!("there are two");
-    };
-    let forged = String::from_utf8_lossy(own)
-        .replace("viewer", "owner_")
-        .into_bytes();
-    let mut flipped = own.clone();
-    *flipped.last_mut().expect("it is not empty") ^= 1;
-    let wrong: [&[u8]; 7] = [
-        owner,
-        &forged,
-        &flipped,
-        b"",
-        b"9999999999999999",
-        &[0; 100],
-        &own[..own.len() / 2],
+    let owner = UserId::new();
+    service
+        .here
+        .put(&service.acme, owner, SystemRole::Owner)
+        .await?;
+    let name = service.kept_of(&service.here, owner).await?;
+    let owners = bytes(raw.ask(&[b"GET", &*name]).await?);
+    type Forge = fn(&[u8], &[u8]) -> Vec<u8>;
+    let forgeries: [Forge; 7] = [
+        |own, _| replaced(own, b"\"viewer\"", b"\"owner\""),
+        |_, owners| owners.to_vec(),
+        |own, owners| [&own[..64], &owners[64..]].concat(),
+        |own, _| own[..own.len() / 2].to_vec(),
+        |_, _| Vec::new(),
+        |_, _| b"9999999999999999".to_vec(),
+        |_, _| vec![0; 100],
     ];
-    for value in wrong {
-        // Each look is by a process that has cached nothing.
-        raw.ask(&[b"SET", &**name, value]).await?;
-        service.there.engine.invalidate_all();
-        service.there.engine.catch_up().await?;
-        let (role, asked) = service.there.role(*user).await;
+    for forge in forgeries {
+        // Nothing else than the value is wrong: the other process has not read it, and knows of no change since.
+        let user = UserId::new();
+        service
+            .here
+            .put(&service.acme, user, SystemRole::Viewer)
+            .await?;
+        let name = service.kept_of(&service.here, user).await?;
+        let own = bytes(raw.ask(&[b"GET", &*name]).await?);
+        raw.ask(&[b"SET", &*name, &*forge(&own, &owners)]).await?;
+        let (role, asked) = service.there.role(user).await;
         assert_eq!((role, asked), (Ok("viewer".to_owned()), true));
     }
     // A list in its place is an error of Redis, and no answer either.
-    raw.ask(&[b"DEL", &**name]).await?;
-    raw.ask(&[b"LPUSH", &**name, b"x"]).await?;
-    service.there.engine.invalidate_all();
-    service.there.engine.catch_up().await?;
+    let user = UserId::new();
+    service
+        .here
+        .put(&service.acme, user, SystemRole::Viewer)
+        .await?;
+    let name = service.kept_of(&service.here, user).await?;
+    raw.ask(&[b"DEL", &*name]).await?;
+    raw.ask(&[b"LPUSH", &*name, b"x"]).await?;
     assert_eq!(
-        service.there.role(*user).await,
+        service.there.role(user).await,
         (Ok("viewer".to_owned()), true)
     );
+    // What was not touched is believed still.
+    service.shared_member(SystemRole::Owner).await?;
     // With another secret, nothing is shared.
     assert!(
         CachedDirectory::new(MemoryDirectory::new(), &service.beside.client, &[1; 31]).is_err()
     );
     Ok(())
+}
+
+fn replaced(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
+    let found = bytes.windows(from.len()).position(|part| part == from);
+    let at = found.expect("it is there");
+    [&bytes[..at], to, &bytes[at + from.len()..]].concat()
 }
 
 #[tokio::test]

@@ -1,4 +1,11 @@
 //! What tenants keep in Redis: every type, hostile names, flushes, erasure, and what the logins may do.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "helpers of tests fail as tests do"
+)]
 
 mod cache;
 mod channels;
