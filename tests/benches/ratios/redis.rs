@@ -18,7 +18,10 @@ use redis::{
 };
 use tenancy_core::{
     Clock as _, KeyId, ProjectId, SystemClock, TenantId,
-    quota::{Algorithm, Counters as _, Holder, Operation, OperationId, Rate, Take, Taken},
+    quota::{
+        Algorithm, Calendar, Ceiling, Counters, Holder, LeasedCounters, Operation, OperationId,
+        Overage, Period, Rate, Take, Taken,
+    },
 };
 use tenancy_redis::{RedisClient, RedisCounters};
 use tenancy_tests::RedisServer;
@@ -52,6 +55,7 @@ pub(crate) async fn run() -> anyhow::Result<()> {
         world.one_level(callers).await?;
         world.three_levels(callers).await?;
         world.overshoot(callers).await?;
+        world.in_hand(callers).await?;
     }
     Ok(())
 }
@@ -64,6 +68,7 @@ type Asks = (&'static str, Vec<String>, Vec<Vec<u8>>);
 /// One Redis, its tenants, and both ways to it.
 struct World {
     counters: RedisCounters,
+    leased: LeasedCounters,
     driver: MultiplexedConnection,
     tenants: Arc<Vec<Ids>>,
     prepared: Arc<Vec<Asks>>,
@@ -95,6 +100,7 @@ impl World {
         };
         let prepared = tenants.iter().map(prepare).collect::<anyhow::Result<_>>()?;
         Ok(Self {
+            leased: LeasedCounters::new(counters.clone()),
             counters,
             driver,
             tenants: Arc::new(tenants),
@@ -183,6 +189,44 @@ impl World {
         Ok(())
     }
 
+    /// Permits of a monthly limit of 64 busy tenants, leased 100 at a time at most, beside one script for each.
+    async fn in_hand(&self, callers: usize) -> anyhow::Result<()> {
+        let leased = async || {
+            self.throughput(callers, |world, place| async move {
+                let take = world.monthly(place)?;
+                passes(&world.leased, &[take]).await.map(drop)
+            })
+            .await
+        };
+        let each = async || {
+            self.throughput(callers, |world, place| async move {
+                let take = world.monthly(place)?;
+                passes(&world.counters, &[take]).await.map(drop)
+            })
+            .await
+        };
+        // The first batches are small.
+        leased().await?;
+        let rounds = by_turns(leased, each).await?;
+        let name = "leased, 100 at most : one script for each";
+        ratio::pair(name, &rounds, "k/s", Bound::AtLeast(20.0));
+        Ok(())
+    }
+
+    /// Of one of 64 tenants.
+    fn monthly(&self, place: usize) -> anyhow::Result<Take<'static>> {
+        let (tenant, ..) = self.ids(place % 64);
+        let month = Calendar::utc().window(Period::Month, SystemClock.now());
+        let many = Ceiling::new(1_000_000_000, Overage::Denied)?;
+        let month = Algorithm::Period(many, month);
+        Ok(Take::new(
+            Holder::tenant(tenant),
+            "requests-monthly",
+            month,
+            1,
+        ))
+    }
+
     /// Which tenant's turn it is.
     fn next(&self) -> usize {
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
@@ -194,6 +238,7 @@ impl World {
     fn clone_of(&self) -> Self {
         Self {
             counters: self.counters.clone(),
+            leased: self.leased.clone(),
             driver: self.driver.clone(),
             tenants: Arc::clone(&self.tenants),
             prepared: Arc::clone(&self.prepared),
@@ -316,7 +361,7 @@ fn takes((tenant, project, key): Ids) -> [Take<'static>; 3] {
     ]
 }
 
-async fn passes(counters: &RedisCounters, takes: &[Take<'_>]) -> anyhow::Result<bool> {
+async fn passes(counters: &dyn Counters, takes: &[Take<'_>]) -> anyhow::Result<bool> {
     let taken = counters.take(Operation::once(), takes, SystemClock.now());
     Ok(matches!(taken.answer().await?, Taken::Granted(_)))
 }
