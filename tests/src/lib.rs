@@ -48,6 +48,8 @@
 //! | `TENANCY_REQUIRE_PGBOUNCER` | the same for them |
 //! | `REDIS_URL` | use this Redis where a test needs no server of its own |
 //! | `TENANCY_REDIS_SERVER` | the program of throw-away Redis servers; else `redis-server` or `valkey-server` on the path |
+//! | `TENANCY_VALKEY_SERVER` | a Valkey; else `valkey-server` on the path, else what `scripts/valkey` fetched |
+//! | `TENANCY_REQUIRE_VALKEY` | the same for it as `TENANCY_REQUIRE_PG18` |
 //! | `TENANCY_LONG` | `1`: what takes minutes |
 //! | `TENANCY_SEED` | what is done by chance is done as in the run that printed this; else with one seed, and with `TENANCY_LONG` with a new one |
 //! | `TENANCY_TEST_LAUNCHER` | process id that the throw-away cluster lives as long as; else the parent of the test binary |

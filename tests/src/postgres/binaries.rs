@@ -111,7 +111,7 @@ pub(crate) fn variable(name: &str) -> Option<PathBuf> {
 
 /// Where a script in `scripts` of that name puts what it fetches. Root's own cache is closed to the
 /// account that servers run as, hence a second place.
-pub(super) fn fetched(script: &str) -> Result<PathBuf, Error> {
+pub(crate) fn fetched(script: &str) -> Result<PathBuf, Error> {
     if effective_uid()? == 0 {
         return Ok(Path::new("/var/cache/tenancy").join(script));
     }

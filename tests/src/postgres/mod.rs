@@ -18,7 +18,7 @@ mod template;
 
 pub(crate) use account::Account;
 pub use binaries::Binaries;
-pub(crate) use binaries::variable;
+pub(crate) use binaries::{fetched, variable};
 pub(crate) use cluster::{answers, free_port};
 pub use database::TestDatabase;
 pub use error::Error;
@@ -26,4 +26,5 @@ pub use launcher::Launcher;
 pub use pgbouncer::{PgBouncer, PgBouncerVersion};
 pub use registry::{ClusterRegistry, RunningCluster};
 pub use server::{Server, Version};
+pub(crate) use server::{required, say_skipped};
 pub use template::{BuildFuture, Template};

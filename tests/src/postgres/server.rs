@@ -325,13 +325,13 @@ pub(super) async fn execute(connection: &mut PgConnection, sql: String) -> Resul
 }
 
 /// Says in the output of the tests what they went without.
-pub(super) fn say_skipped(error: &Error) {
+pub(crate) fn say_skipped(error: &Error) {
     // Not `eprintln!`, which the test runner hides for tests that pass.
     let _ = writeln!(io::stderr(), "SKIPPED: {error}");
 }
 
 /// Whether something that may be missing must not be: as the variable says, else where `CI` is set.
-pub(super) fn required(variable: &str) -> bool {
+pub(crate) fn required(variable: &str) -> bool {
     let on = |value: String| !matches!(value.as_str(), "" | "0" | "false");
     match env::var(variable) {
         Ok(value) => on(value),

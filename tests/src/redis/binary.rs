@@ -2,18 +2,26 @@
 
 use std::{path::PathBuf, process::Command, sync::OnceLock};
 
-use crate::postgres::{Error, variable};
+use crate::postgres::{Error, fetched, variable};
 
 fn runs(program: &PathBuf) -> bool {
     let output = Command::new(program).arg("--version").output();
     output.is_ok_and(|output| output.status.success())
 }
 
-/// `valkey-server`, if it is on the path.
-pub(super) fn find_valkey() -> Option<PathBuf> {
+/// `TENANCY_VALKEY_SERVER`, else `valkey-server` on the path, else what `scripts/valkey` fetched.
+pub(super) fn find_valkey() -> Result<PathBuf, Error> {
     static FOUND: OnceLock<Option<PathBuf>> = OnceLock::new();
-    let found = FOUND.get_or_init(|| Some(PathBuf::from("valkey-server")).filter(runs));
-    found.clone()
+    let ours = fetched("valkey")?.join("server/valkey-server");
+    let found = FOUND.get_or_init(|| {
+        let told = variable("TENANCY_VALKEY_SERVER");
+        let known = [PathBuf::from("valkey-server"), ours];
+        told.into_iter().chain(known).find(runs)
+    });
+    found.clone().ok_or_else(|| Error::Unavailable {
+        what: "a Valkey server".into(),
+        mend: "run `scripts/valkey`, or set TENANCY_VALKEY_SERVER".into(),
+    })
 }
 
 /// `TENANCY_REDIS_SERVER`, else `redis-server`, else `valkey-server` on the path.

@@ -10,7 +10,7 @@ use ::redis::{AsyncConnectionConfig, Client, Cmd, FromRedisValue};
 use tokio::sync::OnceCell;
 
 use super::{binary, process::Process};
-use crate::postgres::{Error, free_port};
+use crate::postgres::{Error, free_port, required, say_skipped};
 
 /// A Redis that listens on loopback and **asks nobody for a password**. It ends with this value or with the process.
 ///
@@ -73,16 +73,21 @@ impl RedisServer {
         Self::run(Kind::Server, |_| Ok(settings.to_owned())).await
     }
 
-    /// Starts a Valkey, if there is one here.
+    /// Starts a Valkey. If there is none here, that is told on stderr, unless `TENANCY_REQUIRE_VALKEY=1` or, with that
+    /// variable unset, `CI` is set.
     ///
     /// # Errors
-    /// An [`Error`] if it does not start.
+    /// [`Error::Unavailable`] if there is none and must be; others if it does not start.
     pub async fn valkey() -> Result<Option<Self>, Error> {
         match binary::find_valkey() {
-            Some(_) => Self::run(Kind::Valkey, |_| Ok(String::new()))
+            Ok(_) => Self::run(Kind::Valkey, |_| Ok(String::new()))
                 .await
                 .map(Some),
-            None => Ok(None),
+            Err(error) if error.is_unavailable() && !required("TENANCY_REQUIRE_VALKEY") => {
+                say_skipped(&error);
+                Ok(None)
+            }
+            Err(error) => Err(error),
         }
     }
 
@@ -222,8 +227,10 @@ fn failed(words: &[&str]) -> impl FnOnce(io::Error) -> Error {
 }
 
 async fn launch(kind: Kind, port: u16, settings: &str) -> Result<Process, Error> {
-    let valkey = binary::find_valkey().filter(|_| matches!(kind, Kind::Valkey));
-    let program = valkey.map_or_else(binary::find, Ok)?;
+    let program = match kind {
+        Kind::Valkey => binary::find_valkey()?,
+        _ => binary::find()?,
+    };
     let base = format!("bind 127.0.0.1\nport {port}\nprotected-mode no\n");
     let (base, arguments): (_, &[&str]) = match kind {
         Kind::Server | Kind::Valkey => {

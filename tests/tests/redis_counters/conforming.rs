@@ -74,7 +74,6 @@ async fn a_cluster_conforms() -> anyhow::Result<()> {
 #[tokio::test]
 async fn valkey_conforms() -> anyhow::Result<()> {
     let Some(valkey) = RedisServer::valkey().await? else {
-        println!("SKIPPED: no `valkey-server` on the path");
         return Ok(());
     };
     let counters = counting(&valkey.url())?.build();
