@@ -30,15 +30,7 @@ pub enum RedisLogin {
 
 /// What both need.
 const BOTH: &[&str] = &[
-    "ping",
-    "auth",
-    "hello",
-    "select",
-    "evalsha",
-    "script|load",
-    "get",
-    "time",
-    "unlink",
+    "ping", "auth", "hello", "select", "evalsha", "eval", "get", "time", "unlink", "del",
 ];
 
 /// What data, locks, channels and counters need.
@@ -93,7 +85,7 @@ const SERVICE: &[&str] = &[
 ];
 
 /// What looking through names needs.
-const OPERATORS: &[&str] = &["scan", "type", "del"];
+const OPERATORS: &[&str] = &["scan", "type"];
 
 impl RedisLogin {
     /// The commands that it needs, in lower case, a subcommand behind a bar.
