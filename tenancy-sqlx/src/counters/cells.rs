@@ -215,6 +215,11 @@ impl Cell {
         self.debited.saturating_sub(in_hand)
     }
 
+    /// Whether the database has told what is used.
+    pub(super) const fn is_known(&self) -> bool {
+        self.known_at.is_some()
+    }
+
     pub(super) fn standing(&self, ceiling: &Ceiling, now: Timestamp) -> Standing {
         Standing::new(ceiling.amount(), self.used(), Some(self.window.rest(now)))
     }
