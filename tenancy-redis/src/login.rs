@@ -37,7 +37,7 @@ const BOTH: &[&str] = &[
     "asking",
     "cluster|slots",
     "evalsha",
-    "script|load",
+    "eval",
     "get",
     "time",
     "unlink",

@@ -53,7 +53,8 @@ use hands::Hands;
 /// It loses what it has in hand: of each limit a 64th of what was left when it was leased, or one batch for the
 /// callers who waited then; `lease_at_most` permits of a hand at most. Those count as used until they leak, or until
 /// their period ends. Nothing else is lost, and nothing passes twice. The same is lost where a store takes a batch
-/// and its answer does not arrive.
+/// and its answer does not arrive, and where it can't be told for 3 seconds that something is returned. What is in hand
+/// of a rate is returned at once or not at all: it leaks.
 ///
 /// # What is given back
 /// What a request took that was refused further inside goes back to the hand. If its batch is settled by then, the

@@ -1,9 +1,16 @@
 //! Reservations: what a handler or a job has taken, until it says what it was.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use futures_util::future::BoxFuture;
 
 use super::{
-    MeterKind, Operation, OperationId, Settle, Settled,
+    CountersError, Counting, MeterKind, Operation, OperationId, Settle, Settled,
     charging::{Due, finish},
     service::Inner,
 };
@@ -103,14 +110,17 @@ impl Reservation {
     }
 
     async fn settle(&mut self, actual: Option<u64>) -> Result<(), Refusal> {
-        let answer = {
+        let asked = {
             let settles: Vec<_> = self.settles(actual);
             let now = self.inner.clock.now();
             self.inner.counters.settle(self.operation, &settles, now)
         };
-        // Not before it is asked: if this future is dropped, the drop below asks again, and once is what counts.
-        let answer = answer.answer().await;
+        // What was asked may be done already, and goes on if this future is dropped.
         self.dues.clear();
+        let answer = match asked {
+            Counting::Ready(answer) => answer,
+            Counting::Pending(answer) => Settling(Some(answer)).await,
+        };
         answer
             .map(drop)
             .map_err(|error| self.inner.no_answer(&error))
@@ -126,6 +136,30 @@ impl Reservation {
             Settle::new(take, actual)
         });
         each.collect()
+    }
+}
+
+/// A settlement that was asked for: a task waits for it if nobody else does any more.
+struct Settling(Option<BoxFuture<'static, Result<Settled, CountersError>>>);
+
+impl Future for Settling {
+    type Output = Result<Settled, CountersError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let answer = match &mut self.0 {
+            Some(asked) => ready!(asked.as_mut().poll(cx)),
+            None => Err(CountersError::unavailable("it was asked and has answered")),
+        };
+        self.0 = None;
+        Poll::Ready(answer)
+    }
+}
+
+impl Drop for Settling {
+    fn drop(&mut self) {
+        if let Some(asked) = self.0.take() {
+            finish(Counting::Pending(asked));
+        }
     }
 }
 

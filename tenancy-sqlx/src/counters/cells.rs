@@ -215,6 +215,11 @@ impl Cell {
         self.debited.saturating_sub(in_hand)
     }
 
+    /// Whether the database has told what is used.
+    pub(super) const fn is_known(&self) -> bool {
+        self.known_at.is_some()
+    }
+
     pub(super) fn standing(&self, ceiling: &Ceiling, now: Timestamp) -> Standing {
         Standing::new(ceiling.amount(), self.used(), Some(self.window.rest(now)))
     }
@@ -340,9 +345,9 @@ impl Cell {
         self.end_report();
     }
 
-    /// A report was not answered.
+    /// A report was not answered. What was on its way back may have arrived, and others may have it: the next report says
+    /// that it is not in hand any more.
     pub(super) fn unanswered(&mut self, why: Box<str>) {
-        self.left = self.left.saturating_add(self.returning);
         self.returning = 0;
         self.error = Some(why);
         self.end_report();
@@ -368,4 +373,30 @@ pub(super) fn denial(standing: Standing, most: u64, amount: u64) -> Denial {
 /// Amounts are at most [`MAX_AMOUNT`].
 fn signed(amount: u64) -> i64 {
     i64::try_from(amount).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use tenancy_core::quota::{Calendar, Overage, Period};
+
+    use super::{Ceiling, Cell, Timestamp, Verdict};
+
+    #[test]
+    fn what_may_have_been_returned_is_not_used_any_more() {
+        let now = Timestamp::from_unix_seconds(1_800_000_000);
+        let window = Calendar::utc().window(Period::Month, now);
+        let ceiling = Ceiling::new(1_000, Overage::Denied).unwrap();
+        let mut cell = Cell::new("exports", window);
+        cell.answered(0, 0, 15, 15, now);
+        assert!(matches!(cell.verdict(&ceiling, 1, now), Verdict::Enough));
+        // It is returned, and the answer is lost.
+        (cell.returning, cell.left) = (cell.left, 0);
+        cell.unanswered("no answer".into());
+        assert!(matches!(cell.verdict(&ceiling, 1, now), Verdict::Unknown));
+        assert_eq!((cell.left, cell.returning), (0, 0));
+        // It is told once more.
+        assert!(cell.is_dirty() && !cell.is_clean());
+    }
 }

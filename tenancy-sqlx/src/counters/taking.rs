@@ -389,7 +389,7 @@ impl Inner {
 
     /// What is said to an operation that was granted before.
     async fn repeated(
-        &self,
+        self: &Arc<Self>,
         takes: &[OwnedTake],
         parts: &Parts,
         reserved: &Reserved,
@@ -404,18 +404,34 @@ impl Inner {
             Some(asked) => asked.answer().await?,
             None => Standings::default(),
         };
+        let mut in_hand: Vec<_> = {
+            let mut cells = self.cells();
+            let standing = |take: &OwnedTake| {
+                let of = OfPeriod::of(take)?;
+                let cell = cells.get(of.holder, of.limit, &of.window)?;
+                cell.is_known().then(|| cell.standing(&of.ceiling, now))
+            };
+            takes.iter().map(standing).collect()
+        };
+        // What another process has taken, or this one has returned.
+        let elsewhere = parts
+            .places(Part::Period)
+            .filter(|place| matches!(in_hand.get(*place), Some(None)));
+        let elsewhere: Vec<_> = elsewhere.collect();
+        if !elsewhere.is_empty() {
+            let looked = self.look(takes, &elsewhere, now).await?;
+            for (place, standing) in elsewhere.into_iter().zip(looked) {
+                if let Some(slot) = in_hand.get_mut(place) {
+                    *slot = Some(standing);
+                }
+            }
+        }
         let mut local = local.iter();
         let mut held = reserved.each.iter();
-        let mut cells = self.cells();
         let mut standings = Standings::default();
-        for take in takes {
+        for (take, in_hand) in takes.iter().zip(in_hand) {
             standings.push(match take.algorithm {
-                Algorithm::Period(ceiling, window) => {
-                    match cells.get(&take.holder, &take.limit, &window) {
-                        Some(cell) => cell.standing(&ceiling, now),
-                        None => Standing::new(ceiling.amount(), 0, Some(window.rest(now))),
-                    }
-                }
+                Algorithm::Period(..) => in_hand.unwrap_or_default(),
                 Algorithm::Held(ceiling, _) => {
                     let used = held.next().map_or(0, |one| one.used);
                     Standing::new(ceiling.amount(), used, None)

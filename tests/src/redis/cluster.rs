@@ -296,7 +296,7 @@ impl RedisCluster {
             let _ = fs::remove_file(&file);
             let bus = free_port()?;
             Ok(format!(
-                "cluster-enabled yes\ncluster-config-file {}\ncluster-node-timeout 2000\ncluster-port {bus}\n\
+                "cluster-enabled yes\ncluster-config-file {}\ncluster-node-timeout 5000\ncluster-port {bus}\n\
                  cluster-require-full-coverage no\ncluster-replica-validity-factor 0\nrepl-diskless-sync-delay 0",
                 file.display()
             ))

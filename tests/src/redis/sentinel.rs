@@ -50,7 +50,7 @@ impl RedisSentinels {
         let mut sentinels = Vec::new();
         for _ in 0..3 {
             let watch = format!(
-                "sentinel monitor {name} 127.0.0.1 {port} 2\nsentinel down-after-milliseconds {name} 1000\n\
+                "sentinel monitor {name} 127.0.0.1 {port} 2\nsentinel down-after-milliseconds {name} 3000\n\
                  sentinel failover-timeout {name} 10000"
             );
             sentinels.push(RedisServer::run(Kind::Sentinel, |_| Ok(watch.clone())).await?);

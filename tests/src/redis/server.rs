@@ -7,7 +7,10 @@ use std::{
 };
 
 use ::redis::{AsyncConnectionConfig, Client, Cmd, FromRedisValue};
-use tokio::sync::OnceCell;
+use tokio::{
+    sync::OnceCell,
+    time::{Instant, sleep},
+};
 
 use super::{binary, process::Process};
 use crate::postgres::{Error, free_port, required, say_skipped};
@@ -140,7 +143,18 @@ impl RedisServer {
     /// As for [`start`](Self::start).
     pub async fn start_again(&self) -> Result<(), Error> {
         self.stop();
-        let process = launch(self.kind, self.port, &self.settings).await?;
+        let deadline = Instant::now() + PATIENCE;
+        let process = loop {
+            match launch(self.kind, self.port, &self.settings).await {
+                // A connection of somebody else may have the port meanwhile: it is one of those that are given to anybody.
+                Err(Error::Startup { log })
+                    if log.contains("in use") && Instant::now() < deadline =>
+                {
+                    sleep(Duration::from_millis(50)).await;
+                }
+                process => break process?,
+            }
+        };
         *self.process.lock().unwrap_or_else(PoisonError::into_inner) = Some(process);
         Ok(())
     }

@@ -8,14 +8,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::ensure;
+use anyhow::{Context as _, ensure};
 use sqlx::Executor as _;
 use tenancy_core::{
-    Timestamp,
+    Cost, MemoryDirectory, Tenancy, Timestamp,
     quota::{
-        Algorithm, Concurrency, Counters, CountersError, Counting, MemoryCounters, Operation,
-        OperationId, Rate, Settle, Settled, Standings, Take, Taken, conformance,
+        Algorithm, Concurrency, Counters, CountersError, Counting, Limit, MemoryCounters, Meter,
+        Operation, OperationId, Period, Quotas, Rate, Settle, Settled, Standings, Take, Taken,
+        conformance,
     },
+    testing::TestTenant,
 };
 use tenancy_sqlx::PgCounters;
 use tenancy_tests::notes::{Notes, on_every_server};
@@ -366,4 +368,35 @@ async fn what_a_client_repeats_counts_once_in_both() -> anyhow::Result<()> {
         Ok(())
     })
     .await
+}
+
+/// A store that does what it is asked before anybody waits for its answer, as `PgCounters` do with periods.
+#[tokio::test]
+async fn a_commit_that_nobody_waits_for_any_more_counts_once() -> anyhow::Result<()> {
+    let others = Elsewhere::new();
+    let quotas = Quotas::new()
+        .meter(Meter::consumed("tokens"))
+        .limit(Limit::per_period("tokens", 100, Period::Month))
+        .counters(others.clone());
+    let tenancy = Tenancy::builder(MemoryDirectory::new())
+        .established_principals()
+        .quotas(quotas)
+        .build()?;
+    let acme = TestTenant::create(&tenancy, "acme").await?;
+    let context = tenancy.enter(acme.record().id, "a test").await?;
+    let quotas = tenancy.quotas().context("there are quotas")?;
+    let costs = [Cost::new("tokens", 10)];
+    for (actual, expected) in [(3, 3), (12, 15), (0, 15)] {
+        let reserved = quotas.reserve(&context, &costs).await?;
+        others.open(false);
+        {
+            let mut committing = std::pin::pin!(reserved.commit_as(actual));
+            ensure!(is_pending(committing.as_mut()).await);
+        }
+        others.open(true);
+        let usage = quotas.usage(&context).await?;
+        let used: Vec<_> = usage.iter().map(|limit| limit.standing.used).collect();
+        ensure!(used == [expected], "{used:?}, and not {expected}");
+    }
+    Ok(())
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::ensure;
+use anyhow::{Context as _, ensure};
 use futures_util::future::join_all;
 use sqlx::Executor as _;
 use tenancy_core::quota::{
@@ -108,7 +108,11 @@ async fn an_operation_that_comes_again_to_another_process_counts_once() -> anyho
             let operation = Operation::repeatable(OperationId::unique());
             for (counters, is_repeated) in [(first, false), (second, true), (first, true)] {
                 let granted = take(counters, operation, one).await?;
-                ensure!(granted.is_some_and(|granted| granted.repeated == is_repeated));
+                let granted = granted.context("it is granted")?;
+                ensure!(granted.repeated == is_repeated, "{limit}");
+                // With what another process has in hand.
+                let told = granted.standings.iter().next().map(|one| one.used);
+                ensure!(matches!(told, Some(1..=2)), "{limit}: {told:?}");
             }
             ensure!(used(second, one).await? == 1, "{limit}");
             let truth = [Settle::new(one, 1)];
@@ -233,6 +237,47 @@ async fn two_processes_with_one_id_of_a_client_pay_once_however_one_of_them_ends
             ensure!(is_paid, "{repetition:?}");
         }
         close(vec![one, other]).await;
+        Ok(())
+    })
+    .await
+}
+
+/// What a repetition had ready for itself was returned, and forgotten, before it was known to be one.
+#[tokio::test]
+async fn a_repetition_is_told_what_is_used_where_nothing_is_in_hand_any_more() -> anyhow::Result<()>
+{
+    on_every_server(async |notes| {
+        let counters = counting(notes).await?;
+        let counters = counters.return_after(Duration::from_millis(1)).build();
+        let one = Take::new(a_tenant(), "exports", month(10)?, 1);
+        let operation = Operation::repeatable(OperationId::unique());
+        ensure!(take(&counters, operation, one).await?.is_some());
+        let mut admin = notes.database.admin().await?;
+        admin
+            .execute("BEGIN; LOCK TABLE tenancy.quota_operations")
+            .await?;
+        let meanwhile = async {
+            let began = Instant::now();
+            let waits = "SELECT count(*) FROM pg_locks WHERE NOT granted \
+                         AND relation = 'tenancy.quota_operations'::regclass";
+            loop {
+                let waiting: i64 = sqlx::query_scalar(waits).fetch_one(&mut admin).await?;
+                if waiting > 0 && format!("{counters:?}").contains("in_hand: 0,") {
+                    break;
+                }
+                ensure!(began.elapsed() < LONG, "it never comes to that");
+                tokio::task::yield_now().await;
+            }
+            admin.execute("COMMIT").await?;
+            Ok(())
+        };
+        let (granted, done) = tokio::join!(take(&counters, operation, one), meanwhile);
+        done?;
+        let granted = granted?.context("it is granted")?;
+        ensure!(granted.repeated);
+        let told = granted.standings.iter().next().map(|one| one.used);
+        ensure!(told == Some(1), "{told:?}");
+        counters.close().await;
         Ok(())
     })
     .await

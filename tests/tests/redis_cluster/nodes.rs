@@ -173,7 +173,7 @@ async fn anybody_is_asked_what_is_about_no_key() -> anyhow::Result<()> {
 #[tokio::test]
 async fn a_login_that_has_named_commands_only_is_enough_at_every_node() -> anyhow::Result<()> {
     let cluster = RedisCluster::start().await?;
-    let rules = "on >s3cret ~tn:* -@all +ping +cluster|slots +asking +evalsha +script|load +get +set +incr +pexpire";
+    let rules = "on >s3cret ~tn:* -@all +ping +cluster|slots +asking +evalsha +eval +get +set +incr +pexpire";
     let user: Vec<&str> = ["ACL", "SETUSER", "app"]
         .into_iter()
         .chain(rules.split(' '))

@@ -68,6 +68,8 @@ pub(super) struct Leftover {
     takes: Box<[OwnedTake]>,
     /// Of each limit, how many permits are used, or have leaked.
     spent: Vec<u64>,
+    /// When the store was told first.
+    pub(super) tried: Option<Instant>,
 }
 
 impl Hand {
@@ -208,6 +210,7 @@ impl Hand {
             permits: batch.permits,
             spent: self.takes.iter().map(spent).collect(),
             takes: self.takes.clone(),
+            tried: None,
         })
     }
 }
@@ -321,6 +324,16 @@ fn below_threshold(take: &Take<'_>, standing: &Standing) -> u64 {
 }
 
 impl Leftover {
+    /// Returns nothing of rates any more. Whether anything else is left.
+    pub(super) fn only_of_periods(&mut self) -> bool {
+        for (take, spent) in self.takes.iter().zip(&mut self.spent) {
+            if matches!(take.take().algorithm, Algorithm::Rate(_)) {
+                *spent = self.permits;
+            }
+        }
+        self.spent.iter().any(|spent| *spent < self.permits)
+    }
+
     /// What to tell the store. The takes are those of the whole batch.
     pub(super) fn with<T>(&self, tell: impl FnOnce(Operation, &[Settle<'_>]) -> T) -> T {
         let each = self.takes.iter().zip(&self.spent).map(|(take, spent)| {

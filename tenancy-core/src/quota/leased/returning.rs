@@ -6,7 +6,10 @@ use std::{
 };
 
 use futures_util::{StreamExt as _, future::join_all, stream};
-use tokio::{runtime::Handle, time::sleep};
+use tokio::{
+    runtime::Handle,
+    time::{Instant, sleep},
+};
 
 use super::{Inner, asking::pace, hand::Leftover};
 use crate::{Timestamp, quota::CountersError};
@@ -15,12 +18,22 @@ use crate::{Timestamp, quota::CountersError};
 /// ends.
 const UNRETURNED: usize = 10_000;
 
+/// For how long a batch that could not be returned is tried again: as long as a store remembers at least that it has heard
+/// of it, and its answer got lost. Later, the store might give it back twice.
+const TRIED: Duration = Duration::from_secs(3);
+
 /// How many are returned at once.
 const AT_ONCE: usize = 16;
 
 impl Inner {
-    /// Returns a batch. What the store does not hear now is told later, under the same id.
-    pub(super) async fn give_back(&self, leftover: Leftover, now: Timestamp) {
+    /// Returns a batch. What the store does not hear now is told soon, under the same id; of periods alone, because what is
+    /// in hand of a rate leaks meanwhile.
+    pub(super) async fn give_back(&self, mut leftover: Leftover, now: Timestamp) {
+        let tried = *leftover.tried.get_or_insert_with(Instant::now);
+        if tried.elapsed() >= TRIED {
+            tracing::debug!("what was in hand of a limit was not returned, and counts as used");
+            return;
+        }
         let told =
             leftover.with(|operation, settles| self.counters.settle(operation, settles, now));
         if let Err(error) = told.answer().await {
@@ -30,7 +43,8 @@ impl Inner {
                 .unreturned
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner);
-            if may_be_heard && unreturned.len() < UNRETURNED {
+            let is_any = leftover.only_of_periods();
+            if may_be_heard && is_any && unreturned.len() < UNRETURNED {
                 unreturned.push((leftover, now));
             }
         }

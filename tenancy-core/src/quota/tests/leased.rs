@@ -68,6 +68,8 @@ struct Store {
     settles: AtomicUsize,
     is_slow: AtomicBool,
     is_down: AtomicBool,
+    /// Whether its answers to settlements are lost, and it remembers none of them.
+    is_deaf: AtomicBool,
     opened: Notify,
 }
 
@@ -121,7 +123,11 @@ impl Counters for Shared {
         settles: &[Settle<'_>],
         now: Timestamp,
     ) -> Counting<Settled> {
-        self.0.settles.fetch_add(1, Ordering::SeqCst);
+        let before = self.0.settles.fetch_add(1, Ordering::SeqCst);
+        if self.0.is_deaf.load(Ordering::SeqCst) {
+            let _ = (before == 0).then(|| self.0.counters.settle(operation, settles, now));
+            return Counting::Ready(Err(CountersError::unavailable("its answer is lost")));
+        }
         self.0
             .later(|| self.0.counters.settle(operation, settles, now))
     }
@@ -241,11 +247,43 @@ async fn a_task_returns_what_is_not_used() {
         assert!(passes(&counters, one, START).await);
     }
     store.0.is_down.store(true, Ordering::SeqCst);
-    tokio::time::sleep(seconds(5)).await;
+    tokio::time::sleep(seconds(3)).await;
     store.0.is_down.store(false, Ordering::SeqCst);
     assert!(used(&store, one, START).await > 80);
     tokio::time::sleep(seconds(5)).await;
     assert_eq!(used(&store, one, START).await, 80);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_returned_late_is_returned_once_and_nothing_of_what_leaks() {
+    let store = Shared::default();
+    let counters = store.leased();
+    let acme = a_tenant();
+    // The store hears of it, its answer is lost, and it has forgotten that when it can be asked again.
+    let exports = Take::new(acme, "exports", month(100_000), 1);
+    for _ in 0..40 {
+        assert!(passes(&counters, exports, START).await);
+    }
+    assert_eq!(store.0.settles.load(Ordering::SeqCst), 0);
+    store.0.is_deaf.store(true, Ordering::SeqCst);
+    tokio::time::sleep(seconds(10)).await;
+    store.0.is_deaf.store(false, Ordering::SeqCst);
+    tokio::time::sleep(seconds(5)).await;
+    assert_eq!(used(&store, exports, START).await, 40);
+
+    // What is in hand of a rate leaks in the store meanwhile, and then others have the whole burst.
+    let requests = Take::new(acme, "requests", rate(1, seconds(1), 10_000), 1);
+    for _ in 0..40 {
+        assert!(passes(&counters, requests, START).await);
+    }
+    store.0.is_down.store(true, Ordering::SeqCst);
+    counters.return_unused(START + seconds(1)).await;
+    store.0.is_down.store(false, Ordering::SeqCst);
+    let later = START + seconds(1_000);
+    let all = Take::new(acme, "requests", requests.algorithm, 10_000);
+    assert!(passes(&store, all, later).await);
+    counters.return_unused(later).await;
+    assert!(!passes(&store, requests, later).await, "more than a burst");
 }
 
 #[tokio::test]
