@@ -117,7 +117,7 @@ impl RedisClient {
     /// ```
     ///
     /// # Security
-    /// The user needs `+ping`, `+cluster|slots`, `+asking`, `+evalsha` and `+eval` beside the commands that are used.
+    /// The user needs `+cluster|slots` and `+asking`, which [`RedisLogin`](crate::RedisLogin) has.
     pub fn cluster<U: Into<String>>(nodes: impl IntoIterator<Item = U>) -> RedisClientBuilder {
         let nodes = nodes.into_iter().map(Into::into).collect();
         RedisClientBuilder::at(Place::Cluster(nodes))

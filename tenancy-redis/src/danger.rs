@@ -32,7 +32,8 @@ pub enum DangerError {
 /// anything is removed, and another one has the report. In a cluster whose slots move meanwhile, do it again afterwards.
 ///
 /// # Errors
-/// A [`DangerError`]. What was removed until then is removed; a second call removes the rest.
+/// A [`DangerError`]: before anything is removed, if the reason is blank, or the engine has no durable audit trail, such
+/// as `PgAuditSink` writes. Later on, what was removed is removed, and a second call removes the rest.
 ///
 /// # Security
 /// Nothing here checks that `operator` is one: guard whatever leads here.

@@ -18,7 +18,7 @@
 //!
 //! # Features
 //! * `tower-sessions`, `actix-session`: `RedisSessions`, a store of sessions for the layer of that crate.
-//! * `tls`: `rediss://`, by rustls with the certificates that the operating system trusts.
+//! * `tls` (`redis-tls` of `tenancy`): `rediss://`, by rustls with the certificates that the operating system trusts.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod cache;

@@ -109,9 +109,9 @@ impl RedisLogin {
         [BOTH, own].concat()
     }
 
-    /// The command that makes the user, to be given to `redis-cli` or, from `user` on, to an ACL file: see
-    /// [the guide](https://github.com/tenancy-rs/tenancy/blob/main/docs/redis.md). The password is given as its SHA-256
-    /// in hexadecimal.
+    /// The command that makes the user, for `redis-cli`. In an ACL file, write `user` in the place of `ACL SETUSER`: see
+    /// [the guide](https://github.com/tenancy-rs/tenancy/blob/main/docs/redis.md#logins). The password is given as its
+    /// SHA-256 in hexadecimal.
     #[must_use]
     pub fn acl(self, user: &str, password_sha256: &str) -> String {
         let channels = match self {

@@ -29,6 +29,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// once: for a directory that is not in PostgreSQL, whose own notifications
 /// [`ChangeListener`](https://docs.rs/tenancy-sqlx/latest/tenancy_sqlx/struct.ChangeListener.html) hears.
 ///
+/// An engine tells in the background: a program that ends right after its change calls [`tell`](Self::tell) first.
+///
 /// Each engine gets one, as [`announcer`](tenancy_core::TenancyBuilder::announcer), and [listens](Self::listen) with it. A
 /// message names the tenant and says nothing else. Whoever hears it drops what it has cached of the tenant, and asks the
 /// directory what has changed. So a message that is lost, or made up, changes no decision: without messages, a change of

@@ -20,6 +20,7 @@
 //! | `http` | `tenancy::http`, for code that serves either framework; each framework turns it on |
 //! | `postgres` | `tenancy::postgres`, on sqlx 0.9; with `axum` or `actix` also their extractor `TenantDb`, and `?` on errors of the database |
 //! | `redis` | `tenancy::redis`, what the processes of a service have in common, in Redis or Valkey |
+//! | `redis-tls` | `rediss://`; turns `redis` on |
 //! | `tower-sessions`, `actix-session` | `tenancy::redis::RedisSessions`, a store of sessions for the layer of that crate; turns `redis` on |
 //! | `jwt` | `tenancy::jwt`, tokens; AWS-LC verifies their signatures, and a C compiler is needed to build it |
 //! | `jwt-rust-crypto` | the same with RustCrypto, which needs no C compiler; with `jwt` too, AWS-LC verifies |

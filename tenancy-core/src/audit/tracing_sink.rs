@@ -61,7 +61,7 @@ impl AuditSink for TracingAuditSink {
     async fn record_durably(&self, entry: AuditEntry) -> Result<(), AuditError> {
         self.record(entry);
         Err(AuditError::new(
-            "log events are not durable; use an audit sink that stores entries",
+            "log events are not durable; give `TenancyBuilder::audit` a sink that stores entries, such as `PgAuditSink`",
         ))
     }
 }

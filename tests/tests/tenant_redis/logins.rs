@@ -166,6 +166,7 @@ async fn the_service_can_not_look_around_or_end_all() -> anyhow::Result<()> {
         &["GET", "tn:-"],
         &["PUBLISH", "__keyspace@0__:x", "x"],
         &["PUBLISH", "news", "x"],
+        &["SCRIPT", "FLUSH"],
         &["SORT", "tn:{-}:x", "BY", "session:*"],
         &["OBJECT", "FREQ", "tn:{-}:x"],
         &["DUMP", "tn:{-}:x"],
