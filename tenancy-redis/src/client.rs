@@ -203,7 +203,7 @@ impl RedisClientBuilder {
         self
     }
 
-    /// How long a caller waits in all, whatever is tried meanwhile. Default: 150 ms.
+    /// How long a caller waits in all, whatever is tried meanwhile. Default: 150 ms; a day at most.
     pub const fn answer_within(mut self, time: Duration) -> Self {
         self.patience = time;
         self

@@ -156,7 +156,7 @@ impl RedisCountersBuilder {
                 link,
                 remembered: self.remembered,
                 // A question may be asked again, and lie in a buffer before it is heard.
-                resend: patience * 2 + RESEND,
+                resend: patience.saturating_mul(2).saturating_add(RESEND),
                 slack: match self.by_callers {
                     true => Duration::from_secs(60),
                     false => Duration::from_secs(1),

@@ -86,7 +86,8 @@ pub enum Expiry {
 /// # Expiry
 /// [`set`](Self::set), and everything but strings, is kept until it is removed; [`set_for`](Self::set_for) and
 /// [`expire`](Self::expire) give it a time. Where Redis has a limit of memory, choose `volatile-lru` as its
-/// `maxmemory-policy`: what has no expiry is then never thrown away.
+/// `maxmemory-policy`: what has no expiry is then never thrown away. What has one may go early: locks, sessions and counters
+/// too. Where that must not be, choose `noeviction`.
 ///
 /// # Bounds
 /// A call takes up to 1,000 names, fields, members or values.

@@ -29,6 +29,9 @@ const NOT_YET: Duration = Duration::from_millis(5);
 /// How long it waits at most, when the server says so again and again.
 const STILL_NOT: Duration = Duration::from_millis(40);
 
+/// The longest time that anything is waited for. A clock ends somewhere.
+const LONGEST: Duration = Duration::from_secs(24 * 3600);
+
 /// How often nodes of a cluster may send a question on.
 const REDIRECTIONS: u32 = 5;
 
@@ -58,8 +61,10 @@ enum To<'a> {
 impl Link {
     /// A way to a server. A caller waits for an answer for `patience` at most, whatever has to be tried.
     pub(crate) fn new(address: Address, waits: Waits, patience: Duration) -> Self {
+        let patience = patience.min(LONGEST);
         let waits = Waits {
             answer: waits.answer.min(patience),
+            connect: waits.connect.min(LONGEST),
             ..waits
         };
         let way = match address {

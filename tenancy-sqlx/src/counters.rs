@@ -176,8 +176,10 @@ impl PgCountersBuilder {
     /// Must be called inside a tokio runtime.
     #[must_use]
     pub fn build(self) -> PgCounters {
+        // A clock ends somewhere.
+        let patience = self.patience.min(Duration::from_secs(24 * 3_600));
         let mut settings = Settings::new(self.connections);
-        settings.patience = self.patience.max(Duration::from_millis(1));
+        settings.patience = patience.max(Duration::from_millis(1));
         let are_at_hand = self.others.is_none();
         let others = self.others.unwrap_or_else(|| {
             let memory = MemoryCounters::with_capacity(self.capacity);
@@ -185,14 +187,14 @@ impl PgCountersBuilder {
         });
         PgCounters {
             inner: Arc::new(Inner {
-                store: Store::new(self.pool.beside(settings), self.remembered, self.patience),
+                store: Store::new(self.pool.beside(settings), self.remembered, patience),
                 others,
                 are_at_hand,
                 cells: Mutex::new(Cells::new(self.capacity)),
                 runtime: Handle::current(),
                 lease_at_most: self.lease_at_most,
                 return_after: self.return_after.max(Duration::from_millis(1)),
-                patience: self.patience,
+                patience,
             }),
         }
     }

@@ -170,7 +170,7 @@ impl Request {
                 (numbers, ceiling.amount())
             }
             Algorithm::Concurrent(limit) => {
-                let lease = limit.lease().as_micros() as f64;
+                let lease = span(limit.lease());
                 let (amount, most) = if is_take {
                     (more, limit.amount())
                 } else {
@@ -187,7 +187,7 @@ impl Request {
                     Change::GiveBack => (0, take.amount),
                     Change::Look => (0, 0),
                 };
-                let (lasts, cap) = (lasts.as_micros() as f64, number(MAX_AMOUNT));
+                let (lasts, cap) = (span(lasts), number(MAX_AMOUNT));
                 let year = milliseconds(YEAR);
                 let numbers = [3.0, number(amount), number(most), lasts, 0.0, cap, year];
                 (numbers, ceiling.amount())
@@ -255,6 +255,11 @@ fn micros(moment: Timestamp) -> f64 {
     moment.as_unix_micros().clamp(-most, most) as f64
 }
 
+/// In microseconds. A key that were to end later than can be counted would have no end at all.
+fn span(time: Duration) -> f64 {
+    (time.as_micros() as f64).min(number(EXACT))
+}
+
 fn milliseconds(time: Duration) -> f64 {
-    (time.as_millis() as f64).max(1.0)
+    (time.as_millis() as f64).clamp(1.0, number(EXACT))
 }

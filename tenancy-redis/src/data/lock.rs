@@ -45,6 +45,7 @@ if lock[1] ~= ARGV[1] then return 0 end
 local held = tonumber(lock[2] or '0') > now
 if tonumber(ARGV[2]) == 0 then
   redis.call('HSET', KEYS[1], 'until', '0')
+  redis.call('PEXPIRE', KEYS[1], ARGV[3])
 elseif held then
   redis.call('HSET', KEYS[1], 'until', string.format('%.0f', now + ARGV[2] * 1000))
   redis.call('PEXPIRE', KEYS[1], ARGV[2] + ARGV[3])
@@ -108,20 +109,20 @@ impl TenantData {
         time: Duration,
         patience: Duration,
     ) -> Result<Option<TenantLock>, RedisError> {
-        let deadline = Instant::now() + patience;
+        let start = Instant::now();
         loop {
             let left = match self.take(name.as_ref(), time).await? {
                 Ok(lock) => return Ok(Some(lock)),
                 Err(left) => left,
             };
-            let now = Instant::now();
-            if now >= deadline {
+            let rest = patience.saturating_sub(start.elapsed());
+            if rest.is_zero() {
                 return Ok(None);
             }
             // Not all who wait come back at once.
             let share = 50 + (Uuid::now_v7().as_u128() % 50) as u32;
             let pause = left.min(PAUSE).max(Duration::from_millis(1)) * share / 100;
-            sleep(pause.min(deadline - now)).await;
+            sleep(pause.min(rest)).await;
         }
     }
 

@@ -7,7 +7,7 @@ use tenancy_core::{
     Timestamp,
     quota::{
         Algorithm, Bucket, Calendar, Ceiling, Concurrency, Counters as _, MAX_AMOUNT, Operation,
-        Overage, Period, Rate, Settle, Take, Taken, Wait,
+        OperationId, Overage, Period, Rate, Settle, Take, Taken, Wait,
     },
 };
 use tenancy_tests::{Random, RedisServer, long, seed};
@@ -284,5 +284,40 @@ async fn a_clock_that_jumps_leaves_nothing_stuck() -> anyhow::Result<()> {
         let year = 366 * 86_400_000;
         ensure!((1..=year).contains(&left), "{key}: {left}");
     }
+    Ok(())
+}
+
+/// Times that no clock can show: what lasts so long is kept, and its key has an expiry.
+#[tokio::test]
+async fn times_as_long_as_can_be_are_counted() -> anyhow::Result<()> {
+    let redis = RedisServer::start().await?;
+    let counters = counting(&redis.url())?
+        .answer_within(Duration::MAX)
+        .remember_operations_for(Duration::MAX)
+        .build();
+    let acme = a_tenant();
+    let seats = Ceiling::new(1, Overage::Denied)?;
+    let takes = [
+        (
+            "jobs",
+            Algorithm::Concurrent(Concurrency::new(1, Duration::MAX)?),
+        ),
+        ("seats", Algorithm::Held(seats, Duration::MAX)),
+    ];
+    for (name, algorithm) in takes {
+        let one = Take::new(acme, name, algorithm, 1);
+        let operation = Operation::repeatable(OperationId::unique());
+        ensure!(
+            take(&counters, operation, &[one]).await?.is_some(),
+            "{name}"
+        );
+        ensure!(!passes(&counters, one).await?, "{name}");
+        counters
+            .settle(operation, &[Settle::new(one, 0)], START)
+            .answer()
+            .await?;
+        ensure!(passes(&counters, one).await?, "{name}");
+    }
+    keyspace::check(&redis.url()).await?;
     Ok(())
 }

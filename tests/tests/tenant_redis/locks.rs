@@ -10,6 +10,8 @@ use std::{
 
 use tokio::{task::JoinSet, time::Instant};
 
+use tenancy_redis::danger::RawReply;
+
 use super::{LONG, World};
 
 #[tokio::test]
@@ -52,6 +54,9 @@ async fn a_lock_whose_time_is_over_is_somebody_elses() -> anyhow::Result<()> {
         .expect("its time is over");
     assert!(second.number() > first.number());
     assert!(data.try_lock("work", LONG).await?.is_none());
+    // Somebody who waits for ever gets it when it is free.
+    let free = data.lock("free", LONG, Duration::MAX).await?;
+    assert!(free.expect("nobody has it").release().await?);
     // Another tenant's is another lock.
     assert!(world.globex().try_lock("work", LONG).await?.is_some());
     // The first holder takes nothing away from the second.
@@ -70,11 +75,18 @@ async fn a_lock_whose_time_is_over_is_somebody_elses() -> anyhow::Result<()> {
 #[tokio::test]
 async fn a_lock_is_forgotten_by_itself() -> anyhow::Result<()> {
     let world = World::new().await?;
-    let _held = world.acme().try_lock("work", LONG).await?;
+    let years = LONG * 60 * 24 * 365 * 10;
+    let held = world.acme().try_lock("work", years).await?;
+    held.expect("nobody has it").release().await?;
     let kept: Vec<_> = (world.dump().await?.into_iter())
         .filter(|(name, ..)| name.contains(":l:"))
         .collect();
-    assert!(matches!(&kept[..], [(_, _, true)]));
+    let [(name, _, true)] = &kept[..] else {
+        panic!("there is one, and it ends: {kept:?}");
+    };
+    // A day after its end, and not after the time for which it was taken.
+    let left = world.raw().await?.ask(&["TTL", name]).await?;
+    assert!(matches!(left, RawReply::Int(1..=86_400)), "{left:?}");
     Ok(())
 }
 
