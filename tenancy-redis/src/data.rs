@@ -12,6 +12,7 @@ mod set;
 mod sorted_set;
 mod stored;
 mod stream;
+mod throttle;
 
 use std::{fmt, sync::Arc, time::Duration};
 

@@ -4,7 +4,9 @@ use std::{fmt, sync::Arc};
 
 use tenancy_core::{Tenancy, TenantContext};
 
-use crate::{RedisClient, RedisError, RedisErrorKind, TenantData, ears::Ears, link::Link};
+use crate::{
+    RedisClient, RedisCounters, RedisError, RedisErrorKind, TenantData, ears::Ears, link::Link,
+};
 
 /// A Redis in which each tenant has names of its own. Cheap to clone.
 ///
@@ -45,6 +47,7 @@ struct Inner {
     client: RedisClient,
     link: Link,
     ears: Ears,
+    counters: RedisCounters,
     engine: Tenancy,
 }
 
@@ -57,6 +60,7 @@ impl TenantRedis {
                 client: client.clone(),
                 link: client.beside(),
                 ears: Ears::default(),
+                counters: RedisCounters::new(client),
                 engine: tenancy.clone(),
             }),
         }
@@ -74,6 +78,10 @@ impl TenantRedis {
             ));
         }
         Ok(TenantData::new(self.clone(), context.clone()))
+    }
+
+    pub(crate) fn counters(&self) -> &RedisCounters {
+        &self.inner.counters
     }
 
     pub(crate) fn link(&self) -> &Link {

@@ -17,6 +17,7 @@ mod names;
 mod news;
 mod sessions;
 mod streams;
+mod throttles;
 mod types;
 
 use std::{sync::Arc, time::Duration};
