@@ -26,7 +26,6 @@ mod client;
 mod counters;
 pub mod danger;
 mod data;
-mod ears;
 mod error;
 mod layout;
 mod link;
@@ -36,6 +35,7 @@ mod operator;
 mod script;
 #[cfg(any(feature = "actix-session", feature = "tower-sessions"))]
 mod sessions;
+mod subscriber;
 mod tenant;
 
 pub use cache::CachedDirectory;

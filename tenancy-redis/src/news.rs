@@ -10,9 +10,9 @@ use uuid::Uuid;
 
 use crate::{
     RedisClient, RedisError, RedisErrorKind,
-    ears::{PUBLISH, hear},
     layout::NEWS,
     link::{Link, failure},
+    subscriber::{PUBLISH, hear},
 };
 
 /// The version of the messages. Of another one, a listener knows only that something has changed.
@@ -105,7 +105,7 @@ impl RedisNews {
 
     async fn subscribe(&self) -> Result<(PubSubSink, PubSubStream), RedisError> {
         let (mut sink, stream) = self.inner.client.listen().await?.split();
-        match tokio::time::timeout(crate::ears::SILENCE, sink.subscribe(NEWS)).await {
+        match tokio::time::timeout(crate::subscriber::SILENCE, sink.subscribe(NEWS)).await {
             Ok(subscribed) => subscribed.map_err(failure)?,
             Err(_) => return Err(RedisError::unavailable("no answer in time")),
         }

@@ -5,7 +5,8 @@ use std::{fmt, sync::Arc};
 use tenancy_core::{Tenancy, TenantContext};
 
 use crate::{
-    RedisClient, RedisCounters, RedisError, RedisErrorKind, TenantData, ears::Ears, link::Link,
+    RedisClient, RedisCounters, RedisError, RedisErrorKind, TenantData, link::Link,
+    subscriber::Subscriber,
 };
 
 /// A Redis in which each tenant has names of its own. Cheap to clone.
@@ -46,7 +47,7 @@ pub struct TenantRedis {
 struct Inner {
     client: RedisClient,
     link: Link,
-    ears: Ears,
+    subscriber: Subscriber,
     counters: RedisCounters,
     engine: Tenancy,
 }
@@ -59,7 +60,7 @@ impl TenantRedis {
             inner: Arc::new(Inner {
                 client: client.clone(),
                 link: client.beside(),
-                ears: Ears::default(),
+                subscriber: Subscriber::default(),
                 counters: RedisCounters::new(client),
                 engine: tenancy.clone(),
             }),
@@ -88,8 +89,8 @@ impl TenantRedis {
         &self.inner.link
     }
 
-    pub(crate) fn ears(&self) -> &Ears {
-        &self.inner.ears
+    pub(crate) fn subscriber(&self) -> &Subscriber {
+        &self.inner.subscriber
     }
 
     pub(crate) fn client(&self) -> &RedisClient {

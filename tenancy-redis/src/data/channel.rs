@@ -5,7 +5,7 @@ use std::fmt;
 use tokio::sync::mpsc;
 
 use super::{LONGEST_NAME, Stored, TenantData, int};
-use crate::{RedisError, ears::PUBLISH, layout};
+use crate::{RedisError, layout, subscriber::PUBLISH};
 
 /// Hears a channel of a tenant's, from [`TenantData::subscribe`] on. All subscriptions of a process share one connection.
 ///
@@ -73,7 +73,7 @@ impl TenantData {
     pub async fn subscribe(&self, channel: impl AsRef<str>) -> Result<Subscription, RedisError> {
         let channel = self.channel(channel.as_ref())?;
         let redis = self.redis();
-        redis.ears().subscribe(redis.client(), channel).await
+        redis.subscriber().subscribe(redis.client(), channel).await
     }
 
     fn channel(&self, channel: &str) -> Result<String, RedisError> {

@@ -26,19 +26,19 @@ const WAITING: usize = 1_000;
 /// How long a connection may be silent before it is asked whether it is there, and how long that may take.
 pub(crate) const SILENCE: Duration = Duration::from_secs(5);
 
-/// Listens for a process.
+/// Subscribes for a process.
 #[derive(Debug, Default)]
-pub(crate) struct Ears {
-    orders: Mutex<Option<mpsc::UnboundedSender<Order>>>,
+pub(crate) struct Subscriber {
+    requests: Mutex<Option<mpsc::UnboundedSender<Request>>>,
 }
 
 /// Somebody wants to hear a channel.
-struct Order {
+struct Request {
     channel: String,
     answer: oneshot::Sender<Result<Subscription, RedisError>>,
 }
 
-impl Ears {
+impl Subscriber {
     /// Hears a channel, over a connection that is opened where there is none.
     pub(crate) async fn subscribe(
         &self,
@@ -46,40 +46,40 @@ impl Ears {
         channel: String,
     ) -> Result<Subscription, RedisError> {
         let (answer, answered) = oneshot::channel();
-        self.order(client, Order { channel, answer });
+        self.request(client, Request { channel, answer });
         answered.await.unwrap_or_else(|_| {
             let why = "the connection was lost before it listened";
             Err(RedisError::unavailable(why))
         })
     }
 
-    fn order(&self, client: &RedisClient, order: Order) {
-        let mut orders = self.orders.lock().unwrap_or_else(PoisonError::into_inner);
-        let order = match &*orders {
-            Some(task) => match task.send(order) {
+    fn request(&self, client: &RedisClient, request: Request) {
+        let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
+        let request = match &*requests {
+            Some(task) => match task.send(request) {
                 Ok(()) => return,
                 // Its connection is lost.
                 Err(unsent) => unsent.0,
             },
-            None => order,
+            None => request,
         };
         let (task, received) = mpsc::unbounded_channel();
         // It has just been made.
-        drop(task.send(order));
-        *orders = Some(task);
+        drop(task.send(request));
+        *requests = Some(task);
         let client = client.clone();
         tokio::spawn(async move { listen(&client, received).await });
     }
 }
 
-/// Listens until the connection is lost, or nobody can order any more.
-async fn listen(client: &RedisClient, mut orders: mpsc::UnboundedReceiver<Order>) {
+/// Listens until the connection is lost, or nobody can request any more.
+async fn listen(client: &RedisClient, mut requests: mpsc::UnboundedReceiver<Request>) {
     let connection = match client.listen().await {
         Ok(connection) => connection,
         Err(error) => {
-            orders.close();
-            while let Some(order) = orders.recv().await {
-                drop(order.answer.send(Err(error.clone())));
+            requests.close();
+            while let Some(request) = requests.recv().await {
+                drop(request.answer.send(Err(error.clone())));
             }
             return;
         }
@@ -88,8 +88,8 @@ async fn listen(client: &RedisClient, mut orders: mpsc::UnboundedReceiver<Order>
     let mut listeners = Listeners::default();
     loop {
         tokio::select! {
-            order = orders.recv() => match order {
-                Some(order) => if !listeners.add(order, &mut sink).await { return },
+            request = requests.recv() => match request {
+                Some(request) => if !listeners.add(request, &mut sink).await { return },
                 None => return,
             },
             heard = hear(&mut sink, &mut stream) => match heard {
@@ -130,27 +130,27 @@ struct Listeners(HashMap<String, Vec<mpsc::Sender<Vec<u8>>>>);
 
 impl Listeners {
     /// Adds one, and forgets those who have gone. Whether the connection is good still.
-    async fn add(&mut self, order: Order, sink: &mut PubSubSink) -> bool {
+    async fn add(&mut self, request: Request, sink: &mut PubSubSink) -> bool {
         if !self.forget(sink).await {
             return false;
         }
-        let is_new = !self.0.contains_key(&order.channel);
+        let is_new = !self.0.contains_key(&request.channel);
         if is_new {
-            match timeout(SILENCE, sink.subscribe(&order.channel)).await {
+            match timeout(SILENCE, sink.subscribe(&request.channel)).await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => {
                     let failure = crate::link::failure(error);
                     let is_good = failure.kind() == crate::RedisErrorKind::Refused;
-                    drop(order.answer.send(Err(failure)));
+                    drop(request.answer.send(Err(failure)));
                     return is_good;
                 }
                 Err(_) => return false,
             }
         }
         let (sender, heard) = mpsc::channel(WAITING);
-        let listeners = self.0.entry(order.channel).or_default();
+        let listeners = self.0.entry(request.channel).or_default();
         listeners.push(sender);
-        drop(order.answer.send(Ok(Subscription::new(heard))));
+        drop(request.answer.send(Ok(Subscription::new(heard))));
         true
     }
 
