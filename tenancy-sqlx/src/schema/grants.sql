@@ -85,7 +85,7 @@ BEGIN
         IF registry_table = 'api_keys' THEN
             -- A key lets go of its project when that is removed, and is revoked then.
             EXECUTE format('GRANT SELECT, INSERT, UPDATE (name, scopes, project_id, networks, metadata, digest, '
-                'digest_version, overlap_until, successor, disabled, revoked_at) '
+                'digest_version, overlap_until, successor, disabled, revoked_at, limits) '
                 'ON tenancy.api_keys TO %I', registry);
             EXECUTE format('GRANT SELECT, INSERT, UPDATE ON tenancy.api_keys TO %I', system);
             CONTINUE;
