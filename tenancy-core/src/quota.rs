@@ -84,6 +84,7 @@ pub use operation::{Operation, OperationId};
 pub use outage::{OnOutage, Outages};
 pub use overrides::LimitOverride;
 pub(crate) use overrides::OfTenant;
+pub use owned::OwnedTake;
 pub use period::{Period, Window};
 pub use quotas::{Quotas, ThresholdReached};
 pub use reservation::Reservation;

@@ -3,7 +3,6 @@
 mod cells;
 mod confirm;
 mod lease;
-mod owned;
 mod parts;
 mod settling;
 mod store;
@@ -18,8 +17,8 @@ use std::{
 use tenancy_core::{
     Timestamp,
     quota::{
-        Counters, CountersError, Counting, MemoryCounters, Operation, OperationId, Settle, Settled,
-        Standings, Take, Taken,
+        Counters, CountersError, Counting, MemoryCounters, Operation, OperationId, OwnedTake,
+        Settle, Settled, Standings, Take, Taken,
     },
 };
 use tokio::runtime::Handle;
@@ -29,7 +28,6 @@ use crate::{
     connections::{Connections, Settings},
 };
 use cells::Cells;
-use owned::OwnedTake;
 use parts::Parts;
 use store::Store;
 

@@ -15,8 +15,8 @@ use std::{
 };
 
 use super::{
-    Algorithm, Counters, CountersError, Counting, Operation, OperationId, Settle, Settled,
-    Standings, Take, Taken, owned::OwnedTake,
+    Algorithm, Counters, CountersError, Counting, Operation, OperationId, OwnedTake, Settle,
+    Settled, Standings, Take, Taken,
 };
 use crate::Timestamp;
 use asking::begun;

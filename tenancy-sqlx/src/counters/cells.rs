@@ -4,11 +4,13 @@ use std::collections::HashMap;
 
 use tenancy_core::{
     Timestamp,
-    quota::{Ceiling, CountersError, Denial, Holder, MAX_AMOUNT, Standing, Wait, Window},
+    quota::{
+        Ceiling, CountersError, Denial, Holder, MAX_AMOUNT, OwnedTake, Standing, Wait, Window,
+    },
 };
 use tokio::sync::watch;
 
-use super::{lease::OfPeriod, owned::OwnedTake};
+use super::lease::OfPeriod;
 
 /// For how long it is believed that a limit refuses. Others may have returned something meanwhile.
 const BELIEVED: std::time::Duration = std::time::Duration::from_secs(1);

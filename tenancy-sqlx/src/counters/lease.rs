@@ -4,14 +4,13 @@ use std::sync::{Arc, Weak};
 
 use tenancy_core::{
     Timestamp,
-    quota::{Algorithm, Ceiling, CountersError, Denial, Holder, MAX_AMOUNT, Window},
+    quota::{Algorithm, Ceiling, CountersError, Denial, Holder, MAX_AMOUNT, OwnedTake, Window},
 };
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{
     Inner,
     cells::{Cell, Verdict},
-    owned::OwnedTake,
     store::Report,
 };
 

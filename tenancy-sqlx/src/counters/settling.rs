@@ -4,13 +4,12 @@ use std::sync::Arc;
 
 use tenancy_core::{
     Timestamp,
-    quota::{CountersError, Counting, Operation, OperationId, Settle, Settled, Take},
+    quota::{CountersError, Counting, Operation, OperationId, OwnedTake, Settle, Settled, Take},
 };
 
 use super::{
     Inner,
     lease::OfPeriod,
-    owned::OwnedTake,
     parts::{Part, Parts},
     store::GivesBack,
 };

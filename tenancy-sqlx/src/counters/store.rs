@@ -14,11 +14,11 @@ use sqlx::{Row as _, postgres::PgRow, types::Uuid};
 use tenancy_core::{
     Timestamp,
     quota::{
-        Algorithm, CountersError, Holder, MAX_AMOUNT, Operation, OperationId, Settled, Window,
+        Algorithm, CountersError, Holder, MAX_AMOUNT, Operation, OperationId, OwnedTake, Settled,
+        Window,
     },
 };
 
-use super::owned::OwnedTake;
 use crate::{connections::Connections, options::Timeouts, session};
 
 /// How often rows are removed that change no answer.

@@ -6,7 +6,7 @@ use tenancy_core::{
     Timestamp,
     quota::{
         Algorithm, CountersError, Counting, Crossed, Denied, Granted, MAX_AMOUNT, Operation,
-        Settle, Settled, Standing, Standings, Take, Taken,
+        OwnedTake, Settle, Settled, Standing, Standings, Take, Taken,
     },
 };
 use tokio::{
@@ -19,7 +19,6 @@ use super::{
     Inner,
     cells::{Verdict, denial},
     lease::OfPeriod,
-    owned::OwnedTake,
     parts::{Part, Parts},
     store::{GivesBack, Reserved},
 };

@@ -13,9 +13,9 @@ use sqlx::Executor as _;
 use tenancy_core::{
     Cost, MemoryDirectory, Tenancy, Timestamp,
     quota::{
-        Algorithm, Concurrency, Counters, CountersError, Counting, Limit, MemoryCounters, Meter,
-        Operation, OperationId, Period, Quotas, Rate, Settle, Settled, Standings, Take, Taken,
-        conformance,
+        Algorithm, Concurrency, Counters, CountersError, Counting, LeasedCounters, Limit,
+        MemoryCounters, Meter, Operation, OperationId, Period, Quotas, Rate, Settle, Settled,
+        Standings, Take, Taken, conformance,
     },
     testing::TestTenant,
 };
@@ -184,6 +184,31 @@ async fn rates_hold_for_all_processes_and_periods_survive_others_that_come_back_
         ensure!(used(&after, exports).await? == 10);
         ensure!(used(&after, projects).await? == 3);
         after.close().await;
+        Ok(())
+    })
+    .await
+}
+
+/// Of an estimate nobody leases ahead, because its settlement may say another amount.
+#[tokio::test]
+async fn an_estimate_stays_one_in_others_that_lease() -> anyhow::Result<()> {
+    on_every_server(async |notes| {
+        let store = Arc::new(MemoryCounters::new());
+        let leased = LeasedCounters::builder(store.clone()).build();
+        let counters = counting(notes).await?.others(leased).build();
+        let acme = a_tenant();
+        let calls = Take::new(acme, "calls", month(1_000)?, 1);
+        for (limit, ahead) in [("requests", true), ("tokens", false)] {
+            let one = Take::new(acme, limit, rate(1_000)?, 1);
+            let one = if ahead { one } else { one.estimated() };
+            for _ in 0..5 {
+                let taken = taken(&counters, &[one, calls]).await?;
+                ensure!(matches!(taken, Taken::Granted(_)), "{taken:?}");
+            }
+            let used = used(&*store, one).await?;
+            ensure!((used > 5) == ahead, "{used} of `{limit}` were taken for 5");
+        }
+        counters.close().await;
         Ok(())
     })
     .await

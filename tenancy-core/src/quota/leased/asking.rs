@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     Timestamp,
-    quota::{CountersError, Counting, Denied, Operation, Take, Taken, owned::OwnedTake},
+    quota::{CountersError, Counting, Denied, Operation, OwnedTake, Take, Taken},
 };
 
 /// How often somebody waits for a batch that others use up, before it asks for itself.
@@ -263,7 +263,7 @@ impl Inner {
     async fn again(
         self: &Arc<Self>,
         operation: Operation,
-        takes: Box<[OwnedTake]>,
+        takes: Vec<OwnedTake>,
         denied: Vec<Denied>,
         now: Timestamp,
     ) -> Result<Taken, CountersError> {

@@ -11,14 +11,14 @@ use tokio::time::Instant;
 use crate::{
     Timestamp,
     quota::{
-        Algorithm, CountersError, Crossed, Denied, Granted, Operation, Rate, Settle, Standing,
-        Standings, Take, owned::OwnedTake,
+        Algorithm, CountersError, Crossed, Denied, Granted, Operation, OwnedTake, Rate, Settle,
+        Standing, Standings, Take,
     },
 };
 
 /// The permits for operations that take the same amounts of the same limits of the same holders.
 pub(super) struct Hand {
-    pub(super) takes: Box<[OwnedTake]>,
+    pub(super) takes: Vec<OwnedTake>,
     state: Mutex<State>,
 }
 
@@ -65,7 +65,7 @@ struct Batch {
 pub(super) struct Leftover {
     operation: Operation,
     permits: u64,
-    takes: Box<[OwnedTake]>,
+    takes: Vec<OwnedTake>,
     /// Of each limit, how many permits are used, or have leaked.
     spent: Vec<u64>,
     /// When the store was told first.
@@ -73,7 +73,7 @@ pub(super) struct Leftover {
 }
 
 impl Hand {
-    pub(super) fn new(takes: Box<[OwnedTake]>) -> Self {
+    pub(super) fn new(takes: Vec<OwnedTake>) -> Self {
         Self {
             takes,
             state: Mutex::default(),

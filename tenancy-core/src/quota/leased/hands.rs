@@ -11,7 +11,7 @@ use std::{
 use super::hand::Hand;
 use crate::{
     digest::Digest,
-    quota::{Algorithm, Take, owned::OwnedTake},
+    quota::{Algorithm, OwnedTake, Take},
 };
 
 const SHARDS: usize = 64;

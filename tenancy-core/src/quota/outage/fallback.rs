@@ -10,8 +10,8 @@ use super::{
 use crate::{
     AuditSink, Clock, Timestamp,
     quota::{
-        Counters, CountersError, Counting, Granted, MAX_AMOUNT, MemoryCounters, Operation, Settle,
-        Settled, Standing, Standings, Take, Taken, owned::OwnedTake,
+        Counters, CountersError, Counting, Granted, MAX_AMOUNT, MemoryCounters, Operation,
+        OwnedTake, Settle, Settled, Standing, Standings, Take, Taken,
     },
 };
 
