@@ -82,6 +82,9 @@ return 1",
 /// answer from Redis is used. What the directory has said is believed for up to
 /// [`keep_for`](Self::keep_for) longer than [`max_cache_age`](tenancy_core::TenancyBuilder::max_cache_age) says.
 ///
+/// If the clock of Redis is set back, or a replica takes over whose clock is behind, an answer looks younger than it is, by
+/// as much. It is then believed at most a minute and [`keep_for`](Self::keep_for) after it was read.
+///
 /// One engine for each value: what another one hears is not heard here.
 ///
 /// # Security

@@ -45,15 +45,16 @@ use request::Change;
 /// said by the caller's clock, because its calendar has computed the period from it.
 ///
 /// # When Redis does not answer
-/// A caller gets [`CountersError::Unavailable`](tenancy_core::quota::CountersError::Unavailable) after 150 ms at most, or at once where Redis is known not to answer. A question
-/// without an answer is asked again within that time, and counts once: Redis remembers each operation for a few seconds.
-/// A caller without an answer may have been charged, once.
+/// A caller gets [`CountersError::Unavailable`](tenancy_core::quota::CountersError::Unavailable) after 150 ms at most, or at
+/// once where Redis is known not to answer. A question without an answer is asked again within that time, and counts once:
+/// Redis remembers each operation for a few seconds. A caller without an answer may have been charged, once.
 ///
 /// # Numbers
-/// Lua counts in doubles, which are exact up to 2^53: a clock in microseconds until the year 2255. A rate is counted in parts of a unit, as many as make its leak of a
-/// microsecond a whole number; nothing is rounded while a burst is at most 2^52 of them. 1,000 in 30 days are 2.6 × 10^12 of them. Rates
-/// that need more leak slower than they should by one part in 10^14 at most, and never let more pass. What turned out to be
-/// more than its estimate is counted up to 2^53 parts, which is two bursts at least.
+/// Lua counts in doubles, which are exact up to 2^53: a clock in microseconds until the year 2255. A rate is counted in parts
+/// of a unit, as many as make its leak of a microsecond a whole number; nothing is rounded while a burst is at most 2^52 of
+/// them. 1,000 in 30 days are 2.6 × 10^12 of them. Rates that need more leak slower than they should by one part in 10^14 at
+/// most, and never let more pass. What turned out to be more than its estimate is counted up to 2^53 parts, which is two
+/// bursts at least.
 ///
 /// # Keys
 /// All keys have an expiry, which is set together with their value. Keys of a tenant begin with `tn:{<tenant>}:q:` and

@@ -10,7 +10,7 @@
 //! * [`RedisLogin`] has the ACL of both logins.
 //!
 //! # Which Redis
-//! Redis 6.2 and newer, and Valkey: one server ([`RedisClient::new`]), the master that sentinels know
+//! Redis 7 and newer, and Valkey: one server ([`RedisClient::new`]), the master that sentinels know
 //! ([`RedisClient::sentinel`]), or a cluster ([`RedisClient::cluster`]).
 //!
 //! In a cluster, all that belongs to a tenant is in one slot, and so at one master. A master that does not answer keeps
