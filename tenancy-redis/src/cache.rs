@@ -1,6 +1,9 @@
-//! `CachedDirectory`: answers about members, shared among the processes of a service.
+//! `CachedDirectory`: answers about members and API keys, shared among the processes of a service.
 
 mod freshness;
+mod kept_entry;
+mod kept_key;
+mod keys;
 mod seal;
 
 use std::{
@@ -11,13 +14,12 @@ use std::{
 
 use async_trait::async_trait;
 use redis::Value;
-use serde::{Deserialize, Serialize};
+use serde::{Serialize, de::DeserializeOwned};
 use tenancy_core::{
     ConfigError, Directory, DirectoryError, Entry, EntryDirectory, EntryQuery, FeedCursor,
-    FeedPage, GenerationFeed, Membership, MembershipDirectory, MembershipStatus, Project,
-    ProjectDirectory, ProjectId, RevokedBefore, RoleDefinition, RoleDirectory, RoleName, Stores,
-    TenantDirectory, TenantId, TenantKey, TenantRecord, TokenRevocationDirectory, TokenSubject,
-    UserId,
+    FeedPage, GenerationFeed, Membership, MembershipDirectory, Project, ProjectDirectory,
+    ProjectId, RevokedBefore, RoleDefinition, RoleDirectory, RoleName, Stores, TenantDirectory,
+    TenantId, TenantKey, TenantRecord, TokenRevocationDirectory, TokenSubject, UserId,
 };
 use tokio::time::Instant;
 
@@ -29,6 +31,7 @@ use crate::{
     script::Script,
 };
 use freshness::{Asking, Freshness};
+use kept_entry::KeptEntry;
 use seal::{Secret, Stamp};
 
 /// What is kept, and the time of the server in microseconds.
@@ -51,22 +54,30 @@ return 1",
     )
 });
 
-/// A directory whose answers about members are kept in Redis for a short time, so that the processes of a service share
-/// them: for a directory that is slow to ask.
+/// A directory whose answers about members and API keys are kept in Redis for a short time, so that the processes of a
+/// service share them: for a directory that is slow to ask.
 ///
 /// It stands between the engine and the directory, and behind the caches that each engine has. Kept are the answers to
 /// [`find_entry`](EntryDirectory::find_entry) about a tenant's active members: the record, the membership, the roles and
-/// the project. Everything else goes to the directory each time: strangers, names that nobody has, API keys, listings
-/// and changes. Where Redis does not answer, so does everything.
+/// the project. Kept are the records of API keys too, if the engine finds its keys here: give
+/// [`ApiKeys::new`](tenancy_core::key::ApiKeys::new) a clone. Everything else goes to the directory each time: strangers,
+/// names and keys that nobody has, listings and changes. Where Redis does not answer, so does everything.
 ///
 /// ```no_run
-/// use tenancy_core::{Directory, Tenancy};
+/// use tenancy_core::{
+///     Directory, Tenancy,
+///     key::{ApiKeys, HmacKeyHasher, KeyFormat, KeyStore},
+/// };
 /// use tenancy_redis::{CachedDirectory, RedisClient, RedisNews};
 ///
-/// # async fn start(slow: impl Directory, secret: &[u8]) -> Result<(), Box<dyn std::error::Error>> {
+/// # async fn start(
+/// #     slow: impl Directory + KeyStore, format: KeyFormat, hasher: HmacKeyHasher, secret: &[u8],
+/// # ) -> Result<(), Box<dyn std::error::Error>> {
 /// let client = RedisClient::new("redis://127.0.0.1:6379")?;
 /// let news = RedisNews::new(&client);
-/// let tenancy = Tenancy::builder(CachedDirectory::new(slow, &client, secret)?)
+/// let directory = CachedDirectory::new(slow, &client, secret)?;
+/// let tenancy = Tenancy::builder(directory.clone())
+///     .keys(ApiKeys::new(format, hasher, directory))
 ///     .announcer(news.clone())
 ///     .build()?;
 /// let _listening = news.listen(&tenancy).await?;
@@ -85,54 +96,73 @@ return 1",
 /// If the clock of Redis is set back, or a replica takes over whose clock is behind, an answer looks younger than it is, by
 /// as much. It is then believed at most a minute and [`keep_for`](Self::keep_for) after it was read.
 ///
-/// One engine for each value: what another one hears is not heard here.
+/// Clones are one: what one hears, all have heard. One engine for each value: what another one hears is not heard here.
 ///
 /// # Security
-/// Answers are authenticated with the secret, together with their question: whoever can write to the Redis, and does not
-/// have it, can neither make an answer up nor put one in another's place. Whoever controls the Redis can give an old answer
-/// again for a minute and `keep_for`, and can read records, settings and memberships, which are not encrypted.
-/// Have the same secret in all processes of a service, and no other service.
+/// Answers are encrypted (XChaCha20-Poly1305), with a key that is derived from the secret. Under which name an answer
+/// stands, and when it was read, is authenticated with it. Names are digests under the secret. So whoever can read the
+/// Redis, and does not have the secret, learns how many answers there are, how long each is, and when it was read.
+/// Whoever can write to it can neither make an answer up nor put one in another's place. Whoever controls the Redis can
+/// give an old answer again for a minute and `keep_for`. Have the same secret in all processes of a service, and no other
+/// service.
 pub struct CachedDirectory<D> {
     directory: Arc<D>,
-    link: Link,
+    link: Arc<Link>,
     secret: Secret,
     keep_for: Duration,
-    freshness: Freshness,
+    bound: Duration,
+    freshness: Arc<Freshness>,
 }
 
-/// An answer about an active member, as it is kept.
-#[derive(Serialize, Deserialize)]
-struct Kept {
-    tenant: TenantRecord,
-    membership: Membership,
-    roles: Option<Vec<RoleDefinition>>,
-    project: Option<(Project, Option<RoleName>)>,
+impl<D> Clone for CachedDirectory<D> {
+    fn clone(&self) -> Self {
+        Self {
+            directory: Arc::clone(&self.directory),
+            link: Arc::clone(&self.link),
+            secret: self.secret.clone(),
+            keep_for: self.keep_for,
+            bound: self.bound,
+            freshness: Arc::clone(&self.freshness),
+        }
+    }
 }
 
-impl Kept {
-    fn entry(self) -> Entry {
-        let mut entry = Entry::default();
-        entry.tenant = Some(self.tenant);
-        entry.membership = Some(self.membership);
-        entry.roles = self.roles;
-        entry.project = self.project;
-        entry
-    }
+/// An answer as it is kept.
+trait Kept: Serialize + DeserializeOwned + Sized {
+    /// What the directory answers.
+    type Answer: PartialEq;
 
-    /// As JSON, if the entry is about an active member and is the same when it is read again.
-    fn json_of(entry: &Entry) -> Option<Vec<u8>> {
-        let membership = entry.membership.clone();
-        let kept = Self {
-            tenant: entry.tenant.clone()?,
-            membership: membership.filter(|it| it.status == MembershipStatus::Active)?,
-            roles: entry.roles.clone(),
-            project: entry.project.clone(),
-        };
-        let json = serde_json::to_vec(&kept).ok()?;
-        // A role that could not be read, for one, is written as a role that is empty.
-        let again: Self = serde_json::from_slice(&json).ok()?;
-        (again.entry() == *entry).then_some(json)
-    }
+    /// Whose changes end it.
+    fn tenant(&self) -> TenantId;
+
+    /// `None` if this answer is not to be kept.
+    fn of(answer: &Self::Answer) -> Option<Self>;
+
+    /// `None` if it says what this version can't read.
+    fn answer(self) -> Option<Self::Answer>;
+}
+
+/// An answer as JSON, and whose it is; `None` if it is not to be kept, or would be another one when it is read again. A
+/// role that could not be read, for one, is written as a role that is empty.
+fn json_of<K: Kept>(answer: &K::Answer) -> Option<(TenantId, Vec<u8>)> {
+    let kept = K::of(answer)?;
+    let json = serde_json::to_vec(&kept).ok()?;
+    let again: K = serde_json::from_slice(&json).ok()?;
+    (again.answer()? == *answer).then(|| (kept.tenant(), json))
+}
+
+/// What Redis has of an answer.
+enum Look<A> {
+    Found(A),
+    /// Ask the directory. Its answer may be kept under this name, if Redis has answered.
+    Missing(Option<Missing>),
+}
+
+/// An answer that Redis does not have.
+struct Missing {
+    name: String,
+    began: Stamp,
+    asked: Instant,
 }
 
 impl<D: Directory> CachedDirectory<D> {
@@ -143,10 +173,11 @@ impl<D: Directory> CachedDirectory<D> {
     pub fn new(directory: D, client: &RedisClient, secret: &[u8]) -> Result<Self, ConfigError> {
         Ok(Self {
             directory: Arc::new(directory),
-            link: client.beside(),
+            link: Arc::new(client.beside()),
             secret: Secret::new(secret)?,
             keep_for: Duration::from_secs(30),
-            freshness: Freshness::new(),
+            bound: Duration::from_secs(5),
+            freshness: Arc::new(Freshness::new()),
         })
     }
 
@@ -161,8 +192,35 @@ impl<D: Directory> CachedDirectory<D> {
     /// from Redis is used. Default: 5 seconds, as the engine's. Give it where the engine's is less.
     #[must_use]
     pub fn max_staleness(mut self, bound: Duration) -> Self {
-        self.freshness.bound(bound);
+        self.bound = bound;
         self
+    }
+}
+
+impl<D> CachedDirectory<D> {
+    /// Looks for the answer to a question. `is_of_it` says whether what was found answers it.
+    async fn look_for<K: Kept>(
+        &self,
+        question: &str,
+        is_of_it: impl FnOnce(&K) -> bool,
+    ) -> Look<K::Answer> {
+        let asked = Instant::now();
+        if !self.freshness.is_heard(asked, self.bound) {
+            return Look::Missing(None);
+        }
+        let name = layout::answer(&self.secret.digest(question));
+        let Ok((kept, now)) = self.look(&name).await else {
+            return Look::Missing(None);
+        };
+        let found: Option<K> = self.open(&name, &kept, now, asked);
+        match found.filter(is_of_it).and_then(K::answer) {
+            Some(answer) => Look::Found(answer),
+            None => Look::Missing(Some(Missing {
+                name,
+                began: now,
+                asked,
+            })),
+        }
     }
 
     /// What is kept, and what Redis' clock shows.
@@ -175,37 +233,30 @@ impl<D: Directory> CachedDirectory<D> {
         Ok((bytes(kept)?, now))
     }
 
-    /// An answer from Redis that may be used.
-    fn open(
-        &self,
-        query: &EntryQuery,
-        name: &str,
-        kept: &[u8],
-        now: Stamp,
-        asked: Instant,
-    ) -> Option<Entry> {
+    /// An answer from Redis that is no older than what is known.
+    fn open<K: Kept>(&self, name: &str, kept: &[u8], now: Stamp, asked: Instant) -> Option<K> {
         let (began, json) = self.secret.open(name, kept, self.keep_for)?;
         let age = now.since(began).filter(|age| *age <= self.keep_for)?;
-        let kept: Kept = serde_json::from_slice(json).ok()?;
-        let is_of_it = kept.membership.tenant == kept.tenant.id
-            && Some(kept.membership.user) == query.user
-            && kept.membership.status == MembershipStatus::Active;
-        let is_fresh = self.freshness.is_fresh(kept.tenant.id, asked, age);
-        (is_of_it && is_fresh).then(|| kept.entry())
+        let kept: K = serde_json::from_slice(&json).ok()?;
+        let is_fresh = self.freshness.is_fresh(kept.tenant(), asked, age);
+        is_fresh.then_some(kept)
     }
 
-    async fn keep(&self, name: &str, began: Stamp, asked: Instant, entry: &Entry) {
-        let Some(json) = Kept::json_of(entry) else {
+    /// Keeps what the directory has answered, if it may be kept.
+    async fn keep<K: Kept>(&self, missing: Option<Missing>, answer: Option<&K::Answer>) {
+        let Some((missing, (tenant, json))) = missing.zip(answer.and_then(json_of::<K>)) else {
             return;
         };
-        let tenant = entry.tenant.as_ref().map(|tenant| tenant.id);
+        let Missing { name, began, asked } = missing;
         // It changed while it was read.
-        if !tenant.is_some_and(|tenant| self.freshness.is_fresh(tenant, asked, Duration::ZERO)) {
+        if !self.freshness.is_fresh(tenant, asked, Duration::ZERO) {
             return;
         }
-        let value = self.secret.seal(name, began, &json);
+        let Some(value) = self.secret.seal(&name, began, &json) else {
+            return;
+        };
         let time = self.keep_for.as_millis().to_string().into_bytes();
-        if let Err(error) = self.link.eval(&KEEP, &[name], &[value, time]).await {
+        if let Err(error) = self.link.eval(&KEEP, &[&name], &[value, time]).await {
             tracing::debug!(%error, "an answer of the directory was not kept");
         }
     }
@@ -222,25 +273,25 @@ fn without_known(mut entry: Entry, known: Option<TenantId>) -> Entry {
 #[async_trait]
 impl<D: Directory> EntryDirectory for CachedDirectory<D> {
     async fn find_entry(&self, query: &EntryQuery) -> Result<Entry, DirectoryError> {
-        let asked = Instant::now();
-        if query.user.is_none() || !self.freshness.is_heard(asked) {
+        if query.user.is_none() {
             return self.directory.find_entry(query).await;
         }
         // All there is of the question, whatever it may have in a later version; but for the name of nobody, which is
         // another one each time, and for the roles, which one process knows and the other does not.
         let known = query.known_roles;
-        let query = &query.clone().without_roles_of(None);
-        let mut question = query.clone();
+        let whole = query.clone().without_roles_of(None);
+        let mut question = whole.clone();
         question.nobody = TenantId::from_uuid(uuid::Uuid::nil());
-        let name = layout::answer(&self.secret.digest(&format!("{question:?}")));
-        let Ok((kept, now)) = self.look(&name).await else {
-            return self.directory.find_entry(query).await;
+        let question = format!("entry {question:?}");
+        let is_of_it = |kept: &KeptEntry| kept.is_about(whole.user);
+        let missing = match self.look_for(&question, is_of_it).await {
+            Look::Found(entry) => return Ok(without_known(entry, known)),
+            // Nothing is kept: then nothing is read that is not asked for.
+            Look::Missing(None) => return self.directory.find_entry(query).await,
+            Look::Missing(missing) => missing,
         };
-        if let Some(entry) = self.open(query, &name, &kept, now, asked) {
-            return Ok(without_known(entry, known));
-        }
-        let entry = self.directory.find_entry(query).await?;
-        self.keep(&name, now, asked, &entry).await;
+        let entry = self.directory.find_entry(&whole).await?;
+        self.keep::<KeptEntry>(missing, Some(&entry)).await;
         Ok(without_known(entry, known))
     }
 }

@@ -1,5 +1,6 @@
 //! Limits of a key's own: what one key may take at most, beside what its tenant's plan says.
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 use serde_json::{Value, json};
 
 use crate::{ConfigError, quota::Limit};
@@ -22,7 +23,9 @@ use crate::{ConfigError, quota::Limit};
 /// let stored = limits.to_stored()?;
 /// assert_eq!(stored[0]["limit"]["rate"], 10);
 /// assert_eq!(KeyLimits::from_stored(&stored)?, limits);
-/// # Ok::<(), tenancy_core::ConfigError>(())
+/// // With `serde`, as the same JSON: for an answer that tells of a key.
+/// assert_eq!(serde_json::to_value(&limits)?, stored);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct KeyLimits(Vec<Limit>);
@@ -78,5 +81,21 @@ impl KeyLimits {
 impl FromIterator<Limit> for KeyLimits {
     fn from_iter<I: IntoIterator<Item = Limit>>(limits: I) -> Self {
         Self(limits.into_iter().map(Limit::of_one_key).collect())
+    }
+}
+
+/// As [`KeyLimits::to_stored`] gives them.
+impl Serialize for KeyLimits {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let stored = self.to_stored().map_err(ser::Error::custom)?;
+        stored.serialize(serializer)
+    }
+}
+
+/// What [`KeyLimits::from_stored`] takes.
+impl<'de> Deserialize<'de> for KeyLimits {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let stored = Value::deserialize(deserializer)?;
+        Self::from_stored(&stored).map_err(de::Error::custom)
     }
 }

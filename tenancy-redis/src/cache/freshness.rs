@@ -18,7 +18,6 @@ const MARGIN: Duration = Duration::from_millis(50);
 /// What this process has heard of changes, and when.
 #[derive(Debug)]
 pub(super) struct Freshness {
-    bound: Duration,
     state: Mutex<State>,
 }
 
@@ -38,7 +37,6 @@ struct State {
 impl Freshness {
     pub(super) fn new() -> Self {
         Self {
-            bound: Duration::from_secs(5),
             state: Mutex::new(State {
                 all: Instant::now(),
                 of: HashMap::new(),
@@ -49,19 +47,15 @@ impl Freshness {
         }
     }
 
-    pub(super) fn bound(&mut self, bound: Duration) {
-        self.bound = bound;
-    }
-
     /// Something has changed until now.
     pub(super) fn changed(&self, tenant: Option<TenantId>) {
         self.state().changed(tenant);
     }
 
-    /// Whether the feed has told until a short time ago what has changed.
-    pub(super) fn is_heard(&self, now: Instant) -> bool {
+    /// Whether the feed has told until so short a time ago what has changed.
+    pub(super) fn is_heard(&self, now: Instant, bound: Duration) -> bool {
         let heard = self.state().heard;
-        heard.is_some_and(|heard| now.saturating_duration_since(heard) <= self.bound)
+        heard.is_some_and(|heard| now.saturating_duration_since(heard) <= bound)
     }
 
     /// Whether an answer that was this old, and was asked for after `asked`, began to be read after everything that
@@ -183,23 +177,25 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
+    const BOUND: Duration = Duration::from_secs(5);
+
     #[tokio::test(start_paused = true)]
     async fn an_answer_from_before_a_change_is_not_fresh() {
         let freshness = Freshness::new();
         let (acme, globex) = (TenantId::new(), TenantId::new());
-        assert!(!freshness.is_heard(Instant::now()));
+        assert!(!freshness.is_heard(Instant::now(), BOUND));
         poll(&freshness, None, &page(1, &[]));
-        assert!(freshness.is_heard(Instant::now()));
+        assert!(freshness.is_heard(Instant::now(), BOUND));
         tokio::time::advance(10 * SECOND).await;
         let now = Instant::now();
-        assert!(!freshness.is_heard(now));
+        assert!(!freshness.is_heard(now, BOUND));
         // Nothing from before the first page, whose changes were never told.
         assert!(!freshness.is_fresh(acme, now, 11 * SECOND));
         assert!(freshness.is_fresh(acme, now, 9 * SECOND));
         poll(&freshness, Some(1), &page(2, &[acme]));
         tokio::time::advance(SECOND).await;
         let now = Instant::now();
-        assert!(freshness.is_heard(now));
+        assert!(freshness.is_heard(now, BOUND));
         assert!(!freshness.is_fresh(acme, now, 2 * SECOND));
         assert!(freshness.is_fresh(acme, now, SECOND / 2));
         assert!(freshness.is_fresh(globex, now, 2 * SECOND));
@@ -214,7 +210,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_feed_that_fails_or_counts_anew_is_not_believed() {
         let freshness = Freshness::new();
-        let heard = || freshness.is_heard(Instant::now());
+        let heard = || freshness.is_heard(Instant::now(), BOUND);
         poll(&freshness, None, &page(5, &[]));
         drop(Asking::begin(&freshness, Some(FeedCursor::at(5))));
         assert!(!heard());

@@ -5,10 +5,11 @@ use std::time::Duration;
 use tenancy_core::{
     Admission, Admitted, Identification, Membership, MemoryDirectory, RouteNeeds, SystemRole,
     Tenancy, TenantContext, TenantRecord, UserId,
+    key::{ApiKeys, Environment, HmacKeyHasher, KeyFormat, Pepper},
     testing::{FakeRequest, SwitchedDirectory, TestTenant, TestTokens, service},
 };
-use tenancy_redis::{CachedDirectory, RedisClient, danger::RawReply};
-use tenancy_tests::RedisServer;
+use tenancy_redis::{CachedDirectory, RedisClient, RedisNews, danger::RawReply};
+use tenancy_tests::{RedisServer, logwatch};
 use tokio::time::{Instant, sleep};
 
 use super::{LONG, World, bytes, list, patient};
@@ -18,11 +19,14 @@ const NEVER: Duration = Duration::from_secs(24 * 3600);
 
 const SECRET: [u8; 32] = [0x51; 32];
 
+const PEPPER: [u8; 32] = [0x4e; 32];
+
 /// A process: it hears of others' changes when it is told to ask.
 #[derive(Clone)]
-struct Process {
-    engine: Tenancy,
-    directory: SwitchedDirectory,
+pub(super) struct Process {
+    pub(super) engine: Tenancy,
+    pub(super) cached: CachedDirectory<SwitchedDirectory>,
+    pub(super) directory: SwitchedDirectory,
     tokens: TestTokens,
 }
 
@@ -32,18 +36,37 @@ impl Process {
         tokens: &TestTokens,
         client: &RedisClient,
     ) -> anyhow::Result<Self> {
+        Self::start_telling(shared, tokens, client, None).await
+    }
+
+    /// One that tells of its changes, if it is given what with.
+    async fn start_telling(
+        shared: &MemoryDirectory,
+        tokens: &TestTokens,
+        client: &RedisClient,
+        news: Option<&RedisNews>,
+    ) -> anyhow::Result<Self> {
+        logwatch::issued(SECRET);
+        logwatch::issued(PEPPER);
+        let hasher = HmacKeyHasher::new(Pepper::new(1, PEPPER)?);
+        let format = KeyFormat::new("notes", Environment::Live)?;
         let directory = SwitchedDirectory::new(shared.clone());
         let cached = CachedDirectory::new(directory.clone(), client, &SECRET)?
             .keep_for(Duration::from_secs(3600))
             .max_staleness(NEVER * 2);
-        let engine = Tenancy::builder(cached)
+        let engine = Tenancy::builder(cached.clone())
+            .keys(ApiKeys::new(format, hasher, cached.clone()))
             .authenticator(tokens.verifier().build()?)
             .identification(Identification::new().subdomains_of("notes.example"))
             .poll_interval(NEVER)
-            .max_staleness(NEVER * 2)
-            .build()?;
+            .max_staleness(NEVER * 2);
+        let engine = match news {
+            Some(news) => engine.announcer(news.clone()).build()?,
+            None => engine.build()?,
+        };
         let process = Self {
             engine,
+            cached,
             directory,
             tokens: tokens.clone(),
         };
@@ -68,7 +91,12 @@ impl Process {
         let request = FakeRequest::new("/notes")
             .header("host", format!("{slug}.notes.example"))
             .bearer(&self.tokens.sign(user));
-        let answer = match self.engine.admit(&request, RouteNeeds::tenant()) {
+        self.answer(&request).await
+    }
+
+    /// Admits whoever calls, or tells the status of the refusal.
+    pub(super) async fn answer(&self, request: &FakeRequest) -> Result<TenantContext, u16> {
+        let answer = match self.engine.admit(request, RouteNeeds::tenant()) {
             Admission::Ready(answer) => answer,
             Admission::Pending(pending) => pending.resolve().await,
         };
@@ -87,7 +115,7 @@ impl Process {
         (role, self.directory.questions() > before)
     }
 
-    async fn put(
+    pub(super) async fn put(
         &self,
         tenant: &TenantRecord,
         user: UserId,
@@ -110,22 +138,29 @@ impl Process {
     }
 }
 
-struct Service {
-    here: Process,
-    there: Process,
-    acme: TenantRecord,
+pub(super) struct Service {
+    pub(super) here: Process,
+    pub(super) there: Process,
+    pub(super) acme: TenantRecord,
     /// Beside the service: another engine, for a look at the same Redis.
-    beside: World,
+    pub(super) beside: World,
 }
 
 impl Service {
-    async fn start() -> anyhow::Result<Self> {
-        let redis = RedisServer::start().await?;
+    pub(super) async fn start() -> anyhow::Result<Self> {
+        Self::start_on(RedisServer::start().await?, None).await
+    }
+
+    pub(super) async fn start_on(
+        redis: RedisServer,
+        news: Option<[&RedisNews; 2]>,
+    ) -> anyhow::Result<Self> {
+        let [of_here, of_there] = news.map_or([None; 2], |news| news.map(Some));
         let client = patient(&redis.url()).build()?;
         let (shared, tokens) = (MemoryDirectory::new(), TestTokens::new("notes"));
-        let here = Process::start(&shared, &tokens, &client).await?;
+        let here = Process::start_telling(&shared, &tokens, &client, of_here).await?;
         let acme = TestTenant::create(&here.engine, "acme").await?;
-        let there = Process::start(&shared, &tokens, &client).await?;
+        let there = Process::start_telling(&shared, &tokens, &client, of_there).await?;
         Ok(Self {
             here,
             there,
@@ -135,7 +170,7 @@ impl Service {
     }
 
     /// A member, by an answer in Redis that both processes use.
-    async fn shared_member(&self, role: SystemRole) -> anyhow::Result<UserId> {
+    pub(super) async fn shared_member(&self, role: SystemRole) -> anyhow::Result<UserId> {
         let deadline = Instant::now() + LONG;
         loop {
             let user = UserId::new();
@@ -153,7 +188,7 @@ impl Service {
         }
     }
 
-    async fn kept(&self) -> anyhow::Result<Vec<Vec<u8>>> {
+    pub(super) async fn kept(&self) -> anyhow::Result<Vec<Vec<u8>>> {
         let names = self.beside.raw().await?.ask(&["KEYS", "tn:{c*"]).await?;
         Ok(list(names).into_iter().map(bytes).collect())
     }
@@ -309,9 +344,9 @@ async fn what_is_made_up_or_in_anothers_place_is_not_believed() -> anyhow::Resul
     let owners = bytes(raw.ask(&[b"GET", &*name]).await?);
     type Forge = fn(&[u8], &[u8]) -> Vec<u8>;
     let forgeries: [Forge; 7] = [
-        |own, _| replaced(own, b"\"viewer\"", b"\"owner\""),
+        |own, _| with_last_flipped(own),
         |_, owners| owners.to_vec(),
-        |own, owners| [&own[..64], &owners[64..]].concat(),
+        |own, owners| [&own[..57], &owners[57..]].concat(),
         |own, _| own[..own.len() / 2].to_vec(),
         |_, _| Vec::new(),
         |_, _| b"9999999999999999".to_vec(),
@@ -352,10 +387,10 @@ async fn what_is_made_up_or_in_anothers_place_is_not_believed() -> anyhow::Resul
     Ok(())
 }
 
-fn replaced(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
-    let found = bytes.windows(from.len()).position(|part| part == from);
-    let at = found.expect("it is there");
-    [&bytes[..at], to, &bytes[at + from.len()..]].concat()
+fn with_last_flipped(bytes: &[u8]) -> Vec<u8> {
+    let mut changed = bytes.to_vec();
+    *changed.last_mut().expect("it is not empty") ^= 1;
+    changed
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@
 )]
 
 mod cache;
+mod cached_keys;
 mod channels;
 mod erasure;
 mod flushes;
