@@ -10,7 +10,7 @@ use crate::response::refusal_response;
 /// What a handler fails with, and what an extractor rejects with.
 ///
 /// What a handler meets becomes one by `?`, as it becomes a [`tenancy_http::Error`]: refusals, errors of settings, of
-/// the directory and of stores and, with the feature `sqlx`, of the database. As
+/// the directory and of stores and, with the features `sqlx` and `redis`, of the database and of Redis. As
 /// a response it is a problem (RFC 9457) with a fixed text per [kind](Self::kind); what happened is
 /// logged when the response is made, at level `error` for status 500, `warn` for 503 and `debug`
 /// for the rest.

@@ -71,6 +71,7 @@
 //! None is on by default.
 //! * `sqlx`: the extractor `TenantDb`, `?` on errors of `tenancy-sqlx` and sqlx, the pool in the
 //!   readiness check.
+//! * `redis`: `?` on errors of `tenancy-redis`.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod cors;

@@ -3,7 +3,8 @@
 /// Lets `?` turn what a handler meets of this library into a variant of the application's own error.
 ///
 /// It writes one `From` for each type: the adapter's `Error`, `Refusal`, `SettingsError`, `DirectoryError`,
-/// `StoreError` and, with the feature `sqlx`, `tenancy_sqlx::Error` and `sqlx::Error`. So the error may have further
+/// `StoreError` and, with the feature `sqlx`, `tenancy_sqlx::Error` and `sqlx::Error`, and with the feature `redis`
+/// `tenancy_redis::RedisError`. So the error may have further
 /// `From`s of its own, which `impl<E: Into<Error>> From<E>` would forbid.
 ///
 /// ```
@@ -33,7 +34,6 @@
 /// # assert!(matches!(refused, Err(AppError::Tenancy(_))));
 /// # assert!(matches!(rename(Ok(())), Err(AppError::Mail(_))));
 /// ```
-#[cfg(feature = "sqlx")]
 #[macro_export]
 macro_rules! convert_errors {
     ($app:ident::$variant:ident($error:ty)) => {
@@ -44,26 +44,47 @@ macro_rules! convert_errors {
             $crate::errors::SettingsError,
             $crate::errors::DirectoryError,
             $crate::errors::StoreError,
+        );
+        $crate::convert_errors_of_sqlx!($app::$variant);
+        $crate::convert_errors_of_redis!($app::$variant);
+    };
+}
+
+// What a feature adds is a macro of its own, because a macro is expanded in a crate whose features are others.
+#[cfg(feature = "sqlx")]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! convert_errors_of_sqlx {
+    ($app:ident::$variant:ident) => {
+        $crate::convert_each_error!(
+            $app::$variant,
             $crate::errors::SessionError,
             $crate::errors::SqlxError,
         );
     };
 }
 
-/// Lets `?` turn what a handler meets of this library into a variant of the application's own error.
 #[cfg(not(feature = "sqlx"))]
+#[doc(hidden)]
 #[macro_export]
-macro_rules! convert_errors {
-    ($app:ident::$variant:ident($error:ty)) => {
-        $crate::convert_each_error!(
-            $app::$variant,
-            $error,
-            $crate::errors::Refusal,
-            $crate::errors::SettingsError,
-            $crate::errors::DirectoryError,
-            $crate::errors::StoreError,
-        );
+macro_rules! convert_errors_of_sqlx {
+    ($app:ident::$variant:ident) => {};
+}
+
+#[cfg(feature = "redis")]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! convert_errors_of_redis {
+    ($app:ident::$variant:ident) => {
+        $crate::convert_each_error!($app::$variant, $crate::errors::RedisError);
     };
+}
+
+#[cfg(not(feature = "redis"))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! convert_errors_of_redis {
+    ($app:ident::$variant:ident) => {};
 }
 
 #[doc(hidden)]

@@ -171,6 +171,14 @@ impl From<tenancy_sqlx::Error> for Error {
     }
 }
 
+/// The answer that [`RedisError::refusal`](tenancy_redis::RedisError::refusal) names.
+#[cfg(feature = "redis")]
+impl From<tenancy_redis::RedisError> for Error {
+    fn from(error: tenancy_redis::RedisError) -> Self {
+        Self::caused(error.refusal(), error)
+    }
+}
+
 /// Sorted by [`tenancy_sqlx::Error`]: status 503 if the database is out of reach, 404 for `RowNotFound`, 409 for what
 /// a unique, exclusion or foreign key constraint refuses, else 500.
 #[cfg(feature = "sqlx")]

@@ -22,6 +22,7 @@
 //! So the same request gets the same answer and the same log line, whichever framework received it.
 //!
 //! # Features
+//! * `redis`: errors of `tenancy-redis`.
 //! * `sqlx`: errors of `tenancy-sqlx` and sqlx, the pool in the readiness check,
 //!   [`pass_on_executor!`].
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -71,6 +72,8 @@ pub mod errors {
 
     #[cfg(feature = "sqlx")]
     pub use sqlx::Error as SqlxError;
+    #[cfg(feature = "redis")]
+    pub use tenancy_redis::RedisError;
     #[cfg(feature = "sqlx")]
     pub use tenancy_sqlx::Error as SessionError;
 }

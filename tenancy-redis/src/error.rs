@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use tenancy_core::{Refusal, RefusalKind};
+
 /// What kind of error it is.
 ///
 /// ```
@@ -64,6 +66,38 @@ impl RedisError {
 
     pub(crate) fn invalid(why: impl Into<Box<str>>) -> Self {
         Self::new(RedisErrorKind::Invalid, why)
+    }
+
+    /// What a request that can't go on without this answer is refused with: status 503 if Redis is out of reach, else 500.
+    ///
+    /// The adapters' `Error`, with their feature `redis`, is made of a `RedisError` so, by `?`. A handler that can go on
+    /// without Redis looks at [`kind`](Self::kind) instead.
+    ///
+    /// # Security
+    /// The caller is told that the service can't serve the request now, and nothing of Redis.
+    ///
+    /// ```no_run
+    /// use tenancy_core::Refusal;
+    /// use tenancy_redis::TenantData;
+    ///
+    /// async fn count(data: &TenantData) -> Result<i64, Refusal> {
+    ///     data.add("visits", 1).await.map_err(|error| error.refusal())
+    /// }
+    /// ```
+    #[must_use = "it is refused by returning it"]
+    pub fn refusal(&self) -> Refusal {
+        match self.kind {
+            RedisErrorKind::Unavailable => {
+                Refusal::new(RefusalKind::Unavailable, "redis-unavailable")
+            }
+            RedisErrorKind::Refused => Refusal::new(RefusalKind::Misconfigured, "redis-refused"),
+            RedisErrorKind::WrongEngine => {
+                Refusal::new(RefusalKind::Misconfigured, "redis-wrong-engine")
+            }
+            RedisErrorKind::Unexpected | RedisErrorKind::Invalid => {
+                Refusal::new(RefusalKind::Internal, "redis-failed")
+            }
+        }
     }
 
     /// What kind of error it is.

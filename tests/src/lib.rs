@@ -64,7 +64,7 @@ pub mod residue;
 mod serving;
 mod warned;
 
-pub use self::redis::{RedisCluster, RedisSentinels, RedisServer};
+pub use self::redis::{RedisCluster, RedisSentinels, RedisServer, patient_client};
 pub use client::{Answer, Client};
 pub use postgres::{
     Binaries, BuildFuture, ClusterRegistry, Error, Launcher, PgBouncer, PgBouncerVersion,

@@ -17,21 +17,14 @@ use tenancy_core::{
         Operation, Overage, Period, Rate, Take, Taken,
     },
 };
-use tenancy_redis::{RedisClient, RedisClientBuilder, RedisCounters, RedisCountersBuilder};
+use tenancy_redis::{RedisCounters, RedisCountersBuilder};
+use tenancy_tests::patient_client as patient;
 
 /// How long a test waits for what has to come.
 const LONG: Duration = Duration::from_secs(60);
 
 /// 2027-01-15T08:00:00Z.
 const START: Timestamp = Timestamp::from_unix_seconds(1_800_000_000);
-
-/// A client that waits long for a slow machine.
-fn patient(url: &str) -> RedisClientBuilder {
-    RedisClient::builder(url)
-        .connect_timeout(LONG)
-        .response_timeout(LONG)
-        .answer_within(LONG)
-}
 
 /// Counters by the clock of this test, which waits long.
 fn counting(url: &str) -> anyhow::Result<RedisCountersBuilder> {

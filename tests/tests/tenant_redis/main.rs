@@ -7,6 +7,7 @@
     reason = "helpers of tests fail as tests do"
 )]
 
+mod answers;
 mod cache;
 mod cached_keys;
 mod channels;
@@ -25,22 +26,14 @@ use std::{sync::Arc, time::Duration};
 
 use tenancy_core::{MemoryAuditSink, MemoryDirectory, Tenancy, TenantContext, UserId, testing};
 use tenancy_redis::{
-    RedisClient, RedisClientBuilder, TenantData, TenantRedis,
+    RedisClient, TenantData, TenantRedis,
     danger::{self, RawRedis, RawReply},
 };
-use tenancy_tests::RedisServer;
+use tenancy_tests::{RedisServer, patient_client as patient};
 use testing::{ContextBuilder, TestTenant, TestTokens};
 
 /// How long a test waits for what has to come.
 const LONG: Duration = Duration::from_secs(60);
-
-/// A client that waits long for a slow machine.
-fn patient(url: &str) -> RedisClientBuilder {
-    RedisClient::builder(url)
-        .connect_timeout(LONG)
-        .response_timeout(LONG)
-        .answer_within(LONG)
-}
 
 /// A Redis of one's own, an engine, and two tenants with their data.
 struct World {
