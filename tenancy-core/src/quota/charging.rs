@@ -15,7 +15,7 @@ use super::{
     tenant_usage::Measure,
 };
 use crate::{
-    Actor, Charge, ChargeRequest, Charger, Charging, Cost, Ending, Field, Plan, Principal,
+    Actor, Charge, ChargeRequest, Charger, Charging, Cost, Ending, Field, KeyId, Plan, Principal,
     ProjectId, Refusal, RefusalKind, RequestView, TenantContext, TenantId, TenantRecord, Timestamp,
 };
 
@@ -314,7 +314,8 @@ impl Inner {
         Ok(())
     }
 
-    /// What is due of the limits that the payer's key has of its own. In a tenant alone, as with a plan's limits of keys.
+    /// What is due of the limits that the payer's key has of its own. Unlike a plan's limits of keys they are known also
+    /// where the route has no tenant: they stand in the key's record, which names its tenant.
     fn own_dues<'a>(
         &'a self,
         payer: Payer<'a>,
@@ -323,13 +324,31 @@ impl Inner {
         now: Timestamp,
     ) -> impl Iterator<Item = Due> + 'a {
         let rules = payer.own.rules();
-        let payers = payer.tenant.zip(payer.principal);
-        let own = (payers.filter(|_| !rules.is_empty()))
-            .and_then(|(tenant, principal)| Some((of_key::holder(tenant, principal)?, rules)));
-        own.into_iter().flat_map(move |(holder, rules)| {
+        let key = payer.principal.filter(|_| !rules.is_empty());
+        let own = key.and_then(of_key::whose).map(|key| (key, rules));
+        own.into_iter().flat_map(move |(key, rules)| {
             let rules = rules.iter().filter(|rule| &*rule.meter == meter.name());
-            rules.filter_map(move |rule| self.due_of(payer, rule, holder, (meter, amount), now))
+            rules.filter_map(move |rule| {
+                let holder = self.own_holder(payer, rule, key);
+                self.due_of(payer, rule, holder, (meter, amount), now)
+            })
         })
+    }
+
+    /// Whose use of a key's own limit it is. Where the tenant is not looked up, its calendar is not known: its periods are
+    /// then those of UTC, and counted apart, because one counter can't be in two periods.
+    fn own_holder(
+        &self,
+        payer: Payer<'_>,
+        rule: &Rule,
+        (tenant, key): (TenantId, KeyId),
+    ) -> Holder {
+        let is_by_period = matches!(rule.shape, RuleShape::Period(..));
+        if is_by_period && self.calendar.is_some() && payer.record().is_none() {
+            Holder::own_of_key_by_utc(tenant, key)
+        } else {
+            Holder::own_of_key(tenant, key)
+        }
     }
 
     /// What is due of a limit; nothing if it is not counted.

@@ -80,6 +80,17 @@ impl Holder {
         )
     }
 
+    /// The same, for its periods on routes without a tenant, where the tenant's calendar is not known: they are those of
+    /// UTC, and counted apart.
+    #[must_use]
+    pub const fn own_of_key_by_utc(tenant: TenantId, key: KeyId) -> Self {
+        Self::new(
+            Scope::Key,
+            Some(tenant),
+            Within::Id("own-of-key-by-utc", key.as_uuid()),
+        )
+    }
+
     /// A caller, in a tenant or on a route without one: by who it is, else by its network.
     #[must_use]
     pub fn caller(tenant: Option<TenantId>, actor: Option<&Actor>, ip: Option<IpAddr>) -> Self {

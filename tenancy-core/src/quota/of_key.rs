@@ -3,12 +3,12 @@
 use std::{fmt, mem::size_of_val, sync::Arc};
 
 use super::{
-    Holder, Limit, QuotaService, Scope,
+    Limit, QuotaService, Scope,
     rule::{Rule, RuleShape},
 };
 use crate::{
-    Actor, ConfigError, KeyId, Principal, Refusal, RefusalKind, TenantId, key::KeyLimits,
-    plan::Placed,
+    Actor, AllowedTenants, ConfigError, KeyId, Principal, Refusal, RefusalKind, TenantId,
+    TenantKey, key::KeyLimits, plan::Placed,
 };
 
 /// The limits that a credential has of its own, ready to be counted.
@@ -171,10 +171,10 @@ impl Limit {
     }
 }
 
-/// Who is counted for the limits of a key's own: the key, and not as a plan's limits of keys count it.
-pub(super) fn holder(tenant: TenantId, principal: &Principal) -> Option<Holder> {
-    match principal.actor {
-        Actor::Key(key) => Some(Holder::own_of_key(tenant, key)),
+/// The key that a principal is, and its tenant.
+pub(super) fn whose(principal: &Principal) -> Option<(TenantId, KeyId)> {
+    match (&principal.actor, &principal.allowed_tenants) {
+        (Actor::Key(key), AllowedTenants::Bound(TenantKey::Id(tenant))) => Some((*tenant, *key)),
         _ => None,
     }
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use tenancy_core::{
     StoreErrorKind, SystemRole,
     key::{IssuedKey, NewKey},
-    quota::{Limit, Period},
+    quota::{Calendar, Limit, Period, Quotas, Scope},
     testing::service,
 };
 
@@ -98,6 +98,72 @@ async fn a_keys_limits_are_changed_and_what_is_used_stays_used() -> anyhow::Resu
         // A key of another tenant is not found.
         let other = keys.set_limits(world.globex.record().id, id, []).await;
         assert_eq!(other.unwrap_err().kind(), StoreErrorKind::NotFound);
+        Ok(())
+    })
+    .await
+}
+
+/// Exports are limited on routes without a tenant too: there are so many that nobody notices.
+fn without_a_tenant() -> Quotas {
+    quotas().limit(Limit::rate("exports", 1_000, MINUTE).scope(Scope::System))
+}
+
+fn with_calendars() -> Quotas {
+    let berlin = Calendar::in_zone("Europe/Berlin").expect("there is such a zone");
+    without_a_tenant().calendar(move |_| berlin.clone())
+}
+
+#[tokio::test]
+async fn a_keys_limits_count_together_on_routes_with_and_without_a_tenant() -> anyhow::Result<()> {
+    on_both(with(without_a_tenant), async |world| {
+        for limit in [
+            Limit::rate("exports", 2, MINUTE * 60),
+            Limit::per_period("exports", 2, Period::Month),
+        ] {
+            let limited = issue(world, "a partner", |new| new.limit(limit)).await?;
+            let other = issue(world, "our own", |new| new).await?;
+            let hook = |key| by(world, key, Method::POST, "/hook");
+            assert_eq!(status(hook(&limited)).await?, 200);
+            let export = by(world, &limited, Method::POST, "/export");
+            assert_eq!(status(export).await?, 200);
+            for path in ["/hook", "/export"] {
+                let refused = by(world, &limited, Method::POST, path).send().await?;
+                assert_eq!(refused.status(), 429, "{path}");
+            }
+            for _ in 0..3 {
+                assert_eq!(status(hook(&other)).await?, 200);
+            }
+        }
+        // Nobody else's are touched.
+        assert_eq!(world.used("exports-daily").await?, 2);
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn where_tenants_have_calendars_a_keys_periods_are_counted_apart_without_a_tenant()
+-> anyhow::Result<()> {
+    on_both(with(with_calendars), async |world| {
+        let twice = Limit::per_period("exports", 2, Period::Day);
+        let key = issue(world, "a partner", |new| new.limit(twice)).await?;
+        // By turns: neither begins the other's period anew.
+        for expected in [200, 200, 429, 429] {
+            for path in ["/hook", "/export"] {
+                let asked = by(world, &key, Method::POST, path);
+                assert_eq!(status(asked).await?, expected, "{path}");
+            }
+        }
+        let often = Limit::rate("exports", 2, MINUTE * 60);
+        let key = issue(world, "another", |new| new.limit(often)).await?;
+        for (path, expected) in [("/hook", 200), ("/export", 200), ("/hook", 429)] {
+            let asked = by(world, &key, Method::POST, path);
+            assert_eq!(
+                status(asked).await?,
+                expected,
+                "a rate has no calendar: {path}"
+            );
+        }
         Ok(())
     })
     .await

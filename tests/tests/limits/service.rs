@@ -25,6 +25,11 @@ use tenancy_core::{
 };
 use tenancy_tests::{Framework, Serving};
 
+/// An export on a route that has no tenant.
+fn without_a_tenant() -> RoutePolicy {
+    RoutePolicy::new(RouteNeeds::central()).cost("exports", 1)
+}
+
 fn exports(amount: u64) -> RoutePolicy {
     RoutePolicy::new(RouteNeeds::tenant()).cost("exports", amount)
 }
@@ -97,6 +102,7 @@ fn axum(tenancy: &Tenancy) -> Result<Router, ConfigError> {
         .layer(TenancyLayer::new(tenancy).central());
     let one = PolicyLayer::new(tenancy, exports(1))?;
     let two = PolicyLayer::new(tenancy, exports(2))?;
+    let without = PolicyLayer::new(tenancy, without_a_tenant())?;
     let export = async |Extension(limits): Extension<ChargedLimits>| Json(charged(&limits));
     let of_tenants = Router::new()
         .route("/notes", get(async || "notes"))
@@ -119,6 +125,7 @@ fn axum(tenancy: &Tenancy) -> Result<Router, ConfigError> {
         .layer(TenancyLayer::new(tenancy));
     // The fallback of the last one counts: an unknown path needs a tenant.
     Ok(central
+        .merge(Router::new().route("/hook", post(async || "heard").layer(without)))
         .merge(of_tenants)
         .layer(axum::middleware::from_fn(limited))
         .layer(tenancy_axum::TenancyCors::new(tenancy)?))
@@ -129,6 +136,7 @@ async fn actix(tenancy: &Tenancy) -> anyhow::Result<Serving> {
 
     let one = PolicyMiddleware::new(tenancy, exports(1))?;
     let two = PolicyMiddleware::new(tenancy, exports(2))?;
+    let without = PolicyMiddleware::new(tenancy, without_a_tenant())?;
     let cors = tenancy_actix::TenancyCors::new(tenancy)?;
     let tenancy = tenancy.clone();
     let app = move || {
@@ -140,6 +148,11 @@ async fn actix(tenancy: &Tenancy) -> anyhow::Result<Serving> {
                 web::resource("/sign-in")
                     .route(web::post().to(async || "signed in"))
                     .wrap(TenancyMiddleware::new(&tenancy).central()),
+            )
+            .service(
+                web::resource("/hook")
+                    .route(web::post().to(async || "heard"))
+                    .wrap(without.clone()),
             )
             .service(
                 web::scope("")
