@@ -37,6 +37,9 @@ mod script;
 mod sessions;
 mod subscriber;
 mod tenant;
+#[cfg(feature = "testing")]
+#[doc(hidden)]
+pub mod testing;
 
 pub use cache::CachedDirectory;
 pub use client::{RedisClient, RedisClientBuilder};

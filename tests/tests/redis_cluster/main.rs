@@ -6,23 +6,10 @@ mod moving;
 mod nodes;
 mod sentinel;
 
-// What all parts of the crate ask Redis through is private to it, so it is compiled here once more.
-#[path = "../../../tenancy-redis/src"]
-#[allow(dead_code, unreachable_pub)]
-mod library {
-    pub(crate) mod error;
-    pub(crate) mod link;
-    pub(crate) mod script;
-}
-
 use std::{future::Future, time::Duration};
 
-use library::{
-    error::{RedisError, RedisErrorKind},
-    link::{Address, Link, Waits},
-    script,
-};
 use redis::Value;
+use tenancy_redis::{RedisClient, RedisError, testing::Questions};
 use tenancy_tests::RedisCluster;
 use tokio::time::{Instant, sleep};
 
@@ -38,22 +25,21 @@ const COUNT: &str = "if redis.call('SET', KEYS[2], '1', 'NX', 'PX', 600000) then
 const RUN: &str = "return redis.call('INCR', KEYS[1])";
 
 /// A way to a cluster, with a deadline that a slow machine keeps.
-fn patient(urls: &[String]) -> anyhow::Result<Link> {
-    link(urls, Duration::from_secs(5), LONG)
+fn patient(urls: &[String]) -> anyhow::Result<Questions> {
+    asking(urls, Duration::from_secs(5), LONG)
 }
 
 /// A way to a cluster, with the defaults.
-fn prompt(urls: &[String]) -> anyhow::Result<Link> {
-    link(urls, Duration::from_millis(50), Duration::from_millis(150))
+fn prompt(urls: &[String]) -> anyhow::Result<Questions> {
+    asking(urls, Duration::from_millis(50), Duration::from_millis(150))
 }
 
-fn link(urls: &[String], answer: Duration, patience: Duration) -> anyhow::Result<Link> {
-    let waits = Waits {
-        connect: Duration::from_secs(1),
-        answer,
-        at_once: 4_096,
-    };
-    Ok(Link::new(Address::cluster(urls)?, waits, patience))
+fn asking(urls: &[String], answer: Duration, patience: Duration) -> anyhow::Result<Questions> {
+    let client = RedisClient::cluster(urls.iter().map(String::as_str))
+        .response_timeout(answer)
+        .answer_within(patience)
+        .build()?;
+    Ok(Questions::of(&client))
 }
 
 /// A hash tag whose slot a node holds.
@@ -78,15 +64,13 @@ fn tags() -> impl Iterator<Item = (String, u16)> {
 
 /// One who counts operations of a tenant, each with an id of its own.
 struct Counter<'a> {
-    link: &'a Link,
-    script: script::Script,
+    link: &'a Questions,
     tag: &'a str,
 }
 
 impl<'a> Counter<'a> {
-    fn new(link: &'a Link, tag: &'a str) -> Self {
-        let script = script::Script::new(COUNT);
-        Self { link, script, tag }
+    fn new(link: &'a Questions, tag: &'a str) -> Self {
+        Self { link, tag }
     }
 
     fn key(&self) -> String {
@@ -98,7 +82,7 @@ impl<'a> Counter<'a> {
         let remembered = format!("tn:{{{}}}:o:{operation}", self.tag);
         let none: [&str; 0] = [];
         let keys = [self.key(), remembered];
-        self.link.eval(&self.script, &keys, &none).await.map(drop)
+        self.link.run(COUNT, &keys, &none).await.map(drop)
     }
 
     /// Counts an operation until that is known to have been done.

@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 use tenancy_tests::{RedisCluster, long};
 use tokio::time::{Instant, sleep};
 
-use super::{Counter, LONG, link, patient, tag_at, tags};
+use super::{Counter, LONG, asking, patient, tag_at, tags};
 
 const CALLERS: u64 = 64;
 
@@ -25,7 +25,7 @@ async fn a_slot_that_moves_under_64_callers_loses_no_count() -> anyhow::Result<(
 
     // Long enough for a loaded machine, and much shorter than the move may take.
     let deadline = Duration::from_secs(2);
-    let link = link(&cluster.urls(), Duration::from_secs(1), deadline)?;
+    let link = asking(&cluster.urls(), Duration::from_secs(1), deadline)?;
     let counter = Counter::new(&link, &tag);
     counter.count_surely(0).await?;
     let is_over = AtomicBool::new(false);
@@ -129,7 +129,7 @@ async fn a_script_with_keys_on_both_sides_waits_for_the_move() -> anyhow::Result
     let (tag, slot) = tag_at(&cluster, 0).await?;
     let patient = patient(&cluster.urls())?;
     let half_a_second = Duration::from_millis(500);
-    let prompt = link(&cluster.urls(), half_a_second, half_a_second)?;
+    let prompt = asking(&cluster.urls(), half_a_second, half_a_second)?;
     let (waiting, hasty) = (Counter::new(&patient, &tag), Counter::new(&prompt, &tag));
     hasty.count_surely(1).await?;
     // The counter is on the other side, and what remembers the next operation is nowhere.

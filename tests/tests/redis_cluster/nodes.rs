@@ -1,12 +1,10 @@
 //! Which nodes there are.
 
-use tenancy_redis::{RedisClient, RedisErrorKind};
-use tenancy_tests::{RedisCluster, RedisServer};
+use tenancy_redis::{RedisClient, RedisErrorKind, testing::Questions};
+use tenancy_tests::{RedisCluster, RedisServer, patient_client};
 use tokio::time::{Instant, sleep};
 
-use super::{
-    Address, Counter, Duration, LONG, Link, Waits, link, patient, prompt, tag_at, until_done,
-};
+use super::{Counter, Duration, LONG, asking, patient, prompt, tag_at, until_done};
 
 #[tokio::test]
 async fn one_node_is_enough_to_find_the_others() -> anyhow::Result<()> {
@@ -72,14 +70,10 @@ async fn what_is_no_cluster_is_named_at_start() -> anyhow::Result<()> {
 async fn a_cluster_that_is_taken_for_one_server_is_named() -> anyhow::Result<()> {
     let cluster = RedisCluster::start().await?;
     let (tag, _) = tag_at(&cluster, 1).await?;
-    let waits = Waits {
-        connect: LONG,
-        answer: LONG,
-        at_once: 1,
-    };
-    let link = Link::new(Address::fixed(&cluster.node(0).url())?, waits, LONG);
+    let client = patient_client(&cluster.node(0).url()).build()?;
+    let link = Questions::of(&client);
     let error = Counter::new(&link, &tag).count(1).await.unwrap_err();
-    assert_eq!(error.kind(), super::RedisErrorKind::Refused, "{error}");
+    assert_eq!(error.kind(), RedisErrorKind::Refused, "{error}");
     let says = error.to_string();
     assert!(says.contains("RedisClient::cluster"), "{says}");
     Ok(())
@@ -142,7 +136,7 @@ async fn a_connection_that_falls_silent_is_replaced() -> anyhow::Result<()> {
     let mut counted = 0;
     // Also where callers give up before an answer counts as lost.
     for answer in [Duration::from_millis(50), LONG] {
-        let link = link(&cluster.urls(), answer, Duration::from_millis(150))?;
+        let link = asking(&cluster.urls(), answer, Duration::from_millis(150))?;
         let counter = Counter::new(&link, &tag);
         counter.count_surely(counted).await?;
         // The connections that there are say nothing any more; new ones work.
@@ -196,7 +190,7 @@ async fn a_login_that_has_named_commands_only_is_enough_at_every_node() -> anyho
     assert_eq!(counter.counted().await?, 2);
 
     let error = patient(&with("app:wrong"))?.check().await.unwrap_err();
-    assert_eq!(error.kind(), super::RedisErrorKind::Refused, "{error}");
+    assert_eq!(error.kind(), RedisErrorKind::Refused, "{error}");
     assert!(!error.to_string().contains("wrong"), "{error}");
     Ok(())
 }

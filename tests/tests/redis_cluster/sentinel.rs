@@ -3,22 +3,20 @@
 use futures_util::{StreamExt as _, stream};
 use tenancy_tests::RedisSentinels;
 
-use super::{Address, Counter, Duration, Link, Waits};
+use tenancy_redis::{RedisClient, testing::Questions};
 
-fn link(watched: &RedisSentinels) -> anyhow::Result<Link> {
-    let waits = Waits {
-        connect: Duration::from_secs(1),
-        answer: Duration::from_millis(50),
-        at_once: 4_096,
-    };
-    let address = Address::master(RedisSentinels::NAME, &watched.urls(), None)?;
-    Ok(Link::new(address, waits, Duration::from_millis(150)))
+use super::Counter;
+
+/// With the defaults.
+fn asking(watched: &RedisSentinels) -> anyhow::Result<Questions> {
+    let client = RedisClient::sentinel(RedisSentinels::NAME, watched.urls()).build()?;
+    Ok(Questions::of(&client))
 }
 
 #[tokio::test]
 async fn a_master_that_hands_over_in_mid_load_is_followed() -> anyhow::Result<()> {
     let watched = RedisSentinels::start().await?;
-    let link = link(&watched)?;
+    let link = asking(&watched)?;
     let counter = Counter::new(&link, "tenant");
     counter.count_surely(0).await?;
     let load = stream::iter(1..=800)
@@ -42,7 +40,7 @@ async fn a_master_that_hands_over_in_mid_load_is_followed() -> anyhow::Result<()
 #[tokio::test]
 async fn a_master_that_is_gone_is_replaced_while_a_sentinel_is_silent() -> anyhow::Result<()> {
     let watched = RedisSentinels::start().await?;
-    let link = link(&watched)?;
+    let link = asking(&watched)?;
     let counter = Counter::new(&link, "tenant");
     counter.count_surely(0).await?;
     let [master, replica] = watched.servers();
