@@ -2,6 +2,7 @@
 
 mod answer;
 mod asking;
+mod home;
 mod keys;
 mod request;
 mod scale;
@@ -58,7 +59,7 @@ use request::Change;
 ///
 /// # Keys
 /// All keys have an expiry, which is set together with their value. Keys of a tenant begin with `tn:{<tenant>}:q:` and
-/// `tn:{<tenant>}:o:`, of what belongs to no tenant with `tn:{-}:`. A counter that holds something else, or that is damaged,
+/// `tn:{<tenant>}:o:`, of what belongs to no tenant with `tn:{-<number>}:`. A counter that holds something else, or that is damaged,
 /// starts anew with the next decision; the log says so.
 ///
 /// ```no_run

@@ -110,7 +110,7 @@ impl TenantData {
         let tenant = context.tenant_id();
         Self {
             inner: Arc::new(Inner {
-                start: layout::of_tenant(Some(tenant), 'd'),
+                start: layout::of_tenant(tenant, 'd'),
                 epoch: layout::epoch_of(tenant),
                 redis,
                 context,

@@ -14,7 +14,8 @@
 //! | `tn:{c<part of digest>}:c:<digest>` | an answer of a directory, by the digest of the question; of short life |
 //! | `tn:{-}:n` | the channel on which engines tell each other that something has changed |
 //!
-//! What belongs to no tenant has `-` for the tenant. The tenant is the hash tag, so that all of a tenant's keys are in one
+//! A counter that belongs to no tenant has `-` and a number for the tenant, by its holder: `tn:{-17}:q:…`. So callers without a
+//! tenant and their addresses are spread over the slots of a cluster. The tenant is the hash tag, so that all of a tenant's keys are in one
 //! slot of a cluster, and one script can change several.
 
 use std::fmt::Display;
@@ -40,12 +41,14 @@ pub(crate) const NEWS: &str = "tn:{-}:n";
 /// The start of every name.
 pub(crate) const ALL: &str = "tn:{";
 
-/// The start of all names of a tenant, or of those that belong to none.
-pub(crate) fn of_tenant(tenant: Option<TenantId>, area: impl Display) -> String {
-    match tenant {
-        Some(tenant) => format!("tn:{{{tenant}}}:{area}:"),
-        None => format!("tn:{{-}}:{area}:"),
-    }
+/// The start of all names of a tenant.
+pub(crate) fn of_tenant(tenant: TenantId, area: impl Display) -> String {
+    format!("{ALL}{tenant}}}:{area}:")
+}
+
+/// The start of those names of nobody that have this number.
+pub(crate) fn of_nobody(number: u8, area: impl Display) -> String {
+    format!("{ALL}-{number}}}:{area}:")
 }
 
 /// The start of everything that a tenant has.
@@ -60,13 +63,13 @@ pub(crate) fn epoch_of(tenant: TenantId) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::of_tenant;
+    use super::{of_nobody, of_tenant};
     use tenancy_core::TenantId;
 
     #[test]
     fn the_hash_tag_is_the_tenant() {
         let tenant = TenantId::new();
-        assert_eq!(of_tenant(Some(tenant), 'q'), format!("tn:{{{tenant}}}:q:"));
-        assert_eq!(of_tenant(None, 'q'), "tn:{-}:q:");
+        assert_eq!(of_tenant(tenant, 'q'), format!("tn:{{{tenant}}}:q:"));
+        assert_eq!(of_nobody(17, 'q'), "tn:{-17}:q:");
     }
 }

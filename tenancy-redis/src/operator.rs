@@ -121,7 +121,7 @@ impl OperatorRedis {
     /// # Errors
     /// A [`RedisError`]; what was removed until then is removed.
     pub async fn sweep(&self, tenant: TenantId) -> Result<u64, RedisError> {
-        let start = layout::of_tenant(Some(tenant), 'd');
+        let start = layout::of_tenant(tenant, 'd');
         let (mut cursor, mut removed) = (b"0".to_vec(), 0);
         loop {
             let arguments = [b"r", &*cursor, STEP.as_bytes(), start.as_bytes()];

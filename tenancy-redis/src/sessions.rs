@@ -84,7 +84,7 @@ impl RedisSessions {
             let _ = write!(digest, "{byte:02x}");
         }
         match self.tenant {
-            Some(tenant) => layout::of_tenant(Some(tenant), 's') + &digest,
+            Some(tenant) => layout::of_tenant(tenant, 's') + &digest,
             None => layout::session(&digest),
         }
     }

@@ -14,6 +14,7 @@ use tenancy_core::{
 
 use super::{
     answer,
+    home::Home,
     request::{Change, Header, Request, check},
     scripts,
 };
@@ -73,7 +74,7 @@ impl Inner {
         }
         let placed =
             |(place, (take, change)): (usize, &(Take<'a>, Change))| (place, *take, *change);
-        let mut homes: Vec<_> = takes.iter().map(|take| take.holder.home()).collect();
+        let mut homes: Vec<_> = takes.iter().map(|take| Home::of(&take.holder)).collect();
         homes.sort_unstable();
         homes.dedup();
         if !self.is_divided || homes.len() < 2 {
@@ -82,7 +83,7 @@ impl Inner {
         }
         let of_home = |home| {
             let those = each.iter().enumerate().map(placed);
-            let those = those.filter(move |(_, take, _)| take.holder.home() == home);
+            let those = those.filter(move |(_, take, _)| Home::of(&take.holder) == home);
             Request::new(header, operation, those)
         };
         homes.into_iter().map(of_home).collect()

@@ -2,19 +2,16 @@
 
 use std::fmt::Write as _;
 
-use tenancy_core::{
-    TenantId,
-    quota::{Algorithm, Holder, OperationId, Take},
-};
+use tenancy_core::quota::{Algorithm, Holder, OperationId, Take};
 
-use crate::layout::of_tenant;
+use super::home::Home;
 
 /// How long the name of a limit may be to stand in a key.
 const LONGEST: usize = 128;
 
 /// The key of a counter.
 pub(super) fn of_counter(take: &Take<'_>) -> String {
-    let mut key = of_tenant(take.holder.home(), 'q');
+    let mut key = Home::of(&take.holder).start('q');
     push_holder(&mut key, &take.holder);
     key.push_str(match take.algorithm {
         Algorithm::Rate(_) => ":r:",
@@ -32,8 +29,8 @@ pub(super) fn of_ends(counter: &str) -> String {
 }
 
 /// The key of what is remembered of an operation.
-pub(super) fn of_operation(home: Option<TenantId>, operation: OperationId) -> String {
-    let mut key = of_tenant(home, 'o');
+pub(super) fn of_operation(home: Home, operation: OperationId) -> String {
+    let mut key = home.start('o');
     let _ = write!(key, "{:032x}", operation.as_u128());
     key
 }
@@ -74,8 +71,8 @@ mod tests {
 
     use std::{collections::HashSet, time::Duration};
 
-    use super::{Algorithm, Holder, Take, TenantId, of_counter};
-    use tenancy_core::{KeyId, quota::Rate};
+    use super::{Algorithm, Holder, Take, of_counter};
+    use tenancy_core::{KeyId, TenantId, quota::Rate};
 
     fn key(holder: Holder, limit: &str) -> String {
         let rate = Rate::new(1, Duration::from_secs(1), 1).unwrap();
@@ -95,7 +92,7 @@ mod tests {
             key(Holder::key(tenant, of_key), "requests"),
             format!("tn:{{{tenant}}}:q:key/{}:r:requests", of_key.as_uuid())
         );
-        assert_eq!(key(Holder::system(), "a"), "tn:{-}:q:system:r:a");
+        assert_eq!(key(Holder::system(), "a"), "tn:{-188}:q:system:r:a");
         let (mega, other) = ("x".repeat(1 << 20), "x".repeat((1 << 20) + 1));
         let names = [
             "",

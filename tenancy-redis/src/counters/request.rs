@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use tenancy_core::{
-    TenantId, Timestamp,
+    Timestamp,
     quota::{Algorithm, CountersError, MAX_AMOUNT, MAX_TAKES, OperationId, Take},
 };
 
 use super::{
     answer::Counted,
+    home::Home,
     keys,
     scale::{EXACT, Scale},
 };
@@ -70,15 +71,15 @@ impl Request {
         takes: impl IntoIterator<Item = (usize, Take<'a>, Change)>,
     ) -> Result<Self, CountersError> {
         let takes: Vec<_> = takes.into_iter().collect();
-        let mut homes: Vec<Option<TenantId>> = Vec::new();
+        let mut homes: Vec<Home> = Vec::new();
         for (_, take, _) in &takes {
-            let home = take.holder.home();
+            let home = Home::of(&take.holder);
             if !homes.contains(&home) {
                 homes.push(home);
             }
         }
         // A tenant first, and always the same one.
-        homes.sort_unstable_by_key(|home| (home.is_none(), *home));
+        homes.sort_unstable();
         let mut request = Self {
             keys: Vec::with_capacity(homes.len() + 2 * takes.len()),
             arguments: Vec::with_capacity(3 + takes.len()),

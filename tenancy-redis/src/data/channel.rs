@@ -80,7 +80,7 @@ impl TenantData {
         if channel.len() > LONGEST_NAME {
             return Err(RedisError::invalid("a name is longer than 4,096 bytes"));
         }
-        let start = layout::of_tenant(Some(self.context().tenant_id()), 'p');
+        let start = layout::of_tenant(self.context().tenant_id(), 'p');
         Ok(start + channel)
     }
 }

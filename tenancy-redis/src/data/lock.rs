@@ -135,7 +135,7 @@ impl TenantData {
         if name.len() > LONGEST_NAME {
             return Err(RedisError::invalid("a name is longer than 4,096 bytes"));
         }
-        let mut key = layout::of_tenant(Some(self.context().tenant_id()), 'l').into_bytes();
+        let mut key = layout::of_tenant(self.context().tenant_id(), 'l').into_bytes();
         key.extend_from_slice(name);
         let holder = Uuid::now_v7().to_string();
         let arguments = [holder.clone(), time.to_string(), REMEMBERED.to_string()];

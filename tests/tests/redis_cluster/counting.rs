@@ -1,9 +1,16 @@
 //! What is counted, while nodes lose what they know.
 
+use std::net::Ipv4Addr;
+
 use futures_util::{StreamExt as _, stream};
+use tenancy_core::{
+    Clock as _, SystemClock,
+    quota::{Algorithm, Counters as _, Holder, Operation, Rate, Take, Taken},
+};
+use tenancy_redis::{RedisClient, RedisCounters};
 use tenancy_tests::RedisCluster;
 
-use super::{Counter, RUN, number, patient, prompt, tag_at, until_done};
+use super::{Counter, LONG, RUN, number, patient, prompt, tag_at, until_done};
 
 #[tokio::test]
 async fn an_operation_whose_answer_is_lost_is_counted_once() -> anyhow::Result<()> {
@@ -105,4 +112,53 @@ async fn a_replica_that_takes_over_is_found_in_mid_load() -> anyhow::Result<()> 
     cluster.agrees().await?;
     cluster.node(replica).stop();
     counter.count_surely(EACH * 8 + 2).await
+}
+
+#[tokio::test]
+async fn addresses_are_spread_over_the_masters_and_taken_whole_with_what_else_is_limited()
+-> anyhow::Result<()> {
+    let cluster = RedisCluster::start().await?;
+    let client = RedisClient::cluster(cluster.urls())
+        .response_timeout(LONG)
+        .answer_within(LONG)
+        .build()?;
+    let counters = RedisCounters::new(&client);
+    let at_once = |amount| anyhow::Ok(Algorithm::Rate(Rate::new(amount, 60 * LONG, amount)?));
+    let (of_each, of_all) = (at_once(10)?, at_once(200)?);
+    let take = async |holder: Holder| {
+        let takes = [
+            Take::new(holder, "of-each", of_each, 1),
+            Take::new(Holder::system(), "of-all", of_all, 1),
+        ];
+        let taken = counters.take(Operation::once(), &takes, SystemClock.now());
+        anyhow::Ok(matches!(taken.answer().await?, Taken::Granted(_)))
+    };
+    let used = async |holder: Holder, limit, algorithm| {
+        let takes = [Take::new(holder, limit, algorithm, 0)];
+        let now = SystemClock.now();
+        let standings = counters.standings(&takes, now).answer().await?;
+        anyhow::Ok(standings.iter().next().map(|standing| standing.used))
+    };
+    let callers: Vec<Holder> = (0..201_u32)
+        .map(|number| Ipv4Addr::from(0xcb00_7100 + number))
+        .map(|ip| Holder::caller(None, None, Some(ip.into())))
+        .collect();
+    let (last, others) = callers.split_last().expect("there are some");
+    for caller in others {
+        assert!(take(*caller).await?);
+    }
+    for node in [0, 1, 2] {
+        let names: Vec<String> = cluster
+            .node(node)
+            .ask(&["KEYS", "tn:{-*}:q:caller*"])
+            .await?;
+        assert!(names.len() > 20, "the node {node} has {names:?}");
+    }
+    // What all may take together is used up: then nothing is taken of the address either, which is elsewhere.
+    assert_eq!(used(*last, "of-each", of_each).await?, Some(0));
+    assert!(!take(*last).await?);
+    assert_eq!(used(*last, "of-each", of_each).await?, Some(0));
+    assert_eq!(used(others[0], "of-each", of_each).await?, Some(1));
+    assert_eq!(used(Holder::system(), "of-all", of_all).await?, Some(200));
+    Ok(())
 }
