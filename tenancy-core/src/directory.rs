@@ -21,7 +21,7 @@ use async_trait::async_trait;
 pub use capability::{Capability, Stores};
 pub use entry::{Entry, EntryQuery};
 pub use error::{DirectoryError, StoreError, StoreErrorKind};
-pub use listing::{MemberFilter, TenantFilter};
+pub use listing::{MemberFilter, ProjectFilter, TenantFilter};
 pub use memory::MemoryDirectory;
 pub use stores::{
     DirectoryStore, MembershipStore, NameStore, ProjectStore, RevocationStore, RoleStore,
@@ -125,15 +125,13 @@ pub trait EntryDirectory:
         if is_member && query.known_roles != Some(id) {
             roles = Some(self.find_roles(id).await?);
         }
-        if let Some(wanted) = query.project
-            && is_member
-            && let Some(found) = self.find_project(id, wanted).await?
-        {
-            let role = match query.user {
-                Some(user) => self.find_project_role(id, wanted, user).await?,
-                None => None,
-            };
-            project = Some((found, role));
+        if let (Some(wanted), Some(user), true) = (query.project, query.user, is_member) {
+            let found = self.find_project(id, wanted).await?;
+            let role = self.find_project_role(id, wanted, user).await?;
+            let in_tenant = membership.as_ref().map(|member| &member.role);
+            project = found
+                .filter(|found| found.admits(in_tenant, role.as_ref()))
+                .map(|found| (found, role));
         }
         Ok(Entry {
             tenant,

@@ -11,6 +11,7 @@ mod context;
 mod cors;
 mod credential;
 mod decide;
+mod explain;
 mod facts;
 mod feed;
 mod front;
@@ -18,6 +19,7 @@ mod job;
 mod keys;
 mod latest;
 mod load;
+mod projects;
 mod refusal_log;
 mod sources;
 mod stranger_cache;
@@ -37,14 +39,16 @@ pub use context::TenantContext;
 #[cfg(any(test, feature = "testing"))]
 pub(crate) use context::{Parts, Whole};
 pub use cors::{CorsAnswer, CorsDecision, PendingCors};
+pub use explain::{AccessExplanation, DecidedBy};
 pub use keys::{KeyAdmin, KeyService};
 pub use watch::ContextWatch;
 
 use crate::{
     Actor, AllowedTenants, AuditEntry, AuditSink, Authenticator, ChangeAnnouncer, Clock,
     ConfigError, CorsPolicy, CredentialSource, Directory, DirectoryError, Identification, Outcome,
-    PermissionRegistry, Plan, PlanBook, Principal, ProjectId, Refusal, RefusalKind, RequestView,
-    RoleTable, RouteNeeds, RoutePolicy, StoreError, Stores, TenantId, TenantMembership, Timestamp,
+    PermissionRegistry, Plan, PlanBook, Principal, Project, ProjectId, Refusal, RefusalKind,
+    RequestView, RoleTable, RouteNeeds, RoutePolicy, StoreError, Stores, TenantId,
+    TenantMembership, Timestamp,
     cache::{CacheVersions, MaxAge},
     plan::{CurrentPlans, PlanDirectory, Plans},
     quota::{LimitOverrideDirectory, QuotaService},
@@ -358,6 +362,41 @@ impl Tenancy {
         limit: u32,
     ) -> Result<Vec<TenantMembership>, StoreError> {
         tenants_of::tenants_of(self, principal, after, limit).await
+    }
+
+    /// The projects that a caller may enter, by id, for the page on which a member chooses one. Archived ones are not
+    /// among them. A page holds at most `limit` projects, and 1,000, and begins behind `after`; one with fewer is the
+    /// last.
+    ///
+    /// It takes no permission: a [project](crate::ProjectAccess) says by itself whom it is told.
+    ///
+    /// ```
+    /// # use tenancy_core::{StoreError, Tenancy, TenantContext};
+    /// # async fn handler(tenancy: Tenancy, context: TenantContext) -> Result<(), StoreError> {
+    /// for project in tenancy.projects_of(&context, None, 100).await? {
+    ///     println!("{}: {}", project.slug, project.name);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`StoreErrorKind::Forbidden`](crate::StoreErrorKind::Forbidden) if the context is of another engine or of a caller
+    /// without a credential,
+    /// [`StoreErrorKind::ReadOnly`](crate::StoreErrorKind::ReadOnly) if the engine has no store of projects, or one that
+    /// has the service's login alone, and [`StoreErrorKind::Unavailable`](crate::StoreErrorKind::Unavailable) if it did
+    /// not answer.
+    ///
+    /// # Security
+    /// A caller whose credential is confined to a project is told of that alone. The roles are read anew, so a role that
+    /// was taken away meanwhile shows no project any more.
+    pub async fn projects_of(
+        &self,
+        context: &TenantContext,
+        after: Option<ProjectId>,
+        limit: u32,
+    ) -> Result<Vec<Project>, StoreError> {
+        projects::projects_of(self, context, after, limit).await
     }
 
     /// Begins a run of a named job: the service itself at work in many tenants, with one entry in the audit trail.

@@ -105,15 +105,15 @@ pub use directory::conformance;
 pub use directory::{
     Capability, Directory, DirectoryError, DirectoryStore, Entry, EntryDirectory, EntryQuery,
     FeedCursor, FeedPage, GenerationFeed, MemberFilter, MembershipDirectory, MembershipStore,
-    MemoryDirectory, NameStore, ProjectDirectory, ProjectStore, RevocationStore, RoleDirectory,
-    RoleStore, StoreError, StoreErrorKind, Stores, TenantDirectory, TenantFilter, TenantStore,
-    TokenRevocationDirectory,
+    MemoryDirectory, NameStore, ProjectDirectory, ProjectFilter, ProjectStore, RevocationStore,
+    RoleDirectory, RoleStore, StoreError, StoreErrorKind, Stores, TenantDirectory, TenantFilter,
+    TenantStore, TokenRevocationDirectory,
 };
 pub use engine::{
-    Admin, Admission, Admitted, Authority, Charge, ChargeRequest, Charger, Charging, ContextWatch,
-    CorsAnswer, CorsDecision, Cost, EachTenant, EachTenantReport, Ending, InvalidJobName, JobName,
-    JobRun, KeyAdmin, KeyService, PendingAdmission, PendingCors, Settlement, Tenancy,
-    TenancyBuilder, TenantContext, danger,
+    AccessExplanation, Admin, Admission, Admitted, Authority, Charge, ChargeRequest, Charger,
+    Charging, ContextWatch, CorsAnswer, CorsDecision, Cost, DecidedBy, EachTenant,
+    EachTenantReport, Ending, InvalidJobName, JobName, JobRun, KeyAdmin, KeyService,
+    PendingAdmission, PendingCors, Settlement, Tenancy, TenancyBuilder, TenantContext, danger,
 };
 pub use established::EstablishedPrincipal;
 pub use generation::Generation;
@@ -132,7 +132,7 @@ pub use plan::{
 };
 pub use principal::{Actor, AllowedTenants, Principal};
 pub use problem::{PROBLEM_MEDIA_TYPE, PROBLEM_TYPE_PREFIX, Problem};
-pub use project::{Project, ProjectMembership};
+pub use project::{Project, ProjectAccess, ProjectMembership};
 pub use proxy::TrustedProxies;
 pub use refusal::{Refusal, RefusalDetails, RefusalKind};
 pub use request::{Field, RequestView};

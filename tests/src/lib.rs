@@ -154,6 +154,12 @@ pub struct AccountsGuide;
 #[derive(Debug)]
 pub struct JobsGuide;
 
+/// The guide to roles and projects works.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/roles.md")]
+#[derive(Debug)]
+pub struct RolesGuide;
+
 /// The guide to changes compiles.
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/changes.md")]

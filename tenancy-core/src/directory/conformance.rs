@@ -67,7 +67,7 @@ pub use overrides::limit_overrides;
 pub use plans::{plans, versions_are_added_in_their_order_and_found, versions_are_listed_in_pages};
 pub use projects::{
     keys_end_with_their_project, project_roles_are_removed, projects_are_listed_in_pages,
-    projects_are_removed,
+    projects_are_removed, projects_are_told_to_whom_they_admit,
 };
 pub use roles::roles_are_listed_and_removed;
 pub use tenants::{
@@ -111,6 +111,7 @@ pub async fn directory<D: Directory + DirectoryStore>(directory: &D) {
     projects_are_removed(directory).await;
     project_roles_are_removed(directory).await;
     projects_are_listed_in_pages(directory).await;
+    projects_are_told_to_whom_they_admit(directory).await;
     roles_are_listed_and_removed(directory).await;
     token_revocations_never_move_back(directory).await;
     token_revocations_are_told(directory).await;

@@ -108,7 +108,7 @@ pub struct Entry {
     pub membership: Option<Membership>,
     /// The tenant's own roles; `None` for a caller who is no active member, and where they are known.
     pub roles: Option<Vec<RoleDefinition>>,
-    /// The project, and the user's role in it; of a tenant's active members. A visitor and a service ask for
-    /// it once it is known that they may enter.
+    /// The project, and the user's role in it; of a tenant's active members whom the project
+    /// [admits](Project::admits). A visitor and a service ask for it once it is known that they may enter.
     pub project: Option<(Project, Option<RoleName>)>,
 }

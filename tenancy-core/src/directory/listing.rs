@@ -1,6 +1,9 @@
 //! What listings of the directory are narrowed to.
 
-use crate::{Membership, MembershipStatus, RoleName, TenantRecord, TenantStatus};
+use crate::{
+    Membership, MembershipStatus, Project, ProjectAccess, RoleName, TenantRecord, TenantStatus,
+    UserId,
+};
 
 /// Which tenants a listing tells; all of them by default. What is set has to hold together.
 ///
@@ -102,5 +105,54 @@ impl MemberFilter {
     pub fn matches(&self, membership: &Membership) -> bool {
         self.status.is_none_or(|status| membership.status == status)
             && (self.role.as_ref()).is_none_or(|role| membership.role == *role)
+    }
+}
+
+/// Which projects of a tenant a listing tells; all of them by default. What is set has to hold together.
+///
+/// ```
+/// use tenancy_core::{ProjectFilter, UserId};
+///
+/// let to_choose_from = ProjectFilter::new().open_to(UserId::new()).archived(false);
+/// assert_eq!(to_choose_from.archived, Some(false));
+/// ```
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ProjectFilter {
+    /// Only projects that a member who is no owner of the tenant may enter: those that are open to members, and those
+    /// in which this user has a role.
+    pub open_to: Option<UserId>,
+    /// Only projects that are archived, or only those that are not.
+    pub archived: Option<bool>,
+}
+
+impl ProjectFilter {
+    /// All projects.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Only projects that a member who is no owner of the tenant may enter.
+    #[must_use]
+    pub const fn open_to(mut self, user: UserId) -> Self {
+        self.open_to = Some(user);
+        self
+    }
+
+    /// Only projects that are archived, or only those that are not.
+    #[must_use]
+    pub const fn archived(mut self, archived: bool) -> Self {
+        self.archived = Some(archived);
+        self
+    }
+
+    /// Whether a listing tells this project; `has_role` says whether a user has a role in it.
+    #[must_use]
+    pub fn matches(&self, project: &Project, has_role: impl FnOnce(UserId) -> bool) -> bool {
+        let is_open = |user| project.access == ProjectAccess::Members || has_role(user);
+        self.archived
+            .is_none_or(|archived| project.archived == archived)
+            && self.open_to.is_none_or(is_open)
     }
 }

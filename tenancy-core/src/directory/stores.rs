@@ -4,9 +4,9 @@ use async_trait::async_trait;
 
 use super::{MemberFilter, StoreError, TenantFilter};
 use crate::{
-    ChangeRecord, DomainName, Membership, Project, ProjectId, ProjectMembership, RevokedBefore,
-    RoleDefinition, RoleName, Settings, Slug, TenantId, TenantKey, TenantMembership, TenantRecord,
-    TenantStatus, Timestamp, TokenSubject, UserId,
+    ChangeRecord, DomainName, Membership, Project, ProjectFilter, ProjectId, ProjectMembership,
+    RevokedBefore, RoleDefinition, RoleName, Settings, Slug, TenantId, TenantKey, TenantMembership,
+    TenantRecord, TenantStatus, Timestamp, TokenSubject, UserId,
 };
 
 /// Adds tenants, changes their records, and lists them.
@@ -268,13 +268,14 @@ pub trait ProjectStore: Send + Sync {
         record: &ChangeRecord,
     ) -> Result<(), StoreError>;
 
-    /// A tenant's projects in the order of their ids, archived ones among them.
+    /// A tenant's projects in the order of their ids.
     ///
     /// # Errors
     /// A [`StoreError`] if the store did not answer, or may not list this.
     async fn list_projects(
         &self,
         tenant: TenantId,
+        filter: &ProjectFilter,
         after: Option<ProjectId>,
         limit: u32,
     ) -> Result<Vec<Project>, StoreError>;

@@ -363,14 +363,20 @@ impl Admin {
     ///
     /// # Errors
     /// A [`StoreError`] if there is no such tenant, or the slug is taken in it, or the name is blank, has more than 200
-    /// characters or a line break.
+    /// characters or a line break. [`StoreErrorKind::NotFound`](crate::StoreErrorKind::NotFound) where the authority is
+    /// a caller's, and there is such a project that does not [admit](Project::admits) the caller.
     pub async fn put_project(&self, project: &Project) -> Result<(), StoreError> {
         check_name(&project.name)?;
         let change = Change::new(ChangeAction::ProjectPut, project.tenant)
             .to("project", project.id)
-            .with(json!({ "slug": project.slug, "archived": project.archived }));
+            .with(json!({
+                "slug": project.slug,
+                "archived": project.archived,
+                "access": project.access.as_str(),
+            }));
         let stores = self.stores();
-        self.make(change, async |record| {
+        self.make_as(change, async |caller, record| {
+            self.may_change(caller, project.tenant, project.id).await?;
             stores.project_store()?.put_project(project, &record).await
         })
         .await
@@ -410,7 +416,8 @@ impl Admin {
     ///
     /// # Errors
     /// [`StoreErrorKind::Conflict`](crate::StoreErrorKind::Conflict) while the application has rows that refer to
-    /// the project, and a [`StoreError`] if there is no such tenant. Archive a project with
+    /// the project, and a [`StoreError`] if there is no such tenant, or, where the authority is a caller's, if there is
+    /// such a project that does not [admit](Project::admits) the caller. Archive a project with
     /// [`put_project`](Self::put_project) before its rows are removed: then nobody adds any.
     ///
     /// ```
@@ -431,7 +438,8 @@ impl Admin {
     ) -> Result<(), StoreError> {
         let change = Change::new(ChangeAction::ProjectRemove, tenant).to("project", project);
         let (stores, now) = (self.stores(), self.author.engine.clock().now());
-        self.make(change, async |record| {
+        self.make_as(change, async |caller, record| {
+            self.may_change(caller, tenant, project).await?;
             stores
                 .project_store()?
                 .remove_project(tenant, project, now, &record)
@@ -466,6 +474,23 @@ impl Admin {
                 .await
         })
         .await
+    }
+
+    /// Whether a caller may change a project as a whole: not one that does not admit the caller, whatever the caller
+    /// may do in the tenant.
+    async fn may_change(
+        &self,
+        caller: Option<TenantContext>,
+        tenant: TenantId,
+        project: ProjectId,
+    ) -> Result<(), StoreError> {
+        let Some(caller) = caller else { return Ok(()) };
+        let directory = &self.author.engine.inner().directory;
+        let found = directory.find_project(tenant, project).await;
+        match found.map_err(StoreError::unavailable)? {
+            Some(_) => self.author.admits(&caller, project).await,
+            None => Ok(()),
+        }
     }
 
     fn stores(&self) -> &Stores {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Authority, Tenancy, TenantContext, authority::Who};
+use super::{Authority, Tenancy, TenantContext, authority::Who, projects};
 use crate::{
     AuditEntry, Outcome, ProjectId, StoreError, StoreErrorKind, TenantId,
     change::{Change, ChangeRecord},
@@ -58,7 +58,10 @@ impl Author {
             Ok(caller) => caller,
             Err(refused) => {
                 // A store that did not answer has refused nobody.
-                if refused.kind() == StoreErrorKind::Forbidden {
+                if matches!(
+                    refused.kind(),
+                    StoreErrorKind::Forbidden | StoreErrorKind::NotFound
+                ) {
                     entry.outcome = Outcome::Refused;
                 }
                 entry.reason = Some(refused.to_string().into());
@@ -160,10 +163,17 @@ impl Author {
             );
         }
         let caller = match self.engine.readmit_in(context, project).await {
-            // There is no such project for the caller; whether there is for others, the store says.
-            Err(refusal) if project.is_some() && refusal.kind().status() < 500 => {
-                self.engine.readmit_in(context, confined).await
-            }
+            Err(refusal) if refusal.kind().status() < 500 => match project {
+                // The project is archived, unknown, or not the caller's to enter.
+                Some(project) => {
+                    let caller = self.engine.readmit_in(context, confined).await;
+                    if let Ok(caller) = &caller {
+                        self.admits(caller, project).await?;
+                    }
+                    caller
+                }
+                None => Err(refusal),
+            },
             readmitted => readmitted,
         };
         match caller {
@@ -176,6 +186,21 @@ impl Author {
                 refusal.reason()
             )),
         }
+    }
+
+    /// Refuses a change in a project that does not admit the caller as it would be refused in one that is not there:
+    /// what somebody may do in the tenant does not reach into a project that takes a role of its own.
+    pub(super) async fn admits(
+        &self,
+        caller: &TenantContext,
+        project: ProjectId,
+    ) -> Result<(), StoreError> {
+        let found = projects::admitting(&self.engine, caller, project).await;
+        if found.map_err(StoreError::unavailable)?.is_some() {
+            return Ok(());
+        }
+        let message = format!("there is no project `{project}` in the tenant for this caller");
+        Err(StoreError::new(StoreErrorKind::NotFound, message))
     }
 }
 

@@ -29,7 +29,7 @@ use super::{
     admission_cache::AdmissionKey,
     context::Parts,
     facts::{PresentedCredential, RequestFacts},
-    load::{Checked, Load, Loaded, ProjectAccess},
+    load::{Checked, Load, Loaded, ProjectForUser},
 };
 use crate::{
     Actor, AllowedTenants, Credential, PermissionSet, Plan, Principal, RefusalKind, RoleMask,
@@ -125,7 +125,7 @@ fn decide_for(
 }
 
 /// The user whose membership counts, if one does.
-fn subject(principal: &Principal) -> Option<UserId> {
+pub(super) fn subject(principal: &Principal) -> Option<UserId> {
     match (&principal.actor, principal.on_behalf_of) {
         (Actor::User(user), _) => Some(*user),
         (Actor::Key(_), creator) => creator,
@@ -355,7 +355,7 @@ impl Decider<'_> {
             }
             _ => return refuse(RefusalKind::TenantInactive, "tenant-inactive"),
         }
-        let project = self.project(tenant.id, subject, principal.project)?;
+        let project = self.project(tenant.id, (principal, subject), role.as_ref())?;
         let mut permissions =
             self.permissions(principal, tenant.id, role.as_ref(), project.as_deref())?;
         let plan = self.plan(&tenant)?;
@@ -381,7 +381,7 @@ impl Decider<'_> {
         principal: &Principal,
         tenant: TenantId,
         role: Option<&RoleName>,
-        project: Option<&ProjectAccess>,
+        project: Option<&ProjectForUser>,
     ) -> Step<PermissionSet> {
         let Some(role) = role else {
             return Ok(match principal.actor {

@@ -32,7 +32,7 @@ pub(super) use membership::MembershipOf;
 pub(super) use news::News;
 pub(super) use overrides::OverridesOf;
 pub(super) use plan::{StoredPlan, StoredPlanAnswer};
-pub(super) use project::{ProjectAccess, ProjectOf};
+pub(super) use project::{ProjectForUser, ProjectOf};
 pub(super) use roles::RolesOf;
 pub(super) use tenant::TenantNamed;
 pub(super) use token_revocation::NewestTokenRevocation;

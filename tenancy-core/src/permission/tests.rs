@@ -6,6 +6,7 @@ use crate::RoleName;
 mod laws;
 mod registry;
 mod roles;
+mod scenarios;
 
 fn role(name: &str) -> RoleDefinition {
     RoleDefinition::new(name.parse().unwrap())

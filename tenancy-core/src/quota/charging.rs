@@ -56,6 +56,8 @@ pub(super) struct Dues {
 pub(super) struct Payer<'a> {
     pub(super) tenant: Option<TenantId>,
     pub(super) known: Known<'a>,
+    /// The project that is asked about where nobody is calling.
+    pub(super) asked_project: Option<ProjectId>,
     /// Whether the engine has plans.
     pub(super) has_plans: bool,
     pub(super) principal: Option<&'a Principal>,
@@ -80,6 +82,7 @@ impl<'a> Payer<'a> {
         Self {
             tenant: Some(context.tenant_id()),
             known: Known::In(context),
+            asked_project: None,
             has_plans: context.tenancy().has_plans(),
             principal: Some(context.principal()),
             own: context.own_limits(),
@@ -92,6 +95,7 @@ impl<'a> Payer<'a> {
         Self {
             tenant: None,
             known: Known::Nothing,
+            asked_project: None,
             has_plans: false,
             principal: None,
             own: &OwnLimits::None,
@@ -152,7 +156,7 @@ impl<'a> Payer<'a> {
     fn project(&self) -> Option<ProjectId> {
         match self.known {
             Known::In(context) => context.project_id(),
-            Known::Nothing | Known::Of(..) => None,
+            Known::Nothing | Known::Of(..) => self.asked_project,
         }
     }
 

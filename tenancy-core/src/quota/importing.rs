@@ -4,7 +4,7 @@ use super::{
     Measure, MeterKind, Operation, OperationId, QuotaService, Scope, Settle, Take,
     charging::{Due, Known, Payer},
 };
-use crate::{Cost, Refusal, TenantId, TenantRecord, Timestamp};
+use crate::{Cost, ProjectId, Refusal, TenantId, TenantRecord, Timestamp};
 
 /// What is to be kept, and the id by which that is done once.
 pub(crate) struct Import {
@@ -15,11 +15,11 @@ pub(crate) struct Import {
 }
 
 impl QuotaService {
-    /// What a tenant holds of a meter, to be kept beyond the limits of the tenant and the whole service; `None` if
-    /// nothing counts what it holds.
+    /// What a tenant holds of a meter, to be kept beyond the limits of the tenant and the whole service, or what a project
+    /// of it holds, beyond those of the project; `None` if nothing counts that.
     pub(crate) fn import(
         &self,
-        record: &TenantRecord,
+        (record, project): (&TenantRecord, Option<ProjectId>),
         by: &Measure,
         held: &Cost,
         id: OperationId,
@@ -27,17 +27,22 @@ impl QuotaService {
         let payer = Payer {
             tenant: Some(record.id),
             known: Known::Of(record, by),
+            asked_project: project,
             has_plans: by.has_plans,
             ..Payer::nobody()
         };
         let now = self.0.clock.now();
         let mut dues = self.0.usage_of(payer, &[Cost::new(held.meter(), 0)], now)?;
         dues.retain(|due| {
-            due.kind == MeterKind::Held && matches!(due.rule.scope, Scope::Tenant | Scope::System)
+            let counts = match project {
+                Some(_) => due.rule.scope == Scope::Project,
+                None => matches!(due.rule.scope, Scope::Tenant | Scope::System),
+            };
+            due.kind == MeterKind::Held && counts
         });
         Ok((!dues.is_empty()).then(|| Import {
             dues,
-            operation: operation(record.id, held.meter(), id),
+            operation: operation((record.id, project), held.meter(), id),
             amount: held.amount(),
             now,
         }))
@@ -60,10 +65,18 @@ impl QuotaService {
     }
 }
 
-/// Another tenant, another meter, or what is given back may have the same id.
-fn operation(tenant: TenantId, meter: &str, id: OperationId) -> Operation {
+/// Another tenant or project, another meter, or what is given back may have the same id.
+fn operation(
+    (tenant, project): (TenantId, Option<ProjectId>),
+    meter: &str,
+    id: OperationId,
+) -> Operation {
     let tenant = tenant.to_string();
     let id = format!("{:032x}", id.as_u128());
+    let project = project.map(|project| project.to_string());
     let parts = ["import", tenant.as_str(), meter, &id];
-    Operation::repeatable(OperationId::of(parts))
+    Operation::repeatable(match &project {
+        Some(project) => OperationId::of([&parts[..], &["project", project]].concat()),
+        None => OperationId::of(parts),
+    })
 }

@@ -6,7 +6,7 @@ use super::{
     LimitUsage, OfTenant, QuotaService, Scope,
     charging::{Known, Payer},
 };
-use crate::{Plan, Refusal, Slug, TenantId, TenantRecord};
+use crate::{Plan, ProjectId, Refusal, Slug, TenantId, TenantRecord};
 
 /// What a tenant has used of its limits, what is left, and when it is back: from
 /// [`Admin::usage`](crate::Admin::usage).
@@ -68,6 +68,26 @@ pub(crate) struct Measure {
 }
 
 impl QuotaService {
+    /// What a project has used, without anybody who calls.
+    pub(crate) async fn usage_in(
+        &self,
+        (record, project): (&TenantRecord, ProjectId),
+        by: &Measure,
+    ) -> Result<Vec<LimitUsage>, Refusal> {
+        if by.has_plans && by.plan.is_none() {
+            return Ok(Vec::new());
+        }
+        let payer = Payer {
+            tenant: Some(record.id),
+            known: Known::Of(record, by),
+            asked_project: Some(project),
+            has_plans: by.has_plans,
+            ..Payer::nobody()
+        };
+        let of_projects = |scope| scope == Scope::Project;
+        self.0.usage(payer, of_projects).await
+    }
+
     /// What a tenant has used, without anybody who calls.
     pub(crate) async fn usage_of(
         &self,

@@ -4,9 +4,9 @@ use async_trait::async_trait;
 
 use crate::{
     Actor, AuditEntry, ChangeRecord, Clock as _, DirectoryStore, DomainName, KeyId, MemberFilter,
-    Membership, Outcome, Project, ProjectId, ProjectMembership, RevokedBefore, RoleDefinition,
-    RoleName, Settings, Slug, StoreError, SystemClock, TenantFilter, TenantId, TenantKey,
-    TenantMembership, TenantRecord, TenantStatus, Timestamp, TokenSubject, UserId,
+    Membership, Outcome, Project, ProjectFilter, ProjectId, ProjectMembership, RevokedBefore,
+    RoleDefinition, RoleName, Settings, Slug, StoreError, SystemClock, TenantFilter, TenantId,
+    TenantKey, TenantMembership, TenantRecord, TenantStatus, Timestamp, TokenSubject, UserId,
     key::{ApiKey, KeyChange, KeyDigest, KeyRange, KeyRotation, KeyStore},
 };
 
@@ -257,10 +257,11 @@ pub trait StoreDirectly: DirectoryStore {
     async fn list_projects(
         &self,
         tenant: TenantId,
+        filter: &ProjectFilter,
         after: Option<ProjectId>,
         limit: u32,
     ) -> Result<Vec<Project>, StoreError> {
-        crate::ProjectStore::list_projects(self, tenant, after, limit).await
+        crate::ProjectStore::list_projects(self, tenant, filter, after, limit).await
     }
 
     /// As that of the store.

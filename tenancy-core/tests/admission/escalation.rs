@@ -354,3 +354,53 @@ async fn a_permission_that_a_project_gives_changes_nothing_outside_of_it() {
         .collect();
     assert!(open.is_empty(), "who may write in one project {open:?}");
 }
+
+/// What no system role holds, an owner holds neither: whoever manages roles without being one gives it to nobody, also not
+/// by changing a role that somebody has already.
+#[tokio::test]
+async fn a_permission_that_no_rank_holds_is_for_owners_to_give() {
+    let permissions = tenancy_core::PermissionRegistry::builder()
+        .permission("notes:read", SystemRole::Viewer)
+        .permission("notes:write", SystemRole::Member)
+        .permission("notes:purge", None)
+        .build()
+        .unwrap();
+    let w =
+        World::over(|directory, builder| with_keys(directory, builder).permissions(permissions))
+            .await;
+    let (acme, manager) = (w.acme.id, UserId::new());
+    let manages = role("manages").include(SystemRole::Member);
+    w.directory.put_role(acme, &manages).await.unwrap();
+    let member = Membership::new(acme, manager, manages.name.clone());
+    w.directory.put_membership(&member).await.unwrap();
+    let by = async |user| {
+        let context = context(&w, user, None).await;
+        w.tenancy.admin(context.authority("notes:write").unwrap())
+    };
+    let wider = manages.clone().allow("notes:purge");
+    let purges = role("purges").allow("notes:purge");
+    let by_manager = by(manager).await;
+    forbidden(by_manager.put_role(acme, &wider).await);
+    forbidden(by_manager.put_role(acme, &purges).await);
+    assert!(
+        context(&w, manager, None)
+            .await
+            .require("notes:purge")
+            .is_err()
+    );
+
+    let by_owner = by(w.alice).await;
+    by_owner.put_role(acme, &purges).await.unwrap();
+    let purger = Membership::new(acme, UserId::new(), purges.name.clone());
+    forbidden(by_manager.put_membership(&purger).await);
+    by_owner.put_membership(&purger).await.unwrap();
+    forbidden(by_manager.remove_membership(acme, purger.user).await);
+    let purger = context(&w, purger.user, None).await;
+    assert!(purger.require("notes:purge").is_ok());
+    assert!(
+        context(&w, w.alice, None)
+            .await
+            .require("notes:purge")
+            .is_err()
+    );
+}

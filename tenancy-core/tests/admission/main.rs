@@ -7,6 +7,7 @@
     reason = "helpers of tests fail as tests do"
 )]
 
+mod access;
 mod ages;
 mod authority;
 mod broken;
@@ -15,8 +16,10 @@ mod contexts;
 mod cors;
 mod credentials;
 mod escalation;
+mod explaining;
 mod feed;
 mod front;
+mod gains;
 mod hints;
 mod jobs;
 mod keys;
@@ -24,8 +27,10 @@ mod managing;
 mod memory;
 mod model;
 mod plans;
+mod projects;
 mod quotas;
 mod reading;
+mod roles;
 mod sources;
 mod strangers;
 mod support;

@@ -1,6 +1,7 @@
 //! What a caller is told who meets a limit, and what that leaves behind.
 
 mod fields;
+mod of_projects;
 mod outages;
 mod own_of_keys;
 mod reserving;

@@ -104,12 +104,15 @@ fn statements(query: &EntryQuery) -> String {
         if let Some(project) = query.project {
             let _ = write!(
                 sql,
-                "; SELECT 'project' AS part, p.tenant_id, p.id, p.slug, p.name, p.archived, \
-                 (SELECT pm.role FROM tenancy.project_memberships AS pm \
-                     WHERE pm.tenant_id = p.tenant_id AND pm.project_id = p.id \
-                     AND pm.user_id = '{user}') AS role \
+                "; SELECT 'project' AS part, p.tenant_id, p.id, p.slug, p.name, p.archived, p.access, \
+                 pm.role \
                  FROM tenancy.projects AS p \
-                 WHERE p.tenant_id = tenancy.current_tenant() AND p.id = '{project}' AND {is_member}"
+                 LEFT JOIN tenancy.project_memberships AS pm ON pm.tenant_id = p.tenant_id \
+                     AND pm.project_id = p.id AND pm.user_id = '{user}' \
+                 WHERE p.tenant_id = tenancy.current_tenant() AND p.id = '{project}' AND {is_member} \
+                 AND (p.access = 'members' OR pm.role IS NOT NULL OR EXISTS (\
+                     SELECT FROM tenancy.memberships AS o WHERE o.tenant_id = p.tenant_id \
+                     AND o.user_id = '{user}' AND o.role = 'owner'))"
             );
         }
     }

@@ -147,7 +147,7 @@ impl ProjectDirectory for PgDirectory {
     ) -> Result<Option<Project>, DirectoryError> {
         let mut reading = self.read_as(tenant).await?;
         let read = sqlx::query(
-            "SELECT tenant_id, id, slug, name, archived FROM tenancy.projects \
+            "SELECT tenant_id, id, slug, name, archived, access FROM tenancy.projects \
              WHERE tenant_id = $1 AND id = $2",
         )
         .bind(tenant.as_uuid())

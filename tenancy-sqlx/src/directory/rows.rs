@@ -2,7 +2,7 @@
 
 use sqlx::{Row as _, postgres::PgRow, types::Uuid};
 use tenancy_core::{
-    DirectoryError, Generation, Membership, MembershipStatus, Project, ProjectId,
+    DirectoryError, Generation, Membership, MembershipStatus, Project, ProjectAccess, ProjectId,
     ProjectMembership, RoleName, Settings, Slug, TenantId, TenantKey, TenantMembership,
     TenantRecord, Timestamp, UserId,
 };
@@ -63,6 +63,13 @@ pub(super) fn project(row: &PgRow) -> Result<Project, DirectoryError> {
     let mut project = Project::new(tenant, slug, text(row, "name")?);
     project.id = ProjectId::from_uuid(column(row, "id")?);
     project.archived = column(row, "archived")?;
+    let access = text(row, "access")?;
+    project.access = ProjectAccess::from_stored(&access).ok_or_else(|| {
+        DirectoryError::new(format!(
+            "the project `{}` has the unknown access `{access}`; upgrade this service",
+            project.id
+        ))
+    })?;
     Ok(project)
 }
 

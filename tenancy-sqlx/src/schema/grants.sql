@@ -106,7 +106,7 @@ BEGIN
             || CASE registry_table WHEN 'tenants' THEN ', UPDATE (slug, name, settings)'
                 WHEN 'memberships' THEN ', UPDATE (role, status)'
                 WHEN 'roles' THEN ', UPDATE (definition)'
-                WHEN 'projects' THEN ', UPDATE (slug, name, archived)'
+                WHEN 'projects' THEN ', UPDATE (slug, name, archived, access)'
                 WHEN 'project_memberships' THEN ', UPDATE (role)'
                 ELSE '' END,
             registry_table, registry);

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use tenancy_core::{
-    DomainName, EntryDirectory as _, EntryQuery, Membership, Project, ProjectMembership,
-    RoleDefinition, RouteNeeds, SystemRole, Tenancy, TenantId, TenantKey, UserId, conformance,
-    testing::FakeRequest,
+    DomainName, EntryDirectory as _, EntryQuery, Membership, Project, ProjectAccess, ProjectId,
+    ProjectMembership, RoleDefinition, RouteNeeds, SystemRole, Tenancy, TenantId, TenantKey,
+    UserId, conformance, testing::FakeRequest,
 };
 use tenancy_sqlx::schema::SealWay;
 use tenancy_tests::{
@@ -62,6 +62,12 @@ async fn cold_admissions(seal: Option<SealWay>, by_name: u64) -> anyhow::Result<
         };
         let in_project =
             |request: FakeRequest| request.header("x-project-id", project.id.to_string());
+        let closed = Project::new(notes.acme.id, "closed".parse()?, "Of few")
+            .with_access(ProjectAccess::RoleOnly);
+        let admin = notes.tenancy.admin(tenancy_core::testing::service());
+        admin.put_project(&closed).await?;
+        let in_other =
+            |id: ProjectId| at("acme.notes.example").header("x-project-id", id.to_string());
         let header = |id: &str| at("notes.example").header("x-organization-id", id);
         let visitor = FakeRequest::new("/notes").header("host", "acme.notes.example");
         let cases = [
@@ -72,6 +78,13 @@ async fn cold_admissions(seal: Option<SealWay>, by_name: u64) -> anyhow::Result<
                 "a member in a project",
                 in_project(at("acme.notes.example")),
                 200,
+                by_name,
+            ),
+            ("a project by role", in_other(closed.id), 404, by_name),
+            (
+                "a project of nobody",
+                in_other(ProjectId::new()),
+                404,
                 by_name,
             ),
             ("a stranger", at("globex.notes.example"), 404, by_name),

@@ -11,6 +11,7 @@ mod jobs;
 mod managing;
 mod notify;
 mod plans;
+mod projects;
 mod registry;
 mod revocations;
 mod roles;

@@ -12,7 +12,7 @@ use sqlx::{Connection as _, Executor as _};
 use tenancy_core::testing::KeyStoreDirectly as _;
 use tenancy_core::{
     AuditEntry, AuditSink as _, Clock as _, DomainName, GenerationFeed as _, KeyId, MemberFilter,
-    Membership, MembershipDirectory as _, Project, ProjectDirectory as _, ProjectId,
+    Membership, MembershipDirectory as _, Project, ProjectDirectory as _, ProjectFilter, ProjectId,
     ProjectMembership, RevokedBefore, RoleDefinition, RoleDirectory as _, Settings, Slug,
     SystemClock, SystemRole, TenantDirectory as _, TenantFilter, TenantKey, TenantRecord,
     TenantStatus, TokenRevocationDirectory as _, TokenSubject, UserId,
@@ -308,7 +308,10 @@ async fn every_statement_of_the_library_waits_for_a_lock_for_seconds_only() -> a
             ),
             attempt("list_names", of[6].list_names(acme, None, 10)),
             attempt("list_members", of[6].list_members(acme, &members, None, 10)),
-            attempt("list_projects", of[6].list_projects(acme, None, 10)),
+            attempt(
+                "list_projects",
+                of[6].list_projects(acme, &ProjectFilter::new(), None, 10),
+            ),
             attempt(
                 "list_project_members",
                 of[6].list_project_members(acme, project.id, None, 10),

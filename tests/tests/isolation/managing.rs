@@ -2,7 +2,8 @@
 
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Executor as _, PgConnection};
 use tenancy_core::{
-    Clock as _, DirectoryStore, KeyId, MemberFilter, Project, SystemClock, TenantRecord, UserId,
+    Clock as _, DirectoryStore, KeyId, MemberFilter, Project, ProjectFilter, SystemClock,
+    TenantRecord, UserId,
     key::{ApiKey, Environment, KeyDigest, KeyStore},
     testing::{KeyStoreDirectly, StoreDirectly},
 };
@@ -36,7 +37,9 @@ async fn rows(notes: &Notes, tenant: &TenantRecord) -> anyhow::Result<Vec<i64>> 
 async fn prepare(notes: &Notes) -> anyhow::Result<(Project, ApiKey)> {
     fill(notes, &notes.globex).await?;
     let globex = notes.globex.id;
-    let projects = StoreDirectly::list_projects(&notes.directory, globex, None, 10).await?;
+    let projects =
+        StoreDirectly::list_projects(&notes.directory, globex, &ProjectFilter::new(), None, 10)
+            .await?;
     let [project] = projects.as_slice() else {
         anyhow::bail!("globex has {} projects", projects.len());
     };
@@ -58,7 +61,7 @@ async fn state<D: DirectoryStore + KeyStore>(
         "{:?}\n{:?}\n{:?}\n{:?}\n{:?}",
         StoreDirectly::list_names(directory, id, None, 100).await?,
         StoreDirectly::list_members(directory, id, &all, None, 100).await?,
-        StoreDirectly::list_projects(directory, id, None, 100).await?,
+        StoreDirectly::list_projects(directory, id, &ProjectFilter::new(), None, 100).await?,
         StoreDirectly::list_roles(directory, id).await?,
         KeyStore::list_keys(directory, id, None, 100).await?,
     ))
@@ -101,7 +104,12 @@ async fn no_call_for_one_tenant_lists_or_removes_what_is_anothers() -> anyhow::R
         assert_eq!(members.len(), 1);
         assert_eq!(members.first().map(|member| member.user), Some(notes.alice));
         assert!(directory.list_names(acme, None, 100).await?.is_empty());
-        assert!(directory.list_projects(acme, None, 100).await?.is_empty());
+        assert!(
+            directory
+                .list_projects(acme, &ProjectFilter::new(), None, 100)
+                .await?
+                .is_empty()
+        );
         assert!(directory.list_roles(acme).await?.is_empty());
         let in_it = directory.list_project_members(acme, project.id, None, 100);
         assert!(in_it.await?.is_empty());

@@ -2,7 +2,8 @@
 
 use super::{new_tenant, role, slug};
 use crate::{
-    Directory, DirectoryStore, KeyId, Project, ProjectMembership, TenantRecord, Timestamp, UserId,
+    Directory, DirectoryStore, EntryQuery, KeyId, Membership, Project, ProjectAccess,
+    ProjectFilter, ProjectMembership, TenantId, TenantRecord, Timestamp, UserId,
     key::{ApiKey, Environment, KeyDigest, KeyStore},
     testing::unattributed,
 };
@@ -103,10 +104,12 @@ pub async fn projects_are_listed_in_pages<D: Directory + DirectoryStore>(directo
         projects.push(project);
     }
     projects.sort_by_key(|project| project.id);
+    let all = ProjectFilter::new();
     let mut listed = Vec::new();
     loop {
         let after = listed.last().map(|project: &Project| project.id);
-        let page = directory.list_projects(one.id, after, 2).await.unwrap();
+        let page = directory.list_projects(one.id, &all, after, 2).await;
+        let page = page.unwrap();
         if page.is_empty() {
             break;
         }
@@ -139,6 +142,83 @@ pub async fn projects_are_listed_in_pages<D: Directory + DirectoryStore>(directo
     assert_eq!(listed, wanted.collect::<Vec<_>>());
     let astray = directory.list_project_members(one.id, foreign.id, None, 100);
     assert_eq!(astray.await.unwrap(), [], "another tenant's project");
+}
+
+/// Who may enter a project is kept, and changed; who may not is told of none, by a listing and by the question that
+/// entering takes.
+pub async fn projects_are_told_to_whom_they_admit<D: Directory + DirectoryStore>(directory: &D) {
+    let (one, other) = (new_tenant(directory).await, new_tenant(directory).await);
+    let mut open = project_of(directory, &one).await;
+    let mut closed = Project::new(one.id, slug("c"), "A project of few");
+    closed.access = ProjectAccess::RoleOnly;
+    let mut gone = Project::new(one.id, slug("g"), "An old one of few");
+    (gone.access, gone.archived) = (ProjectAccess::RoleOnly, true);
+    for project in [&closed, &gone] {
+        let done = directory.put_project(project, &unattributed()).await;
+        done.unwrap();
+        let found = directory.find_project(one.id, project.id).await.unwrap();
+        assert_eq!(found.as_ref(), Some(project));
+    }
+    let [owner, member, insider] = [(); 3].map(|()| UserId::new());
+    for (user, name) in [(owner, "owner"), (member, "admin"), (insider, "viewer")] {
+        let member = Membership::new(one.id, user, role(name));
+        let done = directory.put_membership(&member, &unattributed()).await;
+        done.unwrap();
+    }
+    for project in [&closed, &gone] {
+        join(directory, project, insider).await;
+    }
+    // A project of the same user in another tenant admits to none here.
+    let foreign = project_of(directory, &other).await;
+    join(directory, &foreign, member).await;
+
+    let list = async |filter: ProjectFilter| {
+        let page = directory.list_projects(one.id, &filter, None, 100).await;
+        page.unwrap().iter().map(|it| it.id).collect::<Vec<_>>()
+    };
+    let ids = |projects: &[&Project]| {
+        let mut ids: Vec<_> = projects.iter().map(|project| project.id).collect();
+        ids.sort_unstable();
+        ids
+    };
+    let all = ProjectFilter::new;
+    for (filter, wanted) in [
+        (all(), ids(&[&open, &closed, &gone])),
+        (all().open_to(insider), ids(&[&open, &closed, &gone])),
+        (all().open_to(member), ids(&[&open])),
+        (all().archived(false), ids(&[&open, &closed])),
+        (all().open_to(insider).archived(true), ids(&[&gone])),
+        (all().open_to(member).archived(true), ids(&[])),
+    ] {
+        assert_eq!(list(filter.clone()).await, wanted, "{filter:?}");
+    }
+    let entered = async |user, project: &Project| {
+        let query = EntryQuery::new(one.id.into(), Some(user), TenantId::new());
+        let query = query.in_project(Some(project.id));
+        let entry = directory.find_entry(&query).await.unwrap();
+        assert!(entry.membership.is_some(), "a member is told so");
+        entry.project
+    };
+    for (user, in_open, in_closed) in [
+        (owner, Some(None), Some(None)),
+        (member, Some(None), None),
+        (insider, Some(None), Some(Some(role("member")))),
+    ] {
+        for (project, wanted) in [(&open, &in_open), (&closed, &in_closed)] {
+            let wanted = wanted.clone().map(|role| (project.clone(), role));
+            assert_eq!(entered(user, project).await, wanted);
+        }
+    }
+    // Each is changed to the other, also with its slug, which takes another statement in a database.
+    (open.access, closed.access) = (ProjectAccess::RoleOnly, ProjectAccess::Members);
+    open.slug = slug("o");
+    for project in [&open, &closed] {
+        let done = directory.put_project(project, &unattributed()).await;
+        done.unwrap();
+    }
+    assert_eq!(list(all().open_to(member)).await, ids(&[&closed]));
+    assert_eq!(entered(member, &open).await, None);
+    assert_eq!(entered(member, &closed).await, Some((closed.clone(), None)));
 }
 
 /// The keys that are confined to a project end with it, and can not be used for anything else.

@@ -8,10 +8,10 @@ use super::{
 };
 use crate::{
     ChangeRecord, DomainName, MemberFilter, Membership, MembershipStore, NameStore, Project,
-    ProjectId, ProjectMembership, ProjectStore, RevocationStore, RevokedBefore, RoleDefinition,
-    RoleName, RoleStore, RoleTable, Settings, Slug, StoreError, StoreErrorKind, TenantFilter,
-    TenantId, TenantKey, TenantMembership, TenantRecord, TenantStatus, TenantStore, Timestamp,
-    TokenSubject, UserId,
+    ProjectFilter, ProjectId, ProjectMembership, ProjectStore, RevocationStore, RevokedBefore,
+    RoleDefinition, RoleName, RoleStore, RoleTable, Settings, Slug, StoreError, StoreErrorKind,
+    TenantFilter, TenantId, TenantKey, TenantMembership, TenantRecord, TenantStatus, TenantStore,
+    Timestamp, TokenSubject, UserId,
 };
 
 #[async_trait]
@@ -355,11 +355,15 @@ impl ProjectStore for MemoryDirectory {
     async fn list_projects(
         &self,
         tenant: TenantId,
+        filter: &ProjectFilter,
         after: Option<ProjectId>,
         limit: u32,
     ) -> Result<Vec<Project>, StoreError> {
         let state = self.read();
-        let these = (state.projects.values()).filter(|project| project.tenant == tenant);
+        let these = (state.projects.values()).filter(|project| {
+            let has_role = |user| (state.project_roles).contains_key(&(tenant, project.id, user));
+            project.tenant == tenant && filter.matches(project, has_role)
+        });
         Ok(page(these, |project| project.id, after, limit))
     }
 

@@ -124,7 +124,12 @@ impl Admin {
             }
         };
         let tenant = caller.tenant_id();
-        let mut held = mask(table, self.role_of(tenant, subject).await?.as_ref());
+        let role = self.role_of(tenant, subject).await?;
+        let mut held = mask(table, role.as_ref());
+        if role.as_ref().is_some_and(is_owner) {
+            // Owners decide about every role, also about what no role holds by its rank.
+            held.allow = declared(table);
+        }
         if let Some(project) = caller.project_id() {
             let directory = &self.author.engine.inner().directory;
             let role = directory.find_project_role(tenant, project, subject).await;
@@ -146,7 +151,6 @@ impl Giver {
         has: Option<&RoleName>,
         gets: Option<&RoleName>,
     ) -> Result<(), StoreError> {
-        let is_owner = |role: &RoleName| SystemRole::from_name(role) == Some(SystemRole::Owner);
         let is_an_owner = self.role.as_ref().is_some_and(is_owner);
         let owners = has.into_iter().chain(gets).find(|role| is_owner(role));
         if let Some(owners) = owners.filter(|_| !is_an_owner) {
@@ -180,10 +184,13 @@ fn mask(table: &RoleTable, role: Option<&RoleName>) -> RoleMask {
     })
 }
 
-/// Every permission that there is.
+fn is_owner(role: &RoleName) -> bool {
+    SystemRole::from_name(role) == Some(SystemRole::Owner)
+}
+
+/// Every permission that there is, also those that no system role holds.
 fn declared(table: &RoleTable) -> PermissionSet {
-    let owner = table.mask(&SystemRole::Owner.name());
-    owner.map_or(PermissionSet::ALL, RoleMask::effective)
+    table.registry().iter().map(|(id, _)| id).collect()
 }
 
 const fn differ(one: PermissionSet, other: PermissionSet) -> PermissionSet {

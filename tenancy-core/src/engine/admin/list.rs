@@ -3,10 +3,11 @@
 use uuid::Uuid;
 
 use super::Admin;
+use crate::engine::projects;
 use crate::{
-    AuditEntry, AuditFilter, MemberFilter, Membership, Project, ProjectId, ProjectMembership,
-    RoleDefinition, StoreError, TenantFilter, TenantId, TenantKey, TenantMembership, TenantRecord,
-    UserId,
+    AuditEntry, AuditFilter, MemberFilter, Membership, Project, ProjectFilter, ProjectId,
+    ProjectMembership, RoleDefinition, StoreError, TenantFilter, TenantId, TenantKey,
+    TenantMembership, TenantRecord, UserId,
 };
 
 /// How many rows a page holds at most.
@@ -108,7 +109,9 @@ impl Admin {
             .await
     }
 
-    /// A tenant's projects in the order of their ids, archived ones among them.
+    /// A tenant's projects in the order of their ids, archived ones among them. Where the authority is a caller's,
+    /// those that [admit](crate::Project::admits) the caller. For a page of any member's own there is
+    /// [`Tenancy::projects_of`](crate::Tenancy::projects_of).
     ///
     /// # Errors
     /// A [`StoreError`] if the store did not answer.
@@ -118,11 +121,16 @@ impl Admin {
         after: Option<ProjectId>,
         limit: u32,
     ) -> Result<Vec<Project>, StoreError> {
-        self.author.permits(Some(tenant), None).await?;
+        let caller = self.author.permits(Some(tenant), None).await?;
+        let engine = &self.author.engine;
+        let filter = match caller {
+            Some(caller) => projects::that_admit(engine, &caller).await?,
+            None => ProjectFilter::new(),
+        };
         let stores = self.stores();
         stores
             .project_store()?
-            .list_projects(tenant, after, limit.min(MAX_PAGE))
+            .list_projects(tenant, &filter, after, limit.min(MAX_PAGE))
             .await
     }
 

@@ -140,7 +140,10 @@ impl Admin {
     }
 
     /// The plan that a tenant counts as, if there is one. A version that this process does not know yet is read.
-    pub(super) async fn plan_of(&self, tenant: &TenantRecord) -> Result<Option<Plan>, StoreError> {
+    pub(in crate::engine) async fn plan_of(
+        &self,
+        tenant: &TenantRecord,
+    ) -> Result<Option<Plan>, StoreError> {
         let engine = &self.author.engine;
         let Some(plans) = engine.plans() else {
             return Ok(None);

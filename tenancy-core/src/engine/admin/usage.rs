@@ -2,10 +2,10 @@
 
 use super::Admin;
 use crate::{
-    Refusal, RefusalKind, StoreError, StoreErrorKind, TenantFilter, TenantId, TenantKey,
+    ProjectId, Refusal, RefusalKind, StoreError, StoreErrorKind, TenantFilter, TenantId, TenantKey,
     TenantRecord,
     engine::load::{OverridesOf, load},
-    quota::{Measure, QuotaService, TenantUsage},
+    quota::{LimitUsage, Measure, QuotaService, TenantUsage},
 };
 
 use super::list::MAX_PAGE;
@@ -80,6 +80,55 @@ impl Admin {
         Ok(page)
     }
 
+    /// The same of one project: the limits that count for each project by itself.
+    ///
+    /// # Errors
+    /// As [`usage`](Self::usage), and [`StoreErrorKind::NotFound`] if the tenant has no such project, or, where the
+    /// authority is a caller's, none that [admits](crate::Project::admits) the caller.
+    ///
+    /// ```
+    /// # use tenancy_core::{Tenancy, TenantContext};
+    /// # async fn handler(tenancy: Tenancy, context: TenantContext) -> Result<(), Box<dyn std::error::Error>> {
+    /// let admin = tenancy.admin(context.authority("billing:read")?);
+    /// if let Some(project) = context.project_id() {
+    ///     for limit in admin.usage_in(context.tenant_id(), project).await? {
+    ///         println!("{}: {} left", limit.name, limit.standing.remaining);
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn usage_in(
+        &self,
+        tenant: TenantId,
+        project: ProjectId,
+    ) -> Result<Vec<LimitUsage>, StoreError> {
+        self.author.permits(Some(tenant), Some(project)).await?;
+        let quotas = self.quotas()?;
+        let record = self.record_of(tenant).await?;
+        self.is_there(tenant, project).await?;
+        let by = self.measure_of(&record).await?;
+        let usage = quotas.usage_in((&record, project), &by).await;
+        usage.map_err(|refusal| no_answer(&refusal))
+    }
+
+    /// Refuses where the tenant has no such project.
+    pub(super) async fn is_there(
+        &self,
+        tenant: TenantId,
+        project: ProjectId,
+    ) -> Result<(), StoreError> {
+        let directory = &self.author.engine.inner().directory;
+        let found = directory.find_project(tenant, project).await;
+        match found.map_err(StoreError::unavailable)? {
+            Some(_) => Ok(()),
+            None => {
+                let message = format!("there is no project `{project}` in the tenant");
+                Err(StoreError::new(StoreErrorKind::NotFound, message))
+            }
+        }
+    }
+
     async fn usage_of(
         &self,
         quotas: &QuotaService,
@@ -109,7 +158,10 @@ impl Admin {
     }
 
     /// A tenant's record.
-    pub(super) async fn record_of(&self, tenant: TenantId) -> Result<TenantRecord, StoreError> {
+    pub(in crate::engine) async fn record_of(
+        &self,
+        tenant: TenantId,
+    ) -> Result<TenantRecord, StoreError> {
         let directory = &self.author.engine.inner().directory;
         let found = directory.find_tenant(&TenantKey::Id(tenant)).await;
         found

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use super::{Decider, Interrupt, Step, refuse, subject};
 use crate::{
-    AllowedTenants, EntryQuery, Membership, MembershipStatus, ProjectId, Refusal, RefusalKind,
-    RoleTable, TenantId, TenantKey, TenantRecord, UserId,
+    AllowedTenants, EntryQuery, Membership, MembershipStatus, Principal, ProjectId, Refusal,
+    RefusalKind, RoleName, RoleTable, TenantId, TenantKey, TenantRecord, UserId,
     cache::Probe,
     engine::load::{
-        CachedFact, Entered, Fact, Load, MembershipOf, News, ProjectAccess, ProjectOf, RolesOf,
+        CachedFact, Entered, Fact, Load, MembershipOf, News, ProjectForUser, ProjectOf, RolesOf,
         TenantNamed,
     },
     engine::refusal_log::Refused,
@@ -41,9 +41,10 @@ impl Decider<'_> {
     pub(super) fn project(
         &self,
         tenant: TenantId,
-        user: Option<UserId>,
-        confined_to: Option<ProjectId>,
-    ) -> Step<Option<Arc<ProjectAccess>>> {
+        (principal, user): (&Principal, Option<UserId>),
+        role: Option<&RoleName>,
+    ) -> Step<Option<Arc<ProjectForUser>>> {
+        let confined_to = principal.project;
         match (&self.facts.project, confined_to) {
             (Err(fault), _) => return refuse(RefusalKind::TenantNotFound, fault.reason),
             (Ok(Some(named)), Some(own)) if *named != own => {
@@ -63,7 +64,8 @@ impl Decider<'_> {
             Some(access)
                 if access.project.tenant == tenant
                     && access.project.id == project
-                    && !access.project.archived =>
+                    && !access.project.archived
+                    && access.admits(&principal.actor, role) =>
             {
                 Ok(Some(access))
             }

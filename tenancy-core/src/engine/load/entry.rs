@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use super::{
-    Fact, LoadContext, Loaded, MembershipOf, ProjectAccess, ProjectOf, RolesOf, TenantNamed,
+    Fact, LoadContext, Loaded, MembershipOf, ProjectForUser, ProjectOf, RolesOf, TenantNamed,
     cached::Version, roles, tenant,
 };
 use crate::{
@@ -22,7 +22,7 @@ pub(in crate::engine) struct Answer {
     tenant: Option<Arc<TenantRecord>>,
     membership: Option<Arc<Membership>>,
     roles: Option<Arc<RoleTable>>,
-    project: Option<Arc<ProjectAccess>>,
+    project: Option<Arc<ProjectForUser>>,
     /// Whether the membership, and what depends on it, was asked for: of a tenant that the credential
     /// reaches, and of none.
     is_reached: bool,
@@ -125,7 +125,7 @@ impl Answer {
         };
         let project = entry
             .project
-            .map(|(project, role)| Arc::new(ProjectAccess { project, role }));
+            .map(|(project, role)| Arc::new(ProjectForUser { project, role }));
         Ok(Self {
             is_reached: query.reaches(&tenant),
             membership: entry.membership.map(Arc::new),

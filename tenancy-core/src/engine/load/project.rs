@@ -4,7 +4,8 @@ use std::{mem::size_of, sync::Arc};
 
 use super::{CachedFact, Caches};
 use crate::{
-    DirectoryError, Project, ProjectId, RoleName, TenantId, UserId, cache::Lookup, engine::Tenancy,
+    Actor, DirectoryError, Project, ProjectId, RoleName, TenantId, UserId, cache::Lookup,
+    engine::Tenancy,
 };
 
 /// A user asks for it, or a caller who is no user.
@@ -12,16 +13,30 @@ pub(in crate::engine) struct ProjectOf;
 
 /// A project, and the user's role in it.
 #[derive(Debug)]
-pub(crate) struct ProjectAccess {
+pub(crate) struct ProjectForUser {
     pub(crate) project: Project,
     pub(crate) role: Option<RoleName>,
 }
 
+impl ProjectForUser {
+    /// Whether the project admits this actor, on whose behalf the user was asked for, who has this role in the
+    /// tenant.
+    pub(in crate::engine) fn admits(&self, actor: &Actor, in_tenant: Option<&RoleName>) -> bool {
+        match actor {
+            // They are no members, and have no roles: what they may do is said by their credential, or is everything.
+            Actor::Service(_) | Actor::System | Actor::Job(_) => true,
+            Actor::User(_) | Actor::Key(_) | Actor::Anonymous => {
+                self.project.admits(in_tenant, self.role.as_ref())
+            }
+        }
+    }
+}
+
 impl CachedFact for ProjectOf {
     type Key = (TenantId, ProjectId, Option<UserId>);
-    type Found = Arc<ProjectAccess>;
+    type Found = Arc<ProjectForUser>;
 
-    fn cache(caches: &Caches) -> &Lookup<Self::Key, Arc<ProjectAccess>> {
+    fn cache(caches: &Caches) -> &Lookup<Self::Key, Arc<ProjectForUser>> {
         &caches.projects
     }
 
@@ -29,28 +44,23 @@ impl CachedFact for ProjectOf {
         Some(*tenant)
     }
 
-    fn heap(found: &Arc<ProjectAccess>) -> usize {
+    fn heap(found: &Arc<ProjectForUser>) -> usize {
         let role = found.role.as_ref().map_or(0, |role| role.as_str().len());
         let project = &found.project;
-        size_of::<ProjectAccess>() + project.slug.as_str().len() + project.name.len() + role
+        size_of::<ProjectForUser>() + project.slug.as_str().len() + project.name.len() + role
     }
 
     async fn read(
         engine: Tenancy,
         (tenant, project, user): Self::Key,
-    ) -> Result<Option<Arc<ProjectAccess>>, DirectoryError> {
+    ) -> Result<Option<Arc<ProjectForUser>>, DirectoryError> {
         let directory = &engine.inner().directory;
-        let Some(project) = directory.find_project(tenant, project).await? else {
-            return Ok(None);
-        };
+        let found = directory.find_project(tenant, project).await?;
+        // Asked also where there is no such project: one that is not open to the user must take as long.
         let role = match user {
-            Some(user) => {
-                directory
-                    .find_project_role(tenant, project.id, user)
-                    .await?
-            }
+            Some(user) => directory.find_project_role(tenant, project, user).await?,
             None => None,
         };
-        Ok(Some(Arc::new(ProjectAccess { project, role })))
+        Ok(found.map(|project| Arc::new(ProjectForUser { project, role })))
     }
 }

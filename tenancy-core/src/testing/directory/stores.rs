@@ -7,9 +7,10 @@ use async_trait::async_trait;
 use super::SwitchedDirectory;
 use crate::{
     ChangeRecord, DomainName, MemberFilter, Membership, MembershipStore, NameStore, Project,
-    ProjectId, ProjectMembership, ProjectStore, RevocationStore, RevokedBefore, RoleDefinition,
-    RoleName, RoleStore, Settings, Slug, StoreError, TenantFilter, TenantId, TenantKey,
-    TenantMembership, TenantRecord, TenantStatus, TenantStore, Timestamp, TokenSubject, UserId,
+    ProjectFilter, ProjectId, ProjectMembership, ProjectStore, RevocationStore, RevokedBefore,
+    RoleDefinition, RoleName, RoleStore, Settings, Slug, StoreError, TenantFilter, TenantId,
+    TenantKey, TenantMembership, TenantRecord, TenantStatus, TenantStore, Timestamp, TokenSubject,
+    UserId,
 };
 
 #[async_trait]
@@ -234,10 +235,14 @@ impl ProjectStore for SwitchedDirectory {
     async fn list_projects(
         &self,
         tenant: TenantId,
+        filter: &ProjectFilter,
         after: Option<ProjectId>,
         limit: u32,
     ) -> Result<Vec<Project>, StoreError> {
-        self.0.directory.list_projects(tenant, after, limit).await
+        self.0
+            .directory
+            .list_projects(tenant, filter, after, limit)
+            .await
     }
 
     async fn list_project_members(

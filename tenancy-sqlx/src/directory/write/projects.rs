@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 use sqlx::PgConnection;
 use tenancy_core::{
-    ChangeRecord, Project, ProjectId, ProjectMembership, ProjectStore, StoreError, StoreErrorKind,
-    TenantId, Timestamp, UserId,
+    ChangeRecord, Project, ProjectFilter, ProjectId, ProjectMembership, ProjectStore, StoreError,
+    StoreErrorKind, TenantId, Timestamp, UserId,
 };
 
 use super::{commit, commit_removal, locked_tenant, read_rows, refused, refused_for};
@@ -17,7 +17,7 @@ impl ProjectStore for PgDirectory {
         // A project that keeps its slug keeps its keys. `DO UPDATE SET slug` would lock it as for a
         // change of a key, and wait for every open transaction that refers to it.
         let same_slug = sqlx::query(
-            "UPDATE tenancy.projects SET name = $4, archived = $5
+            "UPDATE tenancy.projects SET name = $4, archived = $5, access = $6
              WHERE tenant_id = $1 AND id = $2 AND slug = $3",
         )
         .bind(project.tenant.as_uuid())
@@ -25,6 +25,7 @@ impl ProjectStore for PgDirectory {
         .bind(project.slug.as_str())
         .bind(&project.name)
         .bind(project.archived)
+        .bind(project.access.as_str())
         .execute(&mut *tx)
         .await
         .map_err(refused)?;
@@ -32,16 +33,18 @@ impl ProjectStore for PgDirectory {
             return commit(tx, with).await;
         }
         sqlx::query(
-            "INSERT INTO tenancy.projects (tenant_id, id, slug, name, archived)
-             VALUES ($1, $2, $3, $4, $5)
+            "INSERT INTO tenancy.projects (tenant_id, id, slug, name, archived, access)
+             VALUES ($1, $2, $3, $4, $5, $6)
              ON CONFLICT (tenant_id, id) DO UPDATE
-                 SET slug = EXCLUDED.slug, name = EXCLUDED.name, archived = EXCLUDED.archived",
+                 SET slug = EXCLUDED.slug, name = EXCLUDED.name, archived = EXCLUDED.archived,
+                     access = EXCLUDED.access",
         )
         .bind(project.tenant.as_uuid())
         .bind(project.id.as_uuid())
         .bind(project.slug.as_str())
         .bind(&project.name)
         .bind(project.archived)
+        .bind(project.access.as_str())
         .execute(&mut *tx)
         .await
         .map_err(|error| {
@@ -137,17 +140,25 @@ impl ProjectStore for PgDirectory {
     async fn list_projects(
         &self,
         tenant: TenantId,
+        filter: &ProjectFilter,
         after: Option<ProjectId>,
         limit: u32,
     ) -> Result<Vec<Project>, StoreError> {
         let mut tx = self.list_as(tenant).await?;
         let rows = sqlx::query(
-            "SELECT tenant_id, id, slug, name, archived FROM tenancy.projects
-             WHERE tenant_id = $1 AND ($2::uuid IS NULL OR id > $2) ORDER BY id LIMIT $3",
+            "SELECT p.tenant_id, p.id, p.slug, p.name, p.archived, p.access FROM tenancy.projects AS p
+             WHERE p.tenant_id = $1 AND ($2::uuid IS NULL OR p.id > $2)
+                 AND ($4::boolean IS NULL OR p.archived = $4)
+                 AND ($5::uuid IS NULL OR p.access = 'members' OR EXISTS (
+                     SELECT FROM tenancy.project_memberships AS pm WHERE pm.tenant_id = p.tenant_id
+                         AND pm.project_id = p.id AND pm.user_id = $5))
+             ORDER BY p.id LIMIT $3",
         )
         .bind(tenant.as_uuid())
         .bind(after.map(|after| after.as_uuid()))
         .bind(i64::from(limit))
+        .bind(filter.archived)
+        .bind(filter.open_to.map(|user| user.as_uuid()))
         .fetch_all(&mut *tx)
         .await;
         read_rows(rows, rows::project)

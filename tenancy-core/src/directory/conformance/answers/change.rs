@@ -6,8 +6,8 @@ use ipnet::IpNet;
 
 use super::world::{Issued, World};
 use crate::{
-    Directory, DirectoryStore, Grant, Membership, ProjectMembership, RoleName, Slug, SystemRole,
-    Tenancy, TenantId, TokenSubject, UserId,
+    Directory, DirectoryStore, Grant, Membership, ProjectAccess, ProjectMembership, RoleName, Slug,
+    SystemRole, Tenancy, TenantId, TokenSubject, UserId,
     key::{KeyStore, NewKey},
 };
 
@@ -71,6 +71,14 @@ impl<D: Directory + DirectoryStore + KeyStore + Clone> World<D> {
                 let _ = admin.put_project_membership(&member).await;
             }
             10 if seldom => admin.revoke_tokens(&of).await.unwrap(),
+            10 => {
+                let access = match self.random.one_in(2) {
+                    true => ProjectAccess::RoleOnly,
+                    false => ProjectAccess::Members,
+                };
+                let done = admin.put_project(&project.with_access(access)).await;
+                done.unwrap();
+            }
             _ => {}
         }
     }
