@@ -18,6 +18,7 @@ mod job;
 mod keys;
 mod latest;
 mod load;
+mod operators;
 mod refusal_log;
 mod sources;
 mod stranger_cache;
@@ -38,6 +39,7 @@ pub use context::TenantContext;
 pub(crate) use context::{Parts, Whole};
 pub use cors::{CorsAnswer, CorsDecision, PendingCors};
 pub use keys::{KeyAdmin, KeyService};
+pub use operators::{OperatorContext, Operators, PendingOperator, StartedImpersonation};
 pub use watch::ContextWatch;
 
 use crate::{
@@ -117,6 +119,7 @@ pub(crate) struct Inner {
     authenticators: Vec<Box<dyn Authenticator>>,
     sources: Sources,
     keys: Option<Keys>,
+    operators: Option<operators::Configured>,
     charger: Option<Arc<dyn Charger>>,
     quotas: Option<QuotaService>,
     permissions: PermissionRegistry,

@@ -23,6 +23,7 @@ mod keys;
 mod managing;
 mod memory;
 mod model;
+mod operators;
 mod plans;
 mod quotas;
 mod reading;

@@ -4,9 +4,9 @@ use uuid::Uuid;
 
 use super::Admin;
 use crate::{
-    AuditEntry, AuditFilter, MemberFilter, Membership, Project, ProjectId, ProjectMembership,
-    RoleDefinition, StoreError, TenantFilter, TenantId, TenantKey, TenantMembership, TenantRecord,
-    UserId,
+    AuditEntry, AuditFilter, MemberFilter, Membership, OperatorRight, Project, ProjectId,
+    ProjectMembership, RoleDefinition, StoreError, TenantFilter, TenantId, TenantKey,
+    TenantMembership, TenantRecord, UserId,
 };
 
 /// How many rows a page holds at most.
@@ -42,7 +42,9 @@ impl Admin {
         after: Option<TenantId>,
         limit: u32,
     ) -> Result<Vec<TenantRecord>, StoreError> {
-        self.author.permits(None, None).await?;
+        self.author
+            .may_list("tenants", OperatorRight::ReadTenants, (None, None))
+            .await?;
         let stores = self.stores();
         stores
             .tenant_store()?
@@ -60,7 +62,9 @@ impl Admin {
         after: Option<&TenantKey>,
         limit: u32,
     ) -> Result<Vec<TenantKey>, StoreError> {
-        self.author.permits(Some(tenant), None).await?;
+        self.author
+            .may_list("names", OperatorRight::ReadTenants, (Some(tenant), None))
+            .await?;
         let stores = self.stores();
         stores
             .name_store()?
@@ -79,7 +83,9 @@ impl Admin {
         after: Option<UserId>,
         limit: u32,
     ) -> Result<Vec<Membership>, StoreError> {
-        self.author.permits(Some(tenant), None).await?;
+        self.author
+            .may_list("members", OperatorRight::ReadTenants, (Some(tenant), None))
+            .await?;
         let stores = self.stores();
         stores
             .membership_store()?
@@ -100,7 +106,9 @@ impl Admin {
         after: Option<TenantId>,
         limit: u32,
     ) -> Result<Vec<TenantMembership>, StoreError> {
-        self.author.permits(None, None).await?;
+        self.author
+            .may_list("tenants-of-user", OperatorRight::ReadTenants, (None, None))
+            .await?;
         let stores = self.stores();
         stores
             .membership_store()?
@@ -118,7 +126,9 @@ impl Admin {
         after: Option<ProjectId>,
         limit: u32,
     ) -> Result<Vec<Project>, StoreError> {
-        self.author.permits(Some(tenant), None).await?;
+        self.author
+            .may_list("projects", OperatorRight::ReadTenants, (Some(tenant), None))
+            .await?;
         let stores = self.stores();
         stores
             .project_store()?
@@ -137,7 +147,13 @@ impl Admin {
         after: Option<UserId>,
         limit: u32,
     ) -> Result<Vec<ProjectMembership>, StoreError> {
-        self.author.permits(Some(tenant), Some(project)).await?;
+        self.author
+            .may_list(
+                "project-members",
+                OperatorRight::ReadTenants,
+                (Some(tenant), Some(project)),
+            )
+            .await?;
         let stores = self.stores();
         stores
             .project_store()?
@@ -183,7 +199,9 @@ impl Admin {
         after: Option<Uuid>,
         limit: u32,
     ) -> Result<Vec<AuditEntry>, StoreError> {
-        self.author.permits(tenant, None).await?;
+        self.author
+            .may_list("entries", OperatorRight::ReadTrail, (tenant, None))
+            .await?;
         let directory = self.stores().audit_directory()?;
         directory
             .list_entries(tenant, filter, after, limit.min(MAX_PAGE))
@@ -195,7 +213,9 @@ impl Admin {
     /// # Errors
     /// A [`StoreError`] if the store did not answer.
     pub async fn list_roles(&self, tenant: TenantId) -> Result<Vec<RoleDefinition>, StoreError> {
-        self.author.permits(Some(tenant), None).await?;
+        self.author
+            .may_list("roles", OperatorRight::ReadTenants, (Some(tenant), None))
+            .await?;
         let stores = self.stores();
         stores.role_store()?.list_roles(tenant).await
     }
