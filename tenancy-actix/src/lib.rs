@@ -92,6 +92,7 @@ mod extract;
 mod fields;
 mod guard;
 mod middleware;
+mod operators;
 mod policy;
 mod ready;
 mod refusal_pages;
@@ -107,8 +108,11 @@ pub use extract::{MaybePrincipal, MaybeTenant, Principal, Tenant};
 pub use fields::FieldsFuture;
 pub use guard::{GuardFuture, GuardService, RequirePermission};
 pub use middleware::{ResponseFuture, TenancyMiddleware, TenancyService};
+pub use operators::{Operator, OperatorsMiddleware, OperatorsService};
 pub use policy::{GateFuture, GateService, PolicyMiddleware, SettledBody};
 pub use ready::{Readiness, ready};
 pub use refusal_pages::{RefusalPages, RefusalPagesFuture, RefusalPagesService};
 pub use security_headers::{SecurityHeadersMiddleware, SecurityHeadersService};
-pub use tenancy_http::{AdmissionDecision, PeerAddr, convert_errors, local_path};
+pub use tenancy_http::{
+    AdmissionDecision, ImpersonationMark, PeerAddr, convert_errors, local_path,
+};

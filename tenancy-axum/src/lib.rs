@@ -6,6 +6,7 @@
 //!   `sqlx`, so is `TenantDb`, the database as the tenant sees it.
 //! * [`RequirePermission`] guards a route, and [`PolicyLayer`] has it charged; [`Error`] is what handlers fail with; [`ready`] tells an
 //!   orchestrator whether the service can work.
+//! * [`OperatorsLayer`] stands before the routes of operators, whose handlers ask for an [`Operator`].
 //! * [`SecurityHeadersLayer`] gives every response the header fields that it should have, and
 //!   [`TenancyCors`] lets pages of other origins call the service; [`RefusalPages`] makes pages of refusals.
 //!
@@ -80,6 +81,7 @@ mod extract;
 mod fields;
 mod guard;
 mod layer;
+mod operators;
 mod policy;
 mod ready;
 mod refusal_pages;
@@ -95,8 +97,11 @@ pub use extract::{MaybeTenant, Principal, Tenant};
 pub use fields::FieldsFuture;
 pub use guard::{GuardFuture, GuardService, RequirePermission};
 pub use layer::{ResponseFuture, TenancyLayer, TenancyService};
+pub use operators::{Operator, OperatorsLayer, OperatorsService};
 pub use policy::{GateFuture, GateService, PolicyLayer, SettledBody};
 pub use ready::{Readiness, ready};
 pub use refusal_pages::{RefusalPages, RefusalPagesFuture, RefusalPagesService};
 pub use security_headers::{SecurityHeadersLayer, SecurityHeadersService};
-pub use tenancy_http::{AdmissionDecision, PeerAddr, convert_errors, local_path};
+pub use tenancy_http::{
+    AdmissionDecision, ImpersonationMark, PeerAddr, convert_errors, local_path,
+};

@@ -173,6 +173,12 @@ pub trait Authenticator: Send + Sync + fmt::Debug {
         vec![CredentialSource::bearer()]
     }
 
+    /// The issuers whose credentials it takes, as far as it knows them: by them the engine sees that an issuer of the
+    /// staff is none of users as well. Default: none are known.
+    fn issuers(&self) -> Vec<Arc<str>> {
+        Vec::new()
+    }
+
     /// Answers from memory.
     fn probe(&self, credential: Credential<'_>, now: Timestamp) -> Verdict;
 

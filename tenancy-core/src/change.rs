@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde_json::{Value, json};
 
-use crate::{AuditEntry, AuditTarget, ProjectId, TenantId, outbox::NewEvent};
+use crate::{AuditEntry, AuditTarget, OperatorRight, ProjectId, TenantId, outbox::NewEvent};
 
 /// What a store writes in the transaction of a change: the entry in the audit trail, and the events.
 ///
@@ -189,6 +189,85 @@ actions! {
     KeyRevokePrefix: "key.revoke-prefix" => "key.revoked",
     /// All keys that a user has made were revoked.
     KeyRevokeCreator: "key.revoke-creator" => "key.revoked",
+    /// An operator was added, or its record replaced.
+    OperatorPut: "operator.put" => "operator.changed",
+    /// An operator began to act as a user of a tenant, or asked for an approval.
+    ImpersonationStart: "impersonation.start" => "impersonation.started",
+    /// A second operator approved an impersonation.
+    ImpersonationApprove: "impersonation.approve" => "impersonation.approved",
+    /// An impersonation was ended before its time.
+    ImpersonationEnd: "impersonation.end" => "impersonation.ended",
+    /// A tenant agreed to impersonations for a while.
+    SupportAccessGrant: "support-access.grant" => "support-access.granted",
+    /// A tenant agrees to impersonations no more.
+    SupportAccessRevoke: "support-access.revoke" => "support-access.revoked",
+}
+
+impl ChangeAction {
+    /// The right that an operator needs to do it; `None` if no operator may.
+    pub(crate) const fn operator_right(self) -> Option<OperatorRight> {
+        use OperatorRight as Right;
+        Some(match self {
+            Self::TenantCreate
+            | Self::TenantSetStatus
+            | Self::TenantSetSettings
+            | Self::TenantRename
+            | Self::TenantSetSlug
+            | Self::TenantBindDomain
+            | Self::TenantUnbindDomain
+            | Self::TenantBindExternal
+            | Self::TenantUnbindExternal
+            | Self::ProjectPut
+            | Self::ProjectRemove => Right::ChangeTenants,
+            Self::MembershipPut
+            | Self::MembershipRemove
+            | Self::ProjectMembershipPut
+            | Self::ProjectMembershipRemove
+            | Self::RolePut
+            | Self::RoleRemove
+            | Self::IssuerPut
+            | Self::IssuerRemove => Right::ChangeAccess,
+            Self::TenantSetPlan
+            | Self::LimitOverridePut
+            | Self::LimitOverrideRemove
+            | Self::HeldImport
+            | Self::PlanAddVersion => Right::ChangePlans,
+            Self::KeyIssue
+            | Self::KeyImport
+            | Self::KeyRotate
+            | Self::KeyRename
+            | Self::KeySetScopes
+            | Self::KeySetNetworks
+            | Self::KeySetLimits
+            | Self::KeySetMetadata
+            | Self::KeyEnable => Right::ManageKeys,
+            Self::TokenRevoke
+            | Self::TokenForget
+            | Self::KeyDisable
+            | Self::KeyRevoke
+            | Self::KeyRevokeTenant
+            | Self::KeyRevokePrefix
+            | Self::KeyRevokeCreator => Right::Revoke,
+            Self::OperatorPut => Right::ManageOperators,
+            Self::ImpersonationStart => Right::Impersonate,
+            Self::ImpersonationApprove => Right::ApproveImpersonations,
+            Self::ImpersonationEnd => Right::EndImpersonations,
+            // What a tenant agrees to is the tenant's to say.
+            Self::SupportAccessGrant | Self::SupportAccessRevoke => return None,
+        })
+    }
+
+    /// Whether somebody who acts as a user may do it on that user's authority. What gives or takes access, takes money
+    /// or agrees to something is the user's own.
+    pub(crate) const fn may_be_done_as_somebody_else(self) -> bool {
+        matches!(
+            self,
+            Self::TenantSetSettings
+                | Self::TenantRename
+                | Self::ProjectPut
+                | Self::ImpersonationEnd
+        )
+    }
 }
 
 impl fmt::Display for ChangeAction {

@@ -19,6 +19,7 @@ mod job;
 mod keys;
 mod latest;
 mod load;
+mod operators;
 mod projects;
 mod refusal_log;
 mod sources;
@@ -41,6 +42,7 @@ pub(crate) use context::{Parts, Whole};
 pub use cors::{CorsAnswer, CorsDecision, PendingCors};
 pub use explain::{AccessExplanation, DecidedBy};
 pub use keys::{KeyAdmin, KeyService};
+pub use operators::{OperatorContext, Operators, PendingOperator, StartedImpersonation};
 pub use watch::ContextWatch;
 
 use crate::{
@@ -121,6 +123,7 @@ pub(crate) struct Inner {
     authenticators: Vec<Box<dyn Authenticator>>,
     sources: Sources,
     keys: Option<Keys>,
+    operators: Option<operators::Configured>,
     charger: Option<Arc<dyn Charger>>,
     quotas: Option<QuotaService>,
     permissions: PermissionRegistry,

@@ -111,6 +111,15 @@ typed_id! {
     EventId
 }
 
+typed_id! {
+    /// Identifies an operator: one of the people who run the service, and no tenant's user.
+    OperatorId
+}
+typed_id! {
+    /// Identifies one impersonation: an operator who acts as a user of one tenant for a while.
+    ImpersonationId
+}
+
 impl UserId {
     /// Derives the id of a user whom an identity provider names by a text that is not a UUID.
     ///

@@ -59,12 +59,14 @@ mod generation;
 mod header_uses;
 mod id;
 mod identification;
+mod impersonation;
 mod issuer;
 #[cfg(all(feature = "jwt", any(feature = "aws-lc-rs", feature = "rust-crypto")))]
 pub mod jwt;
 pub mod key;
 mod membership;
 mod network;
+mod operator;
 pub mod outbox;
 mod permission;
 mod plan;
@@ -113,14 +115,23 @@ pub use engine::{
     AccessExplanation, Admin, Admission, Admitted, Authority, Charge, ChargeRequest, Charger,
     Charging, ContextWatch, CorsAnswer, CorsDecision, Cost, DecidedBy, EachTenant,
     EachTenantReport, Ending, InvalidJobName, JobName, JobRun, KeyAdmin, KeyService,
-    PendingAdmission, PendingCors, Settlement, Tenancy, TenancyBuilder, TenantContext, danger,
+    OperatorContext, Operators, PendingAdmission, PendingCors, PendingOperator, Settlement,
+    StartedImpersonation, Tenancy, TenancyBuilder, TenantContext, danger,
 };
 pub use established::EstablishedPrincipal;
 pub use generation::Generation;
-pub use id::{EventId, KeyId, ParseIdError, ProjectId, ServiceId, TenantId, UserId};
+pub use id::{
+    EventId, ImpersonationId, KeyId, OperatorId, ParseIdError, ProjectId, ServiceId, TenantId,
+    UserId,
+};
 pub use identification::{ApplicationHint, HintSource, Identification};
+pub use impersonation::{
+    Impersonation, ImpersonationDigest, ImpersonationLookup, ImpersonationPolicy,
+    ImpersonationState, ImpersonationStore, ImpersonationToken, NewImpersonation,
+};
 pub use issuer::{IssuerDirectory, IssuerRecord, IssuerStore};
 pub use membership::{InvalidRoleName, Membership, MembershipStatus, RoleName, TenantMembership};
+pub use operator::{Operator, OperatorRight, OperatorRole, OperatorStore};
 pub use permission::{
     Explanation, Grant, InvalidGrant, InvalidPermission, PermissionDecision, PermissionId,
     PermissionRegistry, PermissionRegistryBuilder, PermissionSet, RegistryError, RoleDefinition,

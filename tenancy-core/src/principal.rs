@@ -9,8 +9,8 @@ use std::{
 use uuid::Uuid;
 
 use crate::{
-    Claims, JobName, KeyId, PermissionSet, ProjectId, ServiceId, TenantKey, Timestamp, UserId,
-    quota::OwnLimits,
+    Claims, Impersonation, JobName, KeyId, OperatorId, PermissionSet, ProjectId, ServiceId,
+    TenantKey, Timestamp, UserId, quota::OwnLimits,
 };
 
 /// What kind of actor a principal is.
@@ -34,6 +34,9 @@ pub enum Actor {
     Service(ServiceId),
     /// An API key, whose rights are its creator's, within its scopes.
     Key(KeyId),
+    /// An operator of the service. In a tenant's request it acts with the rights of the user
+    /// [whom it impersonates](crate::TenantContext::impersonation), and never with rights of its own.
+    Operator(OperatorId),
     /// Nobody in particular: a visitor of a route that admits anonymous visitors.
     Anonymous,
     /// The service itself, outside a request; see [`Tenancy::enter`](crate::Tenancy::enter).
@@ -56,6 +59,7 @@ impl Actor {
             Self::User(_) => "user",
             Self::Service(_) => "service",
             Self::Key(_) => "key",
+            Self::Operator(_) => "operator",
             Self::Anonymous => "anonymous",
             Self::System => "system",
             Self::Job(_) => "job",
@@ -69,6 +73,7 @@ impl Actor {
             Self::User(id) => Some(id.as_uuid()),
             Self::Service(id) => Some(id.as_uuid()),
             Self::Key(id) => Some(id.as_uuid()),
+            Self::Operator(id) => Some(id.as_uuid()),
             Self::Anonymous | Self::System | Self::Job(_) => None,
         }
     }
@@ -81,6 +86,7 @@ impl Actor {
             ("user", Some(id)) => Some(Self::User(UserId::from_uuid(id))),
             ("service", Some(id)) => Some(Self::Service(ServiceId::from_uuid(id))),
             ("key", Some(id)) => Some(Self::Key(KeyId::from_uuid(id))),
+            ("operator", Some(id)) => Some(Self::Operator(OperatorId::from_uuid(id))),
             ("anonymous", None) => Some(Self::Anonymous),
             ("system", None) => Some(Self::System),
             _ => None,
@@ -94,6 +100,7 @@ impl fmt::Display for Actor {
             Self::User(id) => write!(f, "user:{id}"),
             Self::Service(id) => write!(f, "service:{id}"),
             Self::Key(id) => write!(f, "key:{id}"),
+            Self::Operator(id) => write!(f, "operator:{id}"),
             Self::Job(name) => write!(f, "job:{name}"),
             Self::Anonymous | Self::System => f.write_str(self.kind()),
         }
@@ -155,7 +162,8 @@ pub struct Principal {
     pub allowed_tenants: AllowedTenants,
     /// The one project it is confined to, if it is.
     pub project: Option<ProjectId>,
-    /// The user whose rights it acts with, where the actor is no user itself: a key's creator.
+    /// The user whose rights it acts with, where the actor is no user itself: a key's creator, or whom an operator
+    /// impersonates.
     pub on_behalf_of: Option<UserId>,
     /// Who vouched for it: the issuer of a token, or the name of the authenticator.
     pub issuer: Arc<str>,
@@ -171,6 +179,8 @@ pub struct Principal {
     pub claims: Claims,
     /// What it is limited to by itself, beside the tenant's plan.
     pub(crate) limits: OwnLimits,
+    /// The impersonation by which an operator acts. Only the engine sets it.
+    pub(crate) impersonation: Option<Arc<Impersonation>>,
 }
 
 impl Principal {
@@ -189,6 +199,7 @@ impl Principal {
             scope: PermissionSet::ALL,
             claims: Claims::default(),
             limits: OwnLimits::default(),
+            impersonation: None,
         }
     }
 

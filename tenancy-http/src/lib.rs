@@ -17,6 +17,8 @@
 //! | [`RefusalPages`] | asked before the inner service, and about a refusal what becomes of it |
 //! | [`WriteFields`] | held by the future of the response, and writes what was chosen |
 //! | [`ResponseFields`] | wraps the framework's header map |
+//! | [`ImpersonationMark`] | written to the response while an operator acts as the user |
+//! | [`operator_of`] | what the extractor of operators' routes asks |
 //! | [`PeerAddr`] | read where the framework does not tell the peer's address |
 //!
 //! So the same request gets the same answer and the same log line, whichever framework received it.
@@ -38,7 +40,9 @@ mod error;
 mod executor;
 mod gate;
 mod guard;
+mod impersonation_mark;
 mod local_path;
+mod operator_lookup;
 mod peer;
 mod readiness;
 mod refusal_pages;
@@ -57,7 +61,9 @@ pub use error::Error;
 pub use executor::parts as executor_parts;
 pub use gate::{Charged, Gate};
 pub use guard::Guard;
+pub use impersonation_mark::ImpersonationMark;
 pub use local_path::local_path;
+pub use operator_lookup::operator_of;
 pub use peer::PeerAddr;
 pub use readiness::{READY_BODY, Readiness};
 pub use refusal_pages::{AskedPage, PageAnswer, RefusalPages};

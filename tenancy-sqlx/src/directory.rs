@@ -3,8 +3,10 @@
 mod audit;
 mod entry;
 mod feed;
+mod impersonations;
 mod issuers;
 mod keys;
+mod operators;
 mod overrides;
 mod plans;
 mod read;

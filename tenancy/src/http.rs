@@ -14,4 +14,6 @@
 //! }
 //! ```
 #[doc(inline)]
-pub use tenancy_http::{AdmissionDecision, Error, PeerAddr, convert_errors, local_path};
+pub use tenancy_http::{
+    AdmissionDecision, Error, ImpersonationMark, PeerAddr, convert_errors, local_path,
+};

@@ -178,6 +178,12 @@ pub struct OutboxGuide;
 #[derive(Debug)]
 pub struct OperationsGuide;
 
+/// The guide to operators compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/operators.md")]
+#[derive(Debug)]
+pub struct OperatorsGuide;
+
 /// The guide to Redis compiles.
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/redis.md")]

@@ -9,7 +9,7 @@ use std::{
 use actix_web::{Error, body::EitherBody, dev::ServiceResponse, http::header::HeaderValue};
 use pin_project_lite::pin_project;
 use tenancy_core::Settlement;
-use tenancy_http::add_vary;
+use tenancy_http::{ImpersonationMark, add_vary};
 
 use super::service::give_back_if_no_route;
 
@@ -30,6 +30,8 @@ pin_project! {
         by_cookie: bool,
         // What the address has paid.
         address: Option<Settlement>,
+        // That an operator acts as the user. Boxed, because nearly no response has it.
+        mark: Option<Box<ImpersonationMark>>,
     }
 }
 
@@ -54,6 +56,7 @@ impl<F, B> ResponseFuture<F, B> {
             state: State::Answering { answer },
             by_cookie: false,
             address: None,
+            mark: None,
         }
     }
 
@@ -62,12 +65,19 @@ impl<F, B> ResponseFuture<F, B> {
             state: State::Deciding { deciding },
             by_cookie: false,
             address: None,
+            mark: None,
         }
     }
 
     /// Says in the response whether it depends on a cookie.
     pub(crate) fn by_cookie(mut self, by_cookie: bool) -> Self {
         self.by_cookie = by_cookie;
+        self
+    }
+
+    /// Says in the response that an operator acts as the user, if one does.
+    pub(super) fn marked(mut self, mark: Option<ImpersonationMark>) -> Self {
+        self.mark = mark.map(Box::new);
         self
     }
 
@@ -93,6 +103,10 @@ where
         if let (Some(address), Ok(response)) = (this.address.take(), &outcome) {
             give_back_if_no_route(address, response);
         }
+        let outcome = match this.mark.take() {
+            Some(mark) => marked(outcome, *mark),
+            None => outcome,
+        };
         if !*this.by_cookie {
             return Poll::Ready(outcome);
         }
@@ -101,6 +115,11 @@ where
             add_vary(&mut Fields(headers), "cookie", &cookie);
         }))
     }
+}
+
+/// Says in a response that an operator acts as the user.
+pub(super) fn marked<B>(outcome: Answered<B>, mark: ImpersonationMark) -> Answered<B> {
+    change(outcome, move |headers| mark.write(&mut Fields(headers)))
 }
 
 impl<F, B> fmt::Debug for ResponseFuture<F, B> {

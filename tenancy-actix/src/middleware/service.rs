@@ -14,9 +14,9 @@ use actix_web::{
 use tenancy_core::{
     Admission, Admitted, Charging, PendingAdmission, Refusal, RouteNeeds, Settlement, Tenancy,
 };
-use tenancy_http::{AddressCharged, AdmissionDecision, no_route};
+use tenancy_http::{AddressCharged, AdmissionDecision, ImpersonationMark, no_route};
 
-use super::ResponseFuture;
+use super::{ResponseFuture, future::marked};
 use crate::{
     answer::{Answer, Answered, refused},
     view::HeadView,
@@ -58,9 +58,12 @@ impl<S> TenancyService<S> {
         charging
     }
 
-    fn carry(&self, request: &ServiceRequest, admitted: Admitted) {
+    /// Has the request carry what was decided, and tells whether an operator acts as the user.
+    fn carry(&self, request: &ServiceRequest, admitted: Admitted) -> Option<ImpersonationMark> {
         let decision = AdmissionDecision::new(&self.tenancy, self.needs, admitted);
+        let mark = decision.context().and_then(ImpersonationMark::of);
         request.extensions_mut().insert(decision);
+        mark
     }
 }
 
@@ -79,9 +82,9 @@ where
             .admit(&HeadView::of(request.request()), self.needs);
         let response = match admission {
             Admission::Ready(Ok(admitted)) => {
-                self.carry(&request, admitted);
+                let mark = self.carry(&request, admitted);
                 let future = self.inner.call(request);
-                ResponseFuture::answering(Answer::Calling { future })
+                ResponseFuture::answering(Answer::Calling { future }).marked(mark)
             }
             Admission::Ready(Err(refusal)) => {
                 ResponseFuture::answering(Answer::refused(request, refusal))
@@ -97,9 +100,13 @@ where
     async fn decide(self, pending: PendingAdmission, request: ServiceRequest) -> Answered<B> {
         match pending.resolve().await {
             Ok(admitted) => {
-                self.carry(&request, admitted);
-                let response = self.inner.call(request).await?;
-                Ok(response.map_into_left_body())
+                let mark = self.carry(&request, admitted);
+                let answered = self.inner.call(request).await;
+                let answered = answered.map(ServiceResponse::map_into_left_body);
+                match mark {
+                    Some(mark) => marked(answered, mark),
+                    None => answered,
+                }
             }
             Err(refusal) => refused(request, refusal),
         }

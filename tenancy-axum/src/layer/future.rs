@@ -11,7 +11,7 @@ use pin_project_lite::pin_project;
 use tenancy_core::{
     Admitted, Charge, PendingAdmission, Refusal, RefusalKind, RouteNeeds, Settlement, Tenancy,
 };
-use tenancy_http::{AdmissionDecision, add_vary, no_route};
+use tenancy_http::{AdmissionDecision, ImpersonationMark, add_vary, no_route};
 use tower_service::Service;
 
 use super::{Answer, TenancyService};
@@ -32,6 +32,8 @@ pin_project! {
         by_cookie: bool,
         // What the address has paid, where no route matched.
         address: Option<Settlement>,
+        // That an operator acts as the user. Boxed, because nearly no response has it.
+        mark: Option<Box<ImpersonationMark>>,
     }
 }
 
@@ -63,6 +65,7 @@ where
             state: State::Answering { answer },
             by_cookie: false,
             address: None,
+            mark: None,
         }
     }
 
@@ -80,6 +83,7 @@ where
             state: State::Charging { charging },
             by_cookie: false,
             address: None,
+            mark: None,
         }
     }
 
@@ -104,12 +108,19 @@ where
             },
             by_cookie: false,
             address: None,
+            mark: None,
         }
     }
 
     /// Says in the response whether it depends on a cookie.
     pub(super) fn by_cookie(mut self, by_cookie: bool) -> Self {
         self.by_cookie = by_cookie;
+        self
+    }
+
+    /// Says in the response that an operator acts as the user, if one does.
+    pub(super) fn marked(mut self, mark: Option<ImpersonationMark>) -> Self {
+        self.mark = mark.map(Box::new);
         self
     }
 
@@ -152,6 +163,9 @@ where
     }
 }
 
+/// An answer, and whether an operator acts as the user.
+type Decided<F> = (Answer<F>, Option<ImpersonationMark>);
+
 /// A request that waits for a store.
 struct Deciding<S, ReqBody> {
     decision: Pin<Box<dyn Future<Output = Result<Admitted, Refusal>> + Send>>,
@@ -166,20 +180,24 @@ impl<S, ReqBody> Deciding<S, ReqBody>
 where
     S: Service<Request<ReqBody>>,
 {
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Answer<S::Future>> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Decided<S::Future>> {
         let decided = ready!(self.decision.as_mut().poll(cx));
         let Some(mut request) = self.request.take() else {
             // Only after the inner service panicked in `call` and was polled all the same.
             let refusal = Refusal::new(RefusalKind::Internal, "polled-after-panic");
-            return Poll::Ready(Answer::refused(refusal, false));
+            return Poll::Ready((Answer::refused(refusal, false), None));
         };
         Poll::Ready(match decided {
             Ok(admitted) => {
                 let decision = AdmissionDecision::new(&self.tenancy, self.needs, admitted);
+                let mark = decision.context().and_then(ImpersonationMark::of);
                 request.extensions_mut().insert(decision);
-                Answer::calling(self.service.call(request))
+                (Answer::calling(self.service.call(request)), mark)
             }
-            Err(refusal) => Answer::refused(refusal, request.method() == Method::HEAD),
+            Err(refusal) => {
+                let to_head = request.method() == Method::HEAD;
+                (Answer::refused(refusal, to_head), None)
+            }
         })
     }
 }
@@ -199,10 +217,12 @@ where
                 StateProj::Charging { charging } => {
                     let next = ready!(charging.poll(cx));
                     (*this.by_cookie, *this.address) = (next.by_cookie, next.address);
+                    *this.mark = next.mark;
                     state.set(next.state);
                 }
                 StateProj::Deciding { deciding } => {
-                    let answer = ready!(deciding.poll(cx));
+                    let (answer, mark) = ready!(deciding.poll(cx));
+                    *this.mark = mark.map(Box::new);
                     state.set(State::Answering { answer });
                 }
                 StateProj::Answering { answer } => break ready!(answer.poll(cx)),
@@ -212,6 +232,9 @@ where
             if *this.by_cookie {
                 let mut fields = Fields(response.headers_mut());
                 add_vary(&mut fields, "cookie", &HeaderValue::from_static("cookie"));
+            }
+            if let Some(mark) = this.mark.take() {
+                mark.write(&mut Fields(response.headers_mut()));
             }
             let has_no_route = response.status() == StatusCode::NOT_FOUND
                 && response.extensions().get::<Refusal>().is_none();

@@ -7,7 +7,7 @@ use std::{
 
 use http::{Method, Request, Response};
 use tenancy_core::{Admission, Charging, RouteNeeds, Settlement, Tenancy};
-use tenancy_http::{AddressCharged, AdmissionDecision};
+use tenancy_http::{AddressCharged, AdmissionDecision, ImpersonationMark};
 use tower_service::Service;
 
 use super::{Answer, ResponseFuture};
@@ -55,8 +55,10 @@ impl<S> TenancyService<S> {
         let response = match self.tenancy.admit(&HeadView::of(&request), self.needs) {
             Admission::Ready(Ok(admitted)) => {
                 let decision = AdmissionDecision::new(&self.tenancy, self.needs, admitted);
+                let mark = decision.context().and_then(ImpersonationMark::of);
                 request.extensions_mut().insert(decision);
-                ResponseFuture::answering(Answer::calling(self.inner.call(request)))
+                let answer = Answer::calling(self.inner.call(request));
+                ResponseFuture::answering(answer).marked(mark)
             }
             Admission::Ready(Err(refusal)) => {
                 let to_head = request.method() == Method::HEAD;

@@ -12,6 +12,7 @@
 //! conformance::issuers(&MemoryDirectory::new()).await;
 //! conformance::plans(&MemoryDirectory::new()).await;
 //! conformance::limit_overrides(&MemoryDirectory::new()).await;
+//! conformance::operators(&MemoryDirectory::new()).await;
 //! // In memory, one value is the directory and the sink.
 //! let trail = MemoryDirectory::new();
 //! conformance::audit(&trail, &trail).await;
@@ -35,6 +36,7 @@ mod issuers;
 mod keys;
 mod members;
 mod names;
+mod operators;
 mod overrides;
 mod plans;
 mod projects;
@@ -63,6 +65,12 @@ pub use keys::{
 };
 pub use members::{members_are_listed_in_pages, the_tenants_of_a_user_are_listed_in_pages};
 pub use names::{names_are_listed_in_pages, names_are_unbound};
+pub use operators::{
+    a_tenant_agrees_and_takes_it_back, an_impersonation_is_found_by_its_token_and_ends,
+    an_operator_has_one_impersonation_of_a_user, an_operator_is_found_by_issuer_and_subject,
+    another_operator_approves, impersonations_are_listed_in_pages,
+    impersonations_end_with_the_operators_right, operators, operators_are_listed_in_pages,
+};
 pub use overrides::limit_overrides;
 pub use plans::{plans, versions_are_added_in_their_order_and_found, versions_are_listed_in_pages};
 pub use projects::{

@@ -4,6 +4,7 @@ mod audit;
 mod issuers;
 mod keys;
 mod list;
+mod operators;
 mod overrides;
 mod plans;
 mod slugs;
@@ -24,8 +25,9 @@ use super::{
     TenantDirectory,
 };
 use crate::{
-    ChangeRecord, Clock, IssuerRecord, KeyId, Membership, PlanVersion, Project, ProjectId,
-    RoleDefinition, RoleName, TenantId, TenantKey, TenantRecord, UserId,
+    ChangeRecord, Clock, Impersonation, ImpersonationDigest, ImpersonationId, IssuerRecord, KeyId,
+    Membership, Operator, OperatorId, PlanVersion, Project, ProjectId, RoleDefinition, RoleName,
+    TenantId, TenantKey, TenantRecord, Timestamp, UserId,
     key::{ApiKey, Environment, KeyHandle},
     outbox::MemoryOutbox,
     quota::LimitOverride,
@@ -85,6 +87,10 @@ struct State {
     issuers: BTreeMap<String, IssuerRecord>,
     plans: BTreeMap<(String, u32), PlanVersion>,
     overrides: BTreeMap<(TenantId, String), LimitOverride>,
+    operators: BTreeMap<OperatorId, Operator>,
+    impersonations: BTreeMap<ImpersonationId, (Impersonation, ImpersonationDigest)>,
+    /// Until when a tenant agrees to impersonations.
+    support_access: HashMap<TenantId, Timestamp>,
     handles: HashMap<(Environment, KeyHandle), KeyId>,
     /// When each tenant last changed, as a number of this directory's own.
     changed: BTreeMap<u64, TenantId>,

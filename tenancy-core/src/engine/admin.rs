@@ -5,9 +5,11 @@ mod importing;
 mod issuers;
 mod list;
 mod name;
+mod operators;
 mod overrides;
 mod plans;
 mod roles;
+mod support;
 mod usage;
 
 use std::borrow::Cow;
@@ -29,8 +31,9 @@ use crate::{
 /// [`Tenancy::max_staleness`]. Removing what is not there is no error, as long as there is such a tenant.
 ///
 /// Listings come in pages of at most 1,000, whatever is asked for, and each goes on behind the last of the page
-/// before. The page that is empty is the last. They read the store and no cache, and leave no entry in the audit
-/// trail.
+/// before. The page that is empty is the last. They read the store and no cache. A page that an operator lists is
+/// recorded before it is read, as `operator.list`: of the [reader](crate::OperatorContext::reader) each, and of
+/// [`danger::operator`](crate::danger::operator) each that spans tenants. Others leave no entry.
 ///
 /// # Errors
 /// Besides what each method names: [`StoreErrorKind::Forbidden`](crate::StoreErrorKind::Forbidden) if the authority

@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use super::{Authority, Tenancy, TenantContext, authority::Who, projects};
 use crate::{
-    AuditEntry, Outcome, ProjectId, StoreError, StoreErrorKind, TenantId,
+    AuditEntry, AuditTarget, ChangeAction, OperatorRight, Outcome, ProjectId, StoreError,
+    StoreErrorKind, TenantId,
     change::{Change, ChangeRecord},
     outbox::NewEvent,
 };
@@ -54,7 +55,7 @@ impl Author {
         store: impl AsyncFnOnce(Option<TenantContext>, ChangeRecord) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let mut entry = self.entry_of(&change);
-        let caller = match self.permits(change.tenant, change.project).await {
+        let caller = match self.may_change(&change).await {
             Ok(caller) => caller,
             Err(refused) => {
                 // A store that did not answer has refused nobody.
@@ -115,14 +116,106 @@ impl Author {
         entry
     }
 
-    /// Whether the authority is good for a change in this tenant, or in any where there is none, and in this
+    /// Whether the authority is good for this change. Returns the caller where it is made, as of now, if it is a
+    /// caller's.
+    async fn may_change(&self, change: &Change) -> Result<Option<TenantContext>, StoreError> {
+        let is_consent = matches!(
+            change.action,
+            ChangeAction::SupportAccessGrant | ChangeAction::SupportAccessRevoke
+        );
+        match &self.authority.who {
+            Who::Staff(staff) => {
+                self.authority.require_reason()?;
+                staff.may_change(&self.engine, change).await?;
+                return Ok(None);
+            }
+            Who::Operator(_) if is_consent => {
+                return refused(
+                    "what a tenant agrees to is for the tenant itself, and for no operator",
+                );
+            }
+            Who::Leaving(context) => {
+                let own = change.tenant == Some(context.tenant_id());
+                if own && change.action == ChangeAction::ImpersonationEnd {
+                    return Ok(None);
+                }
+                return refused("this authority ends an impersonation, and nothing else");
+            }
+            _ => {}
+        }
+        let caller = self.permits(change.tenant, change.project).await?;
+        let impersonates = |caller: &TenantContext| caller.impersonation().is_some();
+        if caller.as_ref().is_some_and(impersonates)
+            && !change.action.may_be_done_as_somebody_else()
+        {
+            return refused(format!(
+                "`{}` is for the user itself, and for nobody who acts as the user",
+                change.action
+            ));
+        }
+        Ok(caller)
+    }
+
+    /// Whether the authority is good for listing something, which takes an operator this right, in a tenant, or in any
+    /// where there is none. What an operator lists is recorded before it is read. Returns the caller, as of now, if it is
+    /// a caller's.
+    pub(super) async fn may_list(
+        &self,
+        what: &'static str,
+        right: OperatorRight,
+        (tenant, project): (Option<TenantId>, Option<ProjectId>),
+    ) -> Result<Option<TenantContext>, StoreError> {
+        let allowed = match &self.authority.who {
+            Who::Staff(staff) => {
+                self.authority.require_reason()?;
+                staff
+                    .may_list(&self.engine, right, tenant)
+                    .await
+                    .map(|()| None)
+            }
+            _ => self.permits(tenant, project).await,
+        };
+        let is_told = match &self.authority.who {
+            Who::Staff(_) => true,
+            Who::Operator(_) => tenant.is_none(),
+            _ => false,
+        };
+        if !is_told {
+            return allowed;
+        }
+        let inner = self.engine.inner();
+        let mut entry = AuditEntry::new(inner.clock.now(), "operator.list", Outcome::Allowed);
+        entry.tenant = tenant;
+        entry.target = Some(format!("list:{what}"));
+        entry.targets = vec![AuditTarget::new("list", what)];
+        self.authority.sign(&mut entry);
+        match allowed {
+            Ok(caller) => {
+                let durable = inner.audit.record_durably(entry).await;
+                durable.map(|()| caller).map_err(StoreError::unavailable)
+            }
+            Err(error) => {
+                if error.kind() == StoreErrorKind::Forbidden {
+                    entry.outcome = Outcome::Refused;
+                    entry.reason = Some(error.to_string().into());
+                    inner.audit.record(entry);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Whether the authority is good for something in this tenant, or in any where there is none, and in this
     /// project of it, or in the tenant as a whole. Returns the caller there, as of now, if it is a caller's.
-    pub(super) async fn permits(
+    async fn permits(
         &self,
         tenant: Option<TenantId>,
         project: Option<ProjectId>,
     ) -> Result<Option<TenantContext>, StoreError> {
         let Who::Caller(context, permission) = &self.authority.who else {
+            if let Who::Leaving(_) | Who::Staff(_) = &self.authority.who {
+                return refused("the authority is not good for this");
+            }
             // It may have been replaced by a blank one since.
             self.authority.require_reason()?;
             return Ok(None);

@@ -2,6 +2,7 @@
 
 use std::{fmt, net::IpAddr};
 
+use super::operators::Staff;
 use crate::{
     Actor, AuditEntry, JobName, Principal, Refusal, StoreError, StoreErrorKind, TenantContext,
     TenantId, UserId, cut::cut,
@@ -10,10 +11,13 @@ use crate::{
 /// Who makes a change, and what for: each one is made by an authority, and its entry in the audit trail says
 /// which.
 ///
-/// There are four ways to come by one:
+/// There are five ways to come by one:
 /// * a caller's context that holds a permission: [`TenantContext::authority`]. It is good for the
 ///   caller's own tenant, and only for as long as the caller would still be admitted with that permission;
-/// * an operator's login, for any tenant, with a reason: [`danger::operator`](crate::danger::operator);
+/// * an operator's request, for one tenant and one right, or to read across tenants:
+///   [`OperatorContext::authority`](crate::OperatorContext::authority) and
+///   [`OperatorContext::reader`](crate::OperatorContext::reader);
+/// * somebody whom the application takes for an operator, for any tenant, with a reason: [`danger::operator`](crate::danger::operator);
 /// * the service itself, for any tenant, with a reason: [`danger::service`](crate::danger::service);
 /// * a named job of the service, for any tenant, and for the reason of its run:
 ///   [`JobRun::authority`](crate::JobRun::authority).
@@ -34,16 +38,20 @@ use crate::{
 #[derive(Clone)]
 #[must_use]
 pub struct Authority {
-    pub(crate) who: Who,
+    pub(super) who: Who,
     reason: Option<String>,
     user_agent: Option<String>,
     request_id: Option<String>,
 }
 
 #[derive(Clone)]
-pub(crate) enum Who {
+pub(super) enum Who {
     /// A caller, who holds this permission.
     Caller(TenantContext, String),
+    /// A caller who impersonates, and wants no more than to end that.
+    Leaving(TenantContext),
+    /// An operator whom the engine has admitted.
+    Staff(Box<Staff>),
     /// Somebody whom the application takes for one of its operators.
     Operator(Operator),
     Service,
@@ -86,6 +94,14 @@ impl Authority {
             user_agent: None,
             request_id: None,
         }
+    }
+
+    pub(super) fn of_staff(staff: Staff) -> Self {
+        Self::new(Who::Staff(Box::new(staff)))
+    }
+
+    pub(super) fn of_leaving(context: TenantContext) -> Self {
+        Self::new(Who::Leaving(context))
     }
 
     #[cfg(any(test, feature = "testing"))]
@@ -147,7 +163,8 @@ impl Authority {
     #[must_use]
     pub fn tenant(&self) -> Option<TenantId> {
         match &self.who {
-            Who::Caller(context, _) => Some(context.tenant_id()),
+            Who::Caller(context, _) | Who::Leaving(context) => Some(context.tenant_id()),
+            Who::Staff(staff) => staff.tenant(),
             Who::Operator(_) | Who::Service | Who::Job(_) => None,
         }
     }
@@ -156,7 +173,8 @@ impl Authority {
     #[must_use]
     pub fn actor(&self) -> &Actor {
         match &self.who {
-            Who::Caller(context, _) => &context.principal().actor,
+            Who::Caller(context, _) | Who::Leaving(context) => &context.principal().actor,
+            Who::Staff(staff) => staff.actor(),
             Who::Operator(operator) => &operator.actor,
             Who::Service => &Actor::System,
             Who::Job(actor) => actor,
@@ -186,7 +204,7 @@ impl Authority {
         entry.user_agent.clone_from(&self.user_agent);
         entry.request_id.clone_from(&self.request_id);
         match &self.who {
-            Who::Caller(context, _) => {
+            Who::Caller(context, _) | Who::Leaving(context) => {
                 let principal = context.principal();
                 entry.on_behalf_of = principal.on_behalf_of;
                 entry.credential = Some(principal.issuer.to_string());
@@ -195,6 +213,7 @@ impl Authority {
                     entry.request_id = context.request_id().map(str::to_owned);
                 }
             }
+            Who::Staff(staff) => staff.sign(entry),
             Who::Operator(operator) => {
                 entry.on_behalf_of = operator.on_behalf_of;
                 entry.credential = Some(operator.credential.clone());
@@ -219,7 +238,8 @@ impl fmt::Debug for Authority {
 /// Authorities that reach every tenant. Each demands a reason, which the audit trail has.
 ///
 /// # Security
-/// Nothing here asks who is calling: guard what leads here.
+/// Nothing here asks who is calling: guard what leads here. Where the engine knows its
+/// [operators](crate::Operators), [`OperatorContext`](crate::OperatorContext) asks, and reaches less.
 pub mod danger {
     use super::{Authority, IpAddr, Operator, Principal, StoreError, Who};
 

@@ -11,6 +11,7 @@ use super::{
     keys::Keys,
     latest::Latest,
     load::{Caches, Entries},
+    operators::{EngineParts, ImpersonationTokens, Operators},
     refusal_log::RefusalLog,
     sources::{Established, Sources},
     stranger_cache::StrangerCache,
@@ -53,6 +54,7 @@ pub struct TenancyBuilder {
     authenticators: Vec<Authenticating>,
     established: Option<Established>,
     keys: Option<ApiKeys>,
+    operators: Option<Operators>,
     charger: Option<Arc<dyn Charger>>,
     quotas: Option<Quotas>,
     permissions: Option<PermissionRegistry>,
@@ -84,6 +86,7 @@ impl TenancyBuilder {
             authenticators: Vec::new(),
             established: None,
             keys: None,
+            operators: None,
             charger: None,
             quotas: None,
             permissions: None,
@@ -223,6 +226,13 @@ impl TenancyBuilder {
     /// key and nothing else: no authenticator sees it.
     pub fn keys(mut self, keys: ApiKeys) -> Self {
         self.keys = Some(keys);
+        self
+    }
+
+    /// Who runs the service, apart from the users of tenants. Default: no route is the operators', and nobody acts as
+    /// somebody else.
+    pub fn operators(mut self, operators: Operators) -> Self {
+        self.operators = Some(operators);
         self
     }
 
@@ -464,9 +474,9 @@ impl TenancyBuilder {
     /// identification that can't apply, a source of credentials that can't be one, a header field
     /// that would be read for two purposes, an origin that can't be allowed, a plan that permits what
     /// there is not, a staleness bound shorter than two polls, a cache age shorter than twice
-    /// the staleness bound, tokens that never count, something [required](Self::require) that there is no
+    /// the staleness bound, tokens that never count, an issuer of operators that is also one of users, something [required](Self::require) that there is no
     /// store for.
-    pub fn build(self) -> Result<Tenancy, ConfigError> {
+    pub fn build(mut self) -> Result<Tenancy, ConfigError> {
         if self.authenticators.is_empty() && self.keys.is_none() && self.established.is_none() {
             return Err(ConfigError::new(
                 "no authenticator: every request would be refused; add one with `authenticator`, \
@@ -540,9 +550,36 @@ impl TenancyBuilder {
             ));
         }
         let identification = self.identification.checked()?;
+        let keys = match self.keys.take() {
+            Some(keys) => Some(Keys::new(keys.checked()?, entries)?),
+            None => None,
+        };
+        let operators = match self.operators.take() {
+            Some(operators) => Some(operators.checked(&EngineParts {
+                permissions: &permissions,
+                identification: &identification,
+                keys: keys.as_ref(),
+                authenticators: &self.authenticators,
+            })?),
+            None => None,
+        };
+        if let Some(operators) = &operators
+            && let Some(policy) = operators.shared_policy()
+        {
+            let tokens = ImpersonationTokens::new(operators.shared_impersonations(), policy);
+            let sources = tokens.sources();
+            // First, so that no other authenticator decides about them.
+            self.authenticators.insert(
+                0,
+                Authenticating {
+                    authenticator: Box::new(tokens),
+                    sources,
+                },
+            );
+        }
         let sources = Sources::checked(
             &self.authenticators,
-            self.keys.as_ref(),
+            keys.as_ref().map(|keys| &keys.config),
             self.established,
             &identification,
             self.request_id_header.as_deref(),
@@ -554,10 +591,6 @@ impl TenancyBuilder {
                 Some(policy.checked(&identification, sources.own_fields())?)
             }
             Some(policy) => Some(policy.checked(&identification, sources.own_fields())?),
-            None => None,
-        };
-        let keys = match self.keys {
-            Some(keys) => Some(Keys::new(keys.checked()?, entries)?),
             None => None,
         };
         let refusals = RefusalLog::new(
@@ -575,6 +608,7 @@ impl TenancyBuilder {
                 .collect(),
             sources,
             keys,
+            operators,
             charger,
             quotas,
             permissions,

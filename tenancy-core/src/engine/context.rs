@@ -5,9 +5,9 @@ use std::{fmt, net::IpAddr, sync::Arc};
 use serde::de::DeserializeOwned;
 
 use crate::{
-    Actor, ContextWatch, Generation, PermissionId, PermissionSet, Plan, Principal, ProjectId,
-    Refusal, RefusalDetails, RefusalKind, RoleName, SettingsError, Tenancy, TenantId, TenantRecord,
-    Timestamp, UserId,
+    Actor, ContextWatch, Generation, Impersonation, PermissionId, PermissionSet, Plan, Principal,
+    ProjectId, Refusal, RefusalDetails, RefusalKind, RoleName, SettingsError, Tenancy, TenantId,
+    TenantRecord, Timestamp, UserId,
     engine::front::Memo,
     quota::{self, LimitUsage, MeterQuota, OfTenant, OwnLimits, QuotaService},
 };
@@ -131,13 +131,36 @@ impl TenantContext {
         self.whole.read_at
     }
 
-    /// The user who acts, if it is one.
+    /// The user who acts, if it is one; while an operator [impersonates](Self::impersonation) somebody, that user.
     #[must_use]
     pub fn user_id(&self) -> Option<UserId> {
-        self.whole.principal.user()
+        let principal = &self.whole.principal;
+        match &principal.impersonation {
+            Some(impersonation) => Some(impersonation.user),
+            None => principal.user(),
+        }
     }
 
-    /// The user's role in the tenant, if the actor is a user; an API key has none.
+    /// By which impersonation an operator acts as the user; `None` if the user, or whatever else it is, acts itself.
+    ///
+    /// [`principal`](Self::principal) has both: the operator as its actor, and the user as whom it acts on behalf of.
+    ///
+    /// # Security
+    /// Routes by which a user changes a password, a second factor or a way to pay refuse whoever has one. A page shows
+    /// that somebody else is looking.
+    ///
+    /// ```
+    /// # fn handler(context: &tenancy_core::TenantContext) -> bool {
+    /// let may_change_password = context.impersonation().is_none();
+    /// # may_change_password
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn impersonation(&self) -> Option<&Impersonation> {
+        self.whole.principal.impersonation.as_deref()
+    }
+
+    /// The user's role in the tenant, if the actor is a user or acts as one; an API key has none.
     #[must_use]
     pub fn role(&self) -> Option<&RoleName> {
         self.whole.parts.role.as_ref()
@@ -388,7 +411,8 @@ impl TenantContext {
     }
 
     /// Records the context on a `tracing` span that declares any of the fields `tenant.id`,
-    /// `tenant.slug`, `tenant.project`, `principal.kind`, `principal.id` and `principal.role`.
+    /// `tenant.slug`, `tenant.project`, `principal.kind`, `principal.id`, `principal.on_behalf_of` and
+    /// `principal.role`. `principal.on_behalf_of` is whom an operator impersonates.
     pub fn record_on(&self, span: &tracing::Span) {
         if span.is_disabled() {
             return;
@@ -407,10 +431,17 @@ impl TenantContext {
             Actor::Key(id) => {
                 span.record("principal.id", tracing::field::display(id));
             }
+            Actor::Operator(id) => {
+                span.record("principal.id", tracing::field::display(id));
+            }
             Actor::Job(name) => {
                 span.record("principal.id", tracing::field::display(name));
             }
             Actor::Anonymous | Actor::System => {}
+        }
+        if let Some(impersonation) = self.impersonation() {
+            let user = tracing::field::display(impersonation.user);
+            span.record("principal.on_behalf_of", user);
         }
         if let Some(role) = &parts.role {
             span.record("principal.role", role.as_str());

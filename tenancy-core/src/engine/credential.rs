@@ -2,9 +2,13 @@
 
 use zeroize::Zeroizing;
 
-use super::{Inner, facts::PresentedCredential, sources::Source};
+use super::{
+    Inner,
+    facts::PresentedCredential,
+    sources::{Source, Sources},
+};
 use crate::{
-    Credential, Identification, Rejection, RequestView, RouteNeeds,
+    CorsPolicy, Credential, Identification, Rejection, RequestView, RouteNeeds,
     authenticator::MAX_CREDENTIAL_LEN,
     cors::{OriginFault, same_origin},
     credential_source::Place,
@@ -29,10 +33,34 @@ impl<'a> Found<'a> {
         }
     }
 
-    /// Reads a request.
+    /// Reads a request for a tenant, or for none.
     pub(super) fn read(engine: &Inner, request: &'a dyn RequestView, needs: RouteNeeds) -> Self {
-        let sources = &engine.sources;
-        let mut found = authorization(engine, request);
+        Self::read_from(
+            &engine.sources,
+            engine.cors.as_ref(),
+            engine,
+            request,
+            needs,
+        )
+    }
+
+    /// Reads a request of an operator. No policy for pages of others counts for it.
+    pub(super) fn of_operator(
+        sources: &Sources,
+        engine: &Inner,
+        request: &'a dyn RequestView,
+    ) -> Self {
+        Self::read_from(sources, None, engine, request, RouteNeeds::central())
+    }
+
+    fn read_from(
+        sources: &Sources,
+        policy: Option<&CorsPolicy>,
+        engine: &Inner,
+        request: &'a dyn RequestView,
+        needs: RouteNeeds,
+    ) -> Self {
+        let mut found = authorization(sources, request);
         for (index, source) in sources.iter() {
             if let Some(presented) = read(source, &engine.identification, request) {
                 let presented = engine.recognized(source, presented);
@@ -62,7 +90,6 @@ impl<'a> Found<'a> {
             return Self::of(PresentedCredential::Nothing);
         };
         let cross_site = if needs_same_origin {
-            let policy = engine.cors.as_ref();
             same_origin(policy, &engine.identification, request, needs).err()
         } else {
             None
@@ -101,7 +128,7 @@ const fn fault<'a>(reason: &'static str) -> PresentedCredential<'a> {
 
 /// Reads `Authorization`, which is a credential whatever its scheme.
 fn authorization<'a>(
-    engine: &Inner,
+    sources: &Sources,
     request: &'a dyn RequestView,
 ) -> Option<(Option<usize>, PresentedCredential<'a>)> {
     let value = match request.header("authorization") {
@@ -120,8 +147,8 @@ fn authorization<'a>(
         Place::Scheme { name, .. } => name.eq_ignore_ascii_case(scheme),
         _ => false,
     };
-    let mut sources = engine.sources.iter();
-    let Some((index, _)) = sources.find(|(_, source)| named(source)) else {
+    let mut all = sources.iter();
+    let Some((index, _)) = all.find(|(_, source)| named(source)) else {
         return Some((None, fault("credential-scheme-unknown")));
     };
     let presented = if scheme.eq_ignore_ascii_case("bearer") {

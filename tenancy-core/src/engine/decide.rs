@@ -5,6 +5,7 @@
 //! goes before the caches, so that each thing is loaded at most once per request.
 
 mod agree;
+mod impersonator;
 #[cfg(feature = "argon2")]
 mod imported;
 mod interrupt;
@@ -98,12 +99,12 @@ fn decide_for(
         let tenant = parts.tenant.id;
         decision
             .not_taken_back_in(principal, tenant)
-            .map_err(|interrupt| interrupt.in_tenant(tenant).of_actor(&principal.actor))?;
+            .map_err(|interrupt| interrupt.in_tenant(tenant).of_principal(principal))?;
         let whole = decision.whole(asked, principal, parts, before);
         return Ok(Admitted::Tenant(context(whole)));
     }
     let with_actor = |interrupt: Interrupt| match &principal {
-        Some(principal) => interrupt.of_actor(&principal.actor),
+        Some(principal) => interrupt.of_principal(principal),
         None => interrupt,
     };
     let decided = decision.context_parts(principal.as_ref());
@@ -129,6 +130,8 @@ pub(super) fn subject(principal: &Principal) -> Option<UserId> {
     match (&principal.actor, principal.on_behalf_of) {
         (Actor::User(user), _) => Some(*user),
         (Actor::Key(_), creator) => creator,
+        // An operator has no rights of its own in a tenant.
+        (Actor::Operator(_), impersonated) => impersonated,
         (Actor::Service(_) | Actor::Anonymous | Actor::System | Actor::Job(_), _) => None,
     }
 }
@@ -263,6 +266,7 @@ impl Decider<'_> {
     fn admitted_before(&self, principal: &Arc<Principal>) -> Step<Option<Arc<Principal>>> {
         match (&principal.actor, &self.engine.keys) {
             (Actor::Key(id), Some(keys)) => self.holding(self.key_holder_again(keys, *id)?),
+            (Actor::Operator(_), _) => self.holding(self.impersonator_again(principal)?),
             _ => self.holding(Arc::clone(principal)),
         }
     }
@@ -274,8 +278,12 @@ impl Decider<'_> {
         let impossible = matches!(
             (&principal.actor, &self.facts.presented),
             (Actor::System | Actor::Job(_) | Actor::Anonymous, _)
-                | (Actor::Key(_), PresentedCredential::Established(_))
-        );
+                | (
+                    Actor::Key(_) | Actor::Operator(_),
+                    PresentedCredential::Established(_)
+                )
+        ) || matches!(principal.actor, Actor::Operator(_))
+            && principal.impersonation.is_none();
         if impossible && !matches!(self.facts.presented, PresentedCredential::Verified(_)) {
             tracing::error!(
                 issuer = %principal.issuer,
@@ -283,6 +291,9 @@ impl Decider<'_> {
                 "a credential was taken for an actor that none can stand for"
             );
             return refuse(RefusalKind::Unauthenticated, "credential-actor");
+        }
+        if !self.is_for_tenants(&principal) {
+            return refuse(RefusalKind::Unauthenticated, "credential-of-operators");
         }
         if principal.holds_at(self.now) {
             Ok(Some(principal))
@@ -294,6 +305,13 @@ impl Decider<'_> {
     /// Everything a context consists of; `None` if the request has no tenant and needs none.
     fn context_parts(&self, principal: Option<&Arc<Principal>>) -> Step<Option<Parts>> {
         let central = self.facts.needs.tenant == TenantNeed::Central;
+        if central && principal.is_some_and(|principal| principal.impersonation.is_some()) {
+            // What has no tenant is about the user's account, or about everybody.
+            return refuse(
+                RefusalKind::PermissionDenied,
+                "impersonation-without-tenant",
+            );
+        }
         if central || (principal.is_none() && !self.facts.needs.anonymous) {
             self.page_of_a_tenant()?;
             if let Some(principal) = principal {
@@ -332,7 +350,7 @@ impl Decider<'_> {
         // Membership comes before status: a stranger does not learn that a tenant is suspended.
         // A key is worth what its creator's membership is worth now.
         let subject = subject(principal);
-        if matches!(principal.actor, Actor::Key(_)) && subject.is_none() {
+        if matches!(principal.actor, Actor::Key(_) | Actor::Operator(_)) && subject.is_none() {
             return refuse(RefusalKind::TenantNotFound, "key-without-creator");
         }
         let role = match subject {
@@ -369,7 +387,7 @@ impl Decider<'_> {
             overrides,
             tenant,
             // A key has no role of its own: whoever asks for a role must not get its creator's.
-            role: role.filter(|_| principal.user().is_some()),
+            role: role.filter(|_| principal.user().is_some() || principal.impersonation.is_some()),
             project: project.map(|access| access.project.id),
             permissions,
             read_at: self.read_at.get(),
@@ -386,7 +404,9 @@ impl Decider<'_> {
         let Some(role) = role else {
             return Ok(match principal.actor {
                 Actor::Service(_) | Actor::System | Actor::Job(_) => principal.scope,
-                Actor::User(_) | Actor::Key(_) | Actor::Anonymous => PermissionSet::EMPTY,
+                Actor::User(_) | Actor::Key(_) | Actor::Operator(_) | Actor::Anonymous => {
+                    PermissionSet::EMPTY
+                }
             });
         };
         let table = self.roles(tenant)?;

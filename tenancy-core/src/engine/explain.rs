@@ -8,8 +8,8 @@ use super::{
     load::{LoadError, MembershipOf, ProjectOf, RolesOf, load},
 };
 use crate::{
-    Actor, Explanation, MembershipStatus, PermissionDecision, PermissionSet, Plan, ProjectId,
-    Refusal, RefusalKind, RoleName, RoleTable, StoreError, TenantId, UserId, cut::cut,
+    Actor, Explanation, MembershipStatus, OperatorRight, PermissionDecision, PermissionSet, Plan,
+    ProjectId, Refusal, RefusalKind, RoleName, RoleTable, StoreError, TenantId, UserId, cut::cut,
 };
 
 /// What decides whether somebody may do something, for people to read: made by [`TenantContext::explain`] for the caller,
@@ -308,7 +308,13 @@ impl Admin {
         project: Option<ProjectId>,
         permission: &str,
     ) -> Result<AccessExplanation, StoreError> {
-        self.author.permits(Some(tenant), project).await?;
+        self.author
+            .may_list(
+                "explanation",
+                OperatorRight::ReadTenants,
+                (Some(tenant), project),
+            )
+            .await?;
         let record = self.record_of(tenant).await?;
         let plan = self.plan_of(&record).await?;
         if !record.status.is_served() {

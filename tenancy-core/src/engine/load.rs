@@ -7,6 +7,7 @@
 mod cached;
 mod credential;
 mod entry;
+mod impersonation;
 mod key;
 mod membership;
 mod news;
@@ -25,6 +26,7 @@ use quick_cache::Equivalent;
 pub(super) use cached::{CachedFact, Caches};
 pub(super) use credential::Checked;
 pub(super) use entry::{Entered, Entries};
+pub(super) use impersonation::ImpersonationNow;
 pub(super) use key::KeyRecord;
 #[cfg(feature = "argon2")]
 pub(super) use key::{SecretOf, SecretProof};

@@ -7,8 +7,8 @@ use std::sync::{
 
 use super::{TenantContext, facts::ClientInfo};
 use crate::{
-    Actor, AuditEntry, AuditSink, Clock, Outcome, Refusal, RefusalKind, TenantId, audit::Sampler,
-    cors::OriginFault,
+    Actor, AuditEntry, AuditSink, Clock, Outcome, Refusal, RefusalKind, TenantId, UserId,
+    audit::Sampler, cors::OriginFault,
 };
 
 /// A refusal with what the audit trail wants to know of it.
@@ -16,6 +16,8 @@ use crate::{
 pub(super) struct Refused {
     refusal: Refusal,
     pub(super) actor: Option<Actor>,
+    /// The user with whose rights the actor acts, where it is no user itself.
+    pub(super) on_behalf_of: Option<UserId>,
     pub(super) tenant: Option<TenantId>,
     target: Option<Box<str>>,
 }
@@ -29,6 +31,7 @@ impl Refused {
         Self {
             refusal,
             actor: None,
+            on_behalf_of: None,
             tenant: None,
             target: None,
         }
@@ -118,6 +121,7 @@ impl RefusalLog {
         let Refused {
             refusal,
             actor,
+            on_behalf_of,
             tenant,
             target,
         } = refused;
@@ -135,6 +139,7 @@ impl RefusalLog {
         if let Some(suppressed) = sampled {
             let mut entry = AuditEntry::new(now, action, Outcome::Refused).reason(refusal.reason());
             entry.actor = actor;
+            entry.on_behalf_of = on_behalf_of;
             entry.tenant = tenant;
             entry.target = target.map(String::from);
             entry.ip = client.ip;
@@ -157,6 +162,7 @@ impl RefusalLog {
         let refused = Refused {
             refusal,
             actor: Some(context.principal().actor.clone()),
+            on_behalf_of: context.principal().on_behalf_of,
             tenant: Some(context.tenant_id()),
             target: Some(target.into()),
         };

@@ -181,6 +181,8 @@ pub(super) fn holder(principal: &Principal) -> Option<TokenSubject> {
     match principal.actor {
         Actor::User(user) => Some(TokenSubject::User(user)),
         Actor::Service(service) => Some(TokenSubject::Service(service)),
+        // What is taken back from a user is taken back from whoever acts as the user.
+        Actor::Operator(_) => principal.on_behalf_of.map(TokenSubject::User),
         Actor::Key(_) | Actor::Anonymous | Actor::System | Actor::Job(_) => None,
     }
 }

@@ -159,6 +159,12 @@ impl Default for JwtIssuers {
 
 #[async_trait]
 impl Authenticator for JwtIssuers {
+    fn issuers(&self) -> Vec<Arc<str>> {
+        let issuers = self.0.issuers.read();
+        let issuers = issuers.unwrap_or_else(PoisonError::into_inner);
+        issuers.keys().cloned().collect()
+    }
+
     fn probe(&self, credential: Credential<'_>, now: Timestamp) -> Verdict {
         let text = credential.expose();
         if !compact::looks_like_one(text) {

@@ -265,6 +265,10 @@ pub(super) fn verdict(decided: Result<Arc<Principal>, Stop>) -> Verdict {
 
 #[async_trait]
 impl Authenticator for JwtAuthenticator {
+    fn issuers(&self) -> Vec<Arc<str>> {
+        vec![self.issuer()]
+    }
+
     fn probe(&self, credential: Credential<'_>, now: Timestamp) -> Verdict {
         let token = credential.expose();
         if !compact::looks_like_one(token) {

@@ -127,6 +127,13 @@ impl Pepper {
         Ok(Self { version, keyed })
     }
 
+    /// The digest of another secret of full entropy than a key, whose text no key begins like.
+    pub(crate) fn digest_of(&self, text: &str) -> [u8; 32] {
+        let mut keyed = self.keyed.clone();
+        keyed.update(text.as_bytes());
+        keyed.finalize().into_bytes().into()
+    }
+
     fn over(&self, key: &PresentedKey<'_>) -> Hmac<Sha256> {
         let mut keyed = self.keyed.clone();
         keyed.update(key.expose().as_bytes());

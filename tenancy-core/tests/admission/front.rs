@@ -263,3 +263,26 @@ async fn an_authenticator_that_stands_before_is_asked_once_it_may_know_the_crede
     assert!(first.remove(ISSUER));
     assert!(w.admit(&request).await.is_ok());
 }
+
+#[tokio::test]
+async fn users_are_remembered_whole_beside_operators_who_act_as_users() {
+    let user = UserId::new();
+    let sessions = Sessions::of(user);
+    let w = World::over(|directory, builder| {
+        let pepper = tenancy_core::key::Pepper::new(1, [7; 32]).unwrap();
+        let operators = tenancy_core::Operators::new(directory.directory().clone())
+            .issuer("https://staff.example")
+            .impersonation(tenancy_core::ImpersonationPolicy::new(pepper));
+        builder.authenticator(sessions.clone()).operators(operators)
+    })
+    .await;
+    let viewer = Membership::new(w.acme.id, user, SystemRole::Viewer.name());
+    w.directory.put_membership(&viewer).await.unwrap();
+    let request = FakeRequest::new("/notes").header("host", HOST).bearer("x");
+    for _ in 0..3 {
+        w.admit(&request).await.unwrap();
+    }
+    let before = sessions.asked();
+    w.admit(&request).await.unwrap();
+    assert_eq!(sessions.asked(), before, "it is not asked again");
+}

@@ -26,6 +26,7 @@ mod keys;
 mod managing;
 mod memory;
 mod model;
+mod operators;
 mod plans;
 mod projects;
 mod quotas;

@@ -128,6 +128,12 @@ async fn record(
     check_tenant(context.tenant_id(), entry.tenant, &entry.action)?;
     let principal = context.principal();
     let mut entry = entry.clone();
+    if context.impersonation().is_some() {
+        // Whoever names the user as the actor does not know better.
+        entry.actor = None;
+        entry.on_behalf_of = principal.on_behalf_of;
+        entry.credential = None;
+    }
     if entry.actor.is_none() {
         entry.actor = Some(principal.actor.clone());
         entry.on_behalf_of = entry.on_behalf_of.or(principal.on_behalf_of);

@@ -145,6 +145,41 @@ BEGIN
     EXECUTE format('GRANT EXECUTE ON FUNCTION tenancy.find_limit_overrides() TO %I, %I, %I',
         app, registry, system);
 
+    -- Operators are the system login's. Impersonations begin there, and a tenant ends and lists its own; nobody else reads
+    -- what a token is compared with. The service finds one by its token, through a function, and lists none.
+    PERFORM tenancy.ensure_policy('tenancy.operators', 'tenancy_system', true, system, 'true');
+    IF NOT (SELECT c.relrowsecurity FROM pg_class AS c WHERE c.oid = 'tenancy.operators'::regclass) THEN
+        ALTER TABLE tenancy.operators ENABLE ROW LEVEL SECURITY;
+    END IF;
+    EXECUTE format('GRANT SELECT, INSERT, UPDATE ON tenancy.operators TO %I', system);
+    FOREACH registry_table IN ARRAY ARRAY['impersonations', 'support_access'] LOOP
+        own := 'tenant_id = (SELECT tenancy.current_tenant())';
+        PERFORM tenancy.ensure_policy(format('tenancy.%I', registry_table)::regclass,
+            'tenancy_registry', true, registry, own);
+        PERFORM tenancy.ensure_policy(format('tenancy.%I', registry_table)::regclass,
+            'tenancy_registry_guard', false, registry, own);
+        PERFORM tenancy.ensure_policy(format('tenancy.%I', registry_table)::regclass,
+            'tenancy_system', true, system, 'true');
+        IF NOT (SELECT c.relrowsecurity FROM pg_class AS c
+                WHERE c.oid = format('tenancy.%I', registry_table)::regclass)
+        THEN
+            EXECUTE format('ALTER TABLE tenancy.%I ENABLE ROW LEVEL SECURITY', registry_table);
+        END IF;
+    END LOOP;
+    EXECUTE format('GRANT SELECT (tenant_id, id, operator_id, user_id, reason, ticket, started_at, until, ends_at, '
+        'needs_approval, approved_by, ended_at), UPDATE (ended_at) ON tenancy.impersonations TO %I', registry);
+    EXECUTE format('GRANT SELECT, INSERT, UPDATE (approved_by, ended_at) ON tenancy.impersonations TO %I',
+        system);
+    EXECUTE format('GRANT SELECT, INSERT, UPDATE (until), DELETE ON tenancy.support_access TO %I, %I',
+        registry, system);
+    IF EXISTS (SELECT FROM pg_trigger AS t WHERE t.tgrelid = 'tenancy.impersonations'::regclass
+        AND t.tgname = 'keep_impersonations' AND t.tgenabled <> 'A')
+    THEN
+        ALTER TABLE tenancy.impersonations ENABLE ALWAYS TRIGGER keep_impersonations;
+    END IF;
+    EXECUTE format('GRANT EXECUTE ON FUNCTION tenancy.find_impersonation(bytea, uuid), '
+        'tenancy.find_support_access() TO %I, %I', app, system);
+
     -- Events, and entries of the trail, are added with the change that they tell of: by each login for the
     -- tenant that it names, and by the system login for any or for none. Nobody changes what is there.
     FOREACH registry_table IN ARRAY ARRAY['outbox_events', 'audit_entries'] LOOP

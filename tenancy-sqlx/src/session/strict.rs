@@ -17,7 +17,7 @@ pub(super) fn push_checks(sql: &mut String, context: &TenantContext) {
     let (holder, id) = match &principal.actor {
         Actor::User(user) => ("user", user.as_uuid()),
         Actor::Service(service) => ("service", service.as_uuid()),
-        // Changes of a key advance its tenant's generation.
+        // Changes of a key, and the end of an impersonation, advance the tenant's generation.
         _ => return,
     };
     // Hexadecimal digits and no `\x`: what a backslash means in a literal is a setting.

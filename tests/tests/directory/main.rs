@@ -42,6 +42,7 @@ async fn postgres_conforms() -> anyhow::Result<()> {
         conformance::issuers(&notes.directory).await;
         conformance::plans(&notes.directory).await;
         conformance::limit_overrides(&notes.directory).await;
+        conformance::operators(&notes.directory).await;
         // With the operators' login, and with one that adds to the trail and can't read it.
         let audit = notes.database.options_as("tenancy_audit", Some(PASSWORD));
         for sink in [

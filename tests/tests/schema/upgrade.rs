@@ -93,6 +93,11 @@ async fn keys_that_were_issued_before_imports_go_on_and_others_are_imported_besi
 
 /// What an installation is without its migration 35, run before those below.
 const WITHOUT_PROJECT_ACCESS: &str = "ALTER TABLE tenancy.projects DROP COLUMN access";
+/// What an installation is without its migration 34, run before those below.
+const WITHOUT_OPERATORS: &str =
+    "DROP FUNCTION tenancy.find_impersonation, tenancy.find_support_access;
+    DROP TABLE tenancy.support_access, tenancy.impersonations, tenancy.operators;
+    DROP FUNCTION tenancy.keep_impersonations";
 
 /// What an installation is without its migration 29, run before those below.
 const WITHOUT_KEY_LIMITS: &str =
@@ -182,6 +187,7 @@ async fn the_outbox_comes_to_a_schema_in_use_and_its_programs_go_on() -> anyhow:
         let mut admin = database.admin().await?;
         installs(&database, &roles).await?;
         admin.execute(WITHOUT_PROJECT_ACCESS).await?;
+        admin.execute(WITHOUT_OPERATORS).await?;
         admin.execute(WITHOUT_KEY_LIMITS).await?;
         admin.execute(WITHOUT_STORED_PLANS).await?;
         admin.execute(WITHOUT_COUNTERS).await?;
@@ -268,6 +274,7 @@ async fn entries_of_the_release_before_are_in_the_trail_with_those_of_this_one()
         let mut admin = database.admin().await?;
         installs(&database, &roles).await?;
         admin.execute(WITHOUT_PROJECT_ACCESS).await?;
+        admin.execute(WITHOUT_OPERATORS).await?;
         admin.execute(WITHOUT_KEY_LIMITS).await?;
         admin.execute(WITHOUT_STORED_PLANS).await?;
         admin.execute(WITHOUT_COUNTERS).await?;

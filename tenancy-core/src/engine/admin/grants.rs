@@ -113,7 +113,7 @@ impl Admin {
         let principal = caller.principal();
         let subject = match (&principal.actor, principal.on_behalf_of) {
             (Actor::User(user), _) => *user,
-            (Actor::Key(_), Some(creator)) => creator,
+            (Actor::Key(_) | Actor::Operator(_), Some(user)) => user,
             // The service itself may do everything, and a service account what its credential says.
             (actor, _) => {
                 let everything = actor.is_service_itself();

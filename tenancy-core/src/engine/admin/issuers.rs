@@ -4,8 +4,8 @@ use serde_json::json;
 
 use super::{Admin, list::MAX_PAGE};
 use crate::{
-    ChangeAction, ChangeRecord, IssuerRecord, StoreError, TenantId, change::Change,
-    engine::author::Stale,
+    ChangeAction, ChangeRecord, IssuerRecord, OperatorRight, StoreError, StoreErrorKind, TenantId,
+    change::Change, engine::author::Stale,
 };
 
 impl Admin {
@@ -36,6 +36,12 @@ impl Admin {
     /// ```
     pub async fn put_issuer(&self, issuer: &IssuerRecord) -> Result<(), StoreError> {
         issuer.check()?;
+        let operators = self.author.engine.inner().operators.as_ref();
+        if operators.is_some_and(|operators| operators.has_issuer(&issuer.issuer)) {
+            // As if another tenant had it: whose it is, is no tenant's business.
+            let taken = format!("the issuer `{}` is taken", issuer.issuer);
+            return Err(StoreError::new(StoreErrorKind::Conflict, taken));
+        }
         let change = Change::new(ChangeAction::IssuerPut, issuer.tenant)
             .to("tenant", issuer.tenant)
             .with(json!({ "issuer": issuer.issuer }));
@@ -75,7 +81,9 @@ impl Admin {
         after: Option<&str>,
         limit: u32,
     ) -> Result<Vec<IssuerRecord>, StoreError> {
-        self.author.permits(Some(tenant), None).await?;
+        self.author
+            .may_list("issuers", OperatorRight::ReadTenants, (Some(tenant), None))
+            .await?;
         let store = self.stores().issuer_store()?;
         store.list_issuers(tenant, after, limit.min(MAX_PAGE)).await
     }

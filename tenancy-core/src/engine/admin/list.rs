@@ -5,8 +5,8 @@ use uuid::Uuid;
 use super::Admin;
 use crate::engine::projects;
 use crate::{
-    AuditEntry, AuditFilter, MemberFilter, Membership, Project, ProjectFilter, ProjectId,
-    ProjectMembership, RoleDefinition, StoreError, TenantFilter, TenantId, TenantKey,
+    AuditEntry, AuditFilter, MemberFilter, Membership, OperatorRight, Project, ProjectFilter,
+    ProjectId, ProjectMembership, RoleDefinition, StoreError, TenantFilter, TenantId, TenantKey,
     TenantMembership, TenantRecord, UserId,
 };
 
@@ -43,7 +43,9 @@ impl Admin {
         after: Option<TenantId>,
         limit: u32,
     ) -> Result<Vec<TenantRecord>, StoreError> {
-        self.author.permits(None, None).await?;
+        self.author
+            .may_list("tenants", OperatorRight::ReadTenants, (None, None))
+            .await?;
         let stores = self.stores();
         stores
             .tenant_store()?
@@ -61,7 +63,9 @@ impl Admin {
         after: Option<&TenantKey>,
         limit: u32,
     ) -> Result<Vec<TenantKey>, StoreError> {
-        self.author.permits(Some(tenant), None).await?;
+        self.author
+            .may_list("names", OperatorRight::ReadTenants, (Some(tenant), None))
+            .await?;
         let stores = self.stores();
         stores
             .name_store()?
@@ -80,7 +84,9 @@ impl Admin {
         after: Option<UserId>,
         limit: u32,
     ) -> Result<Vec<Membership>, StoreError> {
-        self.author.permits(Some(tenant), None).await?;
+        self.author
+            .may_list("members", OperatorRight::ReadTenants, (Some(tenant), None))
+            .await?;
         let stores = self.stores();
         stores
             .membership_store()?
@@ -101,7 +107,9 @@ impl Admin {
         after: Option<TenantId>,
         limit: u32,
     ) -> Result<Vec<TenantMembership>, StoreError> {
-        self.author.permits(None, None).await?;
+        self.author
+            .may_list("tenants-of-user", OperatorRight::ReadTenants, (None, None))
+            .await?;
         let stores = self.stores();
         stores
             .membership_store()?
@@ -121,7 +129,10 @@ impl Admin {
         after: Option<ProjectId>,
         limit: u32,
     ) -> Result<Vec<Project>, StoreError> {
-        let caller = self.author.permits(Some(tenant), None).await?;
+        let caller = self
+            .author
+            .may_list("projects", OperatorRight::ReadTenants, (Some(tenant), None))
+            .await?;
         let engine = &self.author.engine;
         let filter = match caller {
             Some(caller) => projects::that_admit(engine, &caller).await?,
@@ -145,7 +156,13 @@ impl Admin {
         after: Option<UserId>,
         limit: u32,
     ) -> Result<Vec<ProjectMembership>, StoreError> {
-        self.author.permits(Some(tenant), Some(project)).await?;
+        self.author
+            .may_list(
+                "project-members",
+                OperatorRight::ReadTenants,
+                (Some(tenant), Some(project)),
+            )
+            .await?;
         let stores = self.stores();
         stores
             .project_store()?
@@ -191,7 +208,9 @@ impl Admin {
         after: Option<Uuid>,
         limit: u32,
     ) -> Result<Vec<AuditEntry>, StoreError> {
-        self.author.permits(tenant, None).await?;
+        self.author
+            .may_list("entries", OperatorRight::ReadTrail, (tenant, None))
+            .await?;
         let directory = self.stores().audit_directory()?;
         directory
             .list_entries(tenant, filter, after, limit.min(MAX_PAGE))
@@ -203,7 +222,9 @@ impl Admin {
     /// # Errors
     /// A [`StoreError`] if the store did not answer.
     pub async fn list_roles(&self, tenant: TenantId) -> Result<Vec<RoleDefinition>, StoreError> {
-        self.author.permits(Some(tenant), None).await?;
+        self.author
+            .may_list("roles", OperatorRight::ReadTenants, (Some(tenant), None))
+            .await?;
         let stores = self.stores();
         stores.role_store()?.list_roles(tenant).await
     }

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::Admin;
 use crate::{
-    ChangeAction, StoreError, StoreErrorKind, TenantId,
+    ChangeAction, OperatorRight, StoreError, StoreErrorKind, TenantId,
     change::Change,
     quota::{LimitOverride, QuotaService},
 };
@@ -88,7 +88,13 @@ impl Admin {
         &self,
         tenant: TenantId,
     ) -> Result<Vec<LimitOverride>, StoreError> {
-        self.author.permits(Some(tenant), None).await?;
+        self.author
+            .may_list(
+                "limit-overrides",
+                OperatorRight::ReadTenants,
+                (Some(tenant), None),
+            )
+            .await?;
         let store = self.stores().limit_override_store()?;
         let found = store.find_limit_overrides(tenant).await;
         found.map_err(StoreError::unavailable)

@@ -4,8 +4,8 @@ use serde_json::json;
 
 use super::{Admin, list::MAX_PAGE};
 use crate::{
-    ChangeAction, ChangeRecord, ConfigError, Plan, PlanDefinition, PlanDirectory, PlanVersion,
-    StoreError, StoreErrorKind, TenantRecord,
+    ChangeAction, ChangeRecord, ConfigError, OperatorRight, Plan, PlanDefinition, PlanDirectory,
+    PlanVersion, StoreError, StoreErrorKind, TenantRecord,
     change::Change,
     engine::{
         author::Stale,
@@ -71,7 +71,9 @@ impl Admin {
         after: Option<&PlanVersion>,
         limit: u32,
     ) -> Result<Vec<PlanVersion>, StoreError> {
-        self.author.permits(None, None).await?;
+        self.author
+            .may_list("plans", OperatorRight::ReadTenants, (None, None))
+            .await?;
         let after = after.map(|after| (after.definition.name(), after.version));
         let store = self.stores().plan_store()?;
         store

@@ -2,8 +2,8 @@
 
 use super::Admin;
 use crate::{
-    ProjectId, Refusal, RefusalKind, StoreError, StoreErrorKind, TenantFilter, TenantId, TenantKey,
-    TenantRecord,
+    OperatorRight, ProjectId, Refusal, RefusalKind, StoreError, StoreErrorKind, TenantFilter,
+    TenantId, TenantKey, TenantRecord,
     engine::load::{OverridesOf, load},
     quota::{LimitUsage, Measure, QuotaService, TenantUsage},
 };
@@ -30,7 +30,9 @@ impl Admin {
     /// # }
     /// ```
     pub async fn usage(&self, tenant: TenantId) -> Result<TenantUsage, StoreError> {
-        self.author.permits(Some(tenant), None).await?;
+        self.author
+            .may_list("usage", OperatorRight::ReadTenants, (Some(tenant), None))
+            .await?;
         let quotas = self.quotas()?;
         let record = self.record_of(tenant).await?;
         self.usage_of(quotas, record).await
@@ -67,7 +69,9 @@ impl Admin {
         after: Option<TenantId>,
         limit: u32,
     ) -> Result<Vec<TenantUsage>, StoreError> {
-        self.author.permits(None, None).await?;
+        self.author
+            .may_list("usage", OperatorRight::ReadTenants, (None, None))
+            .await?;
         let quotas = self.quotas()?;
         let store = self.stores().tenant_store()?;
         let tenants = store
@@ -103,7 +107,13 @@ impl Admin {
         tenant: TenantId,
         project: ProjectId,
     ) -> Result<Vec<LimitUsage>, StoreError> {
-        self.author.permits(Some(tenant), Some(project)).await?;
+        self.author
+            .may_list(
+                "usage",
+                OperatorRight::ReadTenants,
+                (Some(tenant), Some(project)),
+            )
+            .await?;
         let quotas = self.quotas()?;
         let record = self.record_of(tenant).await?;
         self.is_there(tenant, project).await?;

@@ -1,7 +1,7 @@
 //! Why a decision stops: something has to be loaded, or the request is refused.
 
 use crate::{
-    Actor, RefusalKind, TenantId,
+    Principal, RefusalKind, TenantId,
     engine::{load::Load, refusal_log::Refused},
 };
 
@@ -15,9 +15,10 @@ pub(super) type Step<T> = Result<T, Interrupt>;
 
 impl Interrupt {
     /// Notes for the trail who was refused.
-    pub(super) fn of_actor(mut self, actor: &Actor) -> Self {
+    pub(super) fn of_principal(mut self, principal: &Principal) -> Self {
         if let Self::Refused(refused) = &mut self {
-            refused.actor = Some(actor.clone());
+            refused.actor = Some(principal.actor.clone());
+            refused.on_behalf_of = principal.on_behalf_of;
         }
         self
     }
