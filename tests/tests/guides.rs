@@ -15,10 +15,10 @@ use std::{
 
 use serde_json::json;
 use tenancy_core::{
-    Admin, ChangeAction, ImpersonationPolicy, IssuerRecord, KeyAdmin, Membership,
-    MemoryDirectory, NewImpersonation, Operator, OperatorContext, OperatorRole, Operators,
-    PermissionRegistry, PlanBook, PlanDefinition, Project, ProjectMembership, RoleDefinition,
-    SystemRole, Tenancy, TenantId, TenantRecord, TenantStatus, TokenSubject, UserId, async_trait,
+    Admin, ChangeAction, ImpersonationPolicy, IssuerRecord, KeyAdmin, Membership, MemoryDirectory,
+    NewImpersonation, Operator, OperatorContext, OperatorRole, Operators, PermissionRegistry,
+    PlanBook, PlanDefinition, Project, ProjectMembership, RoleDefinition, SystemRole, Tenancy,
+    TenantId, TenantRecord, TenantStatus, TokenSubject, UserId, async_trait,
     jwt::{Algorithm, JwtAuthenticator, VerificationKey},
     key::{
         ApiKeys, Environment, HmacKeyHasher, ImportedFormat, ImportedKeys, KeyFormat,
