@@ -12,13 +12,13 @@ use futures_util::{Stream, StreamExt as _, stream};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sqlx::Executor as _;
+use tenancy::http::Error;
 use tenancy_actix::{OperatorsMiddleware, TenancyMiddleware};
 use tenancy_axum::{OperatorsLayer, TenancyLayer};
 use tenancy_core::{
     AuditEntry, KeyService, Membership, NewImpersonation, OperatorContext, Outcome, SystemRole,
     Tenancy, TenantContext, TenantFilter, TenantId, UserId, key::NewKey,
 };
-use tenancy_http::Error;
 use tenancy_sqlx::TenantPool;
 use tenancy_tests::{Framework, Serving, logwatch};
 
@@ -96,7 +96,7 @@ async fn issue(programs: &Programs, context: &TenantContext) -> Result<Value, Er
     let scopes = "notes:read".parse().into_iter();
     let new = NewKey::new(context.tenant_id(), user, "a key", scopes);
     let keys = programs.keys.by(context.authority("notes:write")?);
-    keys.issue(new).await?;
+    let _ = keys.issue(new).await?;
     Ok(json!("issued"))
 }
 

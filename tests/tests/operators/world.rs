@@ -12,7 +12,7 @@ use tenancy_core::{
     key::{ApiKeys, Environment, HmacKeyHasher, KeyFormat, Pepper},
     testing::service as a_test,
 };
-use tenancy_sqlx::{PgDirectory, RegistryPool, TenantPoolOptions};
+use tenancy_sqlx::{PgAuditSink, PgDirectory, RegistryPool, TenantPoolOptions};
 use tenancy_tests::{
     Framework, Server, Serving, logwatch,
     notes::{self, Notes, PASSWORD, PEPPER},
@@ -53,6 +53,7 @@ impl World {
             .build()?;
         let console = notes::builder(notes.directory.clone())?
             .operators(operators(&notes.directory)?.authenticator(staff))
+            .audit(PgAuditSink::new(&notes.system))
             .clock(clock.clone())
             .build()?;
 

@@ -25,6 +25,10 @@ impl Decider<'_> {
         let Some(before) = &principal.impersonation else {
             return refuse(RefusalKind::Unauthenticated, "credential-actor");
         };
+        // Without a question, so that what ends by its time is told so whether or not a store answers.
+        if !principal.holds_at(self.now) {
+            return refuse(RefusalKind::Unauthenticated, "impersonation-ended");
+        }
         match self.loaded.get::<ImpersonationNow>(&before.id) {
             None => Err(Interrupt::Load(Load::of::<ImpersonationNow>(before.id))),
             Some(found) => match reason_of(found.as_ref(), self.now) {

@@ -140,7 +140,8 @@ impl OperatorContext {
     }
 
     /// The authority to list what is there, in one tenant or in all. It changes nothing. Each page that is listed is
-    /// recorded before it is read, as `operator.list`.
+    /// recorded before it is read, as `operator.list`. If the [audit sink](crate::AuditSink) can't make that durable, as a
+    /// log can't, nothing is listed.
     ///
     /// # Errors
     /// [`StoreErrorKind::Forbidden`] if the operator may read nothing, [`StoreErrorKind::Invalid`] if the reason is
