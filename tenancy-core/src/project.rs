@@ -104,9 +104,9 @@ impl Project {
 /// # Ok(())
 /// # }
 /// ```
-// Exhaustive: whoever asks it decides about admission, and must not pass over a case that it does not know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum ProjectAccess {
     /// Every member of the tenant.
     #[default]

@@ -49,7 +49,8 @@ async fn a_role_that_is_taken_while_a_request_runs_ends_with_it() -> anyhow::Res
         running.require("notes:write")?;
         asks(&here).await?;
         let mut watch = running.watch();
-        let pool = notes.pool(TenantPoolOptions::new()).await?;
+        let options = notes.with_key(TenantPoolOptions::new())?;
+        let pool = options.connect_with(notes.app_options(), &there).await?;
         let mut tx = pool.begin(&running).await?;
         tx.execute("INSERT INTO notes (body) VALUES ('begun')")
             .await?;
@@ -71,7 +72,7 @@ async fn a_role_that_is_taken_while_a_request_runs_ends_with_it() -> anyhow::Res
         tx.commit().await?;
         let kept: i64 =
             sqlx::query_scalar("SELECT count(*) FROM notes WHERE body IN ('begun', 'ended')")
-                .fetch_one(&pool.tenant(&notes.context(&notes.acme))?)
+                .fetch_one(&pool.tenant(&running)?)
                 .await?;
         assert_eq!(kept, 2);
         pool.close().await;
