@@ -7,6 +7,17 @@ use redis::{Cmd, Value};
 use crate::{RedisClient, RedisError, link::Link, script::Script};
 
 /// A way to a client's Redis, with connections of its own.
+///
+/// ```no_run
+/// use tenancy_redis::{RedisClient, testing::Questions};
+///
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let asking = Questions::of(&RedisClient::cluster(["redis://127.0.0.1:6379"]).build()?);
+/// let none: [&str; 0] = [];
+/// asking.run("return redis.call('INCR', KEYS[1])", &["{tag}key"], &none).await?;
+/// # Ok(())
+/// # }
+/// ```
 pub struct Questions(Link);
 
 impl Questions {
