@@ -66,6 +66,7 @@ pub mod key;
 mod membership;
 mod network;
 pub mod outbox;
+mod ownership;
 mod permission;
 mod plan;
 mod principal;
@@ -120,7 +121,12 @@ pub use generation::Generation;
 pub use id::{EventId, KeyId, ParseIdError, ProjectId, ServiceId, TenantId, UserId};
 pub use identification::{ApplicationHint, HintSource, Identification};
 pub use issuer::{IssuerDirectory, IssuerRecord, IssuerStore};
-pub use membership::{InvalidRoleName, Membership, MembershipStatus, RoleName, TenantMembership};
+pub use membership::{
+    Departure, HandedKey, InvalidRoleName, KeyFate, KeyHandover, KeysGo, MemberHoldings,
+    Membership, MembershipChange, MembershipRemoval, MembershipStatus, RoleName, RoleSeen,
+    TenantMembership,
+};
+pub use ownership::{OwnershipOffer, OwnershipStore, OwnershipTerms};
 pub use permission::{
     Explanation, Grant, InvalidGrant, InvalidPermission, PermissionDecision, PermissionId,
     PermissionRegistry, PermissionRegistryBuilder, PermissionSet, RegistryError, RoleDefinition,

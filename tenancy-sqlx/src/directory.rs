@@ -6,6 +6,7 @@ mod feed;
 mod issuers;
 mod keys;
 mod overrides;
+mod ownership;
 mod plans;
 mod read;
 mod rows;
@@ -154,6 +155,7 @@ impl Directory for PgDirectory {
         let own = || Self::clone(&self);
         Stores::of(&self)
             .audit(own())
+            .ownership(own())
             .issuers(own())
             .plans(own())
             .limit_overrides(own())

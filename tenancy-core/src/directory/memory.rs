@@ -4,7 +4,9 @@ mod audit;
 mod issuers;
 mod keys;
 mod list;
+mod members;
 mod overrides;
+mod ownership;
 mod plans;
 mod slugs;
 mod stores;
@@ -24,8 +26,8 @@ use super::{
     TenantDirectory,
 };
 use crate::{
-    ChangeRecord, Clock, IssuerRecord, KeyId, Membership, PlanVersion, Project, ProjectId,
-    RoleDefinition, RoleName, TenantId, TenantKey, TenantRecord, UserId,
+    ChangeRecord, Clock, IssuerRecord, KeyId, Membership, OwnershipOffer, PlanVersion, Project,
+    ProjectId, RoleDefinition, RoleName, TenantId, TenantKey, TenantRecord, UserId,
     key::{ApiKey, Environment, KeyHandle},
     outbox::MemoryOutbox,
     quota::LimitOverride,
@@ -78,6 +80,7 @@ struct State {
     names: HashMap<TenantKey, TenantId>,
     resting: RestingSlugs,
     memberships: HashMap<(TenantId, UserId), Membership>,
+    ownership_offers: HashMap<TenantId, OwnershipOffer>,
     projects: HashMap<(TenantId, ProjectId), Project>,
     project_roles: HashMap<(TenantId, ProjectId, UserId), RoleName>,
     roles: HashMap<TenantId, BTreeMap<RoleName, RoleDefinition>>,
@@ -294,6 +297,7 @@ impl Directory for MemoryDirectory {
         let own = || Self::clone(&self);
         Stores::of(&self)
             .audit(own())
+            .ownership(own())
             .issuers(own())
             .plans(own())
             .limit_overrides(own())

@@ -21,6 +21,7 @@ mod hints;
 mod jobs;
 mod keys;
 mod managing;
+mod members;
 mod memory;
 mod model;
 mod plans;

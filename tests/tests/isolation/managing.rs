@@ -2,7 +2,8 @@
 
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Executor as _, PgConnection};
 use tenancy_core::{
-    Clock as _, DirectoryStore, KeyId, MemberFilter, Project, SystemClock, TenantRecord, UserId,
+    Clock as _, DirectoryStore, KeyId, MemberFilter, Membership, Project, SystemClock, SystemRole,
+    TenantRecord, UserId,
     key::{ApiKey, Environment, KeyDigest, KeyStore},
     testing::{KeyStoreDirectly, StoreDirectly},
 };
@@ -44,6 +45,8 @@ async fn prepare(notes: &Notes) -> anyhow::Result<(Project, ApiKey)> {
     let (id, now) = (KeyId::new(), SystemClock.now());
     let mut key = ApiKey::new(id, globex, UserId::new(), Environment::Live, digest, now);
     key.project = Some(project.id);
+    let creator = Membership::new(globex, key.creator, SystemRole::Member.name());
+    StoreDirectly::put_membership(&notes.directory, &creator).await?;
     KeyStoreDirectly::insert_key(&notes.directory, &key).await?;
     Ok((project.clone(), key))
 }
