@@ -16,7 +16,8 @@ CREATE TABLE tenancy.ownership_offers (
 -- at once, the second sees what the first has left. So two owners who leave at once never both go.
 --
 -- The rule is here and not in programs, so that it holds for every login and every path: also for a statement by hand.
--- A tenant that is deleted may lose all its members.
+-- A tenant that is deleted may lose all its members. What replication brings was decided where it comes from: an error
+-- here would end the replication.
 CREATE FUNCTION tenancy.keep_owner(tenant uuid, before jsonb, after jsonb) RETURNS void
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
@@ -28,7 +29,7 @@ DECLARE
 BEGIN
     DELETE FROM tenancy.ownership_offers AS o WHERE o.tenant_id = tenant
         AND (o.from_user = member AND NOT owns OR o.to_user = member AND NOT is_active);
-    IF owned AND NOT owns
+    IF owned AND NOT owns AND current_setting('session_replication_role') <> 'replica'
         AND NOT EXISTS (SELECT FROM tenancy.memberships AS m
             WHERE m.tenant_id = tenant AND m.role = 'owner' AND m.status = 'active')
         AND EXISTS (SELECT FROM tenancy.tenants AS t WHERE t.id = tenant AND t.status <> 'deleted')

@@ -150,7 +150,13 @@ async fn no_statement_of_the_login_reaches_what_is_anothers() -> anyhow::Result<
             ("DELETE FROM tenancy.domains".to_owned(), 0),
             ("DELETE FROM tenancy.external_ids".to_owned(), 0),
             // Acme's own.
-            ("DELETE FROM tenancy.memberships".to_owned(), own),
+            (
+                format!(
+                    "DELETE FROM tenancy.memberships WHERE user_id IN ('{}', '{}')",
+                    notes.alice, notes.bob
+                ),
+                own,
+            ),
             ("UPDATE tenancy.tenants SET slug = 'mine'".to_owned(), own),
             (
                 "UPDATE tenancy.api_keys SET project_id = NULL, revoked_at = now()".to_owned(),
