@@ -133,6 +133,22 @@ actions! {
     MembershipPut: "membership.put" => "membership.changed",
     /// A membership was removed.
     MembershipRemove: "membership.remove" => "membership.removed",
+    /// A member was given another role.
+    MembershipSetRole: "membership.set-role" => "membership.role-changed",
+    /// A member was suspended.
+    MembershipSuspend: "membership.suspend" => "membership.suspended",
+    /// A suspended member was made active again.
+    MembershipResume: "membership.resume" => "membership.resumed",
+    /// A member left of its own accord.
+    MembershipLeave: "membership.leave" => "membership.removed",
+    /// An owner offered the ownership to another member.
+    OwnershipOffer: "ownership.offer" => "ownership.offered",
+    /// A member accepted the ownership.
+    OwnershipAccept: "ownership.accept" => "ownership.transferred",
+    /// A member declined the ownership.
+    OwnershipDecline: "ownership.decline" => "ownership.declined",
+    /// An offer of the ownership was taken back.
+    OwnershipWithdraw: "ownership.withdraw" => "ownership.withdrawn",
     /// A project was added or replaced.
     ProjectPut: "project.put" => "project.changed",
     /// A project was removed.
@@ -284,6 +300,8 @@ pub(crate) struct Change {
     pub(crate) tenant: Option<TenantId>,
     /// The project in which it stays; `None` for one that concerns the tenant as a whole.
     pub(crate) project: Option<ProjectId>,
+    /// Whether it concerns nothing but the caller's own place in the tenant.
+    pub(crate) own: bool,
     pub(crate) targets: Vec<AuditTarget>,
     pub(crate) details: Value,
 }
@@ -294,6 +312,7 @@ impl Change {
             action,
             tenant: tenant.into(),
             project: None,
+            own: false,
             targets: Vec::new(),
             details: Value::Null,
         }
@@ -302,6 +321,12 @@ impl Change {
     /// The same, which concerns nothing outside of a project.
     pub(crate) const fn within(mut self, project: Option<ProjectId>) -> Self {
         self.project = project;
+        self
+    }
+
+    /// The same, which concerns nothing but the caller's own place in the tenant.
+    pub(crate) const fn own(mut self) -> Self {
+        self.own = true;
         self
     }
 

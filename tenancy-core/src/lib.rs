@@ -68,6 +68,7 @@ mod membership;
 mod network;
 mod operator;
 pub mod outbox;
+mod ownership;
 mod permission;
 mod plan;
 mod principal;
@@ -130,8 +131,13 @@ pub use impersonation::{
     ImpersonationState, ImpersonationStore, ImpersonationToken, NewImpersonation,
 };
 pub use issuer::{IssuerDirectory, IssuerRecord, IssuerStore};
-pub use membership::{InvalidRoleName, Membership, MembershipStatus, RoleName, TenantMembership};
+pub use membership::{
+    Departure, HandedKey, InvalidRoleName, KeyFate, KeyHandover, KeysGo, MemberHoldings,
+    Membership, MembershipChange, MembershipRemoval, MembershipStatus, RoleName, RoleSeen,
+    TenantMembership,
+};
 pub use operator::{Operator, OperatorRight, OperatorRole, OperatorStore};
+pub use ownership::{OwnershipOffer, OwnershipStore, OwnershipTerms};
 pub use permission::{
     Explanation, Grant, InvalidGrant, InvalidPermission, PermissionDecision, PermissionId,
     PermissionRegistry, PermissionRegistryBuilder, PermissionSet, RegistryError, RoleDefinition,

@@ -1,10 +1,18 @@
 //! Membership: which user belongs to which tenant, in which role.
 
+mod change;
+mod departure;
+
 use std::{fmt, str::FromStr, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{TenantId, TenantRecord, UserId};
+pub use change::{MembershipChange, RoleSeen};
+pub use departure::{
+    Departure, HandedKey, KeyFate, KeyHandover, KeysGo, MemberHoldings, MembershipRemoval,
+};
+
+use crate::{SystemRole, TenantId, TenantRecord, UserId};
 
 /// The name of a role, such as `admin` or one that a tenant defined for itself.
 ///
@@ -142,6 +150,13 @@ impl Membership {
             role,
             status: MembershipStatus::Active,
         }
+    }
+
+    /// Whether it makes its user one who owns the tenant now: an owner, and active.
+    #[must_use]
+    pub fn is_active_owner(&self) -> bool {
+        self.status == MembershipStatus::Active
+            && SystemRole::from_name(&self.role) == Some(SystemRole::Owner)
     }
 
     /// The same membership in another state.

@@ -8,6 +8,7 @@ mod issuers;
 mod keys;
 mod operators;
 mod overrides;
+mod ownership;
 mod plans;
 mod read;
 mod rows;
@@ -156,6 +157,7 @@ impl Directory for PgDirectory {
         let own = || Self::clone(&self);
         Stores::of(&self)
             .audit(own())
+            .ownership(own())
             .issuers(own())
             .plans(own())
             .limit_overrides(own())

@@ -166,6 +166,12 @@ pub struct RolesGuide;
 #[derive(Debug)]
 pub struct ChangesGuide;
 
+/// The guide to the people of a tenant compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/people.md")]
+#[derive(Debug)]
+pub struct PeopleGuide;
+
 /// The guide to the outbox compiles.
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/outbox.md")]

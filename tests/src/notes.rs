@@ -104,7 +104,7 @@ pub fn seal_of_the_run() -> anyhow::Result<Option<SealWay>> {
     }
 }
 
-/// An engine over a copy of the template, two tenants with an owner each, and the logins.
+/// An engine over a copy of the template, two tenants with an owner each and another one besides, and the logins.
 #[derive(Debug)]
 pub struct Notes {
     /// The database.
@@ -515,9 +515,12 @@ async fn provision(
 ) -> anyhow::Result<TenantRecord> {
     let tenant = TenantRecord::new(slug.parse()?, name).with_status(TenantStatus::Active);
     directory.create_tenant(&tenant).await?;
-    directory
-        .put_membership(&Membership::new(tenant.id, owner, SystemRole::Owner.name()))
-        .await?;
+    // With another owner besides, so that the one may go.
+    for owner in [owner, UserId::new()] {
+        directory
+            .put_membership(&Membership::new(tenant.id, owner, SystemRole::Owner.name()))
+            .await?;
+    }
     let stored = tenancy_core::TenantDirectory::find_tenant(directory, &tenant.id.into()).await?;
     stored.ok_or_else(|| anyhow::anyhow!("the tenant that was just stored is not found"))
 }

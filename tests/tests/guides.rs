@@ -15,10 +15,7 @@ use std::{
 
 use serde_json::json;
 use tenancy_core::{
-    Admin, ChangeAction, ImpersonationPolicy, IssuerRecord, KeyAdmin, Membership, MemoryDirectory,
-    NewImpersonation, Operator, OperatorContext, OperatorRole, Operators, PermissionRegistry,
-    PlanBook, PlanDefinition, Project, ProjectMembership, RoleDefinition, SystemRole, Tenancy,
-    TenantId, TenantRecord, TenantStatus, TokenSubject, UserId, async_trait,
+    Admin, ChangeAction, ImpersonationPolicy, IssuerRecord, KeyAdmin, KeysGo, Membership, MemoryDirectory, NewImpersonation, Operator, OperatorContext, OperatorRole, Operators, OwnershipTerms, PermissionRegistry, PlanBook, PlanDefinition, Project, ProjectMembership, RoleDefinition, SystemRole, Tenancy, TenantId, TenantRecord, TenantStatus, TokenSubject, UserId, async_trait,
     jwt::{Algorithm, JwtAuthenticator, VerificationKey},
     key::{
         ApiKeys, Environment, HmacKeyHasher, ImportedFormat, ImportedKeys, KeyFormat,
@@ -26,7 +23,7 @@ use tenancy_core::{
     },
     outbox::{Event, EventHandler, HandlerError, OutboxConsumer},
     quota::{Limit, LimitOverride, Meter, Quotas},
-    testing::{FakeRequest, TestTokens, service},
+    testing::{ContextBuilder, FakeRequest, TestTokens, service},
 };
 
 /// A kind, the names in its payload, and whether it is about a tenant.
@@ -130,6 +127,41 @@ async fn change_members(admin: &Admin, tenant: TenantId, alice: UserId) {
     admin.remove_role(tenant, &auditor.name).await.unwrap();
 }
 
+/// What members do themselves, and what is done to one who goes.
+async fn change_places(tenancy: &Tenancy, acme: &TenantRecord, alice: UserId) {
+    let admin = tenancy.admin(service());
+    let tenant = acme.id;
+    let (carol, dave) = (UserId::new(), UserId::new());
+    for user in [carol, dave] {
+        let member = Membership::new(tenant, user, SystemRole::Member.name());
+        admin.put_membership(&member).await.unwrap();
+    }
+    let viewer = SystemRole::Viewer.name();
+    admin.change_role(tenant, carol, viewer).await.unwrap();
+    admin.suspend_member(tenant, carol).await.unwrap();
+    admin.resume_member(tenant, carol).await.unwrap();
+    let own = |user| {
+        let context = ContextBuilder::new(tenancy, acme.clone()).user(user);
+        tenancy.admin(context.build().own_authority().unwrap())
+    };
+    let terms = OwnershipTerms::new().becomes(SystemRole::Owner.name());
+    let offer = async || {
+        own(alice).offer_ownership(carol, &terms).await.unwrap();
+    };
+    offer().await;
+    own(carol).decline_ownership().await.unwrap();
+    offer().await;
+    own(alice).withdraw_ownership_offer(tenant).await.unwrap();
+    offer().await;
+    own(carol).accept_ownership().await.unwrap();
+    own(carol).leave().await.unwrap();
+    let to_alice = KeysGo::To(alice);
+    admin
+        .remove_membership_with(tenant, dave, to_alice)
+        .await
+        .unwrap();
+}
+
 async fn change_keys(keys: &KeyAdmin, tenant: TenantId, alice: UserId) {
     let new = || NewKey::new(tenant, alice, "nightly", ["notes:read".parse().unwrap()]);
     let key = keys.issue(new()).await.unwrap().record().id;
@@ -198,6 +230,7 @@ async fn make_every_change(directory: &MemoryDirectory) {
     let alice = UserId::new();
     change_tenants(&admin, &acme).await;
     change_members(&admin, acme.id, alice).await;
+    change_places(&tenancy, &acme, alice).await;
     change_keys(&tenancy.keys().unwrap().by(service()), acme.id, alice).await;
     change_operators(&tenancy, &staff, acme.id, alice).await;
     revoke_tokens(&admin, acme.id, alice).await;

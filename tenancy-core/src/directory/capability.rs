@@ -6,7 +6,9 @@ use super::{
     DirectoryStore, MembershipStore, NameStore, ProjectStore, RevocationStore, RoleStore,
     StoreError, StoreErrorKind, TenantStore,
 };
-use crate::{AuditDirectory, ConfigError, IssuerStore, PlanStore, quota::LimitOverrideStore};
+use crate::{
+    AuditDirectory, ConfigError, IssuerStore, OwnershipStore, PlanStore, quota::LimitOverrideStore,
+};
 
 /// How a store is given, where the directory does not say it better.
 const ADVICE: &str = "give the engine a store of them with `TenancyBuilder::stores`";
@@ -124,6 +126,8 @@ capabilities! {
     Names: NameStore, "names of tenants", names, name_store;
     /// Memberships: [`MembershipStore`].
     Members: MembershipStore, "members", members, membership_store;
+    /// Offers of ownership: [`OwnershipStore`].
+    Ownership: OwnershipStore, "offers of ownership", ownership, ownership_store;
     /// Projects, and roles in them: [`ProjectStore`].
     Projects: ProjectStore, "projects", projects, project_store;
     /// Roles that tenants define: [`RoleStore`].

@@ -9,6 +9,7 @@
 //! # async fn main() {
 //! conformance::directory(&MemoryDirectory::new()).await;
 //! conformance::keys(&MemoryDirectory::new()).await;
+//! conformance::ownership(&MemoryDirectory::new()).await;
 //! conformance::issuers(&MemoryDirectory::new()).await;
 //! conformance::plans(&MemoryDirectory::new()).await;
 //! conformance::limit_overrides(&MemoryDirectory::new()).await;
@@ -38,6 +39,7 @@ mod members;
 mod names;
 mod operators;
 mod overrides;
+mod owners;
 mod plans;
 mod projects;
 mod roles;
@@ -58,8 +60,9 @@ pub use keys::{
     a_rotated_key_never_outlives_its_expiry, a_rotation_never_undoes_a_revocation,
     an_imported_key_is_rotated_into_one_with_a_digest, changes_of_keys_are_kept_and_told,
     digests_are_replaced_if_expected, imported_keys_are_found_by_their_handle, keys,
-    keys_are_found_as_they_were_stored, keys_are_listed_in_pages, keys_belong_to_one_tenant,
-    many_keys_are_revoked_at_once, no_successor_escapes_a_revocation_across_tenants,
+    keys_are_found_as_they_were_stored, keys_are_handed_over, keys_are_listed_in_pages,
+    keys_belong_to_one_tenant, keys_end_with_the_membership, many_keys_are_revoked_at_once,
+    no_key_outlives_the_membership, no_successor_escapes_a_revocation_across_tenants,
     no_successor_escapes_the_revocation_of_its_tenant, the_keys_of_a_creator_are_revoked,
     uses_are_noted_forward_only,
 };
@@ -72,6 +75,11 @@ pub use operators::{
     impersonations_end_with_the_operators_right, operators, operators_are_listed_in_pages,
 };
 pub use overrides::limit_overrides;
+pub use owners::{
+    an_offer_ends_with_what_it_rests_on, members_are_changed_as_they_were_seen,
+    of_two_owners_who_go_at_once_one_stays, ownership, ownership_is_handed_on_once,
+    the_last_owner_stays, what_happens_to_an_offer_at_once_happens_once,
+};
 pub use plans::{plans, versions_are_added_in_their_order_and_found, versions_are_listed_in_pages};
 pub use projects::{
     keys_end_with_their_project, project_roles_are_removed, projects_are_listed_in_pages,
@@ -89,9 +97,9 @@ pub use token_revocations::{
 
 use super::{Directory, DirectoryStore, FeedCursor, StoreErrorKind};
 use crate::{
-    DomainName, Membership, MembershipStatus, Project, ProjectMembership, RoleDefinition, RoleName,
-    RoleTable, Settings, Slug, TenantId, TenantKey, TenantRecord, TenantStatus, UserId,
-    testing::unattributed,
+    DomainName, Membership, MembershipRemoval, MembershipStatus, Project, ProjectMembership,
+    RoleDefinition, RoleName, RoleSeen, RoleTable, Settings, Slug, TenantId, TenantKey,
+    TenantRecord, TenantStatus, Timestamp, UserId, testing::unattributed,
 };
 
 /// Runs the whole suite. The directory may hold other tenants; the suite makes its own.
@@ -114,6 +122,9 @@ pub async fn directory<D: Directory + DirectoryStore>(directory: &D) {
     tenants_are_listed_in_pages(directory).await;
     names_are_unbound(directory).await;
     names_are_listed_in_pages(directory).await;
+    the_last_owner_stays(directory).await;
+    of_two_owners_who_go_at_once_one_stays(directory).await;
+    members_are_changed_as_they_were_seen(directory).await;
     members_are_listed_in_pages(directory).await;
     the_tenants_of_a_user_are_listed_in_pages(directory).await;
     projects_are_removed(directory).await;
@@ -280,7 +291,7 @@ pub async fn memberships_belong_to_one_tenant<D: Directory + DirectoryStore>(dir
     let user = UserId::new();
     let membership = Membership::new(one.id, user, role("admin"));
     directory
-        .put_membership(&membership, &unattributed())
+        .put_membership(&membership, &RoleSeen::Any, &unattributed())
         .await
         .unwrap();
     assert_eq!(
@@ -302,7 +313,7 @@ pub async fn memberships_belong_to_one_tenant<D: Directory + DirectoryStore>(dir
     let invited =
         Membership::new(one.id, user, role("viewer")).with_status(MembershipStatus::Invited);
     directory
-        .put_membership(&invited, &unattributed())
+        .put_membership(&invited, &RoleSeen::Any, &unattributed())
         .await
         .unwrap();
     assert_eq!(
@@ -311,7 +322,12 @@ pub async fn memberships_belong_to_one_tenant<D: Directory + DirectoryStore>(dir
     );
 
     directory
-        .remove_membership(other.id, user, &unattributed())
+        .remove_membership(
+            other.id,
+            user,
+            &MembershipRemoval::new(Timestamp::EPOCH),
+            &unattributed(),
+        )
         .await
         .unwrap();
     assert!(
@@ -322,7 +338,12 @@ pub async fn memberships_belong_to_one_tenant<D: Directory + DirectoryStore>(dir
             .is_some()
     );
     directory
-        .remove_membership(one.id, user, &unattributed())
+        .remove_membership(
+            one.id,
+            user,
+            &MembershipRemoval::new(Timestamp::EPOCH),
+            &unattributed(),
+        )
         .await
         .unwrap();
     assert_eq!(directory.find_membership(one.id, user).await.unwrap(), None);
@@ -476,7 +497,7 @@ pub async fn project_roles_end_with_the_membership<D: Directory + DirectoryStore
         for who in [user, stays] {
             let membership = Membership::new(tenant.id, who, role("viewer"));
             directory
-                .put_membership(&membership, &unattributed())
+                .put_membership(&membership, &RoleSeen::Any, &unattributed())
                 .await
                 .unwrap();
             let admin = ProjectMembership::new(tenant.id, project.id, who, role("admin"));
@@ -487,12 +508,17 @@ pub async fn project_roles_end_with_the_membership<D: Directory + DirectoryStore
         }
     }
     directory
-        .remove_membership(one.id, user, &unattributed())
+        .remove_membership(
+            one.id,
+            user,
+            &MembershipRemoval::new(Timestamp::EPOCH),
+            &unattributed(),
+        )
         .await
         .unwrap();
     let again = Membership::new(one.id, user, role("viewer"));
     directory
-        .put_membership(&again, &unattributed())
+        .put_membership(&again, &RoleSeen::Any, &unattributed())
         .await
         .unwrap();
     for (project, who, role) in [
@@ -531,7 +557,7 @@ pub async fn unknown_tenants_can_not_be_written<D: Directory + DirectoryStore>(d
     let membership = Membership::new(nobody, user, role("owner"));
     not_found(
         directory
-            .put_membership(&membership, &unattributed())
+            .put_membership(&membership, &RoleSeen::Any, &unattributed())
             .await
             .err(),
         "a membership",
@@ -563,7 +589,12 @@ pub async fn unknown_tenants_can_not_be_written<D: Directory + DirectoryStore>(d
         ),
         (
             directory
-                .remove_membership(nobody, user, &unattributed())
+                .remove_membership(
+                    nobody,
+                    user,
+                    &MembershipRemoval::new(Timestamp::EPOCH),
+                    &unattributed(),
+                )
                 .await,
             "no membership",
         ),
@@ -655,14 +686,19 @@ pub async fn every_change_is_told_once_it_is_visible<D: Directory + DirectorySto
                 .await
                 .unwrap(),
             3 => {
-                let owner = Membership::new(id, user, role("owner"));
+                let viewer = Membership::new(id, user, role("viewer"));
                 directory
-                    .put_membership(&owner, &unattributed())
+                    .put_membership(&viewer, &RoleSeen::Any, &unattributed())
                     .await
                     .unwrap();
             }
             4 => directory
-                .remove_membership(id, user, &unattributed())
+                .remove_membership(
+                    id,
+                    user,
+                    &MembershipRemoval::new(Timestamp::EPOCH),
+                    &unattributed(),
+                )
                 .await
                 .unwrap(),
             5 => directory
@@ -762,5 +798,6 @@ mod tests {
     async fn memory_conforms() {
         super::directory(&MemoryDirectory::new()).await;
         super::keys(&MemoryDirectory::new()).await;
+        super::ownership(&MemoryDirectory::new()).await;
     }
 }

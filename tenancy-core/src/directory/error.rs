@@ -1,5 +1,7 @@
 //! Errors of directories.
 
+mod members;
+
 use std::sync::Arc;
 
 use crate::IllegalTransition;
@@ -43,9 +45,10 @@ impl DirectoryError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StoreErrorKind {
-    /// No such tenant, or no such project in it.
+    /// No such tenant, or no such project, member or key in it.
     NotFound,
-    /// An id, slug, domain or external id is taken.
+    /// An id, slug, domain or external id is taken, what was seen has changed meanwhile, or the tenant would lose its
+    /// last owner.
     Conflict,
     /// The status can't go where it was asked to.
     IllegalTransition,

@@ -5,7 +5,9 @@ mod issuers;
 mod keys;
 mod list;
 mod operators;
+mod members;
 mod overrides;
+mod ownership;
 mod plans;
 mod slugs;
 mod stores;
@@ -25,9 +27,7 @@ use super::{
     TenantDirectory,
 };
 use crate::{
-    ChangeRecord, Clock, Impersonation, ImpersonationDigest, ImpersonationId, IssuerRecord, KeyId,
-    Membership, Operator, OperatorId, PlanVersion, Project, ProjectId, RoleDefinition, RoleName,
-    TenantId, TenantKey, TenantRecord, Timestamp, UserId,
+    ChangeRecord, Clock, Impersonation, ImpersonationDigest, ImpersonationId, IssuerRecord, KeyId, Membership, Operator, OperatorId, OwnershipOffer, PlanVersion, Project, ProjectId, RoleDefinition, RoleName, TenantId, TenantKey, TenantRecord, Timestamp, UserId,
     key::{ApiKey, Environment, KeyHandle},
     outbox::MemoryOutbox,
     quota::LimitOverride,
@@ -80,6 +80,7 @@ struct State {
     names: HashMap<TenantKey, TenantId>,
     resting: RestingSlugs,
     memberships: HashMap<(TenantId, UserId), Membership>,
+    ownership_offers: HashMap<TenantId, OwnershipOffer>,
     projects: HashMap<(TenantId, ProjectId), Project>,
     project_roles: HashMap<(TenantId, ProjectId, UserId), RoleName>,
     roles: HashMap<TenantId, BTreeMap<RoleName, RoleDefinition>>,
@@ -300,6 +301,7 @@ impl Directory for MemoryDirectory {
         let own = || Self::clone(&self);
         Stores::of(&self)
             .audit(own())
+            .ownership(own())
             .issuers(own())
             .plans(own())
             .limit_overrides(own())

@@ -4,9 +4,7 @@ use async_trait::async_trait;
 
 use super::{MemberFilter, StoreError, TenantFilter};
 use crate::{
-    ChangeRecord, DomainName, Membership, Project, ProjectFilter, ProjectId, ProjectMembership,
-    RevokedBefore, RoleDefinition, RoleName, Settings, Slug, TenantId, TenantKey, TenantMembership,
-    TenantRecord, TenantStatus, Timestamp, TokenSubject, UserId,
+    ChangeRecord, DomainName, MemberHoldings, Membership, MembershipChange, MembershipRemoval, Project, ProjectFilter, ProjectId, ProjectMembership, RevokedBefore, RoleDefinition, RoleName, RoleSeen, Settings, Slug, TenantId, TenantKey, TenantMembership, TenantRecord, TenantStatus, Timestamp, TokenSubject, UserId,
 };
 
 /// Adds tenants, changes their records, and lists them.
@@ -168,20 +166,50 @@ pub trait NameStore: Send + Sync {
 }
 
 /// Writes and lists memberships.
+///
+/// # Security
+/// A tenant that has an active owner keeps one. Whatever would take the last one away is a
+/// [`Conflict`](super::StoreErrorKind::Conflict), [`StoreError::last_owner`]: another role or status, a removal, and
+/// two of them at once on two connections. A suspended owner does not count, and neither does another tenant's. A
+/// tenant that has none yet may get members. A tenant that is deleted may lose them all.
+///
+/// A change that takes away what an [offer of ownership](crate::OwnershipStore) rests on ends the offer.
 #[async_trait]
 pub trait MembershipStore: Send + Sync {
-    /// Adds or replaces a membership.
+    /// Adds or replaces a membership, if what was seen of it is still so.
     ///
     /// # Errors
     /// A [`StoreError`] whose kind says why nothing was changed.
     async fn put_membership(
         &self,
         membership: &Membership,
+        seen: &RoleSeen,
         record: &ChangeRecord,
     ) -> Result<(), StoreError>;
 
-    /// Removes a membership, and with it the user's roles in the tenant's projects: a user who comes back
-    /// starts afresh. Removing none is no error.
+    /// Changes a membership that is there, as [`MembershipChange::apply`] does, if what was seen of it is still so,
+    /// and returns it. One that is not there is [`NotFound`](super::StoreErrorKind::NotFound).
+    ///
+    /// # Errors
+    /// A [`StoreError`] whose kind says why nothing was changed.
+    async fn change_membership(
+        &self,
+        tenant: TenantId,
+        user: UserId,
+        change: &MembershipChange,
+        seen: &RoleSeen,
+        record: &ChangeRecord,
+    ) -> Result<Membership, StoreError>;
+
+    /// Removes a membership, and with it what would wait for a user who comes back: the user's roles in the tenant's
+    /// projects, and the API keys that the user has made in the tenant, which are revoked. Removing none is no error.
+    ///
+    /// Keys of a [handover](MembershipRemoval::handover) that are not revoked get the new holder as their creator, and
+    /// their new scopes, in place of that. It is a [`Conflict`](super::StoreErrorKind::Conflict) if the new holder is
+    /// no active member, or if a key does not have the scopes that were seen any more.
+    ///
+    /// # Security
+    /// A key that is issued for the user meanwhile is revoked too, or not issued.
     ///
     /// # Errors
     /// A [`StoreError`] whose kind says why nothing was changed.
@@ -189,8 +217,20 @@ pub trait MembershipStore: Send + Sync {
         &self,
         tenant: TenantId,
         user: UserId,
+        removal: &MembershipRemoval,
         record: &ChangeRecord,
     ) -> Result<(), StoreError>;
+
+    /// What hangs on a member at this moment; `None` if the user is no member.
+    ///
+    /// # Errors
+    /// A [`StoreError`] if the store did not answer, or may not list this.
+    async fn find_holdings(
+        &self,
+        tenant: TenantId,
+        user: UserId,
+        at: Timestamp,
+    ) -> Result<Option<MemberHoldings>, StoreError>;
 
     /// A tenant's members in the order of their ids, whatever the status of their membership.
     ///

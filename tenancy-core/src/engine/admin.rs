@@ -4,9 +4,11 @@ mod grants;
 mod importing;
 mod issuers;
 mod list;
+mod members;
 mod name;
 mod operators;
 mod overrides;
+mod ownership;
 mod plans;
 mod roles;
 mod support;
@@ -19,9 +21,8 @@ use serde_json::json;
 use self::name::check_name;
 use super::{Authority, Tenancy, TenantContext, author::Author};
 use crate::{
-    ChangeAction, ChangeRecord, DomainName, Membership, Project, ProjectId, ProjectMembership,
-    Settings, Slug, StoreError, Stores, TenantId, TenantRecord, TenantStatus, UserId,
-    change::Change,
+    ChangeAction, ChangeRecord, DomainName, Project, ProjectId, ProjectMembership, Settings, Slug,
+    StoreError, Stores, TenantId, TenantRecord, TenantStatus, Timestamp, UserId, change::Change,
 };
 
 /// Changes and lists the directory on somebody's [authority](Authority); made by [`Tenancy::admin`].
@@ -310,58 +311,6 @@ impl Admin {
         .await
     }
 
-    /// Adds or replaces a membership.
-    ///
-    /// # Errors
-    /// A [`StoreError`] if there is no such tenant. [`StoreErrorKind::Forbidden`](crate::StoreErrorKind::Forbidden) where the
-    /// authority is a caller's, and the role is not defined or has a fault, or it, or the one that the user has, is
-    /// more than the caller [may grant](crate::RoleTable::may_grant).
-    ///
-    /// # Security
-    /// Whether one owner is left is the application's to see to. A role that nobody defined is stored, and allows
-    /// nothing.
-    pub async fn put_membership(&self, membership: &Membership) -> Result<(), StoreError> {
-        let change = Change::new(ChangeAction::MembershipPut, membership.tenant)
-            .to("user", membership.user)
-            .with(json!({
-                "role": membership.role,
-                "status": membership.status.as_str(),
-            }));
-        let stores = self.stores();
-        let (tenant, user) = (membership.tenant, membership.user);
-        self.make_as(change, async |caller, record| {
-            self.may_replace(caller, (tenant, user), Some(&membership.role))
-                .await?;
-            stores
-                .membership_store()?
-                .put_membership(membership, &record)
-                .await
-        })
-        .await
-    }
-
-    /// Removes a membership; the user's requests are refused from now on.
-    ///
-    /// # Errors
-    /// A [`StoreError`] if there is no such tenant. [`StoreErrorKind::Forbidden`](crate::StoreErrorKind::Forbidden) where the
-    /// authority is a caller's, and the user's role is more than the caller [may grant](crate::RoleTable::may_grant).
-    pub async fn remove_membership(
-        &self,
-        tenant: TenantId,
-        user: UserId,
-    ) -> Result<(), StoreError> {
-        let change = Change::new(ChangeAction::MembershipRemove, tenant).to("user", user);
-        let stores = self.stores();
-        self.make_as(change, async |caller, record| {
-            self.may_replace(caller, (tenant, user), None).await?;
-            stores
-                .membership_store()?
-                .remove_membership(tenant, user, &record)
-                .await
-        })
-        .await
-    }
-
     /// Adds or replaces a project.
     ///
     /// # Errors
@@ -440,7 +389,7 @@ impl Admin {
         project: ProjectId,
     ) -> Result<(), StoreError> {
         let change = Change::new(ChangeAction::ProjectRemove, tenant).to("project", project);
-        let (stores, now) = (self.stores(), self.author.engine.clock().now());
+        let (stores, now) = (self.stores(), self.now());
         self.make_as(change, async |caller, record| {
             self.may_change(caller, tenant, project).await?;
             stores
@@ -498,6 +447,10 @@ impl Admin {
 
     fn stores(&self) -> &Stores {
         &self.author.engine.inner().stores
+    }
+
+    fn now(&self) -> Timestamp {
+        self.author.engine.clock().now()
     }
 
     async fn make<T>(

@@ -4,8 +4,7 @@ use serde_json::{Value, json};
 
 use super::{Authority, Tenancy, TenantContext, authority::Who, projects};
 use crate::{
-    AuditEntry, AuditTarget, ChangeAction, OperatorRight, Outcome, ProjectId, StoreError,
-    StoreErrorKind, TenantId,
+    AuditEntry, AuditTarget, ChangeAction, OperatorRight, Outcome, ProjectId, StoreError, StoreErrorKind, TenantId, UserId,
     change::{Change, ChangeRecord},
     outbox::NewEvent,
 };
@@ -143,7 +142,11 @@ impl Author {
             }
             _ => {}
         }
-        let caller = self.permits(change.tenant, change.project).await?;
+        let caller = if change.own {
+            Some(self.permits_own(change.tenant).await?)
+        } else {
+            self.permits(change.tenant, change.project).await?
+        };
         let impersonates = |caller: &TenantContext| caller.impersonation().is_some();
         if caller.as_ref().is_some_and(impersonates)
             && !change.action.may_be_done_as_somebody_else()
@@ -216,14 +219,69 @@ impl Author {
         tenant: Option<TenantId>,
         project: Option<ProjectId>,
     ) -> Result<Option<TenantContext>, StoreError> {
-        let Who::Caller(context, permission) = &self.authority.who else {
-            if let Who::Leaving(_) | Who::Staff(_) = &self.authority.who {
+        let (context, permission) = match &self.authority.who {
+            Who::Caller(context, permission) => (context, permission),
+            Who::Own(_) => {
+                return refused(
+                    "the authority is good for the caller's own place in the tenant alone; for all else, make one \
+                     with `TenantContext::authority`",
+                );
+            }
+            Who::Leaving(_) | Who::Staff(_) => {
                 return refused("the authority is not good for this");
             }
-            // It may have been replaced by a blank one since.
-            self.authority.require_reason()?;
-            return Ok(None);
+            Who::Operator(_) | Who::Service | Who::Job(_) => {
+                // It may have been replaced by a blank one since.
+                self.authority.require_reason()?;
+                return Ok(None);
+            }
         };
+        self.is_at_home(context, tenant)?;
+        let caller = self.caller_in(context, project).await?;
+        match caller.require(permission) {
+            Ok(()) => Ok(Some(caller)),
+            Err(_) => refused(format!(
+                "the caller does not hold `{permission}` where the change counts, or holds it no more; what a \
+                 project adds counts in that project alone"
+            )),
+        }
+    }
+
+    /// Whether the authority is a user's over the user's own place in this tenant. Returns the user there, as of now.
+    pub(super) async fn permits_own(
+        &self,
+        tenant: Option<TenantId>,
+    ) -> Result<TenantContext, StoreError> {
+        let Who::Own(context) = &self.authority.who else {
+            return refused(
+                "this is the user's own to do; make the authority with `TenantContext::own_authority`",
+            );
+        };
+        self.is_at_home(context, tenant)?;
+        self.caller_in(context, None).await
+    }
+
+    /// Whether the authority is good for what concerns this user in this tenant. Returns the caller there, as of now,
+    /// if it is a caller's.
+    pub(super) async fn permits_about(
+        &self,
+        tenant: TenantId,
+        user: UserId,
+    ) -> Result<Option<TenantContext>, StoreError> {
+        match &self.authority.who {
+            Who::Own(context) if context.user_id() == Some(user) => {
+                self.permits_own(Some(tenant)).await.map(Some)
+            }
+            _ => self.permits(Some(tenant), None).await,
+        }
+    }
+
+    /// Whether a context is of this engine, and of this tenant.
+    fn is_at_home(
+        &self,
+        context: &TenantContext,
+        tenant: Option<TenantId>,
+    ) -> Result<(), StoreError> {
         if !self.engine.is(context.tenancy()) {
             return refused(
                 "the authority is of another engine; make it from a context that this one has \
@@ -236,14 +294,7 @@ impl Author {
                  for `danger::operator` or `danger::service`",
             );
         }
-        let caller = self.caller_in(context, project).await?;
-        match caller.require(permission) {
-            Ok(()) => Ok(Some(caller)),
-            Err(_) => refused(format!(
-                "the caller does not hold `{permission}` where the change counts, or holds it no more; what a \
-                 project adds counts in that project alone"
-            )),
-        }
+        Ok(())
     }
 
     /// The caller in this project, or in the tenant as a whole, as of now.

@@ -4,19 +4,20 @@ use std::{fmt, net::IpAddr};
 
 use super::operators::Staff;
 use crate::{
-    Actor, AuditEntry, JobName, Principal, Refusal, StoreError, StoreErrorKind, TenantContext,
-    TenantId, UserId, cut::cut,
+    Actor, AuditEntry, JobName, PermissionSet, Principal, Refusal, StoreError, StoreErrorKind,
+    TenantContext, TenantId, UserId, cut::cut,
 };
 
 /// Who makes a change, and what for: each one is made by an authority, and its entry in the audit trail says
 /// which.
 ///
-/// There are five ways to come by one:
+/// There are six ways to come by one:
 /// * a caller's context that holds a permission: [`TenantContext::authority`]. It is good for the
 ///   caller's own tenant, and only for as long as the caller would still be admitted with that permission;
 /// * an operator's request, for one tenant and one right, or to read across tenants:
 ///   [`OperatorContext::authority`](crate::OperatorContext::authority) and
 ///   [`OperatorContext::reader`](crate::OperatorContext::reader);
+/// * a user's context, for the user's own place in the tenant alone: [`TenantContext::own_authority`];
 /// * somebody whom the application takes for an operator, for any tenant, with a reason: [`danger::operator`](crate::danger::operator);
 /// * the service itself, for any tenant, with a reason: [`danger::service`](crate::danger::service);
 /// * a named job of the service, for any tenant, and for the reason of its run:
@@ -52,6 +53,8 @@ pub(super) enum Who {
     Leaving(TenantContext),
     /// An operator whom the engine has admitted.
     Staff(Box<Staff>),
+    /// A user, for nothing but the user's own place in the tenant.
+    Own(TenantContext),
     /// Somebody whom the application takes for one of its operators.
     Operator(Operator),
     Service,
@@ -83,6 +86,34 @@ impl TenantContext {
             self.clone(),
             permission.to_owned(),
         )))
+    }
+
+    /// The authority of a user over the user's own place in this tenant, which takes no permission: to
+    /// [leave](crate::Admin::leave), to offer the ownership and to accept or decline it, and to see what hangs on the
+    /// own membership. It is good for nothing else.
+    ///
+    /// # Errors
+    /// A [`Refusal`] with status 403, which is recorded, unless the caller is a user whose credential may be used for
+    /// all that the user may do, in the whole tenant.
+    ///
+    /// # Security
+    /// An API key, a token with narrower scopes and one that is confined to a project are given to others, to whom
+    /// nobody gives with it the place in the tenant. An operator who acts as the user has none either. When a change is made, the engine decides about the user again.
+    ///
+    /// ```
+    /// # use tenancy_core::{Tenancy, TenantContext};
+    /// # async fn handler(tenancy: Tenancy, context: TenantContext) -> Result<(), Box<dyn std::error::Error>> {
+    /// tenancy.admin(context.own_authority()?).leave().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn own_authority(&self) -> Result<Authority, Refusal> {
+        let principal = self.principal();
+        let is_whole = principal.scope == PermissionSet::ALL && principal.project.is_none();
+        if self.user_id().is_none() || !is_whole || self.impersonation().is_some() {
+            return Err(self.denied("membership:own"));
+        }
+        Ok(Authority::new(Who::Own(self.clone())))
     }
 }
 
@@ -163,7 +194,7 @@ impl Authority {
     #[must_use]
     pub fn tenant(&self) -> Option<TenantId> {
         match &self.who {
-            Who::Caller(context, _) | Who::Leaving(context) => Some(context.tenant_id()),
+            Who::Caller(context, _) | Who::Own(context) | Who::Leaving(context) => Some(context.tenant_id()),
             Who::Staff(staff) => staff.tenant(),
             Who::Operator(_) | Who::Service | Who::Job(_) => None,
         }
@@ -173,11 +204,19 @@ impl Authority {
     #[must_use]
     pub fn actor(&self) -> &Actor {
         match &self.who {
-            Who::Caller(context, _) | Who::Leaving(context) => &context.principal().actor,
+            Who::Caller(context, _) | Who::Own(context) | Who::Leaving(context) => &context.principal().actor,
             Who::Staff(staff) => staff.actor(),
             Who::Operator(operator) => &operator.actor,
             Who::Service => &Actor::System,
             Who::Job(actor) => actor,
+        }
+    }
+
+    /// The tenant and the user, if it is a user's over the user's own place in the tenant.
+    pub(crate) fn oneself(&self) -> Option<(TenantId, UserId)> {
+        match &self.who {
+            Who::Own(context) => Some((context.tenant_id(), context.user_id()?)),
+            _ => None,
         }
     }
 
@@ -204,7 +243,7 @@ impl Authority {
         entry.user_agent.clone_from(&self.user_agent);
         entry.request_id.clone_from(&self.request_id);
         match &self.who {
-            Who::Caller(context, _) | Who::Leaving(context) => {
+            Who::Caller(context, _) | Who::Own(context) | Who::Leaving(context) => {
                 let principal = context.principal();
                 entry.on_behalf_of = principal.on_behalf_of;
                 entry.credential = Some(principal.issuer.to_string());

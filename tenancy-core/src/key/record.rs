@@ -35,7 +35,8 @@ pub struct ApiKey {
     pub id: KeyId,
     /// The tenant it acts in; never changes.
     pub tenant: TenantId,
-    /// The user whose rights it acts with; never changes.
+    /// The user whose rights it acts with. Changes only where that user leaves the tenant and the key is
+    /// [handed over](crate::KeysGo::To).
     pub creator: UserId,
     /// The deployment it is for; never changes.
     pub environment: Environment,

@@ -125,12 +125,20 @@ pub trait KeyDirectory: Send + Sync + fmt::Debug {
 ///
 /// # Security
 /// A key of another tenant is not found. Nothing here changes an id, a tenant, a creator, an
-/// environment, a handle, its hash or an expiry, and nothing takes a revocation back.
+/// environment, a handle, its hash or an expiry, and nothing takes a revocation back. A creator is changed in one
+/// place: where a member leaves the tenant and the keys are handed over, by
+/// [`MembershipStore::remove_membership`](crate::MembershipStore::remove_membership), in the transaction that ends the
+/// rights of the former one.
 #[async_trait]
 pub trait KeyStore: KeyDirectory {
     /// Adds a key; an id that is taken is a [`Conflict`](crate::StoreErrorKind::Conflict), and so is
     /// the handle of another imported key of the environment, of whichever tenant. A project that is
-    /// not the tenant's is not found.
+    /// not the tenant's is not found. A creator who is no active member of the tenant is
+    /// [`Invalid`](crate::StoreErrorKind::Invalid).
+    ///
+    /// # Security
+    /// The creator is looked at in the transaction, and the membership can't be removed before it ends: a key that is
+    /// issued while its creator is being removed would be alive when the user comes back.
     ///
     /// # Errors
     /// A [`StoreError`] whose kind says why nothing was changed.

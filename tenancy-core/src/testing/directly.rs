@@ -4,9 +4,7 @@ use async_trait::async_trait;
 
 use crate::{
     Actor, AuditEntry, ChangeRecord, Clock as _, DirectoryStore, DomainName, KeyId, MemberFilter,
-    Membership, Outcome, Project, ProjectFilter, ProjectId, ProjectMembership, RevokedBefore,
-    RoleDefinition, RoleName, Settings, Slug, StoreError, SystemClock, TenantFilter, TenantId,
-    TenantKey, TenantMembership, TenantRecord, TenantStatus, Timestamp, TokenSubject, UserId,
+    Membership, MembershipChange, MembershipRemoval, Outcome, Project, ProjectFilter, ProjectId, ProjectMembership, RevokedBefore, RoleDefinition, RoleName, RoleSeen, Settings, Slug, StoreError, SystemClock, TenantFilter, TenantId, TenantKey, TenantMembership, TenantRecord, TenantStatus, Timestamp, TokenSubject, UserId,
     key::{ApiKey, KeyChange, KeyDigest, KeyRange, KeyRotation, KeyStore},
 };
 
@@ -94,15 +92,33 @@ pub trait StoreDirectly: DirectoryStore {
     /// # Errors
     /// As that of the store.
     async fn put_membership(&self, membership: &Membership) -> Result<(), StoreError> {
-        crate::MembershipStore::put_membership(self, membership, &unattributed()).await
+        let seen = RoleSeen::Any;
+        crate::MembershipStore::put_membership(self, membership, &seen, &unattributed()).await
     }
 
     /// As that of the store.
     ///
     /// # Errors
     /// As that of the store.
+    async fn change_membership(
+        &self,
+        tenant: TenantId,
+        user: UserId,
+        change: &MembershipChange,
+    ) -> Result<Membership, StoreError> {
+        let seen = RoleSeen::Any;
+        let record = unattributed();
+        crate::MembershipStore::change_membership(self, tenant, user, change, &seen, &record).await
+    }
+
+    /// As that of the store, where all keys of the user are revoked.
+    ///
+    /// # Errors
+    /// As that of the store.
     async fn remove_membership(&self, tenant: TenantId, user: UserId) -> Result<(), StoreError> {
-        crate::MembershipStore::remove_membership(self, tenant, user, &unattributed()).await
+        let removal = MembershipRemoval::new(SystemClock.now());
+        crate::MembershipStore::remove_membership(self, tenant, user, &removal, &unattributed())
+            .await
     }
 
     /// As that of the store.

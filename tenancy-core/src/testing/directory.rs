@@ -282,6 +282,7 @@ impl Directory for SwitchedDirectory {
         let directory = || self.0.directory.clone();
         let stores = Stores::of(&self).audit(directory());
         stores
+            .ownership(directory())
             .issuers(directory())
             .plans(directory())
             .limit_overrides(directory())

@@ -24,6 +24,7 @@ mod hints;
 mod jobs;
 mod keys;
 mod managing;
+mod members;
 mod memory;
 mod model;
 mod operators;

@@ -141,6 +141,7 @@ async fn change(w: &World, capability: Capability) -> Result<(), StoreError> {
                 .await
                 .map(drop)
         }
+        Capability::Ownership => admin.find_ownership_offer(acme).await.map(drop),
         Capability::Plans => {
             let listed = admin.list_plan_versions(None, None, 10).await;
             listed.map(drop)
@@ -181,7 +182,10 @@ async fn a_change_without_its_store_is_read_only_names_the_capability_and_is_rec
         assert!(text.contains(capability.as_str()), "{text}");
         assert!(text.contains("TenancyBuilder::stores"), "{text}");
         // These are listed.
-        if matches!(capability, Capability::Audit | Capability::Plans) {
+        if matches!(
+            capability,
+            Capability::Audit | Capability::Ownership | Capability::Plans
+        ) {
             continue;
         }
         let entries = w.audit.entries();
@@ -250,6 +254,7 @@ async fn a_store_that_is_given_changes_what_it_is_for_and_nothing_else() {
                 Stores::none().limit_overrides(directory.directory().clone())
             }
             Capability::Audit => Stores::none().audit(directory.directory().clone()),
+            Capability::Ownership => Stores::none().ownership(directory.directory().clone()),
             other => panic!("no store of {other} is known here"),
         };
         w.tenancy = over(&w).stores(stores).build().unwrap();

@@ -168,7 +168,10 @@ pub(crate) fn sign_one_of_many(claims: &serde_json::Value) -> String {
 async fn provision(directory: &SwitchedDirectory, slug: &str, owner: UserId) -> TenantRecord {
     let tenant = TenantRecord::new(slug.parse().unwrap(), slug).with_status(TenantStatus::Active);
     directory.create_tenant(&tenant).await.unwrap();
-    let owner = Membership::new(tenant.id, owner, SystemRole::Owner.name());
-    directory.put_membership(&owner).await.unwrap();
+    // With another owner besides, so that the one may go.
+    for owner in [owner, UserId::new()] {
+        let owner = Membership::new(tenant.id, owner, SystemRole::Owner.name());
+        directory.put_membership(&owner).await.unwrap();
+    }
     tenant
 }

@@ -77,10 +77,9 @@ async fn end(watch: &mut ContextWatch) -> ((u16, &'static str), Duration) {
 
 /// Makes Alice a viewer in Acme.
 async fn demote(w: &World) {
-    let viewer = Membership::new(w.acme.id, w.alice, SystemRole::Viewer.name());
     w.tenancy
         .admin(tenancy_core::testing::service())
-        .put_membership(&viewer)
+        .change_role(w.acme.id, w.alice, SystemRole::Viewer.name())
         .await
         .unwrap();
 }
@@ -133,6 +132,20 @@ async fn a_revoked_membership_ends_the_watch_as_if_there_were_no_tenant() {
     admin.remove_membership(w.acme.id, w.alice).await.unwrap();
     assert_eq!(end(&mut watch).await.0, (404, "not-a-member"));
     assert_eq!(w.last_audit().reason.as_deref(), Some("not-a-member"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_suspended_members_watch_ends_within_a_tick_and_the_next_one_goes_on_after_it() {
+    let w = world().await;
+    let mut watch = alices(&w).await;
+    let admin = w.tenancy.admin(tenancy_core::testing::service());
+    admin.suspend_member(w.acme.id, w.alice).await.unwrap();
+    let (ended, took) = end(&mut watch).await;
+    assert_eq!(ended, (404, "membership-not-active"));
+    assert!(took <= TICK, "{took:?}");
+    admin.resume_member(w.acme.id, w.alice).await.unwrap();
+    assert_eq!(end(&mut watch).await.0, (404, "membership-not-active"));
+    alices(&w).await;
 }
 
 #[tokio::test(start_paused = true)]

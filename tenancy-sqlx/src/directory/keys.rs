@@ -19,9 +19,10 @@ use super::{
     write::{commit, locked_tenant, refused},
 };
 use crate::{options::Timeouts, session};
-use many::Many;
+pub(super) use many::Many;
 use rows::{KEY, key};
-use statements::{insert, locked, update};
+pub(super) use statements::{hand_over, live_of, locked};
+use statements::{insert, require_creator, update};
 
 #[async_trait]
 impl KeyDirectory for PgDirectory {
@@ -57,6 +58,7 @@ impl KeyDirectory for PgDirectory {
 impl KeyStore for PgDirectory {
     async fn insert_key(&self, key: &ApiKey, with: &ChangeRecord) -> Result<(), StoreError> {
         let mut tx = self.write_as(key.tenant).await?;
+        require_creator(&mut tx, key).await?;
         insert(&mut tx, key).await?;
         commit(tx, with).await
     }

@@ -145,6 +145,7 @@ pub(super) fn refused(error: sqlx::Error) -> StoreError {
             StoreErrorKind::Conflict,
             "the tenant has changed its slug too often; wait until one of its old slugs is free",
         ),
+        Some("TN005") => return StoreError::last_owner(),
         Some("23503") => (
             StoreErrorKind::NotFound,
             "there is no such tenant or project",
@@ -217,6 +218,19 @@ pub(super) fn unknown(tenant: TenantId) -> StoreError {
     )
 }
 
+/// Refuses what concerns a tenant that is not there.
+pub(super) async fn require_tenant(
+    connection: &mut PgConnection,
+    id: TenantId,
+) -> Result<(), StoreError> {
+    let there = sqlx::query("SELECT FROM tenancy.tenants WHERE id = $1")
+        .bind(id.as_uuid())
+        .fetch_optional(connection)
+        .await
+        .map_err(refused)?;
+    there.map(drop).ok_or_else(|| unknown(id))
+}
+
 /// A tenant's record, locked until the transaction ends.
 ///
 /// No stronger than a change of the record needs: `FOR UPDATE` would wait for every open
@@ -247,14 +261,7 @@ pub(super) async fn commit_removal(
     with: &ChangeRecord,
 ) -> Result<(), StoreError> {
     if removed.rows_affected() == 0 {
-        let there = sqlx::query("SELECT FROM tenancy.tenants WHERE id = $1")
-            .bind(tenant.as_uuid())
-            .fetch_optional(&mut *tx)
-            .await
-            .map_err(refused)?;
-        if there.is_none() {
-            return Err(unknown(tenant));
-        }
+        require_tenant(&mut tx, tenant).await?;
     }
     commit(tx, with).await
 }

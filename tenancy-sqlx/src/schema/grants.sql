@@ -49,7 +49,7 @@ BEGIN
     -- role writes that part, and only that.
     FOREACH registry_table IN ARRAY ARRAY['tenants', 'domains', 'external_ids', 'memberships', 'roles',
                                     'projects', 'project_memberships', 'generations',
-                                    'api_keys', 'audit_log', 'token_epochs', 'issuers']
+                                    'api_keys', 'audit_log', 'token_epochs', 'issuers', 'ownership_offers']
     LOOP
         own := CASE registry_table
             WHEN 'tenants' THEN 'id = (SELECT tenancy.current_tenant())'
@@ -83,9 +83,10 @@ BEGIN
         END IF;
         -- The app role finds a key by its id or handle, through functions, and lists none.
         IF registry_table = 'api_keys' THEN
-            -- A key lets go of its project when that is removed, and is revoked then.
-            EXECUTE format('GRANT SELECT, INSERT, UPDATE (name, scopes, project_id, networks, metadata, digest, '
-                'digest_version, overlap_until, successor, disabled, revoked_at, limits) '
+            -- A key lets go of its project when that is removed, and is revoked then. It has another creator when the
+            -- one before leaves the tenant and hands it over.
+            EXECUTE format('GRANT SELECT, INSERT, UPDATE (creator, name, scopes, project_id, networks, metadata, '
+                'digest, digest_version, overlap_until, successor, disabled, revoked_at, limits) '
                 'ON tenancy.api_keys TO %I', registry);
             EXECUTE format('GRANT SELECT, INSERT, UPDATE ON tenancy.api_keys TO %I', system);
             CONTINUE;
@@ -95,6 +96,12 @@ BEGIN
             EXECUTE format('GRANT SELECT, INSERT, UPDATE (config), DELETE ON tenancy.issuers TO %I',
                 registry);
             EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON tenancy.issuers TO %I', system);
+            CONTINUE;
+        END IF;
+        -- Members and operators make offers and accept them. The app role has nothing to ask there.
+        IF registry_table = 'ownership_offers' THEN
+            EXECUTE format('GRANT SELECT, INSERT, DELETE ON tenancy.ownership_offers TO %I, %I',
+                registry, system);
             CONTINUE;
         END IF;
         EXECUTE format('GRANT SELECT ON tenancy.%I TO %I, %I, %I', registry_table, app, registry, system);

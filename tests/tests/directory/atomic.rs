@@ -7,9 +7,10 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use sqlx::AssertSqlSafe;
 use tenancy_core::{
-    Admin, Clock as _, DomainName, IssuerRecord, KeyAdmin, KeyId, Membership, Project,
-    ProjectMembership, RoleDefinition, Settings, StoreError, SystemClock, SystemRole, TenantKey,
-    TenantRecord, TokenSubject, UserId, key::NewKey, testing::service,
+    Admin, Clock as _, DomainName, IssuerRecord, KeyAdmin, KeyId, MemberFilter, Membership,
+    MembershipStatus, Project, ProjectMembership, RoleDefinition, Settings, StoreError,
+    SystemClock, SystemRole, TenantKey, TenantRecord, TokenSubject, UserId, key::NewKey,
+    testing::service,
 };
 use tenancy_tests::{logwatch, notes::Notes, notes::on_every_server};
 
@@ -46,6 +47,14 @@ fn new_key(scene: &Scene<'_>) -> NewKey {
 fn slug(prefix: &str) -> tenancy_core::Slug {
     let unique = UserId::new().as_uuid().simple().to_string();
     format!("{prefix}-{unique}").parse().expect("a slug")
+}
+
+/// A viewer of this status.
+async fn viewer(scene: &Scene<'_>, status: MembershipStatus) -> Result<UserId, StoreError> {
+    let these = MemberFilter::new().role(SystemRole::Viewer).status(status);
+    let acme = scene.notes.acme.id;
+    let members = scene.admin.list_members(acme, &these, None, 1).await?;
+    Ok(members.first().expect("a viewer").user)
 }
 
 /// Each changes something every time that it is made.
@@ -189,6 +198,29 @@ const CHANGES: &[Change] = &[
         let name = &issuers.first().expect("an issuer").issuer;
         scene.admin.remove_issuer(tenant, name).await
     }),
+    // Each of a member that the change of the same name above has added.
+    change!("membership.suspend", |scene| async move {
+        let (tenant, user) = (
+            scene.notes.acme.id,
+            viewer(scene, MembershipStatus::Active).await?,
+        );
+        scene.admin.suspend_member(tenant, user).await
+    }),
+    change!("membership.resume", |scene| async move {
+        let (tenant, user) = (
+            scene.notes.acme.id,
+            viewer(scene, MembershipStatus::Suspended).await?,
+        );
+        scene.admin.resume_member(tenant, user).await
+    }),
+    change!("membership.set-role", |scene| async move {
+        let (tenant, user) = (
+            scene.notes.acme.id,
+            viewer(scene, MembershipStatus::Active).await?,
+        );
+        let role = SystemRole::Member.name();
+        scene.admin.change_role(tenant, user, role).await
+    }),
     // These end what the others need, and stand at the end.
     change!("membership.remove", |scene| async move {
         scene
@@ -228,6 +260,7 @@ async fn state(notes: &Notes, action: &str) -> anyhow::Result<(String, i64, i64)
         "domains",
         "external_ids",
         "memberships",
+        "ownership_offers",
         "projects",
         "project_memberships",
         "roles",

@@ -100,7 +100,7 @@ async fn a_row_of_the_registry_can_not_move_to_another_tenant() -> anyhow::Resul
         );
         let refused = notes.as_admin(&move_it).await.unwrap_err();
         assert!(refused.to_string().contains("can't move to another tenant"));
-        assert_eq!(notes.count("tenancy.memberships", &notes.globex).await?, 1);
+        assert_eq!(notes.count("tenancy.memberships", &notes.globex).await?, 2);
         Ok(())
     })
     .await

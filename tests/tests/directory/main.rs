@@ -9,6 +9,7 @@ mod entering;
 mod feed;
 mod jobs;
 mod managing;
+mod members;
 mod notify;
 mod plans;
 mod projects;
@@ -39,6 +40,7 @@ async fn postgres_conforms() -> anyhow::Result<()> {
         let notes = Notes::start(&server).await?;
         conformance::directory(&notes.directory).await;
         conformance::keys(&notes.directory).await;
+        conformance::ownership(&notes.directory).await;
         conformance::issuers(&notes.directory).await;
         conformance::plans(&notes.directory).await;
         conformance::limit_overrides(&notes.directory).await;

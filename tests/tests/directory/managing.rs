@@ -95,10 +95,8 @@ async fn a_tenant_lists_renames_and_removes_what_it_has() -> anyhow::Result<()> 
 
         let owners = MemberFilter::new().role(SystemRole::Owner);
         let members = admin.list_members(acme, &owners, None, 10).await?;
-        assert_eq!(
-            members,
-            [Membership::new(acme, alice, SystemRole::Owner.name())]
-        );
+        assert_eq!(members.len(), 2);
+        assert!(members.contains(&Membership::new(acme, alice, SystemRole::Owner.name())));
 
         let project = project(notes, "apollo").await?;
         let member = ProjectMembership::new(acme, project.id, alice, SystemRole::Member.name());

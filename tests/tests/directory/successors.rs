@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use sqlx::{AssertSqlSafe, Executor as _, PgConnection};
-use tenancy_core::testing::KeyStoreDirectly as _;
+use tenancy_core::testing::{KeyStoreDirectly as _, StoreDirectly as _};
 use tenancy_core::{
-    Clock as _, KeyId, SystemClock, UserId,
+    Clock as _, KeyId, Membership, SystemClock, SystemRole, UserId,
     key::{ApiKey, Environment, KeyDigest, KeyDirectory as _, KeyRotation},
 };
 use tenancy_tests::notes::{Notes, on_every_server};
@@ -42,6 +42,8 @@ async fn waited_for(notes: &Notes, pid: i32) -> anyhow::Result<()> {
 async fn a_successors_successor_does_not_escape_either() -> anyhow::Result<()> {
     on_every_server(async |notes| {
         let (creator, tenant, now) = (UserId::new(), notes.acme.id, SystemClock.now());
+        let member = Membership::new(tenant, creator, SystemRole::Member.name());
+        notes.directory.put_membership(&member).await?;
         let digest = KeyDigest::new(1, [7; 32]);
         let [first, old, new, newest] = std::array::from_fn(|_| KeyId::new());
         for id in [first, old] {

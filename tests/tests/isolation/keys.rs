@@ -2,9 +2,10 @@
 //! none besides.
 
 use sqlx::Executor as _;
-use tenancy_core::testing::KeyStoreDirectly as _;
+use tenancy_core::testing::{KeyStoreDirectly as _, StoreDirectly as _};
 use tenancy_core::{
-    Clock as _, KeyId, StoreErrorKind, SystemClock, TenantRecord, Timestamp, UserId,
+    Clock as _, KeyId, Membership, StoreErrorKind, SystemClock, SystemRole, TenantRecord,
+    Timestamp, UserId,
     key::{ApiKey, Environment, KeyDigest, KeyDirectory as _},
 };
 use tenancy_sqlx::TenantPoolOptions;
@@ -15,6 +16,8 @@ async fn stored(notes: &Notes, tenant: &TenantRecord) -> anyhow::Result<ApiKey> 
     let (id, now) = (KeyId::new(), SystemClock.now());
     let mut key = ApiKey::new(id, tenant.id, UserId::new(), Environment::Live, digest, now);
     key.name = format!("a key of {}", tenant.slug);
+    let creator = Membership::new(tenant.id, key.creator, SystemRole::Member.name());
+    notes.directory.put_membership(&creator).await?;
     notes.directory.insert_key(&key).await?;
     Ok(key)
 }

@@ -2,7 +2,7 @@
 
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Executor as _, PgConnection};
 use tenancy_core::{
-    Clock as _, DirectoryStore, KeyId, MemberFilter, Project, ProjectFilter, SystemClock,
+    Clock as _, DirectoryStore, KeyId, MemberFilter, Membership, Project, ProjectFilter, SystemClock, SystemRole,
     TenantRecord, UserId,
     key::{ApiKey, Environment, KeyDigest, KeyStore},
     testing::{KeyStoreDirectly, StoreDirectly},
@@ -47,6 +47,8 @@ async fn prepare(notes: &Notes) -> anyhow::Result<(Project, ApiKey)> {
     let (id, now) = (KeyId::new(), SystemClock.now());
     let mut key = ApiKey::new(id, globex, UserId::new(), Environment::Live, digest, now);
     key.project = Some(project.id);
+    let creator = Membership::new(globex, key.creator, SystemRole::Member.name());
+    StoreDirectly::put_membership(&notes.directory, &creator).await?;
     KeyStoreDirectly::insert_key(&notes.directory, &key).await?;
     Ok((project.clone(), key))
 }
@@ -155,7 +157,13 @@ async fn no_statement_of_the_login_reaches_what_is_anothers() -> anyhow::Result<
             ("DELETE FROM tenancy.domains".to_owned(), 0),
             ("DELETE FROM tenancy.external_ids".to_owned(), 0),
             // Acme's own.
-            ("DELETE FROM tenancy.memberships".to_owned(), own),
+            (
+                format!(
+                    "DELETE FROM tenancy.memberships WHERE user_id IN ('{}', '{}')",
+                    notes.alice, notes.bob
+                ),
+                own,
+            ),
             ("UPDATE tenancy.tenants SET slug = 'mine'".to_owned(), own),
             (
                 "UPDATE tenancy.api_keys SET project_id = NULL, revoked_at = now()".to_owned(),

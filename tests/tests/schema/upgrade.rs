@@ -3,10 +3,10 @@
 use std::borrow::Cow;
 
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, migrate::Migrator};
-use tenancy_core::testing::KeyStoreDirectly as _;
+use tenancy_core::testing::{KeyStoreDirectly as _, StoreDirectly as _};
 use tenancy_core::{
     Actor, AuditDirectory as _, AuditEntry, AuditFilter, AuditSink as _, Clock as _, KeyId,
-    Outcome, SystemClock, TenantRecord, TenantStatus, UserId,
+    Membership, Outcome, SystemClock, SystemRole, TenantRecord, TenantStatus, UserId,
     key::{ApiKey, Environment, KeyDigest, KeyDirectory as _, KeyVerifier, SecretHash},
     outbox::{ClaimRequest, NewEvent, Outbox as _},
 };
@@ -74,6 +74,8 @@ async fn keys_that_were_issued_before_imports_go_on_and_others_are_imported_besi
         };
         let id = KeyId::new();
         let new = ApiKey::new(id, acme.id, creator, Environment::Live, verifier, now);
+        let member = Membership::new(acme.id, creator, SystemRole::Member.name());
+        directory.put_membership(&member).await?;
         directory.insert_key(&new).await?;
         let found = directory
             .find_imported_key(Environment::Live, &handle)
@@ -98,6 +100,9 @@ const WITHOUT_OPERATORS: &str =
     "DROP FUNCTION tenancy.find_impersonation, tenancy.find_support_access;
     DROP TABLE tenancy.support_access, tenancy.impersonations, tenancy.operators;
     DROP FUNCTION tenancy.keep_impersonations";
+/// What an installation is without its migration 31, run before those below.
+const WITHOUT_OFFERS: &str =
+    "DROP FUNCTION tenancy.keep_owner; DROP TABLE tenancy.ownership_offers";
 
 /// What an installation is without its migration 29, run before those below.
 const WITHOUT_KEY_LIMITS: &str =
@@ -188,6 +193,7 @@ async fn the_outbox_comes_to_a_schema_in_use_and_its_programs_go_on() -> anyhow:
         installs(&database, &roles).await?;
         admin.execute(WITHOUT_PROJECT_ACCESS).await?;
         admin.execute(WITHOUT_OPERATORS).await?;
+        admin.execute(WITHOUT_OFFERS).await?;
         admin.execute(WITHOUT_KEY_LIMITS).await?;
         admin.execute(WITHOUT_STORED_PLANS).await?;
         admin.execute(WITHOUT_COUNTERS).await?;
@@ -275,6 +281,7 @@ async fn entries_of_the_release_before_are_in_the_trail_with_those_of_this_one()
         installs(&database, &roles).await?;
         admin.execute(WITHOUT_PROJECT_ACCESS).await?;
         admin.execute(WITHOUT_OPERATORS).await?;
+        admin.execute(WITHOUT_OFFERS).await?;
         admin.execute(WITHOUT_KEY_LIMITS).await?;
         admin.execute(WITHOUT_STORED_PLANS).await?;
         admin.execute(WITHOUT_COUNTERS).await?;

@@ -5,7 +5,7 @@ use uuid::Uuid;
 use super::{new_tenant, role};
 use crate::{
     Actor, AuditDirectory, AuditEntry, AuditFilter, AuditSink, Clock as _, Directory,
-    DirectoryStore, KeyId, Membership, Outcome, ServiceId, SystemClock, TenantId, UserId,
+    DirectoryStore, KeyId, Membership, Outcome, RoleSeen, ServiceId, SystemClock, TenantId, UserId,
     testing::unattributed,
 };
 
@@ -90,7 +90,11 @@ where
     record.entry.tenant = Some(tenant.id);
     record.entry.action = "membership.put".into();
     record.entry = record.entry.about("user", member.user);
-    directory.put_membership(&member, &record).await.unwrap();
+    let seen = RoleSeen::Any;
+    directory
+        .put_membership(&member, &seen, &record)
+        .await
+        .unwrap();
     let mut told = record.entry.clone();
     // Whoever gave up on the answer does not know that it was done.
     told.outcome = Outcome::Failed;

@@ -3,8 +3,8 @@
 use super::{new_tenant, role, slug};
 use crate::{
     Directory, DirectoryStore, DomainName, Entry, EntryQuery, Membership, MembershipStatus,
-    Project, ProjectMembership, RoleDefinition, TenantId, TenantKey, TenantRecord, UserId,
-    testing::unattributed,
+    Project, ProjectMembership, RoleDefinition, RoleSeen, TenantId, TenantKey, TenantRecord,
+    UserId, testing::unattributed,
 };
 
 async fn project_of<D: DirectoryStore>(directory: &D, tenant: &TenantRecord) -> Project {
@@ -25,7 +25,7 @@ pub async fn entering_tells_what_single_questions_tell<D: Directory + DirectoryS
     let (user, nobody) = (UserId::new(), TenantId::new());
     let member = Membership::new(tenant.id, user, role("editor"));
     directory
-        .put_membership(&member, &unattributed())
+        .put_membership(&member, &RoleSeen::Any, &unattributed())
         .await
         .unwrap();
     let own = RoleDefinition::new(role("reader")).allow("notes:read");
@@ -117,11 +117,11 @@ pub async fn entering_tells_a_stranger_nothing<D: Directory + DirectoryStore>(di
     let editor = |user| Membership::new(tenant.id, user, role("editor"));
     let withdrawn = editor(suspended).with_status(MembershipStatus::Suspended);
     directory
-        .put_membership(&withdrawn, &unattributed())
+        .put_membership(&withdrawn, &RoleSeen::Any, &unattributed())
         .await
         .unwrap();
     directory
-        .put_membership(&editor(member), &unattributed())
+        .put_membership(&editor(member), &RoleSeen::Any, &unattributed())
         .await
         .unwrap();
     let nobody = TenantId::new();

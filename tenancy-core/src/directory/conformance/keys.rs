@@ -1,6 +1,7 @@
 //! What [`KeyStore`] promises.
 
 mod changes;
+mod departures;
 mod imported;
 mod races;
 mod records;
@@ -8,6 +9,9 @@ mod revocation;
 mod uses;
 
 pub use changes::{a_rotated_key_never_outlives_its_expiry, changes_of_keys_are_kept_and_told};
+pub use departures::{
+    keys_are_handed_over, keys_end_with_the_membership, no_key_outlives_the_membership,
+};
 pub use imported::{
     a_handle_belongs_to_one_key, an_imported_key_is_rotated_into_one_with_a_digest,
     imported_keys_are_found_by_their_handle,
@@ -25,8 +29,10 @@ pub use revocation::{
 };
 pub use uses::{digests_are_replaced_if_expected, uses_are_noted_forward_only};
 
+use super::role;
 use crate::{
-    Directory, DirectoryStore, Grant, KeyId, TenantId, TenantRecord, Timestamp, UserId,
+    Directory, DirectoryStore, Grant, KeyId, Membership, RoleSeen, TenantId, TenantRecord,
+    Timestamp, UserId,
     key::{ApiKey, Environment, KeyDigest, KeyNetworks, KeyStore},
     testing::unattributed,
 };
@@ -52,6 +58,9 @@ pub async fn keys<D: Directory + DirectoryStore + KeyStore>(directory: &D) {
     a_handle_belongs_to_one_key(directory).await;
     an_imported_key_is_rotated_into_one_with_a_digest(directory).await;
     super::keys_end_with_their_project(directory).await;
+    keys_end_with_the_membership(directory).await;
+    keys_are_handed_over(directory).await;
+    no_key_outlives_the_membership(directory).await;
 }
 
 const NOW: Timestamp = Timestamp::from_unix_seconds(1_800_000_000);
@@ -73,9 +82,19 @@ fn key_of(tenant: TenantId) -> ApiKey {
     ApiKey::new(id, tenant, UserId::new(), Environment::Live, digest(1), NOW)
 }
 
-async fn stored<D: KeyStore>(directory: &D, key: &ApiKey) -> ApiKey {
+/// Stores a key, whose creator is made a member if it is none.
+async fn stored<D: DirectoryStore + KeyStore>(directory: &D, key: &ApiKey) -> ApiKey {
+    of_a_member(directory, key).await;
     directory.insert_key(key, &unattributed()).await.unwrap();
     found(directory, key.id).await
+}
+
+async fn of_a_member<D: DirectoryStore>(directory: &D, key: &ApiKey) {
+    let member = Membership::new(key.tenant, key.creator, role("member"));
+    directory
+        .put_membership(&member, &RoleSeen::Any, &unattributed())
+        .await
+        .unwrap();
 }
 
 async fn found<D: KeyStore>(directory: &D, id: KeyId) -> ApiKey {

@@ -2,8 +2,8 @@
 
 use super::{new_tenant, role};
 use crate::{
-    Directory, DirectoryStore, MemberFilter, Membership, MembershipStatus, TenantMembership,
-    TenantStatus, UserId, testing::unattributed,
+    Directory, DirectoryStore, MemberFilter, Membership, MembershipStatus, RoleSeen,
+    TenantMembership, TenantStatus, UserId, testing::unattributed,
 };
 
 /// Members are listed by id, in pages, and only those that are asked for, of one tenant.
@@ -21,7 +21,7 @@ pub async fn members_are_listed_in_pages<D: Directory + DirectoryStore>(director
         let theirs = Membership::new(other.id, member.user, member.role.clone());
         for member in [&member, &theirs] {
             directory
-                .put_membership(member, &unattributed())
+                .put_membership(member, &RoleSeen::Any, &unattributed())
                 .await
                 .unwrap();
         }
@@ -75,7 +75,7 @@ pub async fn the_tenants_of_a_user_are_listed_in_pages<D: Directory + DirectoryS
             &Membership::new(tenant.id, stranger, member.role.clone()),
         ] {
             directory
-                .put_membership(member, &unattributed())
+                .put_membership(member, &RoleSeen::Any, &unattributed())
                 .await
                 .unwrap();
         }
@@ -85,7 +85,7 @@ pub async fn the_tenants_of_a_user_are_listed_in_pages<D: Directory + DirectoryS
     let gone = new_tenant(directory).await;
     let member = Membership::new(gone.id, user, role("viewer"));
     directory
-        .put_membership(&member, &unattributed())
+        .put_membership(&member, &RoleSeen::Any, &unattributed())
         .await
         .unwrap();
     for status in [TenantStatus::PendingDeletion, TenantStatus::Deleted] {

@@ -2,8 +2,7 @@
 
 use super::{new_tenant, role, slug};
 use crate::{
-    Directory, DirectoryStore, EntryQuery, KeyId, Membership, Project, ProjectAccess,
-    ProjectFilter, ProjectMembership, TenantId, TenantRecord, Timestamp, UserId,
+    Directory, DirectoryStore, EntryQuery, KeyId, Membership, Project, ProjectAccess, ProjectFilter, ProjectMembership, RoleSeen, TenantId, TenantRecord, Timestamp, UserId,
     key::{ApiKey, Environment, KeyDigest, KeyStore},
     testing::unattributed,
 };
@@ -241,6 +240,11 @@ pub async fn keys_end_with_their_project<D: Directory + DirectoryStore + KeyStor
             NOW,
         );
         key.project = project.map(|project| project.id);
+        let member = Membership::new(tenant.id, user, role("member"));
+        directory
+            .put_membership(&member, &RoleSeen::Any, &unattributed())
+            .await
+            .unwrap();
         directory.insert_key(&key, &unattributed()).await.unwrap();
         keys.push(key);
     }

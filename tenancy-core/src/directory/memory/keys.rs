@@ -113,7 +113,13 @@ impl KeyDirectory for MemoryDirectory {
 #[async_trait]
 impl KeyStore for MemoryDirectory {
     async fn insert_key(&self, key: &ApiKey, with: &ChangeRecord) -> Result<(), StoreError> {
-        self.change(with, |state| state.insert_key(key))
+        self.change(with, |state| {
+            state.tenant(key.tenant)?;
+            if !state.is_active_member(key.tenant, key.creator) {
+                return Err(StoreError::no_key_creator());
+            }
+            state.insert_key(key)
+        })
     }
 
     async fn list_keys(

@@ -7,11 +7,7 @@ use super::{
     list::{page, place},
 };
 use crate::{
-    ChangeRecord, DomainName, MemberFilter, Membership, MembershipStore, NameStore, Project,
-    ProjectFilter, ProjectId, ProjectMembership, ProjectStore, RevocationStore, RevokedBefore,
-    RoleDefinition, RoleName, RoleStore, RoleTable, Settings, Slug, StoreError, StoreErrorKind,
-    TenantFilter, TenantId, TenantKey, TenantMembership, TenantRecord, TenantStatus, TenantStore,
-    Timestamp, TokenSubject, UserId,
+    ChangeRecord, DomainName, MemberFilter, Membership, MembershipStore, NameStore, Project, ProjectFilter, ProjectId, ProjectMembership, ProjectStore, RevocationStore, RevokedBefore, RoleDefinition, RoleName, RoleStore, RoleTable, Settings, Slug, StoreError, StoreErrorKind, TenantFilter, TenantId, TenantKey, TenantMembership, TenantRecord, TenantStatus, TenantStore, Timestamp, TokenSubject, UserId,
 };
 
 #[async_trait]
@@ -192,72 +188,6 @@ impl NameStore for MemoryDirectory {
         let own = state.names.iter().filter(|(_, owner)| **owner == tenant);
         let further = own.map(|(name, _)| name).filter(|name| place(name).0 > 0);
         Ok(page(further, place, after.map(place), limit))
-    }
-}
-
-#[async_trait]
-impl MembershipStore for MemoryDirectory {
-    async fn put_membership(
-        &self,
-        membership: &Membership,
-        record: &ChangeRecord,
-    ) -> Result<(), StoreError> {
-        self.change(record, |state| {
-            state.touch(membership.tenant)?;
-            state
-                .memberships
-                .insert((membership.tenant, membership.user), membership.clone());
-            Ok(())
-        })
-    }
-
-    async fn remove_membership(
-        &self,
-        tenant: TenantId,
-        user: UserId,
-        record: &ChangeRecord,
-    ) -> Result<(), StoreError> {
-        self.change(record, |state| {
-            state.touch(tenant)?;
-            state.memberships.remove(&(tenant, user));
-            let of_user =
-                |(at, _, who): &(TenantId, ProjectId, UserId)| *at == tenant && *who == user;
-            state.project_roles.retain(|key, _| !of_user(key));
-            Ok(())
-        })
-    }
-
-    async fn list_members(
-        &self,
-        tenant: TenantId,
-        filter: &MemberFilter,
-        after: Option<UserId>,
-        limit: u32,
-    ) -> Result<Vec<Membership>, StoreError> {
-        let state = self.read();
-        let these = (state.memberships.values())
-            .filter(|member| member.tenant == tenant && filter.matches(member));
-        Ok(page(these, |member| member.user, after, limit))
-    }
-
-    async fn list_tenants_of(
-        &self,
-        user: UserId,
-        filter: &MemberFilter,
-        after: Option<TenantId>,
-        limit: u32,
-    ) -> Result<Vec<TenantMembership>, StoreError> {
-        let state = self.read();
-        let of_user = (state.memberships.values())
-            .filter(|member| member.user == user && filter.matches(member));
-        let there: Vec<_> = of_user
-            .filter_map(|member| {
-                let tenant = state.tenants.get(&member.tenant)?;
-                let told = tenant.status != TenantStatus::Deleted;
-                told.then(|| TenantMembership::new(tenant.clone(), member.clone()))
-            })
-            .collect();
-        Ok(page(&there, |it| it.record.id, after, limit))
     }
 }
 

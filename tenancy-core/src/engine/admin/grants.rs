@@ -4,13 +4,23 @@ use std::sync::Arc;
 
 use super::Admin;
 use crate::{
-    Actor, PermissionSet, ProjectId, RoleMask, RoleName, RoleTable, StoreError, StoreErrorKind,
-    SystemRole, TenantContext, TenantId, UserId,
+    Actor, PermissionSet, ProjectId, RoleMask, RoleName, RoleSeen, RoleTable, StoreError,
+    StoreErrorKind, SystemRole, TenantContext, TenantId, UserId,
     engine::load::{MembershipOf, RolesOf, load},
 };
 
+/// What takes the place of a role.
+pub(super) enum By<'a> {
+    /// It is taken away.
+    Nothing,
+    /// This one.
+    Role(&'a RoleName),
+    /// The same, which counts again.
+    Itself,
+}
+
 /// A caller as somebody who gives and takes roles.
-struct Giver {
+pub(super) struct Giver {
     role: Option<RoleName>,
     /// What the caller holds where the change counts, whatever the tenant's plan leaves out: a plan can change
     /// tomorrow, and nobody may hold more then than the giver.
@@ -18,17 +28,25 @@ struct Giver {
 }
 
 impl Admin {
-    /// Whether a caller may take a user's role in the tenant away, and give this one.
+    /// Whether a caller may take a user's role in the tenant away, and give this one. Returns which role that was
+    /// decided on.
     pub(super) async fn may_replace(
         &self,
-        caller: Option<TenantContext>,
+        caller: Option<&TenantContext>,
         (tenant, user): (TenantId, UserId),
-        by: Option<&RoleName>,
-    ) -> Result<(), StoreError> {
-        let Some(caller) = caller else { return Ok(()) };
+        by: By<'_>,
+    ) -> Result<RoleSeen, StoreError> {
+        let Some(caller) = caller else {
+            return Ok(RoleSeen::Any);
+        };
         let table = self.table(tenant).await?;
-        let giver = self.giver(&caller, &table).await?;
+        let giver = self.giver(caller, &table).await?;
         let has = self.role_of(tenant, user).await?;
+        let by = match by {
+            By::Nothing => None,
+            By::Role(role) => Some(role),
+            By::Itself => has.as_ref(),
+        };
         giver.may_name(&table, has.as_ref(), by)?;
         let before = mask(&table, has.as_ref());
         let mut changed = before.effective();
@@ -43,7 +61,8 @@ impl Admin {
                         .intersection(declared(&table)),
                 );
         }
-        giver.covers(changed, by.or(has.as_ref()))
+        giver.covers(changed, by.or(has.as_ref()))?;
+        Ok(has.into())
     }
 
     /// The same of a user's role in a project.
@@ -64,6 +83,13 @@ impl Admin {
         let in_tenant = mask(&table, self.role_of(tenant, user).await?.as_ref());
         let with = |role| in_tenant.combine(mask(&table, role)).effective();
         giver.covers(differ(with(has.as_ref()), with(by)), by.or(has.as_ref()))
+    }
+
+    /// Whether a caller may make owners of others.
+    pub(super) async fn may_make_owners(&self, caller: &TenantContext) -> Result<(), StoreError> {
+        let table = self.table(caller.tenant_id()).await?;
+        let giver = self.giver(caller, &table).await?;
+        giver.may_name(&table, None, Some(&SystemRole::Owner.name()))
     }
 
     /// Whether a caller may have the tenant's roles come to something else.
@@ -92,7 +118,7 @@ impl Admin {
         Ok(())
     }
 
-    async fn table(&self, tenant: TenantId) -> Result<Arc<RoleTable>, StoreError> {
+    pub(super) async fn table(&self, tenant: TenantId) -> Result<Arc<RoleTable>, StoreError> {
         let engine = &self.author.engine;
         let table = load::<RolesOf>(engine, &tenant).await;
         let table = table.map_err(StoreError::unavailable)?;
@@ -109,7 +135,11 @@ impl Admin {
         Ok(member.map(|member| member.role.clone()))
     }
 
-    async fn giver(&self, caller: &TenantContext, table: &RoleTable) -> Result<Giver, StoreError> {
+    pub(super) async fn giver(
+        &self,
+        caller: &TenantContext,
+        table: &RoleTable,
+    ) -> Result<Giver, StoreError> {
         let principal = caller.principal();
         let subject = match (&principal.actor, principal.on_behalf_of) {
             (Actor::User(user), _) => *user,
@@ -169,16 +199,21 @@ impl Giver {
         }
     }
 
+    /// Whether a caller holds all of this.
+    pub(super) fn holds(&self, these: PermissionSet) -> bool {
+        these.is_subset(self.held)
+    }
+
     fn covers(&self, changed: PermissionSet, role: Option<&RoleName>) -> Result<(), StoreError> {
         match role {
-            Some(role) if !changed.is_subset(self.held) => Err(more_than_held(role)),
+            Some(role) if !self.holds(changed) => Err(more_than_held(role)),
             _ => Ok(()),
         }
     }
 }
 
 /// What a role comes to: nothing without one, and a denial of everything if nobody defined it.
-fn mask(table: &RoleTable, role: Option<&RoleName>) -> RoleMask {
+pub(super) fn mask(table: &RoleTable, role: Option<&RoleName>) -> RoleMask {
     role.map_or(RoleMask::NONE, |role| {
         table.mask(role).unwrap_or(RoleMask::SEALED)
     })

@@ -118,7 +118,7 @@ impl KeyAdmin {
             .map_err(StoreError::unavailable)?
             .is_some_and(|member| member.status == MembershipStatus::Active);
         if !active {
-            return invalid("the creator of a key must be an active member of its tenant");
+            return Err(StoreError::no_key_creator());
         }
         if let Some(project) = new.project {
             let found = directory.find_project(new.tenant, project).await;

@@ -6,11 +6,7 @@ use async_trait::async_trait;
 
 use super::SwitchedDirectory;
 use crate::{
-    ChangeRecord, DomainName, MemberFilter, Membership, MembershipStore, NameStore, Project,
-    ProjectFilter, ProjectId, ProjectMembership, ProjectStore, RevocationStore, RevokedBefore,
-    RoleDefinition, RoleName, RoleStore, Settings, Slug, StoreError, TenantFilter, TenantId,
-    TenantKey, TenantMembership, TenantRecord, TenantStatus, TenantStore, Timestamp, TokenSubject,
-    UserId,
+    ChangeRecord, DomainName, MemberFilter, MemberHoldings, Membership, MembershipChange, MembershipRemoval, MembershipStore, NameStore, Project, ProjectFilter, ProjectId, ProjectMembership, ProjectStore, RevocationStore, RevokedBefore, RoleDefinition, RoleName, RoleSeen, RoleStore, Settings, Slug, StoreError, TenantFilter, TenantId, TenantKey, TenantMembership, TenantRecord, TenantStatus, TenantStore, Timestamp, TokenSubject, UserId,
 };
 
 #[async_trait]
@@ -146,21 +142,48 @@ impl MembershipStore for SwitchedDirectory {
     async fn put_membership(
         &self,
         membership: &Membership,
+        seen: &RoleSeen,
         record: &ChangeRecord,
     ) -> Result<(), StoreError> {
-        self.0.directory.put_membership(membership, record).await
+        let directory = &self.0.directory;
+        directory.put_membership(membership, seen, record).await
+    }
+
+    async fn change_membership(
+        &self,
+        tenant: TenantId,
+        user: UserId,
+        change: &MembershipChange,
+        seen: &RoleSeen,
+        record: &ChangeRecord,
+    ) -> Result<Membership, StoreError> {
+        self.0
+            .directory
+            .change_membership(tenant, user, change, seen, record)
+            .await
     }
 
     async fn remove_membership(
         &self,
         tenant: TenantId,
         user: UserId,
+        removal: &MembershipRemoval,
         record: &ChangeRecord,
     ) -> Result<(), StoreError> {
         self.0
             .directory
-            .remove_membership(tenant, user, record)
+            .remove_membership(tenant, user, removal, record)
             .await
+    }
+
+    async fn find_holdings(
+        &self,
+        tenant: TenantId,
+        user: UserId,
+        at: Timestamp,
+    ) -> Result<Option<MemberHoldings>, StoreError> {
+        let directory = self.passed().await.map_err(StoreError::unavailable)?;
+        directory.find_holdings(tenant, user, at).await
     }
 
     async fn list_members(

@@ -68,7 +68,7 @@ async fn it_ends_when_anything_of_the_tenant_changes() {
         .await
         .unwrap();
     w.tenancy.invalidate(w.acme.id);
-    assert_eq!(w.refused(&with(&key)).await, (404, "not-a-member"));
+    assert_eq!(w.refused(&with(&key)).await, (401, "key-revoked"));
 }
 
 #[tokio::test]

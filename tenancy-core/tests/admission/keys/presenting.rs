@@ -166,7 +166,7 @@ async fn the_environment_is_stored_and_compared_never_trusted_from_the_string() 
     record.verifier = other.record().verifier.clone();
     record.environment = Environment::Test;
     let imposed = World::over(with_keys).await;
-    record.tenant = imposed.acme.id;
+    (record.tenant, record.creator) = (imposed.acme.id, imposed.alice);
     imposed.directory.insert_key(&record).await.unwrap();
     assert_eq!(
         imposed.refused(&with(&other)).await,

@@ -158,7 +158,6 @@ impl Scene {
             Loss::RotatedAway => "key-rotated",
             Loss::NetworksNarrowed => "key-network",
             Loss::ScopesNarrowed | Loss::RoleLowered | Loss::RoleRedefined => "may not write",
-            Loss::MembershipRemoved => "not-a-member",
             Loss::MembershipSuspended => "membership-not-active",
             Loss::ProjectArchived => "project-unknown",
             Loss::TenantSuspended => "tenant-suspended",

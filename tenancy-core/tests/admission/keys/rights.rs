@@ -64,7 +64,7 @@ async fn a_key_has_no_role_and_is_no_user() {
 }
 
 #[tokio::test]
-async fn a_key_whose_creator_left_is_a_strangers() {
+async fn a_key_whose_creator_left_is_revoked() {
     let w = world().await;
     let key = issue(&w, alices(&w)).await;
     assert!(w.admit(&with(&key)).await.is_ok());
@@ -74,7 +74,7 @@ async fn a_key_whose_creator_left_is_a_strangers() {
     admin.put_membership(&suspended).await.unwrap();
     assert_eq!(w.refused(&with(&key)).await, (404, "membership-not-active"));
     admin.remove_membership(w.acme.id, w.alice).await.unwrap();
-    assert_eq!(w.refused(&with(&key)).await, (404, "not-a-member"));
+    assert_eq!(w.refused(&with(&key)).await, (401, "key-revoked"));
 }
 
 #[tokio::test]

@@ -10,10 +10,12 @@ use crate::directory::{
 
 /// Keys that are revoked together.
 #[derive(Clone, Copy)]
-pub(super) enum Many {
+pub(in crate::directory) enum Many {
     Tenant(TenantId),
     Range(KeyRange),
     Creator(UserId),
+    /// Those of one user in one tenant.
+    Member(TenantId, UserId),
 }
 
 impl Many {
@@ -33,6 +35,10 @@ impl Many {
             Self::Creator(creator) => {
                 sql.push("k.creator = ").push_bind(creator.as_uuid());
             }
+            Self::Member(tenant, creator) => {
+                sql.push("k.tenant_id = ").push_bind(tenant.as_uuid());
+                sql.push(" AND k.creator = ").push_bind(creator.as_uuid());
+            }
         }
         sql.push(" AND k.revoked_at IS NULL");
     }
@@ -47,23 +53,32 @@ impl Many {
         count.map_err(refused)
     }
 
-    /// Revokes the keys, and counts them by tenant.
-    pub(super) async fn revoke(
+    /// Locks the keys, also those that are added meanwhile by a rotation.
+    ///
+    /// A rotation holds its key until its successor can be seen, by the next statement. All locks
+    /// come before an update, which takes those of generations: a change of a key takes them in
+    /// this order, and would wait in a circle otherwise.
+    pub(in crate::directory) async fn lock_all(
         self,
         connection: &mut PgConnection,
-        at: Timestamp,
-    ) -> Result<Vec<(TenantId, u64)>, StoreError> {
-        // A rotation holds its key until its successor can be seen, by the next statement. All locks
-        // come before the update, which takes those of generations: a change of a key takes them in
-        // this order, and would wait in a circle otherwise.
+    ) -> Result<(), StoreError> {
         let mut locked = 0;
         loop {
             let found = self.lock(connection).await?;
             if found <= locked {
-                break;
+                return Ok(());
             }
             locked = found;
         }
+    }
+
+    /// Revokes the keys, and counts them by tenant.
+    pub(in crate::directory) async fn revoke(
+        self,
+        connection: &mut PgConnection,
+        at: Timestamp,
+    ) -> Result<Vec<(TenantId, u64)>, StoreError> {
+        self.lock_all(connection).await?;
         let mut sql = QueryBuilder::new(
             "WITH revoked AS (UPDATE tenancy.api_keys AS k
                  SET revoked_at = timestamptz 'epoch' + ",

@@ -3,12 +3,12 @@
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, PgConnection, types::Json};
 use tenancy_core::{
-    ConfigError, KeyId, StoreError, StoreErrorKind, TenantId, Timestamp,
+    ConfigError, KeyId, MemberHoldings, StoreError, StoreErrorKind, TenantId, Timestamp, UserId,
     key::{ApiKey, KeyHandle, SecretHash},
 };
 
 use super::rows::{KEY, key};
-use crate::directory::write::refused;
+use crate::directory::write::{read_rows, refused, require_tenant};
 
 fn written(key: &ApiKey) -> Written {
     Written {
@@ -46,7 +46,7 @@ fn unknown(key: KeyId) -> StoreError {
 }
 
 /// A tenant's key, locked until the transaction ends.
-pub(super) async fn locked(
+pub(in crate::directory) async fn locked(
     connection: &mut PgConnection,
     tenant: TenantId,
     id: KeyId,
@@ -62,6 +62,69 @@ pub(super) async fn locked(
         .await
         .map_err(refused)?;
     key(&row.ok_or_else(|| unknown(id))?).map_err(StoreError::unavailable)
+}
+
+/// Refuses a key whose creator is no active member. The membership can't be removed before the transaction ends.
+pub(super) async fn require_creator(
+    connection: &mut PgConnection,
+    key: &ApiKey,
+) -> Result<(), StoreError> {
+    let member = sqlx::query(
+        "SELECT FROM tenancy.memberships
+         WHERE tenant_id = $1 AND user_id = $2 AND status = 'active' FOR KEY SHARE",
+    )
+    .bind(key.tenant.as_uuid())
+    .bind(key.creator.as_uuid())
+    .fetch_optional(&mut *connection)
+    .await
+    .map_err(refused)?;
+    if member.is_some() {
+        return Ok(());
+    }
+    require_tenant(connection, key.tenant).await?;
+    Err(StoreError::no_key_creator())
+}
+
+/// The live keys that a user has made in a tenant, by id: as many as are listed, and one more.
+pub(in crate::directory) async fn live_of(
+    connection: &mut PgConnection,
+    (tenant, creator): (TenantId, UserId),
+    at: Timestamp,
+) -> Result<Vec<ApiKey>, StoreError> {
+    let live = format!(
+        "SELECT {KEY} FROM tenancy.api_keys AS k,
+             (SELECT timestamptz 'epoch' + $3 * interval '1 microsecond') AS now (at)
+         WHERE k.tenant_id = $1 AND k.creator = $2 AND k.revoked_at IS NULL
+             AND (k.expires_at IS NULL OR k.expires_at > now.at)
+             AND (k.overlap_until IS NULL OR k.overlap_until > now.at)
+         ORDER BY k.id LIMIT $4"
+    );
+    let rows = sqlx::query(AssertSqlSafe(live))
+        .bind(tenant.as_uuid())
+        .bind(creator.as_uuid())
+        .bind(at.as_unix_micros())
+        .bind(i64::from(MemberHoldings::MAX_KEYS) + 1)
+        .fetch_all(connection)
+        .await;
+    read_rows(rows, key)
+}
+
+/// Writes that a key has another holder, with other scopes.
+pub(in crate::directory) async fn hand_over(
+    connection: &mut PgConnection,
+    key: &ApiKey,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "UPDATE tenancy.api_keys SET creator = $3, scopes = $4 WHERE tenant_id = $1 AND id = $2",
+    )
+    .bind(key.tenant.as_uuid())
+    .bind(key.id.as_uuid())
+    .bind(key.creator.as_uuid())
+    .bind(written(key).scopes)
+    .execute(connection)
+    .await
+    .map_err(refused)?;
+    Ok(())
 }
 
 pub(super) async fn insert(connection: &mut PgConnection, key: &ApiKey) -> Result<(), StoreError> {

@@ -1,55 +1,160 @@
 //! Memberships: written, removed and listed.
 
 use async_trait::async_trait;
+use sqlx::{AssertSqlSafe, PgConnection};
 use tenancy_core::{
-    ChangeRecord, MemberFilter, Membership, MembershipStatus, MembershipStore, RoleName,
-    StoreError, TenantId, TenantMembership, UserId,
+    ChangeRecord, KeyHandover, MemberFilter, MemberHoldings, Membership, MembershipChange,
+    MembershipRemoval, MembershipStatus, MembershipStore, RoleName, RoleSeen, StoreError, TenantId,
+    TenantMembership, Timestamp, UserId,
 };
 
-use super::{commit, commit_removal, read_rows, refused};
-use crate::directory::{PgDirectory, rows};
+use super::{Writing, commit, locked_tenant, read_rows, refused};
+use crate::directory::{
+    PgDirectory,
+    keys::{self, Many},
+    ownership::open_offer,
+    rows,
+};
 
 #[async_trait]
 impl MembershipStore for PgDirectory {
     async fn put_membership(
         &self,
         membership: &Membership,
+        seen: &RoleSeen,
         with: &ChangeRecord,
     ) -> Result<(), StoreError> {
         let mut tx = self.write_as(membership.tenant).await?;
+        if *seen != RoleSeen::Any {
+            let found = locked(&mut tx, membership.tenant, membership.user).await?;
+            seen.check(found.as_ref().map(|found| &found.role))?;
+        }
+        let add = "INSERT INTO tenancy.memberships (tenant_id, user_id, role, status)
+             VALUES ($1, $2, $3, $4)";
+        let add_or_replace = format!(
+            "{add} ON CONFLICT (tenant_id, user_id)
+                 DO UPDATE SET role = EXCLUDED.role, status = EXCLUDED.status"
+        );
+        // Somebody else may have added one meanwhile, which nobody has looked at.
+        let adds = *seen == RoleSeen::None;
+        let statement = if adds { add.to_owned() } else { add_or_replace };
+        sqlx::query(AssertSqlSafe(statement))
+            .bind(membership.tenant.as_uuid())
+            .bind(membership.user.as_uuid())
+            .bind(membership.role.as_str())
+            .bind(membership.status.as_str())
+            .execute(&mut *tx)
+            .await
+            .map_err(refused)?;
+        commit(tx, with).await
+    }
+
+    async fn change_membership(
+        &self,
+        tenant: TenantId,
+        user: UserId,
+        change: &MembershipChange,
+        seen: &RoleSeen,
+        with: &ChangeRecord,
+    ) -> Result<Membership, StoreError> {
+        let mut tx = self.write_as(tenant).await?;
+        let found = locked(&mut tx, tenant, user).await?;
+        seen.check(found.as_ref().map(|found| &found.role))?;
+        let mut member = found.ok_or_else(|| StoreError::no_membership(tenant, user))?;
+        change.apply(&mut member)?;
         sqlx::query(
-            "INSERT INTO tenancy.memberships (tenant_id, user_id, role, status)
-             VALUES ($1, $2, $3, $4)
-             ON CONFLICT (tenant_id, user_id)
-                 DO UPDATE SET role = EXCLUDED.role, status = EXCLUDED.status",
+            "UPDATE tenancy.memberships SET role = $3, status = $4
+             WHERE tenant_id = $1 AND user_id = $2",
         )
-        .bind(membership.tenant.as_uuid())
-        .bind(membership.user.as_uuid())
-        .bind(membership.role.as_str())
-        .bind(membership.status.as_str())
+        .bind(tenant.as_uuid())
+        .bind(user.as_uuid())
+        .bind(member.role.as_str())
+        .bind(member.status.as_str())
         .execute(&mut *tx)
         .await
         .map_err(refused)?;
-        commit(tx, with).await
+        commit(tx, with).await?;
+        Ok(member)
     }
 
     async fn remove_membership(
         &self,
         tenant: TenantId,
         user: UserId,
+        removal: &MembershipRemoval,
         with: &ChangeRecord,
     ) -> Result<(), StoreError> {
         let mut tx = self.write_as(tenant).await?;
-        let roles = "DELETE FROM tenancy.project_memberships WHERE tenant_id = $1 AND user_id = $2";
-        let membership = "DELETE FROM tenancy.memberships WHERE tenant_id = $1 AND user_id = $2";
-        let [roles, membership] = [roles, membership].map(|delete| {
+        // From here on no key of the user can be added: whoever adds one holds the membership. It comes before the
+        // tenant, because rows of the application may refer to it, and what stops the tenant does not wait for those.
+        let heir = removal.handover.as_ref().map(|handover| handover.to);
+        let members = locked_for_removal(&mut tx, tenant, user, heir).await?;
+        let found = members.iter().find(|member| member.user == user);
+        removal.seen.check(found.map(|member| &member.role))?;
+        // The tenant before its keys, as where a key is rotated.
+        locked_tenant(&mut tx, tenant).await?;
+        // Keys are locked before anything takes the lock of the tenant's generation.
+        let of_user = Many::Member(tenant, user);
+        of_user.lock_all(&mut tx).await?;
+        if let Some(handover) = &removal.handover {
+            let is_heir = |member: &Membership| {
+                member.user == handover.to && member.status == MembershipStatus::Active
+            };
+            if handover.to == user || !members.iter().any(is_heir) {
+                return Err(StoreError::no_key_holder());
+            }
+            hand_over(&mut tx, (tenant, user), handover).await?;
+        }
+        of_user.revoke(&mut tx, removal.at).await?;
+        for delete in [
+            "DELETE FROM tenancy.project_memberships WHERE tenant_id = $1 AND user_id = $2",
+            "DELETE FROM tenancy.memberships WHERE tenant_id = $1 AND user_id = $2",
+        ] {
             sqlx::query(delete)
                 .bind(tenant.as_uuid())
                 .bind(user.as_uuid())
-        });
-        roles.execute(&mut *tx).await.map_err(refused)?;
-        let done = membership.execute(&mut *tx).await.map_err(refused)?;
-        commit_removal(tenant, &done, tx, with).await
+                .execute(&mut *tx)
+                .await
+                .map_err(refused)?;
+        }
+        commit(tx, with).await
+    }
+
+    async fn find_holdings(
+        &self,
+        tenant: TenantId,
+        user: UserId,
+        at: Timestamp,
+    ) -> Result<Option<MemberHoldings>, StoreError> {
+        let mut tx = self.list_as(tenant).await?;
+        let found = sqlx::query(
+            "SELECT m.tenant_id, m.user_id, m.role, m.status,
+                 EXISTS (SELECT FROM tenancy.memberships AS o WHERE o.tenant_id = m.tenant_id
+                     AND o.user_id <> m.user_id AND o.role = 'owner' AND o.status = 'active') AS others_own
+             FROM tenancy.memberships AS m WHERE m.tenant_id = $1 AND m.user_id = $2",
+        )
+        .bind(tenant.as_uuid())
+        .bind(user.as_uuid())
+        .fetch_optional(&mut *tx)
+        .await
+        .map_err(refused)?;
+        let Some(row) = found else { return Ok(None) };
+        let member = rows::membership(&row).map_err(StoreError::unavailable)?;
+        let keys = keys::live_of(&mut tx, (tenant, user), at).await?;
+        let mut holdings = MemberHoldings::new(member).with_keys(keys);
+        holdings.others_own = rows::column(&row, "others_own").map_err(StoreError::unavailable)?;
+        let roles = sqlx::query(
+            "SELECT tenant_id, project_id, user_id, role FROM tenancy.project_memberships
+             WHERE tenant_id = $1 AND user_id = $2 ORDER BY project_id",
+        )
+        .bind(tenant.as_uuid())
+        .bind(user.as_uuid())
+        .fetch_all(&mut *tx)
+        .await;
+        holdings.project_roles = read_rows(roles, rows::project_membership)?;
+        let offer = open_offer(&mut tx, tenant, at).await?;
+        holdings.ownership_offer = offer.filter(|offer| [offer.from, offer.to].contains(&user));
+        Ok(Some(holdings))
     }
 
     async fn list_members(
@@ -94,4 +199,63 @@ impl MembershipStore for PgDirectory {
             .await;
         read_rows(rows, rows::tenant_membership)
     }
+}
+
+/// A membership, locked until the transaction ends, so that nobody else changes it.
+async fn locked(
+    connection: &mut PgConnection,
+    tenant: TenantId,
+    user: UserId,
+) -> Result<Option<Membership>, StoreError> {
+    let row = sqlx::query(
+        "SELECT tenant_id, user_id, role, status FROM tenancy.memberships
+         WHERE tenant_id = $1 AND user_id = $2 FOR NO KEY UPDATE",
+    )
+    .bind(tenant.as_uuid())
+    .bind(user.as_uuid())
+    .fetch_optional(connection)
+    .await
+    .map_err(refused)?;
+    let read = row.as_ref().map(rows::membership).transpose();
+    read.map_err(StoreError::unavailable)
+}
+
+/// A membership that is to go, and that of whoever gets its user's keys: whoever adds a key of theirs has ended, or
+/// waits. In one order, so that two members who go and are each other's heirs do not wait in a circle.
+async fn locked_for_removal(
+    connection: &mut PgConnection,
+    tenant: TenantId,
+    user: UserId,
+    heir: Option<UserId>,
+) -> Result<Vec<Membership>, StoreError> {
+    let rows = sqlx::query(
+        "SELECT tenant_id, user_id, role, status FROM tenancy.memberships
+         WHERE tenant_id = $1 AND user_id IN ($2, $3) ORDER BY user_id FOR UPDATE",
+    )
+    .bind(tenant.as_uuid())
+    .bind(user.as_uuid())
+    .bind(heir.unwrap_or(user).as_uuid())
+    .fetch_all(connection)
+    .await;
+    read_rows(rows, rows::membership)
+}
+
+/// Gives keys of a user, which are locked, to a new holder.
+async fn hand_over(
+    tx: &mut Writing,
+    (tenant, user): (TenantId, UserId),
+    handover: &KeyHandover,
+) -> Result<(), StoreError> {
+    for one in &handover.keys {
+        let mut key = keys::locked(tx, tenant, one.key).await?;
+        if key.creator != user || key.scopes != one.had {
+            return Err(StoreError::handed_key_changed());
+        }
+        if key.revoked_at.is_none() {
+            key.creator = handover.to;
+            key.scopes.clone_from(&one.gets);
+            keys::hand_over(tx, &key).await?;
+        }
+    }
+    Ok(())
 }

@@ -6,8 +6,7 @@ use ipnet::IpNet;
 
 use super::world::{Issued, World};
 use crate::{
-    Directory, DirectoryStore, Grant, Membership, ProjectAccess, ProjectMembership, RoleName, Slug,
-    SystemRole, Tenancy, TenantId, TokenSubject, UserId,
+    Directory, DirectoryStore, Grant, Membership, ProjectAccess, ProjectMembership, RoleName, Slug, StoreError, StoreErrorKind, SystemRole, Tenancy, TenantId, TokenSubject, UserId,
     key::{KeyStore, NewKey},
 };
 
@@ -59,9 +58,9 @@ impl<D: Directory + DirectoryStore + KeyStore + Clone> World<D> {
             1 | 2 => drop(admin.activate(tenant).await),
             3..=7 => {
                 let member = Membership::new(tenant, user, role);
-                admin.put_membership(&member).await.unwrap();
+                but_for_the_last_owner(admin.put_membership(&member).await);
             }
-            8 => admin.remove_membership(tenant, user).await.unwrap(),
+            8 => but_for_the_last_owner(admin.remove_membership(tenant, user).await),
             9 if seldom => {
                 let done = admin.remove_project_membership(project.tenant, project.id, user);
                 done.await.unwrap();
@@ -191,4 +190,11 @@ impl<D: Directory + DirectoryStore + KeyStore + Clone> World<D> {
 /// The one of two addresses from which the model sends.
 fn network() -> IpNet {
     "192.0.2.0/24".parse().unwrap()
+}
+
+/// A change that is made, unless it would leave the tenant without an owner.
+fn but_for_the_last_owner(done: Result<(), StoreError>) {
+    if let Err(error) = done {
+        assert_eq!(error.kind(), StoreErrorKind::Conflict, "{error}");
+    }
 }

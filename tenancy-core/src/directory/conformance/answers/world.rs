@@ -11,7 +11,7 @@ use super::super::slug;
 use crate::{
     Clock as _, CorsPolicy, CredentialSource, Directory, DirectoryStore, DomainName,
     Identification, KeyId, ManualClock, Membership, MemoryAuditSink, PermissionRegistry, Project,
-    SystemRole, Tenancy, TenantId, TenantRecord, TenantStatus, Timestamp, UserId,
+    RoleSeen, SystemRole, Tenancy, TenantId, TenantRecord, TenantStatus, Timestamp, UserId,
     jwt::{Algorithm, JwtAuthenticator, JwtIssuers, VerificationKey},
     key::{ApiKeys, Environment, HmacKeyHasher, KeyFormat, KeyStore, Pepper},
     testing::{random::Random, unattributed},
@@ -72,7 +72,7 @@ impl<D: Directory + DirectoryStore + KeyStore + Clone> World<D> {
                 .unwrap();
             let owner = Membership::new(tenant.id, owner, SystemRole::Owner.name());
             directory
-                .put_membership(&owner, &unattributed())
+                .put_membership(&owner, &RoleSeen::Any, &unattributed())
                 .await
                 .unwrap();
         }

@@ -1,6 +1,6 @@
 //! Imported keys: found by their handle, each in its own environment.
 
-use super::{super::new_tenant, NOW, digest, found, key_of, stored};
+use super::{super::new_tenant, NOW, digest, found, key_of, of_a_member, stored};
 use crate::{
     Directory, DirectoryStore, KeyId, StoreErrorKind, TenantId,
     key::{
@@ -75,6 +75,7 @@ pub async fn a_handle_belongs_to_one_key<D: Directory + DirectoryStore + KeyStor
         .unwrap();
     for tenant in [&own, &other] {
         let second = imported(tenant.id, &handle);
+        of_a_member(directory, &second).await;
         let refused = directory
             .insert_key(&second, &unattributed())
             .await

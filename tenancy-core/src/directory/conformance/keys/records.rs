@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{
     super::{new_tenant, slug},
-    NOW, digest, found, grants, key_of, networks, stored,
+    NOW, digest, found, grants, key_of, networks, of_a_member, stored,
 };
 use crate::{
     Directory, DirectoryStore, KeyId, Project, ProjectId, StoreErrorKind, TenantId,
@@ -66,6 +66,7 @@ pub async fn keys_are_found_as_they_were_stored<D: Directory + DirectoryStore + 
     assert_eq!(stored(directory, &confined).await.project, Some(project.id));
     let mut astray = key_of(tenant.id);
     astray.project = Some(ProjectId::new());
+    of_a_member(directory, &astray).await;
     let unknown = directory
         .insert_key(&astray, &unattributed())
         .await
