@@ -84,8 +84,8 @@
 //! - Checksums fit by chance or design: a caller who floods the service with well-formed keys makes it
 //!   look up ids that do not exist. Limit request rates in front of the service.
 
-mod base62;
-mod checksum;
+pub(crate) mod base62;
+pub(crate) mod checksum;
 mod config;
 mod environment;
 mod format;

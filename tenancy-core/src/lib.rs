@@ -14,6 +14,7 @@
 //! * [`Directory`] is where tenants and memberships are kept; [`MemoryDirectory`] is one, and
 //!   `tenancy-sqlx` has one in PostgreSQL.
 //! * [`jwt`] validates tokens, strictly; [`key`] has API keys; [`PermissionRegistry`] and [`RoleTable`] say who may what.
+//! * [`one_time`] has tokens that are good for one thing, once: links in mails.
 //! * [`outbox`] has the events that commit with the change they tell of, and who consumes them.
 //! * [`CorsPolicy`] says which pages may call the service, and [`SecurityHeaders`] what its
 //!   responses should carry: adapters put both into effect.
@@ -65,6 +66,7 @@ pub mod jwt;
 pub mod key;
 mod membership;
 mod network;
+pub mod one_time;
 pub mod outbox;
 mod permission;
 mod plan;
