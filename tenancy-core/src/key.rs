@@ -118,6 +118,8 @@ pub use hasher::{HmacKeyHasher, KeyDigest, KeyHasher, KeyMatch, Pepper};
 #[cfg(feature = "argon2")]
 pub use imported::{ImportedFormat, ImportedKeys, ImportedSecret};
 #[cfg(feature = "argon2")]
+pub(crate) use low_entropy::Checked;
+#[cfg(feature = "argon2")]
 pub use low_entropy::{LowEntropySecret, SecretError, SecretErrorKind, SecretHasher};
 pub(crate) use name::KeyName;
 pub use network::KeyNetworks;

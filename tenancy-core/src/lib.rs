@@ -24,8 +24,8 @@
 //!   nor AWS-LC is built.
 //! * `aws-lc-rs`, `rust-crypto`: which of them verifies tokens, AWS-LC (C, the faster) or RustCrypto
 //!   (Rust alone). With both it is AWS-LC; with `jwt` and neither the crate doesn't compile.
-//! * `argon2`: Argon2id for secrets that people choose, `key::SecretHasher`, and keys that come from
-//!   elsewhere, `key::ImportedKeys`.
+//! * `argon2`: Argon2id for secrets that people choose: passwords, `Passwords`, `key::SecretHasher`, and keys that
+//!   come from elsewhere, `key::ImportedKeys`.
 //! * `jwks-http`: an HTTPS client for the keys that token issuers publish, on reqwest and rustls, whose
 //!   TLS is AWS-LC's. Turns `jwt` on.
 //! * `testing`: contexts built by hand, a clock that stands still, and the conformance suites.
@@ -41,7 +41,10 @@ compile_error!(
      the faster) or `rust-crypto` (no C compiler needed)"
 );
 
+mod account;
 mod announcer;
+#[cfg(feature = "argon2")]
+mod attempts;
 mod audit;
 mod authenticator;
 mod cache;
@@ -54,6 +57,7 @@ mod credential_source;
 mod cut;
 mod digest;
 mod directory;
+mod email;
 mod engine;
 mod established;
 mod generation;
@@ -68,11 +72,14 @@ mod membership;
 mod network;
 pub mod one_time;
 pub mod outbox;
+#[cfg(feature = "argon2")]
+mod password;
 mod permission;
 mod plan;
 mod principal;
 mod problem;
 mod project;
+mod provisioning;
 mod proxy;
 pub mod quota;
 mod refusal;
@@ -84,6 +91,10 @@ mod tenant;
 pub mod testing;
 mod token_revocation;
 
+pub use account::{
+    Account, AccountChange, AccountKey, AccountStore, ExternalSubject, InvalidSubject,
+    NewPasswordReset, PasswordReset, PasswordResetStore, UsedPasswordReset,
+};
 pub use announcer::ChangeAnnouncer;
 /// For implementations of this crate's traits.
 pub use async_trait::async_trait;
@@ -111,18 +122,23 @@ pub use directory::{
     RoleStore, StoreError, StoreErrorKind, Stores, TenantDirectory, TenantFilter, TenantStore,
     TokenRevocationDirectory,
 };
+pub use email::{EmailAddress, InvalidEmail, VerifiedEmail};
 pub use engine::{
-    Admin, Admission, Admitted, Authority, Charge, ChargeRequest, Charger, Charging, ContextWatch,
-    CorsAnswer, CorsDecision, Cost, EachTenant, EachTenantReport, Ending, InvalidJobName, JobName,
-    JobRun, KeyAdmin, KeyService, PendingAdmission, PendingCors, Settlement, Tenancy,
-    TenancyBuilder, TenantContext, danger,
+    Accounts, Admin, Admission, Admitted, Authority, Charge, ChargeRequest, Charger, Charging,
+    ContextWatch, CorsAnswer, CorsDecision, Cost, EachTenant, EachTenantReport, Ending,
+    InvalidJobName, JobName, JobRun, KeyAdmin, KeyService, PendingAdmission, PendingCors,
+    Settlement, Tenancy, TenancyBuilder, TenantContext, danger,
 };
+#[cfg(feature = "argon2")]
+pub use engine::{PasswordResets, ResetMail};
 pub use established::EstablishedPrincipal;
 pub use generation::Generation;
 pub use id::{EventId, KeyId, ParseIdError, ProjectId, ServiceId, TenantId, UserId};
 pub use identification::{ApplicationHint, HintSource, Identification};
 pub use issuer::{IssuerDirectory, IssuerRecord, IssuerStore};
 pub use membership::{InvalidRoleName, Membership, MembershipStatus, RoleName, TenantMembership};
+#[cfg(feature = "argon2")]
+pub use password::{PasswordError, PasswordVerdict, Passwords, PasswordsBuilder, UnfitPassword};
 pub use permission::{
     Explanation, Grant, InvalidGrant, InvalidPermission, PermissionDecision, PermissionId,
     PermissionRegistry, PermissionRegistryBuilder, PermissionSet, RegistryError, RoleDefinition,
@@ -135,6 +151,9 @@ pub use plan::{
 pub use principal::{Actor, AllowedTenants, Principal};
 pub use problem::{PROBLEM_MEDIA_TYPE, PROBLEM_TYPE_PREFIX, Problem};
 pub use project::{Project, ProjectMembership};
+pub use provisioning::{
+    Idempotency, NewTenant, Provisioned, ProvisionedBefore, Provisioning, ProvisioningStore,
+};
 pub use proxy::TrustedProxies;
 pub use refusal::{Refusal, RefusalDetails, RefusalKind};
 pub use request::{Field, RequestView};

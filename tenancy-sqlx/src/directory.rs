@@ -1,11 +1,13 @@
 //! Tenants, memberships, projects and roles in PostgreSQL.
 
+mod accounts;
 mod audit;
 mod entry;
 mod feed;
 mod issuers;
 mod keys;
 mod overrides;
+mod password_resets;
 mod plans;
 mod read;
 mod rows;
@@ -117,7 +119,8 @@ impl PgDirectory {
     /// Also changes and lists what self-service needs, through the registry login.
     ///
     /// That is, for one tenant at a time: signing up, name, slug and settings, domains and other systems'
-    /// ids, members, projects, roles, keys, and taking back the tenant's tokens. The rest is refused
+    /// ids, members, projects, roles, keys, and taking back the tenant's tokens; and accounts of the service, one at a
+    /// time. The rest is refused
     /// as [`ReadOnly`](tenancy_core::StoreErrorKind::ReadOnly) without
     /// [`with_system`](Self::with_system).
     #[must_use]
@@ -157,6 +160,9 @@ impl Directory for PgDirectory {
             .issuers(own())
             .plans(own())
             .limit_overrides(own())
+            .provisioning(own())
+            .accounts(own())
+            .password_resets(own())
     }
 }
 

@@ -6,7 +6,10 @@ use super::{
     DirectoryStore, MembershipStore, NameStore, ProjectStore, RevocationStore, RoleStore,
     StoreError, StoreErrorKind, TenantStore,
 };
-use crate::{AuditDirectory, ConfigError, IssuerStore, PlanStore, quota::LimitOverrideStore};
+use crate::{
+    AccountStore, AuditDirectory, ConfigError, IssuerStore, PasswordResetStore, PlanStore,
+    ProvisioningStore, quota::LimitOverrideStore,
+};
 
 /// How a store is given, where the directory does not say it better.
 const ADVICE: &str = "give the engine a store of them with `TenancyBuilder::stores`";
@@ -136,6 +139,12 @@ capabilities! {
     Plans: PlanStore, "plans", plans, plan_store;
     /// Limits of single tenants: [`LimitOverrideStore`](crate::quota::LimitOverrideStore).
     LimitOverrides: LimitOverrideStore, "limits of single tenants", limit_overrides, limit_override_store;
+    /// Making tenants with all that they begin with: [`ProvisioningStore`].
+    Provisioning: ProvisioningStore, "tenants that are made as one", provisioning, provisioning_store;
+    /// Accounts of the service: [`AccountStore`].
+    Accounts: AccountStore, "accounts", accounts, account_store;
+    /// Password resets: [`PasswordResetStore`].
+    PasswordResets: PasswordResetStore, "password resets", password_resets, password_reset_store;
     /// Listing the audit trail: [`AuditDirectory`]. Changes write into it by themselves, and
     /// [`TenancyBuilder::audit`](crate::TenancyBuilder::audit) says where everything else is recorded.
     Audit: AuditDirectory, "audit entries", audit, audit_directory;

@@ -1,11 +1,13 @@
 //! A directory in memory: for tests, for first steps, for services whose tenants are in a file.
 
+mod accounts;
 mod audit;
 mod issuers;
 mod keys;
 mod list;
 mod overrides;
 mod plans;
+mod provisioning;
 mod slugs;
 mod stores;
 mod token_revocations;
@@ -24,12 +26,14 @@ use super::{
     TenantDirectory,
 };
 use crate::{
-    ChangeRecord, Clock, IssuerRecord, KeyId, Membership, PlanVersion, Project, ProjectId,
+    Account, ChangeRecord, Clock, IssuerRecord, KeyId, Membership, PlanVersion, Project, ProjectId,
     RoleDefinition, RoleName, TenantId, TenantKey, TenantRecord, UserId,
     key::{ApiKey, Environment, KeyHandle},
     outbox::MemoryOutbox,
     quota::LimitOverride,
 };
+use accounts::Resets;
+use provisioning::Provisioned;
 use slugs::RestingSlugs;
 use token_revocations::TokenRevocations;
 
@@ -85,6 +89,9 @@ struct State {
     issuers: BTreeMap<String, IssuerRecord>,
     plans: BTreeMap<(String, u32), PlanVersion>,
     overrides: BTreeMap<(TenantId, String), LimitOverride>,
+    provisioned: Provisioned,
+    accounts: HashMap<UserId, Account>,
+    resets: Resets,
     handles: HashMap<(Environment, KeyHandle), KeyId>,
     /// When each tenant last changed, as a number of this directory's own.
     changed: BTreeMap<u64, TenantId>,
@@ -297,6 +304,9 @@ impl Directory for MemoryDirectory {
             .issuers(own())
             .plans(own())
             .limit_overrides(own())
+            .provisioning(own())
+            .accounts(own())
+            .password_resets(own())
     }
 }
 

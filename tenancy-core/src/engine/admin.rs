@@ -7,6 +7,7 @@ mod list;
 mod name;
 mod overrides;
 mod plans;
+mod provision;
 mod roles;
 mod usage;
 

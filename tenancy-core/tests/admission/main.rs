@@ -24,6 +24,7 @@ mod managing;
 mod memory;
 mod model;
 mod plans;
+mod provisioning;
 mod quotas;
 mod reading;
 mod sources;

@@ -21,7 +21,8 @@ use super::{
 use crate::{options::Timeouts, session};
 use many::Many;
 use rows::{KEY, key};
-use statements::{insert, locked, update};
+pub(super) use statements::insert;
+use statements::{locked, update};
 
 #[async_trait]
 impl KeyDirectory for PgDirectory {

@@ -64,7 +64,10 @@ pub(super) async fn locked(
     key(&row.ok_or_else(|| unknown(id))?).map_err(StoreError::unavailable)
 }
 
-pub(super) async fn insert(connection: &mut PgConnection, key: &ApiKey) -> Result<(), StoreError> {
+pub(in crate::directory) async fn insert(
+    connection: &mut PgConnection,
+    key: &ApiKey,
+) -> Result<(), StoreError> {
     let Written { scopes, networks } = written(key);
     let digest = key.verifier.digest();
     let limits = limits(key)?;
