@@ -135,6 +135,9 @@ pub async fn a_tenant_is_made_with_all_that_it_begins_with<
     assert_eq!(record.plan.as_deref(), Some("trial"));
 }
 
+/// What is taken, and how a unit comes to have it.
+type Taking = (&'static str, fn(&mut NewTenant, &NewTenant));
+
 /// Whatever is taken, nothing of the unit is there.
 pub async fn a_tenant_of_which_a_part_is_taken_leaves_nothing<
     D: Directory + ProvisioningStore + AccountStore + KeyStore,
@@ -143,7 +146,7 @@ pub async fn a_tenant_of_which_a_part_is_taken_leaves_nothing<
 ) {
     let before = unit();
     directory.provision(&before, &unattributed()).await.unwrap();
-    let taken: [(&str, fn(&mut NewTenant, &NewTenant)); 6] = [
+    let taken: [Taking; 6] = [
         ("slug", |unit, before| {
             unit.tenant.slug = before.tenant.slug.clone();
         }),

@@ -117,7 +117,7 @@ impl PasswordResets {
         let requests = self.passwords.reset_requests();
         let spent = |wait| Refusal::from(PasswordError::Spent(wait));
         let begun = requests.begin_everywhere(email.as_str(), ip, now).await;
-        drop(begun.map_err(spent)?);
+        begun.map_err(spent)?;
         let id = OneTimeId::new(OneTimeKind::PasswordReset, Uuid::now_v7());
         let digest = self.tokens.digest(id);
         let expires_at = now + self.lasting;
