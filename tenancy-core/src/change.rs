@@ -111,6 +111,8 @@ macro_rules! actions {
 actions! {
     /// A tenant was added.
     TenantCreate: "tenant.create" => "tenant.created",
+    /// A tenant was made with its owner, and with all that it begins with.
+    TenantProvision: "tenant.provision" => "tenant.provisioned",
     /// A tenant's status was moved.
     TenantSetStatus: "tenant.set-status" => "tenant.status-changed",
     /// A tenant's settings were replaced.
@@ -177,6 +179,22 @@ actions! {
     IssuerPut: "issuer.put" => "issuer.changed",
     /// A tenant trusts an issuer no more.
     IssuerRemove: "issuer.remove" => "issuer.removed",
+    /// Somebody got an account of the service.
+    AccountCreate: "account.create" => "account.created",
+    /// An account was given another password.
+    AccountSetPassword: "account.set-password" => "account.password-changed",
+    /// An account was disabled.
+    AccountDisable: "account.disable" => "account.disabled",
+    /// An account was enabled again.
+    AccountEnable: "account.enable" => "account.enabled",
+    /// An account was linked with somebody at an identity provider.
+    AccountLink: "account.link" => "account.linked",
+    /// An account was parted from somebody at an identity provider.
+    AccountUnlink: "account.unlink" => "account.unlinked",
+    /// Somebody has asked to reset the password of an address.
+    PasswordResetRequest: "account.request-reset" => "account.reset-requested",
+    /// A password was reset.
+    PasswordResetUse: "account.reset-password" => "account.password-reset",
     /// An API key was issued.
     KeyIssue: "key.issue" => "key.issued",
     /// A key of another system was taken over.

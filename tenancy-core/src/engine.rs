@@ -1,5 +1,6 @@
 //! The engine: one value that a service builds once and clones everywhere.
 
+mod accounts;
 mod admin;
 mod admission;
 mod admission_cache;
@@ -31,6 +32,9 @@ mod watch;
 
 use std::{fmt, net::IpAddr, ops::Deref, sync::Arc, time::Duration};
 
+pub use accounts::Accounts;
+#[cfg(feature = "argon2")]
+pub use accounts::{PasswordResets, ResetMail};
 pub use admin::Admin;
 pub use admission::{Admission, Admitted, PendingAdmission};
 pub use authority::{Authority, danger};

@@ -84,8 +84,8 @@
 //! - Checksums fit by chance or design: a caller who floods the service with well-formed keys makes it
 //!   look up ids that do not exist. Limit request rates in front of the service.
 
-mod base62;
-mod checksum;
+pub(crate) mod base62;
+pub(crate) mod checksum;
 mod config;
 mod environment;
 mod format;
@@ -117,6 +117,8 @@ pub use handle::{InvalidKeyHandle, KeyHandle};
 pub use hasher::{HmacKeyHasher, KeyDigest, KeyHasher, KeyMatch, Pepper};
 #[cfg(feature = "argon2")]
 pub use imported::{ImportedFormat, ImportedKeys, ImportedSecret};
+#[cfg(feature = "argon2")]
+pub(crate) use low_entropy::Checked;
 #[cfg(feature = "argon2")]
 pub use low_entropy::{LowEntropySecret, SecretError, SecretErrorKind, SecretHasher};
 pub(crate) use name::KeyName;

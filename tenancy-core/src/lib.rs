@@ -14,6 +14,7 @@
 //! * [`Directory`] is where tenants and memberships are kept; [`MemoryDirectory`] is one, and
 //!   `tenancy-sqlx` has one in PostgreSQL.
 //! * [`jwt`] validates tokens, strictly; [`key`] has API keys; [`PermissionRegistry`] and [`RoleTable`] say who may what.
+//! * [`one_time`] has tokens that are good for one thing, once: links in mails.
 //! * [`outbox`] has the events that commit with the change they tell of, and who consumes them.
 //! * [`CorsPolicy`] says which pages may call the service, and [`SecurityHeaders`] what its
 //!   responses should carry: adapters put both into effect.
@@ -23,8 +24,8 @@
 //!   nor AWS-LC is built.
 //! * `aws-lc-rs`, `rust-crypto`: which of them verifies tokens, AWS-LC (C, the faster) or RustCrypto
 //!   (Rust alone). With both it is AWS-LC; with `jwt` and neither the crate doesn't compile.
-//! * `argon2`: Argon2id for secrets that people choose, `key::SecretHasher`, and keys that come from
-//!   elsewhere, `key::ImportedKeys`.
+//! * `argon2`: Argon2id for secrets that people choose: passwords, `Passwords`, `key::SecretHasher`, and keys that
+//!   come from elsewhere, `key::ImportedKeys`.
 //! * `jwks-http`: an HTTPS client for the keys that token issuers publish, on reqwest and rustls, whose
 //!   TLS is AWS-LC's. Turns `jwt` on.
 //! * `testing`: contexts built by hand, a clock that stands still, and the conformance suites.
@@ -40,7 +41,10 @@ compile_error!(
      the faster) or `rust-crypto` (no C compiler needed)"
 );
 
+mod account;
 mod announcer;
+#[cfg(feature = "argon2")]
+mod attempts;
 mod audit;
 mod authenticator;
 mod cache;
@@ -53,6 +57,7 @@ mod credential_source;
 mod cut;
 mod digest;
 mod directory;
+mod email;
 mod engine;
 mod established;
 mod generation;
@@ -66,14 +71,18 @@ pub mod jwt;
 pub mod key;
 mod membership;
 mod network;
+pub mod one_time;
 mod operator;
 pub mod outbox;
 mod ownership;
+#[cfg(feature = "argon2")]
+mod password;
 mod permission;
 mod plan;
 mod principal;
 mod problem;
 mod project;
+mod provisioning;
 mod proxy;
 pub mod quota;
 mod refusal;
@@ -85,6 +94,10 @@ mod tenant;
 pub mod testing;
 mod token_revocation;
 
+pub use account::{
+    Account, AccountChange, AccountKey, AccountStore, ExternalSubject, InvalidSubject,
+    NewPasswordReset, PasswordReset, PasswordResetStore, UsedPasswordReset,
+};
 pub use announcer::ChangeAnnouncer;
 /// For implementations of this crate's traits.
 pub use async_trait::async_trait;
@@ -112,13 +125,12 @@ pub use directory::{
     RoleDirectory, RoleStore, StoreError, StoreErrorKind, Stores, TenantDirectory, TenantFilter,
     TenantStore, TokenRevocationDirectory,
 };
+pub use email::{EmailAddress, InvalidEmail, VerifiedEmail};
 pub use engine::{
-    AccessExplanation, Admin, Admission, Admitted, Authority, Charge, ChargeRequest, Charger,
-    Charging, ContextWatch, CorsAnswer, CorsDecision, Cost, DecidedBy, EachTenant,
-    EachTenantReport, Ending, InvalidJobName, JobName, JobRun, KeyAdmin, KeyService,
-    OperatorContext, Operators, PendingAdmission, PendingCors, PendingOperator, Settlement,
-    StartedImpersonation, Tenancy, TenancyBuilder, TenantContext, danger,
+    AccessExplanation, Accounts, Admin, Admission, Admitted, Authority, Charge, Charger, ChargeRequest, Charging, ContextWatch, CorsAnswer, CorsDecision, Cost, DecidedBy, EachTenant, EachTenantReport, Ending, InvalidJobName, JobName, JobRun, KeyAdmin, KeyService, OperatorContext, Operators, PendingAdmission, PendingCors, PendingOperator, Settlement, StartedImpersonation, Tenancy, TenancyBuilder, TenantContext, danger,
 };
+#[cfg(feature = "argon2")]
+pub use engine::{PasswordResets, ResetMail};
 pub use established::EstablishedPrincipal;
 pub use generation::Generation;
 pub use id::{
@@ -138,6 +150,8 @@ pub use membership::{
 };
 pub use operator::{Operator, OperatorRight, OperatorRole, OperatorStore};
 pub use ownership::{OwnershipOffer, OwnershipStore, OwnershipTerms};
+#[cfg(feature = "argon2")]
+pub use password::{PasswordError, PasswordVerdict, Passwords, PasswordsBuilder, UnfitPassword};
 pub use permission::{
     Explanation, Grant, InvalidGrant, InvalidPermission, PermissionDecision, PermissionId,
     PermissionRegistry, PermissionRegistryBuilder, PermissionSet, RegistryError, RoleDefinition,
@@ -150,6 +164,9 @@ pub use plan::{
 pub use principal::{Actor, AllowedTenants, Principal};
 pub use problem::{PROBLEM_MEDIA_TYPE, PROBLEM_TYPE_PREFIX, Problem};
 pub use project::{Project, ProjectAccess, ProjectMembership};
+pub use provisioning::{
+    Idempotency, NewTenant, Provisioned, ProvisionedBefore, Provisioning, ProvisioningStore,
+};
 pub use proxy::TrustedProxies;
 pub use refusal::{Refusal, RefusalDetails, RefusalKind};
 pub use request::{Field, RequestView};

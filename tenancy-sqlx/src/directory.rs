@@ -1,5 +1,6 @@
 //! Tenants, memberships, projects and roles in PostgreSQL.
 
+mod accounts;
 mod audit;
 mod entry;
 mod feed;
@@ -9,6 +10,7 @@ mod keys;
 mod operators;
 mod overrides;
 mod ownership;
+mod password_resets;
 mod plans;
 mod read;
 mod rows;
@@ -120,7 +122,8 @@ impl PgDirectory {
     /// Also changes and lists what self-service needs, through the registry login.
     ///
     /// That is, for one tenant at a time: signing up, name, slug and settings, domains and other systems'
-    /// ids, members, projects, roles, keys, and taking back the tenant's tokens. The rest is refused
+    /// ids, members, projects, roles, keys, and taking back the tenant's tokens; and accounts of the service, one at a
+    /// time. The rest is refused
     /// as [`ReadOnly`](tenancy_core::StoreErrorKind::ReadOnly) without
     /// [`with_system`](Self::with_system).
     #[must_use]
@@ -161,6 +164,9 @@ impl Directory for PgDirectory {
             .issuers(own())
             .plans(own())
             .limit_overrides(own())
+            .provisioning(own())
+            .accounts(own())
+            .password_resets(own())
     }
 }
 

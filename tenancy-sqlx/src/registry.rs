@@ -34,7 +34,8 @@ use crate::{
 /// # Security
 /// The login names the tenant of each of its transactions itself, so whoever holds its URL – and the
 /// [seal key](crate::SealKey), where sessions are sealed – can change the registry of any tenant, one at a
-/// time, can list the tenants of any user, and can change what is [counted](crate::PgCounters) of any tenant. Keep it as secret as the service's own.
+/// time, can list the tenants of any user, and can change what is [counted](crate::PgCounters) of any tenant. Where the
+/// library keeps [accounts](tenancy_core::Accounts), it can set anybody's password. Keep it as secret as the service's own.
 #[derive(Clone)]
 pub struct RegistryPool {
     pool: Connections,

@@ -25,7 +25,7 @@
 //! | `jwt` | `tenancy::jwt`, tokens; AWS-LC verifies their signatures, and a C compiler is needed to build it |
 //! | `jwt-rust-crypto` | the same with RustCrypto, which needs no C compiler; with `jwt` too, AWS-LC verifies |
 //! | `jwks-http` | an HTTPS client for the keys that issuers of tokens publish; turns `jwt` on, because its TLS is AWS-LC's |
-//! | `argon2` | `tenancy::key::SecretHasher` for secrets that people choose, and imported API keys |
+//! | `argon2` | `tenancy::Passwords` and `tenancy::key::SecretHasher` for secrets that people choose, and imported API keys |
 //! | `toml` | `PlanBook::from_toml`, a book of plans that is written as TOML |
 //! | `testing` | `tenancy::testing`, `tenancy::conformance` and, with `postgres`, `tenancy::postgres::testing`: for `[dev-dependencies]` |
 //!

@@ -148,6 +148,12 @@ pub struct LimitsGuide;
 #[derive(Debug)]
 pub struct AccountsGuide;
 
+/// The guide to sign-up compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/sign-up.md")]
+#[derive(Debug)]
+pub struct SignUpGuide;
+
 /// The guide to work outside of a request compiles.
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/jobs.md")]

@@ -24,6 +24,7 @@ use Excuse::{Adapters, ShownBy, Stores, UsedBy};
 
 /// By crate and type.
 const EXCUSED: &[(&str, &str, Excuse)] = &[
+    ("tenancy-core", "AccountStore", Stores),
     ("tenancy-core", "Admitted", ShownBy("Admission")),
     ("tenancy-core", "AuditDirectory", Stores),
     ("tenancy-core", "AuditTarget", ShownBy("AuditEntry")),
@@ -65,7 +66,14 @@ const EXCUSED: &[(&str, &str, Excuse)] = &[
     ("tenancy-core", "MembershipStatus", ShownBy("Membership")),
     ("tenancy-core", "LimitOverrideDirectory", Stores),
     ("tenancy-core", "LimitOverrideStore", Stores),
+    ("tenancy-core", "InvalidSubject", ShownBy("ExternalSubject")),
     ("tenancy-core", "MembershipStore", Stores),
+    ("tenancy-core", "NewPasswordReset", Stores),
+    ("tenancy-core", "PasswordReset", Stores),
+    ("tenancy-core", "PasswordVerdict", ShownBy("Passwords")),
+    ("tenancy-core", "PasswordResetStore", Stores),
+    ("tenancy-core", "ProvisioningStore", Stores),
+    ("tenancy-core", "UsedPasswordReset", Stores),
     ("tenancy-core", "Merge", Adapters),
     ("tenancy-core", "MintedToken", UsedBy("TokenMinter")),
     ("tenancy-core", "NameStore", Stores),

@@ -15,13 +15,14 @@ use std::{
 
 use serde_json::json;
 use tenancy_core::{
-    Admin, ChangeAction, ImpersonationPolicy, IssuerRecord, KeyAdmin, KeysGo, Membership, MemoryDirectory, NewImpersonation, Operator, OperatorContext, OperatorRole, Operators, OwnershipTerms, PermissionRegistry, PlanBook, PlanDefinition, Project, ProjectMembership, RoleDefinition, SystemRole, Tenancy, TenantId, TenantRecord, TenantStatus, TokenSubject, UserId, async_trait,
+    Account, Admin, ChangeAction, EmailAddress, ExternalSubject, ImpersonationPolicy, IssuerRecord, KeyAdmin, KeysGo, Membership, MemoryDirectory, NewImpersonation, Operator, OperatorContext, OperatorRole, Operators, OwnershipTerms, Passwords, PermissionRegistry, PlanBook, PlanDefinition, Project, ProjectMembership, Provisioning, RoleDefinition, SystemRole, Tenancy, TenantId, TenantRecord, TenantStatus, TokenSubject, UserId, async_trait,
     jwt::{Algorithm, JwtAuthenticator, VerificationKey},
     key::{
         ApiKeys, Environment, HmacKeyHasher, ImportedFormat, ImportedKeys, KeyFormat,
         LowEntropySecret, NewKey, Pepper,
     },
-    outbox::{Event, EventHandler, HandlerError, OutboxConsumer},
+    one_time::OneTimeTokens,
+    outbox::{ClaimRequest, Event, EventHandler, HandlerError, Outbox as _, OutboxConsumer},
     quota::{Limit, LimitOverride, Meter, Quotas},
     testing::{ContextBuilder, FakeRequest, TestTokens, service},
 };
@@ -104,6 +105,48 @@ async fn change_tenants(admin: &Admin, acme: &TenantRecord) {
     let issuer = IssuerRecord::new("https://sso.acme.test", id, "a key".into());
     admin.put_issuer(&issuer).await.unwrap();
     admin.remove_issuer(id, &issuer.issuer).await.unwrap();
+}
+
+async fn change_accounts(tenancy: &Tenancy, directory: &MemoryDirectory) {
+    let (accounts, passwords) = (tenancy.accounts(service()), passwords());
+    let secret = |text: &str| LowEntropySecret::new(text).unwrap();
+    let subject = |name: &str| ExternalSubject::new("https://sso.example", name).unwrap();
+    let hash = passwords.hash(secret("chosen by carol")).await.unwrap();
+    let email: EmailAddress = "carol@example.com".parse().unwrap();
+    let carol = Account::with_password(email.clone(), hash.clone());
+    let initech = Provisioning::with_account("initech".parse().unwrap(), "Initech", carol.clone())
+        .project("general".parse().unwrap(), "General")
+        .first_key("first key", ["notes:read".parse().unwrap()]);
+    let admin = tenancy.admin(service());
+    drop(admin.provision(&initech).await.unwrap());
+    accounts
+        .create(&Account::external(subject("dave")))
+        .await
+        .unwrap();
+    let user = carol.user;
+    accounts.set_password(user, hash).await.unwrap();
+    accounts.link(user, subject("carol")).await.unwrap();
+    accounts.unlink(user, subject("carol")).await.unwrap();
+    accounts.disable(user).await.unwrap();
+    accounts.enable(user).await.unwrap();
+    let tokens = OneTimeTokens::new(Pepper::new(1, [7; 32]).unwrap());
+    let resets = accounts.resets(passwords, tokens);
+    resets.request(&email, None).await.unwrap();
+    let claim = ClaimRequest::new("mail".parse().unwrap());
+    let claim = directory.outbox().claim(&claim).await.unwrap().unwrap();
+    let event = directory
+        .outbox()
+        .next_page(&claim, 1_000)
+        .await
+        .unwrap()
+        .new;
+    let mail = resets.mail(event.last().unwrap()).await.unwrap().unwrap();
+    let new = secret("chosen anew by carol");
+    resets.reset(mail.token.expose(), new, None).await.unwrap();
+}
+
+fn passwords() -> Passwords {
+    Passwords::builder().build().unwrap()
 }
 
 async fn change_members(admin: &Admin, tenant: TenantId, alice: UserId) {
@@ -234,6 +277,7 @@ async fn make_every_change(directory: &MemoryDirectory) {
     change_keys(&tenancy.keys().unwrap().by(service()), acme.id, alice).await;
     change_operators(&tenancy, &staff, acme.id, alice).await;
     revoke_tokens(&admin, acme.id, alice).await;
+    change_accounts(&tenancy, directory).await;
 }
 
 /// The table of `docs/outbox.md`.

@@ -7,7 +7,8 @@ CREATE TABLE accounts (
     password_hash text NOT NULL,
     created_at timestamptz NOT NULL DEFAULT now()
 );
-GRANT SELECT, INSERT ON accounts TO pages_accounts;
+-- The hash of a password is made anew where its cost has grown.
+GRANT SELECT, INSERT, UPDATE (password_hash) ON accounts TO pages_accounts;
 
 -- Sessions of `pages-axum`. The key is a hash of what the cookie says, so that a copy of the table signs nobody in.
 CREATE TABLE sessions (

@@ -1,7 +1,10 @@
 //! Accounts of the whole service: who may sign in, and to which organizations they belong.
 
 use sqlx::{FromRow, PgPool, postgres::PgPoolOptions};
-use tenancy::{Actor, AllowedTenants, Principal, Tenancy, UserId, http::Error};
+use tenancy::{
+    Actor, AllowedTenants, PasswordVerdict, Passwords, Principal, Tenancy, UserId, http::Error,
+    key::SecretHash,
+};
 use uuid::Uuid;
 
 use crate::{forms, password};
@@ -12,6 +15,7 @@ use crate::{forms, password};
 pub struct Accounts {
     pool: PgPool,
     tenancy: Tenancy,
+    passwords: Passwords,
 }
 
 /// Somebody who can sign in.
@@ -46,10 +50,18 @@ impl std::fmt::Debug for Account {
 }
 
 impl Accounts {
-    pub async fn connect(url: &str, tenancy: &Tenancy) -> Result<Self, sqlx::Error> {
+    pub async fn connect(
+        url: &str,
+        tenancy: &Tenancy,
+        passwords: Passwords,
+    ) -> Result<Self, sqlx::Error> {
         let pool = PgPoolOptions::new().max_connections(5).connect(url).await?;
         let tenancy = tenancy.clone();
-        Ok(Self { pool, tenancy })
+        Ok(Self {
+            pool,
+            tenancy,
+            passwords,
+        })
     }
 
     /// For the table of sessions.
@@ -59,26 +71,48 @@ impl Accounts {
 
     /// The new account; `None` if the email has one already.
     pub async fn sign_up(&self, form: forms::SignUp) -> Result<Option<Account>, Error> {
-        let hash = password::hash(form.password).await?;
+        let hash = password::hash(&self.passwords, form.password).await?;
         let insert = "INSERT INTO accounts (email, name, password_hash) VALUES ($1, $2, $3) \
                       ON CONFLICT (email) DO NOTHING RETURNING id, name, password_hash";
         let insert = sqlx::query_as(insert)
             .bind(form.email.trim().to_lowercase())
             .bind(form.name.trim().to_owned())
-            .bind(hash);
+            .bind(hash.as_str());
         Ok(insert.fetch_optional(&self.pool).await?)
     }
 
     /// The account, if the password is right.
     pub async fn log_in(&self, form: forms::LogIn) -> Result<Option<Account>, Error> {
+        let email = form.email.trim().to_lowercase();
         let select = "SELECT id, name, password_hash FROM accounts WHERE email = $1";
-        let select = sqlx::query_as(select).bind(form.email.trim().to_lowercase());
-        let account: Option<Account> = select.fetch_optional(&self.pool).await?;
-        let hash = account
-            .as_ref()
-            .map(|account| account.password_hash.clone());
-        let is_right = password::is_right(form.password, hash).await?;
-        Ok(account.filter(|_| is_right))
+        let account: Option<Account> = sqlx::query_as(select)
+            .bind(&email)
+            .fetch_optional(&self.pool)
+            .await?;
+        let stored = account.as_ref();
+        let stored = stored.map(|account| SecretHash::from_stored(account.password_hash.as_str()));
+        let verdict =
+            password::verify(&self.passwords, &email, stored.as_ref(), form.password).await?;
+        match (verdict, account) {
+            (PasswordVerdict::Right { renewed }, Some(mut account)) => {
+                if let Some(renewed) = renewed {
+                    self.renew(&account, &renewed).await?;
+                    renewed.as_str().clone_into(&mut account.password_hash);
+                }
+                Ok(Some(account))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Keeps another hash of the same password, unless it was changed meanwhile.
+    async fn renew(&self, account: &Account, renewed: &SecretHash) -> Result<(), sqlx::Error> {
+        let update = "UPDATE accounts SET password_hash = $3 WHERE id = $1 AND password_hash = $2";
+        let update = sqlx::query(update)
+            .bind(account.id)
+            .bind(&account.password_hash)
+            .bind(renewed.as_str());
+        update.execute(&self.pool).await.map(drop)
     }
 
     pub async fn find(&self, user: UserId) -> Result<Option<Account>, sqlx::Error> {

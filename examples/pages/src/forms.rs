@@ -1,7 +1,7 @@
 //! What browsers send, and whether a form that they send is one of this service's.
 
 use serde::Deserialize;
-use tenancy::http::local_path;
+use tenancy::{http::local_path, key::LowEntropySecret};
 
 use crate::HOME;
 
@@ -62,7 +62,7 @@ impl SignUp {
             Some("Please say what your name is.")
         } else if self.password.chars().count() < 10 {
             Some("The password needs at least 10 characters.")
-        } else if self.password.len() > 256 {
+        } else if self.password.len() > LowEntropySecret::MAX_LEN {
             Some("The password is too long.")
         } else {
             None

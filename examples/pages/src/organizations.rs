@@ -1,9 +1,6 @@
 //! Organizations: the tenants, which their members make themselves.
 
-use tenancy::{
-    Membership, Slug, StoreErrorKind, SystemRole, Tenancy, TenantRecord, TenantStatus, UserId,
-    danger, http::Error,
-};
+use tenancy::{Provisioning, Slug, StoreErrorKind, Tenancy, UserId, danger, http::Error};
 
 use crate::forms::NewOrganization;
 
@@ -21,15 +18,14 @@ pub async fn create(
     if form.name.trim().is_empty() {
         return Ok(Err("Please give the organization a name."));
     }
-    let tenant = TenantRecord::new(slug, form.name.trim()).with_status(TenantStatus::Active);
+    // Tenant and owner are one: who closes the page in between leaves no organization without anybody.
+    let organization = Provisioning::new(slug, form.name.trim(), owner);
     let admin = tenancy.admin(danger::service("signed up")?);
-    match admin.create_tenant(&tenant).await {
-        Err(error) if error.kind() == StoreErrorKind::Conflict => {
-            return Ok(Err("This address is taken."));
+    match admin.provision(&organization).await {
+        Err(error) if error.kind() == StoreErrorKind::Conflict => Ok(Err("This address is taken.")),
+        made => {
+            made?;
+            Ok(Ok(()))
         }
-        made => made?,
     }
-    let owner = Membership::new(tenant.id, owner, SystemRole::Owner.name());
-    admin.put_membership(&owner).await?;
-    Ok(Ok(()))
 }

@@ -1,41 +1,32 @@
-//! Passwords: hashed by Argon2id, away from the threads that serve requests.
+//! Passwords, as the library hashes them: so many at once, so many attempts, and renewed where their cost has grown.
 
-use std::sync::LazyLock;
-
-use argon2::{
-    Argon2, PasswordHasher as _, PasswordVerifier as _,
-    password_hash::{Error, phc::PasswordHash},
+use tenancy::{
+    PasswordError, PasswordVerdict, Passwords, Refusal,
+    http::Error,
+    key::{LowEntropySecret, SecretHash},
 };
-use tenancy::http::Error as Failure;
 
-/// Takes the place of a hash where there is no account, so that the answer takes as long.
-static NOBODYS: LazyLock<String> = LazyLock::new(|| hashed(b"nobody's").unwrap_or_default());
-
-fn hashed(password: &[u8]) -> Result<String, Error> {
-    Ok(Argon2::default().hash_password(password)?.to_string())
+/// What is stored of a password that somebody has chosen.
+pub(crate) async fn hash(passwords: &Passwords, chosen: String) -> Result<SecretHash, Error> {
+    let secret = LowEntropySecret::new(chosen).map_err(Refusal::from)?;
+    Ok(passwords.hash(secret).await.map_err(Refusal::from)?)
 }
 
-pub(crate) async fn hash(password: String) -> Result<String, Failure> {
-    aside(move || hashed(password.as_bytes()))
-        .await?
-        .map_err(Failure::internal)
-}
-
-/// Whether the password is right; `None` stands for an account that there is not.
-pub(crate) async fn is_right(password: String, hash: Option<String>) -> Result<bool, Failure> {
-    aside(move || {
-        let text = hash.as_deref().unwrap_or(&NOBODYS);
-        let Ok(expected) = PasswordHash::new(text) else {
-            return false;
-        };
-        let verified = Argon2::default().verify_password(password.as_bytes(), &expected);
-        verified.is_ok() && hash.is_some()
-    })
-    .await
-}
-
-async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Failure> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(Failure::internal)
+/// Whether a password is right; without a hash, for an account that there is not, it is the same work.
+///
+/// A program behind a proxy that it trusts gives the client's address too: see the engine's `client_ip`.
+pub(crate) async fn verify(
+    passwords: &Passwords,
+    email: &str,
+    stored: Option<&SecretHash>,
+    typed: String,
+) -> Result<PasswordVerdict, Error> {
+    let Ok(secret) = LowEntropySecret::new(typed) else {
+        return Ok(PasswordVerdict::Wrong);
+    };
+    match passwords.verify(email, None, stored, secret).await {
+        // What was taken over from elsewhere, and is no hash of this kind, lets nobody in.
+        Err(PasswordError::Stored) => Ok(PasswordVerdict::Wrong),
+        verdict => Ok(verdict.map_err(Refusal::from)?),
+    }
 }

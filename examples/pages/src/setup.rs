@@ -13,7 +13,7 @@ use std::env::var;
 
 use sqlx::{Connection as _, Executor as _, PgConnection, migrate::Migrator};
 use tenancy::{
-    Identification, PermissionRegistry, SystemRole, Tenancy,
+    Identification, Passwords, PermissionRegistry, SystemRole, Tenancy,
     postgres::{PgAuditSink, PgDirectory, RegistryPool, schema::Installer},
 };
 
@@ -72,6 +72,9 @@ pub async fn service() -> Result<(Tenancy, Accounts)> {
         .permissions(permissions)
         .audit(PgAuditSink::connect(&var("AUDIT_DATABASE_URL")?).await?)
         .build()?;
-    let accounts = Accounts::connect(&var("ACCOUNTS_DATABASE_URL")?, &tenancy).await?;
+    // As many hashes at once as there are cores, and 10 attempts at an account in a minute.
+    let passwords = Passwords::builder().min_chars(10).build()?;
+    let url = var("ACCOUNTS_DATABASE_URL")?;
+    let accounts = Accounts::connect(&url, &tenancy, passwords).await?;
     Ok((tenancy, accounts))
 }

@@ -7,7 +7,7 @@ use super::{
     StoreError, StoreErrorKind, TenantStore,
 };
 use crate::{
-    AuditDirectory, ConfigError, IssuerStore, OwnershipStore, PlanStore, quota::LimitOverrideStore,
+    AccountStore, AuditDirectory, ConfigError, IssuerStore, OwnershipStore, PasswordResetStore, PlanStore, ProvisioningStore, quota::LimitOverrideStore,
 };
 
 /// How a store is given, where the directory does not say it better.
@@ -140,6 +140,12 @@ capabilities! {
     Plans: PlanStore, "plans", plans, plan_store;
     /// Limits of single tenants: [`LimitOverrideStore`](crate::quota::LimitOverrideStore).
     LimitOverrides: LimitOverrideStore, "limits of single tenants", limit_overrides, limit_override_store;
+    /// Making tenants with all that they begin with: [`ProvisioningStore`].
+    Provisioning: ProvisioningStore, "tenants that are made as one", provisioning, provisioning_store;
+    /// Accounts of the service: [`AccountStore`].
+    Accounts: AccountStore, "accounts", accounts, account_store;
+    /// Password resets: [`PasswordResetStore`].
+    PasswordResets: PasswordResetStore, "password resets", password_resets, password_reset_store;
     /// Listing the audit trail: [`AuditDirectory`]. Changes write into it by themselves, and
     /// [`TenancyBuilder::audit`](crate::TenancyBuilder::audit) says where everything else is recorded.
     Audit: AuditDirectory, "audit entries", audit, audit_directory;

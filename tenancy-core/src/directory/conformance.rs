@@ -14,6 +14,8 @@
 //! conformance::plans(&MemoryDirectory::new()).await;
 //! conformance::limit_overrides(&MemoryDirectory::new()).await;
 //! conformance::operators(&MemoryDirectory::new()).await;
+//! conformance::provisioning(&MemoryDirectory::new()).await;
+//! conformance::accounts(&MemoryDirectory::new()).await;
 //! // In memory, one value is the directory and the sink.
 //! let trail = MemoryDirectory::new();
 //! conformance::audit(&trail, &trail).await;
@@ -29,6 +31,7 @@
     reason = "a conformance suite fails by panicking, like any test"
 )]
 
+mod accounts;
 #[cfg(feature = "jwt")]
 mod answers;
 mod audit;
@@ -42,10 +45,17 @@ mod overrides;
 mod owners;
 mod plans;
 mod projects;
+mod provisioning;
 mod roles;
 mod tenants;
 mod token_revocations;
 
+pub use accounts::{
+    a_hash_is_renewed_if_it_is_the_expected_one,
+    a_reset_counts_for_its_address_until_it_is_replaced_or_expires, a_reset_is_used_once, accounts,
+    accounts_are_found_as_they_were_stored, an_address_and_a_subject_are_one_accounts,
+    changes_of_accounts_are_kept_and_take_tokens_back,
+};
 #[cfg(feature = "jwt")]
 pub use answers::answers;
 pub use audit::{
@@ -84,6 +94,11 @@ pub use plans::{plans, versions_are_added_in_their_order_and_found, versions_are
 pub use projects::{
     keys_end_with_their_project, project_roles_are_removed, projects_are_listed_in_pages,
     projects_are_removed, projects_are_told_to_whom_they_admit,
+};
+pub use provisioning::{
+    a_key_makes_one_tenant, a_tenant_is_made_with_all_that_it_begins_with,
+    a_tenant_of_which_a_part_is_taken_leaves_nothing, of_two_at_once_with_one_key_one_is_made,
+    provisioning,
 };
 pub use roles::roles_are_listed_and_removed;
 pub use tenants::{

@@ -1,5 +1,6 @@
 //! A directory in memory: for tests, for first steps, for services whose tenants are in a file.
 
+mod accounts;
 mod audit;
 mod issuers;
 mod keys;
@@ -9,6 +10,7 @@ mod members;
 mod overrides;
 mod ownership;
 mod plans;
+mod provisioning;
 mod slugs;
 mod stores;
 mod token_revocations;
@@ -27,11 +29,13 @@ use super::{
     TenantDirectory,
 };
 use crate::{
-    ChangeRecord, Clock, Impersonation, ImpersonationDigest, ImpersonationId, IssuerRecord, KeyId, Membership, Operator, OperatorId, OwnershipOffer, PlanVersion, Project, ProjectId, RoleDefinition, RoleName, TenantId, TenantKey, TenantRecord, Timestamp, UserId,
+    Account, ChangeRecord, Clock, Impersonation, ImpersonationDigest, ImpersonationId, IssuerRecord, KeyId, Membership, Operator, OperatorId, OwnershipOffer, PlanVersion, Project, ProjectId, RoleDefinition, RoleName, TenantId, TenantKey, TenantRecord, Timestamp, UserId,
     key::{ApiKey, Environment, KeyHandle},
     outbox::MemoryOutbox,
     quota::LimitOverride,
 };
+use accounts::Resets;
+use provisioning::Provisioned;
 use slugs::RestingSlugs;
 use token_revocations::TokenRevocations;
 
@@ -92,6 +96,9 @@ struct State {
     impersonations: BTreeMap<ImpersonationId, (Impersonation, ImpersonationDigest)>,
     /// Until when a tenant agrees to impersonations.
     support_access: HashMap<TenantId, Timestamp>,
+    provisioned: Provisioned,
+    accounts: HashMap<UserId, Account>,
+    resets: Resets,
     handles: HashMap<(Environment, KeyHandle), KeyId>,
     /// When each tenant last changed, as a number of this directory's own.
     changed: BTreeMap<u64, TenantId>,
@@ -305,6 +312,9 @@ impl Directory for MemoryDirectory {
             .issuers(own())
             .plans(own())
             .limit_overrides(own())
+            .provisioning(own())
+            .accounts(own())
+            .password_resets(own())
     }
 }
 

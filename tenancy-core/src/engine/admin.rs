@@ -10,6 +10,7 @@ mod operators;
 mod overrides;
 mod ownership;
 mod plans;
+mod provision;
 mod roles;
 mod support;
 mod usage;

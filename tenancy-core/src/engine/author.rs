@@ -357,7 +357,7 @@ fn refused<T>(message: impl Into<String>) -> Result<T, StoreError> {
 }
 
 /// The event that tells of a change: ids, and what the entry says besides.
-fn event(kind: &'static str, change: &Change) -> Result<NewEvent, StoreError> {
+pub(super) fn event(kind: &'static str, change: &Change) -> Result<NewEvent, StoreError> {
     let mut payload = match &change.details {
         Value::Object(details) => details.clone(),
         _ => serde_json::Map::new(),

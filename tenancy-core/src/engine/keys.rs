@@ -17,6 +17,7 @@ pub use admin::{KeyAdmin, KeyService};
 pub(crate) use cached::CachedKey;
 #[cfg(feature = "argon2")]
 pub(super) use imported::{Imported, Proof};
+pub(super) use issue::minted;
 use uses::Uses;
 
 use crate::{

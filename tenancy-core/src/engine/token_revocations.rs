@@ -269,11 +269,8 @@ impl Admin {
         };
         let change = Change::new(ChangeAction::TokenRevoke, tenant).to(of.kind(), of.subject());
         let store = async |record: ChangeRecord| {
-            let mut raising = Raising {
-                token_revocations: &inner.token_revocations,
-                now,
-                news: Some((of.clone(), revoked_before)),
-            };
+            let news = Some((of.clone(), revoked_before));
+            let mut raising = Raising::new(&inner.token_revocations, now, news);
             let done = match inner.stores.revocation_store() {
                 Ok(store) => store.revoke_before(of, revoked_before, &record).await,
                 Err(missing) => Err(missing),
@@ -282,7 +279,7 @@ impl Admin {
                 .as_ref()
                 .is_err_and(|error| error.kind() != StoreErrorKind::Unavailable)
             {
-                raising.news = None;
+                raising.calm();
             }
             done
         };
@@ -321,10 +318,29 @@ impl Admin {
 
 /// Takes a token revocation in when it is dropped: also if the caller gave up on storing it, which may have
 /// been done.
-struct Raising<'a> {
+pub(super) struct Raising<'a> {
     token_revocations: &'a TokenRevocations,
     now: Timestamp,
     news: Option<(TokenSubject, RevokedBefore)>,
+}
+
+impl<'a> Raising<'a> {
+    pub(super) const fn new(
+        token_revocations: &'a TokenRevocations,
+        now: Timestamp,
+        news: Option<(TokenSubject, RevokedBefore)>,
+    ) -> Self {
+        Self {
+            token_revocations,
+            now,
+            news,
+        }
+    }
+
+    /// Nothing was taken back.
+    pub(super) fn calm(&mut self) {
+        self.news = None;
+    }
 }
 
 impl Drop for Raising<'_> {

@@ -10,7 +10,7 @@ fn digit(value: u8) -> char {
 }
 
 /// Appends a number in exactly `width` digits; higher ones are cut off.
-pub(super) fn push_number(text: &mut String, mut number: u128, width: usize) {
+pub(crate) fn push_number(text: &mut String, mut number: u128, width: usize) {
     let mut digits = [0_u8; 22];
     for place in digits.iter_mut().rev() {
         *place = u8::try_from(number % 62).unwrap_or(0);
@@ -21,7 +21,7 @@ pub(super) fn push_number(text: &mut String, mut number: u128, width: usize) {
 }
 
 /// Appends 32 bytes, read as one big-endian number, in exactly 43 digits (62⁴³ > 2²⁵⁶).
-pub(super) fn push_bytes(text: &mut String, bytes: &[u8; 32]) {
+pub(crate) fn push_bytes(text: &mut String, bytes: &[u8; 32]) {
     let mut number = zeroize::Zeroizing::new(*bytes);
     let mut digits = zeroize::Zeroizing::new([0_u8; 43]);
     for place in digits.iter_mut().rev() {
@@ -38,7 +38,7 @@ pub(super) fn push_bytes(text: &mut String, bytes: &[u8; 32]) {
 }
 
 /// Reads digits; `None` for anything else, and for what exceeds 128 bits.
-pub(super) fn number(text: &str) -> Option<u128> {
+pub(crate) fn number(text: &str) -> Option<u128> {
     text.bytes().try_fold(0_u128, |number, byte| {
         let value = match byte {
             b'0'..=b'9' => byte - b'0',

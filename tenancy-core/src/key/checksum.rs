@@ -7,16 +7,16 @@
 use super::base62;
 
 /// How many digits a checksum has.
-pub(super) const LEN: usize = 6;
+pub(crate) const LEN: usize = 6;
 
 /// Appends the checksum of a text: CRC-32/ISO-HDLC (RFC 1952 §8).
-pub(super) fn push(text: &mut String) {
+pub(crate) fn push(text: &mut String) {
     let sum = crc32fast::hash(text.as_bytes());
     base62::push_number(text, sum.into(), LEN);
 }
 
 /// Whether a text is followed by its checksum.
-pub(super) fn fits(text: &str, digits: &str) -> bool {
+pub(crate) fn fits(text: &str, digits: &str) -> bool {
     digits.len() == LEN && base62::number(digits) == Some(crc32fast::hash(text.as_bytes()).into())
 }
 

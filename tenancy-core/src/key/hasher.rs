@@ -135,9 +135,20 @@ impl Pepper {
     }
 
     fn over(&self, key: &PresentedKey<'_>) -> Hmac<Sha256> {
+        self.over_parts([key.expose().as_bytes()])
+    }
+
+    /// The MAC of parts, which the caller makes unambiguous.
+    pub(crate) fn over_parts<'a>(&self, parts: impl IntoIterator<Item = &'a [u8]>) -> Hmac<Sha256> {
         let mut keyed = self.keyed.clone();
-        keyed.update(key.expose().as_bytes());
+        for part in parts {
+            keyed.update(part);
+        }
         keyed
+    }
+
+    pub(crate) const fn version(&self) -> u32 {
+        self.version
     }
 }
 

@@ -1,5 +1,6 @@
 //! Secrets of low entropy: chosen by people, or imported from another system.
 
+mod cost;
 mod error;
 mod hasher;
 mod stored;
@@ -9,6 +10,7 @@ use std::fmt;
 use zeroize::Zeroizing;
 
 pub use error::{SecretError, SecretErrorKind};
+pub(crate) use hasher::Checked;
 pub use hasher::SecretHasher;
 
 /// A secret that might be guessed: hashed slowly, and never as a key is.
@@ -41,6 +43,10 @@ impl LowEntropySecret {
         } else {
             Err(SecretErrorKind::Length.into())
         }
+    }
+
+    pub(crate) fn expose(&self) -> &str {
+        &self.0
     }
 }
 

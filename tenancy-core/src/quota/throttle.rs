@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::{
-    Algorithm, Counters as _, Counting, MemoryCounters, Operation, Rate, Take, Taken, Wait,
+    Algorithm, Counters as _, Counting, Denied, MemoryCounters, Operation, Rate, Take, Taken, Wait,
 };
 use crate::Timestamp;
 
@@ -25,6 +25,15 @@ pub(crate) enum Throttled {
 }
 
 impl Throttled {
+    /// The longest wait of those for whom there was none left.
+    pub(crate) fn of(denied: &[Denied]) -> Self {
+        let waits = denied.iter().map(|denied| match denied.denial.wait {
+            Wait::For(wait) => wait,
+            Wait::Unknown | Wait::Forever => A_SECOND,
+        });
+        Self::For(waits.max().unwrap_or(A_SECOND))
+    }
+
     /// How long to wait.
     pub(crate) const fn wait(self) -> Duration {
         match self {
@@ -45,13 +54,7 @@ impl Throttle {
         let operation = Operation::once();
         match self.0.take(operation, takes, now) {
             Counting::Ready(Ok(Taken::Granted(_))) => Ok(operation),
-            Counting::Ready(Ok(Taken::Denied(denied))) => {
-                let waits = denied.iter().map(|denied| match denied.denial.wait {
-                    Wait::For(wait) => wait,
-                    Wait::Unknown | Wait::Forever => A_SECOND,
-                });
-                Err(Throttled::For(waits.max().unwrap_or(A_SECOND)))
-            }
+            Counting::Ready(Ok(Taken::Denied(denied))) => Err(Throttled::of(&denied)),
             Counting::Ready(Err(_)) | Counting::Pending(_) => Err(Throttled::Full),
         }
     }

@@ -286,6 +286,9 @@ impl Directory for SwitchedDirectory {
             .issuers(directory())
             .plans(directory())
             .limit_overrides(directory())
+            .provisioning(directory())
+            .accounts(directory())
+            .password_resets(directory())
     }
 }
 

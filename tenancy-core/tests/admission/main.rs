@@ -30,6 +30,7 @@ mod model;
 mod operators;
 mod plans;
 mod projects;
+mod provisioning;
 mod quotas;
 mod reading;
 mod roles;

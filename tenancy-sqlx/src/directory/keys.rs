@@ -21,8 +21,8 @@ use super::{
 use crate::{options::Timeouts, session};
 pub(super) use many::Many;
 use rows::{KEY, key};
-pub(super) use statements::{hand_over, live_of, locked};
-use statements::{insert, require_creator, update};
+pub(super) use statements::{hand_over, insert, live_of, locked};
+use statements::{require_creator, update};
 
 #[async_trait]
 impl KeyDirectory for PgDirectory {

@@ -4,6 +4,7 @@
 mod members;
 mod names;
 mod projects;
+mod provision;
 mod roles;
 mod tenants;
 
@@ -55,6 +56,19 @@ impl PgDirectory {
     pub(super) async fn write(&self) -> Result<Writing, StoreError> {
         let batch = session::nobodys_batch("BEGIN", &Timeouts::CHANGE);
         let tx = session::begin(self.operators()?, batch).await;
+        Ok(Writing {
+            tx: tx.map_err(StoreError::unavailable)?,
+            tenant: None,
+        })
+    }
+
+    /// Begins a transaction that writes what is no tenant's, by functions that change one thing.
+    pub(super) async fn write_by_functions(&self) -> Result<Writing, StoreError> {
+        let Some(registry) = &self.registry else {
+            return self.write().await;
+        };
+        let batch = session::nobodys_batch("BEGIN", &Timeouts::CHANGE);
+        let tx = session::begin(registry, batch).await;
         Ok(Writing {
             tx: tx.map_err(StoreError::unavailable)?,
             tenant: None,

@@ -186,6 +186,32 @@ BEGIN
     END IF;
     EXECUTE format('GRANT EXECUTE ON FUNCTION tenancy.find_impersonation(bytea, uuid), '
         'tenancy.find_support_access() TO %I, %I', app, system);
+    -- Accounts, their resets, and what callers' keys have made, are no tenant's. The registry login serves sign-up and
+    -- sign-in by functions that find one by its whole name; operators read the rows, but no password.
+    FOREACH registry_table IN ARRAY ARRAY['provisionings', 'accounts', 'account_subjects', 'password_resets']
+    LOOP
+        PERFORM tenancy.ensure_policy(format('tenancy.%I', registry_table)::regclass,
+            'tenancy_system', true, system, 'true');
+        IF NOT (SELECT c.relrowsecurity FROM pg_class AS c
+                WHERE c.oid = format('tenancy.%I', registry_table)::regclass)
+        THEN
+            EXECUTE format('ALTER TABLE tenancy.%I ENABLE ROW LEVEL SECURITY', registry_table);
+        END IF;
+    END LOOP;
+    EXECUTE format('GRANT SELECT (user_id, email, disabled, created_at), DELETE ON tenancy.accounts TO %I', system);
+    EXECUTE format('GRANT SELECT ON tenancy.account_subjects TO %I', system);
+    EXECUTE format('GRANT EXECUTE ON FUNCTION '
+        'tenancy.note_provisioning(bytea, bytea, uuid, uuid, uuid, uuid), tenancy.find_provisioning(bytea), '
+        'tenancy.find_account(uuid, text, text, text), '
+        'tenancy.create_account(uuid, text, text, boolean, bigint, text[], text[]), '
+        'tenancy.change_account(uuid, text, boolean, bigint), '
+        'tenancy.link_account(uuid, text, text, boolean), '
+        'tenancy.renew_account_hash(uuid, text, text), '
+        'tenancy.request_password_reset(text, uuid, bytea, bigint, bigint, bigint), '
+        'tenancy.find_password_reset(uuid), '
+        'tenancy.use_password_reset(uuid, bytea, uuid, bigint, text, bigint), '
+        'tenancy.record_account_change(uuid, timestamptz, text, uuid, uuid, text, text, text, text, jsonb, jsonb, '
+        'inet, text, text, uuid[], text[], jsonb[]) TO %I, %I', registry, system);
 
     -- Events, and entries of the trail, are added with the change that they tell of: by each login for the
     -- tenant that it names, and by the system login for any or for none. Nobody changes what is there.

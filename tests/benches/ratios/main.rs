@@ -1,7 +1,7 @@
 //! What the library costs, as ratios measured side by side in one run: `cargo bench`.
 //!
 //! `cargo bench -- admission` runs the parts whose name starts so: admission, keys, tokens, quotas, counters, redis,
-//! sessions, pools, http.
+//! sessions, pools, provisioning, http.
 //! `BENCH_SECONDS=0.2` sets how long each pair is measured (default 3 s).
 #![allow(clippy::unwrap_used, reason = "a benchmark ends at its first fault")]
 
@@ -11,6 +11,7 @@ mod http;
 mod key_world;
 mod keys;
 mod pools;
+mod provisioning;
 mod quotas;
 mod ratio;
 mod redis;
@@ -63,6 +64,9 @@ fn main() {
     }
     if runs("pools") {
         runtime().block_on(pools::run()).unwrap();
+    }
+    if runs("provisioning") {
+        runtime().block_on(provisioning::run()).unwrap();
     }
     if runs("http") {
         runtime().block_on(http::run()).unwrap();

@@ -7,12 +7,10 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use sqlx::AssertSqlSafe;
 use tenancy_core::{
-    Admin, Clock as _, DomainName, IssuerRecord, KeyAdmin, KeyId, MemberFilter, Membership,
-    MembershipStatus, Project, ProjectMembership, RoleDefinition, Settings, StoreError,
-    SystemClock, SystemRole, TenantKey, TenantRecord, TokenSubject, UserId, key::NewKey,
+    Account, Accounts, Admin, Clock as _, DomainName, ExternalSubject, IssuerRecord, KeyAdmin, KeyId, MemberFilter, Membership, MembershipStatus, PasswordResets, Passwords, Project, ProjectMembership, Provisioning, RoleDefinition, Settings, StoreError, SystemClock, SystemRole, TenantKey, TenantRecord, TokenSubject, UserId, key::NewKey, key::{NewKey, Pepper, SecretHash}, one_time::OneTimeTokens,
     testing::service,
 };
-use tenancy_tests::{logwatch, notes::Notes, notes::on_every_server};
+use tenancy_tests::{logwatch, notes::Notes, notes::PEPPER, notes::on_every_server};
 
 use super::revocations::engine_with_keys;
 
@@ -23,6 +21,9 @@ struct Scene<'a> {
     keys: KeyAdmin,
     project: Project,
     key: KeyId,
+    accounts: Accounts,
+    resets: PasswordResets,
+    account: UserId,
 }
 
 type Outcome = Result<(), StoreError>;
@@ -44,6 +45,16 @@ fn new_key(scene: &Scene<'_>) -> NewKey {
     NewKey::new(scene.notes.acme.id, scene.notes.alice, "a key", [scope])
 }
 
+fn account(email: &str) -> Account {
+    let hash = SecretHash::from_stored("a hash");
+    Account::with_password(email.parse().expect("an address"), hash)
+}
+
+fn subject() -> ExternalSubject {
+    let name = slug("sub");
+    ExternalSubject::new("https://sso.example", name.as_str()).expect("a subject")
+}
+
 fn slug(prefix: &str) -> tenancy_core::Slug {
     let unique = UserId::new().as_uuid().simple().to_string();
     format!("{prefix}-{unique}").parse().expect("a slug")
@@ -63,6 +74,58 @@ const CHANGES: &[Change] = &[
         let tenant = TenantRecord::new(slug("new"), "New");
         let admin = scene.admin.clone();
         async move { admin.create_tenant(&tenant).await }
+    }),
+    change!("tenant.provision", |scene| {
+        let email = format!("{}@example.com", slug("carol"));
+        let carol = account(&email).subject(subject());
+        let wanted = Provisioning::with_account(slug("whole"), "Whole", carol)
+            .external("stripe", slug("cus").as_str())
+            .domain(format!("{}.example", slug("d")).parse().expect("a domain"))
+            .project(slug("p"), "P")
+            .first_key("a key", ["*".parse().expect("a grant")])
+            .idempotency_key(slug("form").as_str());
+        let admin = scene.admin.clone();
+        async move {
+            let made = admin.provision(&wanted).await?;
+            if let Some(key) = &made.first_key {
+                logwatch::issued_key(key);
+            }
+            Ok(())
+        }
+    }),
+    change!("account.create", |scene| {
+        let account = account(&format!("{}@example.com", slug("dave")));
+        async move { scene.accounts.create(&account).await }
+    }),
+    change!("account.set-password", |scene| {
+        let hash = SecretHash::from_stored(slug("hash").as_str());
+        async move { scene.accounts.set_password(scene.account, hash).await }
+    }),
+    change!("account.link", |scene| async move {
+        scene.accounts.link(scene.account, subject()).await
+    }),
+    change!("account.unlink", |scene| async move {
+        let account = scene
+            .accounts
+            .find(scene.account)
+            .await?
+            .expect("an account");
+        let subject = account.subjects.first().expect("a subject").clone();
+        scene.accounts.unlink(scene.account, subject).await
+    }),
+    change!("account.disable", |scene| async move {
+        scene.accounts.disable(scene.account).await
+    }),
+    change!("account.enable", |scene| async move {
+        scene.accounts.enable(scene.account).await
+    }),
+    change!("account.request-reset", |scene| {
+        let email = format!("{}@example.com", slug("erin"));
+        async move {
+            let email = email.parse().expect("an address");
+            let asked = scene.resets.request(&email, None).await;
+            asked.map_err(|refusal| StoreError::unavailable(refusal.to_string()))
+        }
     }),
     change!("tenant.set-settings", |scene| {
         let settings = Settings::new(serde_json::json!({ "at": SystemClock.now().to_string() }));
@@ -266,6 +329,10 @@ async fn state(notes: &Notes, action: &str) -> anyhow::Result<(String, i64, i64)
         "roles",
         "token_epochs",
         "issuers",
+        "provisionings",
+        "accounts",
+        "account_subjects",
+        "password_resets",
     ];
     let rows = tables.map(|table| {
         format!("(SELECT coalesce(string_agg(t::text, '|' ORDER BY t::text), '') FROM tenancy.{table} AS t)")
@@ -298,12 +365,21 @@ async fn a_change_its_entry_and_its_event_are_written_together_or_not_at_all() -
         let (admin, keys) = (engine.admin(service()), engine.keys()?.by(service()));
         let project = Project::new(notes.acme.id, "papers".parse()?, "Papers");
         admin.put_project(&project).await?;
+        let accounts = engine.accounts(service());
+        let carol = account("carol@example.com");
+        accounts.create(&carol).await?;
         let mut scene = Scene {
             notes,
             admin,
             keys,
             project,
             key: KeyId::new(),
+            resets: accounts.resets(
+                Passwords::builder().build()?,
+                OneTimeTokens::new(Pepper::new(1, PEPPER)?),
+            ),
+            accounts,
+            account: carol.user,
         };
         let issued = scene.keys.issue(new_key(&scene)).await?;
         logwatch::issued_key(&issued);

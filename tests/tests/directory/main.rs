@@ -1,6 +1,7 @@
 //! The directory in PostgreSQL: the conformance suite, what other processes learn of a change and
 //! when, what happens while the database is away, and who may look across tenants.
 
+mod accounts;
 mod atomic;
 mod audit;
 mod away;
@@ -13,6 +14,7 @@ mod members;
 mod notify;
 mod plans;
 mod projects;
+mod provisioning;
 mod registry;
 mod revocations;
 mod roles;
@@ -45,6 +47,11 @@ async fn postgres_conforms() -> anyhow::Result<()> {
         conformance::plans(&notes.directory).await;
         conformance::limit_overrides(&notes.directory).await;
         conformance::operators(&notes.directory).await;
+        // With the operators' login, and with the one that serves sign-ups.
+        for directory in [notes.directory.clone(), registry::directory(&notes).await?] {
+            conformance::provisioning(&directory).await;
+            conformance::accounts(&directory).await;
+        }
         // With the operators' login, and with one that adds to the trail and can't read it.
         let audit = notes.database.options_as("tenancy_audit", Some(PASSWORD));
         for sink in [

@@ -24,7 +24,7 @@ pub(crate) async fn directory(notes: &Notes) -> anyhow::Result<PgDirectory> {
     Ok(directory.with_registry(&registry))
 }
 
-fn engine(directory: &PgDirectory) -> anyhow::Result<Tenancy> {
+pub(crate) fn engine(directory: &PgDirectory) -> anyhow::Result<Tenancy> {
     let format = KeyFormat::new("notes", Environment::Live)?;
     let hasher = HmacKeyHasher::new(Pepper::new(1, PEPPER)?);
     let keys = ApiKeys::new(format, hasher, directory.clone());

@@ -103,6 +103,12 @@ const WITHOUT_OPERATORS: &str =
 /// What an installation is without its migration 31, run before those below.
 const WITHOUT_OFFERS: &str =
     "DROP FUNCTION tenancy.keep_owner; DROP TABLE tenancy.ownership_offers";
+/// What an installation is without its migration 33, run before those below.
+const WITHOUT_ACCOUNTS: &str = "DROP FUNCTION tenancy.note_provisioning, tenancy.find_provisioning, tenancy.find_account,
+        tenancy.create_account, tenancy.take_tokens_back, tenancy.change_account, tenancy.link_account,
+        tenancy.renew_account_hash, tenancy.request_password_reset, tenancy.find_password_reset,
+        tenancy.use_password_reset, tenancy.record_account_change;
+    DROP TABLE tenancy.provisionings, tenancy.account_subjects, tenancy.accounts, tenancy.password_resets";
 
 /// What an installation is without its migration 29, run before those below.
 const WITHOUT_KEY_LIMITS: &str =
@@ -194,6 +200,7 @@ async fn the_outbox_comes_to_a_schema_in_use_and_its_programs_go_on() -> anyhow:
         admin.execute(WITHOUT_PROJECT_ACCESS).await?;
         admin.execute(WITHOUT_OPERATORS).await?;
         admin.execute(WITHOUT_OFFERS).await?;
+        admin.execute(WITHOUT_ACCOUNTS).await?;
         admin.execute(WITHOUT_KEY_LIMITS).await?;
         admin.execute(WITHOUT_STORED_PLANS).await?;
         admin.execute(WITHOUT_COUNTERS).await?;
@@ -282,6 +289,7 @@ async fn entries_of_the_release_before_are_in_the_trail_with_those_of_this_one()
         admin.execute(WITHOUT_PROJECT_ACCESS).await?;
         admin.execute(WITHOUT_OPERATORS).await?;
         admin.execute(WITHOUT_OFFERS).await?;
+        admin.execute(WITHOUT_ACCOUNTS).await?;
         admin.execute(WITHOUT_KEY_LIMITS).await?;
         admin.execute(WITHOUT_STORED_PLANS).await?;
         admin.execute(WITHOUT_COUNTERS).await?;

@@ -24,7 +24,7 @@ impl State {
             })
     }
 
-    fn insert_key(&mut self, key: &ApiKey) -> Result<(), StoreError> {
+    pub(super) fn insert_key(&mut self, key: &ApiKey) -> Result<(), StoreError> {
         if self.keys.contains_key(&key.id) {
             let taken = format!("the id `{}` is taken", key.id);
             return Err(StoreError::new(StoreErrorKind::Conflict, taken));

@@ -145,7 +145,7 @@ impl KeyAdmin {
     }
 }
 
-fn configured(engine: &Tenancy) -> Result<&Keys, StoreError> {
+pub(super) fn configured(engine: &Tenancy) -> Result<&Keys, StoreError> {
     engine.inner().keys.as_ref().ok_or_else(|| {
         StoreError::new(StoreErrorKind::ReadOnly, "there are no API keys configured")
     })

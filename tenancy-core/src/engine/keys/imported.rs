@@ -1,16 +1,15 @@
 //! Imported keys in the engine: secrets are verified where a request may wait, and remembered.
 
-mod attempts;
 mod proven;
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
-use attempts::Attempts;
 use proven::{Fingerprint, Proven};
 
 use super::Keys;
 use crate::{
     ConfigError, Credential, Timestamp,
+    attempts::Attempts,
     cache::SingleFlight,
     engine::Tenancy,
     engine::keys::CachedKey,
@@ -53,7 +52,7 @@ impl Imported {
     pub(super) fn new(config: ImportedKeys, capacity: usize) -> Result<Self, ConfigError> {
         Ok(Self {
             proven: Proven::new(capacity)?,
-            attempts: Attempts::new(config.per_handle, config.per_address),
+            attempts: Attempts::new("handle", config.per_handle, config.per_address),
             under_way: SingleFlight::new(),
             config,
         })
@@ -88,7 +87,7 @@ impl Imported {
         let Attempt {
             handle, ip, now, ..
         } = &attempt;
-        let begun = match self.attempts.begin(handle, *ip, *now) {
+        let begun = match self.attempts.begin(handle.as_str(), *ip, *now) {
             Ok(begun) => begun,
             Err(wait) => return Proof::Spent(wait),
         };

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use super::{KeyAdmin, Keys};
+use super::{KeyAdmin, Keys, admin::configured};
 use crate::{
-    ChangeAction, KeyId, MembershipStatus, StoreError, StoreErrorKind, TenantId,
+    ChangeAction, KeyId, MembershipStatus, StoreError, StoreErrorKind, Tenancy, TenantId,
+    Timestamp,
     key::{IssuedKey, KeyDigest, KeyFormat, KeyRotation, KeyText, NewKey, limits::invalid},
     quota::check_key_limits,
 };
@@ -23,23 +24,19 @@ impl KeyAdmin {
     pub async fn issue(&self, new: NewKey) -> Result<IssuedKey, StoreError> {
         let keys = self.configured()?;
         let now = self.engine.inner().clock.now();
-        new.check(&self.engine.inner().permissions, self.engine.quotas(), now)?;
         self.check_references(&new).await?;
-        let id = KeyId::new();
-        let text = mint(&keys.config.format, id)?;
-        let digest = self.digest(keys, &text)?;
-        let environment = keys.config.format.environment();
-        let record = new.record(id, environment, digest.into(), now);
+        let issued = minted(&self.engine, new, now)?;
         let store = keys.config.store()?;
-        let placed = (id, record.project);
+        let record = issued.record();
+        let placed = (record.id, record.project);
         self.make(
             ChangeAction::KeyIssue,
             record.tenant,
             placed,
-            async |with| store.insert_key(&record, &with).await,
+            async |with| store.insert_key(record, &with).await,
         )
         .await?;
-        Ok(IssuedKey::new(record, text))
+        Ok(issued)
     }
 
     /// Puts a new key in a key's place, with everything of it but id and secret.
@@ -83,7 +80,7 @@ impl KeyAdmin {
         let id = KeyId::new();
         let text = mint(&keys.config.format, id)?;
         let now = self.now();
-        let digest = self.digest(keys, &text)?;
+        let digest = digest(keys, &text)?;
         let rotation = KeyRotation::new(key, id, digest, now, now + overlap);
         let store = keys.config.store()?;
         let record = self
@@ -95,18 +92,6 @@ impl KeyAdmin {
             )
             .await?;
         Ok(IssuedKey::new(record, text))
-    }
-
-    fn digest(&self, keys: &Keys, text: &KeyText) -> Result<KeyDigest, StoreError> {
-        let presented = keys
-            .config
-            .format
-            .read(text.expose())
-            .map_err(|rejection| {
-                let message = format!("a new key can't be read back: {rejection}");
-                StoreError::new(StoreErrorKind::Invalid, message)
-            })?;
-        Ok(keys.config.hasher.digest(&presented))
     }
 
     /// Whether creator and project are the tenant's.
@@ -128,6 +113,34 @@ impl KeyAdmin {
         }
         Ok(())
     }
+}
+
+/// A new key that was checked, and is not stored yet.
+pub(in crate::engine) fn minted(
+    engine: &Tenancy,
+    new: NewKey,
+    now: Timestamp,
+) -> Result<IssuedKey, StoreError> {
+    let keys = configured(engine)?;
+    new.check(&engine.inner().permissions, engine.quotas(), now)?;
+    let id = KeyId::new();
+    let text = mint(&keys.config.format, id)?;
+    let digest = digest(keys, &text)?;
+    let environment = keys.config.format.environment();
+    let record = new.record(id, environment, digest.into(), now);
+    Ok(IssuedKey::new(record, text))
+}
+
+fn digest(keys: &Keys, text: &KeyText) -> Result<KeyDigest, StoreError> {
+    let presented = keys
+        .config
+        .format
+        .read(text.expose())
+        .map_err(|rejection| {
+            let message = format!("a new key can't be read back: {rejection}");
+            StoreError::new(StoreErrorKind::Invalid, message)
+        })?;
+    Ok(keys.config.hasher.digest(&presented))
 }
 
 fn mint(format: &KeyFormat, id: KeyId) -> Result<KeyText, StoreError> {

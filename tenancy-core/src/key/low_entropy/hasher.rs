@@ -3,12 +3,13 @@
 use std::{num::NonZeroUsize, sync::Arc, thread};
 
 use argon2::{
-    Argon2,
-    password_hash::{PasswordHasher as _, PasswordVerifier as _},
+    Argon2, Params,
+    password_hash::{PasswordHasher as _, PasswordVerifier as _, phc::PasswordHash},
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::{LowEntropySecret, SecretError, SecretErrorKind, stored};
+use super::{LowEntropySecret, SecretError, SecretErrorKind, cost::Cost, stored};
+use crate::ConfigError;
 
 /// The hasher of secrets of low entropy: Argon2id (RFC 9106) with 19 MiB, two passes, one lane, as
 /// the OWASP cheat sheet on password storage has it. Hashes are PHC strings.
@@ -42,6 +43,10 @@ use super::{LowEntropySecret, SecretError, SecretErrorKind, stored};
 pub struct SecretHasher {
     pub(in crate::key) running: Arc<Semaphore>,
     places: Arc<Semaphore>,
+    cost: Cost,
+    /// How often this hasher and its clones have run Argon2id.
+    #[cfg(test)]
+    runs: Arc<std::sync::atomic::AtomicUsize>,
     #[cfg(any(test, feature = "testing"))]
     parallelism: u32,
 }
@@ -62,9 +67,37 @@ impl SecretHasher {
         Self {
             running: Arc::new(Semaphore::new(running.into())),
             places: Arc::new(Semaphore::new(places.into())),
+            cost: Cost::DEFAULT,
+            #[cfg(test)]
+            runs: Arc::default(),
             #[cfg(any(test, feature = "testing"))]
             parallelism: running.into(),
         }
+    }
+
+    /// What a new hash costs: so much memory, in KiB, and so many passes over it. Default: 19,456 and 2.
+    ///
+    /// What was stored at a lower cost is verified as ever. [`Passwords`](crate::Passwords) hash it anew when it was right.
+    ///
+    /// ```
+    /// use tenancy_core::key::SecretHasher;
+    ///
+    /// let hasher = SecretHasher::new().cost(47_104, 1)?;
+    /// assert!(SecretHasher::new().cost(1_024, 1).is_err());
+    /// # Ok::<(), tenancy_core::ConfigError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`ConfigError`] if it is less than 7 MiB or than 5 passes over 7 MiB, or more than 64 MiB or 10 passes.
+    pub fn cost(mut self, memory_kib: u32, passes: u32) -> Result<Self, ConfigError> {
+        self.cost = Cost::new(memory_kib, passes)?;
+        Ok(self)
+    }
+
+    /// How often this hasher and its clones have run Argon2id.
+    #[cfg(test)]
+    pub(crate) fn runs(&self) -> usize {
+        self.runs.load(std::sync::atomic::Ordering::SeqCst)
     }
 
     /// Every turn, once nothing is hashed.
@@ -90,7 +123,8 @@ impl SecretHasher {
     /// # Panics
     /// Outside a Tokio runtime.
     pub async fn hash(&self, secret: LowEntropySecret) -> Result<String, SecretError> {
-        self.run(move || hashed(&secret)).await
+        let work = self.work();
+        self.run(move || work.hash(&secret)).await
     }
 
     /// Whether a secret is the stored one. With `None`, for an account that there is not, takes as
@@ -107,15 +141,55 @@ impl SecretHasher {
         secret: LowEntropySecret,
         stored: Option<&str>,
     ) -> Result<bool, SecretError> {
-        let Some(stored) = stored else {
-            return self.run(move || hashed(&secret).map(|_| false)).await;
-        };
-        let stored = stored::read(stored)?;
-        self.run(move || {
-            let secret = secret.0.as_bytes();
-            Ok(Argon2::default().verify_password(secret, &stored).is_ok())
+        let stored = stored.map(stored::read).transpose()?;
+        let work = self.work();
+        self.run(move || match stored {
+            Some(stored) => Ok(work.verify(&secret, &stored)),
+            None => work.hash(&secret).map(|_| false),
         })
         .await
+    }
+
+    /// The same, with a new hash of a right secret whose stored one cost less. A hash that can't be used takes as long as
+    /// one that there is not.
+    pub(crate) async fn check(
+        &self,
+        secret: LowEntropySecret,
+        stored: Option<&str>,
+    ) -> Result<Checked, SecretError> {
+        let (stored, unusable) = match stored.map(stored::read) {
+            Some(Ok(stored)) => (Some(stored), false),
+            Some(Err(_)) => (None, true),
+            None => (None, false),
+        };
+        let work = self.work();
+        self.run(move || {
+            let Some(stored) = stored else {
+                work.hash(&secret)?;
+                return Ok(if unusable {
+                    Checked::Unusable
+                } else {
+                    Checked::Wrong
+                });
+            };
+            if !work.verify(&secret, &stored) {
+                return Ok(Checked::Wrong);
+            }
+            let params = Params::try_from(&stored).ok();
+            let grew = params.is_some_and(|params| work.cost.is_more_than(&params));
+            // Who is right gets in, whether there is memory for another hash or not.
+            let renewed = grew.then(|| work.hash(&secret).ok()).flatten();
+            Ok(Checked::Right(renewed))
+        })
+        .await
+    }
+
+    fn work(&self) -> Work {
+        Work {
+            cost: self.cost,
+            #[cfg(test)]
+            runs: Arc::clone(&self.runs),
+        }
     }
 
     async fn run<T: Send + 'static>(
@@ -143,7 +217,40 @@ impl Default for SecretHasher {
     }
 }
 
-fn hashed(secret: &LowEntropySecret) -> Result<String, SecretError> {
-    let hash = Argon2::default().hash_password(secret.0.as_bytes());
-    Ok(hash.map_err(|_| SecretErrorKind::Failed)?.to_string())
+/// What came of looking at a secret.
+#[derive(Debug)]
+pub(crate) enum Checked {
+    /// With another hash of it, if the stored one cost less than new ones do.
+    Right(Option<String>),
+    Wrong,
+    /// The stored hash can't be used.
+    Unusable,
+}
+
+/// What runs on a thread of its own.
+struct Work {
+    cost: Cost,
+    #[cfg(test)]
+    runs: Arc<std::sync::atomic::AtomicUsize>,
+}
+
+impl Work {
+    fn hash(&self, secret: &LowEntropySecret) -> Result<String, SecretError> {
+        self.count();
+        let argon2 = self.cost.argon2().ok_or(SecretErrorKind::Failed)?;
+        let hash = argon2.hash_password(secret.0.as_bytes());
+        Ok(hash.map_err(|_| SecretErrorKind::Failed)?.to_string())
+    }
+
+    /// By the parameters that are stored.
+    fn verify(&self, secret: &LowEntropySecret, stored: &PasswordHash) -> bool {
+        self.count();
+        let secret = secret.0.as_bytes();
+        Argon2::default().verify_password(secret, stored).is_ok()
+    }
+
+    fn count(&self) {
+        #[cfg(test)]
+        self.runs.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+    }
 }

@@ -6,10 +6,10 @@ use super::{SecretError, SecretErrorKind};
 use crate::key::SecretHash;
 
 /// The most memory a stored hash may ask for, in KiB.
-const MAX_MEMORY: u32 = 64 * 1024;
+pub(super) const MAX_MEMORY: u32 = 64 * 1024;
 
 /// The most passes a stored hash may ask for.
-const MAX_PASSES: u32 = 10;
+pub(super) const MAX_PASSES: u32 = 10;
 
 /// The most lanes a stored hash may ask for.
 const MAX_LANES: u32 = 4;

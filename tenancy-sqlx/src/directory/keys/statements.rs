@@ -127,7 +127,10 @@ pub(in crate::directory) async fn hand_over(
     Ok(())
 }
 
-pub(super) async fn insert(connection: &mut PgConnection, key: &ApiKey) -> Result<(), StoreError> {
+pub(in crate::directory) async fn insert(
+    connection: &mut PgConnection,
+    key: &ApiKey,
+) -> Result<(), StoreError> {
     let Written { scopes, networks } = written(key);
     let digest = key.verifier.digest();
     let limits = limits(key)?;

@@ -18,18 +18,7 @@ impl NameStore for PgDirectory {
         with: &ChangeRecord,
     ) -> Result<(), StoreError> {
         let mut tx = self.write_as(tenant).await?;
-        let insert = sqlx::query(
-            "INSERT INTO tenancy.domains (domain, tenant_id) VALUES ($1, $2) ON CONFLICT (domain) DO NOTHING",
-        );
-        let own = sqlx::query(
-            "SELECT FROM tenancy.domains AS d WHERE d.domain = $1 AND d.tenant_id = $2",
-        );
-        let [insert, own] =
-            [insert, own].map(|query| query.bind(domain.as_str()).bind(tenant.as_uuid()));
-        if !is_bound(&mut tx, insert, own).await? {
-            let taken = format!("the domain `{domain}` is taken");
-            return Err(StoreError::new(StoreErrorKind::Conflict, taken));
-        }
+        bind_domain(&mut tx, tenant, domain).await?;
         commit(tx, with).await
     }
 
@@ -41,20 +30,7 @@ impl NameStore for PgDirectory {
         with: &ChangeRecord,
     ) -> Result<(), StoreError> {
         let mut tx = self.write_as(tenant).await?;
-        let insert = sqlx::query(
-            "INSERT INTO tenancy.external_ids (provider, external_id, tenant_id)
-             VALUES ($1, $2, $3) ON CONFLICT (provider, external_id) DO NOTHING",
-        );
-        let own = sqlx::query(
-            "SELECT FROM tenancy.external_ids AS e
-             WHERE e.provider = $1 AND e.external_id = $2 AND e.tenant_id = $3",
-        );
-        let [insert, own] =
-            [insert, own].map(|query| query.bind(provider).bind(id).bind(tenant.as_uuid()));
-        if !is_bound(&mut tx, insert, own).await? {
-            let taken = format!("the id `{provider}:{id}` is taken");
-            return Err(StoreError::new(StoreErrorKind::Conflict, taken));
-        }
+        bind_external(&mut tx, tenant, provider, id).await?;
         commit(tx, with).await
     }
 
@@ -119,6 +95,63 @@ impl NameStore for PgDirectory {
         .await;
         read_rows(rows, rows::name)
     }
+}
+
+/// Makes a name that a new tenant begins with its own; a slug is in its record.
+pub(super) async fn bind(
+    connection: &mut PgConnection,
+    tenant: TenantId,
+    name: &TenantKey,
+) -> Result<(), StoreError> {
+    match name {
+        TenantKey::Domain(domain) => bind_domain(connection, tenant, domain).await,
+        TenantKey::External { provider, id } => {
+            bind_external(connection, tenant, provider, id).await
+        }
+        _ => Ok(()),
+    }
+}
+
+async fn bind_domain(
+    connection: &mut PgConnection,
+    tenant: TenantId,
+    domain: &DomainName,
+) -> Result<(), StoreError> {
+    let insert = sqlx::query(
+        "INSERT INTO tenancy.domains (domain, tenant_id) VALUES ($1, $2) ON CONFLICT (domain) DO NOTHING",
+    );
+    let own =
+        sqlx::query("SELECT FROM tenancy.domains AS d WHERE d.domain = $1 AND d.tenant_id = $2");
+    let [insert, own] =
+        [insert, own].map(|query| query.bind(domain.as_str()).bind(tenant.as_uuid()));
+    if is_bound(connection, insert, own).await? {
+        return Ok(());
+    }
+    let taken = format!("the domain `{domain}` is taken");
+    Err(StoreError::new(StoreErrorKind::Conflict, taken))
+}
+
+async fn bind_external(
+    connection: &mut PgConnection,
+    tenant: TenantId,
+    provider: &str,
+    id: &str,
+) -> Result<(), StoreError> {
+    let insert = sqlx::query(
+        "INSERT INTO tenancy.external_ids (provider, external_id, tenant_id)
+         VALUES ($1, $2, $3) ON CONFLICT (provider, external_id) DO NOTHING",
+    );
+    let own = sqlx::query(
+        "SELECT FROM tenancy.external_ids AS e
+         WHERE e.provider = $1 AND e.external_id = $2 AND e.tenant_id = $3",
+    );
+    let [insert, own] =
+        [insert, own].map(|query| query.bind(provider).bind(id).bind(tenant.as_uuid()));
+    if is_bound(connection, insert, own).await? {
+        return Ok(());
+    }
+    let taken = format!("the id `{provider}:{id}` is taken");
+    Err(StoreError::new(StoreErrorKind::Conflict, taken))
 }
 
 /// Whether a name is the tenant's now, or was before. One that is another tenant's stays untouched,

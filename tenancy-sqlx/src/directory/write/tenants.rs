@@ -1,7 +1,7 @@
 //! Tenants: added, changed and listed.
 
 use async_trait::async_trait;
-use sqlx::{AssertSqlSafe, postgres::PgQueryResult};
+use sqlx::{AssertSqlSafe, PgConnection, postgres::PgQueryResult};
 use tenancy_core::{
     ChangeRecord, Settings, Slug, StoreError, TenantFilter, TenantId, TenantRecord, TenantStatus,
     TenantStore,
@@ -18,23 +18,7 @@ impl TenantStore for PgDirectory {
         with: &ChangeRecord,
     ) -> Result<(), StoreError> {
         let mut tx = self.write_as(tenant.id).await?;
-        sqlx::query(
-            "INSERT INTO tenancy.tenants (id, slug, name, status, plan, settings, created_at)
-             VALUES ($1, $2, $3, $4, $5, $6, to_timestamp($7::float8 / 1000000))",
-        )
-        .bind(tenant.id.as_uuid())
-        .bind(tenant.slug.as_str())
-        .bind(&tenant.name)
-        .bind(tenant.status.as_str())
-        .bind(&tenant.plan)
-        .bind(tenant.settings.as_json())
-        .bind(tenant.created_at.as_unix_micros())
-        .execute(&mut *tx)
-        .await
-        .map_err(|error| {
-            let (id, slug) = (tenant.id, &tenant.slug);
-            refused_for(error, format_args!("the id `{id}` or the slug `{slug}`"))
-        })?;
+        insert(&mut tx, tenant).await?;
         commit(tx, with).await
     }
 
@@ -145,6 +129,30 @@ impl TenantStore for PgDirectory {
             .await;
         read_rows(rows, rows::tenant)
     }
+}
+
+pub(super) async fn insert(
+    connection: &mut PgConnection,
+    tenant: &TenantRecord,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO tenancy.tenants (id, slug, name, status, plan, settings, created_at)
+         VALUES ($1, $2, $3, $4, $5, $6, to_timestamp($7::float8 / 1000000))",
+    )
+    .bind(tenant.id.as_uuid())
+    .bind(tenant.slug.as_str())
+    .bind(&tenant.name)
+    .bind(tenant.status.as_str())
+    .bind(&tenant.plan)
+    .bind(tenant.settings.as_json())
+    .bind(tenant.created_at.as_unix_micros())
+    .execute(connection)
+    .await
+    .map_err(|error| {
+        let (id, slug) = (tenant.id, &tenant.slug);
+        refused_for(error, format_args!("the id `{id}` or the slug `{slug}`"))
+    })?;
+    Ok(())
 }
 
 /// Commits a change of one tenant's record, if there is one.
