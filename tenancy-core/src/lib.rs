@@ -14,6 +14,8 @@
 //! * [`Directory`] is where tenants and memberships are kept; [`MemoryDirectory`] is one, and
 //!   `tenancy-sqlx` has one in PostgreSQL.
 //! * [`jwt`] validates tokens, strictly; [`key`] has API keys; [`PermissionRegistry`] and [`RoleTable`] say who may what.
+//! * [`domain_join`] has rules by which people join by the domain of their address.
+//! * [`invitation`] has invitations: an address that may become a member, once.
 //! * [`one_time`] has tokens that are good for one thing, once: links in mails.
 //! * [`outbox`] has the events that commit with the change they tell of, and who consumes them.
 //! * [`CorsPolicy`] says which pages may call the service, and [`SecurityHeaders`] what its
@@ -54,12 +56,15 @@ mod credential_source;
 mod cut;
 mod digest;
 mod directory;
+pub mod domain_join;
+mod email;
 mod engine;
 mod established;
 mod generation;
 mod header_uses;
 mod id;
 mod identification;
+pub mod invitation;
 mod issuer;
 #[cfg(all(feature = "jwt", any(feature = "aws-lc-rs", feature = "rust-crypto")))]
 pub mod jwt;
@@ -111,15 +116,17 @@ pub use directory::{
     RoleStore, StoreError, StoreErrorKind, Stores, TenantDirectory, TenantFilter, TenantStore,
     TokenRevocationDirectory,
 };
+pub use email::{EmailAddress, InvalidEmail, VerifiedEmail};
 pub use engine::{
     Admin, Admission, Admitted, Authority, Charge, ChargeRequest, Charger, Charging, ContextWatch,
-    CorsAnswer, CorsDecision, Cost, EachTenant, EachTenantReport, Ending, InvalidJobName, JobName,
-    JobRun, KeyAdmin, KeyService, PendingAdmission, PendingCors, Settlement, Tenancy,
+    CorsAnswer, CorsDecision, Cost, DomainOffer, EachTenant, EachTenantReport, Ending,
+    InvalidJobName, InvitationMail, InvitationPreview, Invitations, InviteOutcome, JobName, JobRun,
+    JoinedByDomain, KeyAdmin, KeyService, PendingAdmission, PendingCors, Settlement, Tenancy,
     TenancyBuilder, TenantContext, danger,
 };
 pub use established::EstablishedPrincipal;
 pub use generation::Generation;
-pub use id::{EventId, KeyId, ParseIdError, ProjectId, ServiceId, TenantId, UserId};
+pub use id::{EventId, InvitationId, KeyId, ParseIdError, ProjectId, ServiceId, TenantId, UserId};
 pub use identification::{ApplicationHint, HintSource, Identification};
 pub use issuer::{IssuerDirectory, IssuerRecord, IssuerStore};
 pub use membership::{InvalidRoleName, Membership, MembershipStatus, RoleName, TenantMembership};

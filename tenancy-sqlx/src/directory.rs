@@ -1,8 +1,10 @@
 //! Tenants, memberships, projects and roles in PostgreSQL.
 
 mod audit;
+mod domain_joins;
 mod entry;
 mod feed;
+mod invitations;
 mod issuers;
 mod keys;
 mod overrides;
@@ -117,7 +119,7 @@ impl PgDirectory {
     /// Also changes and lists what self-service needs, through the registry login.
     ///
     /// That is, for one tenant at a time: signing up, name, slug and settings, domains and other systems'
-    /// ids, members, projects, roles, keys, and taking back the tenant's tokens. The rest is refused
+    /// ids, members, invitations, projects, roles, keys, and taking back the tenant's tokens. The rest is refused
     /// as [`ReadOnly`](tenancy_core::StoreErrorKind::ReadOnly) without
     /// [`with_system`](Self::with_system).
     #[must_use]
@@ -154,6 +156,8 @@ impl Directory for PgDirectory {
         let own = || Self::clone(&self);
         Stores::of(&self)
             .audit(own())
+            .domain_joins(own())
+            .invitations(own())
             .issuers(own())
             .plans(own())
             .limit_overrides(own())

@@ -148,6 +148,12 @@ pub struct LimitsGuide;
 #[derive(Debug)]
 pub struct AccountsGuide;
 
+/// The guide to invitations compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/invitations.md")]
+#[derive(Debug)]
+pub struct InvitationsGuide;
+
 /// The guide to work outside of a request compiles.
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/jobs.md")]

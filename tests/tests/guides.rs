@@ -15,14 +15,18 @@ use std::{
 
 use serde_json::json;
 use tenancy_core::{
-    Admin, ChangeAction, IssuerRecord, KeyAdmin, Membership, MemoryDirectory, PermissionRegistry,
-    PlanBook, PlanDefinition, Project, ProjectMembership, RoleDefinition, SystemRole, Tenancy,
-    TenantId, TenantRecord, TenantStatus, TokenSubject, UserId, async_trait,
+    Admin, ChangeAction, EmailAddress, IssuerRecord, KeyAdmin, Membership, MemoryDirectory,
+    PermissionRegistry, PlanBook, PlanDefinition, Project, ProjectMembership, RoleDefinition,
+    SystemRole, Tenancy, TenantId, TenantRecord, TenantStatus, TokenSubject, UserId, VerifiedEmail,
+    async_trait,
+    domain_join::{DomainJoin, JoinMode, VerifiedDomain},
+    invitation::NewInvitation,
     jwt::{Algorithm, JwtAuthenticator, VerificationKey},
     key::{
         ApiKeys, Environment, HmacKeyHasher, ImportedFormat, ImportedKeys, KeyFormat,
         LowEntropySecret, NewKey, Pepper,
     },
+    one_time::OneTimeTokens,
     outbox::{Event, EventHandler, HandlerError, OutboxConsumer},
     quota::{Limit, LimitOverride, Meter, Quotas},
     testing::service,
@@ -68,6 +72,7 @@ fn engine(directory: &MemoryDirectory) -> Tenancy {
         .quotas(Quotas::new().meter(Meter::held("projects")))
         .stored_plans(directory.clone())
         .stored_overrides(directory.clone())
+        .invitations(OneTimeTokens::new(Pepper::new(1, [7; 32]).unwrap()))
         .build()
         .unwrap()
 }
@@ -122,6 +127,40 @@ async fn change_members(admin: &Admin, tenant: TenantId, alice: UserId) {
     let auditor = RoleDefinition::new("auditor".parse().unwrap());
     admin.put_role(tenant, &auditor).await.unwrap();
     admin.remove_role(tenant, &auditor.name).await.unwrap();
+}
+
+async fn change_people(tenancy: &Tenancy, tenant: TenantId) {
+    let invitations = tenancy.invitations(service());
+    let ann: EmailAddress = "ann@acme.test".parse().unwrap();
+    let viewer = SystemRole::Viewer.name();
+    let new = || NewInvitation::new(tenant, ann.clone(), viewer.clone());
+    let first = invitations.invite(&new()).await.unwrap().id;
+    invitations.resend(tenant, first).await.unwrap();
+    let role = SystemRole::Member.name();
+    invitations
+        .set_roles(tenant, first, &role, &[])
+        .await
+        .unwrap();
+    invitations.revoke(tenant, first).await.unwrap();
+    let second = invitations.invite(&new()).await.unwrap().id;
+    let mail = invitations.mail(second).await.unwrap().unwrap();
+    let email = VerifiedEmail::vouched_by_application(ann.clone());
+    let token = mail.token().expose();
+    tenancy
+        .accept_invitation(token, UserId::new(), &email)
+        .await
+        .unwrap();
+
+    let admin = tenancy.admin(service());
+    let domain = VerifiedDomain::vouched_by_application("acme.test".parse().unwrap()).unwrap();
+    let rule = DomainJoin::new(tenant, domain, JoinMode::Automatic, viewer.clone());
+    admin.put_domain_join(&rule).await.unwrap();
+    let by_domain = tenancy.join_by_domain(UserId::new(), &email).await.unwrap();
+    assert!(by_domain.joined.is_some());
+    admin
+        .remove_domain_join(tenant, &rule.domain)
+        .await
+        .unwrap();
 }
 
 async fn change_keys(keys: &KeyAdmin, tenant: TenantId, alice: UserId) {
@@ -203,6 +242,7 @@ async fn the_guide_to_the_outbox_has_each_event_of_a_change_with_its_payload() {
     let alice = UserId::new();
     change_tenants(&admin, &acme).await;
     change_members(&admin, acme.id, alice).await;
+    change_people(&tenancy, acme.id).await;
     change_keys(&tenancy.keys().unwrap().by(service()), acme.id, alice).await;
     revoke_tokens(&admin, acme.id, alice).await;
 

@@ -6,7 +6,10 @@ use super::{
     DirectoryStore, MembershipStore, NameStore, ProjectStore, RevocationStore, RoleStore,
     StoreError, StoreErrorKind, TenantStore,
 };
-use crate::{AuditDirectory, ConfigError, IssuerStore, PlanStore, quota::LimitOverrideStore};
+use crate::{
+    AuditDirectory, ConfigError, IssuerStore, PlanStore, domain_join::DomainJoinStore,
+    invitation::InvitationStore, quota::LimitOverrideStore,
+};
 
 /// How a store is given, where the directory does not say it better.
 const ADVICE: &str = "give the engine a store of them with `TenancyBuilder::stores`";
@@ -130,6 +133,10 @@ capabilities! {
     Roles: RoleStore, "roles", roles, role_store;
     /// Taking tokens back: [`RevocationStore`].
     TokenRevocations: RevocationStore, "token revocations", token_revocations, revocation_store;
+    /// Rules by which people join by domain: [`DomainJoinStore`](crate::domain_join::DomainJoinStore).
+    DomainJoins: DomainJoinStore, "joining by domain", domain_joins, domain_join_store;
+    /// Invitations: [`InvitationStore`](crate::invitation::InvitationStore).
+    Invitations: InvitationStore, "invitations", invitations, invitation_store;
     /// Issuers that tenants bring along: [`IssuerStore`].
     Issuers: IssuerStore, "issuers", issuers, issuer_store;
     /// Versions of plans: [`PlanStore`].

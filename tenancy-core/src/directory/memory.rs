@@ -1,6 +1,8 @@
 //! A directory in memory: for tests, for first steps, for services whose tenants are in a file.
 
 mod audit;
+mod domain_joins;
+mod invitations;
 mod issuers;
 mod keys;
 mod list;
@@ -24,8 +26,10 @@ use super::{
     TenantDirectory,
 };
 use crate::{
-    ChangeRecord, Clock, IssuerRecord, KeyId, Membership, PlanVersion, Project, ProjectId,
-    RoleDefinition, RoleName, TenantId, TenantKey, TenantRecord, UserId,
+    ChangeRecord, Clock, DomainName, InvitationId, IssuerRecord, KeyId, Membership, PlanVersion,
+    Project, ProjectId, RoleDefinition, RoleName, TenantId, TenantKey, TenantRecord, UserId,
+    domain_join::DomainJoin,
+    invitation::Invitation,
     key::{ApiKey, Environment, KeyHandle},
     outbox::MemoryOutbox,
     quota::LimitOverride,
@@ -82,6 +86,8 @@ struct State {
     project_roles: HashMap<(TenantId, ProjectId, UserId), RoleName>,
     roles: HashMap<TenantId, BTreeMap<RoleName, RoleDefinition>>,
     keys: BTreeMap<KeyId, ApiKey>,
+    invitations: BTreeMap<InvitationId, Invitation>,
+    domain_joins: BTreeMap<(TenantId, DomainName), DomainJoin>,
     issuers: BTreeMap<String, IssuerRecord>,
     plans: BTreeMap<(String, u32), PlanVersion>,
     overrides: BTreeMap<(TenantId, String), LimitOverride>,
@@ -294,6 +300,8 @@ impl Directory for MemoryDirectory {
         let own = || Self::clone(&self);
         Stores::of(&self)
             .audit(own())
+            .domain_joins(own())
+            .invitations(own())
             .issuers(own())
             .plans(own())
             .limit_overrides(own())

@@ -7,6 +7,7 @@ use crate::{
     ChangeRecord, DomainName, Membership, Project, ProjectId, ProjectMembership, RevokedBefore,
     RoleDefinition, RoleName, Settings, Slug, TenantId, TenantKey, TenantMembership, TenantRecord,
     TenantStatus, Timestamp, TokenSubject, UserId,
+    invitation::{SeatLimit, Seated},
 };
 
 /// Adds tenants, changes their records, and lists them.
@@ -179,6 +180,18 @@ pub trait MembershipStore: Send + Sync {
         membership: &Membership,
         record: &ChangeRecord,
     ) -> Result<(), StoreError>;
+
+    /// The same where seats are limited: who is no member yet needs one. They are counted in the transaction that adds
+    /// the member, and calls that concern the tenant's seats wait for each other.
+    ///
+    /// # Errors
+    /// A [`StoreError`] whose kind says why nothing was changed.
+    async fn put_membership_within(
+        &self,
+        membership: &Membership,
+        seats: SeatLimit,
+        record: &ChangeRecord,
+    ) -> Result<Seated, StoreError>;
 
     /// Removes a membership, and with it the user's roles in the tenant's projects: a user who comes back
     /// starts afresh. Removing none is no error.

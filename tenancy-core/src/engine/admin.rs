@@ -1,5 +1,6 @@
 //! Managing tenants on somebody's authority.
 
+mod domain_joins;
 mod grants;
 mod importing;
 mod issuers;
@@ -8,6 +9,7 @@ mod name;
 mod overrides;
 mod plans;
 mod roles;
+pub(super) mod seats;
 mod usage;
 
 use std::borrow::Cow;
@@ -313,6 +315,8 @@ impl Admin {
     /// A [`StoreError`] if there is no such tenant. [`StoreErrorKind::Forbidden`](crate::StoreErrorKind::Forbidden) where the
     /// authority is a caller's, and the role is not defined or has a fault, or it, or the one that the user has, is
     /// more than the caller [may grant](crate::RoleTable::may_grant).
+    /// [`StoreErrorKind::LimitReached`](crate::StoreErrorKind::LimitReached) where the user is no member yet and all
+    /// [seats](crate::TenancyBuilder::seats) are taken, whosever authority it is.
     ///
     /// # Security
     /// Whether one owner is left is the application's to see to. A role that nobody defined is stored, and allows
@@ -329,10 +333,14 @@ impl Admin {
         self.make_as(change, async |caller, record| {
             self.may_replace(caller, (tenant, user), Some(&membership.role))
                 .await?;
-            stores
-                .membership_store()?
-                .put_membership(membership, &record)
-                .await
+            let store = stores.membership_store()?;
+            match self.seats(tenant).await? {
+                None => store.put_membership(membership, &record).await,
+                Some(seats) => {
+                    let done = store.put_membership_within(membership, seats.limit, &record);
+                    seats.seated(done.await?)
+                }
+            }
         })
         .await
     }

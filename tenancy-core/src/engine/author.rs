@@ -89,7 +89,7 @@ impl Author {
             entry.reason = reason;
             match &done {
                 Ok(_) => entry.outcome = Outcome::Allowed,
-                Err(error) if error.kind() == StoreErrorKind::Forbidden => {
+                Err(error) if is_refusal(error.kind()) => {
                     entry.outcome = Outcome::Refused;
                     entry.reason = Some(error.to_string().into());
                 }
@@ -179,12 +179,20 @@ impl Author {
     }
 }
 
+/// Whether it was decided that the change is not made.
+const fn is_refusal(kind: StoreErrorKind) -> bool {
+    matches!(
+        kind,
+        StoreErrorKind::Forbidden | StoreErrorKind::LimitReached
+    )
+}
+
 fn refused<T>(message: impl Into<String>) -> Result<T, StoreError> {
     Err(StoreError::new(StoreErrorKind::Forbidden, message))
 }
 
 /// The event that tells of a change: ids, and what the entry says besides.
-fn event(kind: &'static str, change: &Change) -> Result<NewEvent, StoreError> {
+pub(super) fn event(kind: &'static str, change: &Change) -> Result<NewEvent, StoreError> {
     let mut payload = match &change.details {
         Value::Object(details) => details.clone(),
         _ => serde_json::Map::new(),

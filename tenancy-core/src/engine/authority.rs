@@ -4,7 +4,7 @@ use std::{fmt, net::IpAddr};
 
 use crate::{
     Actor, AuditEntry, JobName, Principal, Refusal, StoreError, StoreErrorKind, TenantContext,
-    TenantId, UserId, cut::cut,
+    TenantId, UserId, cut::cut, invitation::Inviter,
 };
 
 /// Who makes a change, and what for: each one is made by an authority, and its entry in the audit trail says
@@ -49,6 +49,8 @@ pub(crate) enum Who {
     Service,
     /// A named job of the service: its actor.
     Job(Actor),
+    /// Somebody who becomes a member, by this credential.
+    Joining(Actor, &'static str),
 }
 
 #[derive(Clone)]
@@ -95,6 +97,30 @@ impl Authority {
 
     pub(super) fn of_job(name: JobName, reason: &str) -> Self {
         Self::new(Who::Job(Actor::Job(name))).because(reason)
+    }
+
+    /// A user who is no member yet, and becomes one by what was verified.
+    pub(super) fn of_joining(user: UserId, by: &'static str, reason: &str) -> Self {
+        Self::new(Who::Joining(Actor::User(user), by)).because(reason)
+    }
+
+    /// Who has to be able to give, when it is accepted, what is offered now.
+    pub(super) fn inviter(&self) -> Inviter {
+        match &self.who {
+            Who::Caller(context, permission) => {
+                let principal = context.principal();
+                let member = match (&principal.actor, principal.on_behalf_of) {
+                    (Actor::User(user), _) => Some(*user),
+                    (Actor::Key(_), creator) => creator,
+                    _ => None,
+                };
+                member.map_or(Inviter::Service, |user| Inviter::Member {
+                    user,
+                    permission: permission.clone(),
+                })
+            }
+            Who::Operator(_) | Who::Service | Who::Job(_) | Who::Joining(..) => Inviter::Service,
+        }
     }
 
     /// The same, with a reason for the audit trail.
@@ -148,7 +174,7 @@ impl Authority {
     pub fn tenant(&self) -> Option<TenantId> {
         match &self.who {
             Who::Caller(context, _) => Some(context.tenant_id()),
-            Who::Operator(_) | Who::Service | Who::Job(_) => None,
+            Who::Operator(_) | Who::Service | Who::Job(_) | Who::Joining(..) => None,
         }
     }
 
@@ -159,7 +185,7 @@ impl Authority {
             Who::Caller(context, _) => &context.principal().actor,
             Who::Operator(operator) => &operator.actor,
             Who::Service => &Actor::System,
-            Who::Job(actor) => actor,
+            Who::Job(actor) | Who::Joining(actor, _) => actor,
         }
     }
 
@@ -201,6 +227,7 @@ impl Authority {
                 entry.ip = operator.ip;
             }
             Who::Job(Actor::Job(name)) => entry.credential = Some(name.issuer()),
+            Who::Joining(_, by) => entry.credential = Some((*by).to_owned()),
             Who::Service | Who::Job(_) => {}
         }
     }

@@ -282,6 +282,8 @@ impl Directory for SwitchedDirectory {
         let directory = || self.0.directory.clone();
         let stores = Stores::of(&self).audit(directory());
         stores
+            .domain_joins(directory())
+            .invitations(directory())
             .issuers(directory())
             .plans(directory())
             .limit_overrides(directory())

@@ -7,6 +7,8 @@ mod projects;
 mod roles;
 mod tenants;
 
+pub(super) use members::join;
+
 use std::{
     fmt,
     ops::{Deref, DerefMut},

@@ -49,7 +49,8 @@ BEGIN
     -- role writes that part, and only that.
     FOREACH registry_table IN ARRAY ARRAY['tenants', 'domains', 'external_ids', 'memberships', 'roles',
                                     'projects', 'project_memberships', 'generations',
-                                    'api_keys', 'audit_log', 'token_epochs', 'issuers']
+                                    'api_keys', 'audit_log', 'token_epochs', 'issuers', 'invitations',
+                                    'domain_joins']
     LOOP
         own := CASE registry_table
             WHEN 'tenants' THEN 'id = (SELECT tenancy.current_tenant())'
@@ -95,6 +96,20 @@ BEGIN
             EXECUTE format('GRANT SELECT, INSERT, UPDATE (config), DELETE ON tenancy.issuers TO %I',
                 registry);
             EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON tenancy.issuers TO %I', system);
+            CONTINUE;
+        END IF;
+        IF registry_table = 'domain_joins' THEN
+            EXECUTE format('GRANT SELECT, INSERT, UPDATE (mode, role), DELETE ON tenancy.domain_joins TO %I',
+                registry);
+            EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON tenancy.domain_joins TO %I', system);
+            CONTINUE;
+        END IF;
+        -- Invitations have addresses of people who are no members: the app role reads none.
+        IF registry_table = 'invitations' THEN
+            EXECUTE format('GRANT SELECT, INSERT, UPDATE (role, projects, inviter, permission, state, sent_at, '
+                'expires_at, rotation, digest, digest_version, accepted_by) ON tenancy.invitations TO %I',
+                registry);
+            EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON tenancy.invitations TO %I', system);
             CONTINUE;
         END IF;
         EXECUTE format('GRANT SELECT ON tenancy.%I TO %I, %I, %I', registry_table, app, registry, system);
@@ -143,6 +158,12 @@ BEGIN
     END IF;
     EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON tenancy.limit_overrides TO %I', system);
     EXECUTE format('GRANT EXECUTE ON FUNCTION tenancy.find_limit_overrides() TO %I, %I, %I',
+        app, registry, system);
+
+    -- An invitation is found by its id for whoever accepts it, which those do that write memberships.
+    EXECUTE format('GRANT EXECUTE ON FUNCTION tenancy.find_invitation(uuid), '
+        'tenancy.find_domain_joins(text) TO %I, %I', registry, system);
+    EXECUTE format('GRANT EXECUTE ON FUNCTION tenancy.seats_taken(timestamptz) TO %I, %I, %I',
         app, registry, system);
 
     -- Events, and entries of the trail, are added with the change that they tell of: by each login for the

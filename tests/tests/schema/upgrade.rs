@@ -91,6 +91,11 @@ async fn keys_that_were_issued_before_imports_go_on_and_others_are_imported_besi
     Ok(())
 }
 
+/// What an installation is without its migration 32, run before those below.
+const WITHOUT_INVITATIONS: &str =
+    "DROP FUNCTION tenancy.find_invitation, tenancy.seats_taken, tenancy.find_domain_joins;
+    DROP TABLE tenancy.invitations, tenancy.domain_joins";
+
 /// What an installation is without its migration 29, run before those below.
 const WITHOUT_KEY_LIMITS: &str =
     "CREATE OR REPLACE FUNCTION tenancy.find_api_key(key uuid) RETURNS SETOF tenancy.api_keys
@@ -178,6 +183,7 @@ async fn the_outbox_comes_to_a_schema_in_use_and_its_programs_go_on() -> anyhow:
         let roles = own_roles("");
         let mut admin = database.admin().await?;
         installs(&database, &roles).await?;
+        admin.execute(WITHOUT_INVITATIONS).await?;
         admin.execute(WITHOUT_KEY_LIMITS).await?;
         admin.execute(WITHOUT_STORED_PLANS).await?;
         admin.execute(WITHOUT_COUNTERS).await?;
@@ -263,6 +269,7 @@ async fn entries_of_the_release_before_are_in_the_trail_with_those_of_this_one()
         let roles = own_roles("");
         let mut admin = database.admin().await?;
         installs(&database, &roles).await?;
+        admin.execute(WITHOUT_INVITATIONS).await?;
         admin.execute(WITHOUT_KEY_LIMITS).await?;
         admin.execute(WITHOUT_STORED_PLANS).await?;
         admin.execute(WITHOUT_COUNTERS).await?;

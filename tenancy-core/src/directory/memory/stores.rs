@@ -12,6 +12,7 @@ use crate::{
     RoleName, RoleStore, RoleTable, Settings, Slug, StoreError, StoreErrorKind, TenantFilter,
     TenantId, TenantKey, TenantMembership, TenantRecord, TenantStatus, TenantStore, Timestamp,
     TokenSubject, UserId,
+    invitation::{SeatLimit, Seated},
 };
 
 #[async_trait]
@@ -209,6 +210,25 @@ impl MembershipStore for MemoryDirectory {
                 .insert((membership.tenant, membership.user), membership.clone());
             Ok(())
         })
+    }
+
+    async fn put_membership_within(
+        &self,
+        membership: &Membership,
+        seats: SeatLimit,
+        record: &ChangeRecord,
+    ) -> Result<Seated, StoreError> {
+        let mut state = self.write();
+        let (tenant, user) = (membership.tenant, membership.user);
+        state.tenant(tenant)?;
+        if let full @ Seated::Full { .. } = state.seat(tenant, user, seats) {
+            return Ok(full);
+        }
+        let recorded = self.outbox.commit(record);
+        recorded.map_err(StoreError::unavailable)?;
+        state.memberships.insert((tenant, user), membership.clone());
+        state.touch(tenant)?;
+        Ok(Seated::Done)
     }
 
     async fn remove_membership(

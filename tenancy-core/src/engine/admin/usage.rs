@@ -91,7 +91,10 @@ impl Admin {
     }
 
     /// By what a tenant's use is measured.
-    pub(super) async fn measure_of(&self, record: &TenantRecord) -> Result<Measure, StoreError> {
+    pub(in crate::engine) async fn measure_of(
+        &self,
+        record: &TenantRecord,
+    ) -> Result<Measure, StoreError> {
         let engine = &self.author.engine;
         let plans = engine.plans();
         let plan_name = plans.and_then(|plans| plans.name_of(record));
@@ -109,7 +112,10 @@ impl Admin {
     }
 
     /// A tenant's record.
-    pub(super) async fn record_of(&self, tenant: TenantId) -> Result<TenantRecord, StoreError> {
+    pub(in crate::engine) async fn record_of(
+        &self,
+        tenant: TenantId,
+    ) -> Result<TenantRecord, StoreError> {
         let directory = &self.author.engine.inner().directory;
         let found = directory.find_tenant(&TenantKey::Id(tenant)).await;
         found

@@ -10,6 +10,7 @@ use crate::{
     ProjectId, ProjectMembership, ProjectStore, RevocationStore, RevokedBefore, RoleDefinition,
     RoleName, RoleStore, Settings, Slug, StoreError, TenantFilter, TenantId, TenantKey,
     TenantMembership, TenantRecord, TenantStatus, TenantStore, Timestamp, TokenSubject, UserId,
+    invitation::{SeatLimit, Seated},
 };
 
 #[async_trait]
@@ -148,6 +149,18 @@ impl MembershipStore for SwitchedDirectory {
         record: &ChangeRecord,
     ) -> Result<(), StoreError> {
         self.0.directory.put_membership(membership, record).await
+    }
+
+    async fn put_membership_within(
+        &self,
+        membership: &Membership,
+        seats: SeatLimit,
+        record: &ChangeRecord,
+    ) -> Result<Seated, StoreError> {
+        self.0
+            .directory
+            .put_membership_within(membership, seats, record)
+            .await
     }
 
     async fn remove_membership(

@@ -1,13 +1,19 @@
 //! Memberships: written, removed and listed.
 
 use async_trait::async_trait;
+use sqlx::PgConnection;
 use tenancy_core::{
     ChangeRecord, MemberFilter, Membership, MembershipStatus, MembershipStore, RoleName,
     StoreError, TenantId, TenantMembership, UserId,
+    invitation::{SeatLimit, Seated},
 };
 
-use super::{commit, commit_removal, read_rows, refused};
-use crate::directory::{PgDirectory, rows};
+use super::{commit, commit_removal, locked_tenant, read_rows, refused};
+use crate::directory::{
+    PgDirectory,
+    invitations::{is_member, seats_taken},
+    rows,
+};
 
 #[async_trait]
 impl MembershipStore for PgDirectory {
@@ -17,20 +23,28 @@ impl MembershipStore for PgDirectory {
         with: &ChangeRecord,
     ) -> Result<(), StoreError> {
         let mut tx = self.write_as(membership.tenant).await?;
-        sqlx::query(
-            "INSERT INTO tenancy.memberships (tenant_id, user_id, role, status)
-             VALUES ($1, $2, $3, $4)
-             ON CONFLICT (tenant_id, user_id)
-                 DO UPDATE SET role = EXCLUDED.role, status = EXCLUDED.status",
-        )
-        .bind(membership.tenant.as_uuid())
-        .bind(membership.user.as_uuid())
-        .bind(membership.role.as_str())
-        .bind(membership.status.as_str())
-        .execute(&mut *tx)
-        .await
-        .map_err(refused)?;
+        put(&mut tx, membership).await?;
         commit(tx, with).await
+    }
+
+    async fn put_membership_within(
+        &self,
+        membership: &Membership,
+        seats: SeatLimit,
+        with: &ChangeRecord,
+    ) -> Result<Seated, StoreError> {
+        let (tenant, user) = (membership.tenant, membership.user);
+        let mut tx = self.write_as(tenant).await?;
+        locked_tenant(&mut tx, tenant).await?;
+        if !is_member(&mut tx, tenant, user).await? {
+            let taken = seats_taken(&mut tx, tenant, seats.at).await?;
+            if seats.room(taken) == 0 {
+                return Ok(Seated::Full { taken });
+            }
+        }
+        put(&mut tx, membership).await?;
+        commit(tx, with).await?;
+        Ok(Seated::Done)
     }
 
     async fn remove_membership(
@@ -94,4 +108,39 @@ impl MembershipStore for PgDirectory {
             .await;
         read_rows(rows, rows::tenant_membership)
     }
+}
+
+async fn put(tx: &mut PgConnection, membership: &Membership) -> Result<(), StoreError> {
+    let put = sqlx::query(
+        "INSERT INTO tenancy.memberships (tenant_id, user_id, role, status)
+         VALUES ($1, $2, $3, $4)
+         ON CONFLICT (tenant_id, user_id)
+             DO UPDATE SET role = EXCLUDED.role, status = EXCLUDED.status",
+    );
+    put.bind(membership.tenant.as_uuid())
+        .bind(membership.user.as_uuid())
+        .bind(membership.role.as_str())
+        .bind(membership.status.as_str())
+        .execute(tx)
+        .await
+        .map_err(refused)?;
+    Ok(())
+}
+
+/// Adds a member who is none yet; `false` if the user is one.
+pub(in crate::directory) async fn join(
+    tx: &mut PgConnection,
+    membership: &Membership,
+) -> Result<bool, StoreError> {
+    let joined = sqlx::query(
+        "INSERT INTO tenancy.memberships (tenant_id, user_id, role, status) VALUES ($1, $2, $3, $4)
+         ON CONFLICT (tenant_id, user_id) DO NOTHING",
+    );
+    let joined = joined
+        .bind(membership.tenant.as_uuid())
+        .bind(membership.user.as_uuid())
+        .bind(membership.role.as_str())
+        .bind(membership.status.as_str());
+    let joined = joined.execute(tx).await.map_err(refused)?;
+    Ok(joined.rows_affected() > 0)
 }
