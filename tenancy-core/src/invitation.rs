@@ -26,7 +26,7 @@
 //! let invitation = invitations.invite(&NewInvitation::new(acme.id, ann.clone(), "member".parse()?)).await?;
 //!
 //! // In the process that sends mails, told by the event `invitation.created`:
-//! let mail = tenancy.invitation_mail(invitation.id).await?.ok_or("it has ended")?;
+//! let mail = invitations.mail(invitation.id).await?.ok_or("it has ended")?;
 //! let link = format!("https://app.example.com/invitations/{}", mail.token().expose());
 //!
 //! // In the handler of that link, for a user whose address is verified:
