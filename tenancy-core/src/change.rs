@@ -151,6 +151,22 @@ actions! {
     OwnershipDecline: "ownership.decline" => "ownership.declined",
     /// An offer of the ownership was taken back.
     OwnershipWithdraw: "ownership.withdraw" => "ownership.withdrawn",
+    /// Addresses were invited.
+    InvitationCreate: "invitation.create" => "invitation.created",
+    /// An invitation was sent anew.
+    InvitationResend: "invitation.resend" => "invitation.resent",
+    /// An invitation was made to give other roles.
+    InvitationSetRoles: "invitation.set-roles" => "invitation.changed",
+    /// An invitation was taken back.
+    InvitationRevoke: "invitation.revoke" => "invitation.revoked",
+    /// Somebody has become a member by an invitation.
+    InvitationAccept: "invitation.accept" => "invitation.accepted",
+    /// People with an address at a domain were let join.
+    DomainJoinPut: "domain-join.put" => "domain-join.changed",
+    /// They were let join no more.
+    DomainJoinRemove: "domain-join.remove" => "domain-join.removed",
+    /// Somebody has become a member by the domain of their address.
+    DomainJoin: "domain-join.join" => "domain-join.joined",
     /// A project was added or replaced.
     ProjectPut: "project.put" => "project.changed",
     /// A project was removed.

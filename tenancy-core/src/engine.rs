@@ -16,7 +16,9 @@ mod explain;
 mod facts;
 mod feed;
 mod front;
+mod invitations;
 mod job;
+mod joining;
 mod keys;
 mod latest;
 mod load;
@@ -63,7 +65,10 @@ use admission_cache::AdmissionCache;
 use facts::{ClientInfo, PresentedCredential, RequestFacts};
 use feed::{Feed, Poller};
 use front::Front;
+use invitations::Inviting;
+pub use invitations::{InvitationMail, InvitationPreview, Invitations, InviteOutcome};
 pub use job::{EachTenant, EachTenantReport, InvalidJobName, JobName, JobRun};
+pub use joining::{DomainOffer, JoinedByDomain};
 #[cfg(test)]
 pub(crate) use keys::CachedKey;
 use keys::Keys;
@@ -154,6 +159,7 @@ pub(crate) struct Inner {
     request_id_header: Option<Box<str>>,
     origin_look_ups: cors::Budget,
     unknown_names: UnknownNames,
+    invitations: Option<Inviting>,
 }
 
 impl Inner {

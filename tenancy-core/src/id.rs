@@ -107,6 +107,11 @@ typed_id! {
 }
 
 typed_id! {
+    /// Identifies an invitation. Public: it stands in the link, and in events.
+    InvitationId
+}
+
+typed_id! {
     /// Identifies an event of the outbox; consumers that see an event twice know it by this.
     EventId
 }

@@ -14,6 +14,8 @@
 //! * [`Directory`] is where tenants and memberships are kept; [`MemoryDirectory`] is one, and
 //!   `tenancy-sqlx` has one in PostgreSQL.
 //! * [`jwt`] validates tokens, strictly; [`key`] has API keys; [`PermissionRegistry`] and [`RoleTable`] say who may what.
+//! * [`domain_join`] has rules by which people join by the domain of their address.
+//! * [`invitation`] has invitations: an address that may become a member, once.
 //! * [`one_time`] has tokens that are good for one thing, once: links in mails.
 //! * [`outbox`] has the events that commit with the change they tell of, and who consumes them.
 //! * [`CorsPolicy`] says which pages may call the service, and [`SecurityHeaders`] what its
@@ -57,6 +59,7 @@ mod credential_source;
 mod cut;
 mod digest;
 mod directory;
+pub mod domain_join;
 mod email;
 mod engine;
 mod established;
@@ -65,6 +68,7 @@ mod header_uses;
 mod id;
 mod identification;
 mod impersonation;
+pub mod invitation;
 mod issuer;
 #[cfg(all(feature = "jwt", any(feature = "aws-lc-rs", feature = "rust-crypto")))]
 pub mod jwt;
@@ -127,15 +131,20 @@ pub use directory::{
 };
 pub use email::{EmailAddress, InvalidEmail, VerifiedEmail};
 pub use engine::{
-    AccessExplanation, Accounts, Admin, Admission, Admitted, Authority, Charge, Charger, ChargeRequest, Charging, ContextWatch, CorsAnswer, CorsDecision, Cost, DecidedBy, EachTenant, EachTenantReport, Ending, InvalidJobName, JobName, JobRun, KeyAdmin, KeyService, OperatorContext, Operators, PendingAdmission, PendingCors, PendingOperator, Settlement, StartedImpersonation, Tenancy, TenancyBuilder, TenantContext, danger,
+    AccessExplanation, Accounts, Admin, Admission, Admitted, Authority, Charge, ChargeRequest,
+    Charger, Charging, ContextWatch, CorsAnswer, CorsDecision, Cost, DecidedBy, DomainOffer,
+    EachTenant, EachTenantReport, Ending, InvalidJobName, InvitationMail, InvitationPreview,
+    Invitations, InviteOutcome, JobName, JobRun, JoinedByDomain, KeyAdmin, KeyService,
+    OperatorContext, Operators, PendingAdmission, PendingCors, PendingOperator, Settlement,
+    StartedImpersonation, Tenancy, TenancyBuilder, TenantContext, danger,
 };
 #[cfg(feature = "argon2")]
 pub use engine::{PasswordResets, ResetMail};
 pub use established::EstablishedPrincipal;
 pub use generation::Generation;
 pub use id::{
-    EventId, ImpersonationId, KeyId, OperatorId, ParseIdError, ProjectId, ServiceId, TenantId,
-    UserId,
+    EventId, ImpersonationId, InvitationId, KeyId, OperatorId, ParseIdError, ProjectId, ServiceId,
+    TenantId, UserId,
 };
 pub use identification::{ApplicationHint, HintSource, Identification};
 pub use impersonation::{

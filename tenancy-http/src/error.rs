@@ -142,9 +142,12 @@ impl From<DirectoryError> for Error {
 
 /// By its [kind](StoreError::kind): status 503 if the store did not answer, 403 if the authority was not good for
 /// the change, 404 where the kind is `NotFound`, 409 where it is `Conflict` or `IllegalTransition`, 400 where it is
-/// `Invalid`, else 500.
+/// `Invalid`, 402 where a limit of the plan was met, else 500.
 impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
+        if let Some(refusal) = error.refusal().cloned() {
+            return Self::caused(refusal, error);
+        }
         let refusal = match error.kind() {
             StoreErrorKind::Unavailable => {
                 Refusal::new(RefusalKind::Unavailable, "directory-unavailable")

@@ -2,9 +2,11 @@
 
 mod accounts;
 mod audit;
+mod domain_joins;
 mod entry;
 mod feed;
 mod impersonations;
+mod invitations;
 mod issuers;
 mod keys;
 mod operators;
@@ -122,8 +124,8 @@ impl PgDirectory {
     /// Also changes and lists what self-service needs, through the registry login.
     ///
     /// That is, for one tenant at a time: signing up, name, slug and settings, domains and other systems'
-    /// ids, members, projects, roles, keys, and taking back the tenant's tokens; and accounts of the service, one at a
-    /// time. The rest is refused
+    /// ids, members, invitations, projects, roles, keys, and taking back the tenant's tokens; and accounts of the service,
+    /// one at a time. The rest is refused
     /// as [`ReadOnly`](tenancy_core::StoreErrorKind::ReadOnly) without
     /// [`with_system`](Self::with_system).
     #[must_use]
@@ -161,6 +163,8 @@ impl Directory for PgDirectory {
         Stores::of(&self)
             .audit(own())
             .ownership(own())
+            .domain_joins(own())
+            .invitations(own())
             .issuers(own())
             .plans(own())
             .limit_overrides(own())

@@ -153,6 +153,11 @@ pub struct AccountsGuide;
 #[doc = include_str!("../../docs/sign-up.md")]
 #[derive(Debug)]
 pub struct SignUpGuide;
+/// The guide to invitations compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/invitations.md")]
+#[derive(Debug)]
+pub struct InvitationsGuide;
 
 /// The guide to work outside of a request compiles.
 #[cfg(doctest)]

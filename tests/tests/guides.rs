@@ -15,7 +15,13 @@ use std::{
 
 use serde_json::json;
 use tenancy_core::{
-    Account, Admin, ChangeAction, EmailAddress, ExternalSubject, ImpersonationPolicy, IssuerRecord, KeyAdmin, KeysGo, Membership, MemoryDirectory, NewImpersonation, Operator, OperatorContext, OperatorRole, Operators, OwnershipTerms, Passwords, PermissionRegistry, PlanBook, PlanDefinition, Project, ProjectMembership, Provisioning, RoleDefinition, SystemRole, Tenancy, TenantId, TenantRecord, TenantStatus, TokenSubject, UserId, async_trait,
+    Account, Admin, ChangeAction, EmailAddress, ExternalSubject, ImpersonationPolicy, IssuerRecord,
+    KeyAdmin, KeysGo, Membership, MemoryDirectory, NewImpersonation, Operator, OperatorContext,
+    OperatorRole, Operators, OwnershipTerms, Passwords, PermissionRegistry, PlanBook,
+    PlanDefinition, Project, ProjectMembership, Provisioning, RoleDefinition, SystemRole, Tenancy,
+    TenantId, TenantRecord, TenantStatus, TokenSubject, UserId, VerifiedEmail, async_trait,
+    domain_join::{DomainJoin, JoinMode, VerifiedDomain},
+    invitation::NewInvitation,
     jwt::{Algorithm, JwtAuthenticator, VerificationKey},
     key::{
         ApiKeys, Environment, HmacKeyHasher, ImportedFormat, ImportedKeys, KeyFormat,
@@ -23,6 +29,7 @@ use tenancy_core::{
     },
     one_time::OneTimeTokens,
     outbox::{ClaimRequest, Event, EventHandler, HandlerError, Outbox as _, OutboxConsumer},
+    outbox::{Event, EventHandler, HandlerError, OutboxConsumer},
     quota::{Limit, LimitOverride, Meter, Quotas},
     testing::{ContextBuilder, FakeRequest, TestTokens, service},
 };
@@ -72,6 +79,7 @@ fn engine(directory: &MemoryDirectory, staff: &TestTokens) -> Tenancy {
         .stored_plans(directory.clone())
         .stored_overrides(directory.clone())
         .operators(operators)
+        .invitations(OneTimeTokens::new(Pepper::new(1, [7; 32]).unwrap()))
         .build()
         .unwrap()
 }
@@ -205,6 +213,40 @@ async fn change_places(tenancy: &Tenancy, acme: &TenantRecord, alice: UserId) {
         .unwrap();
 }
 
+async fn change_people(tenancy: &Tenancy, tenant: TenantId) {
+    let invitations = tenancy.invitations(service());
+    let ann: EmailAddress = "ann@acme.test".parse().unwrap();
+    let viewer = SystemRole::Viewer.name();
+    let new = || NewInvitation::new(tenant, ann.clone(), viewer.clone());
+    let first = invitations.invite(&new()).await.unwrap().id;
+    invitations.resend(tenant, first).await.unwrap();
+    let role = SystemRole::Member.name();
+    invitations
+        .set_roles(tenant, first, &role, &[])
+        .await
+        .unwrap();
+    invitations.revoke(tenant, first).await.unwrap();
+    let second = invitations.invite(&new()).await.unwrap().id;
+    let mail = invitations.mail(second).await.unwrap().unwrap();
+    let email = VerifiedEmail::vouched_by_application(ann.clone());
+    let token = mail.token().expose();
+    tenancy
+        .accept_invitation(token, UserId::new(), &email)
+        .await
+        .unwrap();
+
+    let admin = tenancy.admin(service());
+    let domain = VerifiedDomain::vouched_by_application("acme.test".parse().unwrap()).unwrap();
+    let rule = DomainJoin::new(tenant, domain, JoinMode::Automatic, viewer.clone());
+    admin.put_domain_join(&rule).await.unwrap();
+    let by_domain = tenancy.join_by_domain(UserId::new(), &email).await.unwrap();
+    assert!(by_domain.joined.is_some());
+    admin
+        .remove_domain_join(tenant, &rule.domain)
+        .await
+        .unwrap();
+}
+
 async fn change_keys(keys: &KeyAdmin, tenant: TenantId, alice: UserId) {
     let new = || NewKey::new(tenant, alice, "nightly", ["notes:read".parse().unwrap()]);
     let key = keys.issue(new()).await.unwrap().record().id;
@@ -278,6 +320,7 @@ async fn make_every_change(directory: &MemoryDirectory) {
     change_operators(&tenancy, &staff, acme.id, alice).await;
     revoke_tokens(&admin, acme.id, alice).await;
     change_accounts(&tenancy, directory).await;
+    change_people(&tenancy, acme.id).await;
 }
 
 /// The table of `docs/outbox.md`.

@@ -7,7 +7,9 @@ use super::{
     StoreError, StoreErrorKind, TenantStore,
 };
 use crate::{
-    AccountStore, AuditDirectory, ConfigError, IssuerStore, OwnershipStore, PasswordResetStore, PlanStore, ProvisioningStore, quota::LimitOverrideStore,
+    AccountStore, AuditDirectory, ConfigError, IssuerStore, OwnershipStore, PasswordResetStore,
+    PlanStore, ProvisioningStore, domain_join::DomainJoinStore, invitation::InvitationStore,
+    quota::LimitOverrideStore,
 };
 
 /// How a store is given, where the directory does not say it better.
@@ -134,6 +136,10 @@ capabilities! {
     Roles: RoleStore, "roles", roles, role_store;
     /// Taking tokens back: [`RevocationStore`].
     TokenRevocations: RevocationStore, "token revocations", token_revocations, revocation_store;
+    /// Rules by which people join by domain: [`DomainJoinStore`](crate::domain_join::DomainJoinStore).
+    DomainJoins: DomainJoinStore, "joining by domain", domain_joins, domain_join_store;
+    /// Invitations: [`InvitationStore`](crate::invitation::InvitationStore).
+    Invitations: InvitationStore, "invitations", invitations, invitation_store;
     /// Issuers that tenants bring along: [`IssuerStore`].
     Issuers: IssuerStore, "issuers", issuers, issuer_store;
     /// Versions of plans: [`PlanStore`].

@@ -10,6 +10,8 @@
 //! conformance::directory(&MemoryDirectory::new()).await;
 //! conformance::keys(&MemoryDirectory::new()).await;
 //! conformance::ownership(&MemoryDirectory::new()).await;
+//! conformance::domain_joins(&MemoryDirectory::new()).await;
+//! conformance::invitations(&MemoryDirectory::new()).await;
 //! conformance::issuers(&MemoryDirectory::new()).await;
 //! conformance::plans(&MemoryDirectory::new()).await;
 //! conformance::limit_overrides(&MemoryDirectory::new()).await;
@@ -35,7 +37,9 @@ mod accounts;
 #[cfg(feature = "jwt")]
 mod answers;
 mod audit;
+mod domain_joins;
 mod entries;
+mod invitations;
 mod issuers;
 mod keys;
 mod members;
@@ -63,7 +67,17 @@ pub use audit::{
     entries_are_listed_by_action_actor_outcome_and_time,
     entries_are_listed_in_pages_the_newest_first,
 };
+pub use domain_joins::{
+    a_domain_leads_into_one_tenant_by_itself, domain_joins,
+    who_joins_by_domain_finds_the_rule_and_a_seat,
+};
 pub use entries::{entering_tells_a_stranger_nothing, entering_tells_what_single_questions_tell};
+pub use invitations::{
+    a_resend_and_a_revocation_meet_an_acceptance, an_acceptance_looks_at_everything_again,
+    an_address_has_one_open_invitation, an_invitation_is_accepted_once,
+    an_invitation_is_kept_and_changed, five_at_once_share_three_seats, invitations,
+    invitations_are_listed_in_pages, seats_are_counted_where_one_is_taken,
+};
 pub use issuers::{an_issuer_is_one_tenants, issuers, issuers_are_listed_in_pages};
 pub use keys::{
     a_handle_belongs_to_one_key, a_key_is_rotated_once, a_revocation_stays,
@@ -814,5 +828,7 @@ mod tests {
         super::directory(&MemoryDirectory::new()).await;
         super::keys(&MemoryDirectory::new()).await;
         super::ownership(&MemoryDirectory::new()).await;
+        super::invitations(&MemoryDirectory::new()).await;
+        super::domain_joins(&MemoryDirectory::new()).await;
     }
 }

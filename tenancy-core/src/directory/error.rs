@@ -4,7 +4,7 @@ mod members;
 
 use std::sync::Arc;
 
-use crate::IllegalTransition;
+use crate::{IllegalTransition, Refusal, RefusalKind};
 
 /// A directory that could not answer. Never means "not found".
 ///
@@ -58,6 +58,8 @@ pub enum StoreErrorKind {
     ReadOnly,
     /// The value can't be stored.
     Invalid,
+    /// The plan has no room for it: [`StoreError::refusal`] says of what.
+    LimitReached,
     /// The store did not answer.
     Unavailable,
 }
@@ -91,6 +93,7 @@ pub struct StoreError {
     kind: StoreErrorKind,
     message: String,
     source: Option<Arc<dyn std::error::Error + Send + Sync>>,
+    refusal: Option<Box<Refusal>>,
 }
 
 impl StoreError {
@@ -111,6 +114,7 @@ impl StoreError {
             kind,
             message: message.into(),
             source: None,
+            refusal: None,
         }
     }
 
@@ -122,7 +126,32 @@ impl StoreError {
             kind: StoreErrorKind::Unavailable,
             message: format!("the directory did not answer: {source}"),
             source: Some(source),
+            refusal: None,
         }
+    }
+
+    /// A limit of the tenant's plan was met.
+    #[must_use]
+    pub(crate) fn limit_reached(refusal: Refusal) -> Self {
+        let kind = match refusal.kind() {
+            RefusalKind::QuotaExhausted | RefusalKind::FeatureNotInPlan => {
+                StoreErrorKind::LimitReached
+            }
+            RefusalKind::Unavailable => StoreErrorKind::Unavailable,
+            _ => StoreErrorKind::Invalid,
+        };
+        let message = "the tenant's plan has no room for this; give something back, or put the tenant on another \
+                       plan";
+        let mut error = Self::new(kind, message);
+        error.refusal = Some(Box::new(refusal));
+        error
+    }
+
+    /// What a caller is told who has met a limit of the plan: status 402, with the limit and what is used of it. `None` for
+    /// all other errors.
+    #[must_use]
+    pub fn refusal(&self) -> Option<&Refusal> {
+        self.refusal.as_deref()
     }
 
     /// Why the write was not done.

@@ -2,11 +2,13 @@
 
 mod accounts;
 mod audit;
+mod domain_joins;
+mod invitations;
 mod issuers;
 mod keys;
 mod list;
-mod operators;
 mod members;
+mod operators;
 mod overrides;
 mod ownership;
 mod plans;
@@ -29,7 +31,12 @@ use super::{
     TenantDirectory,
 };
 use crate::{
-    Account, ChangeRecord, Clock, Impersonation, ImpersonationDigest, ImpersonationId, IssuerRecord, KeyId, Membership, Operator, OperatorId, OwnershipOffer, PlanVersion, Project, ProjectId, RoleDefinition, RoleName, TenantId, TenantKey, TenantRecord, Timestamp, UserId,
+    Account, ChangeRecord, Clock, DomainName, Impersonation, ImpersonationDigest, ImpersonationId,
+    InvitationId, IssuerRecord, KeyId, Membership, Operator, OperatorId, OwnershipOffer,
+    PlanVersion, Project, ProjectId, RoleDefinition, RoleName, TenantId, TenantKey, TenantRecord,
+    Timestamp, UserId,
+    domain_join::DomainJoin,
+    invitation::Invitation,
     key::{ApiKey, Environment, KeyHandle},
     outbox::MemoryOutbox,
     quota::LimitOverride,
@@ -89,6 +96,8 @@ struct State {
     project_roles: HashMap<(TenantId, ProjectId, UserId), RoleName>,
     roles: HashMap<TenantId, BTreeMap<RoleName, RoleDefinition>>,
     keys: BTreeMap<KeyId, ApiKey>,
+    invitations: BTreeMap<InvitationId, Invitation>,
+    domain_joins: BTreeMap<(TenantId, DomainName), DomainJoin>,
     issuers: BTreeMap<String, IssuerRecord>,
     plans: BTreeMap<(String, u32), PlanVersion>,
     overrides: BTreeMap<(TenantId, String), LimitOverride>,
@@ -309,6 +318,8 @@ impl Directory for MemoryDirectory {
         Stores::of(&self)
             .audit(own())
             .ownership(own())
+            .domain_joins(own())
+            .invitations(own())
             .issuers(own())
             .plans(own())
             .limit_overrides(own())

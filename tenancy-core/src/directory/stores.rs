@@ -4,7 +4,11 @@ use async_trait::async_trait;
 
 use super::{MemberFilter, StoreError, TenantFilter};
 use crate::{
-    ChangeRecord, DomainName, MemberHoldings, Membership, MembershipChange, MembershipRemoval, Project, ProjectFilter, ProjectId, ProjectMembership, RevokedBefore, RoleDefinition, RoleName, RoleSeen, Settings, Slug, TenantId, TenantKey, TenantMembership, TenantRecord, TenantStatus, Timestamp, TokenSubject, UserId,
+    ChangeRecord, DomainName, MemberHoldings, Membership, MembershipChange, MembershipRemoval,
+    Project, ProjectFilter, ProjectId, ProjectMembership, RevokedBefore, RoleDefinition, RoleName,
+    RoleSeen, Settings, Slug, TenantId, TenantKey, TenantMembership, TenantRecord, TenantStatus,
+    Timestamp, TokenSubject, UserId,
+    invitation::{SeatLimit, Seated},
 };
 
 /// Adds tenants, changes their records, and lists them.
@@ -186,6 +190,19 @@ pub trait MembershipStore: Send + Sync {
         seen: &RoleSeen,
         record: &ChangeRecord,
     ) -> Result<(), StoreError>;
+
+    /// The same where seats are limited: who is no member yet needs one. They are counted in the transaction that adds
+    /// the member, and calls that concern the tenant's seats wait for each other.
+    ///
+    /// # Errors
+    /// A [`StoreError`] whose kind says why nothing was changed.
+    async fn put_membership_within(
+        &self,
+        membership: &Membership,
+        seen: &RoleSeen,
+        seats: SeatLimit,
+        record: &ChangeRecord,
+    ) -> Result<Seated, StoreError>;
 
     /// Changes a membership that is there, as [`MembershipChange::apply`] does, if what was seen of it is still so,
     /// and returns it. One that is not there is [`NotFound`](super::StoreErrorKind::NotFound).

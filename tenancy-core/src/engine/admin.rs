@@ -1,5 +1,6 @@
 //! Managing tenants on somebody's authority.
 
+mod domain_joins;
 mod grants;
 mod importing;
 mod issuers;
@@ -12,6 +13,7 @@ mod ownership;
 mod plans;
 mod provision;
 mod roles;
+pub(super) mod seats;
 mod support;
 mod usage;
 

@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use super::{Authority, Tenancy, TenantContext, authority::Who, projects};
 use crate::{
-    AuditEntry, AuditTarget, ChangeAction, OperatorRight, Outcome, ProjectId, StoreError, StoreErrorKind, TenantId, UserId,
+    AuditEntry, AuditTarget, ChangeAction, OperatorRight, Outcome, ProjectId, StoreError,
+    StoreErrorKind, TenantId, UserId,
     change::{Change, ChangeRecord},
     outbox::NewEvent,
 };
@@ -92,7 +93,7 @@ impl Author {
             entry.reason = reason;
             match &done {
                 Ok(_) => entry.outcome = Outcome::Allowed,
-                Err(error) if error.kind() == StoreErrorKind::Forbidden => {
+                Err(error) if is_refusal(error.kind()) => {
                     entry.outcome = Outcome::Refused;
                     entry.reason = Some(error.to_string().into());
                 }
@@ -350,6 +351,14 @@ impl Author {
         let message = format!("there is no project `{project}` in the tenant for this caller");
         Err(StoreError::new(StoreErrorKind::NotFound, message))
     }
+}
+
+/// Whether it was decided that the change is not made.
+const fn is_refusal(kind: StoreErrorKind) -> bool {
+    matches!(
+        kind,
+        StoreErrorKind::Forbidden | StoreErrorKind::LimitReached
+    )
 }
 
 fn refused<T>(message: impl Into<String>) -> Result<T, StoreError> {

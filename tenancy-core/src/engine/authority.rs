@@ -5,7 +5,7 @@ use std::{fmt, net::IpAddr};
 use super::operators::Staff;
 use crate::{
     Actor, AuditEntry, JobName, PermissionSet, Principal, Refusal, StoreError, StoreErrorKind,
-    TenantContext, TenantId, UserId, cut::cut,
+    TenantContext, TenantId, UserId, cut::cut, invitation::Inviter,
 };
 
 /// Who makes a change, and what for: each one is made by an authority, and its entry in the audit trail says
@@ -60,6 +60,8 @@ pub(super) enum Who {
     Service,
     /// A named job of the service: its actor.
     Job(Actor),
+    /// Somebody who becomes a member, by this credential.
+    Joining(Actor, &'static str),
 }
 
 #[derive(Clone)]
@@ -144,6 +146,30 @@ impl Authority {
         Self::new(Who::Job(Actor::Job(name))).because(reason)
     }
 
+    /// A user who is no member yet, and becomes one by what was verified.
+    pub(super) fn of_joining(user: UserId, by: &'static str, reason: &str) -> Self {
+        Self::new(Who::Joining(Actor::User(user), by)).because(reason)
+    }
+
+    /// Who has to be able to give, when it is accepted, what is offered now.
+    pub(super) fn inviter(&self) -> Inviter {
+        match &self.who {
+            Who::Caller(context, permission) => {
+                let principal = context.principal();
+                let member = match (&principal.actor, principal.on_behalf_of) {
+                    (Actor::User(user), _) => Some(*user),
+                    (Actor::Key(_), creator) => creator,
+                    _ => None,
+                };
+                member.map_or(Inviter::Service, |user| Inviter::Member {
+                    user,
+                    permission: permission.clone(),
+                })
+            }
+            Who::Operator(_) | Who::Service | Who::Job(_) | Who::Joining(..) => Inviter::Service,
+        }
+    }
+
     /// The same, with a reason for the audit trail.
     ///
     /// ```
@@ -194,9 +220,11 @@ impl Authority {
     #[must_use]
     pub fn tenant(&self) -> Option<TenantId> {
         match &self.who {
-            Who::Caller(context, _) | Who::Own(context) | Who::Leaving(context) => Some(context.tenant_id()),
+            Who::Caller(context, _) | Who::Own(context) | Who::Leaving(context) => {
+                Some(context.tenant_id())
+            }
             Who::Staff(staff) => staff.tenant(),
-            Who::Operator(_) | Who::Service | Who::Job(_) => None,
+            Who::Operator(_) | Who::Service | Who::Job(_) | Who::Joining(..) => None,
         }
     }
 
@@ -204,11 +232,13 @@ impl Authority {
     #[must_use]
     pub fn actor(&self) -> &Actor {
         match &self.who {
-            Who::Caller(context, _) | Who::Own(context) | Who::Leaving(context) => &context.principal().actor,
+            Who::Caller(context, _) | Who::Own(context) | Who::Leaving(context) => {
+                &context.principal().actor
+            }
             Who::Staff(staff) => staff.actor(),
             Who::Operator(operator) => &operator.actor,
             Who::Service => &Actor::System,
-            Who::Job(actor) => actor,
+            Who::Job(actor) | Who::Joining(actor, _) => actor,
         }
     }
 
@@ -259,6 +289,7 @@ impl Authority {
                 entry.ip = operator.ip;
             }
             Who::Job(Actor::Job(name)) => entry.credential = Some(name.issuer()),
+            Who::Joining(_, by) => entry.credential = Some((*by).to_owned()),
             Who::Service | Who::Job(_) => {}
         }
     }

@@ -8,6 +8,7 @@ use super::{
     cors::Budget,
     feed::Feed,
     front::Front,
+    invitations::Inviting,
     keys::Keys,
     latest::Latest,
     load::{Caches, Entries},
@@ -23,9 +24,11 @@ use crate::{
     CredentialSource, Directory, Identification, PermissionRegistry, PlanBook, PlanDirectory,
     RoleTable, Stores, SystemClock, TracingAuditSink,
     cache::{CacheVersions, MaxAge},
+    invitation::SeatDirectory,
     key::ApiKeys,
+    one_time::OneTimeTokens,
     plan::CurrentPlans,
-    quota::{LimitOverrideDirectory, QuotaService, Quotas, Rate},
+    quota::{LimitOverrideDirectory, QuotaService, Quotas, Rate, Seats},
 };
 
 /// How long what a directory has said is believed, unless the builder is told otherwise.
@@ -61,6 +64,8 @@ pub struct TenancyBuilder {
     plans: Option<PlanBook>,
     stored_plans: Option<Arc<dyn PlanDirectory>>,
     stored_overrides: Option<Arc<dyn LimitOverrideDirectory>>,
+    seats: Option<Seats>,
+    invitations: Option<OneTimeTokens>,
     audit: Arc<dyn AuditSink>,
     announcer: Option<Arc<dyn ChangeAnnouncer>>,
     request_id_header: Option<Box<str>>,
@@ -93,6 +98,8 @@ impl TenancyBuilder {
             plans: None,
             stored_plans: None,
             stored_overrides: None,
+            seats: None,
+            invitations: None,
             audit: Arc::new(TracingAuditSink),
             announcer: None,
             request_id_header: None,
@@ -303,6 +310,43 @@ impl TenancyBuilder {
     /// caches. An override that this program can't use, because its meter is gone, does not count, and the log tells.
     pub fn stored_overrides(mut self, store: impl LimitOverrideDirectory + 'static) -> Self {
         self.stored_overrides = Some(Arc::new(store));
+        self
+    }
+
+    /// Counts members as seats: the limit of what is held of this meter, in the tenant's plan, bounds them.
+    ///
+    /// A seat is taken by each member, of whatever status, and by each [invitation](crate::invitation) that is open. They
+    /// are counted in the transaction that adds one, so the number never drifts. An invitation that ends frees its seat.
+    /// Whoever has a seat keeps it: to accept an invitation, to change a role, and to be put on a smaller plan removes
+    /// nobody, and only what would take one more is refused, with status 402. [Usage](crate::TenantContext::quota) shows
+    /// the rows that there are.
+    ///
+    /// The meter is one of [what is held](crate::quota::Meter::held). No route can have it as a cost, and thresholds
+    /// of its limit (`warn_at`) are not told. Default: members are not counted.
+    ///
+    /// ```
+    /// use tenancy_core::{
+    ///     MemoryDirectory, PlanBook, Tenancy,
+    ///     quota::{Limit, Meter, Quotas},
+    /// };
+    ///
+    /// let directory = MemoryDirectory::new();
+    /// let tenancy = Tenancy::builder(directory.clone())
+    ///     .quotas(Quotas::new().meter(Meter::held("members")))
+    ///     .plans(PlanBook::new().plan("free", ["*"]).limits("free", [Limit::held("members", 3)]))
+    ///     .seats("members", directory)
+    /// #   .established_principals()
+    ///     .build()?;
+    /// # Ok::<(), tenancy_core::ConfigError>(())
+    /// ```
+    pub fn seats(mut self, meter: &str, directory: impl SeatDirectory + 'static) -> Self {
+        self.seats = Some(Seats::new(meter, Arc::new(directory)));
+        self
+    }
+
+    /// Makes [invitations](crate::invitation), whose links have these tokens. Default: there are none.
+    pub fn invitations(mut self, tokens: OneTimeTokens) -> Self {
+        self.invitations = Some(tokens);
         self
     }
 
@@ -528,6 +572,7 @@ impl TenancyBuilder {
             }
             None => None,
         };
+        let counts_seats = self.seats.is_some();
         let (quotas, charger) = match (self.quotas, self.charger) {
             (None, charger) => (None, charger),
             (Some(_), Some(_)) => {
@@ -539,11 +584,17 @@ impl TenancyBuilder {
             (Some(quotas), None) => {
                 let rules = quotas.checked()?;
                 let (clock, audit) = (Arc::clone(&self.clock), Arc::clone(&self.audit));
-                let service = QuotaService::new(quotas, rules, plans.as_ref(), clock, audit)?;
+                let service =
+                    QuotaService::new(quotas, rules, plans.as_ref(), clock, audit, self.seats)?;
                 let charger: Arc<dyn Charger> = Arc::new(service.clone());
                 (Some(service), Some(charger))
             }
         };
+        if counts_seats && quotas.is_none() {
+            return Err(ConfigError::new(
+                "seats are bounded by limits of plans, and there are none; give the engine `quotas`",
+            ));
+        }
         if self.stored_overrides.is_some() && quotas.is_none() {
             return Err(ConfigError::new(
                 "stored overrides take the place of limits, and there are none; give the engine `quotas`",
@@ -637,6 +688,7 @@ impl TenancyBuilder {
             request_id_header: self.request_id_header,
             origin_look_ups: Budget::new(),
             unknown_names: UnknownNames::new(self.unknown_names),
+            invitations: self.invitations.map(Inviting::new),
         };
         Ok(Tenancy::new(Arc::new(inner)))
     }

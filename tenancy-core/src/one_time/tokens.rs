@@ -138,6 +138,12 @@ impl OneTimeTokens {
         })
     }
 
+    /// Takes as long as [`verify`](Self::verify), for a token that belongs to no row.
+    pub(crate) fn verify_nothing(&self, presented: &PresentedOneTime<'_>) {
+        let nobodys = OneTimeDigest::new(self.current.version(), [0; 32]);
+        let _ = std::hint::black_box(self.verify(presented, &nobodys));
+    }
+
     fn pepper(&self, version: u32) -> Option<&Pepper> {
         let mut all = [Some(&self.current), self.previous.as_ref()]
             .into_iter()

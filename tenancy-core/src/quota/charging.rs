@@ -240,6 +240,20 @@ impl Inner {
             let Some(meter) = self.meter(cost.meter()) else {
                 return Err(unknown(cost.meter()));
             };
+            if self
+                .seats
+                .as_ref()
+                .is_some_and(|seats| seats.are(cost.meter()))
+            {
+                tracing::error!(
+                    meter = cost.meter(),
+                    "seats are counted by the members that there are; nothing else can take of them"
+                );
+                return Err(Refusal::new(
+                    RefusalKind::Misconfigured,
+                    "seats-are-counted",
+                ));
+            }
             let first = dues.len();
             let mut is_limited = false;
             self.each_due(payer, meter, cost.amount(), now, |due, rule| {
@@ -283,7 +297,7 @@ impl Inner {
 
     /// Hands on each limit of a meter that stands in the payer's plan or holds for everybody, and what is due of it, if
     /// it counts for this payer.
-    fn each_due(
+    pub(super) fn each_due(
         &self,
         payer: Payer<'_>,
         meter: &Meter,

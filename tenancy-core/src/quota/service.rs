@@ -17,6 +17,7 @@ use super::{
     overrides::{OfTenant, Overrides},
     quotas::{CalendarOf, OnThreshold},
     rule::{Rule, RuleShape},
+    seats::Seats,
     taking::Taking,
 };
 use crate::{
@@ -56,6 +57,8 @@ pub(super) struct Inner {
     pub(super) idempotency_key_header: Option<Box<str>>,
     pub(super) tells_fields: bool,
     pub(super) overrides: Overrides,
+    /// Which meter is that of seats, if there is one.
+    pub(super) seats: Option<Seats>,
     /// Each limit there is, in any plan: its meter and its scope. Plans may come later.
     limits: RwLock<Limits>,
 }
@@ -70,10 +73,11 @@ impl QuotaService {
         plans: Option<&Plans>,
         clock: Arc<dyn Clock>,
         audit: Arc<dyn AuditSink>,
+        seats: Option<Seats>,
     ) -> Result<Self, ConfigError> {
         let limits = limits_with(&Limits::new(), &quotas.meters, &rules, plans)?;
         let of_addresses = address::rules(quotas.per_address, &quotas.meters)?;
-        Ok(Self(Arc::new(Inner {
+        let inner = Inner {
             meters: quotas.meters,
             rules,
             of_addresses,
@@ -85,8 +89,13 @@ impl QuotaService {
             idempotency_key_header: quotas.idempotency_key_header,
             tells_fields: quotas.tells_fields,
             overrides: Overrides::default(),
+            seats,
             limits: RwLock::new(limits),
-        })))
+        };
+        if let Some(seats) = &inner.seats {
+            seats.check(&inner)?;
+        }
+        Ok(Self(Arc::new(inner)))
     }
 
     /// Makes sure that further plans fit the meters and the limits that there are.
@@ -358,7 +367,7 @@ impl Inner {
                 standing: *standing,
             }));
         }
-        Ok(usage)
+        self.with_seats(payer.tenant, usage, now).await
     }
 
     pub(super) fn meter(&self, name: &str) -> Option<&Meter> {

@@ -60,7 +60,6 @@ impl Throttle {
     }
 
     /// Gives back what an operation has taken.
-    #[cfg(any(test, feature = "argon2"))]
     pub(crate) fn give_back(&self, operation: Operation, takes: &[Take<'_>], now: Timestamp) {
         let all: Vec<_> = takes
             .iter()

@@ -4,7 +4,10 @@ use async_trait::async_trait;
 
 use crate::{
     Actor, AuditEntry, ChangeRecord, Clock as _, DirectoryStore, DomainName, KeyId, MemberFilter,
-    Membership, MembershipChange, MembershipRemoval, Outcome, Project, ProjectFilter, ProjectId, ProjectMembership, RevokedBefore, RoleDefinition, RoleName, RoleSeen, Settings, Slug, StoreError, SystemClock, TenantFilter, TenantId, TenantKey, TenantMembership, TenantRecord, TenantStatus, Timestamp, TokenSubject, UserId,
+    Membership, MembershipChange, MembershipRemoval, Outcome, Project, ProjectFilter, ProjectId,
+    ProjectMembership, RevokedBefore, RoleDefinition, RoleName, RoleSeen, Settings, Slug,
+    StoreError, SystemClock, TenantFilter, TenantId, TenantKey, TenantMembership, TenantRecord,
+    TenantStatus, Timestamp, TokenSubject, UserId,
     key::{ApiKey, KeyChange, KeyDigest, KeyRange, KeyRotation, KeyStore},
 };
 

@@ -283,6 +283,8 @@ impl Directory for SwitchedDirectory {
         let stores = Stores::of(&self).audit(directory());
         stores
             .ownership(directory())
+            .domain_joins(directory())
+            .invitations(directory())
             .issuers(directory())
             .plans(directory())
             .limit_overrides(directory())

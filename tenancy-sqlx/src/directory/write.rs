@@ -8,6 +8,8 @@ mod provision;
 mod roles;
 mod tenants;
 
+pub(super) use members::join;
+
 use std::{
     fmt,
     ops::{Deref, DerefMut},

@@ -49,7 +49,8 @@ BEGIN
     -- role writes that part, and only that.
     FOREACH registry_table IN ARRAY ARRAY['tenants', 'domains', 'external_ids', 'memberships', 'roles',
                                     'projects', 'project_memberships', 'generations',
-                                    'api_keys', 'audit_log', 'token_epochs', 'issuers', 'ownership_offers']
+                                    'api_keys', 'audit_log', 'token_epochs', 'issuers', 'ownership_offers',
+                                    'invitations', 'domain_joins']
     LOOP
         own := CASE registry_table
             WHEN 'tenants' THEN 'id = (SELECT tenancy.current_tenant())'
@@ -96,6 +97,20 @@ BEGIN
             EXECUTE format('GRANT SELECT, INSERT, UPDATE (config), DELETE ON tenancy.issuers TO %I',
                 registry);
             EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON tenancy.issuers TO %I', system);
+            CONTINUE;
+        END IF;
+        IF registry_table = 'domain_joins' THEN
+            EXECUTE format('GRANT SELECT, INSERT, UPDATE (mode, role), DELETE ON tenancy.domain_joins TO %I',
+                registry);
+            EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON tenancy.domain_joins TO %I', system);
+            CONTINUE;
+        END IF;
+        -- Invitations have addresses of people who are no members: the app role reads none.
+        IF registry_table = 'invitations' THEN
+            EXECUTE format('GRANT SELECT, INSERT, UPDATE (role, projects, inviter, permission, state, sent_at, '
+                'expires_at, rotation, digest, digest_version, accepted_by) ON tenancy.invitations TO %I',
+                registry);
+            EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON tenancy.invitations TO %I', system);
             CONTINUE;
         END IF;
         -- Members and operators make offers and accept them. The app role has nothing to ask there.
@@ -212,6 +227,11 @@ BEGIN
         'tenancy.use_password_reset(uuid, bytea, uuid, bigint, text, bigint), '
         'tenancy.record_account_change(uuid, timestamptz, text, uuid, uuid, text, text, text, text, jsonb, jsonb, '
         'inet, text, text, uuid[], text[], jsonb[]) TO %I, %I', registry, system);
+    -- An invitation is found by its id for whoever accepts it, which those do that write memberships.
+    EXECUTE format('GRANT EXECUTE ON FUNCTION tenancy.find_invitation(uuid), '
+        'tenancy.find_domain_joins(text) TO %I, %I', registry, system);
+    EXECUTE format('GRANT EXECUTE ON FUNCTION tenancy.seats_taken(timestamptz) TO %I, %I, %I',
+        app, registry, system);
 
     -- Events, and entries of the trail, are added with the change that they tell of: by each login for the
     -- tenant that it names, and by the system login for any or for none. Nobody changes what is there.

@@ -7,7 +7,13 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use sqlx::AssertSqlSafe;
 use tenancy_core::{
-    Account, Accounts, Admin, Clock as _, DomainName, ExternalSubject, IssuerRecord, KeyAdmin, KeyId, MemberFilter, Membership, MembershipStatus, PasswordResets, Passwords, Project, ProjectMembership, Provisioning, RoleDefinition, Settings, StoreError, SystemClock, SystemRole, TenantKey, TenantRecord, TokenSubject, UserId, key::NewKey, key::{NewKey, Pepper, SecretHash}, one_time::OneTimeTokens,
+    Account, Accounts, Admin, Clock as _, DomainName, ExternalSubject, IssuerRecord, KeyAdmin,
+    KeyId, MemberFilter, Membership, MembershipStatus, PasswordResets, Passwords, Project,
+    ProjectMembership, Provisioning, RoleDefinition, Settings, StoreError, SystemClock, SystemRole,
+    TenantKey, TenantRecord, TokenSubject, UserId,
+    key::NewKey,
+    key::{NewKey, Pepper, SecretHash},
+    one_time::OneTimeTokens,
     testing::service,
 };
 use tenancy_tests::{logwatch, notes::Notes, notes::PEPPER, notes::on_every_server};

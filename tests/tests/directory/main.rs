@@ -8,6 +8,7 @@ mod away;
 mod danger;
 mod entering;
 mod feed;
+mod invitations;
 mod jobs;
 mod managing;
 mod members;
@@ -43,6 +44,8 @@ async fn postgres_conforms() -> anyhow::Result<()> {
         conformance::directory(&notes.directory).await;
         conformance::keys(&notes.directory).await;
         conformance::ownership(&notes.directory).await;
+        conformance::domain_joins(&notes.directory).await;
+        conformance::invitations(&notes.directory).await;
         conformance::issuers(&notes.directory).await;
         conformance::plans(&notes.directory).await;
         conformance::limit_overrides(&notes.directory).await;

@@ -2,8 +2,8 @@
 
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Executor as _, PgConnection};
 use tenancy_core::{
-    Clock as _, DirectoryStore, KeyId, MemberFilter, Membership, Project, ProjectFilter, SystemClock, SystemRole,
-    TenantRecord, UserId,
+    Clock as _, DirectoryStore, KeyId, MemberFilter, Membership, Project, ProjectFilter,
+    SystemClock, SystemRole, TenantRecord, UserId,
     key::{ApiKey, Environment, KeyDigest, KeyStore},
     testing::{KeyStoreDirectly, StoreDirectly},
 };

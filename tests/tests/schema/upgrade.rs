@@ -109,6 +109,10 @@ const WITHOUT_ACCOUNTS: &str = "DROP FUNCTION tenancy.note_provisioning, tenancy
         tenancy.renew_account_hash, tenancy.request_password_reset, tenancy.find_password_reset,
         tenancy.use_password_reset, tenancy.record_account_change;
     DROP TABLE tenancy.provisionings, tenancy.account_subjects, tenancy.accounts, tenancy.password_resets";
+/// What an installation is without its migration 32, run before those below.
+const WITHOUT_INVITATIONS: &str =
+    "DROP FUNCTION tenancy.find_invitation, tenancy.seats_taken, tenancy.find_domain_joins;
+    DROP TABLE tenancy.invitations, tenancy.domain_joins";
 
 /// What an installation is without its migration 29, run before those below.
 const WITHOUT_KEY_LIMITS: &str =
@@ -201,6 +205,7 @@ async fn the_outbox_comes_to_a_schema_in_use_and_its_programs_go_on() -> anyhow:
         admin.execute(WITHOUT_OPERATORS).await?;
         admin.execute(WITHOUT_OFFERS).await?;
         admin.execute(WITHOUT_ACCOUNTS).await?;
+        admin.execute(WITHOUT_INVITATIONS).await?;
         admin.execute(WITHOUT_KEY_LIMITS).await?;
         admin.execute(WITHOUT_STORED_PLANS).await?;
         admin.execute(WITHOUT_COUNTERS).await?;
@@ -290,6 +295,7 @@ async fn entries_of_the_release_before_are_in_the_trail_with_those_of_this_one()
         admin.execute(WITHOUT_OPERATORS).await?;
         admin.execute(WITHOUT_OFFERS).await?;
         admin.execute(WITHOUT_ACCOUNTS).await?;
+        admin.execute(WITHOUT_INVITATIONS).await?;
         admin.execute(WITHOUT_KEY_LIMITS).await?;
         admin.execute(WITHOUT_STORED_PLANS).await?;
         admin.execute(WITHOUT_COUNTERS).await?;

@@ -2,7 +2,8 @@
 
 use super::{new_tenant, role, slug};
 use crate::{
-    Directory, DirectoryStore, EntryQuery, KeyId, Membership, Project, ProjectAccess, ProjectFilter, ProjectMembership, RoleSeen, TenantId, TenantRecord, Timestamp, UserId,
+    Directory, DirectoryStore, EntryQuery, KeyId, Membership, Project, ProjectAccess,
+    ProjectFilter, ProjectMembership, RoleSeen, TenantId, TenantRecord, Timestamp, UserId,
     key::{ApiKey, Environment, KeyDigest, KeyStore},
     testing::unattributed,
 };

@@ -7,6 +7,7 @@ use crate::{
     ChangeRecord, KeyHandover, KeyId, MemberFilter, MemberHoldings, Membership, MembershipChange,
     MembershipRemoval, MembershipStatus, MembershipStore, ProjectId, ProjectMembership, RoleSeen,
     StoreError, TenantId, TenantMembership, TenantStatus, Timestamp, UserId,
+    invitation::{SeatLimit, Seated},
     key::{ApiKey, KeyState},
 };
 
@@ -111,6 +112,27 @@ impl MembershipStore for MemoryDirectory {
             state.seen(membership.tenant, membership.user, seen)?;
             state.put_membership(membership.clone())
         })
+    }
+
+    async fn put_membership_within(
+        &self,
+        membership: &Membership,
+        seen: &RoleSeen,
+        seats: SeatLimit,
+        record: &ChangeRecord,
+    ) -> Result<Seated, StoreError> {
+        let mut state = self.write();
+        let (tenant, user) = (membership.tenant, membership.user);
+        state.tenant(tenant)?;
+        state.seen(tenant, user, seen)?;
+        state.keeps_an_owner(tenant, user, Some(membership))?;
+        if let full @ Seated::Full { .. } = state.seat(tenant, user, seats) {
+            return Ok(full);
+        }
+        let recorded = self.outbox.commit(record);
+        recorded.map_err(StoreError::unavailable)?;
+        state.set_membership(membership.clone())?;
+        Ok(Seated::Done)
     }
 
     async fn change_membership(

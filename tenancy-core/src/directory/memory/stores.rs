@@ -7,7 +7,12 @@ use super::{
     list::{page, place},
 };
 use crate::{
-    ChangeRecord, DomainName, MemberFilter, Membership, MembershipStore, NameStore, Project, ProjectFilter, ProjectId, ProjectMembership, ProjectStore, RevocationStore, RevokedBefore, RoleDefinition, RoleName, RoleStore, RoleTable, Settings, Slug, StoreError, StoreErrorKind, TenantFilter, TenantId, TenantKey, TenantMembership, TenantRecord, TenantStatus, TenantStore, Timestamp, TokenSubject, UserId,
+    ChangeRecord, DomainName, MemberFilter, Membership, MembershipStore, NameStore, Project,
+    ProjectFilter, ProjectId, ProjectMembership, ProjectStore, RevocationStore, RevokedBefore,
+    RoleDefinition, RoleName, RoleStore, RoleTable, Settings, Slug, StoreError, StoreErrorKind,
+    TenantFilter, TenantId, TenantKey, TenantMembership, TenantRecord, TenantStatus, TenantStore,
+    Timestamp, TokenSubject, UserId,
+    invitation::{SeatLimit, Seated},
 };
 
 #[async_trait]

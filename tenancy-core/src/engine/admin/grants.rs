@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use super::Admin;
 use crate::{
-    Actor, PermissionSet, ProjectId, RoleMask, RoleName, RoleSeen, RoleTable, StoreError,
-    StoreErrorKind, SystemRole, TenantContext, TenantId, UserId,
+    Actor, Membership, PermissionSet, ProjectId, RoleMask, RoleName, RoleSeen, RoleTable,
+    StoreError, StoreErrorKind, SystemRole, TenantContext, TenantId, UserId,
     engine::load::{MembershipOf, RolesOf, load},
+    invitation::ProjectRole,
 };
 
 /// What takes the place of a role.
@@ -118,6 +119,55 @@ impl Admin {
         Ok(())
     }
 
+    /// Whether a caller may offer these roles to somebody who is no member yet.
+    pub(in crate::engine) async fn may_offer(
+        &self,
+        caller: &TenantContext,
+        role: &RoleName,
+        projects: &[ProjectRole],
+    ) -> Result<(), StoreError> {
+        let table = self.table(caller.tenant_id()).await?;
+        let giver = self.giver(caller, &table).await?;
+        giver.may_offer(&table, role, projects)
+    }
+
+    /// Whether a member may, who is not calling: by the role that the member has, and with this permission.
+    pub(in crate::engine) async fn member_may_offer(
+        &self,
+        member: &Membership,
+        permission: &str,
+        role: &RoleName,
+        projects: &[ProjectRole],
+    ) -> Result<(), StoreError> {
+        let table = self.table(member.tenant).await?;
+        let held = mask(&table, Some(&member.role)).effective();
+        let permission = self.author.engine.permissions().id(permission);
+        if permission.is_none_or(|permission| !held.contains(permission)) {
+            return Err(more_than_held(role));
+        }
+        let giver = Giver {
+            role: Some(member.role.clone()),
+            held,
+        };
+        giver.may_offer(&table, role, projects)
+    }
+
+    /// Whether a role gives no more than a member's: what somebody may get whom nobody has chosen.
+    pub(in crate::engine) async fn is_member_like(
+        &self,
+        tenant: TenantId,
+        role: &RoleName,
+    ) -> Result<bool, StoreError> {
+        let table = self.table(tenant).await?;
+        let member = mask(&table, Some(&SystemRole::Member.name())).effective();
+        let is_above = matches!(
+            SystemRole::from_name(role),
+            Some(SystemRole::Owner | SystemRole::Admin)
+        );
+        let given = table.mask(role).filter(|mask| *mask != RoleMask::SEALED);
+        Ok(!is_above && given.is_some_and(|mask| mask.effective().is_subset(member)))
+    }
+
     pub(super) async fn table(&self, tenant: TenantId) -> Result<Arc<RoleTable>, StoreError> {
         let engine = &self.author.engine;
         let table = load::<RolesOf>(engine, &tenant).await;
@@ -202,6 +252,23 @@ impl Giver {
     /// Whether a caller holds all of this.
     pub(super) fn holds(&self, these: PermissionSet) -> bool {
         these.is_subset(self.held)
+    }
+
+    /// Whether somebody who has nothing yet may be given these.
+    fn may_offer(
+        &self,
+        table: &RoleTable,
+        role: &RoleName,
+        projects: &[ProjectRole],
+    ) -> Result<(), StoreError> {
+        self.may_name(table, None, Some(role))?;
+        let in_tenant = mask(table, Some(role));
+        for one in projects {
+            self.may_name(table, None, Some(&one.role))?;
+            let there = in_tenant.combine(mask(table, Some(&one.role)));
+            self.covers(there.effective(), Some(&one.role))?;
+        }
+        Ok(())
     }
 
     fn covers(&self, changed: PermissionSet, role: Option<&RoleName>) -> Result<(), StoreError> {

@@ -18,6 +18,8 @@ impl Admin {
     /// A [`StoreError`] if there is no such tenant. [`StoreErrorKind::Forbidden`] where the
     /// authority is a caller's, and the role is not defined or has a fault, or it, or the one that the user has, is
     /// more than the caller [may grant](crate::RoleTable::may_grant).
+    /// [`StoreErrorKind::LimitReached`](crate::StoreErrorKind::LimitReached) where the user is no member yet and all
+    /// [seats](crate::TenancyBuilder::seats) are taken, whosever authority it is.
     ///
     /// # Security
     /// A tenant that has an active owner keeps one, whoever makes the change: see
@@ -36,10 +38,14 @@ impl Admin {
             let seen = self
                 .may_replace(caller.as_ref(), (tenant, user), by)
                 .await?;
-            stores
-                .membership_store()?
-                .put_membership(membership, &seen, &record)
-                .await
+            let store = stores.membership_store()?;
+            match self.seats(tenant).await? {
+                None => store.put_membership(membership, &seen, &record).await,
+                Some(seats) => {
+                    let done = store.put_membership_within(membership, &seen, seats.limit, &record);
+                    seats.seated(done.await?)
+                }
+            }
         })
         .await
     }

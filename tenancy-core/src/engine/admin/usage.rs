@@ -150,7 +150,10 @@ impl Admin {
     }
 
     /// By what a tenant's use is measured.
-    pub(super) async fn measure_of(&self, record: &TenantRecord) -> Result<Measure, StoreError> {
+    pub(in crate::engine) async fn measure_of(
+        &self,
+        record: &TenantRecord,
+    ) -> Result<Measure, StoreError> {
         let engine = &self.author.engine;
         let plans = engine.plans();
         let plan_name = plans.and_then(|plans| plans.name_of(record));

@@ -199,8 +199,15 @@ fn built(quotas: Quotas, plans: Option<PlanBook>) -> Result<QuotaService, String
     };
     let rules = quotas.checked().map_err(|error| error.to_string())?;
     let clock = Arc::new(SystemClock);
-    QuotaService::new(quotas, rules, plans.as_ref(), clock, Arc::new(NoAudit))
-        .map_err(|error| error.to_string())
+    QuotaService::new(
+        quotas,
+        rules,
+        plans.as_ref(),
+        clock,
+        Arc::new(NoAudit),
+        None,
+    )
+    .map_err(|error| error.to_string())
 }
 
 /// Otherwise a tenant keeps 50 on one plan, and room for one more on the smaller one.

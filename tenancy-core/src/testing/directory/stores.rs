@@ -6,7 +6,12 @@ use async_trait::async_trait;
 
 use super::SwitchedDirectory;
 use crate::{
-    ChangeRecord, DomainName, MemberFilter, MemberHoldings, Membership, MembershipChange, MembershipRemoval, MembershipStore, NameStore, Project, ProjectFilter, ProjectId, ProjectMembership, ProjectStore, RevocationStore, RevokedBefore, RoleDefinition, RoleName, RoleSeen, RoleStore, Settings, Slug, StoreError, TenantFilter, TenantId, TenantKey, TenantMembership, TenantRecord, TenantStatus, TenantStore, Timestamp, TokenSubject, UserId,
+    ChangeRecord, DomainName, MemberFilter, MemberHoldings, Membership, MembershipChange,
+    MembershipRemoval, MembershipStore, NameStore, Project, ProjectFilter, ProjectId,
+    ProjectMembership, ProjectStore, RevocationStore, RevokedBefore, RoleDefinition, RoleName,
+    RoleSeen, RoleStore, Settings, Slug, StoreError, TenantFilter, TenantId, TenantKey,
+    TenantMembership, TenantRecord, TenantStatus, TenantStore, Timestamp, TokenSubject, UserId,
+    invitation::{SeatLimit, Seated},
 };
 
 #[async_trait]
@@ -160,6 +165,19 @@ impl MembershipStore for SwitchedDirectory {
         self.0
             .directory
             .change_membership(tenant, user, change, seen, record)
+            .await
+    }
+
+    async fn put_membership_within(
+        &self,
+        membership: &Membership,
+        seen: &RoleSeen,
+        seats: SeatLimit,
+        record: &ChangeRecord,
+    ) -> Result<Seated, StoreError> {
+        self.0
+            .directory
+            .put_membership_within(membership, seen, seats, record)
             .await
     }
 

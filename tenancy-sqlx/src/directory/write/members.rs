@@ -6,11 +6,13 @@ use tenancy_core::{
     ChangeRecord, KeyHandover, MemberFilter, MemberHoldings, Membership, MembershipChange,
     MembershipRemoval, MembershipStatus, MembershipStore, RoleName, RoleSeen, StoreError, TenantId,
     TenantMembership, Timestamp, UserId,
+    invitation::{SeatLimit, Seated},
 };
 
 use super::{Writing, commit, locked_tenant, read_rows, refused};
 use crate::directory::{
     PgDirectory,
+    invitations::{is_member, seats_taken},
     keys::{self, Many},
     ownership::open_offer,
     rows,
@@ -29,24 +31,32 @@ impl MembershipStore for PgDirectory {
             let found = locked(&mut tx, membership.tenant, membership.user).await?;
             seen.check(found.as_ref().map(|found| &found.role))?;
         }
-        let add = "INSERT INTO tenancy.memberships (tenant_id, user_id, role, status)
-             VALUES ($1, $2, $3, $4)";
-        let add_or_replace = format!(
-            "{add} ON CONFLICT (tenant_id, user_id)
-                 DO UPDATE SET role = EXCLUDED.role, status = EXCLUDED.status"
-        );
-        // Somebody else may have added one meanwhile, which nobody has looked at.
-        let adds = *seen == RoleSeen::None;
-        let statement = if adds { add.to_owned() } else { add_or_replace };
-        sqlx::query(AssertSqlSafe(statement))
-            .bind(membership.tenant.as_uuid())
-            .bind(membership.user.as_uuid())
-            .bind(membership.role.as_str())
-            .bind(membership.status.as_str())
-            .execute(&mut *tx)
-            .await
-            .map_err(refused)?;
+        put(&mut tx, membership, seen).await?;
         commit(tx, with).await
+    }
+
+    async fn put_membership_within(
+        &self,
+        membership: &Membership,
+        seen: &RoleSeen,
+        seats: SeatLimit,
+        with: &ChangeRecord,
+    ) -> Result<Seated, StoreError> {
+        let (tenant, user) = (membership.tenant, membership.user);
+        let mut tx = self.write_as(tenant).await?;
+        // In the order of all changes: a member first, and then the tenant.
+        let found = locked(&mut tx, tenant, user).await?;
+        seen.check(found.as_ref().map(|found| &found.role))?;
+        locked_tenant(&mut tx, tenant).await?;
+        if !is_member(&mut tx, tenant, user).await? {
+            let taken = seats_taken(&mut tx, tenant, seats.at).await?;
+            if seats.room(taken) == 0 {
+                return Ok(Seated::Full { taken });
+            }
+        }
+        put(&mut tx, membership, seen).await?;
+        commit(tx, with).await?;
+        Ok(Seated::Done)
     }
 
     async fn change_membership(
@@ -75,6 +85,26 @@ impl MembershipStore for PgDirectory {
         .map_err(refused)?;
         commit(tx, with).await?;
         Ok(member)
+    }
+
+    async fn put_membership_within(
+        &self,
+        membership: &Membership,
+        seats: SeatLimit,
+        with: &ChangeRecord,
+    ) -> Result<Seated, StoreError> {
+        let (tenant, user) = (membership.tenant, membership.user);
+        let mut tx = self.write_as(tenant).await?;
+        locked_tenant(&mut tx, tenant).await?;
+        if !is_member(&mut tx, tenant, user).await? {
+            let taken = seats_taken(&mut tx, tenant, seats.at).await?;
+            if seats.room(taken) == 0 {
+                return Ok(Seated::Full { taken });
+            }
+        }
+        put(&mut tx, membership).await?;
+        commit(tx, with).await?;
+        Ok(Seated::Done)
     }
 
     async fn remove_membership(
@@ -199,6 +229,49 @@ impl MembershipStore for PgDirectory {
             .await;
         read_rows(rows, rows::tenant_membership)
     }
+}
+
+async fn put(
+    tx: &mut PgConnection,
+    membership: &Membership,
+    seen: &RoleSeen,
+) -> Result<(), StoreError> {
+    let add = "INSERT INTO tenancy.memberships (tenant_id, user_id, role, status)
+         VALUES ($1, $2, $3, $4)";
+    let add_or_replace = format!(
+        "{add} ON CONFLICT (tenant_id, user_id)
+             DO UPDATE SET role = EXCLUDED.role, status = EXCLUDED.status"
+    );
+    // Somebody else may have added one meanwhile, which nobody has looked at.
+    let adds = *seen == RoleSeen::None;
+    let statement = if adds { add.to_owned() } else { add_or_replace };
+    sqlx::query(AssertSqlSafe(statement))
+        .bind(membership.tenant.as_uuid())
+        .bind(membership.user.as_uuid())
+        .bind(membership.role.as_str())
+        .bind(membership.status.as_str())
+        .execute(tx)
+        .await
+        .map_err(refused)?;
+    Ok(())
+}
+
+/// Adds a member who is none yet; `false` if the user is one.
+pub(in crate::directory) async fn join(
+    tx: &mut PgConnection,
+    membership: &Membership,
+) -> Result<bool, StoreError> {
+    let joined = sqlx::query(
+        "INSERT INTO tenancy.memberships (tenant_id, user_id, role, status) VALUES ($1, $2, $3, $4)
+         ON CONFLICT (tenant_id, user_id) DO NOTHING",
+    );
+    let joined = joined
+        .bind(membership.tenant.as_uuid())
+        .bind(membership.user.as_uuid())
+        .bind(membership.role.as_str())
+        .bind(membership.status.as_str());
+    let joined = joined.execute(tx).await.map_err(refused)?;
+    Ok(joined.rows_affected() > 0)
 }
 
 /// A membership, locked until the transaction ends, so that nobody else changes it.

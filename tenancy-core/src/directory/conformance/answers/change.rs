@@ -6,7 +6,8 @@ use ipnet::IpNet;
 
 use super::world::{Issued, World};
 use crate::{
-    Directory, DirectoryStore, Grant, Membership, ProjectAccess, ProjectMembership, RoleName, Slug, StoreError, StoreErrorKind, SystemRole, Tenancy, TenantId, TokenSubject, UserId,
+    Directory, DirectoryStore, Grant, Membership, ProjectAccess, ProjectMembership, RoleName, Slug,
+    StoreError, StoreErrorKind, SystemRole, Tenancy, TenantId, TokenSubject, UserId,
     key::{KeyStore, NewKey},
 };
 

@@ -1,0 +1,540 @@
+//! Invitations: one for an address, accepted once, with the seats that they share with members.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+
+use super::{new_tenant, role, slug};
+use crate::{
+    Directory, DirectoryStore, EmailAddress, InvitationId, Membership, MembershipStatus, Project,
+    TenantId, TenantRecord, TenantStatus, Timestamp, UserId,
+    invitation::{
+        Acceptance, Accepted, Invitation, InvitationBatch, InvitationChange, InvitationFilter,
+        InvitationState, InvitationStore, Invited, Inviter, ProjectRole, SeatDirectory, SeatLimit,
+        Seated,
+    },
+    one_time::OneTimeDigest,
+    testing::unattributed,
+};
+
+/// A moment that a store keeps exactly.
+const NOW: Timestamp = Timestamp::from_unix_micros(1_900_000_000_123_456);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Runs all that concerns invitations.
+pub async fn invitations<D>(directory: &D)
+where
+    D: Directory + DirectoryStore + InvitationStore + SeatDirectory,
+{
+    an_invitation_is_kept_and_changed(directory).await;
+    an_address_has_one_open_invitation(directory).await;
+    an_invitation_is_accepted_once(directory).await;
+    an_acceptance_looks_at_everything_again(directory).await;
+    a_resend_and_a_revocation_meet_an_acceptance(directory).await;
+    seats_are_counted_where_one_is_taken(directory).await;
+    five_at_once_share_three_seats(directory).await;
+    invitations_are_listed_in_pages(directory).await;
+}
+
+fn email(name: &str) -> EmailAddress {
+    format!("{name}@example.org").parse().unwrap()
+}
+
+fn invited(tenant: TenantId, name: &str) -> Invitation {
+    Invitation::new(
+        InvitationId::new(),
+        tenant,
+        email(name),
+        role("member"),
+        Inviter::Service,
+        OneTimeDigest::new(7, [1; 32]),
+        NOW,
+        NOW + DAY,
+    )
+}
+
+fn batch(tenant: TenantId, invitations: Vec<Invitation>, at: Timestamp) -> InvitationBatch {
+    let mut record = unattributed();
+    for one in &invitations {
+        record.entry = record.entry.about("invitation", one.id);
+    }
+    InvitationBatch::new(tenant, invitations, record, at)
+}
+
+async fn add<D: InvitationStore>(directory: &D, invitation: &Invitation) {
+    let batch = batch(invitation.tenant, vec![invitation.clone()], NOW);
+    let outcomes = directory.add_invitations(&batch, None).await.unwrap();
+    assert_eq!(outcomes, [Invited::Added]);
+}
+
+async fn change<D: InvitationStore>(
+    directory: &D,
+    as_read: &Invitation,
+    change: &InvitationChange,
+) -> Option<Seated> {
+    let record = unattributed();
+    let done = directory.change_invitation(as_read, change, None, &record);
+    done.await.unwrap()
+}
+
+async fn accept<D: InvitationStore>(
+    directory: &D,
+    invitation: &Invitation,
+    user: UserId,
+) -> Accepted {
+    let acceptance = Acceptance::new(invitation.clone(), user, None, NOW);
+    let record = unattributed();
+    let done = directory.accept_invitation(&acceptance, &record);
+    done.await.unwrap()
+}
+
+fn resent(of: &Invitation, at: Timestamp) -> InvitationChange {
+    let next = u8::try_from(of.rotation + 2).unwrap();
+    InvitationChange::Resend {
+        digest: OneTimeDigest::new(8, [next; 32]),
+        inviter: Inviter::Service,
+        at,
+        expires_at: at + DAY,
+    }
+}
+
+/// An invitation is found as it was stored, by its id alone, and changed while it is open and as it was read.
+pub async fn an_invitation_is_kept_and_changed<D>(directory: &D)
+where
+    D: Directory + DirectoryStore + InvitationStore,
+{
+    let acme = new_tenant(directory).await;
+    let mut new = invited(acme.id, "ann");
+    new.email = "ann.o'lee@example.org".parse().unwrap();
+    new.projects = vec![ProjectRole {
+        project: crate::ProjectId::new(),
+        role: role("viewer"),
+    }];
+    new.inviter = Inviter::Member {
+        user: UserId::new(),
+        permission: "members:invite".into(),
+    };
+    add(directory, &new).await;
+    let find = async || directory.find_invitation(new.id).await.unwrap();
+    assert_eq!(find().await.as_ref(), Some(&new));
+    let nobody = directory.find_invitation(InvitationId::new()).await;
+    assert_eq!(nobody.unwrap(), None);
+
+    let anew = resent(&new, NOW + DAY / 2);
+    assert_eq!(change(directory, &new, &anew).await, Some(Seated::Done));
+    let sent = anew.of(new.clone());
+    assert_eq!(find().await.as_ref(), Some(&sent));
+    assert_eq!((sent.id, sent.rotation), (new.id, 1), "the row stays");
+    // Who has read it before has read another one.
+    assert_eq!(
+        change(directory, &new, &InvitationChange::Revoke).await,
+        None
+    );
+    assert_eq!(find().await.as_ref(), Some(&sent));
+
+    let roles = InvitationChange::SetRoles {
+        role: role("viewer"),
+        projects: Vec::new(),
+        inviter: Inviter::Service,
+    };
+    assert_eq!(change(directory, &sent, &roles).await, Some(Seated::Done));
+    let viewer = roles.of(sent);
+    assert_eq!(find().await.as_ref(), Some(&viewer));
+    let revoke = InvitationChange::Revoke;
+    assert_eq!(
+        change(directory, &viewer, &revoke).await,
+        Some(Seated::Done)
+    );
+    let revoked = revoke.of(viewer);
+    assert_eq!(find().await.as_ref(), Some(&revoked));
+    assert_eq!(change(directory, &revoked, &anew).await, None, "it is over");
+}
+
+/// An address has one open invitation to a tenant; what has ended makes room, and other tenants don't matter.
+pub async fn an_address_has_one_open_invitation<D>(directory: &D)
+where
+    D: Directory + DirectoryStore + InvitationStore,
+{
+    let (acme, globex) = (new_tenant(directory).await, new_tenant(directory).await);
+    let first = invited(acme.id, "ann");
+    add(directory, &first).await;
+    add(directory, &invited(globex.id, "ann")).await;
+    let again = vec![
+        invited(acme.id, "ann"),
+        invited(acme.id, "bob"),
+        invited(acme.id, "bob"),
+    ];
+    let bob = again[1].clone();
+    let outcomes = directory
+        .add_invitations(&batch(acme.id, again, NOW), None)
+        .await
+        .unwrap();
+    let expected = [
+        Invited::AlreadyInvited,
+        Invited::Added,
+        Invited::AlreadyInvited,
+    ];
+    assert_eq!(outcomes, expected);
+    let all = InvitationFilter::new();
+    let list = async || {
+        directory
+            .list_invitations(acme.id, &all, None, 10)
+            .await
+            .unwrap()
+    };
+    assert_eq!(list().await, [first.clone(), bob]);
+
+    // At its end it makes room, and its row says what became of it.
+    let mut later = invited(acme.id, "ann");
+    (later.created_at, later.sent_at) = (NOW + DAY, NOW + DAY);
+    later.expires_at = NOW + DAY + DAY;
+    let outcomes = directory
+        .add_invitations(&batch(acme.id, vec![later.clone()], NOW + DAY), None)
+        .await
+        .unwrap();
+    assert_eq!(outcomes, [Invited::Added]);
+    let expired = directory.find_invitation(first.id).await.unwrap().unwrap();
+    assert_eq!(expired.state, InvitationState::Expired);
+    assert_eq!(
+        accept(directory, &first, UserId::new()).await,
+        Accepted::Gone
+    );
+
+    let nobody = TenantId::new();
+    let astray = batch(nobody, vec![invited(nobody, "ann")], NOW);
+    let unknown = directory.add_invitations(&astray, None).await.unwrap_err();
+    assert_eq!(unknown.kind(), super::StoreErrorKind::NotFound);
+}
+
+/// Of those who accept at once, one becomes a member, with the roles in projects that are still there.
+pub async fn an_invitation_is_accepted_once<D>(directory: &D)
+where
+    D: Directory + DirectoryStore + InvitationStore,
+{
+    let acme = new_tenant(directory).await;
+    let project = Project::new(acme.id, slug("p"), "A project");
+    directory
+        .put_project(&project, &unattributed())
+        .await
+        .unwrap();
+    let mut new = invited(acme.id, "ann");
+    let in_project = |project| ProjectRole {
+        project,
+        role: role("admin"),
+    };
+    new.projects = vec![in_project(project.id), in_project(crate::ProjectId::new())];
+    add(directory, &new).await;
+    let before = directory
+        .find_tenant(&acme.id.into())
+        .await
+        .unwrap()
+        .unwrap();
+
+    let users: Vec<_> = (0..4).map(|_| UserId::new()).collect();
+    let outcomes = join_all(users.iter().map(|user| accept(directory, &new, *user))).await;
+    let done: Vec<_> = (users.iter().zip(&outcomes))
+        .filter(|(_, outcome)| **outcome == Accepted::Done)
+        .map(|(user, _)| *user)
+        .collect();
+    assert_eq!(done.len(), 1, "{outcomes:?}");
+    assert!(
+        outcomes
+            .iter()
+            .all(|one| matches!(one, Accepted::Done | Accepted::Gone))
+    );
+    for user in users {
+        let is_in = done.contains(&user);
+        let member = directory.find_membership(acme.id, user).await.unwrap();
+        let expected = Membership::new(acme.id, user, role("member"));
+        assert_eq!(member, is_in.then_some(expected));
+        let there = directory.find_project_role(acme.id, project.id, user);
+        assert_eq!(there.await.unwrap(), is_in.then(|| role("admin")));
+    }
+    let spent = directory.find_invitation(new.id).await.unwrap().unwrap();
+    assert_eq!(spent.state, InvitationState::Accepted);
+    assert_eq!(spent.accepted_by, done.first().copied());
+    let after = directory
+        .find_tenant(&acme.id.into())
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(after.generation > before.generation, "rights have changed");
+}
+
+/// What an acceptance rests on is looked at in its transaction, and where it fails nothing has changed.
+pub async fn an_acceptance_looks_at_everything_again<D>(directory: &D)
+where
+    D: Directory + DirectoryStore + InvitationStore,
+{
+    let acme = new_tenant(directory).await;
+    let new = invited(acme.id, "ann");
+    add(directory, &new).await;
+    let is_open = async || directory.find_invitation(new.id).await.unwrap() == Some(new.clone());
+    let ann = UserId::new();
+
+    let viewer = Membership::new(acme.id, ann, role("viewer"));
+    let suspended = viewer.clone().with_status(MembershipStatus::Suspended);
+    for before in [viewer, suspended] {
+        directory
+            .put_membership(&before, &unattributed())
+            .await
+            .unwrap();
+        assert_eq!(accept(directory, &new, ann).await, Accepted::AlreadyMember);
+        let after = directory.find_membership(acme.id, ann).await.unwrap();
+        assert_eq!(
+            after,
+            Some(before),
+            "no second membership, and no other role"
+        );
+        assert!(is_open().await);
+    }
+    directory
+        .remove_membership(acme.id, ann, &unattributed())
+        .await
+        .unwrap();
+
+    let inviter = Membership::new(acme.id, UserId::new(), role("admin"));
+    let vouched = Acceptance::new(new.clone(), ann, Some(inviter.clone()), NOW);
+    let demoted = Membership::new(acme.id, inviter.user, role("viewer"));
+    let away = inviter.clone().with_status(MembershipStatus::Suspended);
+    for now in [None, Some(demoted), Some(away)] {
+        if let Some(now) = now {
+            directory
+                .put_membership(&now, &unattributed())
+                .await
+                .unwrap();
+        }
+        let no = directory.accept_invitation(&vouched, &unattributed()).await;
+        assert_eq!(no.unwrap(), Accepted::InviterChanged);
+    }
+
+    let late = Acceptance::new(new.clone(), ann, None, new.expires_at);
+    let no = directory.accept_invitation(&late, &unattributed()).await;
+    assert_eq!(no.unwrap(), Accepted::Gone, "its end is past");
+    let mut forged = new.clone();
+    forged.digest = OneTimeDigest::new(7, [9; 32]);
+    assert_eq!(accept(directory, &forged, ann).await, Accepted::Gone);
+    let mut more = new.clone();
+    more.role = role("owner");
+    assert_eq!(accept(directory, &more, ann).await, Accepted::Gone);
+
+    let set = async |status| {
+        let record = unattributed();
+        let done = directory.set_status(acme.id, status, &record);
+        done.await.unwrap();
+    };
+    set(TenantStatus::Suspended).await;
+    assert_eq!(accept(directory, &new, ann).await, Accepted::NotServed);
+    set(TenantStatus::Active).await;
+    assert!(is_open().await);
+    assert_eq!(directory.find_membership(acme.id, ann).await.unwrap(), None);
+
+    directory
+        .put_membership(&inviter, &unattributed())
+        .await
+        .unwrap();
+    let done = directory.accept_invitation(&vouched, &unattributed()).await;
+    assert_eq!(done.unwrap(), Accepted::Done);
+}
+
+/// An acceptance that meets another change at once: one of the two is made.
+pub async fn a_resend_and_a_revocation_meet_an_acceptance<D>(directory: &D)
+where
+    D: Directory + DirectoryStore + InvitationStore,
+{
+    let acme = new_tenant(directory).await;
+    for round in 0..6 {
+        let new = invited(acme.id, &format!("ann{round}"));
+        add(directory, &new).await;
+        let ann = UserId::new();
+        let other = match round % 2 {
+            0 => InvitationChange::Revoke,
+            _ => resent(&new, NOW),
+        };
+        let (accepted, changed) = futures_util::join!(
+            accept(directory, &new, ann),
+            change(directory, &new, &other)
+        );
+        let is_member = directory
+            .find_membership(acme.id, ann)
+            .await
+            .unwrap()
+            .is_some();
+        assert_eq!(is_member, accepted == Accepted::Done);
+        assert_ne!(
+            is_member,
+            changed == Some(Seated::Done),
+            "{accepted:?} {changed:?}"
+        );
+    }
+}
+
+/// Members and open invitations share the seats, and whoever has one keeps it.
+pub async fn seats_are_counted_where_one_is_taken<D>(directory: &D)
+where
+    D: Directory + DirectoryStore + InvitationStore + SeatDirectory,
+{
+    let (acme, globex) = (new_tenant(directory).await, new_tenant(directory).await);
+    let three = SeatLimit::new(3, NOW);
+    let put = async |tenant: &TenantRecord, user, seats, name| {
+        let member = Membership::new(tenant.id, user, role(name));
+        let record = unattributed();
+        let done = directory.put_membership_within(&member, seats, &record);
+        done.await.unwrap()
+    };
+    let (owner, ann) = (UserId::new(), UserId::new());
+    assert_eq!(put(&acme, owner, three, "owner").await, Seated::Done);
+    assert_eq!(put(&acme, ann, three, "member").await, Seated::Done);
+    for _ in 0..5 {
+        assert_eq!(
+            put(&globex, UserId::new(), SeatLimit::new(9, NOW), "member").await,
+            Seated::Done
+        );
+    }
+    let taken = async |at| directory.count_seats(acme.id, at).await.unwrap();
+    assert_eq!(taken(NOW).await, 2, "another tenant's are not among them");
+
+    let names = ["bob", "eve", "joe"];
+    let new: Vec<_> = names.iter().map(|name| invited(acme.id, name)).collect();
+    let bob = new[0].clone();
+    let outcomes = directory
+        .add_invitations(&batch(acme.id, new, NOW), Some(three))
+        .await
+        .unwrap();
+    let full = Invited::NoSeat { taken: 3 };
+    assert_eq!(
+        outcomes,
+        [Invited::Added, full, full],
+        "the first ones first"
+    );
+    let full = Seated::Full { taken: 3 };
+    assert_eq!(put(&acme, UserId::new(), three, "member").await, full);
+    assert_eq!(
+        put(&acme, ann, three, "admin").await,
+        Seated::Done,
+        "has a seat"
+    );
+    assert_eq!(taken(NOW).await, 3);
+    assert_eq!(taken(bob.expires_at).await, 2, "what has expired has none");
+    let later = SeatLimit::new(3, bob.expires_at);
+    let carl = UserId::new();
+    assert_eq!(put(&acme, carl, later, "member").await, Seated::Done);
+    let anew = resent(&bob, bob.expires_at);
+    let record = unattributed();
+    let no = directory.change_invitation(&bob, &anew, Some(later), &record);
+    assert_eq!(no.await.unwrap(), Some(full), "its seat is another's now");
+    directory
+        .remove_membership(acme.id, carl, &unattributed())
+        .await
+        .unwrap();
+
+    // At the limit, and on a plan with less.
+    assert_eq!(accept(directory, &bob, UserId::new()).await, Accepted::Done);
+    assert_eq!(taken(NOW).await, 3);
+    let one = SeatLimit::new(1, NOW);
+    assert_eq!(put(&acme, ann, one, "member").await, Seated::Done);
+    assert_eq!(put(&acme, UserId::new(), one, "member").await, full);
+    assert_eq!(taken(NOW).await, 3, "nobody is removed");
+}
+
+/// dust#27364, rallly#1905: of five who come at once, as many get in as there are seats.
+pub async fn five_at_once_share_three_seats<D>(directory: &D)
+where
+    D: Directory + DirectoryStore + InvitationStore + SeatDirectory,
+{
+    let acme = new_tenant(directory).await;
+    let three = SeatLimit::new(3, NOW);
+    for _ in 0..2 {
+        let member = Membership::new(acme.id, UserId::new(), role("member"));
+        let record = unattributed();
+        let done = directory.put_membership_within(&member, three, &record);
+        assert_eq!(done.await.unwrap(), Seated::Done);
+    }
+    let invite = async |number: usize| {
+        let new = invited(acme.id, &format!("user{number}"));
+        let batch = batch(acme.id, vec![new], NOW);
+        let outcomes = directory
+            .add_invitations(&batch, Some(three))
+            .await
+            .unwrap();
+        outcomes == [Invited::Added]
+    };
+    let join = async || {
+        let member = Membership::new(acme.id, UserId::new(), role("member"));
+        let record = unattributed();
+        let done = directory.put_membership_within(&member, three, &record);
+        done.await.unwrap() == Seated::Done
+    };
+    let (invitations, members) = futures_util::join!(
+        join_all((0..5).map(invite)),
+        join_all((0..2).map(|_| join()))
+    );
+    let made = invitations.into_iter().chain(members).filter(|made| *made);
+    assert_eq!(made.count(), 1);
+    assert_eq!(directory.count_seats(acme.id, NOW).await.unwrap(), 3);
+}
+
+/// A tenant's invitations, in pages, by state and inviter.
+pub async fn invitations_are_listed_in_pages<D>(directory: &D)
+where
+    D: Directory + DirectoryStore + InvitationStore,
+{
+    let (acme, globex) = (new_tenant(directory).await, new_tenant(directory).await);
+    let ann = UserId::new();
+    let mut own = Vec::new();
+    for number in 0..7 {
+        for tenant in [&acme, &globex] {
+            let mut new = invited(tenant.id, &format!("user{number}"));
+            if number % 2 == 0 {
+                new.inviter = Inviter::Member {
+                    user: ann,
+                    permission: "members:invite".into(),
+                };
+            }
+            if number == 6 {
+                new.expires_at = NOW + DAY / 2;
+            }
+            add(directory, &new).await;
+            if tenant.id == acme.id {
+                own.push(new);
+            }
+        }
+    }
+    let revoke = InvitationChange::Revoke;
+    assert_eq!(
+        change(directory, &own[0], &revoke).await,
+        Some(Seated::Done)
+    );
+    own[0] = revoke.of(own[0].clone());
+    let at = NOW + DAY / 2;
+    let filters = [
+        InvitationFilter::new(),
+        InvitationFilter::new().state(InvitationState::Pending, at),
+        InvitationFilter::new().state(InvitationState::Expired, at),
+        InvitationFilter::new().state(InvitationState::Revoked, at),
+        InvitationFilter::new().of_inviter(ann),
+        InvitationFilter::new()
+            .state(InvitationState::Pending, at)
+            .of_inviter(ann),
+    ];
+    let lengths = [7, 5, 1, 1, 4, 2];
+    for (filter, length) in filters.iter().zip(lengths) {
+        let mut found: Vec<Invitation> = Vec::new();
+        loop {
+            let after = found.last().map(|last| last.id);
+            let page = directory.list_invitations(acme.id, filter, after, 3);
+            let page = page.await.unwrap();
+            assert!(page.len() <= 3);
+            if page.is_empty() {
+                break;
+            }
+            found.extend(page);
+        }
+        let expected: Vec<_> = own
+            .iter()
+            .filter(|one| filter.matches(one))
+            .cloned()
+            .collect();
+        assert_eq!((&found, found.len()), (&expected, length), "{filter:?}");
+    }
+}

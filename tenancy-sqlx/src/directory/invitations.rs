@@ -1,0 +1,381 @@
+//! Invitations: written by the logins that write memberships, each change under the lock of its tenant's record.
+
+mod rows;
+
+use std::collections::HashSet;
+
+use async_trait::async_trait;
+use sqlx::{AssertSqlSafe, PgConnection, Row as _, types::Uuid};
+use tenancy_core::{
+    ChangeRecord, DirectoryError, InvitationId, Membership, StoreError, TenantId, Timestamp,
+    UserId,
+    invitation::{
+        Acceptance, Accepted, Invitation, InvitationBatch, InvitationChange, InvitationFilter,
+        InvitationState, InvitationStore, Invited, SeatDirectory, SeatLimit, Seated,
+    },
+};
+
+use self::rows::{INVITATION, invitation, projects};
+use super::{
+    PgDirectory,
+    write::{commit, join, locked_tenant, read_rows, refused},
+};
+
+#[async_trait]
+impl InvitationStore for PgDirectory {
+    async fn add_invitations(
+        &self,
+        batch: &InvitationBatch,
+        seats: Option<SeatLimit>,
+    ) -> Result<Vec<Invited>, StoreError> {
+        let mut tx = self.write_as(batch.tenant).await?;
+        locked_tenant(&mut tx, batch.tenant).await?;
+        let mut invited = open_addresses(&mut tx, batch).await?;
+        let mut taken = match seats {
+            Some(seats) => seats_taken(&mut tx, batch.tenant, seats.at).await?,
+            None => 0,
+        };
+        let outcomes: Vec<_> = (batch.invitations.iter())
+            .map(|one| {
+                if invited.contains(one.email.as_str()) {
+                    return Invited::AlreadyInvited;
+                }
+                if seats.is_some_and(|seats| seats.room(taken) == 0) {
+                    return Invited::NoSeat { taken };
+                }
+                taken = taken.saturating_add(1);
+                invited.insert(one.email.to_string());
+                Invited::Added
+            })
+            .collect();
+        let Some(record) = batch.record_of(&outcomes) else {
+            return Ok(outcomes);
+        };
+        let added = batch.invitations.iter().zip(&outcomes);
+        let added: Vec<_> = added
+            .filter(|(_, outcome)| **outcome == Invited::Added)
+            .map(|(one, _)| one)
+            .collect();
+        insert(&mut tx, &added).await?;
+        commit(tx, &record).await?;
+        Ok(outcomes)
+    }
+
+    async fn find_invitation(&self, id: InvitationId) -> Result<Option<Invitation>, StoreError> {
+        let mut tx = self.list_across().await?;
+        let one = format!("SELECT {INVITATION} FROM tenancy.find_invitation($1) AS i");
+        let found = sqlx::query(AssertSqlSafe(one))
+            .bind(id.as_uuid())
+            .fetch_all(&mut *tx)
+            .await;
+        Ok(read_rows(found, invitation)?.pop())
+    }
+
+    async fn change_invitation(
+        &self,
+        as_read: &Invitation,
+        change: &InvitationChange,
+        seats: Option<SeatLimit>,
+        record: &ChangeRecord,
+    ) -> Result<Option<Seated>, StoreError> {
+        let mut tx = self.write_as(as_read.tenant).await?;
+        locked_tenant(&mut tx, as_read.tenant).await?;
+        if !is_open_as_read(&mut tx, as_read).await? {
+            return Ok(None);
+        }
+        if let (InvitationChange::Resend { at, .. }, Some(seats)) = (change, seats)
+            && as_read.state_at(*at) == InvitationState::Expired
+        {
+            let taken = seats_taken(&mut tx, as_read.tenant, seats.at).await?;
+            if seats.room(taken) == 0 {
+                return Ok(Some(Seated::Full { taken }));
+            }
+        }
+        update(&mut tx, &change.of(as_read.clone())).await?;
+        commit(tx, record).await?;
+        Ok(Some(Seated::Done))
+    }
+
+    async fn accept_invitation(
+        &self,
+        acceptance: &Acceptance,
+        record: &ChangeRecord,
+    ) -> Result<Accepted, StoreError> {
+        let (read, user) = (&acceptance.invitation, acceptance.user);
+        let tenant = read.tenant;
+        let mut tx = self.write_as(tenant).await?;
+        if !locked_tenant(&mut tx, tenant).await?.status.is_served() {
+            return Ok(Accepted::NotServed);
+        }
+        if !is_open_as_read(&mut tx, read).await? || read.expires_at <= acceptance.at {
+            return Ok(Accepted::Gone);
+        }
+        if is_member(&mut tx, tenant, user).await? {
+            return Ok(Accepted::AlreadyMember);
+        }
+        if let Some(inviter) = &acceptance.inviter {
+            let same = sqlx::query(
+                "SELECT FROM tenancy.memberships
+                 WHERE tenant_id = $1 AND user_id = $2 AND role = $3 AND status = $4 FOR SHARE",
+            );
+            let same = same
+                .bind(tenant.as_uuid())
+                .bind(inviter.user.as_uuid())
+                .bind(inviter.role.as_str())
+                .bind(inviter.status.as_str());
+            let same = same.fetch_optional(&mut *tx).await.map_err(refused)?;
+            if same.is_none() {
+                return Ok(Accepted::InviterChanged);
+            }
+        }
+        // Past the lock nobody else changes it. The state is asked for all the same: a row is spent once.
+        let spent = sqlx::query(
+            "UPDATE tenancy.invitations SET state = 'accepted', accepted_by = $3
+             WHERE tenant_id = $1 AND id = $2 AND state = 'pending' AND digest = $4",
+        );
+        let spent = spent
+            .bind(tenant.as_uuid())
+            .bind(read.id.as_uuid())
+            .bind(user.as_uuid())
+            .bind(read.digest.as_bytes().as_slice());
+        let spent = spent.execute(&mut *tx).await.map_err(refused)?;
+        if spent.rows_affected() == 0 {
+            return Ok(Accepted::Gone);
+        }
+        // A membership may have been added past the lock, by a change that counts no seats.
+        let member = Membership::new(tenant, user, read.role.clone());
+        if !join(&mut tx, &member).await? {
+            return Ok(Accepted::AlreadyMember);
+        }
+        give_projects(&mut tx, read, user).await?;
+        commit(tx, record).await?;
+        Ok(Accepted::Done)
+    }
+
+    async fn list_invitations(
+        &self,
+        tenant: TenantId,
+        filter: &InvitationFilter,
+        after: Option<InvitationId>,
+        limit: u32,
+    ) -> Result<Vec<Invitation>, StoreError> {
+        let mut tx = self.list_as(tenant).await?;
+        let all = format!(
+            "SELECT {INVITATION} FROM tenancy.invitations AS i
+             WHERE i.tenant_id = $1 AND ($2::uuid IS NULL OR i.id > $2)
+                 AND ($3::uuid IS NULL OR i.inviter = $3)
+                 AND ($4::text IS NULL OR $4 = CASE WHEN i.state = 'pending'
+                     AND i.expires_at <= to_timestamp($5::float8 / 1000000) THEN 'expired' ELSE i.state END)
+             ORDER BY i.id LIMIT $6"
+        );
+        let rows = sqlx::query(AssertSqlSafe(all))
+            .bind(tenant.as_uuid())
+            .bind(after.map(|after| after.as_uuid()))
+            .bind(filter.inviter.map(|user| user.as_uuid()))
+            .bind(filter.state.map(|(state, _)| state.as_str()))
+            .bind(filter.state.map(|(_, at)| at.as_unix_micros()))
+            .bind(i64::from(limit))
+            .fetch_all(&mut *tx)
+            .await;
+        read_rows(rows, invitation)
+    }
+}
+
+#[async_trait]
+impl SeatDirectory for PgDirectory {
+    async fn count_seats(&self, tenant: TenantId, at: Timestamp) -> Result<u64, DirectoryError> {
+        let mut reading = self.read_as(tenant).await?;
+        let taken: i64 =
+            sqlx::query_scalar("SELECT tenancy.seats_taken(to_timestamp($1::float8 / 1000000))")
+                .bind(at.as_unix_micros())
+                .fetch_one(&mut *reading)
+                .await
+                .map_err(DirectoryError::new)?;
+        Ok(u64::try_from(taken).unwrap_or(0))
+    }
+}
+
+/// The seats of a tenant that are taken, in a transaction that has locked its record.
+pub(super) async fn seats_taken(
+    tx: &mut PgConnection,
+    tenant: TenantId,
+    at: Timestamp,
+) -> Result<u64, StoreError> {
+    let taken: i64 = sqlx::query_scalar(
+        "SELECT (SELECT count(*) FROM tenancy.memberships WHERE tenant_id = $1)
+             + (SELECT count(*) FROM tenancy.invitations WHERE tenant_id = $1 AND state = 'pending'
+                 AND expires_at > to_timestamp($2::float8 / 1000000))",
+    )
+    .bind(tenant.as_uuid())
+    .bind(at.as_unix_micros())
+    .fetch_one(tx)
+    .await
+    .map_err(refused)?;
+    Ok(u64::try_from(taken).unwrap_or(0))
+}
+
+/// Whether a user is a member, of whatever status.
+pub(super) async fn is_member(
+    tx: &mut PgConnection,
+    tenant: TenantId,
+    user: UserId,
+) -> Result<bool, StoreError> {
+    let found =
+        sqlx::query("SELECT FROM tenancy.memberships WHERE tenant_id = $1 AND user_id = $2")
+            .bind(tenant.as_uuid())
+            .bind(user.as_uuid())
+            .fetch_optional(tx)
+            .await
+            .map_err(refused)?;
+    Ok(found.is_some())
+}
+
+/// The addresses of a batch that have an open invitation. Those that have expired make room.
+async fn open_addresses(
+    tx: &mut PgConnection,
+    batch: &InvitationBatch,
+) -> Result<HashSet<String>, StoreError> {
+    let emails: Vec<_> = (batch.invitations.iter())
+        .map(|one| one.email.to_string())
+        .collect();
+    let expire = sqlx::query(
+        "UPDATE tenancy.invitations SET state = 'expired'
+         WHERE tenant_id = $1 AND state = 'pending' AND email = ANY ($2)
+             AND expires_at <= to_timestamp($3::float8 / 1000000)",
+    );
+    expire
+        .bind(batch.tenant.as_uuid())
+        .bind(&emails)
+        .bind(batch.at.as_unix_micros())
+        .execute(&mut *tx)
+        .await
+        .map_err(refused)?;
+    let open = sqlx::query(
+        "SELECT email FROM tenancy.invitations
+         WHERE tenant_id = $1 AND state = 'pending' AND email = ANY ($2)",
+    );
+    let open = open
+        .bind(batch.tenant.as_uuid())
+        .bind(&emails)
+        .fetch_all(&mut *tx)
+        .await
+        .map_err(refused)?;
+    let each = open.iter().map(|row| row.try_get("email"));
+    each.collect::<Result<_, _>>().map_err(refused)
+}
+
+/// Adds all of them by one statement.
+async fn insert(tx: &mut PgConnection, added: &[&Invitation]) -> Result<(), StoreError> {
+    let micros = |of: fn(&Invitation) -> Timestamp| -> Vec<i64> {
+        added.iter().map(|one| of(one).as_unix_micros()).collect()
+    };
+    let texts = |of: fn(&Invitation) -> String| -> Vec<String> {
+        added.iter().map(|one| of(one)).collect()
+    };
+    let inviters: Vec<Option<Uuid>> = (added.iter())
+        .map(|one| rows::inviter(one).map(|(user, _)| user))
+        .collect();
+    let permissions: Vec<Option<String>> = (added.iter())
+        .map(|one| rows::inviter(one).map(|(_, permission)| permission.to_owned()))
+        .collect();
+    let digests: Vec<Vec<u8>> = (added.iter())
+        .map(|one| one.digest.as_bytes().to_vec())
+        .collect();
+    let versions: Vec<i64> = (added.iter())
+        .map(|one| one.digest.version().into())
+        .collect();
+    let tenants: Vec<Uuid> = added.iter().map(|one| one.tenant.as_uuid()).collect();
+    let ids: Vec<Uuid> = added.iter().map(|one| one.id.as_uuid()).collect();
+    let projects: Vec<serde_json::Value> = added.iter().map(|one| projects(one)).collect();
+    sqlx::query(
+        "INSERT INTO tenancy.invitations (tenant_id, id, email, role, projects, inviter, permission, state,
+             created_at, sent_at, expires_at, rotation, digest, digest_version)
+         SELECT n.tenant_id, n.id, n.email, n.role, n.projects, n.inviter, n.permission, 'pending',
+             to_timestamp(n.created_at::float8 / 1000000), to_timestamp(n.created_at::float8 / 1000000),
+             to_timestamp(n.expires_at::float8 / 1000000), 0, n.digest, n.digest_version
+         FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::jsonb[], $6::uuid[], $7::text[],
+             $8::bigint[], $9::bigint[], $10::bytea[], $11::bigint[])
+             AS n (tenant_id, id, email, role, projects, inviter, permission, created_at, expires_at, digest,
+                 digest_version)",
+    )
+    .bind(tenants)
+    .bind(ids)
+    .bind(texts(|one| one.email.to_string()))
+    .bind(texts(|one| one.role.to_string()))
+    .bind(projects)
+    .bind(inviters)
+    .bind(permissions)
+    .bind(micros(|one| one.created_at))
+    .bind(micros(|one| one.expires_at))
+    .bind(digests)
+    .bind(versions)
+    .execute(tx)
+    .await
+    .map_err(refused)?;
+    Ok(())
+}
+
+/// Whether an invitation is open, and as it was read.
+async fn is_open_as_read(tx: &mut PgConnection, as_read: &Invitation) -> Result<bool, StoreError> {
+    let one = format!(
+        "SELECT {INVITATION} FROM tenancy.invitations AS i
+         WHERE i.tenant_id = $1 AND i.id = $2 AND i.state = 'pending' FOR NO KEY UPDATE"
+    );
+    let found = sqlx::query(AssertSqlSafe(one))
+        .bind(as_read.tenant.as_uuid())
+        .bind(as_read.id.as_uuid())
+        .fetch_all(tx)
+        .await;
+    Ok(read_rows(found, invitation)?.pop().as_ref() == Some(as_read))
+}
+
+async fn update(tx: &mut PgConnection, to: &Invitation) -> Result<(), StoreError> {
+    let inviter = rows::inviter(to);
+    sqlx::query(
+        "UPDATE tenancy.invitations SET role = $3, projects = $4, inviter = $5, permission = $6, state = $7,
+             sent_at = to_timestamp($8::float8 / 1000000), expires_at = to_timestamp($9::float8 / 1000000),
+             rotation = $10, digest = $11, digest_version = $12
+         WHERE tenant_id = $1 AND id = $2",
+    )
+    .bind(to.tenant.as_uuid())
+    .bind(to.id.as_uuid())
+    .bind(to.role.as_str())
+    .bind(projects(to))
+    .bind(inviter.map(|(user, _)| user))
+    .bind(inviter.map(|(_, permission)| permission))
+    .bind(to.state.as_str())
+    .bind(to.sent_at.as_unix_micros())
+    .bind(to.expires_at.as_unix_micros())
+    .bind(i64::from(to.rotation))
+    .bind(to.digest.as_bytes().as_slice())
+    .bind(i64::from(to.digest.version()))
+    .execute(tx)
+    .await
+    .map_err(refused)?;
+    Ok(())
+}
+
+/// Gives the roles in projects that are still there.
+async fn give_projects(
+    tx: &mut PgConnection,
+    of: &Invitation,
+    user: UserId,
+) -> Result<(), StoreError> {
+    if of.projects.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(
+        "INSERT INTO tenancy.project_memberships (tenant_id, project_id, user_id, role)
+         SELECT p.tenant_id, p.id, $2, n.role
+         FROM jsonb_to_recordset($3) AS n (project uuid, role text)
+             JOIN tenancy.projects AS p ON p.tenant_id = $1 AND p.id = n.project
+         ON CONFLICT (tenant_id, project_id, user_id) DO UPDATE SET role = EXCLUDED.role",
+    )
+    .bind(of.tenant.as_uuid())
+    .bind(user.as_uuid())
+    .bind(projects(of))
+    .execute(tx)
+    .await
+    .map_err(refused)?;
+    Ok(())
+}

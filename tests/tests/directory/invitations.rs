@@ -1,0 +1,241 @@
+//! Invitations in PostgreSQL: by the registry login, across processes, without a token in any row.
+
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+use sqlx::Connection as _;
+use tenancy_core::{
+    EmailAddress, Invitations, InviteOutcome, MembershipDirectory as _, PlanBook, Refusal,
+    StoreErrorKind, SystemRole, Tenancy, UserId, VerifiedEmail,
+    invitation::{Invitation, InvitationFilter, NewInvitation},
+    key::Pepper,
+    one_time::OneTimeTokens,
+    outbox::{ClaimRequest, Outbox as _, Start},
+    quota::{Limit, Meter, Quotas},
+    testing::service,
+};
+use tenancy_sqlx::{PgDirectory, PgOutbox};
+use tenancy_tests::{
+    logwatch,
+    notes::{Notes, builder, on_every_server, sqlstate},
+};
+
+use crate::registry::directory;
+
+fn engine(directory: &PgDirectory, seats: Option<u64>) -> anyhow::Result<Tenancy> {
+    let tokens = OneTimeTokens::new(Pepper::new(1, [9; 32])?);
+    let builder = builder(directory.clone())?.invitations(tokens);
+    let Some(seats) = seats else {
+        return Ok(builder.build()?);
+    };
+    let book = PlanBook::new()
+        .plan("free", ["*"])
+        .limits("free", [Limit::held("members", seats)])
+        .for_tenants_without_plan("free");
+    let builder = builder
+        .quotas(Quotas::new().meter(Meter::held("members")))
+        .plans(book)
+        .seats("members", directory.clone());
+    Ok(builder.build()?)
+}
+
+fn invitations(tenancy: &Tenancy) -> Invitations {
+    tenancy.invitations(service())
+}
+
+fn new(notes: &Notes, address: &str) -> anyhow::Result<NewInvitation> {
+    let role = SystemRole::Member.name();
+    Ok(NewInvitation::new(notes.acme.id, address.parse()?, role))
+}
+
+async fn link(tenancy: &Tenancy, invitation: &Invitation) -> anyhow::Result<String> {
+    let mail = invitations(tenancy).mail(invitation.id).await?;
+    let mail = mail.ok_or_else(|| anyhow::anyhow!("nothing is to be mailed"))?;
+    let token = mail.token().expose().to_owned();
+    logwatch::issued(token.rsplit('_').next().unwrap_or_default());
+    Ok(token)
+}
+
+fn verified(address: &str) -> anyhow::Result<VerifiedEmail> {
+    let address: EmailAddress = address.parse()?;
+    Ok(VerifiedEmail::vouched_by_application(address))
+}
+
+fn told<T: std::fmt::Debug>(refused: Result<T, Refusal>) -> &'static str {
+    refused.unwrap_err().reason()
+}
+
+/// Two processes, each with connections of its own, take one link at once.
+#[tokio::test]
+async fn one_of_those_who_accept_in_two_processes_joins() -> anyhow::Result<()> {
+    on_every_server(async |notes| {
+        let here = engine(&directory(notes).await?, None)?;
+        let there = engine(&directory(notes).await?, None)?;
+        let invitation = invitations(&here)
+            .invite(&new(notes, "ann@example.org")?)
+            .await?;
+        let link = link(&there, &invitation).await?;
+        let email = verified("Ann@Example.org")?;
+        let bob = verified("bob@example.org")?;
+        let other = here.accept_invitation(&link, UserId::new(), &bob).await;
+        assert_eq!(told(other), "invitation-other-address");
+
+        let engines = [&here, &there];
+        let users: Vec<_> = (0..6).map(|_| UserId::new()).collect();
+        let each = users.iter().zip(engines.iter().cycle());
+        let each = each.map(|(user, engine)| engine.accept_invitation(&link, *user, &email));
+        let outcomes = join_all(each).await;
+        assert_eq!(
+            outcomes.iter().filter(|one| one.is_ok()).count(),
+            1,
+            "{outcomes:?}"
+        );
+        for outcome in outcomes {
+            if let Err(refusal) = outcome {
+                assert_eq!(refusal.reason(), "invitation-over");
+            }
+        }
+        assert_eq!(notes.count("tenancy.memberships", &notes.acme).await?, 2);
+        let mut admin = notes.database.admin().await?;
+        let entries =
+            "SELECT count(*) FROM tenancy.audit_entries WHERE action = 'invitation.accept'
+            AND outcome = 'allowed' AND actor_kind = 'user' AND tenant_id = $1";
+        let entries: i64 = sqlx::query_scalar(entries)
+            .bind(notes.acme.id.as_uuid())
+            .fetch_one(&mut admin)
+            .await?;
+        assert_eq!(entries, 1, "one entry, written with the membership");
+        Ok(admin.close().await?)
+    })
+    .await
+}
+
+/// n8n#24050: a consumer hears of an invitation once, after its commit, and no row has its token or shows its address.
+#[tokio::test]
+async fn the_mail_follows_the_commit_and_no_row_has_the_token() -> anyhow::Result<()> {
+    on_every_server(async |notes| {
+        let tenancy = engine(&directory(notes).await?, None)?;
+        let outbox = PgOutbox::new(&notes.system);
+        let mut request = ClaimRequest::new("mails".parse()?);
+        request.start = Start::Now;
+        let claim = outbox.claim(&request).await?;
+        let claim = claim.ok_or_else(|| anyhow::anyhow!("somebody has the lease"))?;
+        let many = [
+            new(notes, "ann@example.org")?,
+            new(notes, "bob@example.org")?,
+        ];
+        let outcomes = invitations(&tenancy)
+            .invite_all(notes.acme.id, &many)
+            .await?;
+        let made: Vec<_> = (outcomes.iter())
+            .filter_map(|outcome| match outcome {
+                InviteOutcome::Invited(one) => Some((**one).clone()),
+                _ => None,
+            })
+            .collect();
+        let none = invitations(&tenancy).invite(&many[0]).await.unwrap_err();
+        assert_eq!(none.kind(), StoreErrorKind::Conflict);
+
+        let told = outbox.next_page(&claim, 100).await?.new;
+        let to_mail: Vec<_> = told.iter().filter_map(Invitation::to_mail).collect();
+        let ids: Vec<_> = made.iter().map(|one| one.id).collect();
+        assert_eq!(to_mail, ids, "each once, and none of what was refused");
+
+        let link = link(&tenancy, &made[0]).await?;
+        let secret = link.rsplit('_').next().unwrap_or_default();
+        let mut admin = notes.database.admin().await?;
+        for (text, table, there) in [
+            (secret, "tenancy.invitations", 0),
+            (secret, "tenancy.outbox_events", 0),
+            (secret, "tenancy.audit_entries", 0),
+            ("ann@example.org", "tenancy.outbox_events", 0),
+            ("ann@example.org", "tenancy.audit_entries", 0),
+            ("ann@example.org", "tenancy.invitations", 1),
+        ] {
+            let rows = format!("SELECT count(*) FROM {table} AS t WHERE strpos(t::text, $1) > 0");
+            let rows: i64 = sqlx::query_scalar(sqlx::AssertSqlSafe(rows))
+                .bind(text)
+                .fetch_one(&mut admin)
+                .await?;
+            assert_eq!(rows, there, "{table}");
+        }
+        Ok(admin.close().await?)
+    })
+    .await
+}
+
+/// The login of the service sees no invitation, and the registry login those of the tenant that it names.
+#[tokio::test]
+async fn invitations_are_seen_by_those_who_write_them_alone() -> anyhow::Result<()> {
+    on_every_server(async |notes| {
+        let tenancy = engine(&directory(notes).await?, None)?;
+        let invitation = invitations(&tenancy)
+            .invite(&new(notes, "ann@example.org")?)
+            .await?;
+        let globex = NewInvitation::new(
+            notes.globex.id,
+            "ann@example.org".parse()?,
+            SystemRole::Viewer.name(),
+        );
+        invitations(&tenancy).invite(&globex).await?;
+        assert_eq!(notes.count("tenancy.invitations", &notes.acme).await?, 1);
+        assert_eq!(notes.count("tenancy.invitations", &notes.globex).await?, 1);
+        let all = InvitationFilter::new();
+        let listed = invitations(&tenancy)
+            .list(notes.acme.id, &all, None, 10)
+            .await?;
+        assert_eq!(listed, [invitation.clone()]);
+
+        let mut app = notes.app().await?;
+        let find = format!("SELECT * FROM tenancy.find_invitation('{}')", invitation.id);
+        for statement in ["SELECT * FROM tenancy.invitations", &find] {
+            let refused = sqlx::query(sqlx::AssertSqlSafe(statement.to_owned()))
+                .execute(&mut app)
+                .await;
+            assert_eq!(sqlstate(refused), "42501", "{statement}");
+        }
+        Ok(app.close().await?)
+    })
+    .await
+}
+
+/// dust#27364: five invitations from two processes at once, and one seat.
+#[tokio::test]
+async fn processes_share_the_seats() -> anyhow::Result<()> {
+    on_every_server(async |notes| {
+        let mine = directory(notes).await?;
+        let here = Arc::new(engine(&mine, Some(2))?);
+        let there = Arc::new(engine(&directory(notes).await?, Some(2))?);
+        let each = (0..5).map(|number| {
+            let engine = if number % 2 == 0 { &here } else { &there };
+            async move {
+                let new = new(notes, &format!("user{number}@example.org"))?;
+                anyhow::Ok(invitations(engine).invite(&new).await)
+            }
+        });
+        let outcomes = join_all(each).await;
+        let mut made = Vec::new();
+        for outcome in outcomes {
+            match outcome? {
+                Ok(invitation) => made.push(invitation),
+                Err(full) => {
+                    assert_eq!(full.kind(), StoreErrorKind::LimitReached);
+                    let status = full.refusal().map(|refusal| refusal.kind().status());
+                    assert_eq!(status, Some(402));
+                }
+            }
+        }
+        assert_eq!(made.len(), 1);
+        let usage = there.admin(service()).usage(notes.acme.id).await?;
+        assert_eq!(usage.limits[0].standing.used, 2);
+        let ann = UserId::new();
+        let link = link(&here, &made[0]).await?;
+        let email = VerifiedEmail::vouched_by_application(made[0].email.clone());
+        there.accept_invitation(&link, ann, &email).await?;
+        assert!(mine.find_membership(notes.acme.id, ann).await?.is_some());
+        let usage = here.admin(service()).usage(notes.acme.id).await?;
+        assert_eq!(usage.limits[0].standing.used, 2, "it had its seat");
+        Ok(())
+    })
+    .await
+}
