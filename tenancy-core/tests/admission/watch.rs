@@ -145,7 +145,7 @@ async fn a_suspended_members_watch_ends_within_a_tick_and_the_next_one_goes_on_a
     assert!(took <= TICK, "{took:?}");
     admin.resume_member(w.acme.id, w.alice).await.unwrap();
     assert_eq!(end(&mut watch).await.0, (404, "membership-not-active"));
-    alices(&w).await;
+    assert_eq!(alices(&w).await.context().tenant_id(), w.acme.id);
 }
 
 #[tokio::test(start_paused = true)]

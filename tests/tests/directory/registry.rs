@@ -216,9 +216,9 @@ async fn another_tenants_rows_are_out_of_reach() -> anyhow::Result<()> {
         let directory = directory(notes).await?;
         let project = Project::new(globex, "one".parse()?, "One");
         directory.put_project(&project).await?;
-        let tables = ["tenancy.memberships", "tenancy.projects"];
-        for table in tables {
-            assert_eq!(notes.count(table, &notes.globex).await?, 1, "{table}");
+        let tables = [("tenancy.memberships", 2), ("tenancy.projects", 1)];
+        for (table, rows) in tables {
+            assert_eq!(notes.count(table, &notes.globex).await?, rows, "{table}");
         }
         let mut acme = login(notes, &notes.acme).await?;
         for statement in [
