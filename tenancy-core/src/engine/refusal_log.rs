@@ -17,7 +17,7 @@ pub(super) struct Refused {
     refusal: Refusal,
     pub(super) actor: Option<Actor>,
     /// The user with whose rights the actor acts, where it is no user itself.
-    pub(super) on_behalf_of: Option<UserId>,
+    pub(super) on_behalf_of: Option<Box<UserId>>,
     pub(super) tenant: Option<TenantId>,
     target: Option<Box<str>>,
 }
@@ -139,7 +139,7 @@ impl RefusalLog {
         if let Some(suppressed) = sampled {
             let mut entry = AuditEntry::new(now, action, Outcome::Refused).reason(refusal.reason());
             entry.actor = actor;
-            entry.on_behalf_of = on_behalf_of;
+            entry.on_behalf_of = on_behalf_of.map(|user| *user);
             entry.tenant = tenant;
             entry.target = target.map(String::from);
             entry.ip = client.ip;
@@ -162,7 +162,7 @@ impl RefusalLog {
         let refused = Refused {
             refusal,
             actor: Some(context.principal().actor.clone()),
-            on_behalf_of: context.principal().on_behalf_of,
+            on_behalf_of: context.principal().on_behalf_of.map(Box::new),
             tenant: Some(context.tenant_id()),
             target: Some(target.into()),
         };

@@ -18,7 +18,7 @@ impl Interrupt {
     pub(super) fn of_principal(mut self, principal: &Principal) -> Self {
         if let Self::Refused(refused) = &mut self {
             refused.actor = Some(principal.actor.clone());
-            refused.on_behalf_of = principal.on_behalf_of;
+            refused.on_behalf_of = principal.on_behalf_of.map(Box::new);
         }
         self
     }
