@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 
 use super::{new_tenant, role, slug};
 use crate::{
@@ -351,10 +351,11 @@ where
             0 => InvitationChange::Revoke,
             _ => resent(&new, NOW),
         };
-        let (accepted, changed) = futures_util::join!(
+        let (accepted, changed) = join(
             accept(directory, &new, ann),
-            change(directory, &new, &other)
-        );
+            change(directory, &new, &other),
+        )
+        .await;
         let is_member = directory
             .find_membership(acme.id, ann)
             .await
@@ -459,16 +460,17 @@ where
             .unwrap();
         outcomes == [Invited::Added]
     };
-    let join = async || {
+    let enter = async || {
         let member = Membership::new(acme.id, UserId::new(), role("member"));
         let record = unattributed();
         let done = directory.put_membership_within(&member, three, &record);
         done.await.unwrap() == Seated::Done
     };
-    let (invitations, members) = futures_util::join!(
+    let (invitations, members) = join(
         join_all((0..5).map(invite)),
-        join_all((0..2).map(|_| join()))
-    );
+        join_all((0..2).map(|_| enter())),
+    )
+    .await;
     let made = invitations.into_iter().chain(members).filter(|made| *made);
     assert_eq!(made.count(), 1);
     assert_eq!(directory.count_seats(acme.id, NOW).await.unwrap(), 3);
