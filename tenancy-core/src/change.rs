@@ -259,6 +259,7 @@ impl ChangeAction {
         use OperatorRight as Right;
         Some(match self {
             Self::TenantCreate
+            | Self::TenantProvision
             | Self::TenantSetStatus
             | Self::TenantSetSettings
             | Self::TenantRename
@@ -271,6 +272,19 @@ impl ChangeAction {
             | Self::ProjectRemove => Right::ChangeTenants,
             Self::MembershipPut
             | Self::MembershipRemove
+            | Self::MembershipSetRole
+            | Self::MembershipSuspend
+            | Self::MembershipResume
+            | Self::OwnershipWithdraw
+            | Self::InvitationCreate
+            | Self::InvitationResend
+            | Self::InvitationSetRoles
+            | Self::InvitationRevoke
+            | Self::DomainJoinPut
+            | Self::DomainJoinRemove
+            | Self::AccountCreate
+            | Self::AccountEnable
+            | Self::AccountUnlink
             | Self::ProjectMembershipPut
             | Self::ProjectMembershipRemove
             | Self::RolePut
@@ -297,13 +311,26 @@ impl ChangeAction {
             | Self::KeyRevoke
             | Self::KeyRevokeTenant
             | Self::KeyRevokePrefix
-            | Self::KeyRevokeCreator => Right::Revoke,
+            | Self::KeyRevokeCreator
+            | Self::AccountDisable => Right::Revoke,
             Self::OperatorPut => Right::ManageOperators,
             Self::ImpersonationStart => Right::Impersonate,
             Self::ImpersonationApprove => Right::ApproveImpersonations,
             Self::ImpersonationEnd => Right::EndImpersonations,
             // What a tenant agrees to is the tenant's to say.
             Self::SupportAccessGrant | Self::SupportAccessRevoke => return None,
+            // The member's own to do, or that of whoever becomes one.
+            Self::MembershipLeave
+            | Self::OwnershipOffer
+            | Self::OwnershipAccept
+            | Self::OwnershipDecline
+            | Self::InvitationAccept
+            | Self::DomainJoin => return None,
+            // Whoever sets a password, or links a sign-in, is the user from then on.
+            Self::AccountSetPassword
+            | Self::AccountLink
+            | Self::PasswordResetRequest
+            | Self::PasswordResetUse => return None,
         })
     }
 

@@ -18,8 +18,8 @@ use super::{
 };
 use crate::{
     Account, AccountChange, AccountKey, AccountStore, ChangeAction, ChangeRecord, EmailAddress,
-    ExternalSubject, RevokedBefore, StoreError, StoreErrorKind, Timestamp, TokenSubject, UserId,
-    change::Change, key::SecretHash,
+    ExternalSubject, OperatorRight, RevokedBefore, StoreError, StoreErrorKind, Timestamp,
+    TokenSubject, UserId, change::Change, key::SecretHash,
 };
 
 /// The accounts of the service, where the library keeps them; made by [`Tenancy::accounts`].
@@ -181,7 +181,10 @@ impl Accounts {
     }
 
     async fn find_by(&self, by: &AccountKey) -> Result<Option<Account>, StoreError> {
-        self.author.permits(None, None).await?;
+        let right = OperatorRight::ReadTenants;
+        self.author
+            .may_list("accounts", right, (None, None))
+            .await?;
         self.store()?.find_account(by).await
     }
 

@@ -215,7 +215,7 @@ impl Author {
 
     /// Whether the authority is good for something in this tenant, or in any where there is none, and in this
     /// project of it, or in the tenant as a whole. Returns the caller there, as of now, if it is a caller's.
-    async fn permits(
+    pub(super) async fn permits(
         &self,
         tenant: Option<TenantId>,
         project: Option<ProjectId>,
@@ -231,7 +231,7 @@ impl Author {
             Who::Leaving(_) | Who::Staff(_) => {
                 return refused("the authority is not good for this");
             }
-            Who::Operator(_) | Who::Service | Who::Job(_) => {
+            Who::Operator(_) | Who::Service | Who::Job(_) | Who::Joining(..) => {
                 // It may have been replaced by a blank one since.
                 self.authority.require_reason()?;
                 return Ok(None);

@@ -166,7 +166,14 @@ impl Authority {
                     permission: permission.clone(),
                 })
             }
-            Who::Operator(_) | Who::Service | Who::Job(_) | Who::Joining(..) => Inviter::Service,
+            // None of them is a member who could lose the right; and whoever may not invite is refused before.
+            Who::Staff(_)
+            | Who::Operator(_)
+            | Who::Service
+            | Who::Job(_)
+            | Who::Joining(..)
+            | Who::Own(_)
+            | Who::Leaving(_) => Inviter::Service,
         }
     }
 

@@ -18,7 +18,8 @@ use super::{
     author::{Stale, event},
 };
 use crate::{
-    ChangeAction, ChangeRecord, InvitationId, RoleName, StoreError, StoreErrorKind, TenantId,
+    ChangeAction, ChangeRecord, InvitationId, OperatorRight, RoleName, StoreError, StoreErrorKind,
+    TenantId,
     change::Change,
     invitation::{
         Invitation, InvitationBatch, InvitationChange, InvitationFilter, InvitationState,
@@ -327,7 +328,14 @@ impl Invitations {
         after: Option<InvitationId>,
         limit: u32,
     ) -> Result<Vec<Invitation>, StoreError> {
-        self.admin.author.permits(Some(tenant), None).await?;
+        self.admin
+            .author
+            .may_list(
+                "invitations",
+                OperatorRight::ReadTenants,
+                (Some(tenant), None),
+            )
+            .await?;
         let store = self.engine().invitation_store()?;
         store
             .list_invitations(tenant, filter, after, limit.min(MAX_PAGE))

@@ -4,8 +4,8 @@ use futures_util::future::join_all;
 
 use super::{new_tenant, role, slug};
 use crate::{
-    Directory, DirectoryStore, DomainName, Membership, MembershipStatus, StoreErrorKind, TenantId,
-    TenantStatus, Timestamp, UserId,
+    Directory, DirectoryStore, DomainName, Membership, MembershipStatus, RoleSeen, StoreErrorKind,
+    TenantId, TenantStatus, Timestamp, UserId,
     domain_join::{DomainJoin, DomainJoinStore, DomainJoined, JoinMode},
     invitation::SeatLimit,
     testing::unattributed,
@@ -120,7 +120,7 @@ where
     let suspended =
         Membership::new(acme.id, ann, role("viewer")).with_status(MembershipStatus::Suspended);
     directory
-        .put_membership(&suspended, &unattributed())
+        .put_membership(&suspended, &RoleSeen::Any, &unattributed())
         .await
         .unwrap();
     assert_eq!(join(&rule, ann, None).await, DomainJoined::AlreadyMember);

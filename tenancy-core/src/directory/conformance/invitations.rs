@@ -6,8 +6,8 @@ use futures_util::future::{join, join_all};
 
 use super::{new_tenant, role, slug};
 use crate::{
-    Directory, DirectoryStore, EmailAddress, InvitationId, Membership, MembershipStatus, Project,
-    TenantId, TenantRecord, TenantStatus, Timestamp, UserId,
+    Directory, DirectoryStore, EmailAddress, InvitationId, Membership, MembershipRemoval,
+    MembershipStatus, Project, RoleSeen, TenantId, TenantRecord, TenantStatus, Timestamp, UserId,
     invitation::{
         Acceptance, Accepted, Invitation, InvitationBatch, InvitationChange, InvitationFilter,
         InvitationState, InvitationStore, Invited, Inviter, ProjectRole, SeatDirectory, SeatLimit,
@@ -276,7 +276,7 @@ where
     let suspended = viewer.clone().with_status(MembershipStatus::Suspended);
     for before in [viewer, suspended] {
         directory
-            .put_membership(&before, &unattributed())
+            .put_membership(&before, &RoleSeen::Any, &unattributed())
             .await
             .unwrap();
         assert_eq!(accept(directory, &new, ann).await, Accepted::AlreadyMember);
@@ -289,7 +289,7 @@ where
         assert!(is_open().await);
     }
     directory
-        .remove_membership(acme.id, ann, &unattributed())
+        .remove_membership(acme.id, ann, &MembershipRemoval::new(NOW), &unattributed())
         .await
         .unwrap();
 
@@ -300,7 +300,7 @@ where
     for now in [None, Some(demoted), Some(away)] {
         if let Some(now) = now {
             directory
-                .put_membership(&now, &unattributed())
+                .put_membership(&now, &RoleSeen::Any, &unattributed())
                 .await
                 .unwrap();
         }
@@ -330,7 +330,7 @@ where
     assert_eq!(directory.find_membership(acme.id, ann).await.unwrap(), None);
 
     directory
-        .put_membership(&inviter, &unattributed())
+        .put_membership(&inviter, &RoleSeen::Any, &unattributed())
         .await
         .unwrap();
     let done = directory.accept_invitation(&vouched, &unattributed()).await;
@@ -380,7 +380,7 @@ where
     let put = async |tenant: &TenantRecord, user, seats, name| {
         let member = Membership::new(tenant.id, user, role(name));
         let record = unattributed();
-        let done = directory.put_membership_within(&member, seats, &record);
+        let done = directory.put_membership_within(&member, &RoleSeen::Any, seats, &record);
         done.await.unwrap()
     };
     let (owner, ann) = (UserId::new(), UserId::new());
@@ -425,7 +425,7 @@ where
     let no = directory.change_invitation(&bob, &anew, Some(later), &record);
     assert_eq!(no.await.unwrap(), Some(full), "its seat is another's now");
     directory
-        .remove_membership(acme.id, carl, &unattributed())
+        .remove_membership(acme.id, carl, &MembershipRemoval::new(NOW), &unattributed())
         .await
         .unwrap();
 
@@ -448,7 +448,7 @@ where
     for _ in 0..2 {
         let member = Membership::new(acme.id, UserId::new(), role("member"));
         let record = unattributed();
-        let done = directory.put_membership_within(&member, three, &record);
+        let done = directory.put_membership_within(&member, &RoleSeen::Any, three, &record);
         assert_eq!(done.await.unwrap(), Seated::Done);
     }
     let invite = async |number: usize| {
@@ -463,7 +463,7 @@ where
     let enter = async || {
         let member = Membership::new(acme.id, UserId::new(), role("member"));
         let record = unattributed();
-        let done = directory.put_membership_within(&member, three, &record);
+        let done = directory.put_membership_within(&member, &RoleSeen::Any, three, &record);
         done.await.unwrap() == Seated::Done
     };
     let (invitations, members) = join(

@@ -162,7 +162,9 @@ pub async fn projects_are_told_to_whom_they_admit<D: Directory + DirectoryStore>
     let [owner, member, insider] = [(); 3].map(|()| UserId::new());
     for (user, name) in [(owner, "owner"), (member, "admin"), (insider, "viewer")] {
         let member = Membership::new(one.id, user, role(name));
-        let done = directory.put_membership(&member, &unattributed()).await;
+        let done = directory
+            .put_membership(&member, &RoleSeen::Any, &unattributed())
+            .await;
         done.unwrap();
     }
     for project in [&closed, &gone] {

@@ -7,12 +7,10 @@ use super::{
     list::{page, place},
 };
 use crate::{
-    ChangeRecord, DomainName, MemberFilter, Membership, MembershipStore, NameStore, Project,
-    ProjectFilter, ProjectId, ProjectMembership, ProjectStore, RevocationStore, RevokedBefore,
-    RoleDefinition, RoleName, RoleStore, RoleTable, Settings, Slug, StoreError, StoreErrorKind,
-    TenantFilter, TenantId, TenantKey, TenantMembership, TenantRecord, TenantStatus, TenantStore,
-    Timestamp, TokenSubject, UserId,
-    invitation::{SeatLimit, Seated},
+    ChangeRecord, DomainName, NameStore, Project, ProjectFilter, ProjectId, ProjectMembership,
+    ProjectStore, RevocationStore, RevokedBefore, RoleDefinition, RoleName, RoleStore, RoleTable,
+    Settings, Slug, StoreError, StoreErrorKind, TenantFilter, TenantId, TenantKey, TenantRecord,
+    TenantStatus, TenantStore, Timestamp, TokenSubject, UserId,
 };
 
 #[async_trait]

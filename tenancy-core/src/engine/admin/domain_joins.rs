@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::Admin;
 use crate::{
-    ChangeAction, DomainName, StoreError, StoreErrorKind, TenantId, change::Change,
+    ChangeAction, DomainName, OperatorRight, StoreError, StoreErrorKind, TenantId, change::Change,
     domain_join::DomainJoin, engine::author::Stale,
 };
 
@@ -75,7 +75,13 @@ impl Admin {
     /// # Errors
     /// A [`StoreError`] if the store did not answer.
     pub async fn list_domain_joins(&self, tenant: TenantId) -> Result<Vec<DomainJoin>, StoreError> {
-        self.author.permits(Some(tenant), None).await?;
+        self.author
+            .may_list(
+                "domain-joins",
+                OperatorRight::ReadTenants,
+                (Some(tenant), None),
+            )
+            .await?;
         self.stores()
             .domain_join_store()?
             .list_domain_joins(tenant)

@@ -4,8 +4,8 @@ use serde_json::json;
 
 use super::{Admin, grants::mask};
 use crate::{
-    ChangeAction, ChangeRecord, MembershipStatus, OwnershipOffer, OwnershipTerms, RoleMask,
-    RoleName, StoreError, StoreErrorKind, SystemRole, TenantId, UserId, change::Change,
+    ChangeAction, ChangeRecord, MembershipStatus, OperatorRight, OwnershipOffer, OwnershipTerms,
+    RoleMask, RoleName, StoreError, StoreErrorKind, SystemRole, TenantId, UserId, change::Change,
     outbox::NewEvent,
 };
 
@@ -70,7 +70,15 @@ impl Admin {
         let own = self.author.authority.oneself();
         match own {
             Some((_, user)) => self.author.permits_about(tenant, user).await?,
-            None => self.author.permits(Some(tenant), None).await?,
+            None => {
+                self.author
+                    .may_list(
+                        "ownership-offer",
+                        OperatorRight::ReadTenants,
+                        (Some(tenant), None),
+                    )
+                    .await?
+            }
         };
         let store = self.stores().ownership_store()?;
         let found = store.find_ownership_offer(tenant, self.now()).await?;

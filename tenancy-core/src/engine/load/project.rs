@@ -25,7 +25,7 @@ impl ProjectForUser {
         match actor {
             // They are no members, and have no roles: what they may do is said by their credential, or is everything.
             Actor::Service(_) | Actor::System | Actor::Job(_) => true,
-            Actor::User(_) | Actor::Key(_) | Actor::Anonymous => {
+            Actor::User(_) | Actor::Key(_) | Actor::Operator(_) | Actor::Anonymous => {
                 self.project.admits(in_tenant, self.role.as_ref())
             }
         }

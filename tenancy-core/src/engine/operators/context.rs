@@ -4,8 +4,8 @@ use std::{fmt, net::IpAddr, sync::Arc};
 
 use super::authenticate::current;
 use crate::{
-    Actor, AuditEntry, Authority, Operator, OperatorRight, Principal, Refusal, RefusalKind,
-    StoreError, StoreErrorKind, Tenancy, TenantId,
+    Actor, AuditEntry, Authority, ChangeAction, Operator, OperatorRight, Principal, Refusal,
+    RefusalKind, StoreError, StoreErrorKind, Tenancy, TenantId,
     change::Change,
     engine::{facts::ClientInfo, refusal_log::Refused},
 };
@@ -222,6 +222,12 @@ impl Staff {
                 );
             }
             (Reach::Service(right), None) => right,
+            // The tenant is only made by it.
+            (Reach::Service(right @ OperatorRight::ChangeTenants), Some(_))
+                if change.action == ChangeAction::TenantProvision =>
+            {
+                right
+            }
             // Whoever finds a key in public does not know whose it is.
             (Reach::Service(OperatorRight::Revoke), Some(_)) => OperatorRight::Revoke,
             (Reach::Service(_), Some(_)) => {
