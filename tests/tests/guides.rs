@@ -29,7 +29,6 @@ use tenancy_core::{
     },
     one_time::OneTimeTokens,
     outbox::{ClaimRequest, Event, EventHandler, HandlerError, Outbox as _, OutboxConsumer},
-    outbox::{Event, EventHandler, HandlerError, OutboxConsumer},
     quota::{Limit, LimitOverride, Meter, Quotas},
     testing::{ContextBuilder, FakeRequest, TestTokens, service},
 };

@@ -5,7 +5,8 @@ mod resets;
 #[cfg(feature = "argon2")]
 mod sign_in;
 
-#[cfg(all(test, feature = "argon2", feature = "jwt"))]
+#[cfg(all(feature = "argon2", feature = "jwt"))]
+#[cfg(test)]
 mod tests;
 
 #[cfg(feature = "argon2")]

@@ -100,7 +100,7 @@ impl PendingAdmission {
             Err(Unsettled::Refused(refused)) => {
                 let inner = self.engine.inner();
                 let is_unknown = refused.kind() == RefusalKind::TenantNotFound;
-                if let (true, Some(actor)) = (is_unknown, &refused.actor)
+                if let (true, Some(actor)) = (is_unknown, refused.actor())
                     && self.facts.is_from_outside()
                 {
                     inner.unknown_names.add(actor, inner.now());

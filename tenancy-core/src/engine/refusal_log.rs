@@ -7,19 +7,34 @@ use std::sync::{
 
 use super::{TenantContext, facts::ClientInfo};
 use crate::{
-    Actor, AuditEntry, AuditSink, Clock, Outcome, Refusal, RefusalKind, TenantId, UserId,
-    audit::Sampler, cors::OriginFault,
+    Actor, AuditEntry, AuditSink, Clock, Outcome, Principal, Refusal, RefusalKind, TenantId,
+    UserId, audit::Sampler, cors::OriginFault,
 };
 
 /// A refusal with what the audit trail wants to know of it.
 #[derive(Debug, Clone)]
 pub(super) struct Refused {
     refusal: Refusal,
-    pub(super) actor: Option<Actor>,
-    /// The user with whose rights the actor acts, where it is no user itself.
-    pub(super) on_behalf_of: Option<Box<UserId>>,
+    by: Option<Box<RefusedCaller>>,
     pub(super) tenant: Option<TenantId>,
     target: Option<Box<str>>,
+}
+
+/// Who was refused.
+#[derive(Debug, Clone)]
+struct RefusedCaller {
+    actor: Actor,
+    /// The user with whose rights the actor acts, where it is no user itself.
+    on_behalf_of: Option<UserId>,
+}
+
+impl RefusedCaller {
+    fn of(principal: &Principal) -> Box<Self> {
+        Box::new(Self {
+            actor: principal.actor.clone(),
+            on_behalf_of: principal.on_behalf_of,
+        })
+    }
 }
 
 impl Refused {
@@ -30,8 +45,7 @@ impl Refused {
     pub(super) fn of(refusal: Refusal) -> Self {
         Self {
             refusal,
-            actor: None,
-            on_behalf_of: None,
+            by: None,
             tenant: None,
             target: None,
         }
@@ -39,6 +53,21 @@ impl Refused {
 
     pub(super) const fn kind(&self) -> RefusalKind {
         self.refusal.kind()
+    }
+
+    pub(super) fn actor(&self) -> Option<&Actor> {
+        self.by.as_ref().map(|by| &by.actor)
+    }
+
+    pub(super) fn note_actor(&mut self, actor: Actor) {
+        self.by = Some(Box::new(RefusedCaller {
+            actor,
+            on_behalf_of: None,
+        }));
+    }
+
+    pub(super) fn note_caller(&mut self, principal: &Principal) {
+        self.by = Some(RefusedCaller::of(principal));
     }
 
     pub(super) fn target(mut self, target: String) -> Self {
@@ -120,8 +149,7 @@ impl RefusalLog {
     ) -> Refusal {
         let Refused {
             refusal,
-            actor,
-            on_behalf_of,
+            by,
             tenant,
             target,
         } = refused;
@@ -135,11 +163,18 @@ impl RefusalLog {
         );
         let now = self.clock.now();
         // Whoever is refused chooses how often this happens.
-        let sampled = (self.sampler).admit(actor.as_ref(), client.ip, refusal.reason(), now);
+        let sampled = (self.sampler).admit(
+            by.as_ref().map(|by| &by.actor),
+            client.ip,
+            refusal.reason(),
+            now,
+        );
         if let Some(suppressed) = sampled {
             let mut entry = AuditEntry::new(now, action, Outcome::Refused).reason(refusal.reason());
-            entry.actor = actor;
-            entry.on_behalf_of = on_behalf_of.map(|user| *user);
+            if let Some(by) = by {
+                entry.actor = Some(by.actor);
+                entry.on_behalf_of = by.on_behalf_of;
+            }
             entry.tenant = tenant;
             entry.target = target.map(String::from);
             entry.ip = client.ip;
@@ -161,8 +196,7 @@ impl RefusalLog {
     ) -> Refusal {
         let refused = Refused {
             refusal,
-            actor: Some(context.principal().actor.clone()),
-            on_behalf_of: context.principal().on_behalf_of.map(Box::new),
+            by: Some(RefusedCaller::of(context.principal())),
             tenant: Some(context.tenant_id()),
             target: Some(target.into()),
         };

@@ -152,12 +152,10 @@ impl Charged {
         match &self.admitted {
             Some(Admitted::Tenant(context)) => {
                 refused.tenant = Some(context.tenant_id());
-                refused.actor = Some(context.principal().actor.clone());
+                refused.note_caller(context.principal());
             }
-            Some(Admitted::NoTenant(principal)) => {
-                refused.actor = principal.as_ref().map(|one| one.actor.clone());
-            }
-            None => {}
+            Some(Admitted::NoTenant(Some(principal))) => refused.note_caller(principal),
+            Some(Admitted::NoTenant(None)) | None => {}
         }
         let log = &self.engine.inner().refusals;
         log.record("request.charge", refused, &self.caller)

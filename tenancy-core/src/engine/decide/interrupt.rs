@@ -17,8 +17,7 @@ impl Interrupt {
     /// Notes for the trail who was refused.
     pub(super) fn of_principal(mut self, principal: &Principal) -> Self {
         if let Self::Refused(refused) = &mut self {
-            refused.actor = Some(principal.actor.clone());
-            refused.on_behalf_of = principal.on_behalf_of.map(Box::new);
+            refused.note_caller(principal);
         }
         self
     }

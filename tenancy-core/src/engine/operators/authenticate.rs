@@ -114,7 +114,7 @@ impl PendingOperator {
             )),
             Ok(None) => {
                 let mut refused = Refused::new(RefusalKind::Unauthenticated, "operator-unknown");
-                refused.actor = Some(principal.actor.clone());
+                refused.note_caller(&principal);
                 Err(record(refused))
             }
             Err(error) => Err(unavailable(&error, "directory-unavailable")),

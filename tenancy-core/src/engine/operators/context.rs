@@ -106,7 +106,7 @@ impl OperatorContext {
         }
         let refusal = Refusal::new(RefusalKind::PermissionDenied, "operator-lacks-right");
         let mut refused = Refused::of(refusal).target(right.to_string());
-        refused.actor = Some(self.actor.clone());
+        refused.note_actor(self.actor.clone());
         let refusals = &self.engine.inner().refusals;
         Err(refusals.record("operator.check", refused, &self.client))
     }

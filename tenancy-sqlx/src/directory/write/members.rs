@@ -87,26 +87,6 @@ impl MembershipStore for PgDirectory {
         Ok(member)
     }
 
-    async fn put_membership_within(
-        &self,
-        membership: &Membership,
-        seats: SeatLimit,
-        with: &ChangeRecord,
-    ) -> Result<Seated, StoreError> {
-        let (tenant, user) = (membership.tenant, membership.user);
-        let mut tx = self.write_as(tenant).await?;
-        locked_tenant(&mut tx, tenant).await?;
-        if !is_member(&mut tx, tenant, user).await? {
-            let taken = seats_taken(&mut tx, tenant, seats.at).await?;
-            if seats.room(taken) == 0 {
-                return Ok(Seated::Full { taken });
-            }
-        }
-        put(&mut tx, membership).await?;
-        commit(tx, with).await?;
-        Ok(Seated::Done)
-    }
-
     async fn remove_membership(
         &self,
         tenant: TenantId,
