@@ -11,7 +11,6 @@ use tenancy_core::{
     KeyId, MemberFilter, Membership, MembershipStatus, PasswordResets, Passwords, Project,
     ProjectMembership, Provisioning, RoleDefinition, Settings, StoreError, SystemClock, SystemRole,
     TenantKey, TenantRecord, TokenSubject, UserId,
-    key::NewKey,
     key::{NewKey, Pepper, SecretHash},
     one_time::OneTimeTokens,
     testing::service,

@@ -108,7 +108,10 @@ fn without_a_tenant() -> Quotas {
     quotas().limit(Limit::rate("exports", 1_000, MINUTE).scope(Scope::System))
 }
 
-#[allow(clippy::expect_used, reason = "each program has the rules of this zone")]
+#[allow(
+    clippy::expect_used,
+    reason = "each program has the rules of this zone"
+)]
 fn with_calendars() -> Quotas {
     let berlin = Calendar::in_zone("Europe/Berlin").expect("there is such a zone");
     without_a_tenant().calendar(move |_| berlin.clone())

@@ -136,7 +136,10 @@ impl World {
             .await?;
         anyhow::ensure!(answer.status().is_success(), "{}", answer.text().await?);
         let answer: Value = answer.json().await?;
-        let token = answer["token"].as_str().context("a token")?;
+        let token = answer
+            .get("token")
+            .and_then(|token| token.as_str())
+            .context("a token")?;
         Ok(token.to_owned())
     }
 
