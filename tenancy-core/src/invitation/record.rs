@@ -84,6 +84,12 @@ impl Invitation {
         }
     }
 
+    /// Whether a member answers for it.
+    #[must_use]
+    pub fn is_by(&self, member: UserId) -> bool {
+        matches!(&self.inviter, Inviter::Member { user, .. } if *user == member)
+    }
+
     /// What has become of it by then: one that is open and past its end has expired.
     #[must_use]
     pub fn state_at(&self, now: Timestamp) -> InvitationState {

@@ -1,7 +1,10 @@
 //! Departures: what hangs on a member, and what becomes of it when the member goes.
 
 use super::{Membership, RoleSeen};
-use crate::{Grant, KeyId, OwnershipOffer, ProjectMembership, Timestamp, UserId, key::ApiKey};
+use crate::{
+    Grant, KeyId, OwnershipOffer, ProjectMembership, Timestamp, UserId, invitation::Invitation,
+    key::ApiKey,
+};
 
 /// Where the API keys of a member go who leaves the tenant.
 ///
@@ -56,6 +59,11 @@ pub struct Departure {
     pub has_more_keys: bool,
     /// The member's roles in projects, which end.
     pub project_roles: Vec<ProjectMembership>,
+    /// The open invitations that the member answers for, by id, which are taken back: the first
+    /// [`MemberHoldings::MAX_INVITATIONS`].
+    pub invitations: Vec<Invitation>,
+    /// Whether there are more invitations than these.
+    pub has_more_invitations: bool,
     /// The open offer of ownership that the member has made or got, which ends.
     pub ownership_offer: Option<OwnershipOffer>,
 }
@@ -93,6 +101,11 @@ pub struct MemberHoldings {
     pub has_more_keys: bool,
     /// The member's roles in projects, in the order of the projects' ids.
     pub project_roles: Vec<ProjectMembership>,
+    /// The open invitations that the member answers for, in the order of their ids: the first
+    /// [`MAX_INVITATIONS`](Self::MAX_INVITATIONS).
+    pub invitations: Vec<Invitation>,
+    /// Whether there are more invitations than these.
+    pub has_more_invitations: bool,
     /// The open offer of ownership that the member has made or got.
     pub ownership_offer: Option<OwnershipOffer>,
 }
@@ -100,6 +113,9 @@ pub struct MemberHoldings {
 impl MemberHoldings {
     /// How many keys are listed at most, and handed over at once.
     pub const MAX_KEYS: u32 = 1_000;
+
+    /// How many open invitations are listed at most. All of them are taken back with the membership.
+    pub const MAX_INVITATIONS: u32 = 1_000;
 
     /// What hangs on a membership: nothing yet.
     #[must_use]
@@ -110,6 +126,8 @@ impl MemberHoldings {
             keys: Vec::new(),
             has_more_keys: false,
             project_roles: Vec::new(),
+            invitations: Vec::new(),
+            has_more_invitations: false,
             ownership_offer: None,
         }
     }
@@ -122,6 +140,17 @@ impl MemberHoldings {
         self.has_more_keys = keys.len() > most;
         keys.truncate(most);
         self.keys = keys;
+        self
+    }
+
+    /// The same with the invitations that are open, of which a store has read one more than
+    /// [`MAX_INVITATIONS`](Self::MAX_INVITATIONS) at most.
+    #[must_use]
+    pub fn with_invitations(mut self, mut invitations: Vec<Invitation>) -> Self {
+        let most = usize::try_from(Self::MAX_INVITATIONS).unwrap_or(usize::MAX);
+        self.has_more_invitations = invitations.len() > most;
+        invitations.truncate(most);
+        self.invitations = invitations;
         self
     }
 }

@@ -7,8 +7,8 @@ use std::collections::HashSet;
 use async_trait::async_trait;
 use sqlx::{AssertSqlSafe, PgConnection, Row as _, types::Uuid};
 use tenancy_core::{
-    ChangeRecord, DirectoryError, InvitationId, Membership, StoreError, TenantId, Timestamp,
-    UserId,
+    ChangeRecord, DirectoryError, InvitationId, MemberHoldings, Membership, StoreError, TenantId,
+    Timestamp, UserId,
     invitation::{
         Acceptance, Accepted, Invitation, InvitationBatch, InvitationChange, InvitationFilter,
         InvitationState, InvitationStore, Invited, SeatDirectory, SeatLimit, Seated,
@@ -104,6 +104,12 @@ impl InvitationStore for PgDirectory {
         let (read, user) = (&acceptance.invitation, acceptance.user);
         let tenant = read.tenant;
         let mut tx = self.write_as(tenant).await?;
+        // In the order of all changes: a member first, and then the tenant. Who removes the inviter at this moment would
+        // otherwise wait for this, and this for them.
+        let vouched = match &acceptance.inviter {
+            Some(inviter) => holds_still(&mut tx, inviter).await?,
+            None => true,
+        };
         if !locked_tenant(&mut tx, tenant).await?.status.is_served() {
             return Ok(Accepted::NotServed);
         }
@@ -113,20 +119,8 @@ impl InvitationStore for PgDirectory {
         if is_member(&mut tx, tenant, user).await? {
             return Ok(Accepted::AlreadyMember);
         }
-        if let Some(inviter) = &acceptance.inviter {
-            let same = sqlx::query(
-                "SELECT FROM tenancy.memberships
-                 WHERE tenant_id = $1 AND user_id = $2 AND role = $3 AND status = $4 FOR SHARE",
-            );
-            let same = same
-                .bind(tenant.as_uuid())
-                .bind(inviter.user.as_uuid())
-                .bind(inviter.role.as_str())
-                .bind(inviter.status.as_str());
-            let same = same.fetch_optional(&mut *tx).await.map_err(refused)?;
-            if same.is_none() {
-                return Ok(Accepted::InviterChanged);
-            }
+        if !vouched {
+            return Ok(Accepted::InviterChanged);
         }
         // Past the lock nobody else changes it. The state is asked for all the same: a row is spent once.
         let spent = sqlx::query(
@@ -231,6 +225,57 @@ pub(super) async fn is_member(
 }
 
 /// The addresses of a batch that have an open invitation. Those that have expired make room.
+/// Whether a membership is still what was read; if so, it stays so until the transaction ends.
+async fn holds_still(tx: &mut PgConnection, read: &Membership) -> Result<bool, StoreError> {
+    let same = sqlx::query(
+        "SELECT FROM tenancy.memberships
+         WHERE tenant_id = $1 AND user_id = $2 AND role = $3 AND status = $4 FOR SHARE",
+    );
+    let same = same
+        .bind(read.tenant.as_uuid())
+        .bind(read.user.as_uuid())
+        .bind(read.role.as_str())
+        .bind(read.status.as_str());
+    let same = same.fetch_optional(tx).await.map_err(refused)?;
+    Ok(same.is_some())
+}
+
+/// The open invitations that a member answers for, by id: as many as are listed, and one more.
+pub(super) async fn open_of(
+    tx: &mut PgConnection,
+    (tenant, inviter): (TenantId, UserId),
+    at: Timestamp,
+) -> Result<Vec<Invitation>, StoreError> {
+    let open = format!(
+        "SELECT {INVITATION} FROM tenancy.invitations AS i
+         WHERE i.tenant_id = $1 AND i.inviter = $2 AND i.state = 'pending'
+             AND i.expires_at > timestamptz 'epoch' + $3 * interval '1 microsecond'
+         ORDER BY i.id LIMIT $4"
+    );
+    let rows = sqlx::query(AssertSqlSafe(open))
+        .bind(tenant.as_uuid())
+        .bind(inviter.as_uuid())
+        .bind(at.as_unix_micros())
+        .bind(i64::from(MemberHoldings::MAX_INVITATIONS) + 1)
+        .fetch_all(tx)
+        .await;
+    read_rows(rows, invitation)
+}
+
+/// Takes back the open invitations that a member answers for.
+pub(super) async fn revoke_of(
+    tx: &mut PgConnection,
+    (tenant, inviter): (TenantId, UserId),
+) -> Result<(), StoreError> {
+    let revoke = sqlx::query(
+        "UPDATE tenancy.invitations SET state = 'revoked'
+         WHERE tenant_id = $1 AND inviter = $2 AND state = 'pending'",
+    );
+    let revoke = revoke.bind(tenant.as_uuid()).bind(inviter.as_uuid());
+    revoke.execute(tx).await.map_err(refused)?;
+    Ok(())
+}
+
 async fn open_addresses(
     tx: &mut PgConnection,
     batch: &InvitationBatch,

@@ -30,6 +30,7 @@ where
     an_address_has_one_open_invitation(directory).await;
     an_invitation_is_accepted_once(directory).await;
     an_acceptance_looks_at_everything_again(directory).await;
+    invitations_end_with_the_member_who_made_them(directory).await;
     a_resend_and_a_revocation_meet_an_acceptance(directory).await;
     seats_are_counted_where_one_is_taken(directory).await;
     five_at_once_share_three_seats(directory).await;
@@ -335,6 +336,45 @@ where
         .unwrap();
     let done = directory.accept_invitation(&vouched, &unattributed()).await;
     assert_eq!(done.unwrap(), Accepted::Done);
+}
+
+/// What a member has offered goes with the member, and does not come back with them. What others have offered stays.
+pub async fn invitations_end_with_the_member_who_made_them<D>(directory: &D)
+where
+    D: Directory + DirectoryStore + InvitationStore,
+{
+    let acme = new_tenant(directory).await;
+    let (carol, dave) = (UserId::new(), UserId::new());
+    for user in [carol, dave] {
+        let member = Membership::new(acme.id, user, role("admin"));
+        let done = directory.put_membership(&member, &RoleSeen::Any, &unattributed());
+        done.await.unwrap();
+    }
+    let by = |user, name| {
+        let permission = "members:manage".to_owned();
+        let mut one = invited(acme.id, name);
+        one.inviter = Inviter::Member { user, permission };
+        one
+    };
+    let (ann, ben) = (by(carol, "ann"), by(dave, "ben"));
+    for one in [&ann, &ben] {
+        add(directory, one).await;
+    }
+    let holdings = directory.find_holdings(acme.id, carol, NOW).await.unwrap();
+    assert_eq!(holdings.unwrap().invitations, std::slice::from_ref(&ann));
+    let late = directory.find_holdings(acme.id, carol, ann.expires_at);
+    assert!(late.await.unwrap().unwrap().invitations.is_empty());
+
+    let removal = MembershipRemoval::new(NOW);
+    let gone = directory.remove_membership(acme.id, carol, &removal, &unattributed());
+    gone.await.unwrap();
+    let back = Membership::new(acme.id, carol, role("admin"));
+    let back = directory.put_membership(&back, &RoleSeen::Any, &unattributed());
+    back.await.unwrap();
+    let state = async |id| directory.find_invitation(id).await.unwrap().unwrap().state;
+    assert_eq!(state(ann.id).await, InvitationState::Revoked);
+    assert_eq!(state(ben.id).await, InvitationState::Pending);
+    assert_eq!(accept(directory, &ann, UserId::new()).await, Accepted::Gone);
 }
 
 /// An acceptance that meets another change at once: one of the two is made.

@@ -13,6 +13,30 @@ use crate::{
 };
 
 impl State {
+    /// The open invitations that a member answers for.
+    pub(super) fn open_invitations_of(
+        &self,
+        tenant: TenantId,
+        inviter: UserId,
+        at: Timestamp,
+    ) -> impl Iterator<Item = &Invitation> {
+        self.invitations.values().filter(move |one| {
+            one.tenant == tenant
+                && one.is_by(inviter)
+                && one.state_at(at) == InvitationState::Pending
+        })
+    }
+
+    /// Takes back the open invitations that a member answers for.
+    pub(super) fn revoke_invitations_of(&mut self, tenant: TenantId, inviter: UserId) {
+        for one in self.invitations.values_mut() {
+            let is_open = one.state == InvitationState::Pending;
+            if one.tenant == tenant && is_open && one.is_by(inviter) {
+                one.state = InvitationState::Revoked;
+            }
+        }
+    }
+
     /// The members of a tenant, and its open invitations.
     pub(super) fn seats(&self, tenant: TenantId, at: Timestamp) -> u64 {
         let members = self.memberships.keys().filter(|(of, _)| *of == tenant);

@@ -183,6 +183,7 @@ impl MembershipStore for MemoryDirectory {
             let of_user =
                 |(at, _, who): &(TenantId, ProjectId, UserId)| *at == tenant && *who == user;
             state.project_roles.retain(|key, _| !of_user(key));
+            state.revoke_invitations_of(tenant, user);
             state.memberships.remove(&(tenant, user));
             state.end_stale_offer(tenant);
             state.touch(tenant)
@@ -201,7 +202,11 @@ impl MembershipStore for MemoryDirectory {
         };
         let most = usize::try_from(MemberHoldings::MAX_KEYS).unwrap_or(usize::MAX);
         let keys = state.keys_of(tenant, user, at).take(most + 1).cloned();
-        let mut holdings = MemberHoldings::new(membership).with_keys(keys.collect());
+        let most = usize::try_from(MemberHoldings::MAX_INVITATIONS).unwrap_or(usize::MAX);
+        let invited = state.open_invitations_of(tenant, user, at);
+        let mut holdings = MemberHoldings::new(membership)
+            .with_keys(keys.collect())
+            .with_invitations(invited.take(most + 1).cloned().collect());
         holdings.others_own = state.others_own(tenant, user);
         let own = |(of, _, who): &(TenantId, ProjectId, UserId)| (*of, *who) == (tenant, user);
         let roles = state.project_roles.iter().filter(|(key, _)| own(key));

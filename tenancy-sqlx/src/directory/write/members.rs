@@ -12,7 +12,7 @@ use tenancy_core::{
 use super::{Writing, commit, locked_tenant, read_rows, refused};
 use crate::directory::{
     PgDirectory,
-    invitations::{is_member, seats_taken},
+    invitations::{self, is_member, seats_taken},
     keys::{self, Many},
     ownership::open_offer,
     rows,
@@ -116,6 +116,7 @@ impl MembershipStore for PgDirectory {
             hand_over(&mut tx, (tenant, user), handover).await?;
         }
         of_user.revoke(&mut tx, removal.at).await?;
+        invitations::revoke_of(&mut tx, (tenant, user)).await?;
         for delete in [
             "DELETE FROM tenancy.project_memberships WHERE tenant_id = $1 AND user_id = $2",
             "DELETE FROM tenancy.memberships WHERE tenant_id = $1 AND user_id = $2",
@@ -151,7 +152,10 @@ impl MembershipStore for PgDirectory {
         let Some(row) = found else { return Ok(None) };
         let member = rows::membership(&row).map_err(StoreError::unavailable)?;
         let keys = keys::live_of(&mut tx, (tenant, user), at).await?;
-        let mut holdings = MemberHoldings::new(member).with_keys(keys);
+        let invited = invitations::open_of(&mut tx, (tenant, user), at).await?;
+        let mut holdings = MemberHoldings::new(member)
+            .with_keys(keys)
+            .with_invitations(invited);
         holdings.others_own = rows::column(&row, "others_own").map_err(StoreError::unavailable)?;
         let roles = sqlx::query(
             "SELECT tenant_id, project_id, user_id, role FROM tenancy.project_memberships

@@ -49,6 +49,8 @@ impl Admin {
             keys: fates,
             has_more_keys: holdings.has_more_keys,
             project_roles: holdings.project_roles,
+            invitations: holdings.invitations,
+            has_more_invitations: holdings.has_more_invitations,
             ownership_offer: holdings.ownership_offer,
         })
     }
