@@ -110,8 +110,11 @@ pub(crate) mod tests {
         let acme =
             TenantRecord::new("acme".parse().unwrap(), "Acme").with_status(TenantStatus::Active);
         directory.create_tenant(&acme).await.unwrap();
-        let membership = Membership::new(acme.id, owner, SystemRole::Owner.name());
-        directory.put_membership(&membership).await.unwrap();
+        // A tenant keeps an owner; so that this one may be demoted, there is another.
+        for user in [owner, UserId::new()] {
+            let membership = Membership::new(acme.id, user, SystemRole::Owner.name());
+            directory.put_membership(&membership).await.unwrap();
+        }
         let tenancy = engine_over(directory);
         let context = ContextBuilder::new(&tenancy, acme).user(owner).build();
         let (channels, closing) = (Channels::default(), Closing::default());

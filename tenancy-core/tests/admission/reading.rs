@@ -6,10 +6,11 @@ use tenancy_core::{
     AuditFilter, Capability, Clock as _, ConfigError, Directory, DirectoryError, DomainName,
     EntryDirectory, FeedCursor, FeedPage, GenerationFeed, Identification, IssuerRecord,
     MemberFilter, Membership, MembershipDirectory, Outcome, Project, ProjectDirectory, ProjectId,
-    RevokedBefore, RoleDefinition, RoleDirectory, RoleName, RouteNeeds, StoreError, StoreErrorKind,
-    Stores, SystemRole, Tenancy, TenancyBuilder, TenantDirectory, TenantFilter, TenantId,
-    TenantKey, TenantRecord, TenantStatus, TokenRevocationDirectory, TokenSubject, UserId,
-    async_trait,
+    Provisioning, RevokedBefore, RoleDefinition, RoleDirectory, RoleName, RouteNeeds, StoreError,
+    StoreErrorKind, Stores, SystemRole, Tenancy, TenancyBuilder, TenantDirectory, TenantFilter,
+    TenantId, TenantKey, TenantRecord, TenantStatus, TokenRevocationDirectory, TokenSubject,
+    UserId, async_trait,
+    invitation::InvitationFilter,
     jwt::JwtAuthenticator,
     key::ApiKeys,
     testing::{StoreDirectly as _, SwitchedDirectory, service},
@@ -147,6 +148,20 @@ async fn change(w: &World, capability: Capability) -> Result<(), StoreError> {
             listed.map(drop)
         }
         Capability::LimitOverrides => admin.remove_limit_override(acme, "exports").await,
+        Capability::DomainJoins => admin.list_domain_joins(acme).await.map(drop),
+        Capability::Invitations => {
+            let invitations = w.tenancy.invitations(service());
+            let all = InvitationFilter::new();
+            invitations.list(acme, &all, None, 10).await.map(drop)
+        }
+        Capability::Provisioning => {
+            let new = Provisioning::new("made".parse().unwrap(), "Made", user);
+            admin.provision(&new).await.map(drop)
+        }
+        Capability::Accounts => {
+            let accounts = w.tenancy.accounts(service());
+            accounts.find(user).await.map(drop)
+        }
         other => panic!("no change of {other} is known here"),
     }
 }
@@ -154,7 +169,7 @@ async fn change(w: &World, capability: Capability) -> Result<(), StoreError> {
 /// What the engine changes by `Tenancy::admin`.
 fn of_admin() -> impl Iterator<Item = Capability> {
     let all = Capability::ALL.iter().copied();
-    all.filter(|capability| *capability != Capability::Keys)
+    all.filter(|capability| !matches!(capability, Capability::Keys | Capability::PasswordResets))
 }
 
 #[tokio::test]
@@ -184,7 +199,12 @@ async fn a_change_without_its_store_is_read_only_names_the_capability_and_is_rec
         // These are listed.
         if matches!(
             capability,
-            Capability::Audit | Capability::Ownership | Capability::Plans
+            Capability::Accounts
+                | Capability::Audit
+                | Capability::DomainJoins
+                | Capability::Invitations
+                | Capability::Ownership
+                | Capability::Plans
         ) {
             continue;
         }
@@ -255,6 +275,10 @@ async fn a_store_that_is_given_changes_what_it_is_for_and_nothing_else() {
             }
             Capability::Audit => Stores::none().audit(directory.directory().clone()),
             Capability::Ownership => Stores::none().ownership(directory.directory().clone()),
+            Capability::DomainJoins => Stores::none().domain_joins(directory.directory().clone()),
+            Capability::Invitations => Stores::none().invitations(directory.directory().clone()),
+            Capability::Provisioning => Stores::none().provisioning(directory.directory().clone()),
+            Capability::Accounts => Stores::none().accounts(directory.directory().clone()),
             other => panic!("no store of {other} is known here"),
         };
         w.tenancy = over(&w).stores(stores).build().unwrap();

@@ -182,7 +182,11 @@ async fn provision(tenancy: &Tenancy, slug: &str) -> anyhow::Result<Person> {
     let admin = tenancy.admin(tenancy::testing::service());
     admin.create_tenant(&tenant).await?;
     let owner = Membership::new(tenant.id, user, SystemRole::Owner.name());
-    admin.put_membership(&owner).await?;
+    // A tenant keeps an owner; so that the first one may be demoted, there is another.
+    let other = Membership::new(tenant.id, UserId::new(), SystemRole::Owner.name());
+    for owner in [&owner, &other] {
+        admin.put_membership(owner).await?;
+    }
     admin.set_status(tenant.id, TenantStatus::Active).await?;
     let tenant = tenant.id;
     Ok(Person { user, tenant })

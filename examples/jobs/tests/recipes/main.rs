@@ -32,8 +32,8 @@ async fn a_task_of_a_request_works_in_the_requests_tenant() -> anyhow::Result<()
         w.write_draft(&w.acme, "now()").await?;
         w.write_draft(&w.globex, "now()").await?;
         w.write_draft(&w.globex, "now()").await?;
-        let alice = w.acme.member(SystemRole::Owner).await?;
-        let context = w.acme.context(alice, SystemRole::Owner);
+        let alice = w.acme.member(SystemRole::Member).await?;
+        let context = w.acme.context(alice, SystemRole::Member);
         let db = w.pool.tenant(&context)?;
         spawned::begin_report(db)
             .await?

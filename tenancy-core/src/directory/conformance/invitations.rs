@@ -347,8 +347,10 @@ where
     let (carol, dave) = (UserId::new(), UserId::new());
     for user in [carol, dave] {
         let member = Membership::new(acme.id, user, role("admin"));
-        let done = directory.put_membership(&member, &RoleSeen::Any, &unattributed());
-        done.await.unwrap();
+        directory
+            .put_membership(&member, &RoleSeen::Any, &unattributed())
+            .await
+            .unwrap();
     }
     let by = |user, name| {
         let permission = "members:manage".to_owned();
@@ -366,11 +368,15 @@ where
     assert!(late.await.unwrap().unwrap().invitations.is_empty());
 
     let removal = MembershipRemoval::new(NOW);
-    let gone = directory.remove_membership(acme.id, carol, &removal, &unattributed());
-    gone.await.unwrap();
+    directory
+        .remove_membership(acme.id, carol, &removal, &unattributed())
+        .await
+        .unwrap();
     let back = Membership::new(acme.id, carol, role("admin"));
-    let back = directory.put_membership(&back, &RoleSeen::Any, &unattributed());
-    back.await.unwrap();
+    directory
+        .put_membership(&back, &RoleSeen::Any, &unattributed())
+        .await
+        .unwrap();
     let state = async |id| directory.find_invitation(id).await.unwrap().unwrap().state;
     assert_eq!(state(ann.id).await, InvitationState::Revoked);
     assert_eq!(state(ben.id).await, InvitationState::Pending);

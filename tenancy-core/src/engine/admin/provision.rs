@@ -57,11 +57,11 @@ impl Admin {
             check_name(name)?;
         }
         let idempotency = wanted.idempotency(self.author.authority.actor());
-        let store = self.stores().provisioning_store()?;
+        let stores = self.stores();
         if let Some(of) = &idempotency {
             // Whoever may not make a tenant is told of none.
             if self.author.permits(None, None).await.is_ok()
-                && let Some(before) = made_before(store, of).await?
+                && let Some(before) = made_before(stores.provisioning_store()?, of).await?
             {
                 return Ok(before.into());
             }
@@ -70,6 +70,7 @@ impl Admin {
         let (unit, first_key) = self.unit(wanted, plan, idempotency)?;
         let made = self
             .make(summary(&unit), async |record| {
+                let store = stores.provisioning_store()?;
                 store.provision(&unit, &with_events(record, &unit)?).await
             })
             .await;
@@ -84,7 +85,7 @@ impl Admin {
             }),
             // Another one with the same key may have been first.
             (Err(taken), Some(of)) if taken.kind() == StoreErrorKind::Conflict => {
-                let before = made_before(store, of).await?;
+                let before = made_before(stores.provisioning_store()?, of).await?;
                 before.map(Provisioned::from).ok_or(taken)
             }
             (Err(error), _) => Err(error),
