@@ -190,10 +190,11 @@ impl Invitations {
             many => change.with(json!({ "count": many.len() })),
         };
         self.make(change, async |caller, record: ChangeRecord| {
+            self.know_projects(caller.as_ref(), tenant, &invitations)
+                .await?;
             if let Some(caller) = &caller {
                 self.may_offer_all(caller, &invitations).await?;
             }
-            self.know_projects(tenant, &invitations).await?;
             let seats = self.admin.seats(tenant).await?;
             let record = with_event_for_each(record, &invitations)?;
             let batch = InvitationBatch::new(tenant, invitations, record, now);
@@ -231,10 +232,9 @@ impl Invitations {
         self.make(change, async |caller, record| {
             let found = self.open(tenant, id).await?;
             if let Some(caller) = &caller {
-                let admin = &self.admin;
-                admin
-                    .may_offer(caller, &found.role, &found.projects)
-                    .await?;
+                let found = std::slice::from_ref(&found);
+                self.know_projects(Some(caller), tenant, found).await?;
+                self.may_offer_all(caller, found).await?;
             }
             let now = engine.clock().now();
             let change = InvitationChange::Resend {
@@ -264,21 +264,24 @@ impl Invitations {
             of_one(ChangeAction::InvitationSetRoles, tenant, id).with(json!({ "role": role }));
         self.make(change, async |caller, record| {
             let found = self.open(tenant, id).await?;
-            if let Some(caller) = &caller {
-                let admin = &self.admin;
-                admin
-                    .may_offer(caller, &found.role, &found.projects)
-                    .await?;
-                admin.may_offer(caller, role, projects).await?;
-            }
             let change = InvitationChange::SetRoles {
                 role: role.clone(),
                 projects: projects.to_vec(),
                 inviter: self.admin.author.authority.inviter(),
             };
             let changed = change.of(found.clone());
-            self.know_projects(tenant, std::slice::from_ref(&changed))
-                .await?;
+            let both = [found.clone(), changed];
+            match &caller {
+                Some(caller) => {
+                    self.know_projects(Some(caller), tenant, &both).await?;
+                    self.may_offer_all(caller, &both).await?;
+                }
+                None => {
+                    let [_, changed] = &both;
+                    self.know_projects(None, tenant, std::slice::from_ref(changed))
+                        .await?;
+                }
+            }
             self.change(found, &change, &record).await
         })
         .await
@@ -382,6 +385,7 @@ impl Invitations {
     /// Whether the projects are the tenant's.
     async fn know_projects(
         &self,
+        caller: Option<&TenantContext>,
         tenant: TenantId,
         invitations: &[Invitation],
     ) -> Result<(), StoreError> {
@@ -390,6 +394,10 @@ impl Invitations {
         projects.sort_unstable();
         projects.dedup();
         for project in projects {
+            if let Some(caller) = caller {
+                self.admin.author.admits(caller, project).await?;
+                continue;
+            }
             let directory = &self.engine().inner().directory;
             let found = directory.find_project(tenant, project).await;
             if found.map_err(StoreError::unavailable)?.is_none() {

@@ -339,7 +339,7 @@ where
 }
 
 /// What a member has offered goes with the member, and does not come back with them. What others have offered stays.
-pub async fn invitations_end_with_the_member_who_made_them<D>(directory: &D)
+pub(super) async fn invitations_end_with_the_member_who_made_them<D>(directory: &D)
 where
     D: Directory + DirectoryStore + InvitationStore,
 {

@@ -195,7 +195,7 @@ fn with_events(mut record: ChangeRecord, unit: &NewTenant) -> Result<ChangeRecor
         parts.push(
             of(ChangeAction::ProjectPut)
                 .to("project", project.id)
-                .with(json!({ "slug": slug, "archived": archived })),
+                .with(json!({ "slug": slug, "archived": archived, "access": project.access })),
         );
     }
     if let Some(member) = &unit.project_membership {

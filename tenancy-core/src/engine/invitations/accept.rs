@@ -6,7 +6,11 @@ use crate::{
     Actor, AuditEntry, ChangeAction, Membership, MembershipStatus, Outcome, Refusal, RefusalKind,
     StoreError, StoreErrorKind, Tenancy, TenantKey, TenantRecord, Timestamp, UserId, VerifiedEmail,
     change::Change,
-    engine::{Admin, Authority, author::Author},
+    engine::{
+        Admin, Authority,
+        author::Author,
+        load::{ProjectOf, load},
+    },
     invitation::{Acceptance, Accepted, Invitation, InvitationState, Inviter},
     one_time::OneTimeKind,
 };
@@ -234,6 +238,16 @@ async fn answering(admin: &Admin, found: &Invitation) -> Result<Option<Membershi
     admin
         .member_may_offer(&active, permission, &found.role, &found.projects)
         .await?;
+    for one in &found.projects {
+        let key = (found.tenant, one.project, Some(*user));
+        let project = load::<ProjectOf>(&admin.author.engine, &key).await;
+        let project = project.map_err(StoreError::unavailable)?;
+        let (actor, role) = (Actor::User(*user), Some(&active.role));
+        if !project.is_some_and(|project| project.admits(&actor, role)) {
+            let message = "a project of the invitation does not admit the inviter any more";
+            return Err(StoreError::new(StoreErrorKind::Forbidden, message));
+        }
+    }
     Ok(Some(active))
 }
 
