@@ -282,7 +282,6 @@ impl ChangeAction {
             | Self::InvitationRevoke
             | Self::DomainJoinPut
             | Self::DomainJoinRemove
-            | Self::AccountCreate
             | Self::AccountEnable
             | Self::AccountUnlink
             | Self::ProjectMembershipPut
@@ -326,8 +325,9 @@ impl ChangeAction {
             | Self::OwnershipDecline
             | Self::InvitationAccept
             | Self::DomainJoin => return None,
-            // Whoever sets a password, or links a sign-in, is the user from then on.
-            Self::AccountSetPassword
+            // Whoever sets a password, or says how somebody signs in, is the user from then on.
+            Self::AccountCreate
+            | Self::AccountSetPassword
             | Self::AccountLink
             | Self::PasswordResetRequest
             | Self::PasswordResetUse => return None,

@@ -118,6 +118,11 @@ CREATE FUNCTION tenancy.change_account(of_user uuid, new_password text, is_disab
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+    -- An open reset would undo it. Resets are locked before accounts, as where one is used.
+    IF taken_back IS NOT NULL THEN
+        DELETE FROM tenancy.password_resets AS r USING tenancy.accounts AS a
+        WHERE a.user_id = of_user AND r.email = a.email;
+    END IF;
     UPDATE tenancy.accounts AS a SET password = coalesce(new_password, a.password),
         disabled = coalesce(is_disabled, a.disabled)
     WHERE a.user_id = of_user;

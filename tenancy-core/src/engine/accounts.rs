@@ -15,6 +15,7 @@ pub use resets::{PasswordResets, ResetMail};
 use super::{
     Authority, Inner, Tenancy,
     author::{Author, Stale},
+    authority::Who,
     token_revocations::Raising,
 };
 use crate::{
@@ -186,7 +187,12 @@ impl Accounts {
         self.author
             .may_list("accounts", right, (None, None))
             .await?;
-        self.store()?.find_account(by).await
+        let mut found = self.store()?.find_account(by).await?;
+        if let (Some(account), Who::Staff(_)) = (&mut found, &self.author.authority.who) {
+            // What a password is compared with is nothing to look at.
+            account.password = None;
+        }
+        Ok(found)
     }
 
     async fn change(

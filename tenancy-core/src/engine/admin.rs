@@ -25,7 +25,8 @@ use self::name::check_name;
 use super::{Authority, Tenancy, TenantContext, author::Author};
 use crate::{
     ChangeAction, ChangeRecord, DomainName, Project, ProjectId, ProjectMembership, Settings, Slug,
-    StoreError, Stores, TenantId, TenantRecord, TenantStatus, Timestamp, UserId, change::Change,
+    StoreError, StoreErrorKind, Stores, TenantId, TenantRecord, TenantStatus, Timestamp, UserId,
+    change::Change,
 };
 
 /// Changes and lists the directory on somebody's [authority](Authority); made by [`Tenancy::admin`].
@@ -331,10 +332,28 @@ impl Admin {
             }));
         let stores = self.stores();
         self.make_as(change, async |caller, record| {
+            let impersonates = caller
+                .as_ref()
+                .is_some_and(|caller| caller.impersonation().is_some());
             self.may_change(caller, project.tenant, project.id).await?;
+            if impersonates {
+                self.keeps_access(project).await?;
+            }
             stores.project_store()?.put_project(project, &record).await
         })
         .await
+    }
+
+    /// Whom a project admits is for the user itself to say, and for nobody who acts as the user.
+    async fn keeps_access(&self, project: &Project) -> Result<(), StoreError> {
+        let directory = &self.author.engine.inner().directory;
+        let found = directory.find_project(project.tenant, project.id).await;
+        let found = found.map_err(StoreError::unavailable)?;
+        if found.is_none_or(|found| found.access == project.access) {
+            return Ok(());
+        }
+        let message = "whom a project admits is for the user itself to change, and for nobody who acts as the user";
+        Err(StoreError::new(StoreErrorKind::Forbidden, message))
     }
 
     /// Adds or replaces a user's role in a project.

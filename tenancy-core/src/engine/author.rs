@@ -273,7 +273,10 @@ impl Author {
             Who::Own(context) if context.user_id() == Some(user) => {
                 self.permits_own(Some(tenant)).await.map(Some)
             }
-            _ => self.permits(Some(tenant), None).await,
+            _ => {
+                let right = OperatorRight::ReadTenants;
+                self.may_list("member", right, (Some(tenant), None)).await
+            }
         }
     }
 

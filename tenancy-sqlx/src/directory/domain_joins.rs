@@ -12,7 +12,9 @@ use super::{
     PgDirectory,
     invitations::{is_member, seats_taken},
     rows::{column, role, text},
-    write::{commit, commit_removal, join, locked_tenant, read_rows, refused, refused_for},
+    write::{
+        commit, commit_removal, forget_roles, join, locked_tenant, read_rows, refused, refused_for,
+    },
 };
 
 #[async_trait]
@@ -113,6 +115,7 @@ impl DomainJoinStore for PgDirectory {
             }
         }
         let member = Membership::new(tenant, user, rule.role.clone());
+        forget_roles(&mut tx, tenant, user).await?;
         if !join(&mut tx, &member).await? {
             return Ok(DomainJoined::AlreadyMember);
         }

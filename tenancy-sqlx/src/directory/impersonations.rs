@@ -2,7 +2,7 @@
 //! ended and listed by those that write.
 
 use async_trait::async_trait;
-use sqlx::{Row as _, postgres::PgRow, types::Uuid};
+use sqlx::{PgConnection, Row as _, postgres::PgRow, types::Uuid};
 use tenancy_core::{
     ChangeRecord, DirectoryError, Impersonation, ImpersonationDigest, ImpersonationId,
     ImpersonationLookup, ImpersonationState, ImpersonationStore, OperatorId, OperatorRight,
@@ -314,4 +314,22 @@ fn impersonation(row: &PgRow) -> Result<Impersonation, DirectoryError> {
     let ended: Option<i64> = column(row, "ended_at")?;
     found.ended_at = ended.map(Timestamp::from_unix_micros);
     Ok(found)
+}
+
+/// Ends what operators do as a user who goes.
+pub(super) async fn end_of(
+    tx: &mut PgConnection,
+    (tenant, user): (TenantId, UserId),
+    at: Timestamp,
+) -> Result<(), StoreError> {
+    let end = sqlx::query(
+        "UPDATE tenancy.impersonations SET ended_at = to_timestamp($3::float8 / 1000000)
+         WHERE tenant_id = $1 AND user_id = $2 AND ended_at IS NULL AND ends_at > statement_timestamp()",
+    );
+    let end = end
+        .bind(tenant.as_uuid())
+        .bind(user.as_uuid())
+        .bind(at.as_unix_micros());
+    end.execute(tx).await.map_err(refused)?;
+    Ok(())
 }

@@ -18,7 +18,7 @@ use tenancy_core::{
 use self::rows::{INVITATION, invitation, projects};
 use super::{
     PgDirectory,
-    write::{commit, join, locked_tenant, read_rows, refused},
+    write::{commit, forget_roles, join, locked_tenant, read_rows, refused},
 };
 
 #[async_trait]
@@ -138,10 +138,11 @@ impl InvitationStore for PgDirectory {
         }
         // A membership may have been added past the lock, by a change that counts no seats.
         let member = Membership::new(tenant, user, read.role.clone());
+        forget_roles(&mut tx, tenant, user).await?;
+        give_projects(&mut tx, read, user).await?;
         if !join(&mut tx, &member).await? {
             return Ok(Accepted::AlreadyMember);
         }
-        give_projects(&mut tx, read, user).await?;
         commit(tx, record).await?;
         Ok(Accepted::Done)
     }

@@ -8,7 +8,7 @@ mod provision;
 mod roles;
 mod tenants;
 
-pub(super) use members::join;
+pub(super) use members::{forget_roles, join};
 
 use std::{
     fmt,

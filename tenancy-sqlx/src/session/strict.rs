@@ -17,7 +17,13 @@ pub(super) fn push_checks(sql: &mut String, context: &TenantContext) {
     let (holder, id) = match &principal.actor {
         Actor::User(user) => ("user", user.as_uuid()),
         Actor::Service(service) => ("service", service.as_uuid()),
-        // Changes of a key, and the end of an impersonation, advance the tenant's generation.
+        // Whoever acts as a user does so no longer than the user's own tokens hold. The end of an impersonation advances
+        // the tenant's generation.
+        Actor::Operator(_) => match principal.on_behalf_of {
+            Some(user) => ("user", user.as_uuid()),
+            None => return,
+        },
+        // Changes of a key advance the tenant's generation.
         _ => return,
     };
     // Hexadecimal digits and no `\x`: what a backslash means in a literal is a setting.

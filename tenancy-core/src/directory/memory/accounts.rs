@@ -29,6 +29,12 @@ impl Resets {
         self.by_email.get(self.by_id.get(&id)?)
     }
 
+    fn forget(&mut self, email: &EmailAddress) {
+        if let Some(reset) = self.by_email.remove(email) {
+            self.by_id.remove(&reset.id);
+        }
+    }
+
     fn remove(&mut self, id: Uuid) {
         if let Some(email) = self.by_id.remove(&id) {
             self.by_email.remove(&email);
@@ -93,10 +99,15 @@ impl State {
         }
         let account = self.accounts.get(&user).ok_or_else(|| unknown(user))?;
         let mut changed = account.clone();
+        let email = changed.email.clone();
         change.apply(&mut changed);
         changed.check()?;
         self.accounts.insert(user, changed);
         if let Some(revoked) = change.revoked() {
+            // An open reset would undo it.
+            if let Some(email) = email {
+                self.resets.forget(&email);
+            }
             self.take_back(user, revoked);
         }
         Ok(())

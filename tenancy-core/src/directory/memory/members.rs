@@ -184,6 +184,7 @@ impl MembershipStore for MemoryDirectory {
                 |(at, _, who): &(TenantId, ProjectId, UserId)| *at == tenant && *who == user;
             state.project_roles.retain(|key, _| !of_user(key));
             state.revoke_invitations_of(tenant, user);
+            state.end_impersonations(removal.at, |one| (one.tenant, one.user) == (tenant, user))?;
             state.memberships.remove(&(tenant, user));
             state.end_stale_offer(tenant);
             state.touch(tenant)

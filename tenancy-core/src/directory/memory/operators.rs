@@ -64,7 +64,7 @@ impl OperatorStore for MemoryDirectory {
 
 impl State {
     /// Ends those of the impersonations that have not ended.
-    fn end_impersonations(
+    pub(super) fn end_impersonations(
         &mut self,
         at: Timestamp,
         which: impl Fn(&Impersonation) -> bool,

@@ -140,7 +140,12 @@ impl Admin {
         projects: &[ProjectRole],
     ) -> Result<(), StoreError> {
         let table = self.table(member.tenant).await?;
-        let held = mask(&table, Some(&member.role)).effective();
+        let mut held = mask(&table, Some(&member.role));
+        if is_owner(&member.role) {
+            // As for an owner who is calling.
+            held.allow = declared(&table);
+        }
+        let held = held.effective();
         let permission = self.author.engine.permissions().id(permission);
         if permission.is_none_or(|permission| !held.contains(permission)) {
             return Err(more_than_held(role));

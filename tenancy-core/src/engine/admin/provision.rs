@@ -7,7 +7,7 @@ use crate::{
     ChangeAction, ChangeRecord, Membership, NewTenant, Project, ProjectMembership,
     ProvisionedBefore, StoreError, StoreErrorKind, TenantKey, TenantRecord, TenantStatus,
     change::Change,
-    engine::{author::event, keys::minted},
+    engine::{author::event, authority::Who, keys::minted},
     key::{IssuedKey, NewKey},
     provisioning::{Idempotency, Provisioned, Provisioning, ProvisioningStore},
 };
@@ -52,6 +52,12 @@ impl Admin {
     /// ```
     pub async fn provision(&self, wanted: &Provisioning) -> Result<Provisioned, StoreError> {
         wanted.check()?;
+        let signs_in = wanted.account.is_some() || wanted.first_key.is_some();
+        if signs_in && matches!(self.author.authority.who, Who::Staff(_)) {
+            let message = "an operator makes a tenant without an account and without a key: whoever has these acts as \
+                           the owner";
+            return Err(StoreError::new(StoreErrorKind::Forbidden, message));
+        }
         check_name(&wanted.name)?;
         if let Some((_, name)) = &wanted.project {
             check_name(name)?;

@@ -11,7 +11,7 @@ use tenancy_core::{
 
 use super::{Writing, commit, locked_tenant, read_rows, refused};
 use crate::directory::{
-    PgDirectory,
+    PgDirectory, impersonations,
     invitations::{self, is_member, seats_taken},
     keys::{self, Many},
     ownership::open_offer,
@@ -106,6 +106,7 @@ impl MembershipStore for PgDirectory {
         // Keys are locked before anything takes the lock of the tenant's generation.
         let of_user = Many::Member(tenant, user);
         of_user.lock_all(&mut tx).await?;
+        lock_what_goes(&mut tx, tenant, user).await?;
         if let Some(handover) = &removal.handover {
             let is_heir = |member: &Membership| {
                 member.user == handover.to && member.status == MembershipStatus::Active
@@ -117,6 +118,7 @@ impl MembershipStore for PgDirectory {
         }
         of_user.revoke(&mut tx, removal.at).await?;
         invitations::revoke_of(&mut tx, (tenant, user)).await?;
+        impersonations::end_of(&mut tx, (tenant, user), removal.at).await?;
         for delete in [
             "DELETE FROM tenancy.project_memberships WHERE tenant_id = $1 AND user_id = $2",
             "DELETE FROM tenancy.memberships WHERE tenant_id = $1 AND user_id = $2",
@@ -237,6 +239,39 @@ async fn put(
         .execute(tx)
         .await
         .map_err(refused)?;
+    Ok(())
+}
+
+/// Locks what else goes with a membership, before anything takes the lock of the tenant's generation: who changes one of
+/// these rows alone locks it first, and the generation afterwards.
+async fn lock_what_goes(
+    tx: &mut PgConnection,
+    tenant: TenantId,
+    user: UserId,
+) -> Result<(), StoreError> {
+    for lock in [
+        "SELECT FROM tenancy.project_memberships WHERE tenant_id = $1 AND user_id = $2
+         ORDER BY project_id FOR UPDATE",
+        "SELECT FROM tenancy.impersonations WHERE tenant_id = $1 AND user_id = $2 AND ended_at IS NULL
+         ORDER BY id FOR NO KEY UPDATE",
+    ] {
+        let lock = sqlx::query(lock).bind(tenant.as_uuid()).bind(user.as_uuid());
+        lock.execute(&mut *tx).await.map_err(refused)?;
+    }
+    Ok(())
+}
+
+/// Forgets roles in projects that somebody has who is no member: who joins starts afresh.
+pub(in crate::directory) async fn forget_roles(
+    tx: &mut PgConnection,
+    tenant: TenantId,
+    user: UserId,
+) -> Result<(), StoreError> {
+    let forget = "DELETE FROM tenancy.project_memberships WHERE tenant_id = $1 AND user_id = $2";
+    let forget = sqlx::query(forget)
+        .bind(tenant.as_uuid())
+        .bind(user.as_uuid());
+    forget.execute(tx).await.map_err(refused)?;
     Ok(())
 }
 

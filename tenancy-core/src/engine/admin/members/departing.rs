@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use crate::{
     Admin, Departure, Grant, HandedKey, KeyFate, KeyHandover, KeysGo, MemberHoldings, Membership,
-    MembershipStatus, PermissionSet, ProjectId, RoleSeen, RoleTable, StoreError, StoreErrorKind,
-    TenantContext, TenantId, UserId, engine::admin::grants::mask, key::ApiKey,
+    MembershipStatus, PermissionSet, Project, ProjectId, RoleSeen, RoleTable, StoreError,
+    StoreErrorKind, TenantContext, TenantId, UserId, engine::admin::grants::mask, key::ApiKey,
 };
 
 impl Admin {
@@ -160,6 +160,12 @@ impl Admin {
             let directory = &self.author.engine.inner().directory;
             let role = directory.find_project_role(member.tenant, project, member.user);
             let role = role.await.map_err(StoreError::unavailable)?;
+            let place = directory.find_project(member.tenant, project).await;
+            let place = place.map_err(StoreError::unavailable)?;
+            let admits = |place: Project| place.admits(Some(&member.role), role.as_ref());
+            if !place.is_some_and(admits) {
+                return Ok(PermissionSet::EMPTY);
+            }
             held = held.combine(mask(&heir.table, role.as_ref()));
         }
         Ok(held.effective())
