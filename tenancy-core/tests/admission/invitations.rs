@@ -5,15 +5,16 @@ use std::{net::IpAddr, time::Duration};
 use serde_json::json;
 use tenancy_core::{
     Authority, EmailAddress, Invitations, InviteOutcome, Membership, MembershipDirectory as _,
-    MembershipStatus, Outcome, PlanBook, Project, ProjectDirectory as _, Refusal, RoleDefinition,
-    StoreErrorKind, SystemRole, TenantStatus, UserId, VerifiedEmail,
-    invitation::{Invitation, InvitationFilter, InvitationState, NewInvitation},
+    MembershipStatus, Outcome, PlanBook, Project, ProjectAccess, ProjectDirectory as _, ProjectId,
+    ProjectMembership, Refusal, RoleDefinition, StoreErrorKind, SystemRole, TenantStatus, UserId,
+    VerifiedEmail,
+    invitation::{Invitation, InvitationFilter, InvitationState, NewInvitation, ProjectRole},
     jwt::JwtAuthenticator,
     key::Pepper,
     one_time::OneTimeTokens,
     outbox::{ClaimRequest, Event, Outbox as _, Start},
     quota::{Limit, Meter, Quotas},
-    testing::{FakeRequest, service},
+    testing::{FakeRequest, StoreDirectly as _, service},
 };
 
 use crate::support::{ISSUER, World, answer, key};
@@ -633,4 +634,46 @@ async fn members_and_invitations_share_the_seats_of_the_plan() {
         SystemRole::Viewer.name(),
     );
     all.invite(&globex).await.unwrap();
+}
+
+/// Who has no role in a project that takes one can't bring somebody into it, and is told of no such project.
+#[tokio::test]
+async fn an_invitation_leads_into_no_project_that_does_not_admit_the_inviter() {
+    let w = world().await;
+    let carol = UserId::new();
+    let admin = Membership::new(w.acme.id, carol, SystemRole::Admin.name());
+    w.directory.put_membership(&admin).await.unwrap();
+    let payroll = Project::new(w.acme.id, "payroll".parse().unwrap(), "Payroll")
+        .with_access(ProjectAccess::RoleOnly);
+    w.directory.put_project(&payroll).await.unwrap();
+    let viewer = || SystemRole::Viewer.name();
+    let into =
+        |project| new(&w, "ann@example.org", SystemRole::Viewer).in_project(project, viewer());
+    let by_carol = w.tenancy.invitations(of(&w, carol).await);
+    for project in [payroll.id, ProjectId::new()] {
+        let refused = by_carol.invite(&into(project)).await.unwrap_err();
+        assert_eq!(refused.kind(), StoreErrorKind::NotFound);
+    }
+    let plain = invite(&w, "ben@example.org", SystemRole::Viewer).await;
+    let role = ProjectRole {
+        project: payroll.id,
+        role: viewer(),
+    };
+    let widened = by_carol
+        .set_roles(w.acme.id, plain.id, &viewer(), &[role])
+        .await;
+    assert_eq!(widened.unwrap_err().kind(), StoreErrorKind::NotFound);
+
+    // With a role there she may, for as long as she has it.
+    let member = ProjectMembership::new(w.acme.id, payroll.id, carol, viewer());
+    w.directory.put_project_membership(&member).await.unwrap();
+    let made = by_carol.invite(&into(payroll.id)).await.unwrap();
+    let link = token(&w, &made).await;
+    let gone = w
+        .directory
+        .remove_project_membership(w.acme.id, payroll.id, carol);
+    gone.await.unwrap();
+    w.tenancy.catch_up().await.unwrap();
+    let refused = accept(&w, &link, UserId::new(), "ann@example.org").await;
+    assert_eq!(refused.unwrap_err().kind().status(), 403);
 }

@@ -97,7 +97,8 @@ async fn one_of_those_who_accept_in_two_processes_joins() -> anyhow::Result<()> 
                 assert_eq!(refusal.reason(), "invitation-over");
             }
         }
-        assert_eq!(notes.count("tenancy.memberships", &notes.acme).await?, 2);
+        // With both owners.
+        assert_eq!(notes.count("tenancy.memberships", &notes.acme).await?, 3);
         let mut admin = notes.database.admin().await?;
         let entries =
             "SELECT count(*) FROM tenancy.audit_entries WHERE action = 'invitation.accept'
@@ -206,8 +207,8 @@ async fn invitations_are_seen_by_those_who_write_them_alone() -> anyhow::Result<
 async fn processes_share_the_seats() -> anyhow::Result<()> {
     on_every_server(async |notes| {
         let mine = directory(notes).await?;
-        let here = Arc::new(engine(&mine, Some(2))?);
-        let there = Arc::new(engine(&directory(notes).await?, Some(2))?);
+        let here = Arc::new(engine(&mine, Some(3))?);
+        let there = Arc::new(engine(&directory(notes).await?, Some(3))?);
         let each = (0..5).map(|number| {
             let engine = if number % 2 == 0 { &here } else { &there };
             async move {
@@ -229,14 +230,14 @@ async fn processes_share_the_seats() -> anyhow::Result<()> {
         }
         assert_eq!(made.len(), 1);
         let usage = there.admin(service()).usage(notes.acme.id).await?;
-        assert_eq!(usage.limits[0].standing.used, 2);
+        assert_eq!(usage.limits[0].standing.used, 3);
         let ann = UserId::new();
         let link = link(&here, &made[0]).await?;
         let email = VerifiedEmail::vouched_by_application(made[0].email.clone());
         there.accept_invitation(&link, ann, &email).await?;
         assert!(mine.find_membership(notes.acme.id, ann).await?.is_some());
         let usage = here.admin(service()).usage(notes.acme.id).await?;
-        assert_eq!(usage.limits[0].standing.used, 2, "it had its seat");
+        assert_eq!(usage.limits[0].standing.used, 3, "it had its seat");
         Ok(())
     })
     .await

@@ -112,7 +112,7 @@ async fn a_sign_up_needs_no_operators_login_and_leaves_everybody_else_as_they_we
         assert_eq!(account.map(|account| account.email), Some(carol.email));
         // Globex's are there, and as they were.
         assert_eq!(notes.count("notes", &notes.globex).await?, theirs);
-        assert_eq!(notes.count("tenancy.memberships", &notes.globex).await?, 1);
+        assert_eq!(notes.count("tenancy.memberships", &notes.globex).await?, 2);
         directory.close().await;
         Ok(())
     })

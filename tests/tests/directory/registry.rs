@@ -257,7 +257,7 @@ async fn another_tenants_rows_are_out_of_reach() -> anyhow::Result<()> {
             "UPDATE tenancy.tenants SET plan = 'gold'".to_owned(),
             "DELETE FROM tenancy.tenants".to_owned(),
             "UPDATE tenancy.generations SET generation = 1".to_owned(),
-            "UPDATE tenancy.api_keys SET creator = id".to_owned(),
+            "UPDATE tenancy.api_keys SET created_at = now()".to_owned(),
             "DELETE FROM tenancy.token_epochs".to_owned(),
             "SELECT FROM tenancy.audit_log".to_owned(),
             "INSERT INTO tenancy.audit_log (id, at, action, outcome)
