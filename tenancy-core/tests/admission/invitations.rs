@@ -264,12 +264,13 @@ async fn an_inviter_who_lost_the_right_lets_nobody_in() {
         answer(accept(&w, &link, ann, "ann@example.org").await),
         INVITER
     );
+    assert_eq!(state(&w, &invitation).await, InvitationState::Pending);
     admin.remove_membership(w.acme.id, carl).await.unwrap();
     assert_eq!(
         answer(accept(&w, &link, ann, "ann@example.org").await),
-        INVITER
+        OVER
     );
-    assert_eq!(state(&w, &invitation).await, InvitationState::Pending);
+    assert_eq!(state(&w, &invitation).await, InvitationState::Revoked);
     assert_eq!(
         w.directory.find_membership(w.acme.id, ann).await.unwrap(),
         None

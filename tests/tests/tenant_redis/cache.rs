@@ -161,6 +161,9 @@ impl Service {
         let here = Process::start_telling(&shared, &tokens, &client, of_here).await?;
         let acme = TestTenant::create(&here.engine, "acme").await?;
         let there = Process::start_telling(&shared, &tokens, &client, of_there).await?;
+        // A tenant keeps an owner: with this one, others may go.
+        here.put(acme.record(), UserId::new(), SystemRole::Owner)
+            .await?;
         Ok(Self {
             here,
             there,

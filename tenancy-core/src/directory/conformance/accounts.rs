@@ -287,6 +287,9 @@ pub async fn a_reset_counts_for_its_address_until_it_is_replaced_or_expires<
         assert_eq!(refused.unwrap_err().kind(), StoreErrorKind::NotFound);
     }
     assert_eq!(find(directory, account.user).await, account);
+    // Nothing of what was refused has ended it.
+    let found = directory.find_password_reset(open.reset.id).await.unwrap();
+    assert_eq!(found.and_then(|found| found.user), Some(account.user));
 
     let at = RevokedBefore::from_timestamp(Timestamp::from_unix_seconds(1_800_000_000));
     let disable = AccountChange::Disable { revoked: at };
@@ -306,9 +309,26 @@ pub async fn a_reset_counts_for_its_address_until_it_is_replaced_or_expires<
         .change_account(account.user, &AccountChange::Enable, &record())
         .await
         .unwrap();
-    // Nothing of what was refused has ended it.
-    directory
+    let used = directory
         .use_password_reset(&open.used(account.user), &record())
+        .await;
+    assert_eq!(
+        used.unwrap_err().kind(),
+        StoreErrorKind::NotFound,
+        "what was open ended when the account was disabled"
+    );
+    // So it does with another password.
+    let open = asked(directory, &own, 4).await;
+    let password = AccountChange::Password {
+        hash: hash("chosen meanwhile"),
+        revoked: at,
+    };
+    directory
+        .change_account(account.user, &password, &record())
         .await
         .unwrap();
+    let used = directory
+        .use_password_reset(&open.used(account.user), &record())
+        .await;
+    assert_eq!(used.unwrap_err().kind(), StoreErrorKind::NotFound);
 }

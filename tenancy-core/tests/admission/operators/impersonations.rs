@@ -377,9 +377,12 @@ async fn it_ends_with_the_operator_the_membership_and_the_tenant() {
         .remove_membership(s.w.acme.id, s.w.alice)
         .await
         .unwrap();
-    assert_eq!(s.refused(&started).await, (404, "not-a-member"));
+    assert_eq!(s.refused(&started).await, (401, "impersonation-ended"));
     let member = Membership::new(s.w.acme.id, s.w.alice, SystemRole::Owner.name());
     admin.put_membership(&member).await.unwrap();
+    // It does not come back with her.
+    assert_eq!(s.refused(&started).await, (401, "impersonation-ended"));
+    let started = s.started().await;
     s.w.admit(&s.request(&started)).await.unwrap();
     // What is taken back from alice is taken back from whoever acts as her.
     s.w.clock.advance(Duration::from_secs(1));
