@@ -265,12 +265,6 @@ async fn an_inviter_who_lost_the_right_lets_nobody_in() {
         INVITER
     );
     assert_eq!(state(&w, &invitation).await, InvitationState::Pending);
-    admin.remove_membership(w.acme.id, carl).await.unwrap();
-    assert_eq!(
-        answer(accept(&w, &link, ann, "ann@example.org").await),
-        OVER
-    );
-    assert_eq!(state(&w, &invitation).await, InvitationState::Revoked);
     assert_eq!(
         w.directory.find_membership(w.acme.id, ann).await.unwrap(),
         None
@@ -282,6 +276,16 @@ async fn an_inviter_who_lost_the_right_lets_nobody_in() {
     let link = token(&w, &invitation).await;
     let member = accept(&w, &link, ann, "ann@example.org").await.unwrap();
     assert_eq!(member.role, SystemRole::Admin.name());
+
+    // Who leaves takes along what waits.
+    put(SystemRole::Admin, active).await;
+    let waiting = new(&w, "ben@example.org", SystemRole::Viewer);
+    let waiting = by_carl.invite(&waiting).await.unwrap();
+    let link = token(&w, &waiting).await;
+    admin.remove_membership(w.acme.id, carl).await.unwrap();
+    let ben = accept(&w, &link, UserId::new(), "ben@example.org").await;
+    assert_eq!(answer(ben), OVER);
+    assert_eq!(state(&w, &waiting).await, InvitationState::Revoked);
 }
 
 #[tokio::test]
