@@ -75,6 +75,10 @@ macro_rules! capabilities {
             advice: Cow<'static, str>,
         }
 
+        #[cfg_attr(
+            not(feature = "argon2"),
+            allow(dead_code, reason = "password resets alone need their store")
+        )]
         impl Stores {
             /// No store: of a directory that only reads.
             pub const fn none() -> Self {
