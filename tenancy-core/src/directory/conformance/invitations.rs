@@ -7,7 +7,8 @@ use futures_util::future::{join, join_all};
 use super::{new_tenant, role, slug};
 use crate::{
     Directory, DirectoryStore, EmailAddress, InvitationId, Membership, MembershipRemoval,
-    MembershipStatus, Project, RoleSeen, TenantId, TenantRecord, TenantStatus, Timestamp, UserId,
+    MembershipStatus, Project, ProjectMembership, RoleSeen, TenantId, TenantRecord, TenantStatus,
+    Timestamp, UserId,
     invitation::{
         Acceptance, Accepted, Invitation, InvitationBatch, InvitationChange, InvitationFilter,
         InvitationState, InvitationStore, Invited, Inviter, ProjectRole, SeatDirectory, SeatLimit,
@@ -31,6 +32,7 @@ where
     an_invitation_is_accepted_once(directory).await;
     an_acceptance_looks_at_everything_again(directory).await;
     invitations_end_with_the_member_who_made_them(directory).await;
+    who_accepts_has_no_role_from_before(directory).await;
     a_resend_and_a_revocation_meet_an_acceptance(directory).await;
     seats_are_counted_where_one_is_taken(directory).await;
     five_at_once_share_three_seats(directory).await;
@@ -381,6 +383,37 @@ where
     assert_eq!(state(ann.id).await, InvitationState::Revoked);
     assert_eq!(state(ben.id).await, InvitationState::Pending);
     assert_eq!(accept(directory, &ann, UserId::new()).await, Accepted::Gone);
+}
+
+/// Who joins starts afresh: a role in a project that waited for them is gone, and another user's is not.
+pub(super) async fn who_accepts_has_no_role_from_before<D>(directory: &D)
+where
+    D: Directory + DirectoryStore + InvitationStore,
+{
+    let acme = new_tenant(directory).await;
+    let payroll = Project::new(acme.id, "payroll".parse().unwrap(), "Payroll");
+    directory
+        .put_project(&payroll, &unattributed())
+        .await
+        .unwrap();
+    let (ann, ben) = (UserId::new(), UserId::new());
+    for user in [ann, ben] {
+        let waiting = ProjectMembership::new(acme.id, payroll.id, user, role("admin"));
+        directory
+            .put_project_membership(&waiting, &unattributed())
+            .await
+            .unwrap();
+    }
+    let role_of = async |user| {
+        let found = directory.find_project_role(acme.id, payroll.id, user);
+        found.await.unwrap()
+    };
+    assert_eq!(role_of(ann).await, Some(role("admin")));
+    let new = invited(acme.id, "ann");
+    add(directory, &new).await;
+    assert_eq!(accept(directory, &new, ann).await, Accepted::Done);
+    assert_eq!(role_of(ann).await, None);
+    assert_eq!(role_of(ben).await, Some(role("admin")));
 }
 
 /// An acceptance that meets another change at once: one of the two is made.

@@ -5,9 +5,9 @@ use std::time::Duration;
 use super::new_tenant;
 use crate::{
     ChangeRecord, Directory, DirectoryStore, GenerationFeed, Impersonation, ImpersonationDigest,
-    ImpersonationId, ImpersonationLookup, ImpersonationState, ImpersonationStore, Operator,
-    OperatorId, OperatorRole, OperatorStore, StoreErrorKind, TenantId, TenantKey, Timestamp,
-    UserId, testing::unattributed,
+    ImpersonationId, ImpersonationLookup, ImpersonationState, ImpersonationStore, Membership,
+    MembershipRemoval, Operator, OperatorId, OperatorRole, OperatorStore, RoleSeen, StoreErrorKind,
+    SystemRole, TenantId, TenantKey, Timestamp, UserId, testing::unattributed,
 };
 
 /// Runs all that concerns operators.
@@ -18,6 +18,7 @@ where
     an_operator_is_found_by_issuer_and_subject(directory).await;
     operators_are_listed_in_pages(directory).await;
     an_impersonation_is_found_by_its_token_and_ends(directory).await;
+    impersonations_end_with_the_membership(directory).await;
     an_operator_has_one_impersonation_of_a_user(directory).await;
     another_operator_approves(directory).await;
     impersonations_end_with_the_operators_right(directory).await;
@@ -141,6 +142,43 @@ pub async fn operators_are_listed_in_pages<D: OperatorStore>(directory: &D) {
     assert!(listed.is_sorted_by_key(|one| one.id));
     listed.retain(|one| own.iter().any(|own| own.id == one.id));
     assert_eq!(listed, own);
+}
+
+/// What an operator does as a member ends with the membership, and does not come back with it.
+pub(super) async fn impersonations_end_with_the_membership<D>(directory: &D)
+where
+    D: Directory + DirectoryStore + OperatorStore + ImpersonationStore,
+{
+    let (tenant, other) = (new_tenant(directory).await, new_tenant(directory).await);
+    let (user, role) = (UserId::new(), SystemRole::Member.name());
+    let mia = new_operator(directory, OperatorRole::Support).await;
+    let mut started = Vec::new();
+    for of in [tenant.id, other.id] {
+        let member = Membership::new(of, user, role.clone());
+        directory
+            .put_membership(&member, &RoleSeen::Any, &unattributed())
+            .await
+            .unwrap();
+        let one = impersonation(&mia, of, user);
+        start(directory, &one).await.unwrap();
+        started.push(one);
+    }
+    let [here, there] = started.as_slice() else {
+        panic!("two were started");
+    };
+    let at = now() + minutes(1);
+    let removal = MembershipRemoval::new(at);
+    directory
+        .remove_membership(tenant.id, user, &removal, &unattributed())
+        .await
+        .unwrap();
+    let back = Membership::new(tenant.id, user, role);
+    directory
+        .put_membership(&back, &RoleSeen::Any, &unattributed())
+        .await
+        .unwrap();
+    assert_eq!(found(directory, here.id).await.ended_at, Some(at));
+    assert_eq!(found(directory, there.id).await.ended_at, None);
 }
 
 /// An impersonation is found by the digest of its token, as it was stored; its end moves the tenant's generation.

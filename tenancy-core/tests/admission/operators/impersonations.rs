@@ -5,8 +5,9 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use tenancy_core::{
     Actor, ImpersonationState, Membership, MembershipStatus, NewImpersonation, Operator,
-    OperatorContext, OperatorRight, OperatorRole, OperatorStore as _, Outcome, RouteNeeds,
-    Settings, StartedImpersonation, StoreErrorKind, SystemRole, UserId,
+    OperatorContext, OperatorRight, OperatorRole, OperatorStore as _, Outcome, Project,
+    ProjectAccess, ProjectDirectory as _, RouteNeeds, Settings, StartedImpersonation,
+    StoreErrorKind, SystemRole, UserId,
     key::NewKey,
     testing::{FakeRequest, StoreDirectly as _, service, unattributed},
 };
@@ -278,6 +279,18 @@ async fn what_is_the_users_own_is_refused() {
         assert_eq!(entry.actor, Some(Actor::Operator(s.mia.id)));
         assert_eq!(entry.on_behalf_of, Some(s.w.alice));
     }
+    // A project may be renamed as her, and not be opened.
+    let mut payroll = Project::new(s.w.acme.id, "payroll".parse().unwrap(), "Payroll")
+        .with_access(ProjectAccess::RoleOnly);
+    s.w.directory.put_project(&payroll).await.unwrap();
+    payroll.name = "Salaries".into();
+    admin.put_project(&payroll).await.unwrap();
+    let opened = payroll.clone().with_access(ProjectAccess::Members);
+    let error = admin.put_project(&opened).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Forbidden, "{error}");
+    let found = s.w.directory.find_project(s.w.acme.id, payroll.id).await;
+    assert_eq!(found.unwrap(), Some(payroll));
+
     let own = s.w.tenancy.admin(alices.authority("notes:write").unwrap());
     own.put_membership(&member)
         .await
