@@ -75,10 +75,6 @@ macro_rules! capabilities {
             advice: Cow<'static, str>,
         }
 
-        #[cfg_attr(
-            not(feature = "argon2"),
-            allow(dead_code, reason = "password resets alone need their store")
-        )]
         impl Stores {
             /// No store: of a directory that only reads.
             pub const fn none() -> Self {
@@ -95,6 +91,10 @@ macro_rules! capabilities {
                     self
                 }
 
+                #[cfg_attr(
+                    not(feature = "argon2"),
+                    allow(dead_code, reason = "only passwords need the store of their resets")
+                )]
                 pub(crate) fn $get(&self) -> Result<&dyn $trait, StoreError> {
                     match &self.$set {
                         Some(store) => Ok(&**store),

@@ -220,7 +220,7 @@ pub trait MembershipStore: Send + Sync {
 
     /// Removes a membership, and with it what would wait for a user who comes back: the user's roles in the tenant's
     /// projects, the API keys that the user has made in the tenant and the open invitations that the user answers for,
-    /// which are revoked. Removing none is no error.
+    /// which are revoked, and what operators do as the user, which ends. Removing none is no error.
     ///
     /// Keys of a [handover](MembershipRemoval::handover) that are not revoked get the new holder as their creator, and
     /// their new scopes, in place of that. It is a [`Conflict`](super::StoreErrorKind::Conflict) if the new holder is

@@ -49,7 +49,8 @@ pub trait DomainJoinStore: Send + Sync {
     async fn find_domain_joins(&self, domain: &str) -> Result<Vec<DomainJoin>, StoreError>;
 
     /// Makes a member of a user, by a rule that was read. All of it is looked at in the transaction that does it: the
-    /// tenant is served, the rule is still so, the user is no member, and there is a seat.
+    /// tenant is served, the rule is still so, the user is no member, and there is a seat. Roles in projects that the user
+    /// has from before are forgotten.
     ///
     /// # Errors
     /// A [`StoreError`] if the store did not answer.

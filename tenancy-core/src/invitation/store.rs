@@ -54,7 +54,8 @@ pub trait InvitationStore: Send + Sync {
 
     /// Makes a member of whoever accepts, with the roles in projects that are still there. All of it is looked at in the
     /// transaction that does it: the tenant is served, the invitation is open as it was read and not past its end, the
-    /// inviter is the member that was looked at, and the user is no member.
+    /// inviter is the member that was looked at, and the user is no member. Roles in projects that the user has from before
+    /// are forgotten.
     ///
     /// # Errors
     /// A [`StoreError`] if the store did not answer.

@@ -225,7 +225,6 @@ pub(super) async fn is_member(
     Ok(found.is_some())
 }
 
-/// The addresses of a batch that have an open invitation. Those that have expired make room.
 /// Whether a membership is still what was read; if so, it stays so until the transaction ends.
 async fn holds_still(tx: &mut PgConnection, read: &Membership) -> Result<bool, StoreError> {
     let same = sqlx::query(
@@ -277,6 +276,7 @@ pub(super) async fn revoke_of(
     Ok(())
 }
 
+/// The addresses of a batch that have an open invitation. Those that have expired make room.
 async fn open_addresses(
     tx: &mut PgConnection,
     batch: &InvitationBatch,

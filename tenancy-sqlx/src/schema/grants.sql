@@ -167,19 +167,10 @@ BEGIN
     EXECUTE format('GRANT EXECUTE ON FUNCTION tenancy.find_limit_overrides() TO %I, %I, %I',
         app, registry, system);
 
-    -- Operators are the system login's. Impersonations begin there, and a tenant ends and lists its own; nobody else reads
-    -- what a token is compared with. The service finds one by its token, through a function, and lists none.
-    PERFORM tenancy.ensure_policy('tenancy.operators', 'tenancy_system', true, system, 'true');
-    IF NOT (SELECT c.relrowsecurity FROM pg_class AS c WHERE c.oid = 'tenancy.operators'::regclass) THEN
-        ALTER TABLE tenancy.operators ENABLE ROW LEVEL SECURITY;
-    END IF;
-    EXECUTE format('GRANT SELECT, INSERT, UPDATE ON tenancy.operators TO %I', system);
-    FOREACH registry_table IN ARRAY ARRAY['impersonations', 'support_access'] LOOP
-        own := 'tenant_id = (SELECT tenancy.current_tenant())';
-        PERFORM tenancy.ensure_policy(format('tenancy.%I', registry_table)::regclass,
-            'tenancy_registry', true, registry, own);
-        PERFORM tenancy.ensure_policy(format('tenancy.%I', registry_table)::regclass,
-            'tenancy_registry_guard', false, registry, own);
+    -- The system login reaches all rows of these.
+    FOREACH registry_table IN ARRAY ARRAY['operators', 'impersonations', 'support_access', 'provisionings',
+                                    'accounts', 'account_subjects', 'password_resets']
+    LOOP
         PERFORM tenancy.ensure_policy(format('tenancy.%I', registry_table)::regclass,
             'tenancy_system', true, system, 'true');
         IF NOT (SELECT c.relrowsecurity FROM pg_class AS c
@@ -187,6 +178,17 @@ BEGIN
         THEN
             EXECUTE format('ALTER TABLE tenancy.%I ENABLE ROW LEVEL SECURITY', registry_table);
         END IF;
+    END LOOP;
+
+    -- Operators are the system login's. Impersonations begin there, and a tenant ends and lists its own; nobody else reads
+    -- what a token is compared with. The service finds one by its token, through a function, and lists none.
+    EXECUTE format('GRANT SELECT, INSERT, UPDATE ON tenancy.operators TO %I', system);
+    own := 'tenant_id = (SELECT tenancy.current_tenant())';
+    FOREACH registry_table IN ARRAY ARRAY['impersonations', 'support_access'] LOOP
+        PERFORM tenancy.ensure_policy(format('tenancy.%I', registry_table)::regclass,
+            'tenancy_registry', true, registry, own);
+        PERFORM tenancy.ensure_policy(format('tenancy.%I', registry_table)::regclass,
+            'tenancy_registry_guard', false, registry, own);
     END LOOP;
     EXECUTE format('GRANT SELECT (tenant_id, id, operator_id, user_id, reason, ticket, started_at, until, ends_at, '
         'needs_approval, approved_by, ended_at), UPDATE (ended_at) ON tenancy.impersonations TO %I', registry);
@@ -202,17 +204,7 @@ BEGIN
     EXECUTE format('GRANT EXECUTE ON FUNCTION tenancy.find_impersonation(bytea, uuid), '
         'tenancy.find_support_access() TO %I, %I', app, system);
     -- Accounts, their resets, and what callers' keys have made, are no tenant's. The registry login serves sign-up and
-    -- sign-in by functions that find one by its whole name; operators read the rows, but no password.
-    FOREACH registry_table IN ARRAY ARRAY['provisionings', 'accounts', 'account_subjects', 'password_resets']
-    LOOP
-        PERFORM tenancy.ensure_policy(format('tenancy.%I', registry_table)::regclass,
-            'tenancy_system', true, system, 'true');
-        IF NOT (SELECT c.relrowsecurity FROM pg_class AS c
-                WHERE c.oid = format('tenancy.%I', registry_table)::regclass)
-        THEN
-            EXECUTE format('ALTER TABLE tenancy.%I ENABLE ROW LEVEL SECURITY', registry_table);
-        END IF;
-    END LOOP;
+    -- sign-in by functions that find one by its whole name. The system login lists rows without their passwords.
     EXECUTE format('GRANT SELECT (user_id, email, disabled, created_at), DELETE ON tenancy.accounts TO %I', system);
     EXECUTE format('GRANT SELECT ON tenancy.account_subjects TO %I', system);
     EXECUTE format('GRANT EXECUTE ON FUNCTION '

@@ -101,10 +101,7 @@ impl DomainJoinStore for MemoryDirectory {
         let recorded = self.outbox.commit(record);
         recorded.map_err(StoreError::unavailable)?;
         let member = Membership::new(tenant, user, rule.role.clone());
-        // Who joins starts afresh.
-        state
-            .project_roles
-            .retain(|(of, _, who), _| (*of, *who) != (tenant, user));
+        state.forget_roles(tenant, user);
         state.memberships.insert((tenant, user), member);
         state.touch(tenant)?;
         Ok(DomainJoined::Done)

@@ -167,10 +167,7 @@ impl InvitationStore for MemoryDirectory {
         accepted.accepted_by = Some(*user);
         state.invitations.insert(invitation.id, accepted);
         let member = Membership::new(tenant, *user, invitation.role.clone());
-        // Who joins starts afresh.
-        state
-            .project_roles
-            .retain(|(of, _, who), _| (of, who) != (&tenant, user));
+        state.forget_roles(tenant, *user);
         state.memberships.insert((tenant, *user), member);
         for one in &invitation.projects {
             if state.projects.contains_key(&(tenant, one.project)) {

@@ -64,6 +64,12 @@ impl State {
         self.set_membership(membership)
     }
 
+    /// Forgets a user's roles in projects: who leaves has none left, and who joins starts afresh.
+    pub(super) fn forget_roles(&mut self, tenant: TenantId, user: UserId) {
+        self.project_roles
+            .retain(|(of, _, who), _| (*of, *who) != (tenant, user));
+    }
+
     /// The live keys that a user has made in a tenant, by id.
     fn keys_of(
         &self,
@@ -180,9 +186,7 @@ impl MembershipStore for MemoryDirectory {
                     key.revoked_at = key.revoked_at.or(Some(removal.at));
                 }
             }
-            let of_user =
-                |(at, _, who): &(TenantId, ProjectId, UserId)| *at == tenant && *who == user;
-            state.project_roles.retain(|key, _| !of_user(key));
+            state.forget_roles(tenant, user);
             state.revoke_invitations_of(tenant, user);
             state.end_impersonations(removal.at, |one| (one.tenant, one.user) == (tenant, user))?;
             state.memberships.remove(&(tenant, user));

@@ -119,17 +119,13 @@ impl MembershipStore for PgDirectory {
         of_user.revoke(&mut tx, removal.at).await?;
         invitations::revoke_of(&mut tx, (tenant, user)).await?;
         impersonations::end_of(&mut tx, (tenant, user), removal.at).await?;
-        for delete in [
-            "DELETE FROM tenancy.project_memberships WHERE tenant_id = $1 AND user_id = $2",
-            "DELETE FROM tenancy.memberships WHERE tenant_id = $1 AND user_id = $2",
-        ] {
-            sqlx::query(delete)
-                .bind(tenant.as_uuid())
-                .bind(user.as_uuid())
-                .execute(&mut *tx)
-                .await
-                .map_err(refused)?;
-        }
+        forget_roles(&mut tx, tenant, user).await?;
+        sqlx::query("DELETE FROM tenancy.memberships WHERE tenant_id = $1 AND user_id = $2")
+            .bind(tenant.as_uuid())
+            .bind(user.as_uuid())
+            .execute(&mut *tx)
+            .await
+            .map_err(refused)?;
         commit(tx, with).await
     }
 
@@ -261,7 +257,7 @@ async fn lock_what_goes(
     Ok(())
 }
 
-/// Forgets roles in projects that somebody has who is no member: who joins starts afresh.
+/// Forgets a user's roles in projects: who leaves has none left, and who joins starts afresh.
 pub(in crate::directory) async fn forget_roles(
     tx: &mut PgConnection,
     tenant: TenantId,
