@@ -1,5 +1,6 @@
 //! The audit trail: who did, or was refused, what.
 
+mod action;
 mod entry;
 mod list;
 mod memory;
@@ -7,7 +8,8 @@ mod sampler;
 mod sink;
 mod tracing_sink;
 
-pub use entry::{AuditEntry, AuditTarget, Outcome};
+pub use action::{AuditAction, AuditActions};
+pub use entry::{AuditChange, AuditEntry, AuditTarget, Outcome};
 pub use list::{AuditDirectory, AuditFilter};
 pub use memory::MemoryAuditSink;
 pub(crate) use sampler::Sampler;

@@ -29,10 +29,11 @@ mod sources;
 mod stranger_cache;
 mod tenants_of;
 mod token_revocations;
+mod trail;
 mod unknown_names;
 mod watch;
 
-use std::{fmt, net::IpAddr, ops::Deref, sync::Arc, time::Duration};
+use std::{fmt, ops::Deref, sync::Arc, time::Duration};
 
 pub use accounts::Accounts;
 #[cfg(feature = "argon2")]
@@ -52,17 +53,18 @@ pub use operators::{OperatorContext, Operators, PendingOperator, StartedImperson
 pub use watch::ContextWatch;
 
 use crate::{
-    Actor, AllowedTenants, AuditEntry, AuditSink, Authenticator, ChangeAnnouncer, Clock,
-    ConfigError, CorsPolicy, CredentialSource, Directory, DirectoryError, Identification, Outcome,
-    PermissionRegistry, Plan, PlanBook, Principal, Project, ProjectId, Refusal, RefusalKind,
-    RequestView, RoleTable, RouteNeeds, RoutePolicy, StoreError, Stores, TenantId,
+    Actor, AllowedTenants, AuditActions, AuditEntry, AuditSink, Authenticator, ChangeAnnouncer,
+    Clock, ConfigError, CorsPolicy, CredentialSource, Directory, DirectoryError, Identification,
+    Outcome, PermissionRegistry, Plan, PlanBook, Principal, Project, ProjectId, Refusal,
+    RefusalKind, RequestView, RoleTable, RouteNeeds, RoutePolicy, StoreError, Stores, TenantId,
     TenantMembership, Timestamp,
     cache::{CacheVersions, MaxAge},
     plan::{CurrentPlans, PlanDirectory, Plans},
     quota::{LimitOverrideDirectory, QuotaService},
 };
 use admission_cache::AdmissionCache;
-use facts::{ClientInfo, PresentedCredential, RequestFacts};
+pub(crate) use facts::ClientInfo;
+use facts::{PresentedCredential, RequestFacts};
 use feed::{Feed, Poller};
 use front::Front;
 use invitations::Inviting;
@@ -78,6 +80,7 @@ use refusal_log::RefusalLog;
 use sources::Sources;
 use stranger_cache::StrangerCache;
 use token_revocations::TokenRevocations;
+use trail::Trail;
 use unknown_names::UnknownNames;
 
 /// An authenticator, and where its credentials stand.
@@ -142,6 +145,7 @@ pub(crate) struct Inner {
     /// The roles every tenant has; shared by all tenants that define none of their own.
     base_roles: Arc<RoleTable>,
     audit: Arc<dyn AuditSink>,
+    audit_actions: Arc<AuditActions>,
     announcer: Option<Arc<dyn ChangeAnnouncer>>,
     clock: Arc<dyn Clock>,
     feed: Feed,
@@ -197,13 +201,12 @@ impl Tenancy {
         match decide::decide(self, &facts, &load::Loaded::default(), now) {
             Ok(admitted) => Admission::Ready(Ok(admitted)),
             Err(decide::Interrupt::Refused(refused)) => {
-                let caller = ClientInfo::of(&self.inner, request);
-                Admission::Ready(Err(self.inner.refusals.record_admission(refused, &caller)))
+                let refusals = &self.inner.refusals;
+                Admission::Ready(Err(refusals.record_admission(refused, &facts.client)))
             }
             Err(decide::Interrupt::Load(load)) => Admission::Pending(PendingAdmission::new(
                 self.clone(),
                 facts.into_owned(),
-                ClientInfo::of(&self.inner, request),
                 load,
             )),
         }
@@ -333,7 +336,7 @@ impl Tenancy {
             "system",
         );
         let context = self
-            .readmit(Arc::new(principal), tenant, None, (None, None))
+            .readmit(Arc::new(principal), tenant, None, ClientInfo::default())
             .await?;
         self.inner.audit.record(
             AuditEntry::new(self.inner.clock.now(), "tenant.enter", Outcome::Allowed)
@@ -450,8 +453,8 @@ impl Tenancy {
         project: Option<ProjectId>,
     ) -> Result<TenantContext, Refusal> {
         let principal = Arc::clone(context.principal_arc());
-        let request = (context.client_ip(), context.request_id_arc().cloned());
-        self.readmit(principal, context.tenant_id(), project, request)
+        let client = context.client().clone();
+        self.readmit(principal, context.tenant_id(), project, client)
             .await
     }
 
@@ -460,13 +463,13 @@ impl Tenancy {
         principal: Arc<Principal>,
         tenant: TenantId,
         project: Option<ProjectId>,
-        request: (Option<IpAddr>, Option<Arc<str>>),
+        client: ClientInfo,
     ) -> Result<TenantContext, Refusal> {
         let presented = match principal.actor {
             Actor::Anonymous => PresentedCredential::Nothing,
             _ => PresentedCredential::Verified(principal),
         };
-        let facts = RequestFacts::of_admitted(presented, tenant, project, request);
+        let facts = RequestFacts::of_admitted(presented, tenant, project, client);
         let pending = PendingAdmission::begin(self.clone(), facts);
         match pending.resolve().await? {
             Admitted::Tenant(context) => Ok(context),
@@ -637,6 +640,13 @@ impl Tenancy {
     #[must_use]
     pub fn base_roles(&self) -> &RoleTable {
         &self.inner.base_roles
+    }
+
+    /// The actions that the audit trail knows: the library's, and those that were
+    /// [declared](TenancyBuilder::audit_actions).
+    #[must_use]
+    pub fn audit_actions(&self) -> &AuditActions {
+        &self.inner.audit_actions
     }
 
     /// The audit trail.

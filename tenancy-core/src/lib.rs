@@ -97,6 +97,7 @@ mod tenant;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 mod token_revocation;
+mod trace;
 
 pub use account::{
     Account, AccountChange, AccountKey, AccountStore, ExternalSubject, InvalidSubject,
@@ -106,8 +107,8 @@ pub use announcer::ChangeAnnouncer;
 /// For implementations of this crate's traits.
 pub use async_trait::async_trait;
 pub use audit::{
-    AuditDirectory, AuditEntry, AuditError, AuditFilter, AuditSink, AuditTarget, MemoryAuditSink,
-    NoAudit, Outcome, TracingAuditSink,
+    AuditAction, AuditActions, AuditChange, AuditDirectory, AuditEntry, AuditError, AuditFilter,
+    AuditSink, AuditTarget, MemoryAuditSink, NoAudit, Outcome, TracingAuditSink,
 };
 pub use authenticator::{
     Authenticator, Credential, LookupError, MAX_CREDENTIAL_LEN, Rejection, Verdict,
@@ -186,3 +187,4 @@ pub use tenant::{
     TenantKey, TenantRecord, TenantStatus, UnknownStatus,
 };
 pub use token_revocation::{RevokedBefore, TokenSubject};
+pub use trace::TraceId;

@@ -5,7 +5,7 @@ use std::{borrow::Cow, net::IpAddr};
 use serde::{Serialize, Serializer};
 use uuid::Uuid;
 
-use crate::{Actor, TenantId, Timestamp, UserId};
+use crate::{Actor, ProjectId, TenantId, Timestamp, TraceId, UserId};
 
 /// How an audited action ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
@@ -62,7 +62,44 @@ impl AuditTarget {
     }
 }
 
+/// What an audited action has changed: a field, with its value before and after.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct AuditChange {
+    /// The name of the field, such as `role`.
+    pub field: Cow<'static, str>,
+    /// The value before; null where there was none.
+    pub before: serde_json::Value,
+    /// The value after; null where there is none any more.
+    pub after: serde_json::Value,
+}
+
+impl AuditChange {
+    /// A field that has changed.
+    ///
+    /// ```
+    /// use tenancy_core::AuditChange;
+    ///
+    /// let change = AuditChange::new("role", "viewer", "editor");
+    /// assert_eq!(change.before, "viewer");
+    /// ```
+    #[must_use]
+    pub fn new(
+        field: impl Into<Cow<'static, str>>,
+        before: impl Into<serde_json::Value>,
+        after: impl Into<serde_json::Value>,
+    ) -> Self {
+        Self {
+            field: field.into(),
+            before: before.into(),
+            after: after.into(),
+        }
+    }
+}
+
 /// One entry of the audit trail. Never holds a credential.
+///
+/// [`VERSION`](Self::VERSION) is the version of its fields; `docs/audit.md` has them as a table.
 ///
 /// ```
 /// use tenancy_core::{AuditEntry, AuditTarget, Clock as _, Outcome, SystemClock, TenantId};
@@ -70,6 +107,7 @@ impl AuditTarget {
 /// let entry = AuditEntry::new(SystemClock.now(), "note.share", Outcome::Allowed)
 ///     .tenant(TenantId::new())
 ///     .about("note", 4711)
+///     .change("visibility", "private", "shared")
 ///     .reason("asked for by telephone");
 /// assert_eq!(entry.targets, [AuditTarget::new("note", 4711)]);
 /// assert_eq!(entry.outcome.as_str(), "allowed");
@@ -84,6 +122,9 @@ pub struct AuditEntry {
     pub at: Timestamp,
     /// The tenant it concerns, where one is known.
     pub tenant: Option<TenantId>,
+    /// The project it concerns; `None` where it concerns the tenant as a whole.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub project: Option<ProjectId>,
     /// Who did it, where that is known.
     #[serde(serialize_with = "as_optional_text")]
     pub actor: Option<Actor>,
@@ -103,6 +144,9 @@ pub struct AuditEntry {
     /// What it was done to, as typed ids.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub targets: Vec<AuditTarget>,
+    /// What it has changed, field by field.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<AuditChange>,
     /// What else there is to say, as JSON.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub details: Option<serde_json::Value>,
@@ -112,11 +156,17 @@ pub struct AuditEntry {
     pub user_agent: Option<String>,
     /// The id that the service gave the request.
     pub request_id: Option<String>,
+    /// The trace that the request is a part of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trace_id: Option<TraceId>,
     /// How many like it were counted and not recorded one by one since the last entry of the kind.
     pub suppressed: u64,
 }
 
 impl AuditEntry {
+    /// The version of the fields and of their meaning. A field that is added later raises it.
+    pub const VERSION: u32 = 1;
+
     /// An entry about an action of now.
     #[must_use]
     pub fn new(at: Timestamp, action: impl Into<Cow<'static, str>>, outcome: Outcome) -> Self {
@@ -124,6 +174,7 @@ impl AuditEntry {
             id: Uuid::now_v7(),
             at,
             tenant: None,
+            project: None,
             actor: None,
             on_behalf_of: None,
             credential: None,
@@ -132,10 +183,12 @@ impl AuditEntry {
             reason: None,
             target: None,
             targets: Vec::new(),
+            changes: Vec::new(),
             details: None,
             ip: None,
             user_agent: None,
             request_id: None,
+            trace_id: None,
             suppressed: 0,
         }
     }
@@ -185,6 +238,25 @@ impl AuditEntry {
     #[must_use]
     pub fn about(mut self, kind: impl Into<Cow<'static, str>>, id: impl ToString) -> Self {
         self.targets.push(AuditTarget::new(kind, id));
+        self
+    }
+
+    /// The same entry about this project of its tenant.
+    #[must_use]
+    pub fn project(mut self, project: ProjectId) -> Self {
+        self.project = Some(project);
+        self
+    }
+
+    /// The same entry with one more field that was changed.
+    #[must_use]
+    pub fn change(
+        mut self,
+        field: impl Into<Cow<'static, str>>,
+        before: impl Into<serde_json::Value>,
+        after: impl Into<serde_json::Value>,
+    ) -> Self {
+        self.changes.push(AuditChange::new(field, before, after));
         self
     }
 

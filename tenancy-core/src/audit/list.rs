@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use async_trait::async_trait;
 use uuid::Uuid;
 
-use super::{AuditEntry, Outcome};
-use crate::{Actor, StoreError, TenantId, Timestamp};
+use super::{AuditEntry, AuditTarget, Outcome};
+use crate::{Actor, ProjectId, StoreError, TenantId, Timestamp};
 
 /// Which entries of the trail a listing tells; all of them by default. What is set has to hold together.
 ///
@@ -23,6 +23,10 @@ pub struct AuditFilter {
     pub action: Option<Cow<'static, str>>,
     /// Only what this actor did, or was refused.
     pub actor: Option<Actor>,
+    /// Only what was done to this, or refused.
+    pub target: Option<AuditTarget>,
+    /// Only what concerns this project.
+    pub project: Option<ProjectId>,
     /// Only what ended so.
     pub outcome: Option<Outcome>,
     /// Only what happened at this moment or later.
@@ -53,6 +57,27 @@ impl AuditFilter {
         self
     }
 
+    /// Only what was done to this, or refused. A kind is told as it is in the entry, such as `user`.
+    ///
+    /// ```
+    /// use tenancy_core::{AuditFilter, AuditTarget, UserId};
+    ///
+    /// let about_ann = AuditFilter::new().target(AuditTarget::new("user", UserId::new()));
+    /// assert!(about_ann.target.is_some());
+    /// ```
+    #[must_use]
+    pub fn target(mut self, target: AuditTarget) -> Self {
+        self.target = Some(target);
+        self
+    }
+
+    /// Only what concerns this project.
+    #[must_use]
+    pub const fn project(mut self, project: ProjectId) -> Self {
+        self.project = Some(project);
+        self
+    }
+
     /// Only what ended so.
     #[must_use]
     pub const fn outcome(mut self, outcome: Outcome) -> Self {
@@ -79,6 +104,8 @@ impl AuditFilter {
     pub fn matches(&self, entry: &AuditEntry) -> bool {
         (self.action.as_ref()).is_none_or(|action| entry.action == *action)
             && (self.actor.is_none() || entry.actor == self.actor)
+            && (self.target.as_ref()).is_none_or(|target| entry.typed_targets().contains(target))
+            && (self.project.is_none() || entry.project == self.project)
             && self.outcome.is_none_or(|outcome| entry.outcome == outcome)
             && self.from.is_none_or(|from| entry.at >= from)
             && self.until.is_none_or(|until| entry.at < until)

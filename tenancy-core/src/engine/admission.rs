@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use super::{
     Tenancy,
     decide::{Interrupt, decide},
-    facts::{ClientInfo, PresentedCredential, RequestFacts},
+    facts::{PresentedCredential, RequestFacts},
     load::{Load, LoadContext, LoadError, Loaded},
     refusal_log::Refused,
 };
@@ -57,7 +57,6 @@ pub enum Admitted {
 pub struct PendingAdmission {
     engine: Tenancy,
     facts: Box<RequestFacts<'static>>,
-    caller: ClientInfo,
     load: Option<Load>,
 }
 
@@ -65,16 +64,10 @@ pub struct PendingAdmission {
 const MAX_LOADS: usize = 64;
 
 impl PendingAdmission {
-    pub(super) fn new(
-        engine: Tenancy,
-        facts: RequestFacts<'static>,
-        caller: ClientInfo,
-        load: Load,
-    ) -> Self {
+    pub(super) fn new(engine: Tenancy, facts: RequestFacts<'static>, load: Load) -> Self {
         Self {
             engine,
             facts: Box::new(facts),
-            caller,
             load: Some(load),
         }
     }
@@ -83,7 +76,6 @@ impl PendingAdmission {
         Self {
             engine,
             facts: Box::new(facts),
-            caller: ClientInfo::default(),
             load: None,
         }
     }
@@ -105,7 +97,7 @@ impl PendingAdmission {
                 {
                     inner.unknown_names.add(actor, inner.now());
                 }
-                Err(inner.refusals.record_admission(refused, &self.caller))
+                Err(inner.refusals.record_admission(refused, &self.facts.client))
             }
             Err(Unsettled::Failed(refusal)) => Err(self.engine.inner().refusals.add(refusal)),
         }

@@ -107,6 +107,7 @@ impl Author {
         let now = self.engine.inner().clock.now();
         let mut entry = AuditEntry::new(now, change.action.as_str(), Outcome::Failed);
         entry.tenant = change.tenant;
+        entry.project = change.project;
         entry.targets.clone_from(&change.targets);
         let targets = change.targets.iter();
         let texts: Vec<_> = targets.map(|to| format!("{}:{}", to.kind, to.id)).collect();

@@ -284,10 +284,7 @@ impl Authority {
                 let principal = context.principal();
                 entry.on_behalf_of = principal.on_behalf_of;
                 entry.credential = Some(principal.issuer.to_string());
-                entry.ip = context.client_ip();
-                if entry.request_id.is_none() {
-                    entry.request_id = context.request_id().map(str::to_owned);
-                }
+                context.client().sign(entry);
             }
             Who::Staff(staff) => staff.sign(entry),
             Who::Operator(operator) => {

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    Authenticating, Inner, Tenancy,
+    Authenticating, Inner, Tenancy, Trail,
     admission_cache::AdmissionCache,
     cors::Budget,
     feed::Feed,
@@ -20,9 +20,9 @@ use super::{
     unknown_names::UnknownNames,
 };
 use crate::{
-    AuditSink, Authenticator, Capability, ChangeAnnouncer, Charger, Clock, ConfigError, CorsPolicy,
-    CredentialSource, Directory, Identification, PermissionRegistry, PlanBook, PlanDirectory,
-    RoleTable, Stores, SystemClock, TracingAuditSink,
+    AuditAction, AuditActions, AuditSink, Authenticator, Capability, ChangeAnnouncer, Charger,
+    Clock, ConfigError, CorsPolicy, CredentialSource, Directory, Identification,
+    PermissionRegistry, PlanBook, PlanDirectory, RoleTable, Stores, SystemClock, TracingAuditSink,
     cache::{CacheVersions, MaxAge},
     invitation::SeatDirectory,
     key::ApiKeys,
@@ -67,6 +67,7 @@ pub struct TenancyBuilder {
     seats: Option<Seats>,
     invitations: Option<OneTimeTokens>,
     audit: Arc<dyn AuditSink>,
+    audit_actions: Vec<AuditAction>,
     announcer: Option<Arc<dyn ChangeAnnouncer>>,
     request_id_header: Option<Box<str>>,
     clock: Arc<dyn Clock>,
@@ -101,6 +102,7 @@ impl TenancyBuilder {
             seats: None,
             invitations: None,
             audit: Arc::new(TracingAuditSink),
+            audit_actions: Vec::new(),
             announcer: None,
             request_id_header: None,
             clock: Arc::new(SystemClock),
@@ -366,6 +368,24 @@ impl TenancyBuilder {
         self
     }
 
+    /// Declares actions of the application, such as `note.share`, for its own entries in the audit trail. The
+    /// library's own need no declaration. May be called several times.
+    ///
+    /// [`build`](Self::build) refuses what is no name, what is declared twice, and what is a name of the library's. An
+    /// entry of an action that was never declared is kept, [counted](crate::AuditActions::undeclared) and logged.
+    ///
+    /// ```
+    /// # use tenancy_core::{AuditAction, MemoryDirectory, Tenancy};
+    /// const NOTE_SHARE: AuditAction = AuditAction::new("note.share");
+    ///
+    /// let builder = Tenancy::builder(MemoryDirectory::new()).audit_actions([NOTE_SHARE]);
+    /// # drop(builder);
+    /// ```
+    pub fn audit_actions(mut self, actions: impl IntoIterator<Item = AuditAction>) -> Self {
+        self.audit_actions.extend(actions);
+        self
+    }
+
     /// Where audit entries go, shared with the application.
     pub fn shared_audit(mut self, sink: Arc<dyn AuditSink>) -> Self {
         self.audit = sink;
@@ -573,6 +593,9 @@ impl TenancyBuilder {
             None => None,
         };
         let counts_seats = self.seats.is_some();
+        let audit_actions = Arc::new(AuditActions::checked(&self.audit_actions)?);
+        let audit: Arc<dyn AuditSink> =
+            Arc::new(Trail::new(self.audit, Arc::clone(&audit_actions)));
         let (quotas, charger) = match (self.quotas, self.charger) {
             (None, charger) => (None, charger),
             (Some(_), Some(_)) => {
@@ -583,7 +606,7 @@ impl TenancyBuilder {
             }
             (Some(quotas), None) => {
                 let rules = quotas.checked()?;
-                let (clock, audit) = (Arc::clone(&self.clock), Arc::clone(&self.audit));
+                let (clock, audit) = (Arc::clone(&self.clock), Arc::clone(&audit));
                 let service =
                     QuotaService::new(quotas, rules, plans.as_ref(), clock, audit, self.seats)?;
                 let charger: Arc<dyn Charger> = Arc::new(service.clone());
@@ -645,7 +668,7 @@ impl TenancyBuilder {
             None => None,
         };
         let refusals = RefusalLog::new(
-            Arc::clone(&self.audit),
+            Arc::clone(&audit),
             Arc::clone(&self.clock),
             sources.challenge(),
         );
@@ -667,7 +690,8 @@ impl TenancyBuilder {
             stored_plans: self.stored_plans,
             stored_overrides: self.stored_overrides,
             base_roles: Arc::new(base_roles),
-            audit: self.audit,
+            audit,
+            audit_actions,
             clock: self.clock,
             feed: Feed::new(self.poll_interval, self.max_staleness),
             token_revocations: TokenRevocations::new(

@@ -7,8 +7,8 @@ use serde::de::DeserializeOwned;
 use crate::{
     Actor, ContextWatch, Generation, Impersonation, PermissionId, PermissionSet, Plan, Principal,
     ProjectId, Refusal, RefusalDetails, RefusalKind, RoleName, SettingsError, Tenancy, TenantId,
-    TenantRecord, Timestamp, UserId,
-    engine::front::Memo,
+    TenantRecord, Timestamp, TraceId, UserId,
+    engine::{facts::ClientInfo, front::Memo},
     quota::{self, LimitUsage, MeterQuota, OfTenant, OwnLimits, QuotaService},
 };
 
@@ -20,14 +20,13 @@ use crate::{
 ///
 /// ```compile_fail
 /// // There is no public constructor.
-/// let context = tenancy_core::TenantContext { engine: todo!(), whole: todo!(), ip: todo!(), request_id: todo!() };
+/// let context = tenancy_core::TenantContext { engine: todo!(), whole: todo!(), client: todo!() };
 /// ```
 #[derive(Clone)]
 pub struct TenantContext {
     engine: Tenancy,
     whole: Arc<Whole>,
-    ip: Option<IpAddr>,
-    request_id: Option<Arc<str>>,
+    client: ClientInfo,
 }
 
 /// A decision about one credential: what it may do, and for whom it speaks. One value, so that a
@@ -59,17 +58,11 @@ pub(crate) struct Parts {
 }
 
 impl TenantContext {
-    pub(crate) fn new(
-        engine: Tenancy,
-        whole: Arc<Whole>,
-        ip: Option<IpAddr>,
-        request_id: Option<Arc<str>>,
-    ) -> Self {
+    pub(crate) fn new(engine: Tenancy, whole: Arc<Whole>, client: ClientInfo) -> Self {
         Self {
             engine,
             whole,
-            ip,
-            request_id,
+            client,
         }
     }
 
@@ -369,18 +362,24 @@ impl TenantContext {
     /// The address of the caller, as far as the trusted proxies tell it.
     #[must_use]
     pub fn client_ip(&self) -> Option<IpAddr> {
-        self.ip
+        self.client.ip
     }
 
     /// The request's id, as the header field says that the engine was
     /// [told of](crate::TenancyBuilder::request_id_header); `None` otherwise.
     #[must_use]
     pub fn request_id(&self) -> Option<&str> {
-        self.request_id.as_deref()
+        self.client.request_id.as_deref()
     }
 
-    pub(super) const fn request_id_arc(&self) -> Option<&Arc<str>> {
-        self.request_id.as_ref()
+    /// The trace that the request is a part of, as its field `traceparent` says; `None` without one.
+    #[must_use]
+    pub const fn trace_id(&self) -> Option<TraceId> {
+        self.client.trace
+    }
+
+    pub(super) const fn client(&self) -> &ClientInfo {
+        &self.client
     }
 
     /// The engine that made this context.

@@ -79,8 +79,7 @@ fn decide_for(
     };
     decision.readable_page()?;
     let asked = decision.asked();
-    let context =
-        |whole| TenantContext::new(engine.clone(), whole, facts.ip, facts.request_id.clone());
+    let context = |whole| TenantContext::new(engine.clone(), whole, facts.client.clone());
     if let Some(whole) = asked.and_then(|asked| decision.remembered_whole(asked)) {
         return Ok(Admitted::Tenant(context(whole)));
     }

@@ -5,7 +5,8 @@ use std::{net::IpAddr, sync::Arc};
 use zeroize::Zeroizing;
 
 use crate::{
-    Credential, Principal, ProjectId, RefusalKind, Rejection, RequestView, RouteNeeds, TenantId,
+    AuditEntry, Credential, Principal, ProjectId, RefusalKind, Rejection, RequestView, RouteNeeds,
+    TenantId, TraceId,
     cors::{Claim, OriginFault},
     engine::{Inner, credential::Found},
     identification::{Hint, HintFault, HintSource, Hints, KeyRef},
@@ -38,9 +39,7 @@ pub(super) struct RequestFacts<'a> {
     pub(super) hints: Result<Hints<'a>, HintFault>,
     pub(super) project: Result<Option<ProjectId>, HintFault>,
     pub(super) needs: RouteNeeds,
-    pub(super) ip: Option<IpAddr>,
-    /// The id that the service has given the request, for the audit trail.
-    pub(super) request_id: Option<Arc<str>>,
+    pub(super) client: ClientInfo,
 }
 
 impl<'a> RequestFacts<'a> {
@@ -70,8 +69,7 @@ impl<'a> RequestFacts<'a> {
             hints,
             project: rules.project(request),
             needs,
-            ip: rules.proxies().client_ip(request),
-            request_id: engine.request_id(request),
+            client: ClientInfo::of(engine, request),
         }
     }
 
@@ -80,7 +78,7 @@ impl<'a> RequestFacts<'a> {
         presented: PresentedCredential<'a>,
         tenant: TenantId,
         project: Option<ProjectId>,
-        (ip, request_id): (Option<IpAddr>, Option<Arc<str>>),
+        client: ClientInfo,
     ) -> Self {
         let hint = Hint {
             source: HintSource::Application,
@@ -94,8 +92,7 @@ impl<'a> RequestFacts<'a> {
             hints: Ok(Hints::One(hint)),
             project: Ok(project),
             needs: RouteNeeds::tenant().or_anonymous(),
-            ip,
-            request_id,
+            client,
         }
     }
 
@@ -109,8 +106,7 @@ impl<'a> RequestFacts<'a> {
             hints: Ok(Hints::None),
             project: Ok(None),
             needs: RouteNeeds::central(),
-            ip: None,
-            request_id: None,
+            client: ClientInfo::default(),
         }
     }
 
@@ -155,31 +151,49 @@ impl<'a> RequestFacts<'a> {
             hints: self.hints.map(Hints::into_owned),
             project: self.project,
             needs: self.needs,
-            ip: self.ip,
-            request_id: self.request_id,
+            client: self.client,
         }
     }
 }
 
 /// Who sent a request, for the audit trail.
 #[derive(Debug, Clone, Default)]
-pub(super) struct ClientInfo {
+pub(crate) struct ClientInfo {
     pub(super) ip: Option<IpAddr>,
-    pub(super) user_agent: Option<String>,
+    pub(super) user_agent: Option<Arc<str>>,
+    /// The id that the service gave the request.
     pub(super) request_id: Option<Arc<str>>,
+    pub(super) trace: Option<TraceId>,
 }
 
 impl ClientInfo {
     pub(super) fn of(engine: &Inner, request: &dyn RequestView) -> Self {
         let user_agent = match request.header("user-agent") {
             // Only visible ASCII arrives as text, so that any byte is a boundary.
-            Field::One(agent) => agent.get(..agent.len().min(256)).map(str::to_owned),
+            Field::One(agent) => agent.get(..agent.len().min(256)).map(Arc::from),
             _ => None,
         };
         Self {
             ip: engine.identification.proxies().client_ip(request),
             user_agent,
             request_id: engine.request_id(request),
+            trace: match request.header("traceparent") {
+                Field::One(parent) => TraceId::of_traceparent(parent),
+                _ => None,
+            },
+        }
+    }
+
+    /// Fills in who sent the request, where the entry does not say it already.
+    pub(super) fn sign(&self, entry: &mut AuditEntry) {
+        let text = |text: &Option<Arc<str>>| text.as_deref().map(str::to_owned);
+        entry.ip = entry.ip.or(self.ip);
+        entry.trace_id = entry.trace_id.or(self.trace);
+        if entry.user_agent.is_none() {
+            entry.user_agent = text(&self.user_agent);
+        }
+        if entry.request_id.is_none() {
+            entry.request_id = text(&self.request_id);
         }
     }
 }

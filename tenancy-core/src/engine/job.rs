@@ -9,7 +9,7 @@ pub use each::{EachTenant, EachTenantReport};
 pub use name::{InvalidJobName, JobName};
 use tokio::sync::OnceCell;
 
-use super::{Authority, Tenancy, TenantContext};
+use super::{Authority, ClientInfo, Tenancy, TenantContext};
 use crate::{
     Actor, AllowedTenants, AuditEntry, AuditError, Outcome, Principal, Refusal, StoreError,
     StoreErrorKind, TenantId,
@@ -113,7 +113,7 @@ impl JobRun {
         let principal = Principal::new(self.actor(), bound, self.inner.name.issuer());
         let principal = Arc::new(principal);
         self.engine
-            .readmit(principal, tenant, None, (None, None))
+            .readmit(principal, tenant, None, ClientInfo::default())
             .await
     }
 

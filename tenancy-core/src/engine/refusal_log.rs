@@ -177,9 +177,7 @@ impl RefusalLog {
             }
             entry.tenant = tenant;
             entry.target = target.map(String::from);
-            entry.ip = client.ip;
-            entry.user_agent.clone_from(&client.user_agent);
-            entry.request_id = client.request_id.as_deref().map(str::to_owned);
+            client.sign(&mut entry);
             entry.suppressed = suppressed;
             self.audit.record(entry);
         }
@@ -200,12 +198,7 @@ impl RefusalLog {
             tenant: Some(context.tenant_id()),
             target: Some(target.into()),
         };
-        let client = ClientInfo {
-            ip: context.client_ip(),
-            user_agent: None,
-            request_id: context.request_id_arc().cloned(),
-        };
-        self.record(action, refused, &client)
+        self.record(action, refused, context.client())
     }
 
     /// The same refusal; status 401 says how this engine's callers authenticate.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::{
     Actor, AllowedTenants, Principal, ProjectId, RoleName, Tenancy, TenantContext, TenantRecord,
     UserId,
-    engine::{Parts, Whole},
+    engine::{ClientInfo, Parts, Whole},
 };
 
 /// Builds a [`TenantContext`] for a test.
@@ -97,6 +97,6 @@ impl ContextBuilder {
             principal: Arc::new(principal),
             read_at,
         };
-        TenantContext::new(self.engine, Arc::new(whole), None, None)
+        TenantContext::new(self.engine, Arc::new(whole), ClientInfo::default())
     }
 }

@@ -29,14 +29,14 @@ impl Decider<'_> {
         let known = self.known_key(KeyName::Handle(presented.handle))?;
         let secret = SecretOf {
             known: known.clone(),
-            ip: self.facts.ip,
+            ip: self.facts.client.ip,
         };
         let proof = match (self.loaded.get::<SecretProof>(&secret), &known) {
             (Some(proof), _) => *proof,
             // A key that can't be used takes the long way, whatever is known of its secret: how
             // long an answer takes must not tell that the secret is right.
             (None, Some(known))
-                if keys.usable(known, self.facts.ip, self.now).is_ok()
+                if keys.usable(known, self.facts.client.ip, self.now).is_ok()
                     && imported.is_proven(credential, known) =>
             {
                 Proof::Right

@@ -70,7 +70,7 @@ impl Decider<'_> {
     }
 
     pub(super) fn usable_key(&self, keys: &Keys, known: &CachedKey) -> Step<()> {
-        match keys.usable(known, self.facts.ip, self.now) {
+        match keys.usable(known, self.facts.client.ip, self.now) {
             Ok(()) => Ok(()),
             Err(rejection) => {
                 let mut refused = about(known.record.id, rejected(&rejection));

@@ -192,13 +192,7 @@ impl Staff {
             principal, client, ..
         } = &self.operator;
         entry.credential = Some(principal.issuer.to_string());
-        entry.ip = client.ip;
-        if entry.user_agent.is_none() {
-            entry.user_agent.clone_from(&client.user_agent);
-        }
-        if entry.request_id.is_none() {
-            entry.request_id = client.request_id.as_deref().map(str::to_owned);
-        }
+        client.sign(entry);
     }
 
     /// Whether the operator may make a change, as of now.
