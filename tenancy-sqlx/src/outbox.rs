@@ -6,7 +6,7 @@ mod rows;
 use std::{fmt, time::Duration};
 
 use async_trait::async_trait;
-pub(crate) use record::{add_entry, add_events, credential};
+pub(crate) use record::{add_entry, add_events};
 use sqlx::{Row as _, types::Uuid};
 use tenancy_core::{
     AuditEntry, Clock as _, EventId, Outcome, SystemClock, TenantId,

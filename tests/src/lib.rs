@@ -62,6 +62,7 @@ mod random;
 mod redis;
 pub mod residue;
 mod serving;
+pub mod trail;
 mod warned;
 
 pub use self::redis::{RedisCluster, RedisSentinels, RedisServer, patient_client};

@@ -29,7 +29,7 @@ use tenancy_sqlx::{
 };
 use uuid::Uuid;
 
-use crate::{DelayProxy, Server, Template, TestDatabase, logwatch};
+use crate::{DelayProxy, Server, Template, TestDatabase, logwatch, trail::FORGET_TRAIL};
 
 /// The issuer of the tokens that the engine takes.
 pub const ISSUER: &str = "https://login.example.com";
@@ -184,7 +184,7 @@ impl Notes {
         let globex = provision(&directory, "globex", "Globex Inc", bob).await?;
         // The trail begins with the test.
         let mut admin = database.admin().await?;
-        admin.execute("DELETE FROM tenancy.audit_entries").await?;
+        admin.execute(FORGET_TRAIL).await?;
         Ok(Self {
             database,
             seal,

@@ -7,9 +7,8 @@ use sqlx::{
     types::{Json, Uuid},
 };
 use tenancy_core::{
-    Account, AccountChange, AccountKey, AccountStore, Actor, ChangeRecord, DirectoryError,
-    EmailAddress, ExternalSubject, RevokedBefore, StoreError, StoreErrorKind, Timestamp, UserId,
-    key::SecretHash,
+    Account, AccountChange, AccountKey, AccountStore, ChangeRecord, DirectoryError, EmailAddress,
+    ExternalSubject, RevokedBefore, StoreError, StoreErrorKind, Timestamp, UserId, key::SecretHash,
 };
 
 use super::{
@@ -17,10 +16,7 @@ use super::{
     rows::column,
     write::{Writing, refused},
 };
-use crate::{
-    audit::{UNKNOWN, storable, targets},
-    outbox::credential,
-};
+use crate::audit::{Row, targets_of};
 
 #[async_trait]
 impl AccountStore for PgDirectory {
@@ -147,7 +143,8 @@ fn refused_account(error: sqlx::Error) -> StoreError {
 /// Commits a change of what is no tenant's, with its entry and its events.
 pub(super) async fn commit(mut writing: Writing, with: &ChangeRecord) -> Result<(), StoreError> {
     let ChangeRecord { entry, events, .. } = with;
-    let actor = entry.actor.as_ref();
+    let row = Row::of(entry);
+    let targets: Vec<_> = targets_of(&row.targets).collect();
     let (ids, (kinds, payloads)): (Vec<_>, (Vec<_>, Vec<_>)) = events
         .iter()
         .map(|event| (event.id().as_uuid(), (event.kind(), Json(event.payload()))))
@@ -158,18 +155,18 @@ pub(super) async fn commit(mut writing: Writing, with: &ChangeRecord) -> Result<
     )
     .bind(entry.id)
     .bind(entry.at.as_unix_micros())
-    .bind(actor.map_or(UNKNOWN, Actor::kind))
-    .bind(actor.and_then(Actor::id))
+    .bind(row.actor_kind)
+    .bind(row.actor_id)
     .bind(entry.on_behalf_of.map(|user| user.as_uuid()))
-    .bind(storable(credential(entry).as_deref()))
+    .bind(&row.credential)
     .bind(&*entry.action)
     .bind(entry.outcome.as_str())
-    .bind(storable(entry.reason.as_deref()))
-    .bind(Json(targets(entry)))
-    .bind(entry.details.as_ref().map(Json))
+    .bind(row.reason())
+    .bind(Json(targets))
+    .bind(row.details.as_ref().map(Json))
     .bind(entry.ip.map(|ip| ip.to_string()))
-    .bind(storable(entry.user_agent.as_deref()))
-    .bind(storable(entry.request_id.as_deref()))
+    .bind(row.user_agent())
+    .bind(row.request_id())
     .bind(ids)
     .bind(kinds)
     .bind(payloads)

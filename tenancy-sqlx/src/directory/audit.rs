@@ -5,10 +5,14 @@ use std::net::IpAddr;
 
 use async_trait::async_trait;
 use serde_json::Value;
-use sqlx::{AssertSqlSafe, postgres::PgRow, types::Uuid};
+use sqlx::{
+    AssertSqlSafe,
+    postgres::PgRow,
+    types::{Json, Uuid},
+};
 use tenancy_core::{
-    Actor, AuditDirectory, AuditEntry, AuditFilter, AuditTarget, DirectoryError, Outcome,
-    StoreError, TenantId, Timestamp, UserId,
+    Actor, AuditChange, AuditDirectory, AuditEntry, AuditFilter, AuditTarget, DirectoryError,
+    Outcome, ProjectId, StoreError, TenantId, Timestamp, TraceId, UserId,
 };
 
 use super::{
@@ -16,6 +20,7 @@ use super::{
     rows::{column, text},
     write::read_rows,
 };
+use crate::audit::{kept, targets_of};
 
 #[async_trait]
 impl AuditDirectory for PgDirectory {
@@ -33,29 +38,7 @@ impl AuditDirectory for PgDirectory {
                 .map_err(StoreError::unavailable)?,
             None => self.list_all().await?,
         };
-        let whose = match tenant {
-            Some(_) => "tenant_id = $1",
-            None => "$1::uuid IS NULL",
-        };
-        let list = format!(
-            "SELECT id, (extract(epoch FROM at) * 1000000)::bigint AS at, tenant_id, actor_kind, actor_id,
-                 on_behalf_of, credential, action, outcome, reason, targets, details, host(ip) AS ip,
-                 user_agent, request_id, suppressed
-             FROM tenancy.audit_trail
-             WHERE {whose} AND ($2::uuid IS NULL OR id < $2) AND ($3::text IS NULL OR action = $3)
-                 AND ($4::text IS NULL OR (actor_kind = $4 AND actor_id IS NOT DISTINCT FROM $5))
-                 AND ($10::text IS NULL OR credential = $10)
-                 AND ($6::text IS NULL OR outcome = $6)
-                 AND ($7::bigint IS NULL OR at >= to_timestamp($7::float8 / 1000000))
-                 AND ($8::bigint IS NULL OR at < to_timestamp($8::float8 / 1000000))
-             ORDER BY id DESC LIMIT $9"
-        );
-        // A job has a name and no id.
-        let job = match &filter.actor {
-            Some(job @ Actor::Job(_)) => Some(job.to_string()),
-            _ => None,
-        };
-        let rows = sqlx::query(AssertSqlSafe(list))
+        let rows = sqlx::query(AssertSqlSafe(listing(tenant)))
             .bind(tenant.map(|tenant| tenant.as_uuid()))
             .bind(after)
             .bind(filter.action.as_deref())
@@ -65,10 +48,60 @@ impl AuditDirectory for PgDirectory {
             .bind(filter.from.map(Timestamp::as_unix_micros))
             .bind(filter.until.map(Timestamp::as_unix_micros))
             .bind(i64::from(limit))
-            .bind(job)
+            .bind(job_of(filter))
+            .bind(filter.project.map(|project| project.as_uuid()))
+            .bind(filter.target.as_ref().map(|target| vec![kept(target)]))
+            .bind(filter.target.as_ref().map(|target| Json([target])))
             .fetch_all(&mut *reading)
             .await;
         read_rows(rows, entry)
+    }
+}
+
+/// The listing: what is in the chain, and what was recorded before there was one. Each part ends at the page's length by
+/// its own index.
+fn listing(tenant: Option<TenantId>) -> String {
+    let whose = match tenant {
+        Some(_) => "tenant_id = $1",
+        None => "$1::uuid IS NULL",
+    };
+    let common = format!(
+        "{whose} AND ($2::uuid IS NULL OR e.id < $2) AND ($3::text IS NULL OR e.action = $3)
+             AND ($4::text IS NULL OR (e.actor_kind = $4 AND e.actor_id IS NOT DISTINCT FROM $5))
+             AND ($10::text IS NULL OR e.credential = $10)
+             AND ($6::text IS NULL OR e.outcome = $6)
+             AND ($7::bigint IS NULL OR e.at >= to_timestamp($7::float8 / 1000000))
+             AND ($8::bigint IS NULL OR e.at < to_timestamp($8::float8 / 1000000))"
+    )
+    .replace("tenant_id = ", "e.tenant_id = ");
+    format!(
+        "SELECT id, (extract(epoch FROM at) * 1000000)::bigint AS at, tenant_id, project_id, actor_kind, actor_id,
+             on_behalf_of, credential, action, outcome, reason, kept, targets, details, changes, host(ip) AS ip,
+             user_agent, request_id, trace_id, suppressed
+         FROM (
+             (SELECT e.id, e.at, e.tenant_id, e.project_id, e.actor_kind, e.actor_id, e.on_behalf_of, e.credential,
+                 e.action, e.outcome, p.reason, coalesce(p.targets, '{{}}') AS kept, NULL::jsonb AS targets, p.details,
+                 p.changes, p.ip, p.user_agent, e.request_id, e.trace_id, e.suppressed
+             FROM tenancy.audit_records AS e LEFT JOIN tenancy.audit_particulars AS p ON p.entry = e.id
+             WHERE {common} AND ($11::uuid IS NULL OR e.project_id = $11)
+                 AND ($12::text[] IS NULL OR p.targets @> $12)
+             ORDER BY e.id DESC LIMIT $9)
+             UNION ALL
+             (SELECT e.id, e.at, e.tenant_id, NULL, e.actor_kind, e.actor_id, e.on_behalf_of, e.credential, e.action,
+                 e.outcome, e.reason, NULL, e.targets, e.details::json, NULL, e.ip, e.user_agent, e.request_id, NULL,
+                 e.suppressed
+             FROM tenancy.audit_before AS e
+             WHERE {common} AND $11::uuid IS NULL AND ($13::jsonb IS NULL OR e.targets @> $13)
+             ORDER BY e.id DESC LIMIT $9)) AS l
+         ORDER BY id DESC LIMIT $9"
+    )
+}
+
+/// A job has a name and no id.
+fn job_of(filter: &AuditFilter) -> Option<String> {
+    match &filter.actor {
+        Some(job @ Actor::Job(_)) => Some(job.to_string()),
+        _ => None,
     }
 }
 
@@ -86,6 +119,18 @@ fn targets(stored: &Value) -> Vec<AuditTarget> {
     stored.map(target).collect()
 }
 
+/// Fields that were changed, as they are stored. Other JSON may have been written by the application in its own SQL, and is
+/// left out.
+fn changes(stored: Option<Value>) -> Vec<AuditChange> {
+    let stored = stored.as_ref().and_then(Value::as_array);
+    let change = |one: &Value| {
+        let field = one.get("field")?.as_str()?.to_owned();
+        let (before, after) = (one.get("before")?.clone(), one.get("after")?.clone());
+        Some(AuditChange::new(field, before, after))
+    };
+    stored.into_iter().flatten().filter_map(change).collect()
+}
+
 fn entry(row: &PgRow) -> Result<AuditEntry, DirectoryError> {
     let stored = text(row, "outcome")?;
     let outcome = Outcome::from_stored(&stored)
@@ -94,6 +139,7 @@ fn entry(row: &PgRow) -> Result<AuditEntry, DirectoryError> {
     let mut entry = AuditEntry::new(at, text(row, "action")?, outcome);
     entry.id = column(row, "id")?;
     entry.tenant = column::<Option<Uuid>>(row, "tenant_id")?.map(TenantId::from_uuid);
+    entry.project = column::<Option<Uuid>>(row, "project_id")?.map(ProjectId::from_uuid);
     entry.on_behalf_of = column::<Option<Uuid>>(row, "on_behalf_of")?.map(UserId::from_uuid);
     entry.credential = column(row, "credential")?;
     let kind = text(row, "actor_kind")?;
@@ -106,12 +152,18 @@ fn entry(row: &PgRow) -> Result<AuditEntry, DirectoryError> {
         _ => Actor::from_stored(&kind, column(row, "actor_id")?),
     };
     entry.reason = column::<Option<String>>(row, "reason")?.map(Into::into);
-    entry.targets = targets(&column::<Value>(row, "targets")?);
+    entry.targets = match column::<Option<Vec<String>>>(row, "kept")? {
+        Some(kept) => targets_of(&kept).collect(),
+        None => targets(&column::<Value>(row, "targets")?),
+    };
     entry.details = column(row, "details")?;
+    entry.changes = changes(column(row, "changes")?);
     let ip = column::<Option<String>>(row, "ip")?.map(|ip| ip.parse::<IpAddr>());
     entry.ip = ip.transpose().map_err(DirectoryError::new)?;
     entry.user_agent = column(row, "user_agent")?;
     entry.request_id = column(row, "request_id")?;
+    let trace = column::<Option<String>>(row, "trace_id")?;
+    entry.trace_id = trace.as_deref().and_then(TraceId::from_stored);
     entry.suppressed = u64::try_from(column::<i64>(row, "suppressed")?).unwrap_or(0);
     Ok(entry)
 }

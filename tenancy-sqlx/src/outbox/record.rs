@@ -1,18 +1,12 @@
 //! Writing events, and entries of the audit trail, in the transaction of the rows that they tell of.
 
-use std::borrow::Cow;
-
 use sqlx::{
     PgConnection,
     types::{Json, Uuid},
 };
-use tenancy_core::{Actor, AuditEntry, TenantContext, TenantId, outbox::NewEvent};
+use tenancy_core::{AuditEntry, TenantContext, TenantId, outbox::NewEvent};
 
-use crate::{
-    Error, ErrorKind, Savepoint, TenantTx,
-    audit::{UNKNOWN, storable, targets},
-    danger::AcrossTenants,
-};
+use crate::{Error, ErrorKind, Savepoint, TenantTx, audit::Row, danger::AcrossTenants};
 
 impl TenantTx {
     /// Writes an event about this transaction's tenant. It commits or rolls back with the transaction's rows.
@@ -185,43 +179,42 @@ pub(crate) async fn add_events(
     Ok(())
 }
 
-/// What stands for the credential of an entry. A job has no credential and no id, and stands there by its name.
-pub(crate) fn credential(entry: &AuditEntry) -> Option<Cow<'_, str>> {
-    match &entry.actor {
-        Some(job @ Actor::Job(_)) => Some(Cow::Owned(job.to_string())),
-        _ => entry.credential.as_deref().map(Cow::Borrowed),
-    }
-}
-
 /// Writes an entry of the audit trail for a tenant or for none.
 pub(crate) async fn add_entry(
     connection: &mut PgConnection,
     tenant: Option<TenantId>,
     entry: &AuditEntry,
 ) -> Result<(), sqlx::Error> {
-    let actor = entry.actor.as_ref();
+    let row = Row::of(entry);
     sqlx::query(
-        "INSERT INTO tenancy.audit_entries (id, at, tenant_id, actor_kind, actor_id, on_behalf_of,
-             credential, action, outcome, reason, targets, details, ip, user_agent, request_id, suppressed)
-         VALUES ($1, to_timestamp($2::float8 / 1000000), $3, $4, $5, $6, $7, $8, $9, $10, $11, $12,
-             $13::text::inet, $14, $15, $16)",
+        "WITH r AS (
+             INSERT INTO tenancy.audit_records (id, at, version, tenant_id, project_id, actor_kind, actor_id,
+                 on_behalf_of, credential, action, outcome, request_id, trace_id, suppressed)
+             VALUES ($1, timestamptz 'epoch' + $2::bigint * interval '1 microsecond', $3, $4, $5, $6, $7, $8, $9, $10,
+                 $11, $12, $13, $14))
+         INSERT INTO tenancy.audit_particulars (entry, tenant_id, reason, targets, details, changes, ip, user_agent)
+         VALUES ($1, $4, $15, $16, $17::jsonb::json, $18::jsonb::json, $19::text::inet, $20)",
     )
     .bind(entry.id)
     .bind(entry.at.as_unix_micros())
+    .bind(i32::try_from(AuditEntry::VERSION).unwrap_or(i32::MAX))
     .bind(tenant.map(|tenant| tenant.as_uuid()))
-    .bind(actor.map_or(UNKNOWN, Actor::kind))
-    .bind(actor.and_then(Actor::id))
+    .bind(entry.project.map(|project| project.as_uuid()))
+    .bind(row.actor_kind)
+    .bind(row.actor_id)
     .bind(entry.on_behalf_of.map(|user| user.as_uuid()))
-    .bind(storable(credential(entry).as_deref()))
+    .bind(&row.credential)
     .bind(&*entry.action)
     .bind(entry.outcome.as_str())
-    .bind(storable(entry.reason.as_deref()))
-    .bind(Json(targets(entry)))
-    .bind(entry.details.as_ref().map(Json))
+    .bind(row.request_id())
+    .bind(row.trace_id())
+    .bind(row.suppressed())
+    .bind(row.reason())
+    .bind(&row.targets)
+    .bind(row.details.as_ref().map(Json))
+    .bind(row.changes.as_ref().map(Json))
     .bind(entry.ip.map(|ip| ip.to_string()))
-    .bind(storable(entry.user_agent.as_deref()))
-    .bind(storable(entry.request_id.as_deref()))
-    .bind(i64::try_from(entry.suppressed).unwrap_or(i64::MAX))
+    .bind(row.user_agent())
     .execute(connection)
     .await?;
     Ok(())

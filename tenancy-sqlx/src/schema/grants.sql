@@ -137,7 +137,7 @@ BEGIN
     -- The trail is added to, and read by those who may; nobody rewrites it.
     EXECUTE format('GRANT SELECT, INSERT ON tenancy.audit_log TO %I', system);
     EXECUTE format('GRANT SELECT ON tenancy.audit_log TO %I', app);
-    EXECUTE format('GRANT SELECT ON tenancy.audit_trail TO %I, %I', app, system);
+    EXECUTE format('GRANT SELECT ON tenancy.audit_trail, tenancy.audit_before TO %I, %I', app, system);
     EXECUTE format('GRANT SELECT ON tenancy.role_names TO %I, %I', app, system);
     -- Slugs rest by a function, and operators may end that.
     PERFORM tenancy.ensure_policy('tenancy.resting_slugs', 'tenancy_system', true, system, 'true');
@@ -227,7 +227,7 @@ BEGIN
 
     -- Events, and entries of the trail, are added with the change that they tell of: by each login for the
     -- tenant that it names, and by the system login for any or for none. Nobody changes what is there.
-    FOREACH registry_table IN ARRAY ARRAY['outbox_events', 'audit_entries'] LOOP
+    FOREACH registry_table IN ARRAY ARRAY['outbox_events', 'audit_history', 'audit_records', 'audit_particulars'] LOOP
         own := 'tenant_id = (SELECT tenancy.current_tenant())';
         PERFORM tenancy.ensure_policy(format('tenancy.%I', registry_table)::regclass,
             'tenancy_allow', true, app, own);
@@ -241,10 +241,27 @@ BEGIN
     EXECUTE format('GRANT INSERT (event, tenant_id, kind, payload, caused_by) ON tenancy.outbox_events '
         'TO %I, %I, %I', app, registry, system);
     EXECUTE format('GRANT INSERT ON tenancy.audit_entries TO %I, %I, %I', app, registry, system);
-    EXECUTE format('GRANT SELECT ON tenancy.audit_entries TO %I', app);
+    -- When it was recorded, and the salt, nobody chooses.
+    EXECUTE format('GRANT INSERT (id, at, version, tenant_id, project_id, actor_kind, actor_id, on_behalf_of, '
+        'credential, action, outcome, request_id, trace_id, suppressed) ON tenancy.audit_records TO %I, %I, %I',
+        app, registry, system);
+    EXECUTE format('GRANT INSERT (entry, tenant_id, reason, targets, details, changes, ip, user_agent) '
+        'ON tenancy.audit_particulars TO %I, %I, %I', app, registry, system);
+    EXECUTE format('GRANT SELECT ON tenancy.audit_entries, tenancy.audit_history, tenancy.audit_records, '
+        'tenancy.audit_particulars TO %I', app);
+    EXECUTE format('GRANT EXECUTE ON FUNCTION tenancy.targets_as_json(text[]) TO %I, %I', app, system);
+    EXECUTE format('GRANT EXECUTE ON FUNCTION tenancy.targets_as_kept(jsonb), tenancy.add_entry() TO %I, %I, %I',
+        app, registry, system);
+    EXECUTE format('GRANT SELECT ON tenancy.audit_entries TO %I', system);
+    EXECUTE format('GRANT EXECUTE ON FUNCTION tenancy.append_records(jsonb), tenancy.seal_trail(integer) '
+        'TO %I, %I', audit, system);
+    EXECUTE format('GRANT EXECUTE ON FUNCTION tenancy.prepare_trail(integer), '
+        'tenancy.prune_trail(uuid, timestamptz, integer, uuid), tenancy.drop_pruned_partitions(), '
+        'tenancy.erase_particulars(uuid[], uuid), tenancy.erase_history(uuid[]) TO %I', system);
     -- Consumers read across tenants, and move by functions.
-    FOREACH registry_table IN ARRAY ARRAY['outbox_events', 'audit_entries', 'outbox_head',
-                                    'outbox_consumers', 'outbox_parked']
+    FOREACH registry_table IN ARRAY ARRAY['outbox_events', 'audit_history', 'audit_records', 'audit_particulars',
+                                    'audit_links', 'audit_checkpoints', 'audit_erasures', 'audit_heads',
+                                    'audit_unsealed', 'outbox_head', 'outbox_consumers', 'outbox_parked']
     LOOP
         PERFORM tenancy.ensure_policy(format('tenancy.%I', registry_table)::regclass,
             'tenancy_system', true, system, 'true');

@@ -303,12 +303,12 @@ const CHANGES: &[Change] = &[
 
 /// Where a change is cut off: a trigger there raises an error, or ends the server's process.
 const PLACES: &[(&str, &str)] = &[
-    ("at the entry", "BEFORE INSERT ON tenancy.audit_entries"),
+    ("at the entry", "BEFORE INSERT ON tenancy.audit_records"),
     ("at the event", "BEFORE INSERT ON tenancy.outbox_events"),
     ("after the event", "AFTER INSERT ON tenancy.outbox_events"),
     (
         "at the commit",
-        "AFTER INSERT ON tenancy.audit_entries DEFERRABLE INITIALLY DEFERRED",
+        "AFTER INSERT ON tenancy.audit_records DEFERRABLE INITIALLY DEFERRED",
     ),
 ];
 

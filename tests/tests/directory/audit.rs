@@ -95,10 +95,7 @@ async fn an_entry_that_the_table_refuses_is_counted_and_the_next_one_stored() ->
 {
     on_every_server(async |notes| {
         notes
-            .as_admin(
-                r#"ALTER TABLE tenancy.audit_entries
-                       ADD CHECK (targets <> '[{"type": "note", "id": "1"}]')"#,
-            )
+            .as_admin("ALTER TABLE tenancy.audit_particulars ADD CHECK (targets <> '{note:1}')")
             .await?;
         let sink = PgAuditSink::new(&notes.system);
         let after = entry(notes, 2);
@@ -140,15 +137,18 @@ async fn the_audit_login_adds_and_reads_nothing() -> anyhow::Result<()> {
         for statement in [
             "SELECT FROM tenancy.audit_log",
             "SELECT FROM tenancy.audit_entries",
+            "SELECT FROM tenancy.audit_records",
+            "SELECT FROM tenancy.audit_links",
+            "SELECT FROM tenancy.audit_unsealed",
             "SELECT FROM tenancy.audit_trail",
             "INSERT INTO tenancy.audit_log (id, at, action, outcome)
                  VALUES (gen_random_uuid(), now(), 'test', 'allowed')",
             "INSERT INTO tenancy.audit_entries (id, at, actor_kind, action, outcome)
                  VALUES (gen_random_uuid(), now(), 'user', 'test', 'allowed')",
             "UPDATE tenancy.audit_log SET actor = 'nobody'",
-            "UPDATE tenancy.audit_entries SET actor_kind = 'nobody'",
+            "UPDATE tenancy.audit_records SET actor_kind = 'nobody'",
             "DELETE FROM tenancy.audit_log",
-            "DELETE FROM tenancy.audit_entries",
+            "DELETE FROM tenancy.audit_records",
             "SELECT FROM tenancy.tenants",
             "SELECT tenancy.resolve_tenant('slug', '', 'acme')",
             "SELECT FROM notes",

@@ -186,7 +186,7 @@ async fn a_version_its_entry_and_its_event_are_written_together_and_stay() -> an
     on_every_server(async |notes| {
         let (here, _, _) = two_processes(notes).await?;
         let admin = here.admin(service());
-        for table in ["audit_entries", "outbox_events"] {
+        for table in ["audit_records", "outbox_events"] {
             notes
                 .as_admin(&format!(
                     "CREATE FUNCTION public.cut_off() RETURNS trigger LANGUAGE plpgsql

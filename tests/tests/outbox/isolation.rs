@@ -18,7 +18,7 @@ const ENTRY: &str =
     VALUES (gen_random_uuid(), now(), $T, 'user', 'note.create', 'allowed')";
 
 /// What nobody but the owner may do, with the tables and functions of the outbox and the trail.
-const FOR_NOBODY: [&str; 11] = [
+const FOR_NOBODY: [&str; 19] = [
     "UPDATE tenancy.outbox_events SET kind = 'a.b'",
     "DELETE FROM tenancy.outbox_events",
     "TRUNCATE tenancy.outbox_events",
@@ -26,8 +26,17 @@ const FOR_NOBODY: [&str; 11] = [
         VALUES (gen_random_uuid(), $T, 'note.created', '1', 1)",
     "INSERT INTO tenancy.outbox_events (event, tenant_id, kind, payload, created_at)
         VALUES (gen_random_uuid(), $T, 'note.created', '1', now())",
-    "UPDATE tenancy.audit_entries SET action = 'a.b'",
-    "DELETE FROM tenancy.audit_entries",
+    "UPDATE tenancy.audit_records SET action = 'a.b'",
+    "DELETE FROM tenancy.audit_records",
+    "TRUNCATE tenancy.audit_records",
+    "INSERT INTO tenancy.audit_records (id, at, recorded_at, tenant_id, actor_kind, action, outcome)
+        VALUES (gen_random_uuid(), now(), now(), $T, 'user', 'note.create', 'allowed')",
+    "UPDATE tenancy.audit_particulars SET reason = 'none'",
+    "DELETE FROM tenancy.audit_particulars",
+    "DELETE FROM tenancy.audit_links",
+    "DELETE FROM tenancy.audit_unsealed",
+    "UPDATE tenancy.audit_heads SET seq = 0",
+    "INSERT INTO tenancy.audit_erasures (entry, cause) VALUES (gen_random_uuid(), gen_random_uuid())",
     "UPDATE tenancy.outbox_head SET place = 0",
     "UPDATE tenancy.outbox_consumers SET place = 0",
     "DELETE FROM tenancy.outbox_parked",
@@ -35,7 +44,12 @@ const FOR_NOBODY: [&str; 11] = [
 ];
 
 /// What consumers may do, and those who serve tenants may not.
-const FOR_CONSUMERS: [&str; 9] = [
+const FOR_CONSUMERS: [&str; 14] = [
+    "SELECT FROM tenancy.audit_links",
+    "SELECT FROM tenancy.audit_heads",
+    "SELECT tenancy.seal_trail(1)",
+    "SELECT tenancy.prune_trail(gen_random_uuid(), now(), 1, gen_random_uuid())",
+    "SELECT tenancy.erase_particulars('{}', gen_random_uuid())",
     "SELECT FROM tenancy.outbox_events",
     "SELECT FROM tenancy.outbox_consumers",
     "SELECT FROM tenancy.outbox_parked",
@@ -192,11 +206,11 @@ async fn a_right_to_change_the_trail_is_found_at_start() -> anyhow::Result<()> {
     on_every_server(async |notes| {
         notes.pool(TenantPoolOptions::new()).await?;
         notes
-            .as_admin("GRANT DELETE ON tenancy.audit_entries TO tenancy_app")
+            .as_admin("GRANT DELETE ON tenancy.audit_records TO tenancy_app")
             .await?;
         let refused = notes.pool(TenantPoolOptions::new()).await;
         let text = refused.map(drop).unwrap_err().to_string();
-        ensure!(text.contains("tenancy.audit_entries"), "{text}");
+        ensure!(text.contains("tenancy.audit_records"), "{text}");
         Ok(())
     })
     .await

@@ -180,7 +180,7 @@ async fn an_entry_says_who_acts_and_what_else_it_was_given() -> anyhow::Result<(
 
         let db = pool.tenant(&context)?;
         let stored: serde_json::Value = sqlx::query_scalar(
-            "SELECT to_jsonb(e) - 'at' FROM tenancy.audit_entries AS e WHERE id = $1",
+            "SELECT to_jsonb(e) - 'at' - 'recorded_at' FROM tenancy.audit_entries AS e WHERE id = $1",
         )
         .bind(given.id)
         .fetch_one(&db)
@@ -192,7 +192,8 @@ async fn an_entry_says_who_acts_and_what_else_it_was_given() -> anyhow::Result<(
             "outcome": "allowed", "reason": "he asked",
             "targets": [{ "type": "note", "id": "4711" }, { "type": "user", "id": "bob\u{fffd}" }],
             "details": { "with": ["bob"] }, "ip": "192.0.2.7", "user_agent": "curl/8",
-            "request_id": "r-1", "suppressed": 0,
+            "request_id": "r-1", "suppressed": 0, "project_id": null, "trace_id": null, "changes": null,
+            "version": AuditEntry::VERSION,
         });
         assert_eq!(stored, expected);
         let stored: (uuid::Uuid, Option<String>) =

@@ -94,6 +94,35 @@ async fn keys_that_were_issued_before_imports_go_on_and_others_are_imported_besi
 }
 
 /// What an installation is without its migration 35, run before those below.
+/// What an installation is without its migration 37, run before those below: the trail as migration 23 has left it.
+fn without_chain() -> String {
+    let of_23 = include_str!("../../../tenancy-sqlx/migrations/0023_trail_and_issuers.sql");
+    let (_, append) = of_23
+        .split_once("CREATE FUNCTION tenancy.append_entry")
+        .unwrap_or_default();
+    let (append, _) = append
+        .split_once("-- Issuers of tokens")
+        .unwrap_or_default();
+    format!(
+        "DROP VIEW tenancy.audit_trail, tenancy.audit_before, tenancy.audit_entries;
+        DROP FUNCTION tenancy.append_entry, tenancy.append_records, tenancy.seal_trail, tenancy.prepare_trail,
+            tenancy.prune_trail, tenancy.drop_pruned_partitions, tenancy.erase_particulars, tenancy.erase_history,
+            tenancy.record_digest, tenancy.particulars_digest, tenancy.link_hash, tenancy.targets_as_json,
+            tenancy.targets_as_kept, tenancy.add_entry, tenancy.guard_trail, tenancy.first_uuid;
+        DROP FUNCTION tenancy.hashed(bytea), tenancy.hashed(text), tenancy.hashed(timestamptz);
+        DROP TABLE tenancy.audit_records, tenancy.audit_particulars, tenancy.audit_links, tenancy.audit_checkpoints,
+            tenancy.audit_erasures, tenancy.audit_heads, tenancy.audit_unsealed;
+        DROP FUNCTION tenancy.await_link, tenancy.keep_trail;
+        ALTER TABLE tenancy.audit_history RENAME TO audit_entries;
+        CREATE FUNCTION tenancy.append_entry{append};
+        DO $$
+        BEGIN
+            EXECUTE format('GRANT INSERT ON tenancy.audit_entries TO %I, %I, %I', tenancy.role_name('app'),
+                tenancy.role_name('registry'), tenancy.role_name('system'));
+        END
+        $$"
+    )
+}
 const WITHOUT_PROJECT_ACCESS: &str = "ALTER TABLE tenancy.projects DROP COLUMN access";
 /// What an installation is without its migration 34, run before those below.
 const WITHOUT_OPERATORS: &str =
@@ -201,6 +230,7 @@ async fn the_outbox_comes_to_a_schema_in_use_and_its_programs_go_on() -> anyhow:
         let roles = own_roles("");
         let mut admin = database.admin().await?;
         installs(&database, &roles).await?;
+        admin.execute(AssertSqlSafe(without_chain())).await?;
         admin.execute(WITHOUT_PROJECT_ACCESS).await?;
         admin.execute(WITHOUT_OPERATORS).await?;
         admin.execute(WITHOUT_OFFERS).await?;
@@ -291,6 +321,7 @@ async fn entries_of_the_release_before_are_in_the_trail_with_those_of_this_one()
         let roles = own_roles("");
         let mut admin = database.admin().await?;
         installs(&database, &roles).await?;
+        admin.execute(AssertSqlSafe(without_chain())).await?;
         admin.execute(WITHOUT_PROJECT_ACCESS).await?;
         admin.execute(WITHOUT_OPERATORS).await?;
         admin.execute(WITHOUT_OFFERS).await?;

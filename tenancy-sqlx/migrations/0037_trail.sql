@@ -1,0 +1,593 @@
+-- The audit trail as a chain that nobody alters unseen.
+--
+-- Five kinds of rows, to all of which nobody does anything but add:
+--
+-- * `audit_records`: who did what, when, in which tenant. It names people by their ids and never by what they are called.
+-- * `audit_particulars`: what may be about a person: reason, targets, details, changes, address, user agent. It is a
+--   table of its own so that it can be erased. The chain has its salted digest only.
+-- * `audit_links`: the chain of each tenant, and one of what concerns no tenant (the nil UUID). A link has the number
+--   of an entry and the hash over the entry and over the hash before it. Entries are written without one, so that
+--   writers wait for nobody, and are linked afterwards in the order in which they became visible (`seal_trail`).
+-- * `audit_checkpoints`: where a chain stood, or up to which number it was pruned.
+-- * `audit_erasures`: which particulars were erased, and which entry says so.
+--
+-- `audit_heads` has the end of each chain, which moves, and `audit_unsealed` the entries that have no link yet.
+--
+-- What was recorded before stays where it is, as `audit_history`, and is no part of a chain. Nothing is copied: a trail
+-- may be large, and an installation must not stop its writers for long. Programs of the release before write into
+-- `audit_entries`, which is now a view that adds to the tables above.
+
+ALTER TABLE tenancy.audit_entries RENAME TO audit_history;
+
+CREATE TABLE tenancy.audit_records (
+    -- A UUID of version 7: its time decides about the partition.
+    id uuid PRIMARY KEY,
+    at timestamptz NOT NULL,
+    recorded_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    version integer NOT NULL DEFAULT 1,
+    tenant_id uuid,
+    project_id uuid,
+    actor_kind text NOT NULL CHECK (actor_kind ~ '^[a-z][a-z-]{0,31}$'),
+    actor_id uuid,
+    on_behalf_of uuid,
+    -- Which credential it was, such as its issuer. Never the credential.
+    credential text CHECK (octet_length(credential) <= 512),
+    action text NOT NULL CHECK (octet_length(action) BETWEEN 1 AND 400),
+    outcome text NOT NULL CHECK (outcome IN ('allowed', 'refused', 'failed')),
+    request_id text CHECK (octet_length(request_id) <= 512),
+    trace_id text CHECK (octet_length(trace_id) <= 64),
+    -- How many like it were counted and not recorded one by one.
+    suppressed bigint NOT NULL DEFAULT 0
+) PARTITION BY RANGE (id);
+CREATE INDEX audit_records_tenant ON tenancy.audit_records (tenant_id, id);
+CREATE INDEX audit_records_actor ON tenancy.audit_records (actor_id, id) WHERE actor_id IS NOT NULL;
+CREATE INDEX audit_records_action ON tenancy.audit_records (tenant_id, action, id);
+
+CREATE TABLE tenancy.audit_particulars (
+    entry uuid PRIMARY KEY,
+    tenant_id uuid,
+    -- So that a digest can't be tried with guesses.
+    salt bytea NOT NULL DEFAULT uuid_send(gen_random_uuid()),
+    reason text CHECK (octet_length(reason) <= 4096),
+    -- What it was done to, each as its kind, a colon and its id.
+    targets text[] NOT NULL DEFAULT '{}' CHECK (octet_length(targets::text) <= 131072),
+    -- Kept as they were written, byte for byte: the chain is over these bytes.
+    details json CHECK (octet_length(details::text) <= 131072),
+    changes json CHECK (octet_length(changes::text) <= 131072),
+    ip inet,
+    user_agent text CHECK (octet_length(user_agent) <= 1024)
+) PARTITION BY RANGE (entry);
+CREATE INDEX audit_particulars_targets ON tenancy.audit_particulars USING gin (targets);
+
+-- What has an id that no month's partition is for: of a clock that is far off, or when a partition is missing.
+CREATE TABLE tenancy.audit_records_other PARTITION OF tenancy.audit_records DEFAULT;
+CREATE TABLE tenancy.audit_particulars_other PARTITION OF tenancy.audit_particulars DEFAULT;
+
+CREATE TABLE tenancy.audit_links (
+    chain uuid NOT NULL,
+    seq bigint NOT NULL CHECK (seq > 0),
+    entry uuid NOT NULL,
+    -- The digest of the particulars; NULL if there were none.
+    particulars bytea,
+    hash bytea NOT NULL,
+    sealed_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (chain, seq)
+);
+CREATE UNIQUE INDEX audit_links_entry ON tenancy.audit_links (entry);
+
+CREATE TABLE tenancy.audit_checkpoints (
+    chain uuid NOT NULL,
+    seq bigint NOT NULL,
+    -- `head`: the chain stood here. `pruned`: what is up to here was removed.
+    kind text NOT NULL CHECK (kind IN ('head', 'pruned')),
+    hash bytea NOT NULL,
+    at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    -- The entry that says who pruned, and why.
+    cause uuid,
+    PRIMARY KEY (chain, kind, seq)
+);
+
+CREATE TABLE tenancy.audit_erasures (
+    entry uuid PRIMARY KEY,
+    at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    -- The entry that says who erased, and why.
+    cause uuid NOT NULL
+);
+
+CREATE TABLE tenancy.audit_heads (
+    chain uuid PRIMARY KEY,
+    seq bigint NOT NULL DEFAULT 0,
+    hash bytea NOT NULL DEFAULT decode(repeat('00', 32), 'hex'),
+    -- Of the newest checkpoint.
+    checked_seq bigint NOT NULL DEFAULT 0
+);
+
+CREATE TABLE tenancy.audit_unsealed (
+    entry uuid PRIMARY KEY,
+    chain uuid NOT NULL,
+    since timestamptz NOT NULL DEFAULT clock_timestamp()
+) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000);
+
+-- Each entry waits for its link from the moment in which it is visible.
+CREATE FUNCTION tenancy.await_link() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    INSERT INTO tenancy.audit_unsealed (entry, chain)
+    VALUES (NEW.id, coalesce(NEW.tenant_id, '00000000-0000-0000-0000-000000000000'));
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER await_link AFTER INSERT ON tenancy.audit_records
+    FOR EACH ROW EXECUTE FUNCTION tenancy.await_link();
+
+-- Nothing in the trail is changed, and nothing is removed but what a checkpoint or an erasure says is gone. The triggers
+-- are the same for the owner and for a superuser. Both can take them away, and the chain shows what was done then.
+CREATE FUNCTION tenancy.keep_trail() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    of_entry uuid;
+    is_gone boolean := false;
+BEGIN
+    IF TG_OP = 'DELETE' AND TG_ARGV[0] = 'link' THEN
+        is_gone := EXISTS (SELECT FROM tenancy.audit_checkpoints AS c
+            WHERE c.chain = OLD.chain AND c.kind = 'pruned' AND c.seq >= OLD.seq);
+    ELSIF TG_OP = 'DELETE' AND TG_ARGV[0] IN ('record', 'particulars', 'erasure') THEN
+        IF TG_ARGV[0] = 'record' THEN
+            of_entry := OLD.id;
+        ELSE
+            of_entry := OLD.entry;
+        END IF;
+        is_gone := EXISTS (SELECT FROM tenancy.audit_links AS l JOIN tenancy.audit_checkpoints AS c
+                ON c.chain = l.chain AND c.kind = 'pruned' AND c.seq >= l.seq
+                WHERE l.entry = of_entry)
+            OR TG_ARGV[0] = 'particulars'
+                AND EXISTS (SELECT FROM tenancy.audit_erasures AS e WHERE e.entry = of_entry);
+    END IF;
+    IF is_gone THEN
+        RETURN OLD;
+    END IF;
+    RAISE EXCEPTION 'the audit trail is only added to: % of % is refused', TG_OP, TG_TABLE_NAME
+        USING ERRCODE = 'insufficient_privilege',
+            HINT = 'Entries are removed by retention (`tenancy.prune_trail`), and what is about a person by '
+                '`tenancy.erase_particulars`.';
+END
+$$;
+
+-- Guards a table of the trail, or a partition of one.
+CREATE FUNCTION tenancy.guard_trail(of regclass, kind text) RETURNS void
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_trigger AS t WHERE t.tgrelid = of AND t.tgname = 'keep_trail') THEN
+        EXECUTE format('CREATE TRIGGER keep_trail BEFORE UPDATE OR DELETE ON %s '
+            'FOR EACH ROW EXECUTE FUNCTION tenancy.keep_trail(%L)', of, kind);
+    END IF;
+    IF NOT EXISTS (SELECT FROM pg_trigger AS t WHERE t.tgrelid = of AND t.tgname = 'keep_whole') THEN
+        EXECUTE format('CREATE TRIGGER keep_whole BEFORE TRUNCATE ON %s '
+            'FOR EACH STATEMENT EXECUTE FUNCTION tenancy.keep_trail(%L)', of, kind);
+    END IF;
+    EXECUTE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER keep_trail', of);
+    EXECUTE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER keep_whole', of);
+    IF kind = 'record' THEN
+        EXECUTE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER await_link', of);
+    END IF;
+END
+$$;
+
+SELECT tenancy.guard_trail(g.of::regclass, g.kind) FROM (VALUES
+    ('tenancy.audit_records', 'record'), ('tenancy.audit_records_other', 'record'),
+    ('tenancy.audit_particulars', 'particulars'), ('tenancy.audit_particulars_other', 'particulars'),
+    ('tenancy.audit_links', 'link'), ('tenancy.audit_checkpoints', 'checkpoint'),
+    ('tenancy.audit_erasures', 'erasure')) AS g (of, kind);
+
+-- The least UUID of version 7 of a moment.
+CREATE FUNCTION tenancy.first_uuid(of timestamptz) RETURNS uuid
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    RETURN (lpad(to_hex((extract(epoch FROM of) * 1000)::bigint), 12, '0') || repeat('0', 20))::uuid;
+
+-- Makes the partitions of this month and of so many to come; how many it made. Where a month has entries in the partition
+-- of all others, they stay there, and so does the month. It waits for nobody longer than two seconds.
+CREATE FUNCTION tenancy.prepare_trail(ahead integer) RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '2s'
+AS $$
+DECLARE
+    month timestamptz := date_trunc('month', clock_timestamp(), 'UTC');
+    made integer := 0;
+    parent text;
+    part text;
+    since timestamptz;
+BEGIN
+    IF NOT pg_try_advisory_xact_lock(hashtextextended('tenancy.prepare_trail', 0)) THEN
+        RETURN 0;
+    END IF;
+    FOR n IN 0 .. least(ahead, 24) LOOP
+        since := month + make_interval(months => n);
+        FOREACH parent IN ARRAY ARRAY['audit_records', 'audit_particulars'] LOOP
+            part := parent || to_char(since AT TIME ZONE 'UTC', '"_"YYYY"_"MM');
+            CONTINUE WHEN to_regclass('tenancy.' || part) IS NOT NULL;
+            BEGIN
+                EXECUTE format('CREATE TABLE tenancy.%I (LIKE tenancy.%I INCLUDING DEFAULTS INCLUDING CONSTRAINTS)',
+                    part, parent);
+                EXECUTE format('ALTER TABLE tenancy.%I ATTACH PARTITION tenancy.%I FOR VALUES FROM (%L) TO (%L)',
+                    parent, part, tenancy.first_uuid(since),
+                    tenancy.first_uuid(since + interval '1 month'));
+                PERFORM tenancy.guard_trail(format('tenancy.%I', part)::regclass,
+                    CASE parent WHEN 'audit_records' THEN 'record' ELSE 'particulars' END);
+                made := made + 1;
+            EXCEPTION
+                WHEN check_violation THEN
+                    RAISE WARNING 'entries of % are in the partition of all other months, and stay there', part;
+                WHEN lock_not_available THEN
+                    RAISE WARNING 'the partition % was not made: the trail is in use; it is tried again', part;
+                    RETURN made;
+            END;
+        END LOOP;
+    END LOOP;
+    RETURN made;
+END
+$$;
+SELECT tenancy.prepare_trail(3);
+
+-- A field of what is hashed: its length and its bytes, so that no two lists of fields have the same bytes. Version 1 of
+-- the hashes is made of these, and nothing else; docs/audit.md has all of it.
+CREATE FUNCTION tenancy.hashed(value bytea) RETURNS bytea
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE WHEN value IS NULL THEN '\xffffffff'::bytea ELSE int4send(octet_length(value)) || value END;
+CREATE FUNCTION tenancy.hashed(value text) RETURNS bytea
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN tenancy.hashed(convert_to(value, 'UTF8'));
+CREATE FUNCTION tenancy.hashed(value timestamptz) RETURNS bytea
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN tenancy.hashed(int8send((extract(epoch FROM value) * 1000000)::bigint));
+
+CREATE FUNCTION tenancy.particulars_digest(p tenancy.audit_particulars) RETURNS bytea
+    LANGUAGE sql STABLE
+    RETURN sha256(convert_to('tenancy.audit.particulars.1', 'UTF8') || tenancy.hashed(p.salt)
+        || tenancy.hashed(p.reason) || int4send(cardinality(p.targets))
+        || coalesce((SELECT string_agg(tenancy.hashed(t.target), '' ORDER BY t.n)
+            FROM unnest(p.targets) WITH ORDINALITY AS t (target, n)), '')
+        || tenancy.hashed(p.details::text) || tenancy.hashed(p.changes::text) || tenancy.hashed(host(p.ip))
+        || tenancy.hashed(p.user_agent));
+
+CREATE FUNCTION tenancy.record_digest(r tenancy.audit_records, particulars bytea) RETURNS bytea
+    LANGUAGE sql STABLE
+    RETURN sha256(convert_to('tenancy.audit.entry.1', 'UTF8') || tenancy.hashed(uuid_send(r.id))
+        || tenancy.hashed(r.at) || tenancy.hashed(r.recorded_at) || int4send(r.version)
+        || tenancy.hashed(uuid_send(r.tenant_id)) || tenancy.hashed(uuid_send(r.project_id))
+        || tenancy.hashed(r.actor_kind) || tenancy.hashed(uuid_send(r.actor_id))
+        || tenancy.hashed(uuid_send(r.on_behalf_of)) || tenancy.hashed(r.credential) || tenancy.hashed(r.action)
+        || tenancy.hashed(r.outcome) || tenancy.hashed(r.request_id) || tenancy.hashed(r.trace_id)
+        || int8send(r.suppressed) || tenancy.hashed(particulars));
+
+-- Links entries that have none, the oldest first; how many. A chain that another process is linking is left to it.
+CREATE FUNCTION tenancy.seal_trail(most integer) RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    of_chain uuid;
+    head record;
+    one record;
+    entries uuid[];
+    particulars bytea[];
+    hashes bytea[];
+    last bytea;
+    sealed integer := 0;
+BEGIN
+    FOR of_chain IN
+        SELECT DISTINCT u.chain
+        FROM (SELECT q.chain FROM tenancy.audit_unsealed AS q ORDER BY q.entry LIMIT most) AS u
+    LOOP
+        INSERT INTO tenancy.audit_heads (chain) VALUES (of_chain) ON CONFLICT DO NOTHING;
+        SELECT * INTO head FROM tenancy.audit_heads AS h WHERE h.chain = of_chain FOR UPDATE SKIP LOCKED;
+        CONTINUE WHEN NOT FOUND;
+        entries := '{}';
+        particulars := '{}';
+        hashes := '{}';
+        last := head.hash;
+        FOR one IN
+            SELECT d.id, d.particulars, tenancy.record_digest(d.r, d.particulars) AS digest
+            FROM (SELECT u.entry AS id, r,
+                    CASE WHEN p.entry IS NOT NULL THEN tenancy.particulars_digest(p) END AS particulars
+                FROM tenancy.audit_unsealed AS u
+                    JOIN tenancy.audit_records AS r ON r.id = u.entry
+                    LEFT JOIN tenancy.audit_particulars AS p ON p.entry = u.entry
+                WHERE u.chain = of_chain ORDER BY u.entry LIMIT most OFFSET 0) AS d
+            ORDER BY d.id
+        LOOP
+            last := tenancy.link_hash(of_chain, head.seq + 1 + cardinality(entries), last, one.digest);
+            entries := entries || one.id;
+            particulars := particulars || one.particulars;
+            hashes := hashes || last;
+        END LOOP;
+        CONTINUE WHEN cardinality(entries) = 0;
+        INSERT INTO tenancy.audit_links (chain, seq, entry, particulars, hash)
+            SELECT of_chain, head.seq + l.n, l.entry, l.particulars, l.hash
+            FROM unnest(entries, particulars, hashes) WITH ORDINALITY AS l (entry, particulars, hash, n);
+        DELETE FROM tenancy.audit_unsealed AS u WHERE u.entry = ANY (entries);
+        head.seq := head.seq + cardinality(entries);
+        IF head.seq >= head.checked_seq + 1000 THEN
+            INSERT INTO tenancy.audit_checkpoints (chain, seq, kind, hash) VALUES (of_chain, head.seq, 'head', last);
+            head.checked_seq := head.seq;
+        END IF;
+        UPDATE tenancy.audit_heads AS h SET seq = head.seq, hash = last, checked_seq = head.checked_seq
+            WHERE h.chain = of_chain;
+        sealed := sealed + cardinality(entries);
+    END LOOP;
+    -- The partition of the month after this one.
+    IF to_regclass('tenancy.audit_records' || to_char(clock_timestamp() AT TIME ZONE 'UTC' + interval '1 month',
+        '"_"YYYY"_"MM')) IS NULL
+    THEN
+        PERFORM tenancy.prepare_trail(3);
+    END IF;
+    RETURN sealed;
+END
+$$;
+
+CREATE FUNCTION tenancy.link_hash(chain uuid, seq bigint, before bytea, entry bytea) RETURNS bytea
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN sha256(convert_to('tenancy.audit.link.1', 'UTF8') || uuid_send(chain) || int8send(seq)
+        || tenancy.hashed(before) || tenancy.hashed(entry));
+
+-- The targets of an entry, as programs read them, and as they are kept.
+CREATE FUNCTION tenancy.targets_as_json(targets text[]) RETURNS jsonb
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN (SELECT coalesce(jsonb_agg(jsonb_build_object('type', split_part(t.one, ':', 1),
+            'id', substr(t.one, strpos(t.one, ':') + 1)) ORDER BY t.n), '[]')
+        FROM unnest(targets) WITH ORDINALITY AS t (one, n));
+CREATE FUNCTION tenancy.targets_as_kept(targets jsonb) RETURNS text[]
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN (SELECT coalesce(array_agg(CASE WHEN jsonb_typeof(t.one) = 'object' AND t.one ? 'type' AND t.one ? 'id'
+                THEN replace(t.one ->> 'type', ':', '_') || ':' || (t.one ->> 'id')
+                ELSE 'text:' || (t.one)::text END ORDER BY t.n), '{}')
+        FROM jsonb_array_elements(targets) WITH ORDINALITY AS t (one, n));
+
+-- Adds entries that a sink was told of: an array of objects, whose fields are the columns of both tables, with `at` in
+-- microseconds. One that is there already stays: a store has written it with the change, or an answer got lost and this
+-- is another try. A text that is too long is cut, and not lost.
+CREATE FUNCTION tenancy.append_records(entries jsonb) RETURNS void
+    LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    BEGIN ATOMIC
+        WITH e AS MATERIALIZED (
+            SELECT * FROM jsonb_to_recordset(append_records.entries) AS e (id uuid, at bigint, version integer,
+                tenant_id uuid, project_id uuid, actor_kind text, actor_id uuid, on_behalf_of uuid, credential text,
+                action text, outcome text, request_id text, trace_id text, suppressed bigint, reason text,
+                targets jsonb, details jsonb, changes jsonb, ip inet, user_agent text)
+        ), r AS (
+            INSERT INTO tenancy.audit_records (id, at, version, tenant_id, project_id, actor_kind, actor_id,
+                on_behalf_of, credential, action, outcome, request_id, trace_id, suppressed)
+            SELECT e.id, timestamptz 'epoch' + e.at * interval '1 microsecond', coalesce(e.version, 1), e.tenant_id,
+                e.project_id, e.actor_kind, e.actor_id, e.on_behalf_of,
+                CASE WHEN octet_length(e.credential) > 512 THEN left(e.credential, 128) ELSE e.credential END,
+                left(e.action, 100), e.outcome,
+                CASE WHEN octet_length(e.request_id) > 512 THEN left(e.request_id, 128) ELSE e.request_id END,
+                left(e.trace_id, 16), coalesce(e.suppressed, 0)
+            FROM e
+            ON CONFLICT (id) DO NOTHING
+            RETURNING id
+        )
+        INSERT INTO tenancy.audit_particulars (entry, tenant_id, reason, targets, details, changes, ip, user_agent)
+        SELECT e.id, e.tenant_id,
+            CASE WHEN octet_length(e.reason) > 4096 THEN left(e.reason, 1024) ELSE e.reason END,
+            CASE WHEN octet_length(e.targets::text) > 100000 THEN '{text:cut}'
+                ELSE coalesce(tenancy.targets_as_kept(e.targets), '{}') END,
+            CASE WHEN octet_length(e.details::text) > 131072 THEN '{"cut":true}' ELSE e.details::json END,
+            CASE WHEN octet_length(e.changes::text) > 131072 THEN '[{"cut":true}]' ELSE e.changes::json END,
+            e.ip,
+            CASE WHEN octet_length(e.user_agent) > 1024 THEN left(e.user_agent, 256) ELSE e.user_agent END
+        FROM e JOIN r ON r.id = e.id
+        ON CONFLICT (entry) DO NOTHING;
+    END;
+
+-- The same for programs of the release before.
+CREATE OR REPLACE FUNCTION tenancy.append_entry(
+    id uuid, at timestamptz, tenant_id uuid, actor_kind text, actor_id uuid, on_behalf_of uuid,
+    credential text, action text, outcome text, reason text, targets jsonb, details jsonb, ip inet,
+    user_agent text, request_id text, suppressed bigint
+) RETURNS void
+    LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    BEGIN ATOMIC
+        SELECT tenancy.append_records(jsonb_build_array(jsonb_build_object('id', append_entry.id,
+            'at', (extract(epoch FROM append_entry.at) * 1000000)::bigint, 'tenant_id', append_entry.tenant_id,
+            'actor_kind', append_entry.actor_kind, 'actor_id', append_entry.actor_id,
+            'on_behalf_of', append_entry.on_behalf_of, 'credential', append_entry.credential,
+            'action', append_entry.action, 'outcome', append_entry.outcome, 'reason', append_entry.reason,
+            'targets', append_entry.targets, 'details', append_entry.details, 'ip', append_entry.ip,
+            'user_agent', append_entry.user_agent, 'request_id', append_entry.request_id,
+            'suppressed', append_entry.suppressed)));
+    END;
+
+-- Entries as programs of the release before add them, and as anybody may read them.
+CREATE VIEW tenancy.audit_entries WITH (security_invoker = true) AS
+    SELECT r.id, r.at, r.tenant_id, r.actor_kind, r.actor_id, r.on_behalf_of, r.credential, r.action, r.outcome,
+        p.reason, tenancy.targets_as_json(p.targets) AS targets, p.details::jsonb AS details, p.ip, p.user_agent,
+        r.request_id, r.suppressed, r.project_id, r.trace_id, p.changes::jsonb AS changes, r.recorded_at, r.version
+    FROM tenancy.audit_records AS r LEFT JOIN tenancy.audit_particulars AS p ON p.entry = r.id
+    UNION ALL
+    SELECT h.id, h.at, h.tenant_id, h.actor_kind, h.actor_id, h.on_behalf_of, h.credential, h.action, h.outcome,
+        h.reason, h.targets, h.details, h.ip, h.user_agent, h.request_id, h.suppressed, NULL, NULL, NULL, h.at, 0
+    FROM tenancy.audit_history AS h;
+
+-- With the rights of who adds: row security decides about the tenant.
+CREATE FUNCTION tenancy.add_entry() RETURNS trigger
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    INSERT INTO tenancy.audit_records (id, at, tenant_id, project_id, actor_kind, actor_id, on_behalf_of, credential,
+        action, outcome, request_id, trace_id, suppressed)
+    VALUES (NEW.id, NEW.at, NEW.tenant_id, NEW.project_id, NEW.actor_kind, NEW.actor_id, NEW.on_behalf_of,
+        NEW.credential, NEW.action, NEW.outcome, NEW.request_id, NEW.trace_id, coalesce(NEW.suppressed, 0));
+    INSERT INTO tenancy.audit_particulars (entry, tenant_id, reason, targets, details, changes, ip, user_agent)
+    VALUES (NEW.id, NEW.tenant_id, NEW.reason, coalesce(tenancy.targets_as_kept(NEW.targets), '{}'),
+        NEW.details::json, NEW.changes::json, NEW.ip, NEW.user_agent);
+    RETURN NEW;
+END
+$$;
+CREATE TRIGGER add_entry INSTEAD OF INSERT ON tenancy.audit_entries
+    FOR EACH ROW EXECUTE FUNCTION tenancy.add_entry();
+
+-- What was recorded before there was a chain, with the rights of who reads it. An entry of `audit_log` says its actor and
+-- its target as texts, such as `user:…` and `host:acme`.
+CREATE VIEW tenancy.audit_before WITH (security_invoker = true) AS
+    SELECT h.id, h.at, h.tenant_id, h.actor_kind, h.actor_id, h.on_behalf_of, h.credential, h.action, h.outcome,
+        h.reason, h.targets, h.details, h.ip, h.user_agent, h.request_id, h.suppressed
+    FROM tenancy.audit_history AS h
+    UNION ALL
+    SELECT l.id, l.at, l.tenant_id,
+        CASE WHEN l.actor ~ '^[a-z][a-z-]{0,31}(:|$)' THEN split_part(l.actor, ':', 1)
+            ELSE 'unknown' END,
+        CASE WHEN l.actor ~ '^[a-z-]+:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
+            THEN split_part(l.actor, ':', 2)::uuid END,
+        NULL::uuid, NULL::text, l.action, l.outcome, l.reason,
+        CASE WHEN l.target IS NULL THEN '[]'::jsonb
+            WHEN strpos(l.target, ':') = 0
+            THEN jsonb_build_array(jsonb_build_object('type', 'text', 'id', l.target))
+            ELSE jsonb_build_array(jsonb_build_object('type', split_part(l.target, ':', 1),
+                'id', substr(l.target, strpos(l.target, ':') + 1))) END,
+        NULL::jsonb, l.ip, l.user_agent, NULL::text, l.suppressed
+    FROM tenancy.audit_log AS l
+    -- An entry that is in both is told once, as the store has it. One of another tenant or action, which merely has
+    -- the same id, hides nothing.
+    WHERE NOT EXISTS (SELECT FROM tenancy.audit_history AS e
+        WHERE e.id = l.id AND e.tenant_id IS NOT DISTINCT FROM l.tenant_id AND e.action = l.action)
+        AND NOT EXISTS (SELECT FROM tenancy.audit_records AS e
+        WHERE e.id = l.id AND e.tenant_id IS NOT DISTINCT FROM l.tenant_id AND e.action = l.action);
+
+-- The whole trail.
+CREATE OR REPLACE VIEW tenancy.audit_trail WITH (security_invoker = true) AS
+    SELECT r.id, r.at, r.tenant_id, r.actor_kind, r.actor_id, r.on_behalf_of, r.credential, r.action, r.outcome,
+        p.reason, tenancy.targets_as_json(p.targets) AS targets, p.details::jsonb AS details, p.ip, p.user_agent,
+        r.request_id, r.suppressed, r.project_id, r.trace_id, p.changes::jsonb AS changes
+    FROM tenancy.audit_records AS r LEFT JOIN tenancy.audit_particulars AS p ON p.entry = r.id
+    UNION ALL
+    SELECT b.*, NULL, NULL, NULL FROM tenancy.audit_before AS b;
+
+-- Removes the oldest entries of a chain that were recorded before a moment, so many at most; how many. `cause` is the entry
+-- that says so, which is written in the same transaction.
+CREATE FUNCTION tenancy.prune_trail(of_chain uuid, before timestamptz, most integer, of_cause uuid)
+    RETURNS TABLE (removed bigint, upto bigint)
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    entries uuid[];
+    end_hash bytea;
+BEGIN
+    PERFORM FROM tenancy.audit_heads AS h WHERE h.chain = of_chain FOR UPDATE;
+    SELECT array_agg(k.entry), max(k.seq), (array_agg(k.hash ORDER BY k.seq DESC))[1] INTO entries, upto, end_hash
+    FROM (SELECT l.seq, l.entry, l.hash,
+            bool_and(coalesce(r.recorded_at, l.sealed_at) < before) OVER (ORDER BY l.seq) AS is_old
+        FROM (SELECT * FROM tenancy.audit_links AS x WHERE x.chain = of_chain ORDER BY x.seq LIMIT most) AS l
+            LEFT JOIN tenancy.audit_records AS r ON r.id = l.entry) AS k
+    WHERE k.is_old;
+    IF entries IS NULL THEN
+        RETURN QUERY SELECT 0::bigint, 0::bigint;
+        RETURN;
+    END IF;
+    INSERT INTO tenancy.audit_checkpoints (chain, seq, kind, hash, cause)
+        VALUES (of_chain, upto, 'pruned', end_hash, of_cause);
+    DELETE FROM tenancy.audit_particulars AS p WHERE p.entry = ANY (entries);
+    DELETE FROM tenancy.audit_records AS r WHERE r.id = ANY (entries);
+    DELETE FROM tenancy.audit_erasures AS e WHERE e.entry = ANY (entries);
+    DELETE FROM tenancy.audit_links AS l WHERE l.chain = of_chain AND l.seq <= upto;
+    removed := cardinality(entries);
+    RETURN NEXT;
+END
+$$;
+
+-- Drops partitions of months that are over and have no entry any more; how many.
+CREATE FUNCTION tenancy.drop_pruned_partitions() RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '2s'
+AS $$
+DECLARE
+    part record;
+    is_empty boolean;
+    dropped integer := 0;
+BEGIN
+    FOR part IN
+        SELECT c.oid::regclass AS name, p.oid::regclass AS parent
+        FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid JOIN pg_class AS p ON p.oid = i.inhparent
+        WHERE p.oid IN ('tenancy.audit_records'::regclass, 'tenancy.audit_particulars'::regclass)
+            AND c.relname ~ '_[0-9]{4}_[0-9]{2}$'
+            AND right(c.relname, 7) < to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY"_"MM')
+    LOOP
+        EXECUTE format('SELECT NOT EXISTS (SELECT FROM %s)', part.name) INTO is_empty;
+        CONTINUE WHEN NOT is_empty;
+        BEGIN
+            EXECUTE format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', part.name);
+            EXECUTE format('SELECT NOT EXISTS (SELECT FROM %s)', part.name) INTO is_empty;
+            IF is_empty THEN
+                EXECUTE format('DROP TABLE %s', part.name);
+                dropped := dropped + 1;
+            END IF;
+        EXCEPTION WHEN lock_not_available THEN
+            RAISE WARNING 'the partition % was not dropped: the trail is in use; it is tried again', part.name;
+        END;
+    END LOOP;
+    RETURN dropped;
+END
+$$;
+
+-- Erases the particulars of entries that are linked; how many. `cause` is the entry that says so.
+CREATE FUNCTION tenancy.erase_particulars(entries uuid[], of_cause uuid) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    erased bigint;
+BEGIN
+    INSERT INTO tenancy.audit_erasures (entry, cause)
+        SELECT l.entry, of_cause FROM tenancy.audit_links AS l WHERE l.entry = ANY (entries)
+        ON CONFLICT (entry) DO NOTHING;
+    DELETE FROM tenancy.audit_particulars AS p USING tenancy.audit_links AS l
+        WHERE p.entry = l.entry AND l.entry = ANY (entries);
+    GET DIAGNOSTICS erased = ROW_COUNT;
+    RETURN erased;
+END
+$$;
+
+-- The same of what was recorded before there was a chain: it loses the fields.
+CREATE FUNCTION tenancy.erase_history(entries uuid[]) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    of_entries bigint;
+    of_log bigint;
+BEGIN
+    UPDATE tenancy.audit_history AS h SET reason = NULL, targets = '[]', details = NULL, ip = NULL, user_agent = NULL
+        WHERE h.id = ANY (entries);
+    GET DIAGNOSTICS of_entries = ROW_COUNT;
+    UPDATE tenancy.audit_log AS l SET reason = NULL, target = NULL, ip = NULL, user_agent = NULL
+        WHERE l.id = ANY (entries);
+    GET DIAGNOSTICS of_log = ROW_COUNT;
+    RETURN of_entries + of_log;
+END
+$$;
+
+REVOKE ALL ON FUNCTION
+    tenancy.await_link(), tenancy.keep_trail(), tenancy.guard_trail(regclass, text),
+    tenancy.first_uuid(timestamptz), tenancy.prepare_trail(integer), tenancy.hashed(bytea), tenancy.hashed(text),
+    tenancy.hashed(timestamptz), tenancy.particulars_digest(tenancy.audit_particulars),
+    tenancy.record_digest(tenancy.audit_records, bytea), tenancy.link_hash(uuid, bigint, bytea, bytea),
+    tenancy.seal_trail(integer), tenancy.targets_as_json(text[]), tenancy.targets_as_kept(jsonb),
+    tenancy.append_records(jsonb), tenancy.add_entry(), tenancy.prune_trail(uuid, timestamptz, integer, uuid),
+    tenancy.drop_pruned_partitions(), tenancy.erase_particulars(uuid[], uuid), tenancy.erase_history(uuid[])
+FROM PUBLIC;
+
+-- As before, and the tables behind the view.
+CREATE OR REPLACE FUNCTION tenancy.app_privileges() RETURNS TABLE (relation name, privilege text)
+    LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
+    BEGIN ATOMIC
+        SELECT r::name, 'SELECT' FROM unnest(ARRAY['tenants', 'domains', 'external_ids', 'memberships',
+            'roles', 'projects', 'project_memberships', 'generations', 'role_names',
+            'audit_before', 'audit_entries', 'audit_history', 'audit_log', 'audit_particulars', 'audit_records',
+            'audit_trail']) AS r
+        UNION ALL
+        SELECT r::name, 'INSERT' FROM unnest(ARRAY['outbox_events', 'audit_entries', 'audit_particulars',
+            'audit_records']) AS r;
+    END;
+
+-- What programs need from here on: a trail with a chain.
+CREATE OR REPLACE FUNCTION tenancy.schema_version() RETURNS integer
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN 16;
