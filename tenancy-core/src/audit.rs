@@ -1,17 +1,21 @@
 //! The audit trail: who did, or was refused, what.
 
 mod action;
+mod chain;
 mod entry;
 mod list;
 mod memory;
 mod sampler;
 mod sink;
 mod tracing_sink;
+mod trail;
 
 pub use action::{AuditAction, AuditActions};
+pub use chain::{ChainFault, ChainFaultKind, ChainHash, ChainHead, ChainReport};
 pub use entry::{AuditChange, AuditEntry, AuditTarget, Outcome};
 pub use list::{AuditDirectory, AuditFilter};
 pub use memory::MemoryAuditSink;
 pub(crate) use sampler::Sampler;
 pub use sink::{AuditError, AuditSink, NoAudit};
 pub use tracing_sink::TracingAuditSink;
+pub use trail::{AuditTrail, PersonErasure, Pruned};

@@ -251,6 +251,10 @@ actions! {
     SupportAccessGrant: "support-access.grant" => "support-access.granted",
     /// A tenant agrees to impersonations no more.
     SupportAccessRevoke: "support-access.revoke" => "support-access.revoked",
+    /// Old entries of the trail were removed.
+    TrailPrune: "trail.prune" => "trail.pruned",
+    /// What the trail had about a person was erased.
+    TrailErase: "trail.erase" => "trail.erased",
 }
 
 impl ChangeAction {
@@ -316,6 +320,8 @@ impl ChangeAction {
             Self::ImpersonationStart => Right::Impersonate,
             Self::ImpersonationApprove => Right::ApproveImpersonations,
             Self::ImpersonationEnd => Right::EndImpersonations,
+            // Who could remove what was recorded of it.
+            Self::TrailPrune | Self::TrailErase => return None,
             // What a tenant agrees to is the tenant's to say.
             Self::SupportAccessGrant | Self::SupportAccessRevoke => return None,
             // The member's own to do, or that of whoever becomes one.

@@ -108,7 +108,8 @@ pub use announcer::ChangeAnnouncer;
 pub use async_trait::async_trait;
 pub use audit::{
     AuditAction, AuditActions, AuditChange, AuditDirectory, AuditEntry, AuditError, AuditFilter,
-    AuditSink, AuditTarget, MemoryAuditSink, NoAudit, Outcome, TracingAuditSink,
+    AuditSink, AuditTarget, AuditTrail, ChainFault, ChainFaultKind, ChainHash, ChainHead,
+    ChainReport, MemoryAuditSink, NoAudit, Outcome, PersonErasure, Pruned, TracingAuditSink,
 };
 pub use authenticator::{
     Authenticator, Credential, LookupError, MAX_CREDENTIAL_LEN, Rejection, Verdict,

@@ -13,6 +13,7 @@ use async_trait::async_trait;
 use queue::Lane;
 pub(crate) use row::{Row, kept, targets_of};
 use sealer::Sealer;
+pub(crate) use sealer::{ROUND, seal};
 use serde_json::Value;
 use sqlx::{postgres::PgConnectOptions, types::Json};
 use tenancy_core::{AuditEntry, AuditError, AuditSink, Outcome};
@@ -27,7 +28,8 @@ use crate::{
 
 /// Stores audit entries in `tenancy.audit_records`, beside those that stores write with their changes. An entry that
 /// is there already stays as it is, so that a change is one entry. It also links what is recorded, by whomever, to the
-/// chain of each tenant, half a second later if nothing else delays it: see [`PgTrail`](crate::PgTrail).
+/// chain of each tenant, half a second later if nothing else delays it: see
+/// [`AuditTrail`](tenancy_core::AuditTrail).
 ///
 /// [`record`](AuditSink::record) queues and returns; a task writes what is queued, many entries at a time.
 /// [`record_durably`](AuditSink::record_durably) returns when the entry is committed. Call

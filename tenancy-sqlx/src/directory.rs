@@ -17,6 +17,7 @@ mod plans;
 mod read;
 mod rows;
 mod token_revocations;
+mod trail;
 mod write;
 
 use std::{fmt, sync::Arc};
@@ -162,6 +163,7 @@ impl Directory for PgDirectory {
         let own = || Self::clone(&self);
         Stores::of(&self)
             .audit(own())
+            .trail(own())
             .ownership(own())
             .domain_joins(own())
             .invitations(own())

@@ -35,8 +35,6 @@ const OWN: &[&str] = &[
     "request.admit",
     "request.charge",
     "tenant.enter",
-    "trail.erase",
-    "trail.prune",
     "trail.read",
     "trail.verify",
 ];

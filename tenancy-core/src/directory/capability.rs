@@ -7,9 +7,9 @@ use super::{
     StoreError, StoreErrorKind, TenantStore,
 };
 use crate::{
-    AccountStore, AuditDirectory, ConfigError, IssuerStore, OwnershipStore, PasswordResetStore,
-    PlanStore, ProvisioningStore, domain_join::DomainJoinStore, invitation::InvitationStore,
-    quota::LimitOverrideStore,
+    AccountStore, AuditDirectory, AuditTrail, ConfigError, IssuerStore, OwnershipStore,
+    PasswordResetStore, PlanStore, ProvisioningStore, domain_join::DomainJoinStore,
+    invitation::InvitationStore, quota::LimitOverrideStore,
 };
 
 /// How a store is given, where the directory does not say it better.
@@ -159,6 +159,8 @@ capabilities! {
     /// Listing the audit trail: [`AuditDirectory`]. Changes write into it by themselves, and
     /// [`TenancyBuilder::audit`](crate::TenancyBuilder::audit) says where everything else is recorded.
     Audit: AuditDirectory, "audit entries", audit, audit_directory;
+    /// Chains of the audit trail: [`AuditTrail`].
+    Trail: AuditTrail, "chains of the audit trail", trail, trail_store;
 }
 
 impl Stores {

@@ -15,6 +15,7 @@ mod provision;
 mod roles;
 pub(super) mod seats;
 mod support;
+mod trail;
 mod usage;
 
 use std::borrow::Cow;

@@ -120,6 +120,12 @@ impl Author {
     /// Whether the authority is good for this change. Returns the caller where it is made, as of now, if it is a
     /// caller's.
     async fn may_change(&self, change: &Change) -> Result<Option<TenantContext>, StoreError> {
+        if matches!(
+            change.action,
+            ChangeAction::TrailPrune | ChangeAction::TrailErase
+        ) {
+            self.require_service()?;
+        }
         let is_consent = matches!(
             change.action,
             ChangeAction::SupportAccessGrant | ChangeAction::SupportAccessRevoke
@@ -159,6 +165,17 @@ impl Author {
             ));
         }
         Ok(caller)
+    }
+
+    /// Refuses whoever could remove what was recorded of it: callers of a tenant, and operators whom the engine knows.
+    pub(super) fn require_service(&self) -> Result<(), StoreError> {
+        match &self.authority.who {
+            Who::Operator(_) | Who::Service | Who::Job(_) => self.authority.require_reason(),
+            _ => refused(
+                "what the trail has is removed by the service alone; make the authority with `danger::service` in a \
+                 job of its own",
+            ),
+        }
     }
 
     /// Whether the authority is good for listing something, which takes an operator this right, in a tenant, or in any

@@ -103,7 +103,7 @@ impl PgDirectory {
     }
 
     /// The login that reaches every tenant.
-    fn operators(&self) -> Result<&Connections, StoreError> {
+    pub(super) fn operators(&self) -> Result<&Connections, StoreError> {
         self.system.as_ref().ok_or_else(|| {
             let message = if self.registry.is_some() {
                 "this is the operators': the registry login can't change a tenant's status or plan, \

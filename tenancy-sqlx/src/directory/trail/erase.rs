@@ -1,0 +1,134 @@
+//! Erasing what the trail has about a person.
+
+use std::collections::BTreeMap;
+
+use sqlx::{AssertSqlSafe, PgConnection, types::Uuid};
+use tenancy_core::{
+    AuditTrail as _, ChangeRecord, PersonErasure, StoreError, StoreErrorKind, TenantId,
+};
+
+use crate::directory::{
+    PgDirectory,
+    write::{Writing, refused, write_record},
+};
+
+/// How often entries are linked that came in meanwhile.
+const TRIES: usize = 5;
+
+pub(super) async fn erase(
+    directory: &PgDirectory,
+    tenant: Option<TenantId>,
+    person: &PersonErasure,
+    record: &ChangeRecord,
+) -> Result<u64, StoreError> {
+    for _ in 0..TRIES {
+        directory.seal().await?;
+        let mut writing = directory.write().await?;
+        let found = find(&mut writing, tenant, person).await?;
+        // One that is not linked yet can't be erased: the chain would never have its digest.
+        if found.iter().any(|entry| !entry.is_linked) {
+            continue;
+        }
+        return erase_found(writing, tenant, person, found, record).await;
+    }
+    Err(StoreError::new(
+        StoreErrorKind::Unavailable,
+        "entries about the person are recorded faster than they are linked; nothing was erased, try again",
+    ))
+}
+
+#[derive(sqlx::FromRow)]
+struct Found {
+    id: Uuid,
+    tenant_id: Option<Uuid>,
+    is_linked: bool,
+}
+
+/// Which entries are about the person; `e` has the columns of an entry and of its particulars.
+const ABOUT: &str = "($1::uuid IS NULL OR e.tenant_id = $1)
+    AND e.action <> 'trail.erase'
+    AND (e.actor_id = $2 OR e.on_behalf_of = $2 OR e.is_target
+        OR EXISTS (SELECT FROM unnest($3::text[]) AS t (text) WHERE strpos(lower(e.texts), lower(t.text)) > 0))";
+
+async fn find(
+    connection: &mut PgConnection,
+    tenant: Option<TenantId>,
+    person: &PersonErasure,
+) -> Result<Vec<Found>, StoreError> {
+    let find = format!(
+        "SELECT e.id, e.tenant_id, EXISTS (SELECT FROM tenancy.audit_links AS l WHERE l.entry = e.id) AS is_linked
+         FROM (SELECT r.*, p.targets @> ARRAY['user:' || $2::text] AS is_target,
+                 concat_ws(E'\\n', p.reason, p.targets::text, p.details::text, p.changes::text, p.user_agent) AS texts
+             FROM tenancy.audit_records AS r JOIN tenancy.audit_particulars AS p ON p.entry = r.id) AS e
+         WHERE {ABOUT}"
+    );
+    sqlx::query_as(AssertSqlSafe(find))
+        .bind(tenant.map(|tenant| tenant.as_uuid()))
+        .bind(person.user().as_uuid())
+        .bind(person.texts().collect::<Vec<_>>())
+        .fetch_all(connection)
+        .await
+        .map_err(refused)
+}
+
+/// Erases, with an entry in each chain that something was erased of. That entry is the cause which the verification looks
+/// for.
+async fn erase_found(
+    mut writing: Writing,
+    tenant: Option<TenantId>,
+    person: &PersonErasure,
+    found: Vec<Found>,
+    record: &ChangeRecord,
+) -> Result<u64, StoreError> {
+    let mut of_chains: BTreeMap<Option<Uuid>, Vec<Uuid>> = BTreeMap::new();
+    for entry in found {
+        of_chains.entry(entry.tenant_id).or_default().push(entry.id);
+    }
+    let mut erased = erase_history(&mut writing, tenant, person).await?;
+    write_record(&mut writing, tenant, record).await?;
+    for (chain, entries) in of_chains {
+        let of_chain = chain.map(TenantId::from_uuid);
+        let part = match of_chain {
+            Some(one) if tenant.is_none() => {
+                let count = u64::try_from(entries.len()).unwrap_or(u64::MAX);
+                let part = record.for_tenant(one, count);
+                write_record(&mut writing, of_chain, &part).await?;
+                part.entry.id
+            }
+            _ => record.entry.id,
+        };
+        let count: i64 = sqlx::query_scalar("SELECT tenancy.erase_particulars($1, $2)")
+            .bind(&entries)
+            .bind(part)
+            .fetch_one(&mut *writing)
+            .await
+            .map_err(refused)?;
+        erased += super::number(count);
+    }
+    writing.commit_unrecorded().await?;
+    Ok(erased)
+}
+
+/// The same of what was recorded before there was a chain.
+async fn erase_history(
+    connection: &mut PgConnection,
+    tenant: Option<TenantId>,
+    person: &PersonErasure,
+) -> Result<u64, StoreError> {
+    let erase = format!(
+        "SELECT tenancy.erase_history(ARRAY(
+             SELECT e.id FROM (SELECT b.*,
+                     b.targets @> jsonb_build_array(jsonb_build_object('type', 'user', 'id', $2::text)) AS is_target,
+                     concat_ws(E'\\n', b.reason, b.targets::text, b.details::text, b.user_agent) AS texts
+                 FROM tenancy.audit_before AS b) AS e
+             WHERE {ABOUT}))"
+    );
+    let erased: i64 = sqlx::query_scalar(AssertSqlSafe(erase))
+        .bind(tenant.map(|tenant| tenant.as_uuid()))
+        .bind(person.user().as_uuid())
+        .bind(person.texts().collect::<Vec<_>>())
+        .fetch_one(connection)
+        .await
+        .map_err(refused)?;
+    Ok(super::number(erased))
+}
