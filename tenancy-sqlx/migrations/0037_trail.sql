@@ -261,8 +261,9 @@ CREATE FUNCTION tenancy.record_digest(r tenancy.audit_records, particulars bytea
         || tenancy.hashed(r.outcome) || tenancy.hashed(r.request_id) || tenancy.hashed(r.trace_id)
         || int8send(r.suppressed) || tenancy.hashed(particulars));
 
--- Links entries that have none, the oldest first; how many. A chain that another process is linking is left to it.
-CREATE FUNCTION tenancy.seal_trail(most integer) RETURNS integer
+-- Links entries that have none, the oldest first; how many. A chain that another process is linking is left to it, or waited
+-- for.
+CREATE FUNCTION tenancy.seal_trail(most integer, waits boolean) RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -278,10 +279,16 @@ BEGIN
     FOR of_chain IN
         SELECT DISTINCT u.chain
         FROM (SELECT q.chain FROM tenancy.audit_unsealed AS q ORDER BY q.entry LIMIT most) AS u
+        -- One order for all, so that none of two waits for the other.
+        ORDER BY 1
     LOOP
         INSERT INTO tenancy.audit_heads (chain) VALUES (of_chain) ON CONFLICT DO NOTHING;
-        SELECT * INTO head FROM tenancy.audit_heads AS h WHERE h.chain = of_chain FOR UPDATE SKIP LOCKED;
-        CONTINUE WHEN NOT FOUND;
+        IF waits THEN
+            SELECT * INTO head FROM tenancy.audit_heads AS h WHERE h.chain = of_chain FOR UPDATE;
+        ELSE
+            SELECT * INTO head FROM tenancy.audit_heads AS h WHERE h.chain = of_chain FOR UPDATE SKIP LOCKED;
+            CONTINUE WHEN NOT FOUND;
+        END IF;
         entries := '{}';
         particulars := '{}';
         hashes := '{}';
@@ -362,7 +369,7 @@ CREATE FUNCTION tenancy.append_records(entries jsonb) RETURNS void
                 CASE WHEN octet_length(e.credential) > 512 THEN left(e.credential, 128) ELSE e.credential END,
                 left(e.action, 100), e.outcome,
                 CASE WHEN octet_length(e.request_id) > 512 THEN left(e.request_id, 128) ELSE e.request_id END,
-                left(e.trace_id, 16), coalesce(e.suppressed, 0)
+                left(e.trace_id, 64), coalesce(e.suppressed, 0)
             FROM e
             ON CONFLICT (id) DO NOTHING
             RETURNING id
@@ -555,10 +562,12 @@ DECLARE
     of_log bigint;
 BEGIN
     UPDATE tenancy.audit_history AS h SET reason = NULL, targets = '[]', details = NULL, ip = NULL, user_agent = NULL
-        WHERE h.id = ANY (entries);
+        WHERE h.id = ANY (entries) AND (h.reason IS NOT NULL OR h.targets <> '[]' OR h.details IS NOT NULL
+            OR h.ip IS NOT NULL OR h.user_agent IS NOT NULL);
     GET DIAGNOSTICS of_entries = ROW_COUNT;
     UPDATE tenancy.audit_log AS l SET reason = NULL, target = NULL, ip = NULL, user_agent = NULL
-        WHERE l.id = ANY (entries);
+        WHERE l.id = ANY (entries)
+            AND (l.reason IS NOT NULL OR l.target IS NOT NULL OR l.ip IS NOT NULL OR l.user_agent IS NOT NULL);
     GET DIAGNOSTICS of_log = ROW_COUNT;
     RETURN of_entries + of_log;
 END
@@ -569,7 +578,7 @@ REVOKE ALL ON FUNCTION
     tenancy.first_uuid(timestamptz), tenancy.prepare_trail(integer), tenancy.hashed(bytea), tenancy.hashed(text),
     tenancy.hashed(timestamptz), tenancy.particulars_digest(tenancy.audit_particulars),
     tenancy.record_digest(tenancy.audit_records, bytea), tenancy.link_hash(uuid, bigint, bytea, bytea),
-    tenancy.seal_trail(integer), tenancy.targets_as_json(text[]), tenancy.targets_as_kept(jsonb),
+    tenancy.seal_trail(integer, boolean), tenancy.targets_as_json(text[]), tenancy.targets_as_kept(jsonb),
     tenancy.append_records(jsonb), tenancy.add_entry(), tenancy.prune_trail(uuid, timestamptz, integer, uuid),
     tenancy.drop_pruned_partitions(), tenancy.erase_particulars(uuid[], uuid), tenancy.erase_history(uuid[])
 FROM PUBLIC;

@@ -53,7 +53,7 @@ impl Drop for Sealer {
 async fn run(pool: Connections, sealed: Arc<AtomicU64>) {
     let mut pause = PAUSE;
     loop {
-        match seal(&pool, ROUND).await {
+        match seal(&pool, ROUND, false).await {
             Ok(count) => {
                 sealed.fetch_add(u64::from(count), Ordering::Relaxed);
                 pause = PAUSE;
@@ -71,11 +71,13 @@ async fn run(pool: Connections, sealed: Arc<AtomicU64>) {
     }
 }
 
-/// Links so many entries at most; how many it linked. Entries that another process is linking are left to it.
-pub(crate) async fn seal(pool: &Connections, most: i32) -> Result<u32, sqlx::Error> {
+/// Links so many entries at most; how many it linked. Those that another process is linking are left to it, or
+/// waited for.
+pub(crate) async fn seal(pool: &Connections, most: i32, waits: bool) -> Result<u32, sqlx::Error> {
     let mut tx = session::begin(pool, session::nobodys_batch("BEGIN", &Timeouts::CHANGE)).await?;
-    let count: i32 = sqlx::query_scalar("SELECT tenancy.seal_trail($1)")
+    let count: i32 = sqlx::query_scalar("SELECT tenancy.seal_trail($1, $2)")
         .bind(most)
+        .bind(waits)
         .fetch_one(&mut *tx)
         .await?;
     tx.commit().await?;

@@ -65,7 +65,10 @@ impl AuditTrail for PgDirectory {
         let pool = self.operators()?;
         let mut sealed = 0;
         loop {
-            match audit::seal(pool, audit::ROUND).await.map_err(refused)? {
+            match audit::seal(pool, audit::ROUND, true)
+                .await
+                .map_err(refused)?
+            {
                 0 => return Ok(sealed),
                 some => sealed += u64::from(some),
             }
