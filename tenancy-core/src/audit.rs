@@ -2,6 +2,7 @@
 
 mod action;
 mod entry;
+mod export;
 mod list;
 mod memory;
 mod sampler;
@@ -10,6 +11,7 @@ mod tracing_sink;
 
 pub use action::{AuditAction, AuditActions};
 pub use entry::{AuditChange, AuditEntry, AuditTarget, Outcome};
+pub use export::ExportFormat;
 pub use list::{AuditDirectory, AuditFilter};
 pub use memory::MemoryAuditSink;
 pub(crate) use sampler::Sampler;

@@ -113,6 +113,10 @@ impl AuditSink for PgAuditSink {
         self.actions.flush().await?;
         self.refusals.flush().await
     }
+
+    fn dropped(&self) -> u64 {
+        Self::dropped(self)
+    }
 }
 
 /// PostgreSQL's text has no place for NUL, and a caller may have sent one.
