@@ -3,6 +3,7 @@
 mod action;
 mod chain;
 mod entry;
+mod export;
 mod list;
 mod memory;
 mod sampler;
@@ -13,6 +14,7 @@ mod trail;
 pub use action::{AuditAction, AuditActions};
 pub use chain::{ChainFault, ChainFaultKind, ChainHash, ChainHead, ChainReport};
 pub use entry::{AuditChange, AuditEntry, AuditTarget, Outcome};
+pub use export::ExportFormat;
 pub use list::{AuditDirectory, AuditFilter};
 pub use memory::MemoryAuditSink;
 pub(crate) use sampler::Sampler;

@@ -4,6 +4,7 @@ mod accounts;
 mod admin;
 mod admission;
 mod admission_cache;
+mod alerts;
 mod author;
 mod authority;
 mod builder;
@@ -25,11 +26,13 @@ mod load;
 mod operators;
 mod projects;
 mod refusal_log;
+mod shutdown;
 mod sources;
 mod stranger_cache;
 mod tenants_of;
 mod token_revocations;
 mod trail;
+mod trail_reads;
 mod unknown_names;
 mod watch;
 
@@ -38,7 +41,7 @@ use std::{fmt, ops::Deref, sync::Arc, time::Duration};
 pub use accounts::Accounts;
 #[cfg(feature = "argon2")]
 pub use accounts::{PasswordResets, ResetMail};
-pub use admin::Admin;
+pub use admin::{Admin, AuditExport, AuditTail, ExportError, Exported, TailOptions};
 pub use admission::{Admission, Admitted, PendingAdmission};
 pub use authority::{Authority, danger};
 pub use builder::TenancyBuilder;
@@ -50,6 +53,7 @@ pub use cors::{CorsAnswer, CorsDecision, PendingCors};
 pub use explain::{AccessExplanation, DecidedBy};
 pub use keys::{KeyAdmin, KeyService};
 pub use operators::{OperatorContext, Operators, PendingOperator, StartedImpersonation};
+pub use shutdown::ShutdownReport;
 pub use watch::ContextWatch;
 
 use crate::{
@@ -58,11 +62,13 @@ use crate::{
     Outcome, PermissionRegistry, Plan, PlanBook, Principal, Project, ProjectId, Refusal,
     RefusalKind, RequestView, RoleTable, RouteNeeds, RoutePolicy, StoreError, Stores, TenantId,
     TenantMembership, Timestamp,
+    alert::Alert,
     cache::{CacheVersions, MaxAge},
     plan::{CurrentPlans, PlanDirectory, Plans},
     quota::{LimitOverrideDirectory, QuotaService},
 };
 use admission_cache::AdmissionCache;
+use alerts::Alerts;
 pub(crate) use facts::ClientInfo;
 use facts::{PresentedCredential, RequestFacts};
 use feed::{Feed, Poller};
@@ -81,6 +87,7 @@ use sources::Sources;
 use stranger_cache::StrangerCache;
 use token_revocations::TokenRevocations;
 use trail::Trail;
+use trail_reads::TrailReads;
 use unknown_names::UnknownNames;
 
 /// An authenticator, and where its credentials stand.
@@ -146,6 +153,8 @@ pub(crate) struct Inner {
     base_roles: Arc<RoleTable>,
     audit: Arc<dyn AuditSink>,
     audit_actions: Arc<AuditActions>,
+    trail_reads: TrailReads,
+    alerts: Arc<Alerts>,
     announcer: Option<Arc<dyn ChangeAnnouncer>>,
     clock: Arc<dyn Clock>,
     feed: Feed,
@@ -653,6 +662,20 @@ impl Tenancy {
     #[must_use]
     pub fn audit(&self) -> &dyn AuditSink {
         &*self.inner.audit
+    }
+
+    /// Raises an alert: for what verifies the audit trail, and for rules of your own. It goes to the sink of
+    /// [`alerts`](TenancyBuilder::alerts), or without one into the log, and leaves an entry `alert.raise`. Returns false
+    /// where the same was raised about the same subject within the cool-down.
+    ///
+    /// ```
+    /// # use tenancy_core::{Tenancy, TenantId, alert::Alert};
+    /// # fn example(tenancy: &Tenancy, acme: TenantId, link: u64) {
+    /// tenancy.alert(Alert::chain_broken(Some(acme), link));
+    /// # }
+    /// ```
+    pub fn alert(&self, alert: Alert) -> bool {
+        self.inner.alerts.raise(alert)
     }
 
     /// The clock.

@@ -8,6 +8,7 @@
 
 mod actor;
 mod algorithm;
+mod anchor;
 mod backend;
 mod builder;
 mod cache;
@@ -39,6 +40,7 @@ mod tests;
 
 pub use actor::ServiceMapping;
 pub use algorithm::Algorithm;
+pub use anchor::{AnchorSigner, AnchorVerifier};
 pub use builder::JwtAuthenticatorBuilder;
 pub use error::{JwtConfigError, JwtConfigErrorKind, KeyError, KeyErrorKind};
 pub use issuers::{IssuerSource, JwtIssuers, StoredIssuers};

@@ -17,6 +17,7 @@
 //! * [`domain_join`] has rules by which people join by the domain of their address.
 //! * [`invitation`] has invitations: an address that may become a member, once.
 //! * [`one_time`] has tokens that are good for one thing, once: links in mails.
+//! * [`alert`] has alerts: what somebody should look at soon, told as events.
 //! * [`outbox`] has the events that commit with the change they tell of, and who consumes them.
 //! * [`CorsPolicy`] says which pages may call the service, and [`SecurityHeaders`] what its
 //!   responses should carry: adapters put both into effect.
@@ -44,6 +45,7 @@ compile_error!(
 );
 
 mod account;
+pub mod alert;
 mod announcer;
 #[cfg(feature = "argon2")]
 mod attempts;
@@ -109,7 +111,8 @@ pub use async_trait::async_trait;
 pub use audit::{
     AuditAction, AuditActions, AuditChange, AuditDirectory, AuditEntry, AuditError, AuditFilter,
     AuditSink, AuditTarget, AuditTrail, ChainFault, ChainFaultKind, ChainHash, ChainHead,
-    ChainReport, MemoryAuditSink, NoAudit, Outcome, PersonErasure, Pruned, TracingAuditSink,
+    ChainReport, ExportFormat, MemoryAuditSink, NoAudit, Outcome, PersonErasure, Pruned,
+    TracingAuditSink,
 };
 pub use authenticator::{
     Authenticator, Credential, LookupError, MAX_CREDENTIAL_LEN, Rejection, Verdict,
@@ -133,12 +136,13 @@ pub use directory::{
 };
 pub use email::{EmailAddress, InvalidEmail, VerifiedEmail};
 pub use engine::{
-    AccessExplanation, Accounts, Admin, Admission, Admitted, Authority, Charge, ChargeRequest,
-    Charger, Charging, ContextWatch, CorsAnswer, CorsDecision, Cost, DecidedBy, DomainOffer,
-    EachTenant, EachTenantReport, Ending, InvalidJobName, InvitationMail, InvitationPreview,
-    Invitations, InviteOutcome, JobName, JobRun, JoinedByDomain, KeyAdmin, KeyService,
-    OperatorContext, Operators, PendingAdmission, PendingCors, PendingOperator, Settlement,
-    StartedImpersonation, Tenancy, TenancyBuilder, TenantContext, danger,
+    AccessExplanation, Accounts, Admin, Admission, Admitted, AuditExport, AuditTail, Authority,
+    Charge, ChargeRequest, Charger, Charging, ContextWatch, CorsAnswer, CorsDecision, Cost,
+    DecidedBy, DomainOffer, EachTenant, EachTenantReport, Ending, ExportError, Exported,
+    InvalidJobName, InvitationMail, InvitationPreview, Invitations, InviteOutcome, JobName, JobRun,
+    JoinedByDomain, KeyAdmin, KeyService, OperatorContext, Operators, PendingAdmission,
+    PendingCors, PendingOperator, Settlement, ShutdownReport, StartedImpersonation, TailOptions,
+    Tenancy, TenancyBuilder, TenantContext, danger,
 };
 #[cfg(feature = "argon2")]
 pub use engine::{PasswordResets, ResetMail};

@@ -127,6 +127,10 @@ impl AuditSink for PgAuditSink {
         self.actions.flush().await?;
         self.refusals.flush().await
     }
+
+    fn dropped(&self) -> u64 {
+        Self::dropped(self)
+    }
 }
 
 /// Inserting twice is inserting once: a retry may follow an answer that got lost.

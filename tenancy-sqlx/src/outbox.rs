@@ -1,5 +1,6 @@
 //! The outbox in PostgreSQL: reading it across tenants.
 
+mod alerts;
 mod record;
 mod rows;
 

@@ -196,6 +196,12 @@ pub struct OutboxGuide;
 #[derive(Debug)]
 pub struct OperationsGuide;
 
+/// The guide to the audit trail compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/audit.md")]
+#[derive(Debug)]
+pub struct AuditGuide;
+
 /// The guide to operators compiles.
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/operators.md")]

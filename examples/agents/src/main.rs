@@ -107,7 +107,8 @@ async fn serve() -> Result<()> {
     // The queue went with the routes: what waits is done, and no more comes.
     working.await?;
     tenancy.keys()?.flush_last_used().await?;
-    // What is queued for the audit trail is lost with the process.
-    tokio::time::timeout(Duration::from_secs(10), tenancy.audit().flush()).await??;
+    // What is queued, as for the audit trail, would be lost with the process.
+    let report = tenancy.shutdown(Duration::from_secs(10)).await;
+    tracing::info!(?report, "stopped");
     Ok(())
 }

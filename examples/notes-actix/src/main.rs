@@ -70,7 +70,7 @@ async fn serve() -> Result<(), Box<dyn std::error::Error>> {
     let digesting = PolicyMiddleware::new(&tenancy, digest)?;
     let operators = web::Data::new(Operators::new(&tenancy)?);
     let ready = ready(&tenancy).pool(&pool);
-    let audited = tenancy.clone();
+    let stopping = tenancy.clone();
     // Each worker makes an app of its own; what it clones is shared by all.
     let app = move || {
         App::new()
@@ -121,7 +121,8 @@ async fn serve() -> Result<(), Box<dyn std::error::Error>> {
         .bind(address)?;
     tracing::info!(addresses = ?server.addrs(), "listening");
     server.run().await?;
-    // What is queued for the audit trail is lost with the process.
-    tokio::time::timeout(Duration::from_secs(10), audited.audit().flush()).await??;
+    // What is queued, as for the audit trail, would be lost with the process.
+    let report = stopping.shutdown(Duration::from_secs(10)).await;
+    tracing::info!(?report, "stopped");
     Ok(())
 }

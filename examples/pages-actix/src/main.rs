@@ -62,7 +62,7 @@ async fn serve() -> Result<(), Box<dyn std::error::Error>> {
     let guards = tenant::Guards::new(&tenancy)?;
     let ready = ready(&tenancy).pool(&pool);
     let accounts = web::Data::new(accounts);
-    let audited = tenancy.clone();
+    let stopping = tenancy.clone();
     // Each worker makes an app of its own; what it clones is shared by all.
     let app = move || {
         App::new()
@@ -94,7 +94,8 @@ async fn serve() -> Result<(), Box<dyn std::error::Error>> {
         tracing::info!(%address, "listening");
     }
     server.run().await?;
-    // What is queued for the audit trail is lost with the process.
-    tokio::time::timeout(Duration::from_secs(10), audited.audit().flush()).await??;
+    // What is queued, as for the audit trail, would be lost with the process.
+    let report = stopping.shutdown(Duration::from_secs(10)).await;
+    tracing::info!(?report, "stopped");
     Ok(())
 }

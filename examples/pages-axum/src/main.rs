@@ -95,7 +95,8 @@ async fn serve() -> Result<(), Box<dyn std::error::Error>> {
     axum::serve(listener, app)
         .with_graceful_shutdown(interrupted)
         .await?;
-    // What is queued for the audit trail is lost with the process.
-    tokio::time::timeout(std::time::Duration::from_secs(10), tenancy.audit().flush()).await??;
+    // What is queued, as for the audit trail, would be lost with the process.
+    let report = tenancy.shutdown(std::time::Duration::from_secs(10)).await;
+    tracing::info!(?report, "stopped");
     Ok(())
 }

@@ -17,6 +17,7 @@ const LOGGED: usize = 256;
 
 /// What the library records besides changes, which are [`ChangeAction::ALL`].
 const OWN: &[&str] = &[
+    "alert.raise",
     "cors.preflight",
     "danger.across-tenants",
     "danger.purge-redis",

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use uuid::Uuid;
 
 use super::{AuditEntry, AuditTarget, Outcome};
-use crate::{Actor, ProjectId, StoreError, TenantId, Timestamp};
+use crate::{Actor, ProjectId, StoreError, TenantId, Timestamp, cut::cut};
 
 /// Which entries of the trail a listing tells; all of them by default. What is set has to hold together.
 ///
@@ -16,7 +16,7 @@ use crate::{Actor, ProjectId, StoreError, TenantId, Timestamp};
 /// let refused_invitations = AuditFilter::new().action("membership.put").outcome(Outcome::Refused);
 /// assert_eq!(refused_invitations.actor, None);
 /// ```
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct AuditFilter {
     /// Only entries of this action, such as `membership.put`.
@@ -97,6 +97,27 @@ impl AuditFilter {
     pub const fn until(mut self, moment: Timestamp) -> Self {
         self.until = Some(moment);
         self
+    }
+
+    /// What is set, as an entry about a reading tells it.
+    pub(crate) fn told(&self) -> serde_json::Value {
+        let mut told = serde_json::Map::new();
+        let mut put = |name: &str, value: Option<String>| {
+            if let Some(value) = value {
+                // A caller may have chosen it.
+                told.insert(name.to_owned(), cut(value, 256).into());
+            }
+        };
+        let moment = |at: Option<Timestamp>| at.map(|at| at.to_string());
+        put("action", self.action.as_ref().map(ToString::to_string));
+        put("actor", self.actor.as_ref().map(ToString::to_string));
+        let target = self.target.as_ref();
+        put("target", target.map(|to| format!("{}:{}", to.kind, to.id)));
+        put("project", self.project.map(|project| project.to_string()));
+        put("outcome", self.outcome.map(|is| is.as_str().to_owned()));
+        put("from", moment(self.from));
+        put("until", moment(self.until));
+        serde_json::Value::Object(told)
     }
 
     /// Whether a listing tells this entry.

@@ -85,6 +85,12 @@ pub trait AuditSink: Send + Sync + fmt::Debug {
     async fn flush(&self) -> Result<(), AuditError> {
         Ok(())
     }
+
+    /// How many entries were dropped, since the sink was made: because its queue was full, or because they could not be
+    /// stored. Default: none.
+    fn dropped(&self) -> u64 {
+        0
+    }
 }
 
 /// Keeps no audit trail.

@@ -1,5 +1,6 @@
 //! Managing tenants on somebody's authority.
 
+mod chains;
 mod domain_joins;
 mod grants;
 mod importing;
@@ -21,6 +22,7 @@ mod usage;
 use std::borrow::Cow;
 
 use serde_json::json;
+pub use trail::{AuditExport, AuditTail, ExportError, Exported, TailOptions};
 
 use self::name::check_name;
 use super::{Authority, Tenancy, TenantContext, author::Author};
@@ -39,7 +41,7 @@ use crate::{
 /// Listings come in pages of at most 1,000, whatever is asked for, and each goes on behind the last of the page
 /// before. The page that is empty is the last. They read the store and no cache. A page that an operator lists is
 /// recorded before it is read, as `operator.list`: of the [reader](crate::OperatorContext::reader) each, and of
-/// [`danger::operator`](crate::danger::operator) each that spans tenants. Others leave no entry.
+/// [`danger::operator`](crate::danger::operator) each that spans tenants. Others leave no entry, but for what [reads the trail](Self::list_entries).
 ///
 /// # Errors
 /// Besides what each method names: [`StoreErrorKind::Forbidden`](crate::StoreErrorKind::Forbidden) if the authority

@@ -187,22 +187,8 @@ impl Author {
         right: OperatorRight,
         (tenant, project): (Option<TenantId>, Option<ProjectId>),
     ) -> Result<Option<TenantContext>, StoreError> {
-        let allowed = match &self.authority.who {
-            Who::Staff(staff) => {
-                self.authority.require_reason()?;
-                staff
-                    .may_list(&self.engine, right, tenant)
-                    .await
-                    .map(|()| None)
-            }
-            _ => self.permits(tenant, project).await,
-        };
-        let is_told = match &self.authority.who {
-            Who::Staff(_) => true,
-            Who::Operator(_) => tenant.is_none(),
-            _ => false,
-        };
-        if !is_told {
+        let allowed = self.may_go_on_listing(right, (tenant, project)).await;
+        if !self.is_told_as_listing(tenant) {
             return allowed;
         }
         let inner = self.engine.inner();
@@ -229,6 +215,75 @@ impl Author {
                 Err(error)
             }
         }
+    }
+
+    /// The same for a part of a listing that was recorded before. Records nothing.
+    pub(super) async fn may_go_on_listing(
+        &self,
+        right: OperatorRight,
+        (tenant, project): (Option<TenantId>, Option<ProjectId>),
+    ) -> Result<Option<TenantContext>, StoreError> {
+        match &self.authority.who {
+            Who::Staff(staff) => {
+                self.authority.require_reason()?;
+                staff.may_list(&self.engine, right, tenant).await?;
+                Ok(None)
+            }
+            _ => self.permits(tenant, project).await,
+        }
+    }
+
+    /// Whether a listing is recorded as `operator.list`.
+    const fn is_told_as_listing(&self, tenant: Option<TenantId>) -> bool {
+        match &self.authority.who {
+            Who::Staff(_) => true,
+            Who::Operator(_) => tenant.is_none(),
+            _ => false,
+        }
+    }
+
+    /// Records that the audit trail was read, unless it was recorded as a listing: without waiting, and sampled by who
+    /// reads.
+    pub(super) fn record_read(&self, tenant: Option<TenantId>, what: Value) {
+        self.record_reading(tenant, what, Outcome::Allowed, None);
+    }
+
+    /// Records that the audit trail was not read, in the same way, if that was refused.
+    pub(super) fn record_read_refused(
+        &self,
+        tenant: Option<TenantId>,
+        what: Value,
+        error: &StoreError,
+    ) {
+        if error.kind() == StoreErrorKind::Forbidden {
+            self.record_reading(tenant, what, Outcome::Refused, Some(error.to_string()));
+        }
+    }
+
+    fn record_reading(
+        &self,
+        tenant: Option<TenantId>,
+        what: Value,
+        outcome: Outcome,
+        reason: Option<String>,
+    ) {
+        if self.is_told_as_listing(tenant) {
+            return;
+        }
+        let inner = self.engine.inner();
+        let now = inner.clock.now();
+        let reader = self.authority.actor();
+        let Some(suppressed) = inner.trail_reads.admit(reader, tenant, now) else {
+            return;
+        };
+        let mut entry = AuditEntry::new(now, "trail.read", outcome)
+            .about("list", "entries")
+            .details(what);
+        entry.tenant = tenant;
+        self.authority.sign(&mut entry);
+        entry.reason = reason.map(Into::into).or(entry.reason);
+        entry.suppressed = suppressed;
+        inner.audit.record(entry);
     }
 
     /// Whether the authority is good for something in this tenant, or in any where there is none, and in this
@@ -311,6 +366,9 @@ impl Author {
             );
         }
         if tenant != Some(context.tenant_id()) {
+            let inner = self.engine.inner();
+            let actor = &context.principal().actor;
+            inner.alerts.stranger(actor, tenant, inner.clock.now());
             return refused(
                 "the authority is good for the caller's own tenant alone; what concerns others is \
                  for `danger::operator` or `danger::service`",

@@ -3,8 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    Authenticating, Inner, Tenancy, Trail,
+    Authenticating, Inner, Tenancy, Trail, TrailReads,
     admission_cache::AdmissionCache,
+    alerts::Alerts,
     cors::Budget,
     feed::Feed,
     front::Front,
@@ -23,6 +24,7 @@ use crate::{
     AuditAction, AuditActions, AuditSink, Authenticator, Capability, ChangeAnnouncer, Charger,
     Clock, ConfigError, CorsPolicy, CredentialSource, Directory, Identification,
     PermissionRegistry, PlanBook, PlanDirectory, RoleTable, Stores, SystemClock, TracingAuditSink,
+    alert::{AlertRules, AlertSink},
     cache::{CacheVersions, MaxAge},
     invitation::SeatDirectory,
     key::ApiKeys,
@@ -68,6 +70,7 @@ pub struct TenancyBuilder {
     invitations: Option<OneTimeTokens>,
     audit: Arc<dyn AuditSink>,
     audit_actions: Vec<AuditAction>,
+    alerts: Option<(AlertRules, Arc<dyn AlertSink>)>,
     announcer: Option<Arc<dyn ChangeAnnouncer>>,
     request_id_header: Option<Box<str>>,
     clock: Arc<dyn Clock>,
@@ -103,6 +106,7 @@ impl TenancyBuilder {
             invitations: None,
             audit: Arc::new(TracingAuditSink),
             audit_actions: Vec::new(),
+            alerts: None,
             announcer: None,
             request_id_header: None,
             clock: Arc::new(SystemClock),
@@ -386,6 +390,23 @@ impl TenancyBuilder {
         self
     }
 
+    /// Raises [alerts](crate::alert) by these rules, and tells this sink of them. Default: no rules.
+    ///
+    /// [`build`](Self::build) refuses rules that would alert always, or never.
+    ///
+    /// ```
+    /// # use tenancy_core::{MemoryDirectory, Tenancy};
+    /// use tenancy_core::{alert::AlertRules, outbox::MemoryOutbox};
+    ///
+    /// // With PostgreSQL a `PgOutbox`, whose consumers send the mails.
+    /// let builder = Tenancy::builder(MemoryDirectory::new()).alerts(AlertRules::new(), MemoryOutbox::new());
+    /// # drop(builder);
+    /// ```
+    pub fn alerts(mut self, rules: AlertRules, sink: impl AlertSink + 'static) -> Self {
+        self.alerts = Some((rules, Arc::new(sink)));
+        self
+    }
+
     /// Where audit entries go, shared with the application.
     pub fn shared_audit(mut self, sink: Arc<dyn AuditSink>) -> Self {
         self.audit = sink;
@@ -594,8 +615,17 @@ impl TenancyBuilder {
         };
         let counts_seats = self.seats.is_some();
         let audit_actions = Arc::new(AuditActions::checked(&self.audit_actions)?);
-        let audit: Arc<dyn AuditSink> =
-            Arc::new(Trail::new(self.audit, Arc::clone(&audit_actions)));
+        let rules = match self.alerts {
+            Some((rules, sink)) => Some((rules.checked()?, sink)),
+            None => None,
+        };
+        let alerts = Alerts::new(rules, Arc::clone(&self.audit), Arc::clone(&self.clock));
+        let alerts = Arc::new(alerts);
+        let audit: Arc<dyn AuditSink> = Arc::new(Trail::new(
+            self.audit,
+            Arc::clone(&audit_actions),
+            Arc::clone(&alerts),
+        ));
         let (quotas, charger) = match (self.quotas, self.charger) {
             (None, charger) => (None, charger),
             (Some(_), Some(_)) => {
@@ -670,6 +700,7 @@ impl TenancyBuilder {
         let refusals = RefusalLog::new(
             Arc::clone(&audit),
             Arc::clone(&self.clock),
+            Arc::clone(&alerts),
             sources.challenge(),
         );
         let inner = Inner {
@@ -692,6 +723,8 @@ impl TenancyBuilder {
             base_roles: Arc::new(base_roles),
             audit,
             audit_actions,
+            trail_reads: TrailReads::new(),
+            alerts,
             clock: self.clock,
             feed: Feed::new(self.poll_interval, self.max_staleness),
             token_revocations: TokenRevocations::new(

@@ -5,7 +5,11 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use super::{TenantContext, facts::ClientInfo};
+use super::{
+    TenantContext,
+    alerts::{Alerts, RefusalSeen},
+    facts::ClientInfo,
+};
 use crate::{
     Actor, AuditEntry, AuditSink, Clock, Outcome, Principal, Refusal, RefusalKind, TenantId,
     UserId, audit::Sampler, cors::OriginFault,
@@ -17,6 +21,8 @@ pub(super) struct Refused {
     refusal: Refusal,
     by: Option<Box<RefusedCaller>>,
     pub(super) tenant: Option<TenantId>,
+    /// The tenant of others that was asked for, where it is not the one above.
+    against: Option<TenantId>,
     target: Option<Box<str>>,
 }
 
@@ -47,6 +53,7 @@ impl Refused {
             refusal,
             by: None,
             tenant: None,
+            against: None,
             target: None,
         }
     }
@@ -75,6 +82,12 @@ impl Refused {
         self
     }
 
+    /// A refusal of somebody who asked for a tenant of others: it becomes no entry of that tenant.
+    pub(super) fn against(mut self, tenant: TenantId) -> Self {
+        self.against = Some(tenant);
+        self.target(format!("tenant={tenant}"))
+    }
+
     /// A refusal of the page that sent a request.
     pub(super) fn of_page(fault: &OriginFault) -> Self {
         let refused = Self::new(RefusalKind::OriginNotAllowed, fault.reason);
@@ -96,6 +109,7 @@ pub(super) struct RefusalLog {
     audit: Arc<dyn AuditSink>,
     clock: Arc<dyn Clock>,
     sampler: Sampler,
+    alerts: Arc<Alerts>,
     counts: [AtomicU64; RefusalKind::ALL.len()],
     /// How callers of this engine authenticate; `None` for `Bearer` alone.
     challenge: Option<Arc<String>>,
@@ -105,12 +119,14 @@ impl RefusalLog {
     pub(super) fn new(
         audit: Arc<dyn AuditSink>,
         clock: Arc<dyn Clock>,
+        alerts: Arc<Alerts>,
         challenge: Option<Arc<String>>,
     ) -> Self {
         Self {
             audit,
             clock,
             sampler: Sampler::new(),
+            alerts,
             counts: Default::default(),
             challenge,
         }
@@ -151,6 +167,7 @@ impl RefusalLog {
             refusal,
             by,
             tenant,
+            against,
             target,
         } = refused;
         let refusal = self.add(refusal);
@@ -162,6 +179,13 @@ impl RefusalLog {
             "a request was refused"
         );
         let now = self.clock.now();
+        // Before it is sampled: what is counted has to be true.
+        let seen = RefusalSeen {
+            reason: refusal.reason(),
+            actor: by.as_ref().map(|by| &by.actor),
+            tenant: tenant.or(against),
+        };
+        self.alerts.refused(seen, now);
         // Whoever is refused chooses how often this happens.
         let sampled = (self.sampler).admit(
             by.as_ref().map(|by| &by.actor),
@@ -196,6 +220,7 @@ impl RefusalLog {
             refusal,
             by: Some(RefusedCaller::of(context.principal())),
             tenant: Some(context.tenant_id()),
+            against: None,
             target: Some(target.into()),
         };
         self.record(action, refused, context.client())

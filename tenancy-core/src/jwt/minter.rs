@@ -221,7 +221,7 @@ pub struct MintError {
 }
 
 impl MintError {
-    const SIGNATURE: Self = Self {
+    pub(super) const SIGNATURE: Self = Self {
         message: "the key does not sign",
     };
     const TOO_LONG: Self = Self {

@@ -9,6 +9,7 @@
 
 mod access;
 mod ages;
+mod alerts;
 mod authority;
 mod broken;
 mod caches;
@@ -42,5 +43,6 @@ mod support;
 mod tenants_of;
 mod token_revocations;
 mod tokens;
+mod trail;
 mod unknown_names;
 mod watch;

@@ -4,9 +4,10 @@ use anyhow::Context as _;
 use sqlx::{AssertSqlSafe, Executor as _};
 use tenancy_core::{
     AuditEntry, Clock as _, Outcome, SystemClock, TenantId, TenantRecord, UserId,
-    outbox::{Event, NewEvent},
+    alert::AlertSink as _,
+    outbox::{Event, NewEvent, OutboxErrorKind},
 };
-use tenancy_sqlx::{ErrorKind, TenantPoolOptions, danger};
+use tenancy_sqlx::{ErrorKind, PgOutbox, TenantPoolOptions, danger};
 use tenancy_tests::notes::{Notes, on_every_server, sqlstate};
 
 use crate::{Reader, about};
@@ -341,6 +342,26 @@ async fn an_event_needs_no_tenant_on_record() -> anyhow::Result<()> {
         let gone = about("tenant.removed", 1)?.of_tenant(TenantId::new());
         reader.outbox.emit(std::slice::from_ref(&gone)).await?;
         assert_eq!(reader.drain().await?[0].tenant, gone.tenant());
+        Ok(())
+    })
+    .await
+}
+
+/// An alert whose answer was lost is delivered again: it is there once, and keeps no later one waiting.
+#[tokio::test]
+async fn an_alert_is_an_event_and_is_written_once() -> anyhow::Result<()> {
+    on_every_server(async |notes| {
+        let reader = Reader::new(notes).await?;
+        let outbox = PgOutbox::new(&notes.system);
+        let alert = NewEvent::new("alert.refusals", serde_json::json!({ "refusals": 100 }))?;
+        let alert = alert.of_tenant(notes.acme.id);
+        outbox.deliver(&alert).await?;
+        let again = outbox.deliver(&alert).await;
+        let again = again.err().context("it was written twice")?;
+        assert_eq!(again.kind(), OutboxErrorKind::Invalid, "{again}");
+        let told = reader.drain().await?;
+        let told: Vec<_> = told.iter().map(|event| (event.id, event.tenant)).collect();
+        assert_eq!(told, [(alert.id(), Some(notes.acme.id))]);
         Ok(())
     })
     .await

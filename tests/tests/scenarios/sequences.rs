@@ -1,9 +1,10 @@
 //! What takes more than one request: suspension, interleaved tenants, a database that goes away,
-//! a server that is asked to stop, and issuers whose keys change.
+//! a server that is asked to stop, what it has queued then, and issuers whose keys change.
 
 mod busy;
 mod issuers;
 mod key_server;
+mod stopping;
 
 use std::time::Duration;
 

@@ -1,13 +1,11 @@
 //! Listings: what is stored, in pages, for whoever has the authority to see it.
 
-use uuid::Uuid;
-
 use super::Admin;
 use crate::engine::projects;
 use crate::{
-    AuditEntry, AuditFilter, MemberFilter, Membership, OperatorRight, Project, ProjectFilter,
-    ProjectId, ProjectMembership, RoleDefinition, StoreError, TenantFilter, TenantId, TenantKey,
-    TenantMembership, TenantRecord, UserId,
+    MemberFilter, Membership, OperatorRight, Project, ProjectFilter, ProjectId, ProjectMembership,
+    RoleDefinition, StoreError, TenantFilter, TenantId, TenantKey, TenantMembership, TenantRecord,
+    UserId,
 };
 
 /// How many rows a page holds at most.
@@ -167,53 +165,6 @@ impl Admin {
         stores
             .project_store()?
             .list_project_members(tenant, project, after, limit.min(MAX_PAGE))
-            .await
-    }
-
-    /// The audit trail of a tenant, or without a tenant that of all tenants and of what concerns none. The newest
-    /// entries come first.
-    ///
-    /// A page is read from the newest entries on until it is full: a filter that few entries match makes for a
-    /// long read.
-    ///
-    /// # Errors
-    /// A [`StoreError`] if the store did not answer. [`StoreErrorKind::Forbidden`](crate::StoreErrorKind::Forbidden)
-    /// if the authority is one tenant's, and the listing is not that tenant's.
-    ///
-    /// # Security
-    /// Entries have addresses, user agents and the reasons that operators gave. Guard the route by a permission of
-    /// its own.
-    ///
-    /// ```
-    /// # use tenancy_core::{AuditFilter, Tenancy, TenantContext};
-    /// # async fn handler(tenancy: Tenancy, context: TenantContext) -> Result<(), Box<dyn std::error::Error>> {
-    /// let admin = tenancy.admin(context.authority("audit:read")?);
-    /// let invitations = AuditFilter::new().action("membership.put");
-    /// let mut after = None;
-    /// loop {
-    ///     let page = admin.list_entries(Some(context.tenant_id()), &invitations, after, 100).await?;
-    ///     let Some(last) = page.last() else { break };
-    ///     after = Some(last.id);
-    ///     for entry in &page {
-    ///         println!("{}: {:?} {:?}", entry.at, entry.actor, entry.targets);
-    ///     }
-    /// }
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub async fn list_entries(
-        &self,
-        tenant: Option<TenantId>,
-        filter: &AuditFilter,
-        after: Option<Uuid>,
-        limit: u32,
-    ) -> Result<Vec<AuditEntry>, StoreError> {
-        self.author
-            .may_list("entries", OperatorRight::ReadTrail, (tenant, None))
-            .await?;
-        let directory = self.stores().audit_directory()?;
-        directory
-            .list_entries(tenant, filter, after, limit.min(MAX_PAGE))
             .await
     }
 

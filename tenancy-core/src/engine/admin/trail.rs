@@ -1,207 +1,201 @@
-//! Keeping the audit trail: verifying its chains, retention, and what is about a person.
+//! Reading the audit trail: in pages, as an export, and as it grows. Each reading is recorded.
 
-use serde_json::json;
+mod export;
+mod tail;
 
-use super::Admin;
-use crate::{
-    AuditEntry, AuditTrail, ChainHead, ChainReport, ChangeAction, OperatorRight, Outcome,
-    PersonErasure, Pruned, Retention, StoreError, TenantId, TenantKey, Timestamp, change::Change,
-};
+pub use export::{AuditExport, ExportError, Exported};
+use serde_json::{Value, json};
+pub use tail::{AuditTail, TailOptions};
+use uuid::Uuid;
 
-/// How many chains are listed at once.
-const PAGE: u32 = 500;
+use super::{Admin, list::MAX_PAGE};
+use crate::engine::author::Author;
+use crate::engine::trail_reads::Listing;
+use crate::{AuditEntry, AuditFilter, ExportFormat, OperatorRight, StoreError, TenantId};
 
 impl Admin {
-    /// Where each chain of the trail stands, that of no tenant first, in the order of the tenants' ids. What to make
-    /// [anchors](crate::ChainHead) of.
+    /// The audit trail of a tenant, or without a tenant that of all tenants and of what concerns none. The newest
+    /// entries come first.
+    ///
+    /// A page is read from the newest entries on until it is full: a filter that few entries match makes for a
+    /// long read. To read all, there is [`export_entries`](Self::export_entries).
+    ///
+    /// Reading leaves an entry `trail.read` in the trail: one for a listing, with what was asked for. A page that goes
+    /// on where this process has told the same reader a page before leaves none. What an operator lists is recorded as
+    /// `operator.list` instead. Of one reader in one tenant at most 10 readings in a minute are recorded, and the others
+    /// counted.
     ///
     /// # Errors
-    /// [`StoreErrorKind::Forbidden`](crate::StoreErrorKind::Forbidden) if the authority is one tenant's,
-    /// [`StoreErrorKind::ReadOnly`](crate::StoreErrorKind::ReadOnly) if the store keeps no chains or has no login that
-    /// reads them.
-    pub async fn list_chain_heads(
-        &self,
-        after: Option<Option<TenantId>>,
-        limit: u32,
-    ) -> Result<Vec<ChainHead>, StoreError> {
-        self.author
-            .may_list("chains", OperatorRight::ReadTrail, (None, None))
-            .await?;
-        self.trail()?.list_heads(after, limit.min(PAGE)).await
-    }
-
-    /// Verifies the chain of a tenant's trail, or without a tenant that of what concerns none: each link, each entry,
-    /// what is about a person where it is not erased, the checkpoints, and these anchors of the chain.
-    ///
-    /// The report names the first broken link. That it was verified is an entry of the trail itself, `trail.verify`.
-    ///
-    /// # Errors
-    /// A [`StoreError`] if the store did not answer, keeps no chains, or has no login that reads them. A broken chain is
-    /// no error.
+    /// A [`StoreError`] if the store did not answer. [`StoreErrorKind::Forbidden`](crate::StoreErrorKind::Forbidden)
+    /// if the authority is one tenant's, and the listing is not that tenant's; that is recorded too.
     ///
     /// # Security
-    /// A superuser of the database can rewrite a chain from some entry to its end, with the checkpoints. That shows only
-    /// by an anchor which is kept elsewhere.
+    /// Entries have addresses, user agents and the reasons that operators gave. Guard the route by a permission of
+    /// its own.
     ///
     /// ```
-    /// # use tenancy_core::{StoreError, Tenancy, TenantId, danger};
-    /// # async fn example(tenancy: Tenancy, acme: TenantId) -> Result<(), StoreError> {
-    /// let admin = tenancy.admin(danger::service("the nightly verification")?);
-    /// let report = admin.verify_trail(Some(acme), &[]).await?;
-    /// if let Some(fault) = report.fault {
-    ///     eprintln!("the trail of {acme} is broken: {fault}");
+    /// # use tenancy_core::{AuditFilter, Tenancy, TenantContext};
+    /// # async fn handler(tenancy: Tenancy, context: TenantContext) -> Result<(), Box<dyn std::error::Error>> {
+    /// let admin = tenancy.admin(context.authority("audit:read")?);
+    /// let invitations = AuditFilter::new().action("membership.put");
+    /// let mut after = None;
+    /// loop {
+    ///     let page = admin.list_entries(Some(context.tenant_id()), &invitations, after, 100).await?;
+    ///     let Some(last) = page.last() else { break };
+    ///     after = Some(last.id);
+    ///     for entry in &page {
+    ///         println!("{}: {:?} {:?}", entry.at, entry.actor, entry.targets);
+    ///     }
     /// }
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn verify_trail(
+    pub async fn list_entries(
         &self,
         tenant: Option<TenantId>,
-        anchors: &[ChainHead],
-    ) -> Result<ChainReport, StoreError> {
-        self.author
-            .may_list("chain", OperatorRight::ReadTrail, (tenant, None))
+        filter: &AuditFilter,
+        after: Option<Uuid>,
+        limit: u32,
+    ) -> Result<Vec<AuditEntry>, StoreError> {
+        self.may_read(tenant, filter).await?;
+        let directory = self.stores().audit_directory()?;
+        let page = directory
+            .list_entries(tenant, filter, after, limit.min(MAX_PAGE))
             .await?;
-        let of_chain = anchors.iter().filter(|anchor| anchor.tenant == tenant);
-        let of_chain: Vec<_> = of_chain.copied().collect();
-        let report = self.trail()?.verify_chain(tenant, &of_chain).await?;
-        let inner = self.author.engine.inner();
-        let outcome = match report.fault {
-            None => Outcome::Allowed,
-            Some(_) => Outcome::Failed,
+        let reads = &self.author.engine.inner().trail_reads;
+        let listing = Listing {
+            reader: self.author.authority.actor(),
+            tenant,
+            filter,
         };
-        let mut entry = AuditEntry::new(inner.clock.now(), "trail.verify", outcome)
-            .details(json!({ "verified": report.verified, "last": report.last }));
-        entry.tenant = tenant;
-        self.author.authority.sign(&mut entry);
-        if let Some(fault) = &report.fault {
-            tracing::error!(?tenant, %fault, "the chain of the audit trail is broken");
-            entry.reason = Some(fault.to_string().into());
+        if after.is_none_or(|after| !reads.goes_on(&listing, after)) {
+            self.author
+                .record_read(tenant, read("list", filter, json!({})));
         }
-        inner.audit.record(entry);
-        Ok(report)
+        if let Some(last) = page.last() {
+            reads.ended(&listing, last.id);
+        }
+        Ok(page)
     }
 
-    /// Removes entries that are older than the plan of their tenant says: its
-    /// [retention](crate::PlanBook::retention) of `audit`. Where the plan says nothing, and where there is no tenant or
-    /// no plan, `otherwise` counts. Returns how many entries were removed.
+    /// Writes the audit trail of a tenant in a [format](ExportFormat), or without a tenant that of all tenants and of
+    /// what concerns none. The newest entries come first. Entries that come during the export are not in it.
     ///
-    /// It is for a job that runs once a day. Each chain goes on from the hash at which it was cut, and stays
-    /// verifiable. Each tenant of which something is removed has one entry `trail.prune`, or several if it was
-    /// much.
+    /// It is read in pages, so it takes no more memory for ten million entries than for a thousand. Whether the caller may
+    /// still read is asked for each page.
+    ///
+    /// When it ends, or is dropped before its end, it leaves one entry `trail.read` with its filter, its format and how
+    /// many entries were told. What an operator exports is recorded as `operator.list` instead, before it begins.
     ///
     /// # Errors
-    /// [`StoreErrorKind::Forbidden`](crate::StoreErrorKind::Forbidden) unless the authority is the service's, an
-    /// operator's of the application, or a job's. What was removed before an error stays removed.
+    /// As [`list_entries`](Self::list_entries).
+    ///
+    /// # Security
+    /// As [`list_entries`](Self::list_entries).
     ///
     /// ```
-    /// # use tenancy_core::{Retention, StoreError, Tenancy, danger};
-    /// # async fn example(tenancy: Tenancy) -> Result<(), StoreError> {
-    /// let admin = tenancy.admin(danger::service("retention of the trail")?);
-    /// let removed = admin.apply_trail_retention(Retention::Days(400)).await?;
-    /// println!("{removed} entries are gone");
+    /// # use tenancy_core::{AuditFilter, ExportFormat, Tenancy, TenantContext};
+    /// # async fn handler(tenancy: Tenancy, context: TenantContext) -> Result<(), Box<dyn std::error::Error>> {
+    /// let admin = tenancy.admin(context.authority("audit:export")?);
+    /// let all = AuditFilter::new();
+    /// let export = admin.export_entries(Some(context.tenant_id()), &all, ExportFormat::Csv).await?;
+    /// let mut file = Vec::new();
+    /// let done = export.write_to(&mut file).await?;
+    /// println!("{} entries", done.entries);
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn apply_trail_retention(&self, otherwise: Retention) -> Result<u64, StoreError> {
-        self.author.require_service()?;
-        let (mut removed, mut after) = (0, None);
-        loop {
-            let heads = self.trail()?.list_heads(after, PAGE).await?;
-            let Some(last) = heads.last() else {
-                return Ok(removed);
-            };
-            after = Some(last.tenant);
-            for head in &heads {
-                let kept = self.retention_of(head.tenant).await?.unwrap_or(otherwise);
-                if let Some(kept) = kept.as_duration() {
-                    let before = self.author.engine.clock().now() - kept;
-                    removed += self.prune_trail(head.tenant, before).await?;
-                }
-            }
-        }
-    }
-
-    /// Removes the entries of a chain that were recorded before a moment; how many.
-    async fn prune_trail(
+    pub async fn export_entries(
         &self,
         tenant: Option<TenantId>,
-        before: Timestamp,
-    ) -> Result<u64, StoreError> {
-        let trail = self.trail()?;
-        let mut removed = 0;
-        // Where there is nothing to remove, nothing is recorded.
-        while trail
-            .find_oldest(tenant)
-            .await?
-            .is_some_and(|oldest| oldest < before)
-        {
-            let change = Change::new(ChangeAction::TrailPrune, tenant)
-                .with(json!({ "before": before.to_string() }));
-            let stale = crate::engine::author::Stale::Nothing;
-            let pruned = self.author.make(change, stale, async |record| {
-                trail.prune_chain(tenant, before, &record).await
-            });
-            match pruned.await? {
-                Pruned { removed: 0, .. } => break,
-                Pruned { removed: some, .. } => removed += some,
-            }
-        }
-        Ok(removed)
+        filter: &AuditFilter,
+        format: ExportFormat,
+    ) -> Result<AuditExport, StoreError> {
+        self.may_read(tenant, filter).await?;
+        self.stores().audit_directory()?;
+        Ok(AuditExport::begin(
+            self.clone(),
+            tenant,
+            filter.clone(),
+            format,
+        ))
     }
 
-    async fn retention_of(
-        &self,
-        tenant: Option<TenantId>,
-    ) -> Result<Option<Retention>, StoreError> {
-        let Some(tenant) = tenant else {
-            return Ok(None);
-        };
-        let directory = &self.author.engine.inner().directory;
-        let found = directory.find_tenant(&TenantKey::Id(tenant)).await;
-        let Some(record) = found.map_err(StoreError::unavailable)? else {
-            return Ok(None);
-        };
-        let plan = self.plan_of(&record).await?;
-        Ok(plan.and_then(|plan| plan.retention("audit")))
-    }
-
-    /// Erases what the trail has about a person, in one tenant, or without a tenant everywhere: reason, targets, details,
-    /// changes, address and user agent of each entry that the [erasure](PersonErasure) names. Of how many entries.
+    /// Tells entries of a tenant's audit trail as they come, or without a tenant those of all tenants and of none.
     ///
-    /// The entries stay, with ids in the place of people, and their chains stay whole. What is in backups, in exports and
-    /// in sinks outside of the store is not reached.
+    /// Each entry that reaches the store after this call is told once, also one whose transaction commits after that of
+    /// a later entry: see [`TailOptions::look_back`]. Whether the caller may still read is asked at each poll.
+    ///
+    /// It leaves an entry `trail.read` when it begins. What an operator reads is recorded as `operator.list` instead.
     ///
     /// # Errors
-    /// [`StoreErrorKind::Forbidden`](crate::StoreErrorKind::Forbidden) unless the authority is the service's, an
-    /// operator's of the application, or a job's.
+    /// As [`list_entries`](Self::list_entries).
+    ///
+    /// # Security
+    /// As [`list_entries`](Self::list_entries).
     ///
     /// ```
-    /// # use tenancy_core::{EmailAddress, PersonErasure, Tenancy, UserId, danger};
-    /// # async fn example(tenancy: Tenancy, ann: UserId, email: EmailAddress) -> Result<(), Box<dyn std::error::Error>> {
-    /// let admin = tenancy.admin(danger::service("request 4711 for erasure")?);
-    /// let erased = admin.erase_person_from_trail(None, &PersonErasure::new(ann).email(&email)?).await?;
-    /// println!("{erased} entries have no particulars any more");
-    /// # Ok(())
+    /// # use tenancy_core::{AuditFilter, StoreError, TailOptions, Tenancy, TenantContext};
+    /// # async fn handler(tenancy: Tenancy, context: TenantContext) -> Result<(), Box<dyn std::error::Error>> {
+    /// let admin = tenancy.admin(context.authority("audit:read")?);
+    /// let (tenant, all) = (Some(context.tenant_id()), AuditFilter::new());
+    /// let mut tail = admin.tail_entries(tenant, &all, TailOptions::new()).await?;
+    /// // Ends when the caller may read no more.
+    /// loop {
+    ///     for entry in tail.next().await? {
+    ///         println!("{} {}", entry.at, entry.action);
+    ///     }
+    /// }
     /// # }
     /// ```
-    pub async fn erase_person_from_trail(
+    pub async fn tail_entries(
         &self,
         tenant: Option<TenantId>,
-        person: &PersonErasure,
-    ) -> Result<u64, StoreError> {
-        let trail = self.trail()?;
-        // The texts are what has to go, and are no part of the entry.
-        let change = Change::new(ChangeAction::TrailErase, tenant).to("user", person.user());
-        let stale = crate::engine::author::Stale::Nothing;
+        filter: &AuditFilter,
+        options: TailOptions,
+    ) -> Result<AuditTail, StoreError> {
+        self.may_read(tenant, filter).await?;
+        let tail = AuditTail::begin(self.clone(), tenant, filter.clone(), options).await?;
         self.author
-            .make(change, stale, async |record| {
-                trail.erase_person(tenant, person, &record).await
-            })
-            .await
+            .record_read(tenant, read("tail", filter, json!({})));
+        Ok(tail)
     }
 
-    fn trail(&self) -> Result<&dyn AuditTrail, StoreError> {
-        self.stores().trail_store()
+    /// Whether the authority is good for reading; a refusal is recorded.
+    async fn may_read(
+        &self,
+        tenant: Option<TenantId>,
+        filter: &AuditFilter,
+    ) -> Result<(), StoreError> {
+        let allowed = self
+            .author
+            .may_list("entries", OperatorRight::ReadTrail, (tenant, None))
+            .await;
+        match allowed {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                let what = read("list", filter, json!({}));
+                self.author.record_read_refused(tenant, what, &error);
+                Err(error)
+            }
+        }
     }
+}
+
+impl Author {
+    /// Whether the authority is still good for a reading that it was good for. Records nothing.
+    async fn may_read_on(&self, tenant: Option<TenantId>) -> Result<(), StoreError> {
+        self.may_go_on_listing(OperatorRight::ReadTrail, (tenant, None))
+            .await
+            .map(drop)
+    }
+}
+
+/// What a reading was.
+fn read(how: &str, filter: &AuditFilter, more: Value) -> Value {
+    let mut what = json!({ "how": how, "filter": filter.told() });
+    if let (Value::Object(what), Value::Object(more)) = (&mut what, more) {
+        what.extend(more);
+    }
+    what
 }

@@ -60,7 +60,7 @@ impl Decider<'_> {
                             RefusalKind::TenantNotFound,
                             "credential-of-another-tenant",
                         )
-                        .target(format!("tenant={}", hinted.id));
+                        .against(hinted.id);
                         Err(Interrupt::Refused(refused))
                     }
                     _ => Ok(Some(own)),
@@ -77,7 +77,7 @@ impl Decider<'_> {
                 } else {
                     let refused =
                         Refused::new(RefusalKind::TenantNotFound, "tenant-not-in-credential")
-                            .target(format!("tenant={}", hinted.id));
+                            .against(hinted.id);
                     Err(Interrupt::Refused(refused))
                 }
             }

@@ -47,6 +47,8 @@ impl Decider<'_> {
             (Proof::Right, Some(known)) => {
                 self.usable_key(keys, known)?;
                 keys.record_last_used_once(known, self.now);
+                let ip = self.facts.client.ip;
+                self.engine.alerts.key_used(known, ip, self.now);
                 return Ok(Arc::clone(&known.principal));
             }
             (Proof::Right, None) | (Proof::Wrong, None) => rejected(&reason::UNKNOWN),

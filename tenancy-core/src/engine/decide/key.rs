@@ -55,6 +55,9 @@ impl Decider<'_> {
             .map_err(|rejection| Interrupt::Refused(about(id, rejected(&rejection))))?;
         self.usable_key(keys, &known)?;
         keys.record_last_used_once(&known, self.now);
+        self.engine
+            .alerts
+            .key_used(&known, self.facts.client.ip, self.now);
         Ok(known)
     }
 

@@ -104,7 +104,7 @@ impl KeyService {
         Ok(found.filter(|found| found.id == key && found.tenant == tenant))
     }
 
-    /// Writes when keys were last used. Happens once a minute under traffic; call it at shut-down.
+    /// Writes when keys were last used. Happens once a minute under traffic; [`Tenancy::shutdown`] writes them too.
     ///
     /// # Errors
     /// A [`StoreError`] if the store did not answer; what was not written waits for the next time.

@@ -4,7 +4,7 @@ use std::{
     fmt,
     sync::{
         Arc, Mutex, OnceLock,
-        atomic::{AtomicBool, AtomicI64, Ordering},
+        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -27,6 +27,8 @@ pub(crate) struct CachedKey {
     renewed: OnceLock<KeyDigest>,
     renewal_stored: AtomicBool,
     last_used: AtomicI64,
+    /// The network of its last use, as a number; 0 for none.
+    network: AtomicU64,
     /// Whether a use waits to be written.
     queued: AtomicBool,
     /// What was decided about a request with this key, to be compared with how things stand now. It stands here
@@ -60,6 +62,7 @@ impl CachedKey {
             renewed: OnceLock::new(),
             renewal_stored: AtomicBool::new(false),
             last_used: AtomicI64::new(last_used),
+            network: AtomicU64::new(0),
             queued: AtomicBool::new(false),
             decided: Mutex::default(),
         }
@@ -127,6 +130,16 @@ impl CachedKey {
         }
         self.last_used.fetch_max(now_micros, Ordering::Relaxed);
         self.queue()
+    }
+
+    /// Whether it was last used from this network.
+    pub(crate) fn was_last_in(&self, network: u64) -> bool {
+        self.network.load(Ordering::Relaxed) == network
+    }
+
+    /// Notes the network of a use.
+    pub(crate) fn is_in(&self, network: u64) {
+        self.network.store(network, Ordering::Relaxed);
     }
 
     /// Claims a place in the queue; false if it has one.

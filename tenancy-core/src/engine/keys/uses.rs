@@ -133,7 +133,7 @@ impl Keys {
         }
     }
 
-    pub(super) async fn write_uses(&self) -> Result<(), StoreError> {
+    pub(in crate::engine) async fn write_uses(&self) -> Result<(), StoreError> {
         let Ok(store) = self.config.store() else {
             return Ok(());
         };

@@ -140,7 +140,7 @@ impl OperatorContext {
     }
 
     /// The authority to list what is there, in one tenant or in all. It changes nothing. Each page that is listed is
-    /// recorded before it is read, as `operator.list`. If the [audit sink](crate::AuditSink) can't make that durable, as a
+    /// recorded before it is read, as `operator.list`; an export or a tail of the audit trail once, when it begins. If the [audit sink](crate::AuditSink) can't make that durable, as a
     /// log can't, nothing is listed.
     ///
     /// # Errors

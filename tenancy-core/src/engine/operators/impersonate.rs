@@ -72,6 +72,7 @@ impl OperatorContext {
         let consent = consent.await.map_err(StoreError::unavailable)?;
         let consent = consent.filter(|until| *until > now);
         let impersonation = self.begun(policy, &asked, (now, now + ttl), consent);
+        let break_glass = breaks_glass(policy, consent);
         let allowed = self.may_become(policy, &asked, consent).await;
 
         let token = ImpersonationToken::mint()?;
@@ -85,6 +86,7 @@ impl OperatorContext {
                 "ticket": impersonation.ticket,
                 "needs_approval": impersonation.needs_approval,
                 "by_consent": consent.is_some(),
+                "break_glass": break_glass,
             }));
         author
             .make(change, Stale::Nothing, async |record: ChangeRecord| {
@@ -175,8 +177,7 @@ impl OperatorContext {
         let reason = asked.reason.clone();
         let mut begun = Impersonation::new(self.operator().id, whose, reason, (now, until));
         begun.ticket.clone_from(&asked.ticket);
-        let in_its_place = policy.consent && policy.break_glass && consent.is_none();
-        begun.needs_approval = policy.two_operators || in_its_place;
+        begun.needs_approval = policy.two_operators || breaks_glass(policy, consent);
         begun
     }
 
@@ -220,6 +221,11 @@ impl OperatorContext {
         }
         Ok(())
     }
+}
+
+/// Whether it takes the place of the tenant's consent.
+const fn breaks_glass(policy: &CheckedPolicy, consent: Option<Timestamp>) -> bool {
+    policy.consent && policy.break_glass && consent.is_none()
 }
 
 /// What a call fails with that needs operators.
