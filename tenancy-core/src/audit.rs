@@ -1,6 +1,7 @@
 //! The audit trail: who did, or was refused, what.
 
 mod action;
+mod anchors;
 mod chain;
 mod entry;
 mod export;
@@ -12,6 +13,7 @@ mod tracing_sink;
 mod trail;
 
 pub use action::{AuditAction, AuditActions};
+pub use anchors::{AnchorFile, AnchorLog, AnchorStore};
 pub use chain::{ChainFault, ChainFaultKind, ChainHash, ChainHead, ChainReport};
 pub use entry::{AuditChange, AuditEntry, AuditTarget, Outcome};
 pub use export::ExportFormat;

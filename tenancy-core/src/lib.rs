@@ -109,10 +109,10 @@ pub use announcer::ChangeAnnouncer;
 /// For implementations of this crate's traits.
 pub use async_trait::async_trait;
 pub use audit::{
-    AuditAction, AuditActions, AuditChange, AuditDirectory, AuditEntry, AuditError, AuditFilter,
-    AuditSink, AuditTarget, AuditTrail, ChainFault, ChainFaultKind, ChainHash, ChainHead,
-    ChainReport, ExportFormat, MemoryAuditSink, NoAudit, Outcome, PersonErasure, Pruned,
-    TracingAuditSink,
+    AnchorFile, AnchorLog, AnchorStore, AuditAction, AuditActions, AuditChange, AuditDirectory,
+    AuditEntry, AuditError, AuditFilter, AuditSink, AuditTarget, AuditTrail, ChainFault,
+    ChainFaultKind, ChainHash, ChainHead, ChainReport, ExportFormat, MemoryAuditSink, NoAudit,
+    Outcome, PersonErasure, Pruned, TracingAuditSink,
 };
 pub use authenticator::{
     Authenticator, Credential, LookupError, MAX_CREDENTIAL_LEN, Rejection, Verdict,

@@ -19,6 +19,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod alone;
+mod anchors;
 mod audit;
 mod bulk;
 mod connections;
@@ -45,6 +46,7 @@ mod session;
 pub mod testing;
 mod tx;
 
+pub use anchors::PgAnchors;
 pub use audit::PgAuditSink;
 pub use bulk::BulkInsert;
 pub use counters::{PgCounters, PgCountersBuilder};

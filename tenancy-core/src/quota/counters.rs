@@ -109,7 +109,6 @@ impl Holder {
     }
 
     /// Somebody who is known by a text alone: by half of its SHA-256.
-    #[cfg(any(test, feature = "argon2"))]
     pub(crate) fn named(kind: &'static str, name: &str) -> Self {
         let id = Uuid::from_u128(super::OperationId::of([name]).as_u128());
         Self::new(Scope::Caller, None, Within::Id(kind, id))

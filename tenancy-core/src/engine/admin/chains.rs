@@ -32,6 +32,46 @@ impl Admin {
         self.trail()?.list_heads(after, limit.min(PAGE)).await
     }
 
+    /// Signs where each chain stands that has a link, and keeps the anchors; how many. For a job that runs once an hour
+    /// or once a day: what is rewritten before it runs shows by no anchor.
+    ///
+    /// # Errors
+    /// As [`list_chain_heads`](Self::list_chain_heads), and if the anchors are not signed or not kept.
+    ///
+    /// ```
+    /// # use tenancy_core::{AnchorFile, StoreError, Tenancy, danger, jwt::AnchorSigner};
+    /// # async fn example(tenancy: Tenancy, signer: AnchorSigner) -> Result<(), StoreError> {
+    /// let admin = tenancy.admin(danger::service("the hourly anchors")?);
+    /// let kept = admin.anchor_trail(&signer, &AnchorFile::new("/var/lib/anchors/notes")).await?;
+    /// println!("{kept} chains are anchored");
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "jwt")]
+    pub async fn anchor_trail(
+        &self,
+        signer: &crate::jwt::AnchorSigner,
+        kept_in: &dyn crate::AnchorStore,
+    ) -> Result<u64, StoreError> {
+        let now = self.author.engine.clock().now();
+        let (mut count, mut after) = (0, None);
+        loop {
+            let heads = self.list_chain_heads(after, PAGE).await?;
+            let Some(last) = heads.last() else {
+                return Ok(count);
+            };
+            after = Some(last.tenant);
+            let heads = heads.iter().filter(|head| head.seq > 0);
+            let signed: Result<Vec<_>, _> = heads.map(|head| signer.sign(head, now)).collect();
+            let signed = signed.map_err(StoreError::unavailable)?;
+            kept_in
+                .keep(&signed)
+                .await
+                .map_err(StoreError::unavailable)?;
+            count += u64::try_from(signed.len()).unwrap_or(0);
+        }
+    }
+
     /// Verifies the chain of a tenant's trail, or without a tenant that of what concerns none: each link, each entry,
     /// what is about a person where it is not erased, the checkpoints, and these anchors of the chain.
     ///
