@@ -145,22 +145,18 @@ impl Alerts {
         }
     }
 
-    /// Looks at an entry on its way to the trail.
-    pub(super) fn entered(&self, entry: &AuditEntry) {
+    /// The alert that an entry is, if it is one.
+    pub(super) fn of_entry(&self, entry: &AuditEntry) -> Option<Alert> {
         if !self.break_glass || entry.outcome != Outcome::Allowed || !breaks_glass(entry) {
-            return;
+            return None;
         }
         let alert = Alert::new(AlertKind::BreakGlass)
             .details(json!({ "action": entry.action, "entry": entry.id }));
-        let (tenant, actor) = (entry.tenant, entry.actor.clone());
-        self.raise_at(
-            Alert {
-                tenant,
-                actor,
-                ..alert
-            },
-            self.clock.now(),
-        );
+        Some(Alert {
+            tenant: entry.tenant,
+            actor: entry.actor.clone(),
+            ..alert
+        })
     }
 
     /// Raises an alert, unless the same was raised a while ago.

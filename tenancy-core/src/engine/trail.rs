@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::alerts::Alerts;
-use crate::{AuditActions, AuditEntry, AuditError, AuditSink};
+use crate::{AuditActions, AuditEntry, AuditError, AuditSink, alert::Alert};
 
 /// The sink of an engine, behind the checks that every entry passes.
 #[derive(Debug)]
@@ -28,22 +28,28 @@ impl Trail {
         }
     }
 
-    fn look_at(&self, entry: &AuditEntry) {
-        self.actions.note(&entry.action);
-        self.alerts.entered(entry);
+    fn raise(&self, alert: Option<Alert>) {
+        if let Some(alert) = alert {
+            self.alerts.raise(alert);
+        }
     }
 }
 
 #[async_trait]
 impl AuditSink for Trail {
     fn record(&self, entry: AuditEntry) {
-        self.look_at(&entry);
+        self.actions.note(&entry.action);
+        self.raise(self.alerts.of_entry(&entry));
         self.sink.record(entry);
     }
 
     async fn record_durably(&self, entry: AuditEntry) -> Result<(), AuditError> {
-        self.look_at(&entry);
-        self.sink.record_durably(entry).await
+        self.actions.note(&entry.action);
+        let alert = self.alerts.of_entry(&entry);
+        self.sink.record_durably(entry).await?;
+        // What could not be recorded is not done.
+        self.raise(alert);
+        Ok(())
     }
 
     async fn flush(&self) -> Result<(), AuditError> {

@@ -16,6 +16,7 @@ mod notify;
 mod plans;
 mod projects;
 mod provisioning;
+mod reading_trail;
 mod registry;
 mod revocations;
 mod roles;
