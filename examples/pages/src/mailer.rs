@@ -42,10 +42,7 @@ impl Mailer {
             id: event.id.as_uuid(),
             to: &mail.invitation().email,
             subject: "An invitation",
-            text: &format!(
-                "You are invited to {tenant}, as a {}.",
-                mail.invitation().role
-            ),
+            text: &format!("You are invited to {tenant} as {}.", mail.invitation().role),
             path: &format!("/invitations/{}", mail.token().expose()),
         };
         Ok(self.mails.post(&mail).await?)
