@@ -24,6 +24,7 @@ macro_rules! specify {
             nobody_invites_to_more_than_they_may_give
             what_was_invited_is_seen_by_those_who_may_invite
             an_address_is_confirmed_by_its_account_alone
+            an_event_that_comes_twice_is_one_mail
             forms_of_other_sites_change_nothing
             what_is_wrong_with_a_form_is_said_on_its_page
             passwords_tokens_and_sessions_are_not_stored

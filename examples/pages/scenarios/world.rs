@@ -221,6 +221,28 @@ impl World {
         Ok(None)
     }
 
+    /// The mails that have a link.
+    pub(crate) fn mails_with(&self, link: &str) -> anyhow::Result<Vec<PathBuf>> {
+        let mut found = Vec::new();
+        for mail in std::fs::read_dir(self.mails.path())? {
+            let mail = mail?.path();
+            if std::fs::read_to_string(&mail)?.contains(link) {
+                found.push(mail);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Waits until a query counts something.
+    pub(crate) async fn until(&self, query: &str) -> anyhow::Result<()> {
+        let deadline = Instant::now() + SOON;
+        while self.count(query).await? == 0 {
+            anyhow::ensure!(Instant::now() < deadline, "nothing is counted: {query}");
+            sleep(Duration::from_millis(50)).await;
+        }
+        Ok(())
+    }
+
     /// Has somebody show that mails to the address arrive.
     pub(crate) async fn confirm(&self, person: &mut Visitor, name: &str) -> anyhow::Result<()> {
         let link = self

@@ -281,3 +281,22 @@ pub(crate) async fn an_address_is_confirmed_by_its_account_alone(
     assert_eq!(world.count(CONFIRMED).await?, 1);
     Ok(())
 }
+
+pub(crate) async fn an_event_that_comes_twice_is_one_mail(world: &World) -> anyhow::Result<()> {
+    let (mut alice, _) = two(world).await?;
+    let handled = "SELECT count(*) FROM tenancy.outbox_consumers AS c, tenancy.outbox_head AS h \
+                   WHERE h.place > 0 AND c.place = h.place";
+    let link = invite(world, &mut alice, "bob@example.com", "member").await?;
+    world.until(handled).await?;
+    let mails = world.mails_with(&link)?;
+    assert_eq!(mails.len(), 1);
+    std::fs::remove_file(&mails[0])?;
+
+    // Nobody knows any more what was handled, as after a restore.
+    let mut admin = world.database.admin().await?;
+    sqlx::Executor::execute(&mut admin, "DELETE FROM tenancy.outbox_consumers").await?;
+    sqlx::Connection::close(admin).await?;
+    world.until(handled).await?;
+    assert_eq!(world.mails_with(&link)?, mails);
+    Ok(())
+}
