@@ -1,7 +1,7 @@
 //! A service for people: sign-in, pages and organizations with actix-web, actix-session, askama and tenancy.
 //!
-//! `pages-actix install` prepares the database, and `pages-actix` serves. [`pages::setup`] says which variables both
-//! read; also:
+//! `pages-actix install` prepares the database, `pages-actix` serves, and `pages-actix mail` mails invitations.
+//! [`pages::setup`] says which variables they read; also:
 //!
 //! | variable | meaning |
 //! |---|---|
@@ -9,6 +9,7 @@
 //! | `PAGES_ADDRESS` | where to listen; `127.0.0.1:3000` if it is not set |
 
 mod central;
+mod links;
 mod reply;
 mod sign_in;
 mod tenant;
@@ -22,7 +23,7 @@ use actix_web::{
     middleware::from_fn,
     web,
 };
-use pages::{STYLE, setup, views};
+use pages::{STYLE, mailer, setup, views};
 use tenancy::{
     SecurityHeaders,
     actix::{RefusalPages, SecurityHeadersMiddleware, TenancyMiddleware, ready},
@@ -39,7 +40,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     match std::env::args().nth(1).as_deref() {
         None => serve().await,
         Some("install") => setup::install().await,
-        Some(_) => Err("usage: pages-actix [install]".into()),
+        Some("mail") => mailer::run(async { drop(tokio::signal::ctrl_c().await) }).await,
+        Some(_) => Err("usage: pages-actix [install | mail]".into()),
     }
 }
 
@@ -74,6 +76,7 @@ async fn serve() -> Result<(), Box<dyn std::error::Error>> {
                 web::scope("")
                     .service(tenant::visitors(&tenancy))
                     .service(tenant::members(&tenancy, &guards))
+                    .service(links::routes(&tenancy))
                     .configure(|config| central::routes(config, &tenancy))
                     .wrap(from_fn(sign_in::agree))
                     .wrap(

@@ -8,14 +8,14 @@ use pages::{
     invitations, members as people, notes, views,
 };
 use tenancy::{
-    ConfigError, Refusal, RefusalKind, Tenancy,
+    ConfigError, InvitationId, Tenancy,
     actix::{Error, RequirePermission, TenancyMiddleware, TenantDb},
 };
 use uuid::Uuid;
 
 use crate::{
     reply::{page, redirect},
-    sign_in::{self, bar},
+    sign_in::bar,
 };
 
 /// What the routes of members ask for.
@@ -60,26 +60,28 @@ pub(crate) fn members(tenancy: &Tenancy, guards: &Guards) -> impl HttpServiceFac
             web::post().to(invite),
             &guards.inviting,
         ))
+        .service(route(
+            "/invitations/{invitation}/resend",
+            web::post().to(resend),
+            &guards.inviting,
+        ))
+        .service(route(
+            "/invitations/{invitation}/revoke",
+            web::post().to(revoke),
+            &guards.inviting,
+        ))
         .service(route("/members", web::get().to(everybody), &guards.reading))
         .wrap(TenancyMiddleware::new(tenancy))
 }
 
 /// Whoever is signed in and no member is a visitor here, and so is whoever has a cookie that has ended.
 pub(crate) fn visitors(tenancy: &Tenancy) -> impl HttpServiceFactory + use<> {
-    let open = || {
-        TenancyMiddleware::new(tenancy)
-            .or_anonymous_if_stale()
-            .or_anonymous_if_not_member()
-    };
-    (
-        web::resource("/o/{organization}")
-            .route(web::get().to(public))
-            .wrap(open()),
-        web::resource("/o/{organization}/invitations/{token}")
-            .route(web::get().to(invitation))
-            .route(web::post().to(join))
-            .wrap(open()),
-    )
+    let open = TenancyMiddleware::new(tenancy)
+        .or_anonymous_if_stale()
+        .or_anonymous_if_not_member();
+    web::resource("/o/{organization}")
+        .route(web::get().to(public))
+        .wrap(open)
 }
 
 /// Back to the page of a tenant, which is the request's own and no text of the caller's.
@@ -142,55 +144,48 @@ async fn invite(
     accounts: web::Data<Accounts>,
     form: web::Form<NewInvitation>,
 ) -> Result<HttpResponse, Error> {
-    let token = invitations::create(&db, &form.role).await?;
-    let path = format!("/o/{}/invitations/{token}", db.context().record().slug);
-    list(&db, &session, &accounts, Some(path)).await
+    let form = form.into_inner();
+    match invitations::invite(db.context(), &form).await? {
+        Ok(()) => Ok(to(&db, "members")),
+        Err(fault) => list(&db, &session, &accounts, Some((form.email, fault))).await,
+    }
 }
 
+async fn resend(
+    db: TenantDb,
+    path: web::Path<(String, InvitationId)>,
+) -> Result<HttpResponse, Error> {
+    invitations::resend(db.context(), path.into_inner().1).await?;
+    Ok(to(&db, "members"))
+}
+
+async fn revoke(
+    db: TenantDb,
+    path: web::Path<(String, InvitationId)>,
+) -> Result<HttpResponse, Error> {
+    invitations::revoke(db.context(), path.into_inner().1).await?;
+    Ok(to(&db, "members"))
+}
+
+/// The page of the members, with what was typed wrong.
 async fn list(
     db: &TenantDb,
     session: &Session,
     accounts: &Accounts,
-    invitation: Option<String>,
+    wrong: Option<(String, &'static str)>,
 ) -> Result<HttpResponse, Error> {
+    let (email, fault) = wrong.unzip();
+    let status = match fault {
+        Some(_) => StatusCode::UNPROCESSABLE_ENTITY,
+        None => StatusCode::OK,
+    };
     let view = views::Members {
         bar: bar(session, accounts, Some(db.context())).await?,
         site: db.context().into(),
         members: people::list(accounts, db.context()).await?,
-        invitation,
+        invitations: invitations::pending(db.context()).await?,
+        email: email.unwrap_or_default(),
+        fault,
     };
-    page(StatusCode::OK, &view)
-}
-
-async fn invitation(
-    db: TenantDb,
-    session: Session,
-    accounts: web::Data<Accounts>,
-    path: web::Path<(String, String)>,
-) -> Result<HttpResponse, Error> {
-    let (slug, token) = path.into_inner();
-    let view = views::Invitation {
-        bar: bar(&session, &accounts, Some(db.context())).await?,
-        site: db.context().into(),
-        role: invitations::role(&db, &token).await?,
-        path: format!("/o/{slug}/invitations/{token}"),
-    };
-    page(StatusCode::OK, &view)
-}
-
-async fn join(
-    db: TenantDb,
-    session: Session,
-    accounts: web::Data<Accounts>,
-    path: web::Path<(String, String)>,
-) -> Result<HttpResponse, Error> {
-    // A context of a member says so. A stranger's says nobody, and the session, which the engine has
-    // agreed to, says who it is.
-    if db.context().user_id().is_none() {
-        let Some(account) = sign_in::account(&session, &accounts).await? else {
-            return Err(Refusal::new(RefusalKind::Unauthenticated, "nobody-joins").into());
-        };
-        invitations::accept(&db, &path.into_inner().1, account.user()).await?;
-    }
-    Ok(to(&db, "notes"))
+    page(status, &view)
 }

@@ -1,9 +1,10 @@
 //! A service for people: sign-in, pages and organizations with axum, axum-login, askama and tenancy.
 //!
-//! `pages-axum install` prepares the database, and `pages-axum` serves. [`pages::setup`] says which variables both read;
+//! `pages-axum install` prepares the database, `pages-axum` serves, and `pages-axum mail` mails invitations. [`pages::setup`] says which variables they read;
 //! `PAGES_ADDRESS` is where to listen, `127.0.0.1:3000` if it is not set.
 
 mod central;
+mod links;
 mod reply;
 mod sessions;
 mod sign_in;
@@ -19,7 +20,7 @@ use axum::{
     routing::get,
 };
 use axum_login::AuthManagerLayerBuilder;
-use pages::{STYLE, accounts::Accounts, setup, views};
+use pages::{STYLE, accounts::Accounts, mailer, setup, views};
 use tenancy::{
     SecurityHeaders, Tenancy,
     axum::{RefusalPages, SecurityHeadersLayer, TenancyLayer, ready},
@@ -50,8 +51,13 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     match std::env::args().nth(1).as_deref() {
         None => serve().await,
         Some("install") => setup::install().await,
-        Some(_) => Err("usage: pages-axum [install]".into()),
+        Some("mail") => mailer::run(interrupted()).await,
+        Some(_) => Err("usage: pages-axum [install | mail]".into()),
     }
+}
+
+async fn interrupted() {
+    drop(tokio::signal::ctrl_c().await);
 }
 
 async fn serve() -> Result<(), Box<dyn std::error::Error>> {
@@ -72,6 +78,7 @@ async fn serve() -> Result<(), Box<dyn std::error::Error>> {
 
     let app = Router::new()
         .merge(central::routes(&tenancy))
+        .merge(links::routes(&tenancy))
         .merge(tenant::routes(&tenancy)?)
         .layer(from_fn(sign_in::agree))
         .layer(
@@ -90,10 +97,9 @@ async fn serve() -> Result<(), Box<dyn std::error::Error>> {
     let address = std::env::var("PAGES_ADDRESS").unwrap_or_else(|_| "127.0.0.1:3000".into());
     let listener = tokio::net::TcpListener::bind(address).await?;
     tracing::info!(address = %listener.local_addr()?, "listening");
-    let interrupted = async { drop(tokio::signal::ctrl_c().await) };
     let app = app.into_make_service_with_connect_info::<SocketAddr>();
     axum::serve(listener, app)
-        .with_graceful_shutdown(interrupted)
+        .with_graceful_shutdown(interrupted())
         .await?;
     // What is queued, as for the audit trail, would be lost with the process.
     let report = tenancy.shutdown(std::time::Duration::from_secs(10)).await;

@@ -3,6 +3,7 @@
 use axum::{
     Form, Router,
     extract::{Path, State},
+    http::StatusCode,
     response::{IntoResponse as _, Redirect, Response},
     routing::{get, post},
 };
@@ -11,7 +12,7 @@ use pages::{
     invitations, members, notes, views,
 };
 use tenancy::{
-    ConfigError, Refusal, RefusalKind, Tenancy,
+    ConfigError, InvitationId, Tenancy,
     axum::{Error, RequirePermission, TenancyLayer, TenantDb},
 };
 use uuid::Uuid;
@@ -19,7 +20,7 @@ use uuid::Uuid;
 use crate::{
     App,
     reply::page,
-    sign_in::{AuthSession, User, bar},
+    sign_in::{AuthSession, bar},
 };
 
 pub(crate) fn routes(tenancy: &Tenancy) -> Result<Router<App>, ConfigError> {
@@ -38,23 +39,25 @@ pub(crate) fn routes(tenancy: &Tenancy) -> Result<Router<App>, ConfigError> {
         )
         .route(
             "/o/{organization}/invitations",
-            post(invite).layer(inviting),
+            post(invite).layer(inviting.clone()),
+        )
+        .route(
+            "/o/{organization}/invitations/{invitation}/resend",
+            post(resend).layer(inviting.clone()),
+        )
+        .route(
+            "/o/{organization}/invitations/{invitation}/revoke",
+            post(revoke).layer(inviting),
         )
         .route("/o/{organization}/notes", get(all).layer(reading.clone()))
         .route("/o/{organization}/members", get(everybody).layer(reading))
         .layer(TenancyLayer::new(tenancy));
     // Whoever is signed in and no member is a visitor here, and so is whoever has a cookie that has ended.
-    let visitors = Router::new()
-        .route("/o/{organization}", get(public))
-        .route(
-            "/o/{organization}/invitations/{token}",
-            get(invitation).post(join),
-        )
-        .layer(
-            TenancyLayer::new(tenancy)
-                .or_anonymous_if_stale()
-                .or_anonymous_if_not_member(),
-        );
+    let visitors = Router::new().route("/o/{organization}", get(public)).layer(
+        TenancyLayer::new(tenancy)
+            .or_anonymous_if_stale()
+            .or_anonymous_if_not_member(),
+    );
     Ok(members.merge(visitors))
 }
 
@@ -108,50 +111,45 @@ async fn invite(
     session: AuthSession,
     Form(form): Form<NewInvitation>,
 ) -> Result<Response, Error> {
-    let token = invitations::create(&db, &form.role).await?;
-    let path = format!("/o/{}/invitations/{token}", db.context().record().slug);
-    list(&app, &db, &session, Some(path)).await
+    match invitations::invite(db.context(), &form).await? {
+        Ok(()) => Ok(to(&db, "members").into_response()),
+        Err(fault) => {
+            let again = list(&app, &db, &session, Some((form.email, fault))).await?;
+            Ok((StatusCode::UNPROCESSABLE_ENTITY, again).into_response())
+        }
+    }
 }
 
+async fn resend(
+    db: TenantDb,
+    Path((_, invitation)): Path<(String, InvitationId)>,
+) -> Result<Redirect, Error> {
+    invitations::resend(db.context(), invitation).await?;
+    Ok(to(&db, "members"))
+}
+
+async fn revoke(
+    db: TenantDb,
+    Path((_, invitation)): Path<(String, InvitationId)>,
+) -> Result<Redirect, Error> {
+    invitations::revoke(db.context(), invitation).await?;
+    Ok(to(&db, "members"))
+}
+
+/// The page of the members, with what was typed wrong.
 async fn list(
     app: &App,
     db: &TenantDb,
     session: &AuthSession,
-    invitation: Option<String>,
+    wrong: Option<(String, &'static str)>,
 ) -> Result<Response, Error> {
+    let (email, fault) = wrong.unzip();
     page(&views::Members {
         bar: bar(session, Some(db.context())).await?,
         site: db.context().into(),
         members: members::list(&app.accounts, db.context()).await?,
-        invitation,
+        invitations: invitations::pending(db.context()).await?,
+        email: email.unwrap_or_default(),
+        fault,
     })
-}
-
-async fn invitation(
-    db: TenantDb,
-    session: AuthSession,
-    Path((slug, token)): Path<(String, String)>,
-) -> Result<Response, Error> {
-    page(&views::Invitation {
-        bar: bar(&session, Some(db.context())).await?,
-        site: db.context().into(),
-        role: invitations::role(&db, &token).await?,
-        path: format!("/o/{slug}/invitations/{token}"),
-    })
-}
-
-async fn join(
-    db: TenantDb,
-    session: AuthSession,
-    Path((_, token)): Path<(String, String)>,
-) -> Result<Response, Error> {
-    // A context of a member says so. A stranger's says nobody, and the session, which the engine has
-    // agreed to, says who it is.
-    if db.context().user_id().is_none() {
-        let Some(User(account)) = &session.user else {
-            return Err(Refusal::new(RefusalKind::Unauthenticated, "nobody-joins").into());
-        };
-        invitations::accept(&db, &token, account.user()).await?;
-    }
-    Ok(to(&db, "notes").into_response())
 }

@@ -5,10 +5,15 @@ CREATE TABLE accounts (
     email text NOT NULL UNIQUE CHECK (email = lower(email) AND email LIKE '%_@_%'),
     name text NOT NULL CHECK (name <> ''),
     password_hash text NOT NULL,
+    -- When its owner has shown that mails to this address arrive.
+    confirmed_at timestamptz,
+    -- How many links for that were made. Only the newest works, for a day.
+    links integer NOT NULL DEFAULT 0,
+    link_made_at timestamptz,
     created_at timestamptz NOT NULL DEFAULT now()
 );
 -- The hash of a password is made anew where its cost has grown.
-GRANT SELECT, INSERT, UPDATE (password_hash) ON accounts TO pages_accounts;
+GRANT SELECT, INSERT, UPDATE (password_hash, confirmed_at, links, link_made_at) ON accounts TO pages_accounts;
 
 -- Sessions of `pages-axum`. The key is a hash of what the cookie says, so that a copy of the table signs nobody in.
 CREATE TABLE sessions (

@@ -271,8 +271,19 @@ pub(crate) async fn a_person_finds_the_way_in_a_browser(world: &World) -> anyhow
     browser.look("organizations").await?;
 
     browser.go(&format!("{at}/o/acme/members")).await?;
-    browser.click("section form button").await?;
+    browser.fill("email", "carol@example.com").await?;
+    browser.click("#invite button").await?;
+    assert_eq!(browser.read("location.pathname").await?, "/o/acme/members");
+    assert!(browser.text().await?.contains("carol@example.com"));
     browser.look("members").await?;
+    let link = world.mail("carol@example.com", "/invitations/").await?;
+    browser.go(&format!("{at}{link}")).await?;
+    let text = browser.text().await?;
+    assert!(
+        text.contains("Join The acme people") && text.contains("c…@example.com"),
+        "{text}"
+    );
+    browser.look("invitation").await?;
     browser.go(&format!("{at}/o/globex/notes")).await?;
     assert!(browser.text().await?.contains("Not found"));
     browser.look("refusal").await?;

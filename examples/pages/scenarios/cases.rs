@@ -1,5 +1,9 @@
 //! The cases.
 
+mod invitations;
+
+pub(crate) use invitations::*;
+
 use super::{World, world::SECRET};
 
 /// Signed in as the owner of one organization each; the notes of both are there.
@@ -8,15 +12,6 @@ async fn two(world: &World) -> anyhow::Result<(super::Visitor, super::Visitor)> 
     let bob = world.owner("bob", "globex", "Globex's plan").await?;
     assert_eq!(world.count("SELECT count(*) FROM notes").await?, 2);
     Ok((alice, bob))
-}
-
-/// The link of an invitation to acme.
-async fn invite(owner: &mut super::Visitor, role: &str) -> anyhow::Result<String> {
-    let page = owner.send("/o/acme/invitations", &[("role", role)]).await?;
-    page.assert_page(200);
-    let link = page.text.split_once(r#"id="invitation" href=""#);
-    let link = link.and_then(|(_, rest)| rest.split_once('"'));
-    Ok(link.unwrap().0.to_owned())
 }
 
 pub(crate) async fn who_has_not_signed_in_is_sent_to_the_form_and_comes_back(
@@ -153,60 +148,10 @@ pub(crate) async fn a_stranger_is_a_visitor_of_the_public_page(
     Ok(())
 }
 
-pub(crate) async fn an_invitation_lets_one_person_join_once(world: &World) -> anyhow::Result<()> {
-    let (mut alice, mut bob) = two(world).await?;
-    let link = invite(&mut alice, "viewer").await?;
-    assert!(link.starts_with("/o/acme/invitations/"), "{link}");
-
-    let mut nobody = world.visitor()?;
-    let page = nobody.open(&link).await?;
-    page.assert_page(200);
-    page.assert_shows(&format!("/login?next={link}"));
-    nobody.send(&link, &[]).await?.assert_page(401);
-
-    // It is Acme's: below another organization's path, nobody finds it.
-    assert_eq!(
-        world
-            .count("SELECT count(*) FROM invitations WHERE accepted_at IS NULL")
-            .await?,
-        1
-    );
-    let elsewhere = link.replace("acme", "globex");
-    let mut carol = world.person("carol").await?;
-    carol.open(&elsewhere).await?.assert_page(404);
-    carol.send(&elsewhere, &[]).await?.assert_page(404);
-
-    bob.open("/o/acme/notes").await?.assert_page(404);
-    bob.open(&link).await?.assert_shows("Join The acme people");
-    bob.send(&link, &[]).await?.assert_redirect("/o/acme/notes");
-    let page = bob.open("/o/acme/notes").await?;
-    page.assert_page(200);
-    page.assert_shows("Acme&#39;s plan");
-    page.assert_shows_no("A new note");
-    bob.send("/o/acme/notes", &[("title", "No")])
-        .await?
-        .assert_page(403);
-    bob.send("/o/acme/invitations", &[("role", "member")])
-        .await?
-        .assert_page(403);
-    alice.open("/o/acme/members").await?.assert_shows("bob");
-
-    carol.open(&link).await?.assert_page(404);
-    carol.send(&link, &[]).await?.assert_page(404);
-    carol.open("/o/acme/notes").await?.assert_page(404);
-    let roles = "SELECT count(*) FROM tenancy.memberships WHERE role <> 'owner'";
-    assert_eq!(world.count(roles).await?, 1);
-    // No role above a member's goes by a link.
-    alice
-        .send("/o/acme/invitations", &[("role", "owner")])
-        .await?
-        .assert_page(400);
-    Ok(())
-}
-
 pub(crate) async fn forms_of_other_sites_change_nothing(world: &World) -> anyhow::Result<()> {
     let (mut alice, mut bob) = two(world).await?;
-    let link = invite(&mut alice, "member").await?;
+    world.confirm(&mut bob, "bob").await?;
+    let link = invite(world, &mut alice, "bob@example.com", "member").await?;
     let note = [("title", "Forged")];
     let organization = [("name", "Forged"), ("slug", "forged")];
     let mut forged = alice.clone();
@@ -219,6 +164,11 @@ pub(crate) async fn forms_of_other_sites_change_nothing(world: &World) -> anyhow
             .await?
             .assert_page(403);
         forged.send("/logout", &[]).await?.assert_page(403);
+        let invitation = [("email", "eve@example.com"), ("role", "admin")];
+        forged
+            .send("/o/acme/invitations", &invitation)
+            .await?
+            .assert_page(403);
         bob.send(&link, &[]).await?.assert_page(403);
         let form = [("email", "alice@example.com"), ("password", SECRET)];
         stranger.send("/login", &form).await?.assert_page(403);
@@ -231,6 +181,8 @@ pub(crate) async fn forms_of_other_sites_change_nothing(world: &World) -> anyhow
             .await?,
         2
     );
+    let invitations = "SELECT count(*) FROM tenancy.invitations";
+    assert_eq!(world.count(invitations).await?, 1);
     alice.open("/o/acme/notes").await?.assert_page(200);
     alice
         .send("/o/acme/notes", &note)
@@ -287,24 +239,35 @@ pub(crate) async fn passwords_tokens_and_sessions_are_not_stored(
     world: &World,
 ) -> anyhow::Result<()> {
     let mut alice = world.owner("alice", "acme", "A plan").await?;
-    let page = alice
-        .send("/o/acme/invitations", &[("role", "member")])
-        .await?;
-    let token = page.text.split_once("/o/acme/invitations/");
-    let token = token.and_then(|(_, rest)| rest.split_once('"')).unwrap().0;
+    let invited = invite(world, &mut alice, "bob@example.com", "member").await?;
+    let token = invited.trim_start_matches("/invitations/");
+    let confirming = world.mail("alice@example.com", "/confirm/").await?;
+    let confirming = confirming.trim_start_matches("/confirm/");
     let cookie = alice.cookie.clone().unwrap_or_default();
     let cookie = cookie.trim_start_matches("__Host-session=");
-    assert!(!token.is_empty() && !cookie.is_empty());
+    assert!(token.len() > 60 && confirming.len() > 60 && !cookie.is_empty());
     for (text, table) in [
         (SECRET, "accounts"),
-        (token, "invitations"),
+        (confirming, "accounts"),
+        (token, "tenancy.invitations"),
+        (token, "tenancy.outbox_events"),
+        (token, "tenancy.audit_entries"),
         (cookie, "sessions"),
     ] {
         let hidden = format!("SELECT count(*) FROM {table} t WHERE t::text LIKE '%{text}%'");
         assert_eq!(world.count(&hidden).await?, 0, "{table}");
     }
     assert_eq!(world.count("SELECT count(*) FROM accounts").await?, 1);
-    assert_eq!(world.count("SELECT count(*) FROM invitations").await?, 1);
+    for table in [
+        "tenancy.invitations",
+        "tenancy.outbox_events",
+        "tenancy.audit_entries",
+    ] {
+        let rows = world
+            .count(&format!("SELECT count(*) FROM {table}"))
+            .await?;
+        assert_ne!(rows, 0, "{table}");
+    }
     let hashed = "SELECT count(*) FROM accounts WHERE password_hash LIKE '$argon2id$%'";
     assert_eq!(world.count(hashed).await?, 1);
     Ok(())
@@ -332,7 +295,8 @@ pub(crate) async fn installing_again_changes_nothing(world: &World) -> anyhow::R
         ("tenancy_app", "accounts"),
         ("tenancy_app", "sessions"),
         ("pages_accounts", "notes"),
-        ("pages_accounts", "invitations"),
+        ("pages_accounts", "tenancy.invitations"),
+        ("tenancy_app", "tenancy.invitations"),
         ("pages_accounts", "tenancy.tenants"),
         ("pages_accounts", "tenancy.memberships"),
     ] {
@@ -349,12 +313,12 @@ pub(crate) async fn a_session_that_was_taken_back_joins_nothing(
     world: &World,
 ) -> anyhow::Result<()> {
     let (mut alice, mut bob) = two(world).await?;
-    let link = invite(&mut alice, "member").await?;
+    world.confirm(&mut bob, "bob").await?;
+    let link = invite(world, &mut alice, "bob@example.com", "member").await?;
     bob.open(&link).await?.assert_shows("Join The acme people");
     world.take_back(&mut bob, "bob").await?;
     bob.send(&link, &[]).await?.assert_page(401);
-    let open = "SELECT count(*) FROM invitations WHERE accepted_at IS NULL";
-    assert_eq!(world.count(open).await?, 1);
+    assert_eq!(world.count(OPEN).await?, 1);
     assert_eq!(
         world
             .count("SELECT count(*) FROM tenancy.memberships")

@@ -18,6 +18,13 @@ macro_rules! specify {
             the_switcher_has_the_organizations_of_the_account_and_no_others
             a_stranger_is_a_visitor_of_the_public_page
             an_invitation_lets_one_person_join_once
+            an_invitation_is_for_whoever_has_shown_its_address
+            another_link_replaces_the_one_before
+            an_invitation_that_was_taken_back_admits_nobody
+            nobody_invites_to_more_than_they_may_give
+            what_was_invited_is_seen_by_those_who_may_invite
+            an_address_is_confirmed_by_its_account_alone
+            an_event_that_comes_twice_is_one_mail
             forms_of_other_sites_change_nothing
             what_is_wrong_with_a_form_is_said_on_its_page
             passwords_tokens_and_sessions_are_not_stored

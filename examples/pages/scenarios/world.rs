@@ -1,7 +1,9 @@
 //! The program, listening, over a database of its own; and people with browsers' manners.
 
 use std::{
+    collections::BTreeSet,
     net::SocketAddr,
+    path::PathBuf,
     process::Stdio,
     sync::{Arc, Mutex},
     time::Duration,
@@ -10,12 +12,13 @@ use std::{
 use anyhow::Context as _;
 use reqwest::{Method, Response, header::SET_COOKIE, redirect::Policy};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection};
+use tempfile::TempDir;
 use tenancy_tests::{Server, Template, TestDatabase, Version, notes::PASSWORD};
 use tokio::{
-    io::{AsyncBufReadExt as _, BufReader},
-    process::{Child, Command},
+    io::{AsyncBufReadExt as _, BufReader, Lines},
+    process::{Child, ChildStderr, Command},
     task::JoinHandle,
-    time::{Instant, timeout},
+    time::{Instant, sleep, timeout},
 };
 
 /// How long something may take that does happen, on a machine that is busy.
@@ -23,6 +26,11 @@ pub(crate) const SOON: Duration = Duration::from_secs(30);
 
 /// What everybody's password is.
 pub(crate) const SECRET: &str = "correct horse battery";
+
+/// What links in mails begin with. The program listens elsewhere: nobody knows the port before it does.
+const SITE: &str = "https://notes.example";
+
+const PEPPER: &str = "a pepper of 32 bytes for tests, which nobody else uses.";
 
 const COOKIE_SECRET: &str = "a secret of 64 bytes for tests, which nobody else should ever use.";
 
@@ -43,11 +51,17 @@ pub(crate) struct World {
     pub(crate) database: TestDatabase,
     pub(crate) address: SocketAddr,
     serving: Child,
+    mailing: Child,
     program: String,
-    /// Reads the log.
-    reading: JoinHandle<()>,
-    /// Lines of the log that have a secret in them.
-    leaks: Arc<Mutex<Vec<String>>>,
+    /// Where mails arrive.
+    mails: TempDir,
+    /// The mails that somebody has opened, and the secrets in their links.
+    opened: Mutex<BTreeSet<PathBuf>>,
+    secrets: Mutex<Vec<String>>,
+    /// Read the logs.
+    reading: Vec<JoinHandle<()>>,
+    /// The lines of both logs.
+    logged: Arc<Mutex<Vec<String>>>,
 }
 
 /// Somebody's browser, as far as cookies and forms go. It follows no redirect.
@@ -73,13 +87,8 @@ impl World {
     pub(crate) async fn start(program: &str) -> anyhow::Result<Self> {
         let server = Server::start(Version::Default).await?;
         let database = server.database(&TEMPLATE).await?;
-        let mut command = Self::command(program, &database);
-        command
-            .env("PAGES_ADDRESS", "127.0.0.1:0")
-            // More than anybody would have logged: no secret may be in it.
-            .env("RUST_LOG", "debug");
-        let mut serving = command.stderr(Stdio::piped()).spawn()?;
-        let mut log = BufReader::new(serving.stderr.take().context("its log")?).lines();
+        let mails = tempfile::tempdir()?;
+        let (mut serving, mut log) = Self::spawn(program, &[], &database, &mails)?;
         let listening = async {
             let mut said = String::new();
             while let Some(line) = log.next_line().await? {
@@ -90,30 +99,43 @@ impl World {
             }
             anyhow::bail!("it does not listen: {said}")
         };
-        let address = timeout(SOON, listening).await??;
-        let leaks = Arc::new(Mutex::new(Vec::new()));
-        let found = Arc::clone(&leaks);
-        let reading = tokio::spawn(async move {
-            while let Ok(Some(line)) = log.next_line().await {
-                if line.contains("ERROR") {
-                    eprintln!("{line}");
-                }
-                if [SECRET, "$argon2id$", "__Host-session="]
-                    .iter()
-                    .any(|it| line.contains(it))
-                {
-                    found.lock().unwrap().push(line);
-                }
-            }
-        });
+        let address = timeout(SOON, listening).await?;
+        if address.is_err() {
+            serving.kill().await?;
+        }
+        let (mailing, mailer_log) = Self::spawn(program, &["mail"], &database, &mails)?;
+        let logged = Arc::new(Mutex::new(Vec::new()));
+        let reading = [log, mailer_log].map(|log| tokio::spawn(read(log, Arc::clone(&logged))));
         Ok(Self {
             database,
-            address,
+            address: address?,
             serving,
+            mailing,
             program: program.to_owned(),
-            reading,
-            leaks,
+            mails,
+            opened: Mutex::default(),
+            secrets: Mutex::default(),
+            reading: reading.into(),
+            logged,
         })
+    }
+
+    /// A process of the program. It logs more than anybody would have it log: no secret may be in it.
+    fn spawn(
+        program: &str,
+        arguments: &[&str],
+        database: &TestDatabase,
+        mails: &TempDir,
+    ) -> anyhow::Result<(Child, Lines<BufReader<ChildStderr>>)> {
+        let mut process = Self::command(program, database)
+            .args(arguments)
+            .env("PAGES_ADDRESS", "127.0.0.1:0")
+            .env("PAGES_MAILS", mails.path())
+            .env("RUST_LOG", "debug")
+            .stderr(Stdio::piped())
+            .spawn()?;
+        let log = BufReader::new(process.stderr.take().context("its log")?).lines();
+        Ok((process, log))
     }
 
     /// The program with its environment.
@@ -127,6 +149,9 @@ impl World {
             .env("REGISTRY_DATABASE_URL", url("tenancy_registry"))
             .env("AUDIT_DATABASE_URL", url("tenancy_audit"))
             .env("ACCOUNTS_DATABASE_URL", url("pages_accounts"))
+            .env("SYSTEM_DATABASE_URL", url("tenancy_system"))
+            .env("PAGES_PEPPER", PEPPER)
+            .env("PAGES_URL", SITE)
             .env("PAGES_COOKIE_SECRET", COOKIE_SECRET)
             .kill_on_drop(true);
         command
@@ -162,6 +187,71 @@ impl World {
         page.assert_redirect("/organizations");
         anyhow::ensure!(visitor.cookie.is_some(), "{page:?}");
         Ok(visitor)
+    }
+
+    /// The path in the next mail to an address that begins like this.
+    pub(crate) async fn mail(&self, to: &str, path: &str) -> anyhow::Result<String> {
+        let deadline = Instant::now() + SOON;
+        while Instant::now() < deadline {
+            if let Some(link) = self.look_for_mail(to, path)? {
+                return Ok(link);
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+        anyhow::bail!("no mail to {to} has a link to {path}")
+    }
+
+    fn look_for_mail(&self, to: &str, path: &str) -> anyhow::Result<Option<String>> {
+        for mail in std::fs::read_dir(self.mails.path())? {
+            let mail = mail?.path();
+            let is_whole = mail.extension().is_some_and(|it| it == "txt");
+            if !is_whole || self.opened.lock().unwrap().contains(&mail) {
+                continue;
+            }
+            let text = std::fs::read_to_string(&mail)?;
+            let link = text.lines().find_map(|line| line.strip_prefix(SITE));
+            let link = link.context("each mail has a link")?.to_owned();
+            if text.starts_with(&format!("To: {to}\n")) && link.starts_with(path) {
+                let secret = link.rsplit('/').next().unwrap_or_default();
+                self.secrets.lock().unwrap().push(secret.to_owned());
+                self.opened.lock().unwrap().insert(mail);
+                return Ok(Some(link));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The mails that have a link.
+    pub(crate) fn mails_with(&self, link: &str) -> anyhow::Result<Vec<PathBuf>> {
+        let mut found = Vec::new();
+        for mail in std::fs::read_dir(self.mails.path())? {
+            let mail = mail?.path();
+            if std::fs::read_to_string(&mail)?.contains(link) {
+                found.push(mail);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Waits until a query counts something.
+    pub(crate) async fn until(&self, query: &str) -> anyhow::Result<()> {
+        let deadline = Instant::now() + SOON;
+        while self.count(query).await? == 0 {
+            anyhow::ensure!(Instant::now() < deadline, "nothing is counted: {query}");
+            sleep(Duration::from_millis(50)).await;
+        }
+        Ok(())
+    }
+
+    /// Has somebody show that mails to the address arrive.
+    pub(crate) async fn confirm(&self, person: &mut Visitor, name: &str) -> anyhow::Result<()> {
+        let link = self
+            .mail(&format!("{name}@example.com"), "/confirm/")
+            .await?;
+        person.open(&link).await?.assert_page(200);
+        let page = person.send(&link, &[]).await?;
+        page.assert_redirect("/organizations");
+        Ok(())
     }
 
     /// Somebody with an organization, which has this note.
@@ -219,10 +309,29 @@ impl World {
 
     pub(crate) async fn close(mut self) -> anyhow::Result<()> {
         self.serving.kill().await?;
-        self.reading.await?;
-        let leaks = self.leaks.lock().unwrap().join("\n");
-        anyhow::ensure!(leaks.is_empty(), "secrets were logged: {leaks}");
+        self.mailing.kill().await?;
+        for reading in self.reading {
+            reading.await?;
+        }
+        let mut secrets = std::mem::take(&mut *self.secrets.lock().unwrap());
+        secrets.extend([SECRET, PEPPER, "$argon2id$", "__Host-session="].map(str::to_owned));
+        let logged = self.logged.lock().unwrap().clone();
+        let leaks: Vec<_> = logged
+            .into_iter()
+            .filter(|line| secrets.iter().any(|secret| line.contains(secret)))
+            .collect();
+        anyhow::ensure!(leaks.is_empty(), "secrets were logged: {leaks:#?}");
         Ok(self.database.close().await?)
+    }
+}
+
+/// Keeps what a process logs.
+async fn read(mut log: Lines<BufReader<ChildStderr>>, logged: Arc<Mutex<Vec<String>>>) {
+    while let Ok(Some(line)) = log.next_line().await {
+        if line.contains("ERROR") {
+            eprintln!("{line}");
+        }
+        logged.lock().unwrap().push(line);
     }
 }
 

@@ -1,13 +1,15 @@
 //! Accounts of the whole service: who may sign in, and to which organizations they belong.
 
+mod confirming;
+
 use sqlx::{FromRow, PgPool, postgres::PgPoolOptions};
 use tenancy::{
-    Actor, AllowedTenants, PasswordVerdict, Passwords, Principal, Tenancy, UserId, http::Error,
-    key::SecretHash,
+    Actor, AllowedTenants, PasswordVerdict, Passwords, Principal, Refusal, RefusalKind, Tenancy,
+    TenantId, UserId, VerifiedEmail, http::Error, key::SecretHash, one_time::OneTimeTokens,
 };
 use uuid::Uuid;
 
-use crate::{forms, password};
+use crate::{forms, mails::Mails, password};
 
 /// The tables of accounts and sessions, by a login that sees nothing of any tenant, and the engine, which knows who is
 /// a member where.
@@ -16,6 +18,8 @@ pub struct Accounts {
     pool: PgPool,
     tenancy: Tenancy,
     passwords: Passwords,
+    tokens: OneTimeTokens,
+    mails: Mails,
 }
 
 /// Somebody who can sign in.
@@ -24,11 +28,14 @@ pub struct Account {
     id: Uuid,
     pub name: String,
     pub password_hash: String,
+    email: String,
+    pub confirmed: bool,
 }
 
 /// A tenant as its member sees it in the switcher.
 #[derive(Debug, Clone)]
 pub struct Organization {
+    pub id: TenantId,
     pub slug: String,
     pub name: String,
     pub role: String,
@@ -38,6 +45,13 @@ impl Account {
     /// As the engine knows them.
     pub fn user(&self) -> UserId {
         UserId::from_uuid(self.id)
+    }
+
+    /// Its address, once its owner has shown that mails to it arrive.
+    pub fn verified_email(&self) -> Option<VerifiedEmail> {
+        let email = forms::address(&self.email)?;
+        self.confirmed
+            .then(|| VerifiedEmail::vouched_by_application(email))
     }
 }
 
@@ -50,10 +64,12 @@ impl std::fmt::Debug for Account {
 }
 
 impl Accounts {
-    pub async fn connect(
+    pub(crate) async fn connect(
         url: &str,
         tenancy: &Tenancy,
         passwords: Passwords,
+        tokens: OneTimeTokens,
+        mails: Mails,
     ) -> Result<Self, sqlx::Error> {
         let pool = PgPoolOptions::new().max_connections(5).connect(url).await?;
         let tenancy = tenancy.clone();
@@ -61,7 +77,14 @@ impl Accounts {
             pool,
             tenancy,
             passwords,
+            tokens,
+            mails,
         })
+    }
+
+    /// The engine, which knows who is a member where.
+    pub(crate) const fn tenancy(&self) -> &Tenancy {
+        &self.tenancy
     }
 
     /// For the table of sessions.
@@ -69,22 +92,31 @@ impl Accounts {
         &self.pool
     }
 
-    /// The new account; `None` if the email has one already.
+    /// The new account, whose address is yet to be confirmed; `None` if the email has one already.
     pub async fn sign_up(&self, form: forms::SignUp) -> Result<Option<Account>, Error> {
+        let email = forms::address(&form.email)
+            .ok_or_else(|| Refusal::new(RefusalKind::Invalid, "no-address"))?;
         let hash = password::hash(&self.passwords, form.password).await?;
         let insert = "INSERT INTO accounts (email, name, password_hash) VALUES ($1, $2, $3) \
-                      ON CONFLICT (email) DO NOTHING RETURNING id, name, password_hash";
+                      ON CONFLICT (email) DO NOTHING \
+                      RETURNING id, name, password_hash, email, confirmed_at IS NOT NULL AS confirmed";
         let insert = sqlx::query_as(insert)
-            .bind(form.email.trim().to_lowercase())
+            .bind(email.as_str().to_owned())
             .bind(form.name.trim().to_owned())
             .bind(hash.as_str());
-        Ok(insert.fetch_optional(&self.pool).await?)
+        let account: Option<Account> = insert.fetch_optional(&self.pool).await?;
+        if let Some(account) = &account {
+            self.mail_link(account).await?;
+        }
+        Ok(account)
     }
 
     /// The account, if the password is right.
     pub async fn log_in(&self, form: forms::LogIn) -> Result<Option<Account>, Error> {
-        let email = form.email.trim().to_lowercase();
-        let select = "SELECT id, name, password_hash FROM accounts WHERE email = $1";
+        // What is no address has no account, and takes as long.
+        let email = forms::address(&form.email).map_or(form.email, |email| email.to_string());
+        let select = "SELECT id, name, password_hash, email, confirmed_at IS NOT NULL AS confirmed \
+                      FROM accounts WHERE email = $1";
         let account: Option<Account> = sqlx::query_as(select)
             .bind(&email)
             .fetch_optional(&self.pool)
@@ -116,7 +148,8 @@ impl Accounts {
     }
 
     pub async fn find(&self, user: UserId) -> Result<Option<Account>, sqlx::Error> {
-        let select = "SELECT id, name, password_hash FROM accounts WHERE id = $1";
+        let select = "SELECT id, name, password_hash, email, confirmed_at IS NOT NULL AS confirmed \
+                      FROM accounts WHERE id = $1";
         let select = sqlx::query_as(select).bind(user.as_uuid());
         select.fetch_optional(&self.pool).await
     }
@@ -134,6 +167,7 @@ impl Accounts {
         let served = theirs.into_iter().filter(|it| it.record.status.is_served());
         let mut organizations: Vec<_> = served
             .map(|it| Organization {
+                id: it.record.id,
                 slug: it.record.slug.to_string(),
                 name: it.record.name,
                 role: it.membership.role.to_string(),

@@ -1,7 +1,7 @@
 //! What browsers send, and whether a form that they send is one of this service's.
 
 use serde::Deserialize;
-use tenancy::{http::local_path, key::LowEntropySecret};
+use tenancy::{EmailAddress, http::local_path, key::LowEntropySecret};
 
 use crate::HOME;
 
@@ -37,6 +37,7 @@ pub struct NewNote {
 
 #[derive(Deserialize)]
 pub struct NewInvitation {
+    pub email: String,
     pub role: String,
 }
 
@@ -52,12 +53,19 @@ pub fn next(text: &str) -> &str {
     local_path(text).unwrap_or(HOME)
 }
 
+/// What a form says where an address should be.
+pub(crate) const NO_ADDRESS: &str = "That is no email address.";
+
+/// An address as somebody types it.
+pub(crate) fn address(typed: &str) -> Option<EmailAddress> {
+    typed.trim().parse().ok()
+}
+
 impl SignUp {
     /// What is wrong with the form, if anything.
     pub fn fault(&self) -> Option<&'static str> {
-        let (before, after) = self.email.trim().split_once('@').unwrap_or_default();
-        if before.is_empty() || after.is_empty() {
-            Some("That is no email address.")
+        if address(&self.email).is_none() {
+            Some(NO_ADDRESS)
         } else if self.name.trim().is_empty() {
             Some("Please say what your name is.")
         } else if self.password.chars().count() < 10 {

@@ -1,4 +1,4 @@
-//! What `pages-axum` and `pages-actix` share: accounts, invitations, notes, and the pages themselves. The programs
+//! What `pages-axum` and `pages-actix` share: accounts, invitations, mails, notes, and the pages themselves. The programs
 //! add what their frameworks do differently: routes, sessions, who is signed in.
 #![allow(
     missing_docs,
@@ -10,6 +10,8 @@
 pub mod accounts;
 pub mod forms;
 pub mod invitations;
+pub mod mailer;
+mod mails;
 pub mod members;
 pub mod notes;
 pub mod organizations;

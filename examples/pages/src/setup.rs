@@ -4,22 +4,28 @@
 //! |---|---|---|
 //! | `ADMIN_DATABASE_URL` | install | the database, as its administrator |
 //! | `PAGES_PASSWORD` | install | the password that the logins get |
-//! | `DATABASE_URL` | serving | the database, as `tenancy_app`: what tenants have |
-//! | `REGISTRY_DATABASE_URL` | serving | as `tenancy_registry`: organizations and their members |
-//! | `AUDIT_DATABASE_URL` | serving | as `tenancy_audit`: the trail |
+//! | `DATABASE_URL` | serving, mailing | the database, as `tenancy_app`: what tenants have |
+//! | `REGISTRY_DATABASE_URL` | serving, mailing | as `tenancy_registry`: organizations, members, invitations |
+//! | `AUDIT_DATABASE_URL` | serving, mailing | as `tenancy_audit`: the trail |
 //! | `ACCOUNTS_DATABASE_URL` | serving | as `pages_accounts`: accounts and sessions |
+//! | `SYSTEM_DATABASE_URL` | mailing | as `tenancy_system`: the outbox |
+//! | `PAGES_PEPPER` | serving, mailing | what links are derived with, 32 random bytes or more |
+//! | `PAGES_MAILS` | serving, mailing | the folder where mails are written, `mails` if it is not set |
+//! | `PAGES_URL` | serving, mailing | what links begin with, `http://localhost:3000` if it is not set |
 
 use std::env::var;
 
 use sqlx::{Connection as _, Executor as _, PgConnection, migrate::Migrator};
 use tenancy::{
     Identification, Passwords, PermissionRegistry, SystemRole, Tenancy,
+    key::Pepper,
+    one_time::OneTimeTokens,
     postgres::{PgAuditSink, PgDirectory, RegistryPool, schema::Installer},
 };
 
-use crate::accounts::Accounts;
+use crate::{accounts::Accounts, mails::Mails};
 
-type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
+pub(crate) type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 
@@ -54,6 +60,16 @@ pub async fn install_on(admin: &mut PgConnection, password: &str) -> Result<()> 
 
 /// The engine, and the accounts beside it.
 pub async fn service() -> Result<(Tenancy, Accounts)> {
+    let tenancy = engine().await?;
+    // As many hashes at once as there are cores, and 10 attempts at an account in a minute.
+    let passwords = Passwords::builder().min_chars(10).build()?;
+    let url = var("ACCOUNTS_DATABASE_URL")?;
+    let accounts = Accounts::connect(&url, &tenancy, passwords, tokens()?, mails()?).await?;
+    Ok((tenancy, accounts))
+}
+
+/// The engine, which serves and mails.
+pub(crate) async fn engine() -> Result<Tenancy> {
     let registry = RegistryPool::connect(&var("REGISTRY_DATABASE_URL")?).await?;
     let directory = PgDirectory::connect(&var("DATABASE_URL")?)
         .await?
@@ -70,11 +86,20 @@ pub async fn service() -> Result<(Tenancy, Accounts)> {
         // Who is calling, the session library's middleware says.
         .established_principals()
         .permissions(permissions)
+        .invitations(tokens()?)
         .audit(PgAuditSink::connect(&var("AUDIT_DATABASE_URL")?).await?)
         .build()?;
-    // As many hashes at once as there are cores, and 10 attempts at an account in a minute.
-    let passwords = Passwords::builder().min_chars(10).build()?;
-    let url = var("ACCOUNTS_DATABASE_URL")?;
-    let accounts = Accounts::connect(&url, &tenancy, passwords).await?;
-    Ok((tenancy, accounts))
+    Ok(tenancy)
+}
+
+/// For the links of invitations and of confirmations. A token of the one kind is none of the other.
+fn tokens() -> Result<OneTimeTokens> {
+    let pepper = Pepper::new(1, var("PAGES_PEPPER")?)?;
+    Ok(OneTimeTokens::new(pepper))
+}
+
+pub(crate) fn mails() -> Result<Mails> {
+    let folder = var("PAGES_MAILS").unwrap_or_else(|_| "mails".into());
+    let site = var("PAGES_URL").unwrap_or_else(|_| "http://localhost:3000".into());
+    Ok(Mails::new(&folder, &site)?)
 }

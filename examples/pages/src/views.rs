@@ -1,10 +1,11 @@
 //! The pages: one struct for each template, with all that it shows.
 
 use askama::Template;
-use tenancy::{Refusal, TenantContext, http::Error};
+use tenancy::{InvitationPreview, Refusal, TenantContext, http::Error};
 
 use crate::{
     accounts::{Account, Accounts, Organization},
+    invitations::{self, Pending},
     members::Member,
     notes::Note,
 };
@@ -13,6 +14,8 @@ use crate::{
 #[derive(Debug)]
 pub struct Bar {
     account: String,
+    /// Whether the address of the account is confirmed.
+    confirmed: bool,
     organizations: Vec<Organization>,
     /// The name of the organization that the page is about, if the visitor is a member of it.
     current: Option<Organization>,
@@ -30,6 +33,7 @@ impl Bar {
         let current = organizations.iter().find(|one| Some(&*one.slug) == slug);
         Ok(Self {
             account: account.name.clone(),
+            confirmed: account.confirmed,
             current: current.cloned(),
             organizations,
         })
@@ -56,7 +60,7 @@ impl From<&TenantContext> for Site {
             name: context.record().name.clone(),
             slug: context.record().slug.to_string(),
             may_write: allows("notes:write"),
-            may_invite: allows("members:invite"),
+            may_invite: invitations::may_invite(context),
             is_member: context.user_id().is_some(),
         }
     }
@@ -118,16 +122,26 @@ pub struct Members {
     pub bar: Option<Bar>,
     pub site: Site,
     pub members: Vec<Member>,
-    /// The path of an invitation that was just made: it is shown once.
-    pub invitation: Option<String>,
+    pub invitations: Vec<Pending>,
+    /// What was typed, and what is wrong with it.
+    pub email: String,
+    pub fault: Option<&'static str>,
 }
 
 #[derive(Debug, Template)]
 #[template(path = "invitation.html")]
 pub struct Invitation {
     pub bar: Option<Bar>,
-    pub site: Site,
-    pub role: String,
+    pub preview: InvitationPreview,
+    /// The path of this page.
+    pub path: String,
+    pub fault: Option<&'static str>,
+}
+
+#[derive(Debug, Template)]
+#[template(path = "confirm.html")]
+pub struct Confirm {
+    pub bar: Option<Bar>,
     /// The path of this page.
     pub path: String,
 }
