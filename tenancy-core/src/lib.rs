@@ -111,8 +111,8 @@ pub use async_trait::async_trait;
 pub use audit::{
     AnchorFile, AnchorLog, AnchorStore, AuditAction, AuditActions, AuditChange, AuditDirectory,
     AuditEntry, AuditError, AuditFilter, AuditSink, AuditTarget, AuditTrail, ChainFault,
-    ChainFaultKind, ChainHash, ChainHead, ChainReport, ExportFormat, MemoryAuditSink, NoAudit,
-    Outcome, PersonErasure, Pruned, TracingAuditSink,
+    ChainFaultKind, ChainHash, ChainHead, ChainReport, ExportFormat, LinkedEntry, MemoryAuditSink,
+    NoAudit, Outcome, PersonErasure, Pruned, TracingAuditSink, TrailHandOver, TrailReceiver,
 };
 pub use authenticator::{
     Authenticator, Credential, LookupError, MAX_CREDENTIAL_LEN, Rejection, Verdict,

@@ -99,8 +99,11 @@ CREATE TABLE tenancy.audit_heads (
     seq bigint NOT NULL DEFAULT 0,
     hash bytea NOT NULL DEFAULT decode(repeat('00', 32), 'hex'),
     -- Of the newest checkpoint.
-    checked_seq bigint NOT NULL DEFAULT 0
+    checked_seq bigint NOT NULL DEFAULT 0,
+    -- Up to which number the outbox has told of links, if it is to tell.
+    told_seq bigint NOT NULL DEFAULT 0
 );
+CREATE INDEX audit_heads_untold ON tenancy.audit_heads (chain) WHERE told_seq < seq;
 
 CREATE TABLE tenancy.audit_unsealed (
     entry uuid PRIMARY KEY,
@@ -262,8 +265,9 @@ CREATE FUNCTION tenancy.record_digest(r tenancy.audit_records, particulars bytea
         || int8send(r.suppressed) || tenancy.hashed(particulars));
 
 -- Links entries that have none, the oldest first; how many. A chain that another process is linking is left to it, or waited
--- for.
-CREATE FUNCTION tenancy.seal_trail(most integer, waits boolean) RETURNS integer
+-- for. If it `tells`, an event `trail.sealed` in the outbox has the numbers of the new links, also of those that were made
+-- without telling.
+CREATE FUNCTION tenancy.seal_trail(most integer, waits boolean, tells boolean) RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -322,6 +326,17 @@ BEGIN
             WHERE h.chain = of_chain;
         sealed := sealed + cardinality(entries);
     END LOOP;
+    IF tells THEN
+        FOR head IN
+            SELECT h.chain, h.told_seq, least(h.seq, h.told_seq + 10000) AS upto FROM tenancy.audit_heads AS h
+            WHERE h.told_seq < h.seq ORDER BY h.chain LIMIT most FOR UPDATE SKIP LOCKED
+        LOOP
+            INSERT INTO tenancy.outbox_events (event, tenant_id, kind, payload)
+            VALUES (gen_random_uuid(), nullif(head.chain, '00000000-0000-0000-0000-000000000000'), 'trail.sealed',
+                jsonb_build_object('from', head.told_seq + 1, 'to', head.upto));
+            UPDATE tenancy.audit_heads AS h SET told_seq = head.upto WHERE h.chain = head.chain;
+        END LOOP;
+    END IF;
     -- The partition of the month after this one.
     IF to_regclass('tenancy.audit_records' || to_char(clock_timestamp() AT TIME ZONE 'UTC' + interval '1 month',
         '"_"YYYY"_"MM')) IS NULL
@@ -578,7 +593,7 @@ REVOKE ALL ON FUNCTION
     tenancy.first_uuid(timestamptz), tenancy.prepare_trail(integer), tenancy.hashed(bytea), tenancy.hashed(text),
     tenancy.hashed(timestamptz), tenancy.particulars_digest(tenancy.audit_particulars),
     tenancy.record_digest(tenancy.audit_records, bytea), tenancy.link_hash(uuid, bigint, bytea, bytea),
-    tenancy.seal_trail(integer, boolean), tenancy.targets_as_json(text[]), tenancy.targets_as_kept(jsonb),
+    tenancy.seal_trail(integer, boolean, boolean), tenancy.targets_as_json(text[]), tenancy.targets_as_kept(jsonb),
     tenancy.append_records(jsonb), tenancy.add_entry(), tenancy.prune_trail(uuid, timestamptz, integer, uuid),
     tenancy.drop_pruned_partitions(), tenancy.erase_particulars(uuid[], uuid), tenancy.erase_history(uuid[])
 FROM PUBLIC;

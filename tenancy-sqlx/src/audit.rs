@@ -90,10 +90,30 @@ impl PgAuditSink {
         Self {
             refusals: Lane::new(&pool, &dropped),
             actions: Lane::new(&pool, &dropped),
-            sealer: Sealer::start(&pool),
+            sealer: Sealer::start(&pool, false),
             pool,
             dropped,
         }
+    }
+
+    /// The same sink, which also has the outbox tell of new links, as events `trail.sealed`: for a
+    /// [`TrailHandOver`](tenancy_core::TrailHandOver) to another system, such as a SIEM. One process is enough, and
+    /// several tell of each link once. The first time it tells of all links that there are.
+    ///
+    /// Call it inside a tokio runtime.
+    ///
+    /// ```no_run
+    /// use tenancy_sqlx::PgAuditSink;
+    ///
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// let audit = PgAuditSink::connect("postgres://tenancy_audit@localhost/notes").await?.tell_links();
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn tell_links(mut self) -> Self {
+        self.sealer = Sealer::start(&self.pool, true);
+        self
     }
 
     /// How many entries this process has linked to their chains; other processes link too.

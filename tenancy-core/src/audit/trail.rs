@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::{ChainHead, ChainReport};
+use super::{ChainHead, ChainReport, LinkedEntry};
 use crate::{ChangeRecord, EmailAddress, StoreError, TenantId, Timestamp, UserId};
 
 /// A person whose particulars are erased from the trail.
@@ -128,6 +128,17 @@ pub trait AuditTrail: Send + Sync {
         chain: Option<TenantId>,
         anchors: &[ChainHead],
     ) -> Result<ChainReport, StoreError>;
+
+    /// The entries of a chain from one number to another, in their order. Those that are pruned are not told.
+    ///
+    /// # Errors
+    /// A [`StoreError`] if the store did not answer, or may not read this.
+    async fn list_linked(
+        &self,
+        chain: Option<TenantId>,
+        from: u64,
+        to: u64,
+    ) -> Result<Vec<LinkedEntry>, StoreError>;
 
     /// Links entries that wait for it, until none is left that was there when it began; how many.
     ///

@@ -29,9 +29,10 @@ pub(super) struct Sealer {
 }
 
 impl Sealer {
-    pub(super) fn start(pool: &Connections) -> Self {
+    /// `tells` is whether the outbox tells of links.
+    pub(super) fn start(pool: &Connections, tells: bool) -> Self {
         let sealed = Arc::new(AtomicU64::new(0));
-        let task = tokio::spawn(run(pool.clone(), Arc::clone(&sealed)));
+        let task = tokio::spawn(run(pool.clone(), Arc::clone(&sealed), tells));
         Self {
             task: task.abort_handle(),
             sealed,
@@ -50,10 +51,10 @@ impl Drop for Sealer {
     }
 }
 
-async fn run(pool: Connections, sealed: Arc<AtomicU64>) {
+async fn run(pool: Connections, sealed: Arc<AtomicU64>, tells: bool) {
     let mut pause = PAUSE;
     loop {
-        match seal(&pool, ROUND, false).await {
+        match seal(&pool, ROUND, false, tells).await {
             Ok(count) => {
                 sealed.fetch_add(u64::from(count), Ordering::Relaxed);
                 pause = PAUSE;
@@ -73,11 +74,17 @@ async fn run(pool: Connections, sealed: Arc<AtomicU64>) {
 
 /// Links so many entries at most; how many it linked. Those that another process is linking are left to it, or
 /// waited for.
-pub(crate) async fn seal(pool: &Connections, most: i32, waits: bool) -> Result<u32, sqlx::Error> {
+pub(crate) async fn seal(
+    pool: &Connections,
+    most: i32,
+    waits: bool,
+    tells: bool,
+) -> Result<u32, sqlx::Error> {
     let mut tx = session::begin(pool, session::nobodys_batch("BEGIN", &Timeouts::CHANGE)).await?;
-    let count: i32 = sqlx::query_scalar("SELECT tenancy.seal_trail($1, $2)")
+    let count: i32 = sqlx::query_scalar("SELECT tenancy.seal_trail($1, $2, $3)")
         .bind(most)
         .bind(waits)
+        .bind(tells)
         .fetch_one(&mut *tx)
         .await?;
     tx.commit().await?;

@@ -131,7 +131,7 @@ fn changes(stored: Option<Value>) -> Vec<AuditChange> {
     stored.into_iter().flatten().filter_map(change).collect()
 }
 
-fn entry(row: &PgRow) -> Result<AuditEntry, DirectoryError> {
+pub(super) fn entry(row: &PgRow) -> Result<AuditEntry, DirectoryError> {
     let stored = text(row, "outcome")?;
     let outcome = Outcome::from_stored(&stored)
         .ok_or_else(|| DirectoryError::new(format!("`{stored}` is not an outcome")))?;

@@ -253,7 +253,7 @@ BEGIN
     EXECUTE format('GRANT EXECUTE ON FUNCTION tenancy.targets_as_kept(jsonb), tenancy.add_entry() TO %I, %I, %I',
         app, registry, system);
     EXECUTE format('GRANT SELECT ON tenancy.audit_entries TO %I', system);
-    EXECUTE format('GRANT EXECUTE ON FUNCTION tenancy.append_records(jsonb), tenancy.seal_trail(integer, boolean) '
+    EXECUTE format('GRANT EXECUTE ON FUNCTION tenancy.append_records(jsonb), tenancy.seal_trail(integer, boolean, boolean) '
         'TO %I, %I', audit, system);
     EXECUTE format('GRANT EXECUTE ON FUNCTION tenancy.prepare_trail(integer), '
         'tenancy.prune_trail(uuid, timestamptz, integer, uuid), tenancy.drop_pruned_partitions(), '

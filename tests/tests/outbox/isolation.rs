@@ -47,7 +47,7 @@ const FOR_NOBODY: [&str; 19] = [
 const FOR_CONSUMERS: [&str; 14] = [
     "SELECT FROM tenancy.audit_links",
     "SELECT FROM tenancy.audit_heads",
-    "SELECT tenancy.seal_trail(1, false)",
+    "SELECT tenancy.seal_trail(1, false, false)",
     "SELECT tenancy.prune_trail(gen_random_uuid(), now(), 1, gen_random_uuid())",
     "SELECT tenancy.erase_particulars('{}', gen_random_uuid())",
     "SELECT FROM tenancy.outbox_events",

@@ -104,7 +104,7 @@ async fn a_sealer_that_ends_in_the_middle_leaves_nothing_half_done() -> anyhow::
             .await?;
         let mut dying = system(notes).await?;
         dying.execute("BEGIN").await?;
-        let sealed: i32 = sqlx::query_scalar("SELECT tenancy.seal_trail(10, false)")
+        let sealed: i32 = sqlx::query_scalar("SELECT tenancy.seal_trail(10, false, false)")
             .fetch_one(&mut dying)
             .await?;
         // The sink may have been first.

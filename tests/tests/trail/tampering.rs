@@ -140,7 +140,7 @@ async fn a_chain_that_is_rewritten_to_its_end_shows_by_an_anchor_alone() -> anyh
             DELETE FROM tenancy.audit_heads WHERE chain = '$T';
             INSERT INTO tenancy.audit_unsealed (entry, chain)
                 SELECT id, '$T' FROM tenancy.audit_records WHERE tenant_id = '$T';
-            SELECT tenancy.seal_trail(100, true)";
+            SELECT tenancy.seal_trail(100, true, false)";
         tamper(notes, &rewrite.replace("$T", &tenant.to_string())).await?;
         let without = report(notes, Some(tenant)).await?;
         ensure!(
