@@ -2,5 +2,6 @@
 
 mod impersonating;
 mod logins;
+mod racing;
 mod service;
 mod world;
