@@ -17,7 +17,7 @@ use crate::support::{ISSUER, World, answer, key, sign};
 
 pub(crate) const STAFF: &str = "https://staff.example.com";
 
-fn staff_tokens() -> JwtAuthenticator {
+pub(crate) fn staff_tokens() -> JwtAuthenticator {
     let tokens = JwtAuthenticator::builder(STAFF, "console").key(key());
     tokens.build().unwrap()
 }

@@ -4,8 +4,9 @@ use std::{future::Future, sync::Arc, time::Duration};
 
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 use tenancy_core::{
-    Clock as _, ImpersonationPolicy, ImpersonationStore as _, ManualClock, NewImpersonation,
-    Operator, OperatorContext, OperatorRole, Operators, StoreError, StoreErrorKind, UserId,
+    Clock as _, ImpersonationPolicy, ImpersonationState, ImpersonationStore as _, ManualClock,
+    NewImpersonation, Operator, OperatorContext, OperatorRole, Operators, StoreError,
+    StoreErrorKind, SystemClock, UserId,
     jwt::{Algorithm, JwtAuthenticator, VerificationKey},
     key::Pepper,
     testing::{FakeRequest, service, unattributed},
@@ -132,6 +133,55 @@ async fn whoever_takes_consent_back_ends_what_begins_meanwhile() -> anyhow::Resu
             let all = directory.list_impersonations(Some(acme), None, 100).await?;
             assert!(all.iter().all(|one| one.ended_at.is_some()), "{begun:?}");
         }
+        Ok(())
+    })
+    .await
+}
+
+/// A console whose clock is slow, one whose clock is fast, and the database: what is over by one of them is over.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_clocks_that_differ_the_earliest_end_counts() -> anyhow::Result<()> {
+    on_every_server(async |notes| {
+        const HOUR: Duration = Duration::from_secs(3_600);
+        let (acme, now) = (notes.acme.id, SystemClock.now());
+        let slow = now - 2 * HOUR;
+        let fast = now + 2 * HOUR;
+        let directory = &notes.directory;
+        let agree = async |until| {
+            let record = unattributed();
+            directory.grant_support_access(acme, until, &record).await
+        };
+        let asked = || NewImpersonation::new(acme, notes.alice, "a test");
+
+        // By the slow clock, the tenant agrees for another hour. By the server's it has not agreed for as long.
+        let by_slow = mia(notes, Arc::new(ManualClock::at(slow))).await?;
+        agree(slow + HOUR).await?;
+        let late = by_slow.impersonate(asked()).await.unwrap_err();
+        assert_eq!(late.kind(), StoreErrorKind::Forbidden, "{late}");
+        // What it begins by consent that goes on is over for everybody whose clock is right.
+        agree(now + HOUR).await?;
+        let begun = by_slow.impersonate(asked()).await?.impersonation;
+        assert_eq!(begun.state(slow), ImpersonationState::Live);
+        assert_eq!(begun.state(now), ImpersonationState::Ended);
+
+        // What a fast clock begins ends by the server's.
+        agree(fast + HOUR).await?;
+        let by_fast = mia(notes, Arc::new(ManualClock::at(fast))).await?;
+        let begun = by_fast.impersonate(asked()).await?.impersonation;
+        assert_eq!(
+            begun.state(now + HOUR),
+            ImpersonationState::Live,
+            "by the record alone"
+        );
+        let mut admin = notes.database.admin().await?;
+        let left: f64 = sqlx::query_scalar(
+            "SELECT extract(epoch FROM ends_at - statement_timestamp())::float8
+             FROM tenancy.impersonations WHERE id = $1",
+        )
+        .bind(begun.id.as_uuid())
+        .fetch_one(&mut admin)
+        .await?;
+        assert!((0.0..=1_800.0).contains(&left), "{left}");
         Ok(())
     })
     .await

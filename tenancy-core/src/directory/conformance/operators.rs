@@ -465,8 +465,9 @@ where
 }
 
 /// Consent and membership are looked at in the transaction that begins an impersonation, and not only before it.
-pub(super) async fn what_an_impersonation_rests_on_is_looked_at_where_it_is_written<D>(directory: &D)
-where
+pub(super) async fn what_an_impersonation_rests_on_is_looked_at_where_it_is_written<D>(
+    directory: &D,
+) where
     D: Directory + DirectoryStore + OperatorStore + ImpersonationStore,
 {
     let (tenant, other) = (new_tenant(directory).await, new_tenant(directory).await);
