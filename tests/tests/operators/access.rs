@@ -1,4 +1,5 @@
 //! The access matrix that memory is held to, over PostgreSQL.
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 #[path = "../../../tenancy-core/tests/admission/access/matrix.rs"]
 mod matrix;

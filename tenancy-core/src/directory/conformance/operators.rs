@@ -68,7 +68,7 @@ async fn start<D: DirectoryStore + ImpersonationStore>(
     let record = unattributed();
     let put = directory.put_membership(&member, &RoleSeen::Any, &record);
     match put.await {
-        Err(error) if error.kind() != StoreErrorKind::NotFound => return Err(error),
+        Err(error) if error.kind() != StoreErrorKind::NotFound => Err(error),
         _ => begin(directory, one, StartTerms::new(3)).await,
     }
 }

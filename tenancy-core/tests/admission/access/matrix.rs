@@ -1,4 +1,5 @@
 //! The access matrix of an engine, whatever store it is over.
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 use std::fmt::Write as _;
 
