@@ -299,10 +299,9 @@ impl ChangeAction {
             | Self::LimitOverrideRemove
             | Self::HeldImport
             | Self::PlanAddVersion => Right::ChangePlans,
-            Self::KeyIssue
-            | Self::KeyImport
-            | Self::KeyRotate
-            | Self::KeyRename
+            // Whoever gets the text of a key acts as its creator.
+            Self::KeyIssue | Self::KeyImport | Self::KeyRotate => return None,
+            Self::KeyRename
             | Self::KeySetScopes
             | Self::KeySetNetworks
             | Self::KeySetLimits
@@ -338,6 +337,11 @@ impl ChangeAction {
             | Self::PasswordResetRequest
             | Self::PasswordResetUse => return None,
         })
+    }
+
+    /// Whether it makes the text of a key, with which somebody acts as the key's creator.
+    pub(crate) const fn speaks_for_a_user(self) -> bool {
+        matches!(self, Self::KeyIssue | Self::KeyImport | Self::KeyRotate)
     }
 
     /// Whether somebody who acts as a user may do it on that user's authority. What gives or takes access, takes money

@@ -10,5 +10,5 @@ pub use new::NewImpersonation;
 pub(crate) use policy::CheckedPolicy;
 pub use policy::ImpersonationPolicy;
 pub use record::{Impersonation, ImpersonationState};
-pub use store::{ImpersonationLookup, ImpersonationStore};
+pub use store::{ImpersonationLookup, ImpersonationStore, StartTerms};
 pub use token::{ImpersonationDigest, ImpersonationToken};

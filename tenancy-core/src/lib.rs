@@ -155,7 +155,7 @@ pub use id::{
 pub use identification::{ApplicationHint, HintSource, Identification};
 pub use impersonation::{
     Impersonation, ImpersonationDigest, ImpersonationLookup, ImpersonationPolicy,
-    ImpersonationState, ImpersonationStore, ImpersonationToken, NewImpersonation,
+    ImpersonationState, ImpersonationStore, ImpersonationToken, NewImpersonation, StartTerms,
 };
 pub use issuer::{IssuerDirectory, IssuerRecord, IssuerStore};
 pub use membership::{

@@ -178,6 +178,8 @@ pub struct Principal {
     /// The verified claims, for the application's own reading.
     pub claims: Claims,
     /// What it is limited to by itself, beside the tenant's plan.
+    /// Whether projects that admit by role alone are closed to it, whatever role its user has there.
+    pub(crate) open_projects_only: bool,
     pub(crate) limits: OwnLimits,
     /// The impersonation by which an operator acts. Only the engine sets it.
     pub(crate) impersonation: Option<Arc<Impersonation>>,
@@ -198,6 +200,7 @@ impl Principal {
             not_before: None,
             scope: PermissionSet::ALL,
             claims: Claims::default(),
+            open_projects_only: false,
             limits: OwnLimits::default(),
             impersonation: None,
         }
@@ -218,6 +221,7 @@ impl Principal {
         self.actor.hash(state);
         self.allowed_tenants.hash(state);
         self.project.hash(state);
+        self.open_projects_only.hash(state);
         self.on_behalf_of.hash(state);
         self.scope.hash(state);
     }
@@ -231,6 +235,7 @@ impl Principal {
             && self.actor == other.actor
             && self.allowed_tenants == other.allowed_tenants
             && self.project == other.project
+            && self.open_projects_only == other.open_projects_only
             && self.on_behalf_of == other.on_behalf_of
             && self.scope == other.scope
     }

@@ -1,6 +1,7 @@
 //! Errors of directories.
 
 mod members;
+mod operators;
 
 use std::sync::Arc;
 

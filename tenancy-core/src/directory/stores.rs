@@ -390,7 +390,9 @@ pub trait RoleStore: Send + Sync {
 /// Takes tokens back.
 #[async_trait]
 pub trait RevocationStore: Send + Sync {
-    /// Raises a token revocation; one that is as new already stays, and none ever moves back.
+    /// Raises a token revocation; one that is as new already stays, and none ever moves back. That of a service account
+    /// takes back the open [invitations](crate::invitation::Inviter::Account) that it has made, in the same transaction: a
+    /// token revocation is forgotten before some of them end.
     ///
     /// # Errors
     /// A [`StoreError`] whose kind says why nothing was changed.

@@ -115,7 +115,8 @@ impl VerifiedDomain {
 pub enum JoinMode {
     /// They are told of the tenant, and may join. Several tenants may do so with one domain.
     Suggested,
-    /// They join. One tenant has a domain so.
+    /// They join. Where several tenants have a domain so, people join the one that has had it so for longest and is
+    /// [served](crate::TenantStatus::is_served), and are told of the others.
     Automatic,
 }
 

@@ -11,8 +11,7 @@ use crate::{ChangeRecord, DomainName, StoreError, TenantId, UserId, invitation::
 /// [`TenantStore`](crate::TenantStore). It moves no generation, but for the membership that is added.
 #[async_trait]
 pub trait DomainJoinStore: Send + Sync {
-    /// Adds or replaces a tenant's rule for a domain. An [automatic](super::JoinMode::Automatic) one for a domain that
-    /// another tenant has so is a [`Conflict`](crate::StoreErrorKind::Conflict).
+    /// Adds or replaces a tenant's rule for a domain, whatever other tenants have for it.
     ///
     /// # Errors
     /// A [`StoreError`] whose kind says why nothing was changed.
@@ -39,7 +38,8 @@ pub trait DomainJoinStore: Send + Sync {
     /// A [`StoreError`] if the store did not answer, or may not list this.
     async fn list_domain_joins(&self, tenant: TenantId) -> Result<Vec<DomainJoin>, StoreError>;
 
-    /// The rules of all tenants for exactly this domain: the automatic one first, and 100 at most.
+    /// The rules of all tenants for exactly this domain: first the [automatic](super::JoinMode::Automatic) ones, in the
+    /// order in which they became automatic, then the others by tenant; 100 at most.
     ///
     /// # Security
     /// Only a login that writes may ask.
@@ -47,6 +47,16 @@ pub trait DomainJoinStore: Send + Sync {
     /// # Errors
     /// A [`StoreError`] if the store did not answer.
     async fn find_domain_joins(&self, domain: &str) -> Result<Vec<DomainJoin>, StoreError>;
+
+    /// A tenant's rule for exactly this domain, if it has one, however many tenants have one.
+    ///
+    /// # Errors
+    /// A [`StoreError`] if the store did not answer.
+    async fn find_domain_join(
+        &self,
+        tenant: TenantId,
+        domain: &str,
+    ) -> Result<Option<DomainJoin>, StoreError>;
 
     /// Makes a member of a user, by a rule that was read. All of it is looked at in the transaction that does it: the
     /// tenant is served, the rule is still so, the user is no member, and there is a seat. Roles in projects that the user

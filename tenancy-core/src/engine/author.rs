@@ -141,6 +141,12 @@ impl Author {
                     "what a tenant agrees to is for the tenant itself, and for no operator",
                 );
             }
+            Who::Operator(_) if change.action.speaks_for_a_user() => {
+                return refused(
+                    "whoever gets the text of a key acts as its creator, and no operator does so; where the application \
+                     itself moves keys, use `danger::service`",
+                );
+            }
             Who::Leaving(context) => {
                 let own = change.tenant == Some(context.tenant_id());
                 if own && change.action == ChangeAction::ImpersonationEnd {

@@ -156,15 +156,20 @@ impl Authority {
         match &self.who {
             Who::Caller(context, permission) => {
                 let principal = context.principal();
-                let member = match (&principal.actor, principal.on_behalf_of) {
-                    (Actor::User(user), _) => Some(*user),
-                    (Actor::Key(_), creator) => creator,
-                    _ => None,
-                };
-                member.map_or(Inviter::Service, |user| Inviter::Member {
-                    user,
-                    permission: permission.clone(),
-                })
+                let permission = permission.clone();
+                match (&principal.actor, principal.on_behalf_of) {
+                    (Actor::User(user), _) => Inviter::Member {
+                        user: *user,
+                        permission,
+                    },
+                    (Actor::Key(key), Some(user)) => Inviter::Key {
+                        key: *key,
+                        user,
+                        permission,
+                    },
+                    (Actor::Service(account), _) => Inviter::Account(*account),
+                    _ => Inviter::Service,
+                }
             }
             // None of them is a member who could lose the right; and whoever may not invite is refused before.
             Who::Staff(_)
@@ -247,6 +252,11 @@ impl Authority {
             Who::Service => &Actor::System,
             Who::Job(actor) | Who::Joining(actor, _) => actor,
         }
+    }
+
+    /// Whether it is an operator's, known to the engine or not.
+    pub(super) const fn is_operators(&self) -> bool {
+        matches!(self.who, Who::Staff(_) | Who::Operator(_))
     }
 
     /// The tenant and the user, if it is a user's over the user's own place in the tenant.

@@ -9,7 +9,8 @@ use super::{
 };
 use crate::{
     Actor, Explanation, MembershipStatus, OperatorRight, PermissionDecision, PermissionSet, Plan,
-    ProjectId, Refusal, RefusalKind, RoleName, RoleTable, StoreError, TenantId, UserId, cut::cut,
+    Principal, ProjectId, Refusal, RefusalKind, RoleName, RoleTable, StoreError, TenantId, UserId,
+    cut::cut,
 };
 
 /// What decides whether somebody may do something, for people to read: made by [`TenantContext::explain`] for the caller,
@@ -237,6 +238,8 @@ struct Asked<'a> {
     user: Option<UserId>,
     scope: PermissionSet,
     project: Option<ProjectId>,
+    /// The caller's credential, where a caller asks about itself.
+    principal: Option<&'a Principal>,
     plan: Option<&'a Plan>,
 }
 
@@ -268,6 +271,7 @@ impl TenantContext {
             user: subject(principal),
             scope: principal.scope,
             project: self.project_id(),
+            principal: Some(principal),
             plan: self.plan(),
         };
         let mut told = explain(self.tenancy(), &asked, permission)
@@ -326,6 +330,7 @@ impl Admin {
             user: Some(user),
             scope: PermissionSet::ALL,
             project,
+            principal: None,
             plan: plan.as_ref(),
         };
         let engine = &self.author.engine;
@@ -363,7 +368,12 @@ async fn explain(
     if let Some(project) = asked.project {
         let found = load::<ProjectOf>(engine, &(asked.tenant, project, asked.user)).await?;
         let found = found.filter(|found| {
-            !found.project.archived && found.admits(asked.actor, in_tenant.as_ref())
+            let in_tenant = in_tenant.as_ref();
+            let admits = match asked.principal {
+                Some(principal) => found.lets_in(principal, in_tenant),
+                None => found.admits(asked.actor, in_tenant),
+            };
+            !found.project.archived && admits
         });
         match found {
             Some(found) => in_project.clone_from(&found.role),

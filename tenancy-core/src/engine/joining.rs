@@ -49,7 +49,8 @@ pub struct JoinedByDomain {
 
 impl Tenancy {
     /// Makes a user a member of the tenant that has the domain of this address for
-    /// [automatic](JoinMode::Automatic) joins, and tells the tenants that suggest themselves. Where the user is a member
+    /// [automatic](JoinMode::Automatic) joins, and tells up to 100 tenants that suggest themselves. Where several have it for
+    /// automatic joins, it is the one that has had it so for longest and is served; the others count as suggested. Where the user is a member
     /// already, or the tenant is not served or has no seat left, nobody joins there, and that is no error.
     ///
     /// # Errors
@@ -64,11 +65,18 @@ impl Tenancy {
         email: &VerifiedEmail,
     ) -> Result<JoinedByDomain, Refusal> {
         let mut answer = JoinedByDomain::default();
+        // Of several tenants that have the domain so, the first one that is served.
+        let mut has_automatic = false;
         for rule in self.rules_of(email).await? {
-            let Some(name) = self.offered(&rule, user).await? else {
+            let Some((name, is_member)) = self.served(&rule, user).await? else {
                 continue;
             };
-            if rule.mode == JoinMode::Automatic {
+            let joins = rule.mode == JoinMode::Automatic && !has_automatic;
+            has_automatic |= joins;
+            if is_member {
+                continue;
+            }
+            if joins {
                 match self.join(&rule, user).await {
                     Ok(member) => answer.joined = Some(member),
                     Err(refusal) if refusal.kind() == RefusalKind::Unavailable => {
@@ -110,9 +118,12 @@ impl Tenancy {
         email: &VerifiedEmail,
         tenant: TenantId,
     ) -> Result<Membership, Refusal> {
-        let rules = self.rules_of(email).await?;
-        match rules.iter().find(|rule| rule.tenant == tenant) {
-            Some(rule) => self.join(rule, user).await,
+        let store = self.domain_joins().map_err(|error| told(&error))?;
+        let found = store
+            .find_domain_join(tenant, email.address().domain())
+            .await;
+        match found.map_err(|error| told(&error))? {
+            Some(rule) => self.join(&rule, user).await,
             None => Err(Refusal::new(RefusalKind::NotFound, "domain-offer-unknown")),
         }
     }
@@ -127,8 +138,12 @@ impl Tenancy {
         self.inner().stores.domain_join_store()
     }
 
-    /// The name of a rule's tenant, if the tenant is served and the user is no member of it.
-    async fn offered(&self, rule: &DomainJoin, user: UserId) -> Result<Option<String>, Refusal> {
+    /// The name of a rule's tenant, if the tenant is served, and whether the user is a member of it.
+    async fn served(
+        &self,
+        rule: &DomainJoin,
+        user: UserId,
+    ) -> Result<Option<(String, bool)>, Refusal> {
         let directory = &self.inner().directory;
         let unavailable = |error| told(&StoreError::unavailable(error));
         let tenant = directory.find_tenant(&TenantKey::Id(rule.tenant)).await;
@@ -136,8 +151,9 @@ impl Tenancy {
             return Ok(None);
         };
         let member = directory.find_membership(rule.tenant, user).await;
-        let is_open = tenant.status.is_served() && member.map_err(unavailable)?.is_none();
-        Ok(is_open.then_some(tenant.name))
+        let is_member = member.map_err(unavailable)?.is_some();
+        let served = tenant.status.is_served();
+        Ok(served.then_some((tenant.name, is_member)))
     }
 
     async fn join(&self, rule: &DomainJoin, user: UserId) -> Result<Membership, Refusal> {

@@ -3,6 +3,7 @@
 mod admin;
 mod cached;
 mod change;
+mod handing;
 #[cfg(feature = "argon2")]
 mod import;
 #[cfg(feature = "argon2")]
@@ -13,6 +14,7 @@ mod uses;
 
 use std::{net::IpAddr, sync::Arc};
 
+pub(super) use admin::configured;
 pub use admin::{KeyAdmin, KeyService};
 pub(crate) use cached::CachedKey;
 #[cfg(feature = "argon2")]

@@ -1,5 +1,7 @@
 //! The projects that admit a caller.
 
+use uuid::Uuid;
+
 use super::{
     Tenancy, TenantContext,
     decide::subject,
@@ -7,7 +9,7 @@ use super::{
 };
 use crate::{
     Actor, DirectoryError, Project, ProjectFilter, ProjectId, RoleName, StoreError, StoreErrorKind,
-    SystemRole,
+    SystemRole, UserId,
 };
 
 /// How many projects a page holds at most.
@@ -63,6 +65,10 @@ pub(super) async fn that_admit(
     let Some(user) = subject(caller.principal()) else {
         return Ok(filter);
     };
+    if caller.principal().open_projects_only {
+        // As for somebody without a role anywhere.
+        return Ok(filter.open_to(UserId::from_uuid(Uuid::nil())));
+    }
     let role = role_of(engine, caller).await;
     let role = role.map_err(StoreError::unavailable)?;
     let is_owner = role.is_some_and(|role| SystemRole::from_name(&role) == Some(SystemRole::Owner));
@@ -86,7 +92,7 @@ pub(super) async fn admitting(
     };
     let role = role_of(engine, caller).await?;
     let is_its = found.project.tenant == key.0 && found.project.id == project;
-    let admits = is_its && found.admits(&principal.actor, role.as_ref());
+    let admits = is_its && found.lets_in(principal, role.as_ref());
     Ok(admits.then(|| found.project.clone()))
 }
 

@@ -27,20 +27,56 @@ pub enum ImpersonationLookup {
     Id(ImpersonationId),
 }
 
+/// What an impersonation begins on, besides what holds for all of them.
+///
+/// ```
+/// use tenancy_core::StartTerms;
+///
+/// let terms = StartTerms::new(3).on_consent();
+/// assert!(terms.needs_consent);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+#[must_use]
+pub struct StartTerms {
+    /// How many the operator may have at once.
+    pub at_once: u32,
+    /// Whether it rests on the tenant's consent, which has to reach as far as the impersonation.
+    pub needs_consent: bool,
+}
+
+impl StartTerms {
+    /// So many at once, whatever the tenant has said.
+    pub const fn new(at_once: u32) -> Self {
+        Self {
+            at_once,
+            needs_consent: false,
+        }
+    }
+
+    /// The same, resting on the tenant's consent.
+    pub const fn on_consent(mut self) -> Self {
+        self.needs_consent = true;
+        self
+    }
+}
+
 /// Begins, approves, ends, finds and lists impersonations, and keeps which tenants have agreed to them.
 ///
 /// Each change is one transaction with its record, as in a [`TenantStore`](crate::TenantStore). Whatever ends one moves
 /// the tenant's [generation](crate::GenerationFeed#what-moves-a-generation-on), so that streams and caches hear of it.
 #[async_trait]
 pub trait ImpersonationStore: Send + Sync {
-    /// Adds an impersonation with the digest of its token.
+    /// Adds an impersonation with the digest of its token. All that follows is decided in the transaction, so that
+    /// nothing of it ends between a look and the start.
     ///
     /// [`Conflict`](crate::StoreErrorKind::Conflict) if the operator has one of this user in this tenant that is not
-    /// [ended](super::ImpersonationState::Ended) at [`started_at`](Impersonation::started_at), or `most` of them
-    /// anywhere; both are decided in the transaction, so that two calls at once don't pass.
-    /// [`NotFound`](crate::StoreErrorKind::NotFound) if there is no such tenant or operator,
+    /// [ended](super::ImpersonationState::Ended) at [`started_at`](Impersonation::started_at), or as many as the terms
+    /// allow anywhere. [`NotFound`](crate::StoreErrorKind::NotFound) if there is no such tenant or operator.
     /// [`Forbidden`](crate::StoreErrorKind::Forbidden) if the operator may not
-    /// [impersonate](crate::OperatorRight::Impersonate).
+    /// [impersonate](crate::OperatorRight::Impersonate), the user is no active member of the tenant, or the terms need
+    /// consent and the tenant does not agree until [`until`](Impersonation::until). A store with a clock of its own also
+    /// refuses consent whose time is over by that clock, and ends the impersonation with it.
     ///
     /// # Errors
     /// A [`StoreError`] whose kind says why nothing was changed.
@@ -48,12 +84,13 @@ pub trait ImpersonationStore: Send + Sync {
         &self,
         impersonation: &Impersonation,
         digest: &ImpersonationDigest,
-        most: u32,
+        terms: StartTerms,
         record: &ChangeRecord,
     ) -> Result<(), StoreError>;
 
     /// Notes who has approved an impersonation of this tenant that [waits](super::ImpersonationState::Waiting) at the
-    /// moment `now`. [`Forbidden`](crate::StoreErrorKind::Forbidden) if it is the operator's own,
+    /// moment `now`. [`Forbidden`](crate::StoreErrorKind::Forbidden) if it is the operator's own, or that operator may not
+    /// [approve](crate::OperatorRight::ApproveImpersonations) in this transaction,
     /// [`Conflict`](crate::StoreErrorKind::Conflict) if it does not wait, and
     /// [`NotFound`](crate::StoreErrorKind::NotFound) if the tenant has none of this id.
     ///

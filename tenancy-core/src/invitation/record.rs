@@ -1,11 +1,11 @@
 //! `Invitation`: what is stored of one.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    EmailAddress, InvitationId, ProjectId, RoleName, TenantId, Timestamp, UserId,
+    EmailAddress, InvitationId, KeyId, ProjectId, RoleName, ServiceId, TenantId, Timestamp, UserId,
     one_time::{OneTimeDigest, OneTimeId, OneTimeKind},
 };
 
@@ -51,6 +51,9 @@ pub struct Invitation {
 }
 
 impl Invitation {
+    /// For how long an invitation stays stored after its end, whatever has become of it: 90 days.
+    pub const KEPT_FOR: Duration = Duration::from_secs(90 * 24 * 3_600);
+
     /// An invitation that is open.
     #[must_use]
     #[allow(
@@ -87,7 +90,7 @@ impl Invitation {
     /// Whether a member answers for it.
     #[must_use]
     pub fn is_by(&self, member: UserId) -> bool {
-        matches!(&self.inviter, Inviter::Member { user, .. } if *user == member)
+        self.inviter.user() == Some(member)
     }
 
     /// What has become of it by then: one that is open and past its end has expired.
@@ -142,7 +145,21 @@ pub enum Inviter {
         /// The permission by which it was made.
         permission: String,
     },
-    /// The service itself, an operator, a job, or a service account: the invitation is good until it is revoked.
+    /// A member by an API key: all that is asked of the member, and that the key, or one that has taken its place by
+    /// rotation, can be used still and its scopes cover all of that.
+    Key {
+        /// The key.
+        key: KeyId,
+        /// The member who had made it.
+        user: UserId,
+        /// The permission by which the invitation was made.
+        permission: String,
+    },
+    /// A service account. What it may do is said by its credential alone, so nothing is asked at the acceptance; the
+    /// invitation is taken back when the account's tokens are: see
+    /// [`TokenSubject::Service`](crate::TokenSubject::Service).
+    Account(ServiceId),
+    /// The service itself, an operator, or a job: the invitation is good until it is revoked.
     Service,
 }
 
@@ -151,8 +168,8 @@ impl Inviter {
     #[must_use]
     pub const fn user(&self) -> Option<UserId> {
         match self {
-            Self::Member { user, .. } => Some(*user),
-            Self::Service => None,
+            Self::Member { user, .. } | Self::Key { user, .. } => Some(*user),
+            Self::Account(_) | Self::Service => None,
         }
     }
 }

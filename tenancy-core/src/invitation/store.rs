@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use super::{Invitation, InvitationState, Inviter, ProjectRole};
 use crate::{
-    ChangeRecord, DirectoryError, InvitationId, Membership, RoleName, StoreError, TenantId,
+    ChangeRecord, DirectoryError, InvitationId, KeyId, Membership, RoleName, StoreError, TenantId,
     Timestamp, UserId, one_time::OneTimeDigest,
 };
 
@@ -21,6 +21,9 @@ pub trait InvitationStore: Send + Sync {
     /// open invitation, none is added; one that has expired makes room. Where there is a limit of seats, those are added
     /// for which there is a seat, the first ones first. The batch's [record](InvitationBatch::record_of) of what was added is
     /// written with it, and nothing where nothing was.
+    ///
+    /// With what is added, some of the tenant's invitations are removed whose time was over for
+    /// [90 days](Invitation::KEPT_FOR), whatever has become of them. A store with a clock of its own goes by that.
     ///
     /// # Errors
     /// A [`StoreError`] whose kind says why nothing was changed.
@@ -54,7 +57,8 @@ pub trait InvitationStore: Send + Sync {
 
     /// Makes a member of whoever accepts, with the roles in projects that are still there. All of it is looked at in the
     /// transaction that does it: the tenant is served, the invitation is open as it was read and not past its end, the
-    /// inviter is the member that was looked at, and the user is no member. Roles in projects that the user has from before
+    /// inviter is the member that was looked at, the [key](Acceptance::key) by which that member has invited is of this
+    /// tenant and of that member and [active](crate::key::KeyState::Active) at that moment, and the user is no member. Roles in projects that the user has from before
     /// are forgotten.
     ///
     /// # Errors
@@ -324,6 +328,8 @@ pub struct Acceptance {
     pub user: UserId,
     /// The inviter's membership, as it was looked at; `None` where no member answers for the invitation.
     pub inviter: Option<Membership>,
+    /// The key by which that member has invited, or the one that has taken its place; `None` where it was none.
+    pub key: Option<KeyId>,
     /// The moment.
     pub at: Timestamp,
 }
@@ -341,8 +347,16 @@ impl Acceptance {
             invitation,
             user,
             inviter,
+            key: None,
             at,
         }
+    }
+
+    /// The same, of an invitation that was made by this key.
+    #[must_use]
+    pub const fn by_key(mut self, key: KeyId) -> Self {
+        self.key = Some(key);
+        self
     }
 }
 
@@ -366,7 +380,7 @@ pub enum Accepted {
     Gone,
     /// The user is a member already.
     AlreadyMember,
-    /// The inviter's membership is another one now.
+    /// The inviter's membership, or the key by which it has invited, is another one now.
     InviterChanged,
     /// The tenant is not [served](crate::TenantStatus::is_served).
     NotServed,

@@ -46,6 +46,9 @@ pub struct ApiKey {
     pub scopes: Vec<Grant>,
     /// The project it is confined to, if it is.
     pub project: Option<ProjectId>,
+    /// Whether it enters no project that admits by [role only](crate::ProjectAccess::RoleOnly), whatever role its creator
+    /// has there. So it is with a key of the whole tenant once it was [handed over](crate::KeysGo::To).
+    pub open_projects_only: bool,
     /// From where it may be used.
     pub networks: KeyNetworks,
     /// What it may take at most, beside what the tenant's plan says; never changes.
@@ -105,6 +108,7 @@ impl ApiKey {
             name: String::new(),
             scopes: Vec::new(),
             project: None,
+            open_projects_only: false,
             networks: KeyNetworks::default(),
             limits: KeyLimits::default(),
             metadata: Map::new(),
@@ -117,6 +121,16 @@ impl ApiKey {
             revoked_at: None,
             last_used_at: None,
         }
+    }
+
+    /// Gives the key to another holder, with these scopes: for stores, in the transaction in which its creator leaves.
+    ///
+    /// A key of the whole tenant enters no project that admits by role alone from then on. The one who goes may never have
+    /// had a role there, and knows the text.
+    pub fn hand_over(&mut self, to: UserId, scopes: &[Grant]) {
+        self.creator = to;
+        self.scopes = scopes.to_vec();
+        self.open_projects_only |= self.project.is_none();
     }
 
     /// Where the key stands at a moment; the most final state, if several apply.

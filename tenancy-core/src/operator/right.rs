@@ -96,7 +96,8 @@ pub enum OperatorRight {
     ChangeAccess,
     /// Put tenants on plans, give them limits of their own, and add versions of plans.
     ChangePlans,
-    /// Issue, import, rotate and change a tenant's API keys.
+    /// Change a tenant's API keys: their names, networks, limits and metadata, fewer scopes, and on again. No operator
+    /// issues, imports or rotates a key or gives one more scopes: whoever has its text acts as the user who made it.
     ManageKeys,
     /// Take back keys and tokens, of one tenant or everywhere.
     Revoke,

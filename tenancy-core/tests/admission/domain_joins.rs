@@ -40,15 +40,6 @@ async fn people_join_by_exactly_their_domain() {
     for rule in [&automatic, &suggested] {
         admin.put_domain_join(rule).await.unwrap();
     }
-    let second = DomainJoin::new(
-        w.globex.id,
-        domain("acme.example"),
-        JoinMode::Automatic,
-        viewer.clone(),
-    );
-    let taken = admin.put_domain_join(&second).await.unwrap_err();
-    assert_eq!(taken.kind(), StoreErrorKind::Conflict);
-
     let stranger = UserId::new();
     for other in [
         "ann@sub.acme.example",
@@ -101,6 +92,36 @@ async fn people_join_by_exactly_their_domain() {
     assert_eq!(admin.list_domain_joins(w.acme.id).await.unwrap(), []);
     let by_domain = w.tenancy.join_by_domain(stranger, &email).await.unwrap();
     assert_eq!(by_domain.joined, None);
+}
+
+/// Two tenants have one domain for automatic joins. Neither is told of the other; people join the first that is served.
+#[tokio::test]
+async fn a_domain_that_two_tenants_have_leads_into_the_first_that_is_served() {
+    let w = World::new().await;
+    let admin = w.tenancy.admin(service());
+    for tenant in [w.globex.id, w.acme.id] {
+        let (mode, role) = (JoinMode::Automatic, SystemRole::Member.name());
+        let rule = DomainJoin::new(tenant, domain("acme.example"), mode, role);
+        admin.put_domain_join(&rule).await.unwrap();
+    }
+    let join = async |user| {
+        let email = verified("ann@acme.example");
+        let joined = w.tenancy.join_by_domain(user, &email).await.unwrap();
+        let offers: Vec<_> = joined.suggested.iter().map(|one| one.tenant).collect();
+        (joined.joined.map(|member| member.tenant), offers)
+    };
+    let ann = UserId::new();
+    assert_eq!(join(ann).await, (Some(w.globex.id), vec![w.acme.id]));
+    assert_eq!(
+        join(ann).await,
+        (None, vec![w.acme.id]),
+        "once in, in no second one by itself"
+    );
+    let email = verified("ann@acme.example");
+    let taken = w.tenancy.take_domain_offer(ann, &email, w.acme.id).await;
+    assert_eq!(taken.unwrap().tenant, w.acme.id);
+    admin.suspend(w.globex.id).await.unwrap();
+    assert_eq!(join(UserId::new()).await, (Some(w.acme.id), vec![]));
 }
 
 #[tokio::test]

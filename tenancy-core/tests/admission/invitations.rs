@@ -4,11 +4,13 @@ use std::{net::IpAddr, time::Duration};
 
 use serde_json::json;
 use tenancy_core::{
-    Authority, EmailAddress, Invitations, InviteOutcome, Membership, MembershipDirectory as _,
-    MembershipStatus, Outcome, PlanBook, Project, ProjectAccess, ProjectDirectory as _, ProjectId,
-    ProjectMembership, Refusal, RoleDefinition, StoreErrorKind, SystemRole, TenantStatus, UserId,
-    VerifiedEmail,
-    invitation::{Invitation, InvitationFilter, InvitationState, NewInvitation, ProjectRole},
+    Actor, AllowedTenants, Authority, EmailAddress, Invitations, InviteOutcome, Membership,
+    MembershipDirectory as _, MembershipStatus, Outcome, PlanBook, Project, ProjectAccess,
+    ProjectDirectory as _, ProjectId, ProjectMembership, Refusal, RoleDefinition, ServiceId,
+    StoreErrorKind, SystemRole, TenantId, TenantStatus, TokenSubject, UserId, VerifiedEmail,
+    invitation::{
+        Invitation, InvitationFilter, InvitationState, Inviter, NewInvitation, ProjectRole,
+    },
     jwt::JwtAuthenticator,
     key::Pepper,
     one_time::OneTimeTokens,
@@ -681,4 +683,122 @@ async fn an_invitation_leads_into_no_project_that_does_not_admit_the_inviter() {
     w.tenancy.catch_up().await.unwrap();
     let refused = accept(&w, &link, UserId::new(), "ann@example.org").await;
     assert_eq!(refused.unwrap_err().kind().status(), 403);
+}
+
+/// A world with keys, and with tokens of service accounts.
+async fn world_of_programs() -> World {
+    World::over(|directory, builder| {
+        let plain = JwtAuthenticator::builder(ISSUER, "notes").key(key());
+        let plain = plain.map_principal(|claims, mut principal| {
+            let account = claims.get("account").and_then(|account| account.as_str());
+            if let Some(account) = account {
+                principal.actor = Actor::Service(account.parse().unwrap());
+                let tenant = claims.get("org").and_then(|org| org.as_str()).unwrap();
+                let tenant: TenantId = tenant.parse().unwrap();
+                principal.allowed_tenants = AllowedTenants::Bound(tenant.into());
+            }
+            Ok(principal)
+        });
+        builder
+            .authenticator(plain.build().unwrap())
+            .keys(crate::keys::api_keys(directory))
+            .invitations(tokens())
+    })
+    .await
+}
+
+/// Who has a key may invite by it. Once the key is revoked, what it has offered leads nowhere, also where its creator could
+/// have offered the same.
+#[tokio::test]
+async fn what_a_key_has_offered_ends_with_the_key() {
+    let w = world_of_programs().await;
+    let keys = w.tenancy.keys().unwrap().by(service());
+    let issue = async |scopes: &[&str]| {
+        let scopes = scopes.iter().map(|scope| scope.parse().unwrap());
+        let new = tenancy_core::key::NewKey::new(w.acme.id, w.alice, "ci", scopes);
+        crate::keys::issue(&w, new).await
+    };
+    let offered = async |key: &tenancy_core::key::IssuedKey, address: &str| {
+        let context = w.admit(&crate::keys::with(key)).await.unwrap();
+        let by_key = context.authority("notes:write").unwrap();
+        let new = new(&w, address, SystemRole::Member);
+        let made = w.tenancy.invitations(by_key).invite(&new).await.unwrap();
+        assert_eq!(made.inviter.user(), Some(w.alice));
+        (token(&w, &made).await, made)
+    };
+    let joins = async |link: &str, address: &str| accept(&w, link, UserId::new(), address).await;
+
+    let first = issue(&["*"]).await;
+    let (link, _) = offered(&first, "ann@example.org").await;
+    joins(&link, "ann@example.org")
+        .await
+        .expect("while the key can be used");
+
+    let (link, made) = offered(&first, "ben@example.org").await;
+    keys.disable(w.acme.id, first.record().id).await.unwrap();
+    assert_eq!(answer(joins(&link, "ben@example.org").await), INVITER);
+    keys.enable(w.acme.id, first.record().id).await.unwrap();
+    // What has taken its place stands for it, with the scopes that it has.
+    let second = keys
+        .rotate(w.acme.id, first.record().id, Duration::ZERO)
+        .await
+        .unwrap();
+    let read = ["notes:read".parse().unwrap()];
+    keys.set_scopes(w.acme.id, second.record().id, read)
+        .await
+        .unwrap();
+    assert_eq!(answer(joins(&link, "ben@example.org").await), INVITER);
+    let all = ["*".parse().unwrap()];
+    keys.set_scopes(w.acme.id, second.record().id, all)
+        .await
+        .unwrap();
+    joins(&link, "ben@example.org")
+        .await
+        .expect("the successor may");
+    assert_eq!(state(&w, &made).await, InvitationState::Accepted);
+
+    let third = issue(&["*"]).await;
+    let (link, made) = offered(&third, "carl@example.org").await;
+    keys.revoke(w.acme.id, third.record().id).await.unwrap();
+    assert_eq!(answer(joins(&link, "carl@example.org").await), INVITER);
+    // Somebody else may answer for it.
+    let by_alice = w.tenancy.invitations(of(&w, w.alice).await);
+    by_alice.resend(w.acme.id, made.id).await.unwrap();
+    let link = token(&w, &made).await;
+    joins(&link, "carl@example.org").await.unwrap();
+}
+
+/// An account that is gone leaves nothing behind that leads into the tenant.
+#[tokio::test]
+async fn what_a_service_account_has_offered_ends_with_its_tokens() {
+    let w = world_of_programs().await;
+    let (gone, other) = (ServiceId::new(), ServiceId::new());
+    let mut links = Vec::new();
+    for (account, address) in [(gone, "ann@example.org"), (other, "ben@example.org")] {
+        let claims = json!({ "account": account.to_string(), "org": w.acme.id.to_string() });
+        let request = FakeRequest::new("/notes").header("host", HOST);
+        let request = request.bearer(&w.token(UserId::new(), claims));
+        let context = w.admit(&request).await.unwrap();
+        let by_account = context.authority("notes:write").unwrap();
+        let new = new(&w, address, SystemRole::Member);
+        let made = w
+            .tenancy
+            .invitations(by_account)
+            .invite(&new)
+            .await
+            .unwrap();
+        assert_eq!(made.inviter, Inviter::Account(account));
+        links.push((token(&w, &made).await, address));
+    }
+    w.clock.advance(Duration::from_secs(1));
+    let admin = w.tenancy.admin(service());
+    admin
+        .revoke_tokens(&TokenSubject::Service(gone))
+        .await
+        .unwrap();
+    let [(anns, ann), (bens, ben)] = links.as_slice() else {
+        panic!("two were invited");
+    };
+    assert_eq!(answer(accept(&w, anns, UserId::new(), ann).await), OVER);
+    accept(&w, bens, UserId::new(), ben).await.unwrap();
 }

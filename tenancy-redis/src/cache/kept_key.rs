@@ -19,6 +19,7 @@ pub(super) struct KeptKey {
     name: String,
     scopes: Vec<String>,
     project: Option<ProjectId>,
+    open_projects_only: bool,
     networks: Vec<String>,
     limits: KeyLimits,
     metadata: Map<String, Value>,
@@ -90,6 +91,7 @@ impl Kept for KeptKey {
             name: key.name.clone(),
             scopes: texts(&key.scopes),
             project: key.project,
+            open_projects_only: key.open_projects_only,
             networks: texts(key.networks.as_slice()),
             limits: key.limits.clone(),
             metadata: key.metadata.clone(),
@@ -117,6 +119,7 @@ impl Kept for KeptKey {
         let scopes = self.scopes.iter().map(|scope| scope.parse().ok());
         key.scopes = scopes.collect::<Option<_>>()?;
         key.project = self.project;
+        key.open_projects_only = self.open_projects_only;
         let networks = self.networks.iter().map(|network| network.parse().ok());
         key.networks = networks.collect::<Option<_>>()?;
         key.limits = self.limits;
@@ -161,6 +164,7 @@ mod tests {
         key.name = "a partner's \"key\"".to_owned();
         key.scopes = vec!["notes:read".parse().unwrap(), "*".parse().unwrap()];
         key.project = Some(ProjectId::new());
+        key.open_projects_only = true;
         key.networks = ["192.0.2.0/24".parse().unwrap()].into_iter().collect();
         key.limits = [Limit::rate("requests", 10, Duration::from_secs(60))]
             .into_iter()

@@ -12,9 +12,7 @@ use super::{
     PgDirectory,
     invitations::{is_member, seats_taken},
     rows::{column, role, text},
-    write::{
-        commit, commit_removal, forget_roles, join, locked_tenant, read_rows, refused, refused_for,
-    },
+    write::{commit, commit_removal, forget_roles, join, locked_tenant, read_rows, refused},
 };
 
 #[async_trait]
@@ -27,8 +25,9 @@ impl DomainJoinStore for PgDirectory {
         let mut tx = self.write_as(rule.tenant).await?;
         locked_tenant(&mut tx, rule.tenant).await?;
         sqlx::query(
-            "INSERT INTO tenancy.domain_joins (tenant_id, domain, mode, role) VALUES ($1, $2, $3, $4)
-             ON CONFLICT (tenant_id, domain) DO UPDATE SET mode = EXCLUDED.mode, role = EXCLUDED.role",
+            "INSERT INTO tenancy.domain_joins AS j (tenant_id, domain, mode, role) VALUES ($1, $2, $3, $4)
+             ON CONFLICT (tenant_id, domain) DO UPDATE SET mode = EXCLUDED.mode, role = EXCLUDED.role,
+                 created_at = CASE j.mode WHEN EXCLUDED.mode THEN j.created_at ELSE clock_timestamp() END",
         )
         .bind(rule.tenant.as_uuid())
         .bind(rule.domain.as_str())
@@ -36,7 +35,7 @@ impl DomainJoinStore for PgDirectory {
         .bind(rule.role.as_str())
         .execute(&mut *tx)
         .await
-        .map_err(|error| refused_for(error, format_args!("the domain `{}`", rule.domain)))?;
+        .map_err(refused)?;
         commit(tx, record).await
     }
 
@@ -77,6 +76,23 @@ impl DomainJoinStore for PgDirectory {
                 .fetch_all(&mut *tx)
                 .await;
         read_rows(rows, domain_join)
+    }
+
+    async fn find_domain_join(
+        &self,
+        tenant: TenantId,
+        domain: &str,
+    ) -> Result<Option<DomainJoin>, StoreError> {
+        let mut tx = self.list_as(tenant).await?;
+        let rows = sqlx::query(
+            "SELECT tenant_id, domain, mode, role FROM tenancy.domain_joins
+             WHERE tenant_id = $1 AND domain = $2",
+        )
+        .bind(tenant.as_uuid())
+        .bind(domain)
+        .fetch_all(&mut *tx)
+        .await;
+        Ok(read_rows(rows, domain_join)?.pop())
     }
 
     async fn join_by_domain(

@@ -5,8 +5,9 @@ use async_trait::async_trait;
 use sqlx::{PgConnection, Row as _, postgres::PgRow, types::Uuid};
 use tenancy_core::{
     ChangeRecord, DirectoryError, Impersonation, ImpersonationDigest, ImpersonationId,
-    ImpersonationLookup, ImpersonationState, ImpersonationStore, OperatorId, OperatorRight,
-    OperatorRole, StoreError, StoreErrorKind, TenantId, Timestamp, UserId,
+    ImpersonationLookup, ImpersonationState, ImpersonationStore, MembershipStatus, OperatorId,
+    OperatorRight, OperatorRole, StartTerms, StoreError, StoreErrorKind, TenantId, Timestamp,
+    UserId,
 };
 
 use super::{
@@ -27,11 +28,17 @@ impl ImpersonationStore for PgDirectory {
         &self,
         one: &Impersonation,
         digest: &ImpersonationDigest,
-        most: u32,
+        terms: StartTerms,
         with: &ChangeRecord,
     ) -> Result<(), StoreError> {
         let mut tx = self.write().await?;
         require_tenant(&mut tx, one.tenant).await?;
+        // Whoever removes the member or takes the consent back has ended, or waits and then ends this one.
+        require_member(&mut tx, (one.tenant, one.user)).await?;
+        let agreed = match terms.needs_consent {
+            true => Some(consent(&mut tx, one).await?),
+            false => None,
+        };
         // Who begins another one meanwhile waits for this lock, and then counts this one.
         let operator = sqlx::query(
             "SELECT roles, disabled FROM tenancy.operators WHERE id = $1 FOR NO KEY UPDATE",
@@ -40,7 +47,7 @@ impl ImpersonationStore for PgDirectory {
         .fetch_optional(&mut *tx)
         .await
         .map_err(refused)?;
-        may_impersonate(operator.as_ref(), one.operator)?;
+        has_right(operator.as_ref(), one.operator, OperatorRight::Impersonate)?;
         let going_on = sqlx::query(
             "SELECT count(*) AS everywhere,
                  count(*) FILTER (WHERE tenant_id = $2 AND user_id = $3) AS same
@@ -59,7 +66,7 @@ impl ImpersonationStore for PgDirectory {
         if count("same")? > 0 {
             return conflict("the operator acts as this user already; end that first");
         }
-        if count("everywhere")? >= i64::from(most) {
+        if count("everywhere")? >= i64::from(terms.at_once) {
             return conflict("the operator acts as as many users as it may; end one first");
         }
         let length = one.until.since(one.started_at);
@@ -68,7 +75,8 @@ impl ImpersonationStore for PgDirectory {
                  started_at, until, ends_at, needs_approval)
              VALUES ($1, $2, $3, $4, $5, $6, $7, to_timestamp($8::float8 / 1000000),
                  to_timestamp($9::float8 / 1000000),
-                 statement_timestamp() + make_interval(secs => $10), $11)",
+                 least(statement_timestamp() + make_interval(secs => $10),
+                     to_timestamp($12::float8 / 1000000)), $11)",
         )
         .bind(one.tenant.as_uuid())
         .bind(one.id.as_uuid())
@@ -81,6 +89,7 @@ impl ImpersonationStore for PgDirectory {
         .bind(one.until.as_unix_micros())
         .bind(length.as_secs_f64())
         .bind(one.needs_approval)
+        .bind(agreed.map(Timestamp::as_unix_micros))
         .execute(&mut *tx)
         .await
         .map_err(refused)?;
@@ -95,6 +104,13 @@ impl ImpersonationStore for PgDirectory {
         with: &ChangeRecord,
     ) -> Result<Impersonation, StoreError> {
         let mut tx = self.write().await?;
+        let approver =
+            sqlx::query("SELECT roles, disabled FROM tenancy.operators WHERE id = $1 FOR SHARE")
+                .bind(by.as_uuid())
+                .fetch_optional(&mut *tx)
+                .await
+                .map_err(refused)?;
+        has_right(approver.as_ref(), by, OperatorRight::ApproveImpersonations)?;
         let lock = format!(
             "SELECT {COLUMNS} FROM tenancy.impersonations WHERE tenant_id = $1 AND id = $2
              FOR NO KEY UPDATE"
@@ -235,6 +251,12 @@ impl ImpersonationStore for PgDirectory {
         with: &ChangeRecord,
     ) -> Result<(), StoreError> {
         let mut tx = self.write_as(tenant).await?;
+        // The consent first: whoever begins by it holds it, and is seen by the statement after.
+        let done = sqlx::query("DELETE FROM tenancy.support_access WHERE tenant_id = $1")
+            .bind(tenant.as_uuid())
+            .execute(&mut *tx)
+            .await
+            .map_err(refused)?;
         sqlx::query(
             "UPDATE tenancy.impersonations SET ended_at = to_timestamp($2::float8 / 1000000)
              WHERE tenant_id = $1 AND ended_at IS NULL AND ends_at > statement_timestamp()",
@@ -244,11 +266,6 @@ impl ImpersonationStore for PgDirectory {
         .execute(&mut *tx)
         .await
         .map_err(refused)?;
-        let done = sqlx::query("DELETE FROM tenancy.support_access WHERE tenant_id = $1")
-            .bind(tenant.as_uuid())
-            .execute(&mut *tx)
-            .await
-            .map_err(refused)?;
         commit_removal(tenant, &done, tx, with).await
     }
 
@@ -275,20 +292,47 @@ async fn require_tenant(tx: &mut Writing, tenant: TenantId) -> Result<(), StoreE
     there.map(|_| ()).ok_or_else(|| unknown(tenant))
 }
 
-/// Whether the operator of this row may begin one.
-fn may_impersonate(row: Option<&PgRow>, id: OperatorId) -> Result<(), StoreError> {
-    let Some(row) = row else {
-        let message = format!("there is no operator `{id}`");
-        return Err(StoreError::new(StoreErrorKind::NotFound, message));
-    };
+/// Whether the user is an active member, and stays one until the transaction ends.
+async fn require_member(
+    tx: &mut Writing,
+    (tenant, user): (TenantId, UserId),
+) -> Result<(), StoreError> {
+    let active = sqlx::query(
+        "SELECT FROM tenancy.memberships WHERE tenant_id = $1 AND user_id = $2 AND status = $3 FOR SHARE",
+    );
+    let active = active
+        .bind(tenant.as_uuid())
+        .bind(user.as_uuid())
+        .bind(MembershipStatus::Active.as_str());
+    let active = active.fetch_optional(&mut **tx).await.map_err(refused)?;
+    active.map(|_| ()).ok_or_else(StoreError::nobody_to_become)
+}
+
+/// Until when the tenant agrees, if that is long enough and not over by this server's clock; it stays so until the
+/// transaction ends.
+async fn consent(tx: &mut Writing, one: &Impersonation) -> Result<Timestamp, StoreError> {
+    let agreed = sqlx::query(
+        "SELECT (extract(epoch FROM until) * 1000000)::bigint AS until FROM tenancy.support_access
+         WHERE tenant_id = $1 AND until > statement_timestamp() FOR SHARE",
+    );
+    let agreed = agreed.bind(one.tenant.as_uuid());
+    let agreed = agreed.fetch_optional(&mut **tx).await.map_err(refused)?;
+    let until = agreed.map(|row| column(&row, "until").map(Timestamp::from_unix_micros));
+    let until = until.transpose().map_err(StoreError::unavailable)?;
+    let long_enough = until.filter(|until| *until >= one.until);
+    long_enough.ok_or_else(StoreError::no_consent)
+}
+
+/// Whether the operator of this row has a right.
+fn has_right(row: Option<&PgRow>, id: OperatorId, right: OperatorRight) -> Result<(), StoreError> {
+    let row = row.ok_or_else(|| StoreError::no_operator(id))?;
     let roles: Vec<String> = column(row, "roles").map_err(StoreError::unavailable)?;
     let disabled: bool = column(row, "disabled").map_err(StoreError::unavailable)?;
     let mut roles = roles
         .iter()
         .filter_map(|role| OperatorRole::from_stored(role));
-    if disabled || !roles.any(|role| role.may(OperatorRight::Impersonate)) {
-        let message = "the operator may not impersonate";
-        return Err(StoreError::new(StoreErrorKind::Forbidden, message));
+    if disabled || !roles.any(|role| role.may(right)) {
+        return Err(StoreError::operator_lacks(right));
     }
     Ok(())
 }

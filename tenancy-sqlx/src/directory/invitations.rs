@@ -7,17 +7,18 @@ use std::collections::HashSet;
 use async_trait::async_trait;
 use sqlx::{AssertSqlSafe, PgConnection, Row as _, types::Uuid};
 use tenancy_core::{
-    ChangeRecord, DirectoryError, InvitationId, MemberHoldings, Membership, StoreError, TenantId,
-    Timestamp, UserId,
+    ChangeRecord, DirectoryError, InvitationId, MemberHoldings, Membership, ServiceId, StoreError,
+    StoreErrorKind, TenantId, Timestamp, UserId,
     invitation::{
         Acceptance, Accepted, Invitation, InvitationBatch, InvitationChange, InvitationFilter,
         InvitationState, InvitationStore, Invited, SeatDirectory, SeatLimit, Seated,
     },
+    key::KeyState,
 };
 
-use self::rows::{INVITATION, invitation, projects};
+use self::rows::{By, INVITATION, invitation, projects};
 use super::{
-    PgDirectory,
+    PgDirectory, keys,
     write::{commit, forget_roles, join, locked_tenant, read_rows, refused},
 };
 
@@ -56,6 +57,7 @@ impl InvitationStore for PgDirectory {
             .filter(|(_, outcome)| **outcome == Invited::Added)
             .map(|(one, _)| one)
             .collect();
+        sweep(&mut tx, batch.tenant).await?;
         insert(&mut tx, &added).await?;
         commit(tx, &record).await?;
         Ok(outcomes)
@@ -119,7 +121,7 @@ impl InvitationStore for PgDirectory {
         if is_member(&mut tx, tenant, user).await? {
             return Ok(Accepted::AlreadyMember);
         }
-        if !vouched {
+        if !vouched || !is_key_usable(&mut tx, acceptance).await? {
             return Ok(Accepted::InviterChanged);
         }
         // Past the lock nobody else changes it. The state is asked for all the same: a row is spent once.
@@ -276,6 +278,45 @@ pub(super) async fn revoke_of(
     Ok(())
 }
 
+/// Takes back the open invitations that a service account answers for, in whichever tenant.
+pub(super) async fn revoke_of_account(
+    tx: &mut PgConnection,
+    account: ServiceId,
+) -> Result<(), StoreError> {
+    let revoke = sqlx::query(
+        "UPDATE tenancy.invitations SET state = 'revoked' WHERE inviter_account = $1 AND state = 'pending'",
+    );
+    let revoke = revoke.bind(account.as_uuid());
+    revoke.execute(tx).await.map_err(refused)?;
+    Ok(())
+}
+
+/// Whether the key by which somebody was invited, if it was one, can be used; it stays so until the transaction ends.
+async fn is_key_usable(tx: &mut PgConnection, of: &Acceptance) -> Result<bool, StoreError> {
+    let Some(key) = of.key else { return Ok(true) };
+    let inviter = of.inviter.as_ref().map(|inviter| inviter.user);
+    match keys::locked(tx, of.invitation.tenant, key).await {
+        Ok(key) => Ok(key.state_at(of.at) == KeyState::Active && Some(key.creator) == inviter),
+        Err(error) if error.kind() == StoreErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Removes some of a tenant's invitations that have been over for long, by this server's clock.
+async fn sweep(tx: &mut PgConnection, tenant: TenantId) -> Result<(), StoreError> {
+    let sweep = sqlx::query(
+        "DELETE FROM tenancy.invitations WHERE tenant_id = $1 AND id IN (
+             SELECT o.id FROM tenancy.invitations AS o
+             WHERE o.tenant_id = $1 AND o.expires_at < statement_timestamp() - make_interval(secs => $2)
+             ORDER BY o.expires_at LIMIT 100)",
+    );
+    let sweep = sweep
+        .bind(tenant.as_uuid())
+        .bind(Invitation::KEPT_FOR.as_secs_f64());
+    sweep.execute(tx).await.map_err(refused)?;
+    Ok(())
+}
+
 /// The addresses of a batch that have an open invitation. Those that have expired make room.
 async fn open_addresses(
     tx: &mut PgConnection,
@@ -318,12 +359,10 @@ async fn insert(tx: &mut PgConnection, added: &[&Invitation]) -> Result<(), Stor
     let texts = |of: fn(&Invitation) -> String| -> Vec<String> {
         added.iter().map(|one| of(one)).collect()
     };
-    let inviters: Vec<Option<Uuid>> = (added.iter())
-        .map(|one| rows::inviter(one).map(|(user, _)| user))
-        .collect();
-    let permissions: Vec<Option<String>> = (added.iter())
-        .map(|one| rows::inviter(one).map(|(_, permission)| permission.to_owned()))
-        .collect();
+    let by = added.iter().map(|one| rows::inviter(one));
+    let by = by.collect::<Result<Vec<_>, _>>()?;
+    let uuids = |of: fn(&By<'_>) -> Option<Uuid>| by.iter().map(of).collect::<Vec<_>>();
+    let permissions: Vec<_> = by.iter().map(|one| one.permission).collect();
     let digests: Vec<Vec<u8>> = (added.iter())
         .map(|one| one.digest.as_bytes().to_vec())
         .collect();
@@ -335,26 +374,29 @@ async fn insert(tx: &mut PgConnection, added: &[&Invitation]) -> Result<(), Stor
     let projects: Vec<serde_json::Value> = added.iter().map(|one| projects(one)).collect();
     sqlx::query(
         "INSERT INTO tenancy.invitations (tenant_id, id, email, role, projects, inviter, permission, state,
-             created_at, sent_at, expires_at, rotation, digest, digest_version)
+             created_at, sent_at, expires_at, rotation, digest, digest_version, inviter_key, inviter_account)
          SELECT n.tenant_id, n.id, n.email, n.role, n.projects, n.inviter, n.permission, 'pending',
              to_timestamp(n.created_at::float8 / 1000000), to_timestamp(n.created_at::float8 / 1000000),
-             to_timestamp(n.expires_at::float8 / 1000000), 0, n.digest, n.digest_version
+             to_timestamp(n.expires_at::float8 / 1000000), 0, n.digest, n.digest_version, n.inviter_key,
+             n.inviter_account
          FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::jsonb[], $6::uuid[], $7::text[],
-             $8::bigint[], $9::bigint[], $10::bytea[], $11::bigint[])
+             $8::bigint[], $9::bigint[], $10::bytea[], $11::bigint[], $12::uuid[], $13::uuid[])
              AS n (tenant_id, id, email, role, projects, inviter, permission, created_at, expires_at, digest,
-                 digest_version)",
+                 digest_version, inviter_key, inviter_account)",
     )
     .bind(tenants)
     .bind(ids)
     .bind(texts(|one| one.email.to_string()))
     .bind(texts(|one| one.role.to_string()))
     .bind(projects)
-    .bind(inviters)
+    .bind(uuids(|one| one.user))
     .bind(permissions)
     .bind(micros(|one| one.created_at))
     .bind(micros(|one| one.expires_at))
     .bind(digests)
     .bind(versions)
+    .bind(uuids(|one| one.key))
+    .bind(uuids(|one| one.account))
     .execute(tx)
     .await
     .map_err(refused)?;
@@ -376,25 +418,27 @@ async fn is_open_as_read(tx: &mut PgConnection, as_read: &Invitation) -> Result<
 }
 
 async fn update(tx: &mut PgConnection, to: &Invitation) -> Result<(), StoreError> {
-    let inviter = rows::inviter(to);
+    let by = rows::inviter(to)?;
     sqlx::query(
         "UPDATE tenancy.invitations SET role = $3, projects = $4, inviter = $5, permission = $6, state = $7,
              sent_at = to_timestamp($8::float8 / 1000000), expires_at = to_timestamp($9::float8 / 1000000),
-             rotation = $10, digest = $11, digest_version = $12
+             rotation = $10, digest = $11, digest_version = $12, inviter_key = $13, inviter_account = $14
          WHERE tenant_id = $1 AND id = $2",
     )
     .bind(to.tenant.as_uuid())
     .bind(to.id.as_uuid())
     .bind(to.role.as_str())
     .bind(projects(to))
-    .bind(inviter.map(|(user, _)| user))
-    .bind(inviter.map(|(_, permission)| permission))
+    .bind(by.user)
+    .bind(by.permission)
     .bind(to.state.as_str())
     .bind(to.sent_at.as_unix_micros())
     .bind(to.expires_at.as_unix_micros())
     .bind(i64::from(to.rotation))
     .bind(to.digest.as_bytes().as_slice())
     .bind(i64::from(to.digest.version()))
+    .bind(by.key)
+    .bind(by.account)
     .execute(tx)
     .await
     .map_err(refused)?;

@@ -8,7 +8,7 @@ use tenancy_core::{
 };
 
 use super::{
-    PgDirectory, rows,
+    PgDirectory, invitations, rows,
     write::{commit, refused},
 };
 
@@ -70,6 +70,9 @@ impl RevocationStore for PgDirectory {
         .execute(&mut *tx)
         .await
         .map_err(refused)?;
+        if let TokenSubject::Service(account) = of {
+            invitations::revoke_of_account(&mut tx, *account).await?;
+        }
         commit(tx, with).await
     }
 

@@ -87,7 +87,7 @@ BEGIN
             -- A key lets go of its project when that is removed, and is revoked then. It has another creator when the
             -- one before leaves the tenant and hands it over.
             EXECUTE format('GRANT SELECT, INSERT, UPDATE (creator, name, scopes, project_id, networks, metadata, '
-                'digest, digest_version, overlap_until, successor, disabled, revoked_at, limits) '
+                'digest, digest_version, overlap_until, successor, disabled, revoked_at, limits, open_projects_only) '
                 'ON tenancy.api_keys TO %I', registry);
             EXECUTE format('GRANT SELECT, INSERT, UPDATE ON tenancy.api_keys TO %I', system);
             CONTINUE;
@@ -100,16 +100,17 @@ BEGIN
             CONTINUE;
         END IF;
         IF registry_table = 'domain_joins' THEN
-            EXECUTE format('GRANT SELECT, INSERT, UPDATE (mode, role), DELETE ON tenancy.domain_joins TO %I',
+            EXECUTE format('GRANT SELECT, INSERT, UPDATE (mode, role, created_at), DELETE ON tenancy.domain_joins TO %I',
                 registry);
             EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON tenancy.domain_joins TO %I', system);
             CONTINUE;
         END IF;
         -- Invitations have addresses of people who are no members: the app role reads none.
         IF registry_table = 'invitations' THEN
-            EXECUTE format('GRANT SELECT, INSERT, UPDATE (role, projects, inviter, permission, state, sent_at, '
-                'expires_at, rotation, digest, digest_version, accepted_by) ON tenancy.invitations TO %I',
-                registry);
+            -- What has been over for long is removed where others are added.
+            EXECUTE format('GRANT SELECT, INSERT, UPDATE (role, projects, inviter, permission, inviter_key, '
+                'inviter_account, state, sent_at, expires_at, rotation, digest, digest_version, accepted_by), DELETE '
+                'ON tenancy.invitations TO %I', registry);
             EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON tenancy.invitations TO %I', system);
             CONTINUE;
         END IF;

@@ -47,6 +47,7 @@ async fn postgres_conforms() -> anyhow::Result<()> {
         conformance::ownership(&notes.directory).await;
         conformance::domain_joins(&notes.directory).await;
         conformance::invitations(&notes.directory).await;
+        conformance::invitations_by_keys(&notes.directory).await;
         conformance::issuers(&notes.directory).await;
         conformance::plans(&notes.directory).await;
         conformance::limit_overrides(&notes.directory).await;

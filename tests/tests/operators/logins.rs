@@ -3,7 +3,7 @@
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Executor as _, PgConnection};
 use tenancy_core::{
     Clock as _, Impersonation, ImpersonationDigest, ImpersonationStore as _, Operator,
-    OperatorRole, OperatorStore as _, SystemClock, testing::unattributed,
+    OperatorRole, OperatorStore as _, StartTerms, SystemClock, testing::unattributed,
 };
 use tenancy_tests::notes::{PASSWORD, on_every_server, sqlstate};
 
@@ -19,7 +19,7 @@ async fn no_login_of_tenants_reads_operators_or_makes_an_impersonation() -> anyh
             let one = Impersonation::new(mia.id, (tenant.id, user), "a test", (now, until));
             let digest = ImpersonationDigest::new([number; 32]);
             let record = unattributed();
-            notes.directory.start_impersonation(&one, &digest, 9, &record).await?;
+            notes.directory.start_impersonation(&one, &digest, StartTerms::new(9), &record).await?;
         }
         for role in ["tenancy_app", "tenancy_registry", "tenancy_audit"] {
             let options = notes.database.options_as(role, Some(PASSWORD));

@@ -7,7 +7,7 @@ use reqwest::{Method, RequestBuilder, Response};
 use serde_json::{Value, json};
 use tenancy_core::{
     AuditDirectory as _, AuditEntry, AuditFilter, Clock as _, ImpersonationPolicy, ManualClock,
-    MemoryAuditSink, Operator, OperatorRole, Operators, Tenancy, TenantId, UserId,
+    MemoryAuditSink, Operator, OperatorRole, Operators, Tenancy, TenantId, Timestamp, UserId,
     jwt::{Algorithm, JwtAuthenticator, VerificationKey},
     key::{ApiKeys, Environment, HmacKeyHasher, KeyFormat, Pepper},
     testing::service as a_test,
@@ -21,7 +21,7 @@ use tenancy_tests::{
 use crate::service::{Programs, serve};
 
 pub(crate) const STAFF: &str = "https://staff.example.com";
-const STAFF_SECRET: &[u8] = b"another HS256 secret, of the staff alone";
+pub(crate) const STAFF_SECRET: &[u8] = b"another HS256 secret, of the staff alone";
 
 pub(crate) struct World {
     pub(crate) notes: Notes,
@@ -33,6 +33,18 @@ pub(crate) struct World {
     pub(crate) mia: Operator,
     serving: Serving,
     client: reqwest::Client,
+}
+
+/// A token of the staff's issuer.
+pub(crate) fn staff_token(subject: UserId, now: Timestamp) -> anyhow::Result<String> {
+    let now = now.as_unix_seconds();
+    let claims = json!({
+        "iss": STAFF, "aud": "console", "sub": subject, "iat": now, "exp": now + 7200,
+    });
+    let key = jsonwebtoken::EncodingKey::from_secret(STAFF_SECRET);
+    let token = jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &key)?;
+    logwatch::issued(&token);
+    Ok(token)
 }
 
 fn operators(directory: &PgDirectory) -> anyhow::Result<Operators> {
@@ -97,14 +109,7 @@ impl World {
 
     /// A token of the staff's issuer.
     pub(crate) fn staff(&self, subject: UserId) -> anyhow::Result<String> {
-        let now = self.clock.now().as_unix_seconds();
-        let claims = json!({
-            "iss": STAFF, "aud": "console", "sub": subject, "iat": now, "exp": now + 7200,
-        });
-        let key = jsonwebtoken::EncodingKey::from_secret(STAFF_SECRET);
-        let token = jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &key)?;
-        logwatch::issued(&token);
-        Ok(token)
+        staff_token(subject, self.clock.now())
     }
 
     pub(crate) fn ask(&self, tenant: &str, method: Method, path: &str) -> RequestBuilder {

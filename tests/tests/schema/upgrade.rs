@@ -93,7 +93,28 @@ async fn keys_that_were_issued_before_imports_go_on_and_others_are_imported_besi
     Ok(())
 }
 
-/// What an installation is without its migration 35, run before those below.
+/// What an installation is without its migration 36, run before those below.
+const WITHOUT_REACH_OF_KEYS: &str =
+    "CREATE OR REPLACE FUNCTION tenancy.find_api_key(key uuid) RETURNS SETOF tenancy.api_keys
+        LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+        AS 'SELECT k.* FROM tenancy.api_keys AS k WHERE k.id = find_api_key.key';
+    CREATE OR REPLACE FUNCTION tenancy.find_imported_key(environment text, handle text)
+        RETURNS SETOF tenancy.api_keys
+        LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+        AS 'SELECT k.* FROM tenancy.api_keys AS k
+            WHERE k.environment = find_imported_key.environment AND k.handle = find_imported_key.handle';
+    CREATE OR REPLACE FUNCTION tenancy.find_invitation(invitation uuid) RETURNS SETOF tenancy.invitations
+        LANGUAGE sql STABLE SECURITY DEFINER ROWS 1 SET search_path = pg_catalog, pg_temp
+        AS 'SELECT i.* FROM tenancy.invitations AS i WHERE i.id = find_invitation.invitation';
+    CREATE OR REPLACE TRIGGER advance_generation AFTER INSERT OR DELETE OR UPDATE OF
+        tenant_id, creator, environment, name, scopes, project_id, networks, metadata, created_at,
+        expires_at, overlap_until, successor, disabled, revoked_at, handle, secret_hash, limits
+        ON tenancy.api_keys
+        FOR EACH ROW EXECUTE FUNCTION tenancy.on_registry_change('tenant_id');
+    ALTER TABLE tenancy.api_keys DROP COLUMN open_projects_only;
+    DROP INDEX tenancy.invitations_end;
+    ALTER TABLE tenancy.invitations DROP COLUMN inviter_key, DROP COLUMN inviter_account;
+    CREATE UNIQUE INDEX domain_joins_automatic ON tenancy.domain_joins (domain) WHERE mode = 'automatic'";
 /// What an installation is without its migration 37, run before those below: the trail as migration 23 has left it.
 fn without_chain() -> String {
     let of_23 = include_str!("../../../tenancy-sqlx/migrations/0023_trail_and_issuers.sql");
@@ -123,6 +144,7 @@ fn without_chain() -> String {
         $$"
     )
 }
+/// What an installation is without its migration 35, run before those below.
 const WITHOUT_PROJECT_ACCESS: &str = "ALTER TABLE tenancy.projects DROP COLUMN access";
 /// What an installation is without its migration 34, run before those below.
 const WITHOUT_OPERATORS: &str =
@@ -231,6 +253,7 @@ async fn the_outbox_comes_to_a_schema_in_use_and_its_programs_go_on() -> anyhow:
         let mut admin = database.admin().await?;
         installs(&database, &roles).await?;
         admin.execute(AssertSqlSafe(without_chain())).await?;
+        admin.execute(WITHOUT_REACH_OF_KEYS).await?;
         admin.execute(WITHOUT_PROJECT_ACCESS).await?;
         admin.execute(WITHOUT_OPERATORS).await?;
         admin.execute(WITHOUT_OFFERS).await?;
@@ -322,6 +345,7 @@ async fn entries_of_the_release_before_are_in_the_trail_with_those_of_this_one()
         let mut admin = database.admin().await?;
         installs(&database, &roles).await?;
         admin.execute(AssertSqlSafe(without_chain())).await?;
+        admin.execute(WITHOUT_REACH_OF_KEYS).await?;
         admin.execute(WITHOUT_PROJECT_ACCESS).await?;
         admin.execute(WITHOUT_OPERATORS).await?;
         admin.execute(WITHOUT_OFFERS).await?;

@@ -17,6 +17,7 @@ where
     D: Directory + DirectoryStore + DomainJoinStore,
 {
     a_domain_leads_into_one_tenant_by_itself(directory).await;
+    each_of_many_rules_is_found(directory).await;
     who_joins_by_domain_finds_the_rule_and_a_seat(directory).await;
 }
 
@@ -36,13 +37,34 @@ where
     let mut automatic = rule(globex.id, &domain, JoinMode::Automatic);
     put(&suggested).await.unwrap();
     put(&automatic).await.unwrap();
-    let taken = put(&rule(acme.id, &domain, JoinMode::Automatic)).await;
-    assert_eq!(taken.unwrap_err().kind(), StoreErrorKind::Conflict);
     automatic.role = role("viewer");
     put(&automatic).await.expect("a tenant replaces its own");
+    let find = async || directory.find_domain_joins(domain.as_str()).await.unwrap();
+    assert_eq!(find().await, [automatic.clone(), suggested.clone()]);
 
-    let found = directory.find_domain_joins(domain.as_str()).await.unwrap();
-    assert_eq!(found, [automatic.clone(), suggested.clone()]);
+    // Whoever comes later is told of nobody, and stands behind.
+    let second = rule(acme.id, &domain, JoinMode::Automatic);
+    put(&second).await.expect("nobody is told of the other one");
+    assert_eq!(find().await, [automatic.clone(), second.clone()]);
+    put(&automatic).await.unwrap();
+    assert_eq!(
+        find().await,
+        [automatic.clone(), second.clone()],
+        "it keeps its place"
+    );
+    let mut waits = automatic.clone();
+    waits.mode = JoinMode::Suggested;
+    put(&waits).await.unwrap();
+    put(&automatic).await.unwrap();
+    assert_eq!(
+        find().await,
+        [second.clone(), automatic.clone()],
+        "it has begun anew"
+    );
+    put(&suggested).await.unwrap();
+    assert_eq!(find().await, [automatic.clone(), suggested.clone()]);
+    let own = directory.find_domain_join(acme.id, domain.as_str()).await;
+    assert_eq!(own.unwrap().as_ref(), Some(&suggested));
     for other in [
         format!("sub.{domain}"),
         domain.as_str()[1..].to_owned(),
@@ -50,6 +72,8 @@ where
     ] {
         let none = directory.find_domain_joins(&other).await.unwrap();
         assert_eq!(none, [], "{other}");
+        let none = directory.find_domain_join(acme.id, &other).await;
+        assert_eq!(none.unwrap(), None, "{other}");
     }
     let listed = directory.list_domain_joins(acme.id).await.unwrap();
     assert_eq!(listed, [suggested]);
@@ -69,6 +93,33 @@ where
     );
     let astray = put(&rule(nobody, &domain, JoinMode::Suggested)).await;
     assert_eq!(astray.unwrap_err().kind(), StoreErrorKind::NotFound);
+}
+
+/// However many tenants have a domain, some are told, and each one's rule is found.
+pub(super) async fn each_of_many_rules_is_found<D>(directory: &D)
+where
+    D: Directory + DirectoryStore + DomainJoinStore,
+{
+    let domain: DomainName = format!("{}.example", slug("d")).parse().unwrap();
+    let mut rules = Vec::new();
+    for _ in 0..101 {
+        let rule = rule(new_tenant(directory).await.id, &domain, JoinMode::Suggested);
+        let record = unattributed();
+        directory.put_domain_join(&rule, &record).await.unwrap();
+        rules.push(rule);
+    }
+    let told = directory.find_domain_joins(domain.as_str()).await.unwrap();
+    assert_eq!(told.len(), 100);
+    let untold = rules.iter().find(|rule| !told.contains(rule)).unwrap();
+    let found = directory
+        .find_domain_join(untold.tenant, domain.as_str())
+        .await;
+    assert_eq!(found.unwrap().as_ref(), Some(untold));
+    let record = unattributed();
+    let joined = directory
+        .join_by_domain(untold, UserId::new(), None, &record)
+        .await;
+    assert_eq!(joined.unwrap(), DomainJoined::Done);
 }
 
 /// The rule, the tenant, the membership and the seat are looked at in the transaction that adds the member.

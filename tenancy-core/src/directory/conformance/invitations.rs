@@ -6,14 +6,15 @@ use futures_util::future::{join, join_all};
 
 use super::{new_tenant, role, slug};
 use crate::{
-    Directory, DirectoryStore, EmailAddress, InvitationId, Membership, MembershipRemoval,
-    MembershipStatus, Project, ProjectMembership, RoleSeen, TenantId, TenantRecord, TenantStatus,
-    Timestamp, UserId,
+    Clock as _, Directory, DirectoryStore, EmailAddress, InvitationId, KeyId, Membership,
+    MembershipRemoval, MembershipStatus, Project, ProjectMembership, RevokedBefore, RoleSeen,
+    ServiceId, SystemClock, TenantId, TenantRecord, TenantStatus, Timestamp, TokenSubject, UserId,
     invitation::{
         Acceptance, Accepted, Invitation, InvitationBatch, InvitationChange, InvitationFilter,
         InvitationState, InvitationStore, Invited, Inviter, ProjectRole, SeatDirectory, SeatLimit,
         Seated,
     },
+    key::{ApiKey, Environment, KeyChange, KeyDigest, KeyStore},
     one_time::OneTimeDigest,
     testing::unattributed,
 };
@@ -37,6 +38,80 @@ where
     seats_are_counted_where_one_is_taken(directory).await;
     five_at_once_share_three_seats(directory).await;
     invitations_are_listed_in_pages(directory).await;
+    what_a_service_account_has_offered_ends_with_its_tokens(directory).await;
+    what_has_been_over_for_long_is_removed(directory).await;
+}
+
+/// Runs what concerns invitations that were made by API keys.
+pub async fn invitations_by_keys<D>(directory: &D)
+where
+    D: Directory + DirectoryStore + InvitationStore + KeyStore,
+{
+    let (acme, globex) = (new_tenant(directory).await, new_tenant(directory).await);
+    let carol = UserId::new();
+    let of = async |tenant: TenantId, creator| {
+        let member = Membership::new(tenant, creator, role("admin"));
+        let record = unattributed();
+        let put = directory.put_membership(&member, &RoleSeen::Any, &record);
+        put.await.unwrap();
+        let verifier = KeyDigest::new(1, [7; 32]);
+        let key = ApiKey::new(
+            KeyId::new(),
+            tenant,
+            creator,
+            Environment::Live,
+            verifier,
+            NOW,
+        );
+        directory.insert_key(&key, &unattributed()).await.unwrap();
+        key
+    };
+    let key = of(acme.id, carol).await;
+    let others = [
+        KeyId::new(),
+        of(acme.id, UserId::new()).await.id,
+        of(globex.id, carol).await.id,
+    ];
+    let mut one = invited(acme.id, "ann");
+    one.inviter = Inviter::Key {
+        key: key.id,
+        user: carol,
+        permission: "members:invite".into(),
+    };
+    add(directory, &one).await;
+    let stored = directory.find_invitation(one.id).await.unwrap();
+    assert_eq!(stored.as_ref(), Some(&one));
+    let accepted = async |key, at| {
+        let member = directory.find_membership(acme.id, carol).await.unwrap();
+        let acceptance = Acceptance::new(one.clone(), UserId::new(), member, at).by_key(key);
+        let record = unattributed();
+        let done = directory.accept_invitation(&acceptance, &record);
+        done.await.unwrap()
+    };
+    for other in others {
+        assert_eq!(accepted(other, NOW).await, Accepted::InviterChanged);
+    }
+    let change = async |change: KeyChange| {
+        let record = unattributed();
+        let done = directory.change_key(acme.id, key.id, &change, &record);
+        done.await.unwrap()
+    };
+    change(KeyChange::Disabled(true)).await;
+    assert_eq!(accepted(key.id, NOW).await, Accepted::InviterChanged);
+    change(KeyChange::Disabled(false)).await;
+    assert_eq!(accepted(key.id, NOW).await, Accepted::Done);
+
+    let mut two = invited(acme.id, "ben");
+    two.inviter = one.inviter.clone();
+    add(directory, &two).await;
+    change(KeyChange::Revoked(NOW)).await;
+    let member = directory.find_membership(acme.id, carol).await.unwrap();
+    let late = Acceptance::new(two.clone(), UserId::new(), member, NOW).by_key(key.id);
+    let record = unattributed();
+    let late = directory.accept_invitation(&late, &record).await.unwrap();
+    assert_eq!(late, Accepted::InviterChanged);
+    let kept = directory.find_invitation(two.id).await.unwrap().unwrap();
+    assert_eq!(kept.state, InvitationState::Pending);
 }
 
 fn email(name: &str) -> EmailAddress {
@@ -617,5 +692,91 @@ where
             .cloned()
             .collect();
         assert_eq!((&found, found.len()), (&expected, length), "{filter:?}");
+    }
+}
+
+/// What a service account has offered is taken back with its tokens, in every tenant, for good. What others have offered
+/// stays, and so does what was accepted.
+pub(super) async fn what_a_service_account_has_offered_ends_with_its_tokens<D>(directory: &D)
+where
+    D: Directory + DirectoryStore + InvitationStore,
+{
+    let (acme, globex) = (new_tenant(directory).await, new_tenant(directory).await);
+    let (gone, other) = (ServiceId::new(), ServiceId::new());
+    let by = |tenant: TenantId, name, account| {
+        let mut one = invited(tenant, name);
+        one.inviter = Inviter::Account(account);
+        one
+    };
+    let spent = by(acme.id, "eve", gone);
+    let here = by(acme.id, "ann", gone);
+    let there = by(globex.id, "ann", gone);
+    let others = by(acme.id, "ben", other);
+    let nobodys = invited(acme.id, "carl");
+    for one in [&spent, &here, &there, &others, &nobodys] {
+        add(directory, one).await;
+        let stored = directory.find_invitation(one.id).await.unwrap();
+        assert_eq!(stored.as_ref(), Some(one));
+    }
+    assert_eq!(
+        accept(directory, &spent, UserId::new()).await,
+        Accepted::Done
+    );
+    let of = TokenSubject::Service(gone);
+    let (to, record) = (RevokedBefore::revoking_at(NOW), unattributed());
+    let revoked = directory.revoke_before(&of, to, &record);
+    revoked.await.unwrap();
+    let state = async |one: &Invitation| {
+        let found = directory.find_invitation(one.id).await.unwrap();
+        found.unwrap().state
+    };
+    assert_eq!(state(&spent).await, InvitationState::Accepted);
+    for one in [&here, &there] {
+        assert_eq!(state(one).await, InvitationState::Revoked);
+        assert_eq!(accept(directory, one, UserId::new()).await, Accepted::Gone);
+    }
+    for one in [&others, &nobodys] {
+        assert_eq!(accept(directory, one, UserId::new()).await, Accepted::Done);
+    }
+}
+
+/// Invitations are removed some time after their end, where another one is made in their tenant.
+pub(super) async fn what_has_been_over_for_long_is_removed<D>(directory: &D)
+where
+    D: Directory + DirectoryStore + InvitationStore,
+{
+    let (acme, globex) = (new_tenant(directory).await, new_tenant(directory).await);
+    // By the clock of a store, and by that of a program.
+    let now = SystemClock.now();
+    let before = |ago: Duration| {
+        Timestamp::from_unix_micros(now.as_unix_micros() - i64::try_from(ago.as_micros()).unwrap())
+    };
+    let ended = |tenant: TenantId, name, ago| {
+        let mut one = invited(tenant, name);
+        one.expires_at = before(ago);
+        (one.created_at, one.sent_at) = (one.expires_at, one.expires_at);
+        one
+    };
+    let old = ended(acme.id, "ann", Invitation::KEPT_FOR + DAY);
+    let newer = ended(acme.id, "ben", Invitation::KEPT_FOR - DAY);
+    let elsewhere = ended(globex.id, "ann", Invitation::KEPT_FOR + DAY);
+    for one in [&old, &newer, &elsewhere] {
+        let batch = batch(
+            one.tenant,
+            vec![one.clone()],
+            before(Invitation::KEPT_FOR + DAY * 2),
+        );
+        directory.add_invitations(&batch, None).await.unwrap();
+    }
+    let open = invited(acme.id, "carl");
+    let batch = batch(acme.id, vec![open.clone()], now);
+    directory.add_invitations(&batch, None).await.unwrap();
+    let is_there = async |one: &Invitation| {
+        let found = directory.find_invitation(one.id).await.unwrap();
+        found.is_some()
+    };
+    assert!(!is_there(&old).await);
+    for kept in [&newer, &elsewhere, &open] {
+        assert!(is_there(kept).await, "{}", kept.email);
     }
 }

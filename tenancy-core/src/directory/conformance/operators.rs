@@ -6,8 +6,9 @@ use super::new_tenant;
 use crate::{
     ChangeRecord, Directory, DirectoryStore, GenerationFeed, Impersonation, ImpersonationDigest,
     ImpersonationId, ImpersonationLookup, ImpersonationState, ImpersonationStore, Membership,
-    MembershipRemoval, Operator, OperatorId, OperatorRole, OperatorStore, RoleSeen, StoreErrorKind,
-    SystemRole, TenantId, TenantKey, Timestamp, UserId, testing::unattributed,
+    MembershipRemoval, MembershipStatus, Operator, OperatorId, OperatorRole, OperatorStore,
+    RoleSeen, StartTerms, StoreError, StoreErrorKind, SystemRole, TenantId, TenantKey, Timestamp,
+    UserId, testing::unattributed,
 };
 
 /// Runs all that concerns operators.
@@ -24,6 +25,7 @@ where
     impersonations_end_with_the_operators_right(directory).await;
     impersonations_are_listed_in_pages(directory).await;
     a_tenant_agrees_and_takes_it_back(directory).await;
+    what_an_impersonation_rests_on_is_looked_at_where_it_is_written(directory).await;
 }
 
 const ISSUER: &str = "https://staff.example";
@@ -57,15 +59,29 @@ fn digest() -> ImpersonationDigest {
     ImpersonationDigest::new(bytes)
 }
 
-async fn start<D: ImpersonationStore>(
+/// Makes a member of the user, and begins it.
+async fn start<D: DirectoryStore + ImpersonationStore>(
     directory: &D,
     one: &Impersonation,
-) -> Result<ImpersonationDigest, crate::StoreError> {
+) -> Result<ImpersonationDigest, StoreError> {
+    let member = Membership::new(one.tenant, one.user, SystemRole::Member.name());
+    let record = unattributed();
+    let put = directory.put_membership(&member, &RoleSeen::Any, &record);
+    match put.await {
+        Err(error) if error.kind() != StoreErrorKind::NotFound => Err(error),
+        _ => begin(directory, one, StartTerms::new(3)).await,
+    }
+}
+
+async fn begin<D: ImpersonationStore>(
+    directory: &D,
+    one: &Impersonation,
+    terms: StartTerms,
+) -> Result<ImpersonationDigest, StoreError> {
     let digest = digest();
-    let started = directory
-        .start_impersonation(one, &digest, 3, &unattributed())
-        .await;
-    started.map(|()| digest)
+    let record = unattributed();
+    let started = directory.start_impersonation(one, &digest, terms, &record);
+    started.await.map(|()| digest)
 }
 
 async fn found<D: ImpersonationStore>(directory: &D, id: ImpersonationId) -> Impersonation {
@@ -275,8 +291,10 @@ where
     D: Directory + DirectoryStore + OperatorStore + ImpersonationStore,
 {
     let (tenant, other) = (new_tenant(directory).await, new_tenant(directory).await);
-    let mia = new_operator(directory, OperatorRole::Support).await;
-    let sam = new_operator(directory, OperatorRole::Security).await;
+    let mut mia = new_operator(directory, OperatorRole::Support).await;
+    mia.roles.insert(OperatorRole::Security);
+    directory.put_operator(&mia, &unattributed()).await.unwrap();
+    let mut sam = new_operator(directory, OperatorRole::Security).await;
     let mut one = impersonation(&mia, tenant.id, UserId::new());
     one.needs_approval = true;
     start(directory, &one).await.unwrap();
@@ -297,6 +315,19 @@ where
     assert_eq!(
         approve(tenant.id, sam.id, until).await,
         Err(StoreErrorKind::Conflict)
+    );
+    // Whoever lost the right since it was looked at approves nothing.
+    sam.disabled = true;
+    directory.put_operator(&sam, &unattributed()).await.unwrap();
+    assert_eq!(
+        approve(tenant.id, sam.id, now()).await,
+        Err(StoreErrorKind::Forbidden)
+    );
+    sam.disabled = false;
+    directory.put_operator(&sam, &unattributed()).await.unwrap();
+    assert_eq!(
+        approve(tenant.id, OperatorId::new(), now()).await,
+        Err(StoreErrorKind::NotFound)
     );
     assert_eq!(found(directory, one.id).await, one, "it still waits");
     let approved = approve(tenant.id, sam.id, now()).await.unwrap();
@@ -431,4 +462,53 @@ where
         .revoke_support_access(TenantId::new(), at, &unattributed())
         .await;
     assert_eq!(nowhere.unwrap_err().kind(), StoreErrorKind::NotFound);
+}
+
+/// Consent and membership are looked at in the transaction that begins an impersonation, and not only before it.
+pub(super) async fn what_an_impersonation_rests_on_is_looked_at_where_it_is_written<D>(
+    directory: &D,
+) where
+    D: Directory + DirectoryStore + OperatorStore + ImpersonationStore,
+{
+    let (tenant, other) = (new_tenant(directory).await, new_tenant(directory).await);
+    let mia = new_operator(directory, OperatorRole::Support).await;
+    let one = impersonation(&mia, tenant.id, UserId::new());
+    let terms = StartTerms::new(3).on_consent();
+    let attempt = async || {
+        let begun = begin(directory, &one, terms).await;
+        begun.map(|_| ()).map_err(|error| error.kind())
+    };
+    let agree = async |of, until| {
+        let record = unattributed();
+        let granted = directory.grant_support_access(of, until, &record).await;
+        granted.unwrap();
+    };
+    let put = async |member: &Membership| {
+        let record = unattributed();
+        let put = directory.put_membership(member, &RoleSeen::Any, &record);
+        put.await.unwrap();
+    };
+    let forbidden = Err(StoreErrorKind::Forbidden);
+    agree(tenant.id, one.until).await;
+    assert_eq!(attempt().await, forbidden, "nobody's membership");
+    for status in [MembershipStatus::Invited, MembershipStatus::Suspended] {
+        let role = SystemRole::Member.name();
+        let member = Membership::new(tenant.id, one.user, role).with_status(status);
+        put(&member).await;
+        assert_eq!(attempt().await, forbidden, "{status:?}");
+    }
+    let member = Membership::new(tenant.id, one.user, SystemRole::Member.name());
+    put(&member).await;
+
+    let record = unattributed();
+    let revoked = directory.revoke_support_access(tenant.id, now(), &record);
+    revoked.await.unwrap();
+    agree(other.id, one.until).await;
+    assert_eq!(attempt().await, forbidden, "another tenant's consent");
+    agree(tenant.id, now() + minutes(29)).await;
+    assert_eq!(attempt().await, forbidden, "consent for less than it lasts");
+    let listed = directory.list_impersonations(Some(tenant.id), None, 9);
+    assert_eq!(listed.await.unwrap(), []);
+    agree(tenant.id, one.until).await;
+    assert_eq!(attempt().await, Ok(()));
 }

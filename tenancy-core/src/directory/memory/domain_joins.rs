@@ -2,9 +2,9 @@
 
 use async_trait::async_trait;
 
-use super::{MemoryDirectory, State};
+use super::MemoryDirectory;
 use crate::{
-    ChangeRecord, DomainName, Membership, StoreError, StoreErrorKind, TenantId, UserId,
+    ChangeRecord, DomainName, Membership, StoreError, TenantId, UserId,
     domain_join::{DomainJoin, DomainJoinStore, DomainJoined, JoinMode},
     invitation::{SeatLimit, Seated},
 };
@@ -15,16 +15,11 @@ const MAX_FOUND: usize = 100;
 /// How many rules are told at most of one tenant.
 const MAX_LISTED: usize = 1_000;
 
-impl State {
-    fn is_taken(&self, rule: &DomainJoin) -> bool {
-        let mut others = self.domain_joins.values();
-        rule.mode == JoinMode::Automatic
-            && others.any(|one| {
-                one.domain == rule.domain
-                    && one.mode == JoinMode::Automatic
-                    && one.tenant != rule.tenant
-            })
-    }
+/// A rule, and the number of the change by which it became what it is in its mode.
+#[derive(Debug)]
+pub(super) struct Kept {
+    rule: DomainJoin,
+    since: u64,
 }
 
 #[async_trait]
@@ -36,12 +31,15 @@ impl DomainJoinStore for MemoryDirectory {
     ) -> Result<(), StoreError> {
         self.change(record, |state| {
             state.tenant(rule.tenant)?;
-            if state.is_taken(rule) {
-                let taken = format!("the domain `{}` is taken", rule.domain);
-                return Err(StoreError::new(StoreErrorKind::Conflict, taken));
-            }
             let key = (rule.tenant, rule.domain.clone());
-            state.domain_joins.insert(key, rule.clone());
+            let before = state.domain_joins.get(&key);
+            let before = before.filter(|before| before.rule.mode == rule.mode);
+            let since = before.map(|before| before.since).unwrap_or_else(|| {
+                let all = state.domain_joins.values().map(|one| one.since);
+                all.max().map_or(0, |last| last + 1)
+            });
+            let rule = rule.clone();
+            state.domain_joins.insert(key, Kept { rule, since });
             Ok(())
         })
     }
@@ -61,7 +59,7 @@ impl DomainJoinStore for MemoryDirectory {
 
     async fn list_domain_joins(&self, tenant: TenantId) -> Result<Vec<DomainJoin>, StoreError> {
         let state = self.read();
-        let own = state.domain_joins.values();
+        let own = state.domain_joins.values().map(|one| &one.rule);
         let own = own.filter(|one| one.tenant == tenant);
         Ok(own.take(MAX_LISTED).cloned().collect())
     }
@@ -69,11 +67,25 @@ impl DomainJoinStore for MemoryDirectory {
     async fn find_domain_joins(&self, domain: &str) -> Result<Vec<DomainJoin>, StoreError> {
         let state = self.read();
         let these = state.domain_joins.values();
-        let these = these.filter(|one| one.domain.as_str() == domain);
-        let mut found: Vec<_> = these.cloned().collect();
-        found.sort_by_key(|one| (one.mode != JoinMode::Automatic, one.tenant));
-        found.truncate(MAX_FOUND);
-        Ok(found)
+        let these = these.filter(|one| one.rule.domain.as_str() == domain);
+        let mut found: Vec<_> = these.collect();
+        found.sort_by_key(|one| match one.rule.mode {
+            JoinMode::Automatic => (false, one.since, one.rule.tenant),
+            JoinMode::Suggested => (true, 0, one.rule.tenant),
+        });
+        let first = found.into_iter().take(MAX_FOUND);
+        Ok(first.map(|one| one.rule.clone()).collect())
+    }
+
+    async fn find_domain_join(
+        &self,
+        tenant: TenantId,
+        domain: &str,
+    ) -> Result<Option<DomainJoin>, StoreError> {
+        let state = self.read();
+        let mut own = state.domain_joins.values().map(|one| &one.rule);
+        let found = own.find(|one| one.tenant == tenant && one.domain.as_str() == domain);
+        Ok(found.cloned())
     }
 
     async fn join_by_domain(
@@ -89,7 +101,7 @@ impl DomainJoinStore for MemoryDirectory {
             return Ok(DomainJoined::NotServed);
         }
         let found = state.domain_joins.get(&(tenant, rule.domain.clone()));
-        if found != Some(rule) {
+        if found.map(|found| &found.rule) != Some(rule) {
             return Ok(DomainJoined::Gone);
         }
         if state.memberships.contains_key(&(tenant, user)) {

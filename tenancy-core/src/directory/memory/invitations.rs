@@ -4,13 +4,17 @@ use async_trait::async_trait;
 
 use super::{MemoryDirectory, State, list::page};
 use crate::{
-    ChangeRecord, DirectoryError, InvitationId, Membership, StoreError, TenantId, Timestamp,
-    UserId,
+    ChangeRecord, DirectoryError, InvitationId, KeyId, Membership, ServiceId, StoreError, TenantId,
+    Timestamp, UserId,
     invitation::{
         Acceptance, Accepted, Invitation, InvitationBatch, InvitationChange, InvitationFilter,
-        InvitationState, InvitationStore, Invited, SeatDirectory, SeatLimit, Seated,
+        InvitationState, InvitationStore, Invited, Inviter, SeatDirectory, SeatLimit, Seated,
     },
+    key::KeyState,
 };
+
+/// How many invitations are removed at most where others are added.
+const MAX_SWEPT: usize = 100;
 
 impl State {
     /// The open invitations that a member answers for.
@@ -34,6 +38,27 @@ impl State {
             if one.tenant == tenant && is_open && one.is_by(inviter) {
                 one.state = InvitationState::Revoked;
             }
+        }
+    }
+
+    /// Takes back the open invitations that a service account answers for.
+    pub(super) fn revoke_invitations_of_account(&mut self, account: ServiceId) {
+        for one in self.invitations.values_mut() {
+            let is_open = one.state == InvitationState::Pending;
+            if is_open && one.inviter == Inviter::Account(account) {
+                one.state = InvitationState::Revoked;
+            }
+        }
+    }
+
+    /// Removes some of a tenant's invitations that have been over for long.
+    fn sweep_invitations(&mut self, tenant: TenantId, at: Timestamp) {
+        let is_old =
+            |one: &&Invitation| one.tenant == tenant && one.expires_at + Invitation::KEPT_FOR < at;
+        let old = self.invitations.values().filter(is_old);
+        let old: Vec<_> = old.take(MAX_SWEPT).map(|one| one.id).collect();
+        for id in old {
+            self.invitations.remove(&id);
         }
     }
 
@@ -99,6 +124,7 @@ impl InvitationStore for MemoryDirectory {
         if let Some(record) = batch.record_of(&outcomes) {
             let recorded = self.outbox.commit(&record);
             recorded.map_err(StoreError::unavailable)?;
+            state.sweep_invitations(batch.tenant, batch.at);
         }
         Ok(outcomes)
     }
@@ -142,6 +168,7 @@ impl InvitationStore for MemoryDirectory {
             invitation,
             user,
             inviter,
+            key,
             at,
         } = acceptance;
         let tenant = invitation.tenant;
@@ -158,6 +185,14 @@ impl InvitationStore for MemoryDirectory {
         if let Some(inviter) = inviter
             && state.memberships.get(&(tenant, inviter.user)) != Some(inviter)
         {
+            return Ok(Accepted::InviterChanged);
+        }
+        let is_usable = |id: &KeyId| {
+            let key = state.keys.get(id).filter(|key| key.tenant == tenant);
+            let of = inviter.as_ref().map(|inviter| inviter.user);
+            key.is_some_and(|key| key.state_at(*at) == KeyState::Active && Some(key.creator) == of)
+        };
+        if key.as_ref().is_some_and(|key| !is_usable(key)) {
             return Ok(Accepted::InviterChanged);
         }
         let recorded = self.outbox.commit(record);

@@ -176,8 +176,7 @@ impl MembershipStore for MemoryDirectory {
                 for one in &handover.keys {
                     let key = state.keys.get_mut(&one.key);
                     if let Some(key) = key.filter(|key| key.revoked_at.is_none()) {
-                        key.creator = handover.to;
-                        key.scopes.clone_from(&one.gets);
+                        key.hand_over(handover.to, &one.gets);
                     }
                 }
             }

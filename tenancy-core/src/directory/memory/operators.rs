@@ -5,8 +5,9 @@ use async_trait::async_trait;
 use super::{MemoryDirectory, State, list::page, unknown_tenant};
 use crate::{
     ChangeRecord, DirectoryError, Impersonation, ImpersonationDigest, ImpersonationId,
-    ImpersonationLookup, ImpersonationState, ImpersonationStore, Operator, OperatorId,
-    OperatorRight, OperatorStore, StoreError, StoreErrorKind, TenantId, Timestamp, UserId,
+    ImpersonationLookup, ImpersonationState, ImpersonationStore, MembershipStatus, Operator,
+    OperatorId, OperatorRight, OperatorStore, StartTerms, StoreError, StoreErrorKind, TenantId,
+    Timestamp, UserId,
 };
 
 #[async_trait]
@@ -81,6 +82,17 @@ impl State {
             .try_for_each(|tenant| self.touch(tenant))
     }
 
+    fn has_right(&self, operator: OperatorId, right: OperatorRight) -> Result<(), StoreError> {
+        let Some(found) = self.operators.get(&operator) else {
+            return Err(StoreError::no_operator(operator));
+        };
+        if found.may(right) {
+            Ok(())
+        } else {
+            Err(StoreError::operator_lacks(right))
+        }
+    }
+
     fn impersonation(
         &mut self,
         tenant: TenantId,
@@ -101,18 +113,20 @@ impl ImpersonationStore for MemoryDirectory {
         &self,
         impersonation: &Impersonation,
         digest: &ImpersonationDigest,
-        most: u32,
+        terms: StartTerms,
         record: &ChangeRecord,
     ) -> Result<(), StoreError> {
         self.change(record, |state| {
             state.tenant(impersonation.tenant)?;
-            let Some(operator) = state.operators.get(&impersonation.operator) else {
-                let message = format!("there is no operator `{}`", impersonation.operator);
-                return Err(StoreError::new(StoreErrorKind::NotFound, message));
-            };
-            if !operator.may(OperatorRight::Impersonate) {
-                let message = "the operator may not impersonate";
-                return Err(StoreError::new(StoreErrorKind::Forbidden, message));
+            state.has_right(impersonation.operator, OperatorRight::Impersonate)?;
+            let whose = (impersonation.tenant, impersonation.user);
+            let member = state.memberships.get(&whose);
+            if member.is_none_or(|member| member.status != MembershipStatus::Active) {
+                return Err(StoreError::nobody_to_become());
+            }
+            let agreed = state.support_access.get(&impersonation.tenant);
+            if terms.needs_consent && agreed.is_none_or(|until| *until < impersonation.until) {
+                return Err(StoreError::no_consent());
             }
             let now = impersonation.started_at;
             let going_on = |one: &&Impersonation| {
@@ -121,14 +135,11 @@ impl ImpersonationStore for MemoryDirectory {
             };
             let all = state.impersonations.values().map(|(one, _)| one);
             let going_on: Vec<_> = all.filter(going_on).collect();
-            let same = |one: &&Impersonation| {
-                (one.tenant, one.user) == (impersonation.tenant, impersonation.user)
-            };
-            if going_on.iter().any(same) {
+            if going_on.iter().any(|one| (one.tenant, one.user) == whose) {
                 let message = "the operator acts as this user already; end that first";
                 return Err(StoreError::new(StoreErrorKind::Conflict, message));
             }
-            if going_on.len() >= usize::try_from(most).unwrap_or(usize::MAX) {
+            if going_on.len() >= usize::try_from(terms.at_once).unwrap_or(usize::MAX) {
                 let message = "the operator acts as as many users as it may; end one first";
                 return Err(StoreError::new(StoreErrorKind::Conflict, message));
             }
@@ -146,6 +157,7 @@ impl ImpersonationStore for MemoryDirectory {
         record: &ChangeRecord,
     ) -> Result<Impersonation, StoreError> {
         self.change(record, |state| {
+            state.has_right(by, OperatorRight::ApproveImpersonations)?;
             let found = state.impersonation(tenant, id)?;
             if found.operator == by {
                 let message = "an operator does not approve what it has asked for itself";

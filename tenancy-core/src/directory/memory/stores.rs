@@ -375,6 +375,9 @@ impl RevocationStore for MemoryDirectory {
             state.changes += 1;
             let change = state.changes;
             state.token_revocations.raise(of, to, change);
+            if let TokenSubject::Service(account) = of {
+                state.revoke_invitations_of_account(*account);
+            }
             Ok(())
         })
     }

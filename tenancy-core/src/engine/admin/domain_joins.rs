@@ -14,8 +14,8 @@ impl Admin {
     ///
     /// # Errors
     /// [`StoreErrorKind::Forbidden`] where the role gives more than a [member's](crate::SystemRole::Member), or more than the
-    /// caller may give; [`StoreErrorKind::Conflict`] where another tenant has the domain for automatic joins; and a
-    /// [`StoreError`] if there is no such tenant.
+    /// caller may give; and a [`StoreError`] if there is no such tenant. That another tenant has the domain too is none, and
+    /// is not told: see [`JoinMode::Automatic`](crate::domain_join::JoinMode::Automatic).
     ///
     /// ```
     /// # use tenancy_core::{Tenancy, TenantContext, domain_join::{DomainJoin, JoinMode, VerifiedDomain}};

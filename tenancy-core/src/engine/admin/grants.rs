@@ -131,10 +131,11 @@ impl Admin {
         giver.may_offer(&table, role, projects)
     }
 
-    /// Whether a member may, who is not calling: by the role that the member has, and with this permission.
+    /// Whether a member may, who is not calling: by the role that the member has, by a credential of this scope, and with
+    /// this permission.
     pub(in crate::engine) async fn member_may_offer(
         &self,
-        member: &Membership,
+        (member, scope): (&Membership, PermissionSet),
         permission: &str,
         role: &RoleName,
         projects: &[ProjectRole],
@@ -145,7 +146,7 @@ impl Admin {
             // As for an owner who is calling.
             held.allow = declared(&table);
         }
-        let held = held.effective();
+        let held = held.effective().intersection(scope);
         let permission = self.author.engine.permissions().id(permission);
         if permission.is_none_or(|permission| !held.contains(permission)) {
             return Err(more_than_held(role));

@@ -65,7 +65,7 @@ impl Decider<'_> {
                 if access.project.tenant == tenant
                     && access.project.id == project
                     && !access.project.archived
-                    && access.admits(&principal.actor, role) =>
+                    && access.lets_in(principal, role) =>
             {
                 Ok(Some(access))
             }

@@ -3,20 +3,26 @@
 use serde_json::json;
 
 use crate::{
-    Actor, AuditEntry, ChangeAction, Membership, MembershipStatus, Outcome, Refusal, RefusalKind,
-    StoreError, StoreErrorKind, Tenancy, TenantKey, TenantRecord, Timestamp, UserId, VerifiedEmail,
+    Actor, AuditEntry, ChangeAction, Grant, KeyId, Membership, MembershipStatus, Outcome,
+    PermissionSet, ProjectAccess, Refusal, RefusalKind, StoreError, StoreErrorKind, Tenancy,
+    TenantId, TenantKey, TenantRecord, Timestamp, UserId, VerifiedEmail,
     change::Change,
     engine::{
         Admin, Authority,
         author::Author,
-        load::{ProjectOf, load},
+        keys::configured,
+        load::{ProjectForUser, ProjectOf, load},
     },
     invitation::{Acceptance, Accepted, Invitation, InvitationState, Inviter},
+    key::{ApiKey, KeyState},
     one_time::OneTimeKind,
 };
 
 /// How often it is looked at again where the inviter's membership changes meanwhile.
 const TRIES: usize = 3;
+
+/// How many rotations of the inviter's key are followed at most.
+const MAX_SUCCESSORS: usize = 100;
 
 /// What a token leads to.
 pub(super) enum Looked {
@@ -115,14 +121,15 @@ impl Tenancy {
             },
         };
         for _ in 0..TRIES {
-            let inviter = match answering(&admin, &found).await {
-                Ok(inviter) => inviter,
+            let (inviter, key) = match answering(&admin, &found, now).await {
+                Ok(answers) => answers,
                 Err(error) if error.kind() == StoreErrorKind::Unavailable => {
                     return Err(told(&error));
                 }
                 Err(_) => return refused(RefusalKind::PermissionDenied, "invitation-inviter"),
             };
-            let acceptance = Acceptance::new(found.clone(), user, inviter, now);
+            let mut acceptance = Acceptance::new(found.clone(), user, inviter, now);
+            acceptance.key = key;
             return match self.record_acceptance(&admin, &acceptance).await? {
                 Accepted::Done => Ok(Membership::new(found.tenant, user, found.role)),
                 Accepted::InviterChanged => continue,
@@ -219,36 +226,87 @@ impl Tenancy {
     }
 }
 
-/// The member who answers for an invitation, who may still give what it gives; `None` where no member has to.
-async fn answering(admin: &Admin, found: &Invitation) -> Result<Option<Membership>, StoreError> {
-    let Inviter::Member { user, permission } = &found.inviter else {
-        return Ok(None);
+/// The member who answers for an invitation, who may still give what it gives, and the key by which; `None` where no member
+/// has to.
+async fn answering(
+    admin: &Admin,
+    found: &Invitation,
+    now: Timestamp,
+) -> Result<(Option<Membership>, Option<KeyId>), StoreError> {
+    let (user, permission, key) = match &found.inviter {
+        Inviter::Member { user, permission } => (*user, permission, None),
+        Inviter::Key {
+            key,
+            user,
+            permission,
+        } => (*user, permission, Some(*key)),
+        Inviter::Account(_) | Inviter::Service => return Ok((None, None)),
     };
-    let directory = &admin.author.engine.inner().directory;
-    let member = directory.find_membership(found.tenant, *user).await;
-    let member = member.map_err(StoreError::unavailable)?;
+    let engine = &admin.author.engine;
+    let key = match key {
+        Some(key) => Some(usable_key(engine, (found.tenant, user), key, now).await?),
+        None => None,
+    };
+    let member = engine.inner().directory.find_membership(found.tenant, user);
+    let member = member.await.map_err(StoreError::unavailable)?;
     let active = member.filter(|member| member.status == MembershipStatus::Active);
-    let gone = || {
-        StoreError::new(
-            StoreErrorKind::Forbidden,
-            "the inviter is no member any more",
-        )
+    let active = active.ok_or_else(|| gone("the inviter is no member any more"))?;
+    let scope = match &key {
+        Some(key) => {
+            let scopes = key.scopes.iter().map(Grant::as_str);
+            engine.permissions().scope(scopes)
+        }
+        None => PermissionSet::ALL,
     };
-    let active = active.ok_or_else(gone)?;
     admin
-        .member_may_offer(&active, permission, &found.role, &found.projects)
+        .member_may_offer((&active, scope), permission, &found.role, &found.projects)
         .await?;
+    let open_only = key.as_ref().is_some_and(|key| key.open_projects_only);
     for one in &found.projects {
-        let key = (found.tenant, one.project, Some(*user));
-        let project = load::<ProjectOf>(&admin.author.engine, &key).await;
+        let place = (found.tenant, one.project, Some(user));
+        let project = load::<ProjectOf>(engine, &place).await;
         let project = project.map_err(StoreError::unavailable)?;
-        let (actor, role) = (Actor::User(*user), Some(&active.role));
-        if !project.is_some_and(|project| project.admits(&actor, role)) {
-            let message = "a project of the invitation does not admit the inviter any more";
-            return Err(StoreError::new(StoreErrorKind::Forbidden, message));
+        let (actor, role) = (Actor::User(user), Some(&active.role));
+        let admits = |found: &ProjectForUser| {
+            let is_open = found.project.access == ProjectAccess::Members;
+            (is_open || !open_only) && found.admits(&actor, role)
+        };
+        if !project.is_some_and(|project| admits(&project)) {
+            return Err(gone(
+                "a project of the invitation does not admit the inviter any more",
+            ));
         }
     }
-    Ok(Some(active))
+    Ok((Some(active), key.map(|key| key.id)))
+}
+
+/// The key by which a member has invited, or the one that has taken its place, if it can be used now and is that member's.
+async fn usable_key(
+    engine: &Tenancy,
+    (tenant, user): (TenantId, UserId),
+    key: KeyId,
+    now: Timestamp,
+) -> Result<ApiKey, StoreError> {
+    let directory = &configured(engine)?.config.directory;
+    let mut next = Some(key);
+    for _ in 0..MAX_SUCCESSORS {
+        let Some(id) = next else { break };
+        let found = directory.find_key(id).await;
+        let found = found.map_err(StoreError::unavailable)?;
+        let own = |key: &ApiKey| (key.id, key.tenant, key.creator) == (id, tenant, user);
+        next = match found.filter(own) {
+            Some(key) if key.state_at(now) == KeyState::Active => return Ok(key),
+            Some(key) if key.state_at(now) == KeyState::Rotated => key.successor,
+            _ => None,
+        };
+    }
+    Err(gone(
+        "the key by which somebody was invited can't be used any more",
+    ))
+}
+
+fn gone(message: &str) -> StoreError {
+    StoreError::new(StoreErrorKind::Forbidden, message)
 }
 
 /// What a caller is told where the store did not decide.

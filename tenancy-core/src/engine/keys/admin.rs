@@ -4,8 +4,8 @@ use std::ops::Deref;
 
 use super::Keys;
 use crate::{
-    Authority, ChangeRecord, KeyId, ProjectId, StoreError, StoreErrorKind, Tenancy, TenantId,
-    Timestamp,
+    Authority, ChangeRecord, KeyId, ProjectId, StoreError, StoreErrorKind, Tenancy, TenantContext,
+    TenantId, Timestamp,
     change::{Change, ChangeAction},
     engine::author::Author,
     key::ApiKey,
@@ -48,8 +48,9 @@ pub struct KeyService {
 /// which is recorded as refused.
 ///
 /// # Security
-/// A key acts with its creator's rights, so every reader of its text has those rights. A
-/// wider scope hands out more of them: see [`rotate`](Self::rotate) before people manage each other's keys.
+/// A key acts with its creator's rights, so every reader of its text has those rights. On a caller's authority, a key is
+/// made, rotated and given more scopes by its creator alone, who gives no more than it holds. Others who may manage keys
+/// take scopes away, switch keys off and revoke them.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct KeyAdmin {
@@ -122,8 +123,22 @@ impl KeyAdmin {
         (key, project): (KeyId, Option<ProjectId>),
         store: impl AsyncFnOnce(ChangeRecord) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
+        self.make_as(action, tenant, (key, project), async |_, with| {
+            store(with).await
+        })
+        .await
+    }
+
+    /// The same, where it depends on the caller what may be changed.
+    pub(super) async fn make_as<T>(
+        &self,
+        action: ChangeAction,
+        tenant: TenantId,
+        (key, project): (KeyId, Option<ProjectId>),
+        store: impl AsyncFnOnce(Option<TenantContext>, ChangeRecord) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
         let change = Change::new(action, tenant).within(project).to("key", key);
-        self.author.make(change, Some(tenant), store).await
+        self.author.make_as(change, Some(tenant), store).await
     }
 
     /// A tenant's key with the project that it is confined to: what changes the key stays in that project.
@@ -145,7 +160,7 @@ impl KeyAdmin {
     }
 }
 
-pub(super) fn configured(engine: &Tenancy) -> Result<&Keys, StoreError> {
+pub(in crate::engine) fn configured(engine: &Tenancy) -> Result<&Keys, StoreError> {
     engine.inner().keys.as_ref().ok_or_else(|| {
         StoreError::new(StoreErrorKind::ReadOnly, "there are no API keys configured")
     })

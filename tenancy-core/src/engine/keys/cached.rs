@@ -49,6 +49,7 @@ impl CachedKey {
         );
         principal.on_behalf_of = Some(record.creator);
         principal.project = record.project;
+        principal.open_projects_only = record.open_projects_only;
         principal.issued_at = Some(record.created_at);
         principal.expires_at = record.ends_at();
         principal.scope = permissions.scope(record.scopes.iter().map(crate::Grant::as_str));

@@ -33,11 +33,12 @@ impl KeyAdmin {
     /// Replaces what a key may be used for at most.
     ///
     /// # Errors
-    /// A [`StoreError`] if the tenant has no such key, or a scope covers nothing.
+    /// A [`StoreError`] if the tenant has no such key, or a scope covers nothing. [`StoreErrorKind::Forbidden`](crate::StoreErrorKind::Forbidden) if the key
+    /// could do more than before, and the authority is an operator's, or that of a caller who is not its creator or does not
+    /// hold what is added.
     ///
     /// # Security
-    /// A wider scope lets the key's holder do more in its creator's name: where a tenant's user
-    /// asks, do as [`rotate`](Self::rotate) says.
+    /// A wider scope lets the key's holder do more in its creator's name.
     pub async fn set_scopes(
         &self,
         tenant: TenantId,
@@ -46,9 +47,23 @@ impl KeyAdmin {
     ) -> Result<ApiKey, StoreError> {
         let scopes: Vec<_> = scopes.into_iter().collect();
         check_scopes(&scopes, &self.engine.inner().permissions)?;
-        let change = KeyChange::Scopes(scopes);
-        self.change(ChangeAction::KeySetScopes, tenant, key, change)
-            .await
+        let store = self.configured()?.config.store()?;
+        let found = self.find(tenant, key).await?;
+        let placed = (key, found.as_ref().and_then(|found| found.project));
+        self.make_as(
+            ChangeAction::KeySetScopes,
+            tenant,
+            placed,
+            async |caller, with| {
+                if let Some(found) = &found {
+                    let both = (&*found.scopes, &*scopes);
+                    self.may_rescope(caller.as_ref(), found.creator, both)?;
+                }
+                let change = KeyChange::Scopes(scopes);
+                store.change_key(tenant, key, &change, &with).await
+            },
+        )
+        .await
     }
 
     /// Replaces the networks from which a key may be used; none for any.

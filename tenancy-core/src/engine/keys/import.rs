@@ -88,9 +88,15 @@ impl KeyAdmin {
         let record = new.record(KeyId::new(), environment, verifier, now);
         let (tenant, store) = (record.tenant, keys.config.store()?);
         let placed = (record.id, record.project);
-        self.make(ChangeAction::KeyImport, tenant, placed, async |with| {
-            store.insert_key(&record, &with).await
-        })
+        self.make_as(
+            ChangeAction::KeyImport,
+            tenant,
+            placed,
+            async |caller, with| {
+                self.may_hand_out(caller.as_ref(), record.creator, &record.scopes)?;
+                store.insert_key(&record, &with).await
+            },
+        )
         .await?;
         Ok(record)
     }

@@ -16,11 +16,13 @@ impl KeyAdmin {
     /// # Errors
     /// [`StoreErrorKind::Invalid`] if its name, scopes, networks, limits, metadata or expiry can't be, its
     /// creator is no active member of the tenant, or its project is not the tenant's;
-    /// [`StoreErrorKind::NotFound`] if there is no such tenant.
+    /// [`StoreErrorKind::NotFound`] if there is no such tenant. [`StoreErrorKind::Forbidden`] on an operator's authority;
+    /// and on a caller's, where the key would act as another user than the caller, or a scope covers what the caller does not
+    /// hold where the key counts: in its project, or in the tenant as a whole.
     ///
     /// # Security
-    /// Make `new` by [`NewKey::in_context`] where a tenant's user asks: it sees to it that nobody
-    /// issues more than they hold.
+    /// Make `new` by [`NewKey::in_context`] where a tenant's user asks: so tenant and user never come from a request's body,
+    /// and what is refused is refused before.
     pub async fn issue(&self, new: NewKey) -> Result<IssuedKey, StoreError> {
         let keys = self.configured()?;
         let now = self.engine.inner().clock.now();
@@ -29,11 +31,14 @@ impl KeyAdmin {
         let store = keys.config.store()?;
         let record = issued.record();
         let placed = (record.id, record.project);
-        self.make(
+        self.make_as(
             ChangeAction::KeyIssue,
             record.tenant,
             placed,
-            async |with| store.insert_key(record, &with).await,
+            async |caller, with| {
+                self.may_hand_out(caller.as_ref(), record.creator, &record.scopes)?;
+                store.insert_key(record, &with).await
+            },
         )
         .await?;
         Ok(issued)
@@ -48,13 +53,12 @@ impl KeyAdmin {
     /// [`StoreErrorKind::NotFound`] if the tenant has no such key;
     /// [`StoreErrorKind::IllegalTransition`] if it is revoked, expired, disabled, or was rotated;
     /// [`StoreErrorKind::Invalid`] if it is of another environment, whose deployment has to do it, or has
-    /// limits of its own that this program can't count.
+    /// limits of its own that this program can't count; [`StoreErrorKind::Forbidden`] on an operator's authority, and on a
+    /// caller's, unless the caller is the user who has made the key, and holds what its scopes cover.
     ///
     /// # Security
-    /// The text acts with the rights of the key's creator, and not of the user who asks for it. Where a
-    /// tenant's user asks, [`find`](crate::KeyService::find) the key first, refuse unless its creator is that
-    /// user, and have [`NewKey::in_context`] look at its scopes. That refuses API keys, too: one
-    /// that could rotate itself would outlive its revocation.
+    /// The text acts with the rights of the key's creator, and so nobody else gets it: who manages the keys of others
+    /// revokes them, and has their creators issue new ones. An API key rotates none: it would outlive its revocation.
     pub async fn rotate(
         &self,
         tenant: TenantId,
@@ -66,7 +70,7 @@ impl KeyAdmin {
         let found = self.find(tenant, key).await?;
         let project = found.as_ref().and_then(|found| found.project);
         let environment = keys.config.format.environment();
-        if let Some(found) = found {
+        if let Some(found) = &found {
             if found.environment != environment {
                 let message = "a key is rotated by the deployment of its own environment";
                 return Err(StoreError::new(StoreErrorKind::Invalid, message));
@@ -84,11 +88,16 @@ impl KeyAdmin {
         let rotation = KeyRotation::new(key, id, digest, now, now + overlap);
         let store = keys.config.store()?;
         let record = self
-            .make(
+            .make_as(
                 ChangeAction::KeyRotate,
                 tenant,
                 (key, project),
-                async |with| store.rotate_key(tenant, &rotation, &with).await,
+                async |caller, with| {
+                    if let Some(found) = &found {
+                        self.may_hand_out(caller.as_ref(), found.creator, &found.scopes)?;
+                    }
+                    store.rotate_key(tenant, &rotation, &with).await
+                },
             )
             .await?;
         Ok(IssuedKey::new(record, text))

@@ -4,8 +4,8 @@ use std::{mem::size_of, sync::Arc};
 
 use super::{CachedFact, Caches};
 use crate::{
-    Actor, DirectoryError, Project, ProjectId, RoleName, TenantId, UserId, cache::Lookup,
-    engine::Tenancy,
+    Actor, DirectoryError, Principal, Project, ProjectAccess, ProjectId, RoleName, TenantId,
+    UserId, cache::Lookup, engine::Tenancy,
 };
 
 /// A user asks for it, or a caller who is no user.
@@ -19,8 +19,19 @@ pub(crate) struct ProjectForUser {
 }
 
 impl ProjectForUser {
-    /// Whether the project admits this actor, on whose behalf the user was asked for, who has this role in the
+    /// Whether the project admits this principal, on whose behalf the user was asked for, who has this role in the
     /// tenant.
+    pub(in crate::engine) fn lets_in(
+        &self,
+        principal: &Principal,
+        in_tenant: Option<&RoleName>,
+    ) -> bool {
+        let is_closed =
+            principal.open_projects_only && self.project.access != ProjectAccess::Members;
+        !is_closed && self.admits(&principal.actor, in_tenant)
+    }
+
+    /// The same of an actor that is kept out of nothing but by its roles.
     pub(in crate::engine) fn admits(&self, actor: &Actor, in_tenant: Option<&RoleName>) -> bool {
         match actor {
             // They are no members, and have no roles: what they may do is said by their credential, or is everything.

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::OperatorContext;
 use crate::{
     ChangeAction, ChangeRecord, Impersonation, ImpersonationDigest, ImpersonationId,
-    ImpersonationToken, MembershipStatus, NewImpersonation, OperatorRight, StoreError,
+    ImpersonationToken, MembershipStatus, NewImpersonation, OperatorRight, StartTerms, StoreError,
     StoreErrorKind, TenantId, TenantKey, Timestamp,
     change::Change,
     engine::author::{Author, Stale},
@@ -92,8 +92,13 @@ impl OperatorContext {
             .make(change, Stale::Nothing, async |record: ChangeRecord| {
                 allowed?;
                 let store = operators.impersonations();
+                // Each was looked at a moment ago, and may be gone: what counts is what the store finds.
+                let terms = match consent {
+                    Some(_) if policy.consent => StartTerms::new(policy.most).on_consent(),
+                    _ => StartTerms::new(policy.most),
+                };
                 store
-                    .start_impersonation(&impersonation, &digest, policy.most, &record)
+                    .start_impersonation(&impersonation, &digest, terms, &record)
                     .await
             })
             .await?;
@@ -205,14 +210,12 @@ impl OperatorContext {
             }
         }
         if policy.consent && consent.is_none() && !policy.break_glass {
-            return refused(
-                "the tenant has not agreed; one of its owners does so with `Admin::grant_support_access`",
-            );
+            return Err(StoreError::no_consent());
         }
         let member = inner.directory.find_membership(asked.tenant, asked.user);
         let member = member.await.map_err(StoreError::unavailable)?;
         if member.is_none_or(|member| member.status != MembershipStatus::Active) {
-            return refused("the user is no active member of the tenant");
+            return Err(StoreError::nobody_to_become());
         }
         let operators = inner.operators.as_ref().ok_or_else(no_operators)?;
         let is_operator = operators.store().is_operator(asked.user);

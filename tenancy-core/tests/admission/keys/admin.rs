@@ -68,7 +68,10 @@ async fn what_can_not_be_a_key_is_not_issued() {
 async fn each_change_is_audited_with_its_actor_and_its_key() {
     let w = world().await;
     let keys = w.tenancy.keys().unwrap().by(operated_by(w.alice));
-    let id = keys.issue(alices(&w)).await.unwrap().record().id;
+    let alice = w.admit(&w.alice_at("acme.notes.example")).await.unwrap();
+    let own = alice.authority("notes:read").unwrap();
+    let own = w.tenancy.keys().unwrap().by(own);
+    let id = own.issue(alices(&w)).await.unwrap().record().id;
     let (tenant, read) = (w.acme.id, "notes:read".parse().unwrap());
     keys.rename(tenant, id, "renamed").await.unwrap();
     keys.set_scopes(tenant, id, [read]).await.unwrap();
@@ -80,7 +83,7 @@ async fn each_change_is_audited_with_its_actor_and_its_key() {
     keys.set_metadata(tenant, id, noted).await.unwrap();
     keys.disable(tenant, id).await.unwrap();
     keys.enable(tenant, id).await.unwrap();
-    let _new = keys
+    let _new = own
         .rotate(tenant, id, std::time::Duration::ZERO)
         .await
         .unwrap();

@@ -2,9 +2,9 @@
 
 use serde_json::json;
 use tenancy_core::{
-    Membership, MembershipStatus, PermissionRegistry, Project, ProjectMembership, StoreErrorKind,
-    SystemRole, jwt::JwtAuthenticator, key::NewKey, testing::FakeRequest,
-    testing::StoreDirectly as _,
+    Grant, Membership, MembershipStatus, Outcome, PermissionRegistry, Project, ProjectMembership,
+    StoreError, StoreErrorKind, SystemRole, UserId, jwt::JwtAuthenticator, key::NewKey,
+    testing::FakeRequest, testing::StoreDirectly as _,
 };
 
 use super::{alices, api_keys, issue, with, world};
@@ -241,4 +241,115 @@ async fn a_token_of_a_project_issues_keys_of_that_project() {
         .by(tenancy_core::testing::service());
     let refused = keys.issue(new().project(other.id)).await.unwrap_err();
     assert_eq!(refused.kind(), StoreErrorKind::Invalid);
+}
+
+/// What a key does counts as its creator's doing. So nobody else makes one that does more, whoever manages keys; and its
+/// creator gives it no more than the creator holds.
+#[tokio::test]
+async fn its_creator_alone_lets_a_key_do_more() {
+    let w = world().await;
+    let carol = Membership::new(w.acme.id, UserId::new(), SystemRole::Viewer.name());
+    w.directory.put_membership(&carol).await.unwrap();
+    let acme = w.acme.id;
+    let grants =
+        |names: &[&str]| -> Vec<Grant> { names.iter().map(|name| name.parse().unwrap()).collect() };
+    let by = async |request: FakeRequest| {
+        let context = w.admit(&request).await.unwrap();
+        w.tenancy
+            .keys()
+            .unwrap()
+            .by(context.authority("notes:read").unwrap())
+    };
+    let user = |user| {
+        let request = FakeRequest::new("/notes").header("host", "acme.notes.example");
+        request.bearer(&w.token(user, json!({})))
+    };
+    let new = |creator, scopes: &[&str]| NewKey::new(acme, creator, "a key", grants(scopes));
+    fn refused<T: std::fmt::Debug>(done: Result<T, StoreError>) {
+        assert_eq!(done.unwrap_err().kind(), StoreErrorKind::Forbidden);
+    }
+    let (alices, carols) = (by(user(w.alice)).await, by(user(carol.user)).await);
+    // An owner in a member's name, a member in an owner's, and a member with what only others hold.
+    refused(alices.issue(new(carol.user, &["notes:read"])).await);
+    refused(carols.issue(new(w.alice, &["notes:read"])).await);
+    let entry = w.last_audit();
+    assert_eq!(
+        (&*entry.action, entry.outcome),
+        ("key.issue", Outcome::Refused)
+    );
+    for more in [
+        &["notes:write"][..],
+        &["notes:read", "notes:write"],
+        &["notes:*"],
+    ] {
+        refused(carols.issue(new(carol.user, more)).await);
+    }
+    assert!(alices.list(acme, None, 10).await.unwrap().is_empty());
+    let reads = carols
+        .issue(new(carol.user, &["notes:read"]))
+        .await
+        .unwrap();
+    tenancy_logwatch::issued_key(&reads);
+    let id = reads.record().id;
+
+    let minute = std::time::Duration::from_secs(60);
+    refused(alices.rotate(acme, id, minute).await);
+    refused(alices.set_scopes(acme, id, grants(&["notes:write"])).await);
+    refused(carols.set_scopes(acme, id, grants(&["notes:write"])).await);
+    alices
+        .set_scopes(acme, id, [])
+        .await
+        .expect("to take away is for whoever manages keys");
+    refused(alices.set_scopes(acme, id, grants(&["notes:read"])).await);
+    carols
+        .set_scopes(acme, id, grants(&["notes:read"]))
+        .await
+        .unwrap();
+
+    // A key has none made, for itself or another one.
+    let everything = issue(&w, new(w.alice, &["*"])).await;
+    let by_key = by(with(&everything)).await;
+    refused(by_key.issue(new(w.alice, &["notes:read"])).await);
+    refused(by_key.rotate(acme, everything.record().id, minute).await);
+    refused(
+        by_key
+            .set_scopes(acme, id, grants(&["notes:read", "notes:write"]))
+            .await,
+    );
+
+    let rotated = carols.rotate(acme, id, minute).await.unwrap();
+    tenancy_logwatch::issued_key(&rotated);
+    alices.revoke(acme, rotated.record().id).await.unwrap();
+    assert_eq!(w.refused(&with(&rotated)).await, (401, "key-revoked"));
+}
+
+/// What a role in a project adds is given to keys of that project alone.
+#[tokio::test]
+async fn what_a_project_adds_is_given_to_keys_of_that_project() {
+    let w = world().await;
+    let project = Project::new(w.acme.id, "web".parse().unwrap(), "web");
+    w.directory.put_project(&project).await.unwrap();
+    let carol = Membership::new(w.acme.id, UserId::new(), SystemRole::Viewer.name());
+    w.directory.put_membership(&carol).await.unwrap();
+    let role = SystemRole::Member.name();
+    let role = ProjectMembership::new(w.acme.id, project.id, carol.user, role);
+    w.directory.put_project_membership(&role).await.unwrap();
+    let request = FakeRequest::new("/notes")
+        .header("host", "acme.notes.example")
+        .header("x-project-id", project.id.to_string())
+        .bearer(&w.token(carol.user, json!({})));
+    let context = w.admit(&request).await.unwrap();
+    let keys = w
+        .tenancy
+        .keys()
+        .unwrap()
+        .by(context.authority("notes:read").unwrap());
+    let new = || NewKey::in_context(&context, "w", ["notes:write".parse().unwrap()]).unwrap();
+    let whole = keys.issue(new()).await.unwrap_err();
+    assert_eq!(whole.kind(), StoreErrorKind::Forbidden);
+    assert!(whole.to_string().contains("confine the key"), "{whole}");
+    let confined = keys.issue(new().project(project.id)).await.unwrap();
+    tenancy_logwatch::issued_key(&confined);
+    let context = w.admit(&with(&confined)).await.unwrap();
+    assert!(context.require("notes:write").is_ok());
 }

@@ -2,9 +2,9 @@
 
 use serde_json::json;
 use tenancy_core::{
-    Grant, KeyFate, KeysGo, Membership, OwnershipTerms, Project, ProjectMembership, RoleDefinition,
-    StoreErrorKind, SystemRole, UserId,
-    key::{KeyDirectory as _, NewKey},
+    Grant, KeyFate, KeysGo, Membership, OwnershipTerms, Project, ProjectAccess, ProjectMembership,
+    RoleDefinition, StoreErrorKind, SystemRole, UserId,
+    key::{IssuedKey, KeyDirectory as _, NewKey},
     testing::{FakeRequest, StoreDirectly as _, service},
 };
 
@@ -159,6 +159,66 @@ async fn a_key_that_is_handed_over_works_on_and_grows_with_nobody() {
         .unwrap();
     let details = removed.details.as_ref().unwrap();
     assert_eq!(details["keys_to"], json!(heir));
+}
+
+/// The new holder has a role in a project by role, and the one who goes has none. So the key, whose text that one knows, does
+/// not lead there: not at once, not after a rise, and not by a rotation.
+#[tokio::test]
+async fn a_key_that_is_handed_over_enters_no_project_by_role() {
+    let w = world().await;
+    let ann = member(&w, SystemRole::Member).await;
+    let heir = member(&w, SystemRole::Member).await;
+    let [open, payroll] =
+        ["open", "payroll"].map(|slug| Project::new(w.acme.id, slug.parse().unwrap(), slug));
+    let payroll = payroll.with_access(ProjectAccess::RoleOnly);
+    for project in [&open, &payroll] {
+        w.directory.put_project(project).await.unwrap();
+    }
+    let role = ProjectMembership::new(w.acme.id, payroll.id, heir, SystemRole::Member.name());
+    w.directory.put_project_membership(&role).await.unwrap();
+    let key = issue(&w, key_of(&w, ann, &["*"])).await;
+    let heirs_own = issue(&w, key_of(&w, heir, &["*"])).await;
+    let naming = |key: &IssuedKey, project: &Project| {
+        with(key).header("x-project-id", project.id.to_string())
+    };
+    let unknown = (404, "project-unknown");
+    assert!(
+        w.admit(&naming(&heirs_own, &payroll)).await.is_ok(),
+        "the heir may enter"
+    );
+    assert_eq!(w.refused(&naming(&key, &payroll)).await, unknown);
+
+    let admin = w.tenancy.admin(service());
+    let done = admin.remove_membership_with(w.acme.id, ann, KeysGo::To(heir));
+    done.await.unwrap();
+    let rises = [SystemRole::Member, SystemRole::Admin, SystemRole::Owner];
+    for role in rises {
+        admin
+            .change_role(w.acme.id, heir, role.name())
+            .await
+            .unwrap();
+        // Twice, so that what is remembered is asked too.
+        for _ in 0..2 {
+            assert_eq!(
+                w.refused(&naming(&key, &payroll)).await,
+                unknown,
+                "{role:?}"
+            );
+            assert!(w.admit(&naming(&key, &open)).await.is_ok());
+        }
+        let context = w.admit(&with(&key)).await.unwrap();
+        let told = w.tenancy.projects_of(&context, None, 10).await.unwrap();
+        assert_eq!(told, std::slice::from_ref(&open), "{role:?}");
+    }
+    let service = w.tenancy.keys().unwrap().by(service());
+    let hour = std::time::Duration::from_secs(3_600);
+    let rotated = service
+        .rotate(w.acme.id, key.record().id, hour)
+        .await
+        .unwrap();
+    assert_eq!(w.refused(&naming(&rotated, &payroll)).await, unknown);
+    assert!(w.admit(&naming(&rotated, &open)).await.is_ok());
+    assert!(w.admit(&naming(&heirs_own, &payroll)).await.is_ok());
 }
 
 #[tokio::test]

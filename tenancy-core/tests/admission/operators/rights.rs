@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use tenancy_core::{
-    Actor, AuditFilter, Authority, Membership, Operator, OperatorContext, OperatorRight,
+    Actor, AuditFilter, Authority, KeyId, Membership, Operator, OperatorContext, OperatorRight,
     OperatorRole, Outcome, Settings, StoreError, StoreErrorKind, TenantFilter, TenantId,
-    TokenSubject, UserId, danger, testing::service,
+    TokenSubject, UserId, danger, key::NewKey, testing::service,
 };
 
 use super::{STAFF, context_of, operator, policy, world};
@@ -29,10 +29,9 @@ async fn change(
         }
         Right::ChangePlans => admin.set_plan(tenant, None).await,
         Right::ManageKeys => {
-            let scopes = ["*".parse().unwrap()];
             let creator = if tenant == w.acme.id { w.alice } else { w.bob };
-            let new = tenancy_core::key::NewKey::new(tenant, creator, "a key", scopes);
-            keys.issue(new).await.map(|_| ())
+            let key = issued(w, tenant, creator, &["*"]).await;
+            keys.rename(tenant, key, "another").await.map(|_| ())
         }
         Right::Revoke => keys.revoke_tenant(tenant).await.map(|_| ()),
         Right::ReadTenants => admin
@@ -46,6 +45,14 @@ async fn change(
         }
         _ => unreachable!("{right} is tried elsewhere"),
     }
+}
+
+/// A key that the service has issued.
+async fn issued(w: &World, tenant: TenantId, creator: UserId, scopes: &[&str]) -> KeyId {
+    let scopes = scopes.iter().map(|scope| scope.parse().unwrap());
+    let new = NewKey::new(tenant, creator, "a key", scopes);
+    let issued = w.tenancy.keys().unwrap().by(service()).issue(new).await;
+    issued.unwrap().record().id
 }
 
 const TRIED: [OperatorRight; 7] = [
@@ -227,6 +234,49 @@ async fn who_operators_are_is_for_another_operator_to_say() {
     let admin = w.tenancy.admin(revoke);
     admin.revoke_tokens(&subject).await.unwrap();
     assert!(is_forbidden(admin.put_operator(&tom).await));
+}
+
+/// Whoever has the text of a key acts as its creator. So an operator gets none, and has none do more: not with the right to
+/// manage keys, and not where the application alone takes somebody for an operator.
+#[tokio::test]
+async fn no_operator_gets_a_key_that_speaks_for_a_user() {
+    let w = world(policy()).await;
+    let acme = w.acme.id;
+    let key = issued(&w, acme, w.alice, &["notes:read"]).await;
+    let root = context_of(&w, &operator(&w, &[OperatorRole::Admin]).await).await;
+    let manages = root
+        .authority(acme, OperatorRight::ManageKeys, "a test")
+        .unwrap();
+    let alice = w.admit(&w.alice_at("acme.notes.example")).await.unwrap();
+    let taken_for_one = danger::operator(alice.principal(), None, "ticket 4711").unwrap();
+    for authority in [manages, taken_for_one] {
+        let keys = w.tenancy.keys().unwrap().by(authority);
+        let new = NewKey::new(acme, w.alice, "mine", ["notes:read".parse().unwrap()]);
+        assert!(is_forbidden(keys.issue(new).await));
+        assert_eq!(w.last_audit().outcome, Outcome::Refused);
+        assert!(is_forbidden(keys.rotate(acme, key, Duration::ZERO).await));
+        for more in ["notes:write", "*", "notes:*"] {
+            let wider = keys.set_scopes(acme, key, [more.parse().unwrap()]).await;
+            assert!(is_forbidden(wider), "{more}");
+        }
+        let all = keys.list(acme, None, 10).await.unwrap();
+        assert_eq!(all.len(), 1, "no other key has come to be");
+        assert_eq!((all[0].scopes.len(), all[0].successor), (1, None));
+        // To take something away is what the right is for.
+        keys.set_scopes(acme, key, ["notes:read".parse().unwrap()])
+            .await
+            .unwrap();
+    }
+    let right = OperatorRight::Revoke;
+    let revokes = root.authority(acme, right, "a test").unwrap();
+    let revoked = w
+        .tenancy
+        .keys()
+        .unwrap()
+        .by(revokes)
+        .revoke(acme, key)
+        .await;
+    assert!(revoked.unwrap().revoked_at.is_some());
 }
 
 #[tokio::test]

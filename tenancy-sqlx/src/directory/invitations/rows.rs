@@ -2,7 +2,8 @@
 
 use sqlx::{postgres::PgRow, types::Uuid};
 use tenancy_core::{
-    DirectoryError, InvitationId, TenantId, Timestamp, UserId,
+    DirectoryError, InvitationId, KeyId, ServiceId, StoreError, StoreErrorKind, TenantId,
+    Timestamp, UserId,
     invitation::{Invitation, InvitationState, Inviter},
     one_time::OneTimeDigest,
 };
@@ -11,7 +12,7 @@ use crate::directory::rows::{column, role, text};
 
 /// The columns that [`invitation`] reads.
 pub(super) const INVITATION: &str = "i.tenant_id, i.id, i.email, i.role, i.projects, i.inviter, i.permission, \
-    i.state, i.rotation, i.digest, i.digest_version, i.accepted_by, \
+    i.inviter_key, i.inviter_account, i.state, i.rotation, i.digest, i.digest_version, i.accepted_by, \
     (extract(epoch FROM i.created_at) * 1000000)::bigint AS created_at, \
     (extract(epoch FROM i.sent_at) * 1000000)::bigint AS sent_at, \
     (extract(epoch FROM i.expires_at) * 1000000)::bigint AS expires_at";
@@ -19,12 +20,22 @@ pub(super) const INVITATION: &str = "i.tenant_id, i.id, i.email, i.role, i.proje
 /// Reads an invitation. A row that this version can't read is an error, never "not found".
 pub(super) fn invitation(row: &PgRow) -> Result<Invitation, DirectoryError> {
     let moment = |name| Ok::<_, DirectoryError>(Timestamp::from_unix_micros(column(row, name)?));
-    let inviter = match (column(row, "inviter")?, column(row, "permission")?) {
-        (Some::<Uuid>(user), Some::<String>(permission)) => Inviter::Member {
+    let key: Option<Uuid> = column(row, "inviter_key")?;
+    let account: Option<Uuid> = column(row, "inviter_account")?;
+    let inviter = match (column(row, "inviter")?, column(row, "permission")?, key) {
+        (Some::<Uuid>(user), Some::<String>(permission), None) => Inviter::Member {
             user: UserId::from_uuid(user),
             permission,
         },
-        (None, None) => Inviter::Service,
+        (Some(user), Some(permission), Some(key)) => Inviter::Key {
+            key: KeyId::from_uuid(key),
+            user: UserId::from_uuid(user),
+            permission,
+        },
+        (None, None, None) => match account {
+            Some(account) => Inviter::Account(ServiceId::from_uuid(account)),
+            None => Inviter::Service,
+        },
         _ => return Err(DirectoryError::new("an invitation has half an inviter")),
     };
     let state = text(row, "state")?;
@@ -65,10 +76,42 @@ pub(super) fn projects(of: &Invitation) -> serde_json::Value {
     each.collect()
 }
 
-/// The member who answers for it, and the permission.
-pub(super) fn inviter(of: &Invitation) -> Option<(Uuid, &str)> {
+/// Who answers for it, as it is stored.
+#[derive(Clone, Copy, Default)]
+pub(super) struct By<'a> {
+    pub(super) user: Option<Uuid>,
+    pub(super) permission: Option<&'a str>,
+    pub(super) key: Option<Uuid>,
+    pub(super) account: Option<Uuid>,
+}
+
+/// Who answers for an invitation. Somebody of whom this version knows nothing can't be stored as nobody.
+pub(super) fn inviter(of: &Invitation) -> Result<By<'_>, StoreError> {
     match &of.inviter {
-        Inviter::Member { user, permission } => Some((user.as_uuid(), permission)),
-        _ => None,
+        Inviter::Member { user, permission } => Ok(By {
+            user: Some(user.as_uuid()),
+            permission: Some(permission),
+            ..By::default()
+        }),
+        Inviter::Key {
+            key,
+            user,
+            permission,
+        } => Ok(By {
+            user: Some(user.as_uuid()),
+            permission: Some(permission),
+            key: Some(key.as_uuid()),
+            ..By::default()
+        }),
+        Inviter::Account(account) => Ok(By {
+            account: Some(account.as_uuid()),
+            ..By::default()
+        }),
+        Inviter::Service => Ok(By::default()),
+        _ => {
+            let message =
+                "the inviter is of a kind that this version can't store; update `tenancy-sqlx`";
+            Err(StoreError::new(StoreErrorKind::Invalid, message))
+        }
     }
 }

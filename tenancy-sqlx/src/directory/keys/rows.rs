@@ -11,7 +11,7 @@ use crate::directory::rows::column;
 /// The columns that [`key`] reads.
 pub(super) const KEY: &str = "k.id, k.tenant_id, k.creator, k.environment, k.name, k.scopes, k.project_id, \
     k.networks, k.metadata, k.digest, k.digest_version, k.handle, k.secret_hash, k.successor, \
-    k.disabled, k.limits, \
+    k.disabled, k.limits, k.open_projects_only, \
     (extract(epoch FROM k.created_at) * 1000000)::bigint AS created_at, \
     (extract(epoch FROM k.expires_at) * 1000000)::bigint AS expires_at, \
     (extract(epoch FROM k.overlap_until) * 1000000)::bigint AS overlap_until, \
@@ -44,6 +44,7 @@ pub(super) fn key(row: &PgRow) -> Result<ApiKey, DirectoryError> {
     if let Some(limits) = limits {
         key.limits = KeyLimits::from_stored(&limits.0).map_err(DirectoryError::new)?;
     }
+    key.open_projects_only = column(row, "open_projects_only")?;
     key.expires_at = moment("expires_at")?;
     key.overlap_until = moment("overlap_until")?;
     key.successor = column::<Option<Uuid>>(row, "successor")?.map(KeyId::from_uuid);

@@ -115,12 +115,14 @@ pub(in crate::directory) async fn hand_over(
     key: &ApiKey,
 ) -> Result<(), StoreError> {
     sqlx::query(
-        "UPDATE tenancy.api_keys SET creator = $3, scopes = $4 WHERE tenant_id = $1 AND id = $2",
+        "UPDATE tenancy.api_keys SET creator = $3, scopes = $4, open_projects_only = $5
+         WHERE tenant_id = $1 AND id = $2",
     )
     .bind(key.tenant.as_uuid())
     .bind(key.id.as_uuid())
     .bind(key.creator.as_uuid())
     .bind(written(key).scopes)
+    .bind(key.open_projects_only)
     .execute(connection)
     .await
     .map_err(refused)?;
@@ -138,13 +140,13 @@ pub(in crate::directory) async fn insert(
         "INSERT INTO tenancy.api_keys
              (id, tenant_id, creator, environment, name, scopes, project_id, networks, metadata,
               digest, digest_version, created_at, expires_at, overlap_until, successor, disabled,
-              revoked_at, last_used_at, handle, secret_hash, limits)
+              revoked_at, last_used_at, handle, secret_hash, limits, open_projects_only)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11,
               timestamptz 'epoch' + $12 * interval '1 microsecond',
               timestamptz 'epoch' + $13 * interval '1 microsecond',
               timestamptz 'epoch' + $14 * interval '1 microsecond', $15, $16,
               timestamptz 'epoch' + $17 * interval '1 microsecond',
-              timestamptz 'epoch' + $18 * interval '1 microsecond', $19, $20, $21)",
+              timestamptz 'epoch' + $18 * interval '1 microsecond', $19, $20, $21, $22)",
     )
     .bind(key.id.as_uuid())
     .bind(key.tenant.as_uuid())
@@ -167,6 +169,7 @@ pub(in crate::directory) async fn insert(
     .bind(key.verifier.handle().map(KeyHandle::as_str))
     .bind(key.verifier.hash().map(SecretHash::as_str))
     .bind(limits)
+    .bind(key.open_projects_only)
     .execute(connection)
     .await
     .map_err(refused)?;

@@ -340,8 +340,7 @@ async fn hand_over(
             return Err(StoreError::handed_key_changed());
         }
         if key.revoked_at.is_none() {
-            key.creator = handover.to;
-            key.scopes.clone_from(&one.gets);
+            key.hand_over(handover.to, &one.gets);
             keys::hand_over(tx, &key).await?;
         }
     }

@@ -169,7 +169,15 @@ pub async fn keys_are_handed_over<D: Directory + DirectoryStore + KeyStore>(dire
     assert!(generation(directory, &tenant).await.generation > told.generation);
     let mut expected = keys[0].clone();
     (expected.creator, expected.scopes) = (heir, grants(&["notes:read"]));
+    expected.open_projects_only = true;
     assert_eq!(found(directory, keys[0].id).await, expected);
+    let rotation = KeyRotation::new(expected.id, KeyId::new(), digest(9), NOW, NOW);
+    let record = unattributed();
+    let rotated = directory.rotate_key(tenant.id, &rotation, &record);
+    assert!(
+        rotated.await.unwrap().open_projects_only,
+        "so is its successor"
+    );
     for key in &keys[1..3] {
         let now = found(directory, key.id).await;
         assert_eq!((now.creator, now.revoked_at), (user, Some(NOW)));

@@ -40,6 +40,7 @@ pub async fn keys_are_found_as_they_were_stored<D: Directory + DirectoryStore + 
     full.expires_at = Some(NOW + Duration::from_micros(3_600_000_001));
     full.overlap_until = Some(NOW + Duration::from_secs(60));
     full.disabled = true;
+    full.open_projects_only = true;
     full.revoked_at = Some(NOW);
     full.last_used_at = Some(NOW);
     full.verifier = KeyDigest::new(u32::MAX, [0xa5; 32]).into();
