@@ -106,8 +106,7 @@ async fn serve() -> Result<()> {
         .await?;
     // The queue went with the routes: what waits is done, and no more comes.
     working.await?;
-    tenancy.keys()?.flush_last_used().await?;
-    // What is queued, as for the audit trail, would be lost with the process.
+    // What is queued, as for the audit trail and of uses of keys, would be lost with the process.
     let report = tenancy.shutdown(Duration::from_secs(10)).await;
     tracing::info!(?report, "stopped");
     Ok(())

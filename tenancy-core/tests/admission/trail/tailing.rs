@@ -99,6 +99,10 @@ async fn after_an_outage_nothing_is_skipped() {
     let new = recorded(&w, w.acme.id, 2);
     let failed = tail.next().await.unwrap_err();
     assert_eq!(failed.kind(), StoreErrorKind::Unavailable, "{failed}");
+    // Asked again at once, it waits for the next poll.
+    let before = tokio::time::Instant::now();
+    assert!(tail.next().await.is_err());
+    assert!(before.elapsed() >= Duration::from_secs(2));
     let dropped = timeout(Duration::from_millis(1), tail.next()).await;
     assert!(!matches!(dropped, Ok(Ok(_))));
     w.directory.fail(false);

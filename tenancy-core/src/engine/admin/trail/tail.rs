@@ -130,16 +130,26 @@ impl AuditTail {
     /// Waits for new entries and tells them, 1,000 at most. Those of one answer are in the order of their ids; one that
     /// reached the store late comes after entries with later ids.
     ///
-    /// After [`Unavailable`](crate::StoreErrorKind::Unavailable) it may be asked again, and skips nothing. So it may
+    /// After [`Unavailable`](crate::StoreErrorKind::Unavailable) it may be asked again, waits for the next poll, and
+    /// skips nothing. So it may
     /// when the call was dropped while it waited.
     ///
     /// # Errors
     /// A [`StoreError`] if the store did not answer;
     /// [`StoreErrorKind::Forbidden`](crate::StoreErrorKind::Forbidden) if the caller may read no more.
     pub async fn next(&mut self) -> Result<Vec<AuditEntry>, StoreError> {
+        let next = self.find().await;
+        if next.is_err() {
+            // Whoever asks again at once asks a store that is away no more often than one that answers.
+            self.due = Instant::now() + self.options.poll_interval;
+        }
+        next
+    }
+
+    async fn find(&mut self) -> Result<Vec<AuditEntry>, StoreError> {
         loop {
+            tokio::time::sleep_until(self.due).await;
             if self.poll.is_none() {
-                tokio::time::sleep_until(self.due).await;
                 self.admin.author.may_read_on(self.tenant).await?;
             }
             while let Some(page) = self.page().await? {
