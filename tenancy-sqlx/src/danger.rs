@@ -5,15 +5,15 @@
 
 use std::{fmt, time::Duration};
 
-use sqlx::{PgConnection, postgres::PgConnectOptions};
-use tenancy_core::{AuditEntry, JobRun, Outcome, Tenancy, UserId};
+use sqlx::postgres::PgConnectOptions;
+use tenancy_core::{Actor, AuditEntry, JobRun, Outcome, Tenancy, UserId};
 
 use crate::{
-    Error, StartError, TenantPoolOptions,
+    Error, StartError, TenantPoolOptions, TxConnection,
     connections::{Connections, Whose},
     options::{Timeouts, millis},
-    purpose, self_check,
-    session::{self, Open},
+    purpose, self_check, session,
+    statement_log::{Attribution, StatementLog},
 };
 
 /// Connections of the system role: they see the rows of every tenant.
@@ -49,6 +49,7 @@ use crate::{
 #[derive(Clone)]
 pub struct SystemPool {
     pool: Connections,
+    log: Option<StatementLog>,
 }
 
 impl SystemPool {
@@ -70,7 +71,25 @@ impl SystemPool {
         let pool = purpose::open(Whose::Operators, options, 5).await?;
         self_check::login(&pool).await?.refuse_role()?;
         self_check::system_login(&pool).await?;
-        Ok(Self { pool })
+        Ok(Self { pool, log: None })
+    }
+
+    /// The same, and a [statement log](crate::statement_log) sees what runs across tenants: [`across_tenants`] and
+    /// [`across_tenants_in`]. What touches a protected table there is flagged. Default: none.
+    ///
+    /// What the library itself reads and writes through this login is not in the log: that has entries of the audit
+    /// trail.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable), or what the database says when it is asked for the
+    /// protected tables.
+    pub async fn with_statement_log(mut self, log: &StatementLog) -> Result<Self, Error> {
+        let batch = session::nobodys_batch("BEGIN READ ONLY", &Timeouts::LOOK_UP);
+        let mut asking = session::begin(&self.pool, batch).await?;
+        log.learn(&mut asking).await?;
+        asking.give_back();
+        self.log = Some(log.clone());
+        Ok(self)
     }
 
     /// Waits for all connections to come back, and closes them.
@@ -93,7 +112,7 @@ impl fmt::Debug for SystemPool {
 
 /// A transaction that sees every tenant's rows.
 ///
-/// Derefs to the connection, commits explicitly, rolls back when dropped.
+/// Derefs to its [connection](TxConnection), commits explicitly, rolls back when dropped.
 ///
 /// A statement may take 5 minutes, unless [`statement_timeout`](Self::statement_timeout) says
 /// otherwise, and wait 5 seconds for a lock.
@@ -112,7 +131,7 @@ impl fmt::Debug for SystemPool {
 /// ```
 #[must_use = "a transaction that is dropped rolls back"]
 pub struct AcrossTenants {
-    tx: Open,
+    tx: TxConnection,
 }
 
 /// Begins a transaction that sees every tenant's rows, for an operator and a reason.
@@ -150,14 +169,14 @@ pub async fn across_tenants(
         "danger.across-tenants",
         Outcome::Allowed,
     )
-    .actor(tenancy_core::Actor::User(operator))
+    .actor(Actor::User(operator))
     .reason(reason.to_owned());
     tenancy
         .audit()
         .record_durably(entry)
         .await
         .map_err(AcrossError::Audit)?;
-    begin(system).await
+    begin(system, Actor::User(operator)).await
 }
 
 /// Begins a transaction that sees every tenant's rows, for a run of a job.
@@ -206,15 +225,19 @@ pub async fn across_tenants_in(
     system: &SystemPool,
 ) -> Result<AcrossTenants, AcrossError> {
     run.record_across().await.map_err(AcrossError::Audit)?;
-    begin(system).await
+    begin(system, Actor::Job(run.name().clone())).await
 }
 
-async fn begin(system: &SystemPool) -> Result<AcrossTenants, AcrossError> {
+async fn begin(system: &SystemPool, actor: Actor) -> Result<AcrossTenants, AcrossError> {
     let batch = session::nobodys_batch("BEGIN", &Timeouts::ACROSS_TENANTS);
-    let tx = session::begin(&system.pool, batch)
+    let open = session::begin(&system.pool, batch)
         .await
         .map_err(AcrossError::Database)?;
-    Ok(AcrossTenants { tx })
+    let log = system.log.as_ref();
+    let of = log.map(|log| Attribution::nobody(log, Some(actor)));
+    Ok(AcrossTenants {
+        tx: TxConnection::new(open, of),
+    })
 }
 
 /// Why a transaction across tenants was not begun.
@@ -240,7 +263,7 @@ impl AcrossTenants {
     pub async fn statement_timeout(&mut self, limit: Duration) -> Result<(), Error> {
         sqlx::query("SELECT set_config('statement_timeout', $1, true)")
             .bind(millis(limit).to_string())
-            .execute(&mut *self.tx)
+            .execute(self.tx.unlogged())
             .await?;
         Ok(())
     }
@@ -251,20 +274,20 @@ impl AcrossTenants {
     /// [`ErrorKind::TransactionFailed`](crate::ErrorKind::TransactionFailed) after a rollback, or what
     /// the database says.
     pub async fn commit(self) -> Result<(), Error> {
-        Ok(self.tx.commit_checked().await?)
+        Ok(self.tx.into_open().commit_checked().await?)
     }
 }
 
 impl std::ops::Deref for AcrossTenants {
-    type Target = PgConnection;
+    type Target = TxConnection;
 
-    fn deref(&self) -> &PgConnection {
+    fn deref(&self) -> &TxConnection {
         &self.tx
     }
 }
 
 impl std::ops::DerefMut for AcrossTenants {
-    fn deref_mut(&mut self) -> &mut PgConnection {
+    fn deref_mut(&mut self) -> &mut TxConnection {
         &mut self.tx
     }
 }

@@ -6,8 +6,7 @@ use futures_core::{future::BoxFuture, stream::BoxStream};
 use futures_util::TryStreamExt as _;
 use sqlx::{
     Either, Error, Execute, Executor, Postgres, SqlStr,
-    error::BoxDynError,
-    postgres::{PgArguments, PgQueryResult, PgRow, PgStatement, PgTypeInfo},
+    postgres::{PgQueryResult, PgRow, PgStatement, PgTypeInfo},
 };
 use sqlx_core::describe::Describe;
 
@@ -16,6 +15,8 @@ use crate::{
     alone::{Alone, Attempt},
     error::is_stale_plan,
     session::Access,
+    statement::Statement,
+    statement_log::{Attribution, Watched},
 };
 
 /// Implements [`Executor`] for a reference to something that begins a transaction and ends it.
@@ -39,8 +40,13 @@ macro_rules! executor {
                 Box::pin(try_stream! {
                     let statement = statement?;
                     let is_plain = self.is_plain(&statement);
+                    let of = self.attribution();
+                    let mut watched = None;
                     let mut attempt = <$database>::FIRST;
-                    while let Some(mut alone) = self.alone(attempt, is_plain).await? {
+                    while let Some(mut alone) =
+                        Watched::ready(&mut watched, self.alone(attempt, is_plain).await)?
+                    {
+                        let watched = Watched::sent(&mut watched, of.as_ref(), &statement.sql);
                         let mut has_begun = false;
                         let outcome = {
                             let mut rows = (&mut *alone).fetch_many(statement.clone());
@@ -48,6 +54,7 @@ macro_rules! executor {
                                 match rows.try_next().await {
                                     Ok(Some(row)) => {
                                         has_begun = true;
+                                        watched.saw(&row);
                                         yield row;
                                     }
                                     Ok(None) => break Ok(()),
@@ -57,38 +64,55 @@ macro_rules! executor {
                         };
                         match outcome {
                             Ok(()) => {
-                                alone.settle().await?;
-                                return;
+                                watched.stop();
+                                let settled = alone.settle().await;
+                                watched.settled(&settled);
+                                return settled?;
                             }
-                            Err(error) if has_begun => Err(error)?,
-                            Err(error) => attempt = attempt.after(alone, error).await?,
+                            Err(error) if has_begun => {
+                                watched.failed(&error);
+                                Err(error)?
+                            }
+                            Err(error) => attempt = watched.unless(attempt.after(alone, error).await)?,
                         }
                     }
-                    let mut tx = self.begin_one().await?;
+                    let mut tx = Watched::ready(&mut watched, self.begin_one().await)?;
+                    let watched = Watched::sent(&mut watched, of.as_ref(), &statement.sql);
                     let mut stale = false;
                     {
-                        let mut rows = (&mut *tx).fetch_many(statement.clone());
+                        let mut rows = tx.unlogged().fetch_many(statement.clone());
                         loop {
                             match rows.try_next().await {
-                                Ok(Some(row)) => yield row,
+                                Ok(Some(row)) => {
+                                    watched.saw(&row);
+                                    yield row;
+                                }
                                 Ok(None) => break,
                                 Err(error) if is_stale_plan(&error) => {
                                     // The server says so before it runs the statement.
                                     stale = true;
                                     break;
                                 }
-                                Err(error) => Err(error)?,
+                                Err(error) => {
+                                    watched.failed(&error);
+                                    Err(error)?
+                                }
                             }
                         }
                     }
                     if stale {
-                        tx = self.begin_one_again(tx).await?;
-                        let mut rows = (&mut *tx).fetch_many(statement);
-                        while let Some(row) = rows.try_next().await? {
+                        tx = watched.unless(self.begin_one_again(tx).await)?;
+                        watched.again();
+                        let mut rows = tx.unlogged().fetch_many(statement);
+                        while let Some(row) = watched.unless(rows.try_next().await)? {
+                            watched.saw(&row);
                             yield row;
                         }
                     }
-                    self.end(tx, is_plain).await?;
+                    watched.stop();
+                    let ended = self.end(tx, is_plain).await;
+                    watched.unless(ended)?;
+                    watched.done();
                 })
             }
 
@@ -104,25 +128,42 @@ macro_rules! executor {
                 Box::pin(async move {
                     let statement = statement?;
                     let is_plain = self.is_plain(&statement);
+                    let of = self.attribution();
+                    let mut watched = None;
                     let mut attempt = <$database>::FIRST;
-                    while let Some(mut alone) = self.alone(attempt, is_plain).await? {
+                    while let Some(mut alone) =
+                        Watched::ready(&mut watched, self.alone(attempt, is_plain).await)?
+                    {
+                        let watched = Watched::sent(&mut watched, of.as_ref(), &statement.sql);
                         match (&mut *alone).fetch_optional(statement.clone()).await {
                             Ok(row) => {
-                                alone.settle().await?;
+                                watched.saw_one(row.as_ref());
+                                watched.stop();
+                                let settled = alone.settle().await;
+                                watched.settled(&settled);
+                                settled?;
                                 return Ok(row);
                             }
-                            Err(error) => attempt = attempt.after(alone, error).await?,
+                            Err(error) => {
+                                attempt = watched.unless(attempt.after(alone, error).await)?;
+                            }
                         }
                     }
-                    let mut tx = self.begin_one().await?;
-                    let row = match (&mut *tx).fetch_optional(statement.clone()).await {
+                    let mut tx = Watched::ready(&mut watched, self.begin_one().await)?;
+                    let watched = Watched::sent(&mut watched, of.as_ref(), &statement.sql);
+                    let row = match tx.unlogged().fetch_optional(statement.clone()).await {
                         Err(error) if is_stale_plan(&error) => {
-                            tx = self.begin_one_again(tx).await?;
-                            (&mut *tx).fetch_optional(statement).await?
+                            tx = watched.unless(self.begin_one_again(tx).await)?;
+                            watched.again();
+                            watched.unless(tx.unlogged().fetch_optional(statement).await)?
                         }
-                        fetched => fetched?,
+                        fetched => watched.unless(fetched)?,
                     };
-                    self.end(tx, is_plain).await?;
+                    watched.saw_one(row.as_ref());
+                    watched.stop();
+                    let ended = self.end(tx, is_plain).await;
+                    watched.unless(ended)?;
+                    watched.done();
                     Ok(row)
                 })
             }
@@ -137,7 +178,7 @@ macro_rules! executor {
             {
                 Box::pin(async move {
                     let mut tx = self.begin_reading().await?;
-                    (&mut *tx).prepare_with(sql, parameters).await
+                    tx.unlogged().prepare_with(sql, parameters).await
                 })
             }
 
@@ -147,7 +188,7 @@ macro_rules! executor {
             {
                 Box::pin(async move {
                     let mut tx = self.begin_reading().await?;
-                    (&mut *tx).describe(sql).await
+                    tx.unlogged().describe(sql).await
                 })
             }
         }
@@ -160,6 +201,10 @@ executor!(TenantReader);
 /// A statement that may write.
 impl TenantDb {
     const FIRST: Attempt = Attempt::Autocommit;
+
+    fn attribution(&self) -> Option<Attribution> {
+        self.pool().attribution(self.context())
+    }
 
     fn is_plain(&self, statement: &Statement) -> bool {
         self.pool().is_plain(statement.sql.as_str())
@@ -206,6 +251,10 @@ impl TenantDb {
 impl TenantReader {
     const FIRST: Attempt = Attempt::Replica;
 
+    fn attribution(&self) -> Option<Attribution> {
+        self.db().attribution()
+    }
+
     fn is_plain(&self, statement: &Statement) -> bool {
         self.db().is_plain(statement)
     }
@@ -241,47 +290,5 @@ impl TenantReader {
 
     async fn end(&self, tx: TenantTx, _was_plain: bool) -> Result<(), Error> {
         Ok(tx.end_reading().await?)
-    }
-}
-
-/// A statement that can be run again.
-///
-/// After a table was altered, a connection that has prepared `SELECT * FROM` it refuses to run that
-/// once more. Nothing has been read or written then, so that it is prepared anew and runs in a new
-/// transaction, unseen by the caller.
-#[derive(Clone)]
-struct Statement {
-    sql: SqlStr,
-    prepared: Option<PgStatement>,
-    arguments: Option<PgArguments>,
-    persistent: bool,
-}
-
-impl Statement {
-    fn of<'q>(mut query: impl Execute<'q, Postgres>) -> Result<Self, Error> {
-        Ok(Self {
-            arguments: query.take_arguments().map_err(Error::Encode)?,
-            prepared: query.statement().cloned(),
-            persistent: query.persistent(),
-            sql: query.sql(),
-        })
-    }
-}
-
-impl Execute<'_, Postgres> for Statement {
-    fn sql(self) -> SqlStr {
-        self.sql
-    }
-
-    fn statement(&self) -> Option<&PgStatement> {
-        self.prepared.as_ref()
-    }
-
-    fn take_arguments(&mut self) -> Result<Option<PgArguments>, BoxDynError> {
-        Ok(self.arguments.take())
-    }
-
-    fn persistent(&self) -> bool {
-        self.persistent
     }
 }

@@ -11,6 +11,8 @@
 //! * [`TenantTx::emit`] writes an event and [`TenantTx::record`] an entry of the audit trail with a transaction's
 //!   rows, and [`PgOutbox`] has consumers read the events.
 //! * [`PgCounters`] keeps what tenants use of their limits, and [`TenantTx::keep`] counts a row with its insert.
+//! * [`statement_log`] tells who ran which statements for which tenant, which were slow, and which touched protected
+//!   tables outside of a tenant.
 //! * [`danger`] is the one way across tenants: by operators, with a reason, recorded first.
 //!
 //! # What a tenant transaction costs
@@ -42,9 +44,12 @@ pub mod schema;
 mod seal;
 mod self_check;
 mod session;
+mod statement;
+pub mod statement_log;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod tx;
+mod tx_connection;
 
 pub use anchors::PgAnchors;
 pub use audit::PgAuditSink;
@@ -62,3 +67,4 @@ pub use replicas::{BadWriteMark, ReplicaStats, WriteMark};
 pub use seal::{BadSealKey, SealKey};
 pub use self_check::{StartError, StartErrorKind};
 pub use tx::{Savepoint, TenantTx};
+pub use tx_connection::TxConnection;

@@ -17,7 +17,7 @@ use sessions::Sessions;
 use tenancy_core::{Tenancy, TenantContext};
 
 use crate::{
-    Error, ErrorKind, Retryable, TenantDb, TenantTx,
+    Error, ErrorKind, Retryable, TenantDb, TenantTx, TxConnection,
     connections::{Connections, Lane},
     options::{Isolation, SessionMode, Timeouts, TxOptions},
     replicas::{Replicas, WriteMark},
@@ -25,6 +25,7 @@ use crate::{
     seal,
     self_check::Watch,
     session::{self, Access, Autocommit, Batch, Named, Naming, Open, Scope},
+    statement_log::{Attribution, StatementLog},
     tx::Proof,
 };
 
@@ -97,6 +98,7 @@ pub(crate) struct Inner {
     pub(crate) check_at_commit: bool,
     pub(crate) sessions: Sessions,
     pub(crate) replicas: Option<Arc<Replicas>>,
+    pub(crate) log: Option<StatementLog>,
 }
 
 impl TenantPool {
@@ -293,7 +295,15 @@ impl TenantPool {
         let writing = replicas
             .filter(|_| !options.read_only)
             .map(|replicas| replicas.writing(scope.tenant));
-        Ok(TenantTx::new(open, context.clone(), scope, proof, writing))
+        let connection = TxConnection::new(open, self.attribution(context));
+        let context = context.clone();
+        Ok(TenantTx::new(connection, context, scope, proof, writing))
+    }
+
+    /// Whose statements they are, where there is a log.
+    pub(crate) fn attribution(&self, context: &TenantContext) -> Option<Attribution> {
+        let log = self.inner.log.as_ref()?;
+        Some(Attribution::tenant(log, context))
     }
 
     /// Runs a closure in a transaction, and commits if it returns `Ok`.
@@ -373,7 +383,8 @@ impl TenantPool {
     /// maintenance opens later, such as a new partition with grants of its own, is so named within a
     /// minute, and one that was mended counts as mended within a minute. So are sessions that were
     /// [sealed](crate::schema#sealed-sessions) or unsealed since the start, and a key that was retired. What
-    /// is found is logged once, with its mend.
+    /// is found is logged once, with its mend. A [statement log](TenantPoolOptions::statement_log) learns then which tables
+    /// are protected.
     ///
     /// # Errors
     /// [`ErrorKind::Unguarded`] with the findings in its text, [`ErrorKind::Seal`], [`ErrorKind::Unavailable`], or what the
@@ -390,7 +401,17 @@ impl TenantPool {
         let mut asking = self.begin_asking().await?;
         let verdict = match known {
             Some(known) => known,
-            None => watch.found(now, seal, &watch.read(&mut asking).await?),
+            None => {
+                let verdict = watch.found(now, seal, &watch.read(&mut asking).await?);
+                if let Some(log) = &self.inner.log
+                    && let Err(error) = log.learn(&mut asking).await
+                {
+                    // It goes on with what it knows.
+                    tracing::warn!(%error, "the statement log can't ask which tables are protected");
+                    return verdict;
+                }
+                verdict
+            }
         };
         asking.give_back();
         verdict
@@ -482,6 +503,12 @@ impl TenantPool {
             replicas.close().await;
         }
         self.inner.pool.close().await;
+    }
+
+    /// The log that sees the statements of this pool, if it was given one.
+    #[must_use]
+    pub fn statement_log(&self) -> Option<&StatementLog> {
+        self.inner.log.as_ref()
     }
 
     /// The engine whose contexts this pool takes.

@@ -18,6 +18,7 @@ use crate::{
     options::Timeouts,
     schema::{self, Finding},
     session::{self, Open},
+    statement_log::StatementLog,
 };
 
 /// The schema version this crate needs; see `tenancy.schema_version()`.
@@ -169,6 +170,15 @@ pub(crate) async fn tenants(
     asking.give_back();
     verdict::refuse(watch.login(), &findings)?;
     Ok((watch, findings))
+}
+
+/// Tells a log which tables are protected.
+pub(crate) async fn learn(pool: &Connections, log: &StatementLog) -> Result<(), StartError> {
+    let mut asking = begin(pool).await?;
+    let learnt = log.learn(&mut asking).await;
+    learnt.map_err(StartError::unreachable)?;
+    asking.give_back();
+    Ok(())
 }
 
 /// A login that does not inherit from the app role may ask as that role, which it can become.

@@ -10,7 +10,7 @@ use sqlx_core::transaction::TransactionManager;
 use tenancy_core::{TenantContext, quota::Reservation};
 
 use crate::{
-    Error, ErrorKind,
+    Error, ErrorKind, TxConnection,
     error::is_no_transaction,
     replicas::Writing,
     session::{Open, Scope},
@@ -22,12 +22,12 @@ use crate::{
 /// `Send + 'static`, and rolls back when dropped.
 ///
 /// # Security
-/// It derefs to the connection, and SQL can do what SQL can: a statement that commits, or that
+/// It derefs to its [connection](TxConnection), and SQL can do what SQL can: a statement that commits, or that
 /// sets `tenancy.tenant_id`, ends or changes the scope. See SECURITY.md, and
 /// [`check_tenant_at_commit`](crate::TenantPoolOptions::check_tenant_at_commit).
 #[must_use = "a transaction that is dropped rolls back"]
 pub struct TenantTx {
-    connection: Open,
+    connection: TxConnection,
     context: TenantContext,
     scope: Scope,
     proof: Proof,
@@ -49,7 +49,7 @@ pub(crate) enum Proof {
 
 impl TenantTx {
     pub(crate) fn new(
-        connection: Open,
+        connection: TxConnection,
         context: TenantContext,
         scope: Scope,
         proof: Proof,
@@ -87,8 +87,8 @@ impl TenantTx {
     pub async fn commit(mut self) -> Result<(), Error> {
         self.check_end().await?;
         let ended = match self.writing.take() {
-            Some(writing) => writing.commit(self.connection, false).await,
-            None => self.connection.commit_checked().await,
+            Some(writing) => writing.commit(self.connection.into_open(), false).await,
+            None => self.connection.into_open().commit_checked().await,
         };
         if ended.is_ok() {
             self.kept.into_iter().for_each(Reservation::kept);
@@ -104,9 +104,12 @@ impl TenantTx {
     pub(crate) async fn commit_one(mut self, was_plain: bool) -> Result<(), Error> {
         self.check_end().await?;
         let ended = match self.writing.take() {
-            Some(writing) => writing.commit(self.connection, was_plain).await,
-            None if was_plain => self.connection.commit_plain().await,
-            None => self.connection.commit().await,
+            Some(writing) => {
+                let open = self.connection.into_open();
+                writing.commit(open, was_plain).await
+            }
+            None if was_plain => self.connection.into_open().commit_plain().await,
+            None => self.connection.into_open().commit().await,
         };
         Ok(ended?)
     }
@@ -129,7 +132,7 @@ impl TenantTx {
     /// goes out with the pool's own round trip.
     pub(crate) async fn end_reading(mut self) -> Result<(), Error> {
         self.check_end().await?;
-        self.connection.give_back();
+        self.connection.into_open().give_back();
         Ok(())
     }
 
@@ -138,7 +141,7 @@ impl TenantTx {
     /// # Errors
     /// What the database says; the transaction is gone all the same.
     pub async fn rollback(self) -> Result<(), Error> {
-        match self.connection.rollback().await {
+        match self.connection.into_open().rollback().await {
             // A statement has ended the transaction: there is nothing left to undo.
             Err(error) if is_no_transaction(&error) => Ok(()),
             ended => Ok(ended?),
@@ -147,7 +150,12 @@ impl TenantTx {
 
     /// The connection, to begin another transaction on it.
     pub(crate) fn into_open(self) -> Open {
-        self.connection
+        self.connection.into_open()
+    }
+
+    /// The connection, for a statement of the library's, or of a caller who watches it.
+    pub(crate) fn unlogged(&mut self) -> &mut PgConnection {
+        self.connection.unlogged()
     }
 
     /// Makes sure that the connection still carries the tenant and project this transaction was begun
@@ -161,6 +169,7 @@ impl TenantTx {
         // The setting ends with its transaction; where sessions are sealed, the tenant is another thing.
         let row = self
             .connection
+            .unlogged()
             .fetch_one(
                 "SELECT current_setting('tenancy.tenant_id', true), tenancy.current_tenant()::text,
                     tenancy.current_project()::text",
@@ -177,6 +186,7 @@ impl TenantTx {
     async fn check_setting(&mut self) -> Result<(), Error> {
         let row = self
             .connection
+            .unlogged()
             .fetch_one(
                 "SELECT pg_catalog.current_setting('tenancy.tenant_id', true),
                     pg_catalog.current_setting('tenancy.project_id', true)",
@@ -207,7 +217,7 @@ impl TenantTx {
     /// # Errors
     /// What the database says.
     pub async fn savepoint(&mut self) -> Result<Savepoint<'_>, Error> {
-        PgTransactionManager::begin(&mut self.connection, None).await?;
+        PgTransactionManager::begin(self.connection.unlogged(), None).await?;
         let depth = PgTransactionManager::get_transaction_depth(&self.connection);
         Ok(Savepoint {
             connection: &mut self.connection,
@@ -219,15 +229,15 @@ impl TenantTx {
 }
 
 impl Deref for TenantTx {
-    type Target = PgConnection;
+    type Target = TxConnection;
 
-    fn deref(&self) -> &PgConnection {
+    fn deref(&self) -> &TxConnection {
         &self.connection
     }
 }
 
 impl DerefMut for TenantTx {
-    fn deref_mut(&mut self) -> &mut PgConnection {
+    fn deref_mut(&mut self) -> &mut TxConnection {
         &mut self.connection
     }
 }
@@ -263,7 +273,7 @@ impl fmt::Debug for TenantTx {
 /// ```
 #[must_use = "a savepoint that is dropped rolls back to where it began"]
 pub struct Savepoint<'tx> {
-    connection: &'tx mut PgConnection,
+    connection: &'tx mut TxConnection,
     context: &'tx TenantContext,
     scope: Scope,
     depth: usize,
@@ -285,9 +295,10 @@ impl Savepoint<'_> {
             return Err(Error::new(ErrorKind::SavepointOpen));
         }
         self.connection
+            .unlogged()
             .execute(AssertSqlSafe(self.scope.settings_sql()))
             .await?;
-        PgTransactionManager::commit(self.connection).await?;
+        PgTransactionManager::commit(self.connection.unlogged()).await?;
         self.depth = usize::MAX;
         Ok(())
     }
@@ -298,7 +309,7 @@ impl Savepoint<'_> {
     /// What the database says.
     pub async fn rollback(mut self) -> Result<(), Error> {
         while PgTransactionManager::get_transaction_depth(self.connection) >= self.depth {
-            PgTransactionManager::rollback(self.connection).await?;
+            PgTransactionManager::rollback(self.connection.unlogged()).await?;
         }
         self.depth = usize::MAX;
         Ok(())
@@ -306,15 +317,15 @@ impl Savepoint<'_> {
 }
 
 impl Deref for Savepoint<'_> {
-    type Target = PgConnection;
+    type Target = TxConnection;
 
-    fn deref(&self) -> &PgConnection {
+    fn deref(&self) -> &TxConnection {
         self.connection
     }
 }
 
 impl DerefMut for Savepoint<'_> {
-    fn deref_mut(&mut self) -> &mut PgConnection {
+    fn deref_mut(&mut self) -> &mut TxConnection {
         self.connection
     }
 }
@@ -322,7 +333,7 @@ impl DerefMut for Savepoint<'_> {
 impl Drop for Savepoint<'_> {
     fn drop(&mut self) {
         while PgTransactionManager::get_transaction_depth(self.connection) >= self.depth {
-            PgTransactionManager::start_rollback(self.connection);
+            PgTransactionManager::start_rollback(self.connection.unlogged());
         }
     }
 }

@@ -125,6 +125,12 @@ pub struct AuthenticationGuide;
 #[derive(Debug)]
 pub struct SessionsGuide;
 
+/// The guide to the statement log compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/statement-log.md")]
+#[derive(Debug)]
+pub struct StatementLogGuide;
+
 /// The guide to sealed sessions compiles.
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/sealed-sessions.md")]

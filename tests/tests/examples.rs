@@ -117,6 +117,11 @@ const EXCUSED: &[(&str, &str, Excuse)] = &[
     ("tenancy-core", "Verdict", ShownBy("Authenticator")),
     ("tenancy-sqlx", "Isolation", ShownBy("TxOptions")),
     ("tenancy-sqlx", "ReplicaStats", UsedBy("PoolStats")),
+    (
+        "tenancy-sqlx",
+        "StatementOutcome",
+        UsedBy("StatementRecord"),
+    ),
     ("tenancy-sqlx", "TenantLoad", UsedBy("PoolStats")),
     ("tenancy-axum", "Readiness", Adapters),
     ("tenancy-actix", "Readiness", Adapters),

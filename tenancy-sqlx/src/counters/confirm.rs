@@ -76,7 +76,7 @@ async fn confirm(tx: &mut TenantTx, operation: OperationId, limits: usize) -> Re
     }
     let confirmed: i32 = sqlx::query_scalar("SELECT tenancy.quota_confirm($1)")
         .bind(Uuid::from_u128(operation.as_u128()))
-        .fetch_one(&mut **tx)
+        .fetch_one(tx.unlogged())
         .await?;
     if usize::try_from(confirmed) == Ok(limits) {
         return Ok(());

@@ -17,6 +17,7 @@ use crate::{
     replicas::{Address, Manner, Replicas},
     route::{Reset, Route},
     seal, self_check,
+    statement_log::StatementLog,
 };
 
 /// Options of a [`TenantPool`].
@@ -33,6 +34,7 @@ pub struct TenantPoolOptions {
     seal_key: Option<SealKey>,
     pub(crate) assumed_role: Option<String>,
     replicas: Vec<Address>,
+    log: Option<StatementLog>,
 }
 
 impl Default for TenantPoolOptions {
@@ -55,6 +57,7 @@ impl TenantPoolOptions {
             seal_key: None,
             assumed_role: None,
             replicas: Vec::new(),
+            log: None,
         }
     }
 
@@ -290,6 +293,24 @@ impl TenantPoolOptions {
         self
     }
 
+    /// A [log](crate::statement_log) that sees the statements of this pool. Default: none.
+    ///
+    /// ```
+    /// use tenancy_sqlx::{
+    ///     TenantPoolOptions,
+    ///     statement_log::{StatementLog, TracingStatements},
+    /// };
+    ///
+    /// let log = StatementLog::builder().sample_one_in(1_000).sink("log", TracingStatements).build()?;
+    /// let options = TenantPoolOptions::new().statement_log(&log);
+    /// # drop(options);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn statement_log(mut self, log: &StatementLog) -> Self {
+        self.log = Some(log.clone());
+        self
+    }
+
     /// Connects to a `postgres://` URL with the login of the service.
     ///
     /// # Errors
@@ -357,6 +378,9 @@ impl TenantPoolOptions {
         let pool = Connections::open(Whose::Tenants, self.pool, &route, reset).await?;
         let (watch, findings) = self_check::tenants(&pool, self.assumed_role.as_deref()).await?;
         seal::take_up(&pool, self.seal_key.as_ref()).await?;
+        if let Some(log) = &self.log {
+            self_check::learn(&pool, log).await?;
+        }
         let replicas = if self.replicas.is_empty() {
             None
         } else {
@@ -383,6 +407,7 @@ impl TenantPoolOptions {
             check_at_commit: self.check_at_commit,
             sessions: self.sessions,
             replicas,
+            log: self.log,
         }))
     }
 }
@@ -399,6 +424,7 @@ impl fmt::Debug for TenantPoolOptions {
             .field("sessions", &self.sessions)
             .field("replicas", &self.replicas.len())
             .field("seal_key", &self.seal_key)
+            .field("statement_log", &self.log.is_some())
             .finish_non_exhaustive()
     }
 }

@@ -57,6 +57,19 @@ pub(crate) async fn run() -> anyhow::Result<()> {
             compare(&title, &delayed, &rows, &draw, tasks, Bound::None).await?;
         }
     }
+    let sides = sides::logged(&world, &direct).await?;
+    for tasks in [1, 16] {
+        let title = format!("Reads per second with a statement log, loopback, {tasks} at a time");
+        compare(
+            &title,
+            &sides,
+            &rows,
+            &Draw::zipf(1_000),
+            tasks,
+            Bound::None,
+        )
+        .await?;
+    }
     fairness::run(&world, &direct, &rows).await?;
     world.database.close().await?;
     for way in [SealWay::Parameter, SealWay::Row] {
@@ -112,6 +125,7 @@ async fn compare(
         let bound = match side.kind {
             sides::Kind::Switched if !side.is_sealed => Bound::AtLeast(0.5),
             sides::Kind::Pinned => pinned,
+            sides::Kind::Logged => Bound::AtLeast(0.85),
             _ => Bound::None,
         };
         let name = match side.take_counts() {

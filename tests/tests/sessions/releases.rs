@@ -148,7 +148,7 @@ async fn a_transaction_whose_commit_is_tried_all_the_same_fails_once() -> anyhow
 async fn a_savepoint_that_is_left_open_fails_once() -> anyhow::Result<()> {
     fails_at_most(1, async |db| {
         let mut tx = db.begin().await?;
-        let mut savepoint = sqlx::Connection::begin(&mut *tx).await?;
+        let mut savepoint = sqlx::Connection::begin(&mut **tx).await?;
         let row = sqlx::query(ALL).fetch_one(&mut *savepoint).await;
         std::mem::forget(savepoint);
         Ok(row?.len())

@@ -11,7 +11,10 @@ use sqlx::{
     types::Uuid,
 };
 use tenancy_core::TenantContext;
-use tenancy_sqlx::{SessionMode, TenantPool, TenantPoolOptions};
+use tenancy_sqlx::{
+    SessionMode, TenantPool, TenantPoolOptions,
+    statement_log::{MemoryStatements, StatementLog},
+};
 use tenancy_tests::notes::Notes;
 
 use super::CONNECTIONS;
@@ -24,6 +27,8 @@ pub(crate) enum Kind {
     Other,
     Switched,
     Pinned,
+    /// With a statement log.
+    Logged,
 }
 
 #[derive(Clone)]
@@ -79,6 +84,36 @@ pub(crate) async fn all(world: &Notes, app: &PgConnectOptions) -> anyhow::Result
         let options = world.with_key(options)?;
         let pool = options.connect_with(app.clone(), &world.tenancy).await?;
         sides.push(side(name, kind, Pool::Ours(pool)));
+    }
+    Ok(sides)
+}
+
+/// The same pool without a statement log, with one that samples, and with one that is told of each statement.
+pub(crate) async fn logged(world: &Notes, app: &PgConnectOptions) -> anyhow::Result<Vec<Side>> {
+    let mut sides = Vec::new();
+    for (name, kind, one_in) in [
+        ("without a statement log", Kind::Other, None),
+        ("with one, one in 1,000 told", Kind::Logged, Some(1_000)),
+        ("with one, each told", Kind::Other, Some(1)),
+    ] {
+        let mut options = TenantPoolOptions::new()
+            .max_connections(CONNECTIONS)
+            .check_session_every(1024);
+        if let Some(one_in) = one_in {
+            let log = StatementLog::builder()
+                .sample_one_in(one_in)
+                .sink("memory", MemoryStatements::new(1_000))
+                .build()?;
+            options = options.statement_log(&log);
+        }
+        let pool = options.connect_with(app.clone(), &world.tenancy).await?;
+        sides.push(Side {
+            name,
+            kind,
+            is_sealed: false,
+            pool: Pool::Ours(pool),
+            counted: Arc::default(),
+        });
     }
     Ok(sides)
 }
