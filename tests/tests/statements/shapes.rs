@@ -36,7 +36,7 @@ async fn no_literal_is_in_a_record_in_the_trail_or_in_the_log() -> anyhow::Resul
             format!("SELECT body FROM notes WHERE body = 'O' {SECRET} OR body = ' '"),
             format!("SELECT \"{SECRET}\" FROM notes"),
             format!("SELECT body FROM notes WHERE body = {SECRET}"),
-            format!("{SECRET}"),
+            SECRET.to_owned(),
         ];
         for (number, sql) in statements.iter().enumerate() {
             let ran = db.execute(AssertSqlSafe(sql.clone())).await;

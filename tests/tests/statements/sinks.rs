@@ -1,6 +1,6 @@
 //! A sink that does not keep up costs no statement anything, nor another sink.
 
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use sqlx::Executor as _;
 use tenancy_sqlx::{
@@ -17,7 +17,7 @@ struct Stuck(Arc<(Mutex<bool>, Condvar)>);
 
 impl Stuck {
     fn let_go(&self) {
-        *self.0.0.lock().unwrap() = true;
+        *self.0.0.lock().unwrap_or_else(PoisonError::into_inner) = true;
         self.0.1.notify_all();
     }
 }
@@ -28,8 +28,8 @@ impl StatementSink for Stuck {
         _record: &StatementRecord,
     ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         let (may_go_on, changed) = &*self.0;
-        let may_go_on = may_go_on.lock().unwrap();
-        drop(changed.wait_while(may_go_on, |may| !*may).unwrap());
+        let may_go_on = may_go_on.lock().unwrap_or_else(PoisonError::into_inner);
+        drop(changed.wait_while(may_go_on, |may| !*may));
         Ok(())
     }
 }

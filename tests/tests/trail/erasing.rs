@@ -76,7 +76,7 @@ async fn a_person_is_erased_from_every_table_and_the_chains_stay_whole() -> anyh
         }
 
         let erasure = PersonErasure::new(ann).named(ADDRESS)?.named(NAME)?;
-        let erased = service(notes).erase_person_from_trail(None, &erasure).await?;
+        let erased = service(notes)?.erase_person_from_trail(None, &erasure).await?;
         ensure!(erased == 7, "{erased}");
         for text in [ADDRESS, NAME, "Ann's browser"] {
             let left = found(notes, text).await?;
@@ -88,7 +88,7 @@ async fn a_person_is_erased_from_every_table_and_the_chains_stay_whole() -> anyh
             ensure!(report.is_whole() && report.erased == gone, "{report:?}");
         }
         // Another's entry has all that it had, and the erased ones are still there.
-        let admin = service(notes);
+        let admin = service(notes)?;
         let all = admin.list_entries(acme, &tenancy_core::AuditFilter::new(), None, 100).await?;
         let find = |id| all.iter().find(|entry| entry.id == id).cloned();
         let kept = find(of_bob.id).ok_or_else(|| anyhow::anyhow!("bob's entry is gone"))?;
@@ -96,7 +96,7 @@ async fn a_person_is_erased_from_every_table_and_the_chains_stay_whole() -> anyh
         let bare = find(of_ann.id).ok_or_else(|| anyhow::anyhow!("ann's entry is gone"))?;
         ensure!(bare.actor == Some(Actor::User(ann)) && bare.reason.is_none() && bare.ip.is_none(), "{bare:?}");
         // Once more is no error, and finds nothing.
-        ensure!(service(notes).erase_person_from_trail(None, &erasure).await? == 0);
+        ensure!(service(notes)?.erase_person_from_trail(None, &erasure).await? == 0);
         Ok(())
     })
     .await
@@ -118,7 +118,7 @@ async fn an_erasure_in_one_tenant_leaves_the_others_trails() -> anyhow::Result<(
                 .any(|(table, rows)| table == "tenancy.audit_particulars" && *rows == 2)
         );
         let erasure = PersonErasure::new(ann);
-        let erased = service(notes)
+        let erased = service(notes)?
             .erase_person_from_trail(Some(notes.acme.id), &erasure)
             .await?;
         ensure!(erased == 1, "{erased}");
@@ -160,7 +160,7 @@ async fn nobody_but_the_service_erases_or_prunes() -> anyhow::Result<()> {
 async fn a_tenants_trail_outlives_the_tenant() -> anyhow::Result<()> {
     on_every_server(async |notes| {
         linked(notes, Some(notes.acme.id), 3).await?;
-        let admin = service(notes);
+        let admin = service(notes)?;
         admin.suspend(notes.acme.id).await?;
         admin
             .set_status(notes.acme.id, TenantStatus::PendingDeletion)

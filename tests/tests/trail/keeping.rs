@@ -10,7 +10,7 @@ use super::{entry, linked, report, service};
 async fn a_verification_is_recorded_with_what_it_found() -> anyhow::Result<()> {
     on_every_server(async |notes| {
         linked(notes, Some(notes.acme.id), 3).await?;
-        let found = service(notes)
+        let found = service(notes)?
             .verify_trail(Some(notes.acme.id), &[])
             .await?;
         ensure!(found.is_whole() && found.verified == 3, "{found:?}");
@@ -22,7 +22,7 @@ async fn a_verification_is_recorded_with_what_it_found() -> anyhow::Result<()> {
                 notes.acme.id
             ))
             .await?;
-        let found = service(notes)
+        let found = service(notes)?
             .verify_trail(Some(notes.acme.id), &[])
             .await?;
         let fault = found
@@ -58,7 +58,7 @@ async fn an_entry_is_listed_with_its_project_its_trace_and_its_changes() -> anyh
         for entry in [&full, &other] {
             tenancy_core::AuditSink::record_durably(&sink, entry.clone()).await?;
         }
-        let admin = service(notes);
+        let admin = service(notes)?;
         for (filter, expected) in [
             (AuditFilter::new(), vec![&other, &full]),
             (AuditFilter::new().project(project), vec![&full]),

@@ -15,9 +15,8 @@ use tenancy_core::{
 use tenancy_sqlx::PgAuditSink;
 use tenancy_tests::notes::{Notes, PASSWORD};
 
-fn service(notes: &Notes) -> Admin {
-    let authority = danger::service("a test").unwrap_or_else(|error| panic!("{error}"));
-    notes.tenancy.admin(authority)
+fn service(notes: &Notes) -> anyhow::Result<Admin> {
+    Ok(notes.tenancy.admin(danger::service("a test")?))
 }
 
 fn entry(tenant: Option<TenantId>, number: u64) -> AuditEntry {
