@@ -1,7 +1,10 @@
 //! The audit trail as an auditor looks at it: chains that show what was done to them, erasing, pruning, partitions.
 
+mod anchoring;
+mod crashing;
 mod erasing;
 mod guards;
+mod handing;
 mod keeping;
 mod pruning;
 mod sealing;

@@ -1,0 +1,74 @@
+//! Anchors: signed, kept in a file and in another database, and read back for a verification.
+
+use anyhow::ensure;
+use tenancy_core::{
+    AnchorFile, AnchorStore, AuditTrail as _, ChainFaultKind, ChainHead, danger,
+    jwt::{Algorithm, AnchorSigner, AnchorVerifier, SigningKey, VerificationKey},
+};
+use tenancy_sqlx::PgAnchors;
+use tenancy_tests::notes::on_every_server;
+
+use super::{linked, service};
+
+const SECRET: [u8; 32] = [11; 32];
+
+fn heads(verifier: &AnchorVerifier, lines: &[String]) -> anyhow::Result<Vec<ChainHead>> {
+    let read = lines
+        .iter()
+        .map(|line| verifier.read(line).map(|(head, _)| head));
+    Ok(read.collect::<Result<_, _>>()?)
+}
+
+#[tokio::test]
+async fn anchors_are_kept_elsewhere_and_show_what_was_made_anew() -> anyhow::Result<()> {
+    on_every_server(async |notes| {
+        let (acme, globex) = (Some(notes.acme.id), Some(notes.globex.id));
+        for tenant in [acme, globex, None] {
+            linked(notes, tenant, 3).await?;
+        }
+        let signer = AnchorSigner::new("notes", SigningKey::hmac(Algorithm::HS256, SECRET)?);
+        let key = VerificationKey::hmac(Algorithm::HS256, SECRET)?;
+        let verifier = AnchorVerifier::new("notes", [key])?;
+        let folder = tempfile::tempdir()?;
+        let file = AnchorFile::new(folder.path().join("anchors"));
+        // Another database would be another server's; here it is another schema's table of this one.
+        let elsewhere = PgAnchors::connect(&notes.database.url_as("postgres", None)).await?;
+        let stores: [&dyn AnchorStore; 2] = [&file, &elsewhere];
+        let tenancy = &notes.tenancy;
+        for store in stores {
+            let admin = tenancy.admin(danger::service("anchors")?);
+            let kept = admin.anchor_trail(&signer, store).await?;
+            ensure!(kept == 3, "{kept}");
+            linked(notes, acme, 2).await?;
+            let kept = admin.anchor_trail(&signer, store).await?;
+            ensure!(kept == 3, "{kept}");
+            let anchors = heads(&verifier, &store.kept().await?)?;
+            ensure!(anchors.len() == 6, "{anchors:?}");
+            let report = service(notes)?.verify_trail(acme, &anchors).await?;
+            ensure!(report.is_whole() && report.anchored > 3, "{report:?}");
+        }
+        let anchors = heads(&verifier, &file.kept().await?)?;
+        let anew = format!(
+            "ALTER TABLE tenancy.audit_records DISABLE TRIGGER USER;
+             ALTER TABLE tenancy.audit_links DISABLE TRIGGER USER;
+             UPDATE tenancy.audit_records SET outcome = 'failed' WHERE id =
+                 (SELECT entry FROM tenancy.audit_links WHERE chain = '{0}' AND seq = 1);
+             DELETE FROM tenancy.audit_links WHERE chain = '{0}';
+             DELETE FROM tenancy.audit_heads WHERE chain = '{0}';
+             INSERT INTO tenancy.audit_unsealed (entry, chain)
+                 SELECT id, '{0}' FROM tenancy.audit_records WHERE tenant_id = '{0}';
+             SELECT tenancy.seal_trail(100, true, false)",
+            notes.acme.id
+        );
+        notes.as_admin(&anew).await?;
+        let without = service(notes)?.verify_trail(acme, &[]).await?;
+        ensure!(without.is_whole(), "{without:?}");
+        let with = service(notes)?.verify_trail(acme, &anchors).await?;
+        let kind = with.fault.map(|fault| fault.kind);
+        ensure!(kind == Some(ChainFaultKind::AnchorDiffers), "{with:?}");
+        let other = service(notes)?.verify_trail(globex, &anchors).await?;
+        ensure!(other.is_whole() && other.anchored == 3, "{other:?}");
+        Ok(())
+    })
+    .await
+}
