@@ -1,7 +1,7 @@
 //! What the library costs, as ratios measured side by side in one run: `cargo bench`.
 //!
 //! `cargo bench -- admission` runs the parts whose name starts so: admission, keys, tokens, quotas, counters, redis,
-//! sessions, pools, provisioning, http.
+//! sessions, pools, provisioning, trail, http.
 //! `BENCH_SECONDS=0.2` sets how long each pair is measured (default 3 s).
 #![allow(clippy::unwrap_used, reason = "a benchmark ends at its first fault")]
 
@@ -19,6 +19,7 @@ mod services;
 mod sessions;
 mod signer;
 mod tokens;
+mod trail;
 mod world;
 
 fn main() {
@@ -67,6 +68,9 @@ fn main() {
     }
     if runs("provisioning") {
         runtime().block_on(provisioning::run()).unwrap();
+    }
+    if runs("trail") {
+        runtime().block_on(trail::run()).unwrap();
     }
     if runs("http") {
         runtime().block_on(http::run()).unwrap();
