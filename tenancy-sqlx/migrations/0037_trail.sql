@@ -303,7 +303,8 @@ BEGIN
                     CASE WHEN p.entry IS NOT NULL THEN tenancy.particulars_digest(p) END AS particulars
                 FROM tenancy.audit_unsealed AS u
                     JOIN tenancy.audit_records AS r ON r.id = u.entry
-                    LEFT JOIN tenancy.audit_particulars AS p ON p.entry = u.entry
+                    LEFT JOIN tenancy.audit_particulars AS p
+                 ON p.entry = u.entry AND p.tenant_id IS NOT DISTINCT FROM r.tenant_id
                 WHERE u.chain = of_chain ORDER BY u.entry LIMIT most OFFSET 0) AS d
             ORDER BY d.id
         LOOP
@@ -425,7 +426,8 @@ CREATE VIEW tenancy.audit_entries WITH (security_invoker = true) AS
     SELECT r.id, r.at, r.tenant_id, r.actor_kind, r.actor_id, r.on_behalf_of, r.credential, r.action, r.outcome,
         p.reason, tenancy.targets_as_json(p.targets) AS targets, p.details::jsonb AS details, p.ip, p.user_agent,
         r.request_id, r.suppressed, r.project_id, r.trace_id, p.changes::jsonb AS changes, r.recorded_at, r.version
-    FROM tenancy.audit_records AS r LEFT JOIN tenancy.audit_particulars AS p ON p.entry = r.id
+    FROM tenancy.audit_records AS r LEFT JOIN tenancy.audit_particulars AS p
+                 ON p.entry = r.id AND p.tenant_id IS NOT DISTINCT FROM r.tenant_id
     UNION ALL
     SELECT h.id, h.at, h.tenant_id, h.actor_kind, h.actor_id, h.on_behalf_of, h.credential, h.action, h.outcome,
         h.reason, h.targets, h.details, h.ip, h.user_agent, h.request_id, h.suppressed, NULL, NULL, NULL, h.at, 0
@@ -481,7 +483,8 @@ CREATE OR REPLACE VIEW tenancy.audit_trail WITH (security_invoker = true) AS
     SELECT r.id, r.at, r.tenant_id, r.actor_kind, r.actor_id, r.on_behalf_of, r.credential, r.action, r.outcome,
         p.reason, tenancy.targets_as_json(p.targets) AS targets, p.details::jsonb AS details, p.ip, p.user_agent,
         r.request_id, r.suppressed, r.project_id, r.trace_id, p.changes::jsonb AS changes
-    FROM tenancy.audit_records AS r LEFT JOIN tenancy.audit_particulars AS p ON p.entry = r.id
+    FROM tenancy.audit_records AS r LEFT JOIN tenancy.audit_particulars AS p
+                 ON p.entry = r.id AND p.tenant_id IS NOT DISTINCT FROM r.tenant_id
     UNION ALL
     SELECT b.*, NULL, NULL, NULL FROM tenancy.audit_before AS b;
 

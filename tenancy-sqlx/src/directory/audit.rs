@@ -82,7 +82,8 @@ fn listing(tenant: Option<TenantId>) -> String {
              (SELECT e.id, e.at, e.tenant_id, e.project_id, e.actor_kind, e.actor_id, e.on_behalf_of, e.credential,
                  e.action, e.outcome, p.reason, coalesce(p.targets, '{{}}') AS kept, NULL::jsonb AS targets, p.details,
                  p.changes, p.ip, p.user_agent, e.request_id, e.trace_id, e.suppressed
-             FROM tenancy.audit_records AS e LEFT JOIN tenancy.audit_particulars AS p ON p.entry = e.id
+             FROM tenancy.audit_records AS e LEFT JOIN tenancy.audit_particulars AS p
+                 ON p.entry = e.id AND p.tenant_id IS NOT DISTINCT FROM e.tenant_id
              WHERE {common} AND ($11::uuid IS NULL OR e.project_id = $11)
                  AND ($12::text[] IS NULL OR p.targets @> $12)
              ORDER BY e.id DESC LIMIT $9)

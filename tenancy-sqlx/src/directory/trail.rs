@@ -76,7 +76,8 @@ impl AuditTrail for PgDirectory {
                  coalesce(p.targets, '{}') AS kept, p.details, p.changes, host(p.ip) AS ip, p.user_agent, e.request_id,
                  e.trace_id, e.suppressed
              FROM tenancy.audit_links AS l JOIN tenancy.audit_records AS e ON e.id = l.entry
-                 LEFT JOIN tenancy.audit_particulars AS p ON p.entry = e.id
+                 LEFT JOIN tenancy.audit_particulars AS p
+                 ON p.entry = e.id AND p.tenant_id IS NOT DISTINCT FROM e.tenant_id
              WHERE l.chain = $1 AND l.seq BETWEEN $2 AND $3 ORDER BY l.seq",
         )
         .bind(chain_id(chain))

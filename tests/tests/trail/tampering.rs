@@ -171,3 +171,35 @@ async fn a_chain_that_is_rewritten_to_its_end_shows_by_an_anchor_alone() -> anyh
     })
     .await
 }
+
+/// The service's login adds what is about its own tenant: not to an entry of another one, whose particulars are erased.
+#[tokio::test]
+async fn nobody_gives_another_tenants_entry_particulars() -> anyhow::Result<()> {
+    on_every_server(async |notes| {
+        let (acme, globex) = (Some(notes.acme.id), notes.globex.id);
+        let entry = linked(notes, acme, 3).await?.remove(1);
+        let ann = tenancy_core::UserId::new();
+        let erasure = tenancy_core::PersonErasure::new(ann).named("reason 1: ")?;
+        super::service(notes)?.erase_person_from_trail(acme, &erasure).await?;
+        ensure!(report(notes, acme).await?.erased == 1);
+        let pool = notes.pool(tenancy_sqlx::TenantPoolOptions::new()).await?;
+        let mut tx = pool.begin(&notes.context(&notes.globex)).await?;
+        sqlx::query(
+            "INSERT INTO tenancy.audit_particulars (entry, tenant_id, reason) VALUES ($1, $2, 'made up')",
+        )
+        .bind(entry.id)
+        .bind(globex.as_uuid())
+        .execute(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        let after = report(notes, acme).await?;
+        ensure!(after.is_whole() && after.erased == 1, "{after:?}");
+        let all = super::service(notes)?
+            .list_entries(acme, &tenancy_core::AuditFilter::new(), None, 100)
+            .await?;
+        let found = all.iter().find(|found| found.id == entry.id);
+        ensure!(found.is_some_and(|found| found.reason.is_none()), "{found:?}");
+        Ok(())
+    })
+    .await
+}

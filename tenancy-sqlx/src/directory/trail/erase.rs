@@ -59,7 +59,8 @@ async fn find(
         "SELECT e.id, e.tenant_id, EXISTS (SELECT FROM tenancy.audit_links AS l WHERE l.entry = e.id) AS is_linked
          FROM (SELECT r.*, p.targets @> ARRAY['user:' || $2::text] AS is_target,
                  concat_ws(E'\\n', p.reason, p.targets::text, p.details::text, p.changes::text, p.user_agent) AS texts
-             FROM tenancy.audit_records AS r JOIN tenancy.audit_particulars AS p ON p.entry = r.id) AS e
+             FROM tenancy.audit_records AS r JOIN tenancy.audit_particulars AS p
+                 ON p.entry = r.id AND p.tenant_id IS NOT DISTINCT FROM r.tenant_id) AS e
          WHERE {ABOUT}"
     );
     sqlx::query_as(AssertSqlSafe(find))

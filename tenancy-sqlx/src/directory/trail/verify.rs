@@ -113,7 +113,8 @@ impl Walk {
                      WHERE e.entry = l.entry AND c.action = 'trail.erase') AS is_erased
              FROM (SELECT * FROM tenancy.audit_links AS x WHERE x.chain = $1 AND x.seq > $2 ORDER BY x.seq LIMIT $3) AS l
                  LEFT JOIN tenancy.audit_records AS r ON r.id = l.entry
-                 LEFT JOIN tenancy.audit_particulars AS p ON p.entry = l.entry
+                 LEFT JOIN tenancy.audit_particulars AS p
+                 ON p.entry = l.entry AND p.tenant_id IS NOT DISTINCT FROM r.tenant_id
              ORDER BY l.seq",
             digest::COLUMNS
         );
