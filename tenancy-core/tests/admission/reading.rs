@@ -5,11 +5,11 @@ use std::time::Duration;
 use tenancy_core::{
     AuditFilter, Capability, Clock as _, ConfigError, Directory, DirectoryError, DomainName,
     EntryDirectory, FeedCursor, FeedPage, GenerationFeed, Identification, IssuerRecord,
-    MemberFilter, Membership, MembershipDirectory, Outcome, Project, ProjectDirectory, ProjectId,
-    Provisioning, RevokedBefore, RoleDefinition, RoleDirectory, RoleName, RouteNeeds, StoreError,
-    StoreErrorKind, Stores, SystemRole, Tenancy, TenancyBuilder, TenantDirectory, TenantFilter,
-    TenantId, TenantKey, TenantRecord, TenantStatus, TokenRevocationDirectory, TokenSubject,
-    UserId, async_trait,
+    MemberFilter, Membership, MembershipDirectory, Outcome, PersonErasure, Project,
+    ProjectDirectory, ProjectId, Provisioning, Retention, RevokedBefore, RoleDefinition,
+    RoleDirectory, RoleName, RouteNeeds, StoreError, StoreErrorKind, Stores, SystemRole, Tenancy,
+    TenancyBuilder, TenantDirectory, TenantFilter, TenantId, TenantKey, TenantRecord, TenantStatus,
+    TokenRevocationDirectory, TokenSubject, UserId, async_trait,
     invitation::InvitationFilter,
     jwt::JwtAuthenticator,
     key::ApiKeys,
@@ -166,10 +166,39 @@ async fn change(w: &World, capability: Capability) -> Result<(), StoreError> {
     }
 }
 
-/// What the engine changes by `Tenancy::admin`.
+/// What the engine changes by `Tenancy::admin`, and a directory in memory keeps.
 fn of_admin() -> impl Iterator<Item = Capability> {
     let all = Capability::ALL.iter().copied();
-    all.filter(|capability| !matches!(capability, Capability::Keys | Capability::PasswordResets))
+    all.filter(|capability| {
+        !matches!(
+            capability,
+            Capability::Keys | Capability::PasswordResets | Capability::Trail
+        )
+    })
+}
+
+/// Memory ends with its process, and keeps no chains.
+#[tokio::test]
+async fn a_directory_in_memory_says_that_it_keeps_no_chains() {
+    let w = World::new().await;
+    let admin = w.tenancy.admin(service());
+    let missing = [
+        admin.verify_trail(Some(w.acme.id), &[]).await.err(),
+        admin.list_chain_heads(None, 10).await.err(),
+        admin.apply_trail_retention(Retention::Days(30)).await.err(),
+        admin
+            .erase_person_from_trail(None, &PersonErasure::new(w.alice))
+            .await
+            .err(),
+    ];
+    for missing in missing {
+        let missing = missing.unwrap();
+        assert_eq!(missing.kind(), StoreErrorKind::ReadOnly, "{missing}");
+        let name = Capability::Trail.as_str();
+        assert!(missing.to_string().contains(name), "{missing}");
+    }
+    let required = over(&w).require([Capability::Trail]).build().unwrap_err();
+    assert!(required.to_string().contains(Capability::Trail.as_str()));
 }
 
 #[tokio::test]
