@@ -184,7 +184,6 @@ async fn every_statement_of_the_library_waits_for_a_lock_for_seconds_only() -> a
             let login = notes.database.options_as("tenancy_system", Some(PASSWORD));
             writes.push(SystemPool::connect_with(login).await?);
         }
-        let sink = PgAuditSink::new(&writes[4]);
         let engine = notes::builder(notes.directory.clone())?
             .shared_audit(Arc::new(tenancy_core::MemoryAuditSink::new(10)))
             .build()?;
@@ -201,6 +200,8 @@ async fn every_statement_of_the_library_waits_for_a_lock_for_seconds_only() -> a
             )
             .await?;
 
+        // It begins to link by itself, and here all at once is locked in no order.
+        let sink = PgAuditSink::new(&writes[4]);
         let (acme, alice, now) = (notes.acme.id, notes.alice, SystemClock.now());
         let slug = TenantKey::Slug("acme".parse::<Slug>()?);
         let handle = "a-handle".parse()?;
