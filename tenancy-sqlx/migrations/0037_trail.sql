@@ -22,7 +22,8 @@ ALTER TABLE tenancy.audit_entries RENAME TO audit_history;
 CREATE TABLE tenancy.audit_records (
     -- A UUID of version 7: its time decides about the partition.
     id uuid PRIMARY KEY,
-    at timestamptz NOT NULL,
+    -- What the hashes can hold, so that no entry keeps others from being linked.
+    at timestamptz NOT NULL CHECK (at >= '0001-01-01 UTC' AND at < '9999-01-01 UTC'),
     recorded_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     version integer NOT NULL DEFAULT 1,
     tenant_id uuid,
@@ -50,10 +51,13 @@ CREATE TABLE tenancy.audit_particulars (
     salt bytea NOT NULL DEFAULT uuid_send(gen_random_uuid()),
     reason text CHECK (octet_length(reason) <= 4096),
     -- What it was done to, each as its kind, a colon and its id.
-    targets text[] NOT NULL DEFAULT '{}' CHECK (octet_length(targets::text) <= 131072),
+    targets text[] NOT NULL DEFAULT '{}' CHECK (octet_length(targets::text) <= 131072
+        AND array_position(targets, NULL) IS NULL
+        AND (targets = '{}' OR array_ndims(targets) = 1 AND array_lower(targets, 1) = 1)),
     -- Kept as they were written, byte for byte: the chain is over these bytes.
-    details json CHECK (octet_length(details::text) <= 131072),
-    changes json CHECK (octet_length(changes::text) <= 131072),
+    -- Each can also be read as `jsonb`, which refuses a NUL within a text.
+    details json CHECK (octet_length(details::text) <= 131072 AND details::jsonb IS NOT NULL),
+    changes json CHECK (octet_length(changes::text) <= 131072 AND changes::jsonb IS NOT NULL),
     ip inet,
     user_agent text CHECK (octet_length(user_agent) <= 1024)
 ) PARTITION BY RANGE (entry);
@@ -110,6 +114,7 @@ CREATE TABLE tenancy.audit_unsealed (
     chain uuid NOT NULL,
     since timestamptz NOT NULL DEFAULT clock_timestamp()
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000);
+CREATE INDEX audit_unsealed_chain ON tenancy.audit_unsealed (chain, entry);
 
 -- Each entry waits for its link from the moment in which it is visible.
 CREATE FUNCTION tenancy.await_link() RETURNS trigger
@@ -123,6 +128,24 @@ END
 $$;
 CREATE TRIGGER await_link AFTER INSERT ON tenancy.audit_records
     FOR EACH ROW EXECUTE FUNCTION tenancy.await_link();
+
+-- Particulars come with their entry, of the same tenant, and never again: not after it was linked, nor after they were
+-- erased.
+CREATE FUNCTION tenancy.match_entry() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF EXISTS (SELECT FROM tenancy.audit_links AS l WHERE l.entry = NEW.entry)
+        OR NOT EXISTS (SELECT FROM tenancy.audit_records AS r
+            WHERE r.id = NEW.entry AND r.tenant_id IS NOT DISTINCT FROM NEW.tenant_id)
+    THEN
+        RAISE EXCEPTION 'particulars are added with their entry, and not later' USING ERRCODE = 'insufficient_privilege';
+    END IF;
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER match_entry AFTER INSERT ON tenancy.audit_particulars
+    FOR EACH ROW EXECUTE FUNCTION tenancy.match_entry();
 
 -- Nothing in the trail is changed, and nothing is removed but what a checkpoint or an erasure says is gone. The triggers
 -- are the same for the owner and for a superuser. Both can take them away, and the chain shows what was done then.
@@ -175,6 +198,8 @@ BEGIN
     EXECUTE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER keep_whole', of);
     IF kind = 'record' THEN
         EXECUTE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER await_link', of);
+    ELSIF kind = 'particulars' THEN
+        EXECUTE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER match_entry', of);
     END IF;
 END
 $$;
@@ -202,9 +227,6 @@ DECLARE
     part text;
     since timestamptz;
 BEGIN
-    IF NOT pg_try_advisory_xact_lock(hashtextextended('tenancy.prepare_trail', 0)) THEN
-        RETURN 0;
-    END IF;
     FOR n IN 0 .. least(ahead, 24) LOOP
         since := month + make_interval(months => n);
         FOREACH parent IN ARRAY ARRAY['audit_records', 'audit_particulars'] LOOP
@@ -222,9 +244,11 @@ BEGIN
             EXCEPTION
                 WHEN check_violation THEN
                     RAISE WARNING 'entries of % are in the partition of all other months, and stay there', part;
-                WHEN lock_not_available THEN
+                -- Another process makes it at the same time.
+                WHEN duplicate_table OR unique_violation THEN
+                    NULL;
+                WHEN lock_not_available OR deadlock_detected THEN
                     RAISE WARNING 'the partition % was not made: the trail is in use; it is tried again', part;
-                    RETURN made;
             END;
         END LOOP;
     END LOOP;
@@ -251,7 +275,7 @@ CREATE FUNCTION tenancy.particulars_digest(p tenancy.audit_particulars) RETURNS 
         || tenancy.hashed(p.reason) || int4send(cardinality(p.targets))
         || coalesce((SELECT string_agg(tenancy.hashed(t.target), '' ORDER BY t.n)
             FROM unnest(p.targets) WITH ORDINALITY AS t (target, n)), '')
-        || tenancy.hashed(p.details::text) || tenancy.hashed(p.changes::text) || tenancy.hashed(host(p.ip))
+        || tenancy.hashed(p.details::text) || tenancy.hashed(p.changes::text) || tenancy.hashed(p.ip::text)
         || tenancy.hashed(p.user_agent));
 
 CREATE FUNCTION tenancy.record_digest(r tenancy.audit_records, particulars bytea) RETURNS bytea
@@ -286,6 +310,7 @@ BEGIN
         -- One order for all, so that none of two waits for the other.
         ORDER BY 1
     LOOP
+        EXIT WHEN sealed >= most;
         INSERT INTO tenancy.audit_heads (chain) VALUES (of_chain) ON CONFLICT DO NOTHING;
         IF waits THEN
             SELECT * INTO head FROM tenancy.audit_heads AS h WHERE h.chain = of_chain FOR UPDATE;
@@ -305,7 +330,7 @@ BEGIN
                     JOIN tenancy.audit_records AS r ON r.id = u.entry
                     LEFT JOIN tenancy.audit_particulars AS p
                  ON p.entry = u.entry AND p.tenant_id IS NOT DISTINCT FROM r.tenant_id
-                WHERE u.chain = of_chain ORDER BY u.entry LIMIT most OFFSET 0) AS d
+                WHERE u.chain = of_chain ORDER BY u.entry LIMIT most - sealed OFFSET 0) AS d
             ORDER BY d.id
         LOOP
             last := tenancy.link_hash(of_chain, head.seq + 1 + cardinality(entries), last, one.digest);
@@ -338,12 +363,6 @@ BEGIN
             UPDATE tenancy.audit_heads AS h SET told_seq = head.upto WHERE h.chain = head.chain;
         END LOOP;
     END IF;
-    -- The partition of the month after this one.
-    IF to_regclass('tenancy.audit_records' || to_char(clock_timestamp() AT TIME ZONE 'UTC' + interval '1 month',
-        '"_"YYYY"_"MM')) IS NULL
-    THEN
-        PERFORM tenancy.prepare_trail(3);
-    END IF;
     RETURN sealed;
 END
 $$;
@@ -362,8 +381,8 @@ CREATE FUNCTION tenancy.targets_as_json(targets text[]) RETURNS jsonb
 CREATE FUNCTION tenancy.targets_as_kept(targets jsonb) RETURNS text[]
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN (SELECT coalesce(array_agg(CASE WHEN jsonb_typeof(t.one) = 'object' AND t.one ? 'type' AND t.one ? 'id'
-                THEN replace(t.one ->> 'type', ':', '_') || ':' || (t.one ->> 'id')
-                ELSE 'text:' || (t.one)::text END ORDER BY t.n), '{}')
+                THEN left(replace(t.one ->> 'type', ':', '_') || ':' || (t.one ->> 'id'), 512)
+                ELSE left('text:' || (t.one)::text, 512) END ORDER BY t.n), '{}')
         FROM jsonb_array_elements(targets) WITH ORDINALITY AS t (one, n));
 
 -- Adds entries that a sink was told of: an array of objects, whose fields are the columns of both tables, with `at` in
@@ -500,6 +519,10 @@ DECLARE
     end_hash bytea;
 BEGIN
     PERFORM FROM tenancy.audit_heads AS h WHERE h.chain = of_chain FOR UPDATE;
+    IF EXISTS (SELECT FROM tenancy.audit_links AS l WHERE l.entry = of_cause) THEN
+        RAISE EXCEPTION 'an entry tells of one change, and this one is linked already'
+            USING ERRCODE = 'insufficient_privilege';
+    END IF;
     SELECT array_agg(k.entry), max(k.seq), (array_agg(k.hash ORDER BY k.seq DESC))[1] INTO entries, upto, end_hash
     FROM (SELECT l.seq, l.entry, l.hash,
             bool_and(coalesce(r.recorded_at, l.sealed_at) < before) OVER (ORDER BY l.seq) AS is_old
@@ -521,14 +544,14 @@ BEGIN
 END
 $$;
 
--- Drops partitions of months that are over and have no entry any more; how many.
+-- Drops one partition of a month that is over and has no entry any more; how many. To drop one locks the whole table: it
+-- waits for nobody longer than a tenth of a second, and is one at a time.
 CREATE FUNCTION tenancy.drop_pruned_partitions() RETURNS integer
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '2s'
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '100ms'
 AS $$
 DECLARE
     part record;
     is_empty boolean;
-    dropped integer := 0;
 BEGIN
     FOR part IN
         SELECT c.oid::regclass AS name, p.oid::regclass AS parent
@@ -540,17 +563,18 @@ BEGIN
         EXECUTE format('SELECT NOT EXISTS (SELECT FROM %s)', part.name) INTO is_empty;
         CONTINUE WHEN NOT is_empty;
         BEGIN
-            EXECUTE format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', part.name);
+            -- In the order in which whoever reads locks them.
+            EXECUTE format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', part.parent);
             EXECUTE format('SELECT NOT EXISTS (SELECT FROM %s)', part.name) INTO is_empty;
             IF is_empty THEN
                 EXECUTE format('DROP TABLE %s', part.name);
-                dropped := dropped + 1;
+                RETURN 1;
             END IF;
-        EXCEPTION WHEN lock_not_available THEN
+        EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
             RAISE WARNING 'the partition % was not dropped: the trail is in use; it is tried again', part.name;
         END;
     END LOOP;
-    RETURN dropped;
+    RETURN 0;
 END
 $$;
 
@@ -561,6 +585,13 @@ AS $$
 DECLARE
     erased bigint;
 BEGIN
+    PERFORM FROM tenancy.audit_heads AS h
+        WHERE h.chain IN (SELECT l.chain FROM tenancy.audit_links AS l WHERE l.entry = ANY (entries))
+        ORDER BY h.chain FOR UPDATE;
+    IF EXISTS (SELECT FROM tenancy.audit_links AS l WHERE l.entry = of_cause) THEN
+        RAISE EXCEPTION 'an entry tells of one change, and this one is linked already'
+            USING ERRCODE = 'insufficient_privilege';
+    END IF;
     INSERT INTO tenancy.audit_erasures (entry, cause)
         SELECT l.entry, of_cause FROM tenancy.audit_links AS l WHERE l.entry = ANY (entries)
         ON CONFLICT (entry) DO NOTHING;
@@ -592,7 +623,7 @@ END
 $$;
 
 REVOKE ALL ON FUNCTION
-    tenancy.await_link(), tenancy.keep_trail(), tenancy.guard_trail(regclass, text),
+    tenancy.await_link(), tenancy.match_entry(), tenancy.keep_trail(), tenancy.guard_trail(regclass, text),
     tenancy.first_uuid(timestamptz), tenancy.prepare_trail(integer), tenancy.hashed(bytea), tenancy.hashed(text),
     tenancy.hashed(timestamptz), tenancy.particulars_digest(tenancy.audit_particulars),
     tenancy.record_digest(tenancy.audit_records, bytea), tenancy.link_hash(uuid, bigint, bytea, bytea),

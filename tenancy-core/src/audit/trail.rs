@@ -164,6 +164,12 @@ pub trait AuditTrail: Send + Sync {
         record: &ChangeRecord,
     ) -> Result<Pruned, StoreError>;
 
+    /// Gives back the room of what was pruned, where that takes a step of its own. For the end of a run of retention.
+    ///
+    /// # Errors
+    /// A [`StoreError`] if the store did not answer.
+    async fn tidy(&self) -> Result<(), StoreError>;
+
     /// Erases the particulars of entries about a person, in a tenant's trail, or without a tenant everywhere; of how many.
     /// All chains stay whole. Entries that wait for their link are linked first.
     ///

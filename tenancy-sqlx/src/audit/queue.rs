@@ -155,8 +155,13 @@ impl Drop for Writing {
     }
 }
 
-/// Whether another try would end the same: SQLSTATE classes 22, data, and 23, constraints.
+/// Whether another try would end the same: SQLSTATE classes 22, data, 23, constraints, and 54,
+/// limits.
 fn is_about_the_entry(error: &sqlx::Error) -> bool {
     let code = error.as_database_error().and_then(|said| said.code());
-    code.is_some_and(|code| code.starts_with("22") || code.starts_with("23"))
+    code.is_some_and(|code| {
+        ["22", "23", "54"]
+            .iter()
+            .any(|class| code.starts_with(class))
+    })
 }

@@ -9,6 +9,9 @@ use tenancy_core::{Actor, AuditEntry, AuditTarget};
 /// The kind of an actor that is not known.
 const UNKNOWN: &str = "unknown";
 
+/// How many bytes are kept of a target.
+const MAX_TARGET_LEN: usize = 512;
+
 /// What is stored of an entry, column by column. PostgreSQL's text has no place for NUL, and a caller may have sent one.
 pub(crate) struct Row<'e> {
     pub(crate) entry: &'e AuditEntry,
@@ -93,7 +96,13 @@ pub(super) fn as_json(entry: &AuditEntry) -> Value {
 /// A target as it is kept: its kind, a colon and its id.
 pub(crate) fn kept(target: &AuditTarget) -> String {
     let kind = target.kind.replace(':', "_");
-    storable(&format!("{kind}:{}", target.id)).into_owned()
+    let mut kept = storable(&format!("{kind}:{}", target.id)).into_owned();
+    // An index has no place for a long one.
+    let end = (0..=MAX_TARGET_LEN)
+        .rev()
+        .find(|end| kept.is_char_boundary(*end));
+    kept.truncate(end.unwrap_or(0));
+    kept
 }
 
 /// Targets that are kept as their kind, a colon and their id.

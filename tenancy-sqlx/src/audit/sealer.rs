@@ -5,7 +5,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tokio::task::AbortHandle;
@@ -14,6 +14,9 @@ use crate::{connections::Connections, options::Timeouts, session};
 
 /// How long after a round that found nothing more the next one begins.
 const PAUSE: Duration = Duration::from_millis(500);
+
+/// How often the partitions of months to come are looked after.
+const HOUR: Duration = Duration::from_secs(3_600);
 
 /// The longest pause after a round that failed.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
@@ -53,7 +56,14 @@ impl Drop for Sealer {
 
 async fn run(pool: Connections, sealed: Arc<AtomicU64>, tells: bool) {
     let mut pause = PAUSE;
+    let mut prepared: Option<Instant> = None;
     loop {
+        if prepared.is_none_or(|at| at.elapsed() >= HOUR) {
+            prepared = Some(Instant::now());
+            if let Err(error) = prepare(&pool).await {
+                tracing::warn!(%error, "partitions of the audit trail are not made ahead");
+            }
+        }
         match seal(&pool, ROUND, false, tells).await {
             Ok(count) => {
                 sealed.fetch_add(u64::from(count), Ordering::Relaxed);
@@ -70,6 +80,15 @@ async fn run(pool: Connections, sealed: Arc<AtomicU64>, tells: bool) {
         }
         tokio::time::sleep(pause).await;
     }
+}
+
+/// Makes the partitions of this month and of three to come.
+async fn prepare(pool: &Connections) -> Result<(), sqlx::Error> {
+    let mut tx = session::begin(pool, session::nobodys_batch("BEGIN", &Timeouts::CHANGE)).await?;
+    sqlx::query("SELECT tenancy.prepare_trail(3)")
+        .execute(&mut *tx)
+        .await?;
+    tx.commit().await
 }
 
 /// Links so many entries at most; how many it linked. Those that another process is linking are left to it, or

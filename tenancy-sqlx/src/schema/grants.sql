@@ -254,9 +254,10 @@ BEGIN
     EXECUTE format('GRANT EXECUTE ON FUNCTION tenancy.targets_as_kept(jsonb), tenancy.add_entry() TO %I, %I, %I',
         app, registry, system);
     EXECUTE format('GRANT SELECT ON tenancy.audit_entries TO %I', system);
-    EXECUTE format('GRANT EXECUTE ON FUNCTION tenancy.append_records(jsonb), tenancy.seal_trail(integer, boolean, boolean) '
+    EXECUTE format('GRANT EXECUTE ON FUNCTION tenancy.append_records(jsonb), tenancy.prepare_trail(integer), '
+        'tenancy.seal_trail(integer, boolean, boolean) '
         'TO %I, %I', audit, system);
-    EXECUTE format('GRANT EXECUTE ON FUNCTION tenancy.prepare_trail(integer), '
+    EXECUTE format('GRANT EXECUTE ON FUNCTION '
         'tenancy.prune_trail(uuid, timestamptz, integer, uuid), tenancy.drop_pruned_partitions(), '
         'tenancy.erase_particulars(uuid[], uuid), tenancy.erase_history(uuid[]) TO %I', system);
     -- Consumers read across tenants, and move by functions.

@@ -133,7 +133,7 @@ fn without_chain() -> String {
         DROP FUNCTION tenancy.hashed(bytea), tenancy.hashed(text), tenancy.hashed(timestamptz);
         DROP TABLE tenancy.audit_records, tenancy.audit_particulars, tenancy.audit_links, tenancy.audit_checkpoints,
             tenancy.audit_erasures, tenancy.audit_heads, tenancy.audit_unsealed;
-        DROP FUNCTION tenancy.await_link, tenancy.keep_trail;
+        DROP FUNCTION tenancy.await_link, tenancy.match_entry, tenancy.keep_trail;
         ALTER TABLE tenancy.audit_history RENAME TO audit_entries;
         CREATE FUNCTION tenancy.append_entry{append};
         DO $$

@@ -183,15 +183,18 @@ async fn nobody_gives_another_tenants_entry_particulars() -> anyhow::Result<()> 
         super::service(notes)?.erase_person_from_trail(acme, &erasure).await?;
         ensure!(report(notes, acme).await?.erased == 1);
         let pool = notes.pool(tenancy_sqlx::TenantPoolOptions::new()).await?;
-        let mut tx = pool.begin(&notes.context(&notes.globex)).await?;
-        sqlx::query(
-            "INSERT INTO tenancy.audit_particulars (entry, tenant_id, reason) VALUES ($1, $2, 'made up')",
-        )
-        .bind(entry.id)
-        .bind(globex.as_uuid())
-        .execute(&mut *tx)
-        .await?;
-        tx.commit().await?;
+        for (tenant, whose) in [(&notes.globex, globex), (&notes.acme, notes.acme.id)] {
+            let mut tx = pool.begin(&notes.context(tenant)).await?;
+            let added = sqlx::query(
+                "INSERT INTO tenancy.audit_particulars (entry, tenant_id, reason) VALUES ($1, $2, 'made up')",
+            )
+            .bind(entry.id)
+            .bind(whose.as_uuid())
+            .execute(&mut *tx)
+            .await;
+            ensure!(tenancy_tests::notes::sqlstate(added) == "42501", "{whose}");
+            tx.rollback().await?;
+        }
         let after = report(notes, acme).await?;
         ensure!(after.is_whole() && after.erased == 1, "{after:?}");
         let all = super::service(notes)?

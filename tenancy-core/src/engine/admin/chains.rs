@@ -154,6 +154,9 @@ impl Admin {
         loop {
             let heads = self.trail()?.list_heads(after, PAGE).await?;
             let Some(last) = heads.last() else {
+                if removed > 0 {
+                    self.trail()?.tidy().await?;
+                }
                 return Ok(removed);
             };
             after = Some(last.tenant);

@@ -52,7 +52,7 @@ pub(super) const COLUMNS: &str = "r.id AS record, (extract(epoch FROM r.at) * 10
     (extract(epoch FROM r.recorded_at) * 1000000)::bigint AS recorded_at, r.version, r.tenant_id, r.project_id,
     r.actor_kind, r.actor_id, r.on_behalf_of, r.credential, r.action, r.outcome, r.request_id, r.trace_id, r.suppressed,
     p.entry AS has_particulars, p.salt, p.reason, p.targets, p.details::text AS details, p.changes::text AS changes,
-    host(p.ip) AS ip, p.user_agent";
+    p.ip::text AS ip, p.user_agent";
 
 /// The digest of what is about people.
 pub(super) fn particulars(row: &PgRow) -> Result<[u8; 32], DirectoryError> {

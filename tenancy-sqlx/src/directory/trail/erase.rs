@@ -24,6 +24,9 @@ pub(super) async fn erase(
     for _ in 0..TRIES {
         directory.seal().await?;
         let mut writing = directory.write().await?;
+        // Each entry is looked at.
+        let patience = sqlx::query("SET LOCAL statement_timeout = '10min'");
+        patience.execute(&mut *writing).await.map_err(refused)?;
         let found = find(&mut writing, tenant, person).await?;
         // One that is not linked yet can't be erased: the chain would never have its digest.
         if found.iter().any(|entry| !entry.is_linked) {
@@ -50,6 +53,18 @@ const ABOUT: &str = "($1::uuid IS NULL OR e.tenant_id = $1)
     AND (e.actor_id = $2 OR e.on_behalf_of = $2 OR e.is_target
         OR EXISTS (SELECT FROM unnest($3::text[]) AS t (text) WHERE strpos(lower(e.texts), lower(t.text)) > 0))";
 
+/// The texts, also as JSON writes them.
+fn texts(person: &PersonErasure) -> Vec<String> {
+    let as_json = |text: &str| {
+        let json = serde_json::Value::from(text).to_string();
+        json.trim_matches('"').to_owned()
+    };
+    let texts = person.texts();
+    texts
+        .flat_map(|text| [text.to_owned(), as_json(text)])
+        .collect()
+}
+
 async fn find(
     connection: &mut PgConnection,
     tenant: Option<TenantId>,
@@ -58,7 +73,7 @@ async fn find(
     let find = format!(
         "SELECT e.id, e.tenant_id, EXISTS (SELECT FROM tenancy.audit_links AS l WHERE l.entry = e.id) AS is_linked
          FROM (SELECT r.*, p.targets @> ARRAY['user:' || $2::text] AS is_target,
-                 concat_ws(E'\\n', p.reason, p.targets::text, p.details::text, p.changes::text, p.user_agent) AS texts
+                 concat_ws(E'\\n', p.reason, array_to_string(p.targets, E'\\n'), p.details::text, p.changes::text, p.user_agent) AS texts
              FROM tenancy.audit_records AS r JOIN tenancy.audit_particulars AS p
                  ON p.entry = r.id AND p.tenant_id IS NOT DISTINCT FROM r.tenant_id) AS e
          WHERE {ABOUT}"
@@ -66,7 +81,7 @@ async fn find(
     sqlx::query_as(AssertSqlSafe(find))
         .bind(tenant.map(|tenant| tenant.as_uuid()))
         .bind(person.user().as_uuid())
-        .bind(person.texts().collect::<Vec<_>>())
+        .bind(texts(person))
         .fetch_all(connection)
         .await
         .map_err(refused)
@@ -127,7 +142,7 @@ async fn erase_history(
     let erased: i64 = sqlx::query_scalar(AssertSqlSafe(erase))
         .bind(tenant.map(|tenant| tenant.as_uuid()))
         .bind(person.user().as_uuid())
-        .bind(person.texts().collect::<Vec<_>>())
+        .bind(texts(person))
         .fetch_one(connection)
         .await
         .map_err(refused)?;

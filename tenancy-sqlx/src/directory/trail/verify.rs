@@ -57,7 +57,10 @@ impl Walk {
     ) -> Result<Option<ChainFault>, StoreError> {
         let rows = sqlx::query(
             "SELECT c.seq, c.kind, c.hash, c.kind = 'head' OR EXISTS (SELECT FROM tenancy.audit_records AS r
-                 WHERE r.id = c.cause AND r.action = 'trail.prune') AS is_told
+                 LEFT JOIN tenancy.audit_links AS l ON l.entry = r.id
+                 WHERE r.id = c.cause AND r.action = 'trail.prune' AND coalesce(l.seq > c.seq, true)
+                     AND r.tenant_id IS NOT DISTINCT FROM
+                         nullif(c.chain, '00000000-0000-0000-0000-000000000000'::uuid)) AS is_told
              FROM tenancy.audit_checkpoints AS c WHERE c.chain = $1 ORDER BY c.seq",
         )
         .bind(self.chain)
@@ -86,8 +89,15 @@ impl Walk {
             }
         }
         for anchor in anchors {
-            self.expected
-                .insert(anchor.seq, (Kind::AnchorDiffers, anchor.hash));
+            // Two that say another thing of one number: the chain was made anew between them.
+            if let Some((_, other)) = self.expected.get(&anchor.seq)
+                && *other != anchor.hash
+            {
+                let kind = Kind::AnchorDiffers;
+                return Ok(Some(ChainFault::new(kind, anchor.seq, None)));
+            }
+            let expected = (Kind::AnchorDiffers, anchor.hash);
+            self.expected.insert(anchor.seq, expected);
         }
         // What is pruned can't be compared any more, but for its end.
         if let Some((kind, at)) = self.expected.get(&self.report.pruned) {
@@ -110,7 +120,8 @@ impl Walk {
         let page = format!(
             "SELECT l.seq, l.entry, l.particulars AS kept, l.hash, {},
                  EXISTS (SELECT FROM tenancy.audit_erasures AS e JOIN tenancy.audit_records AS c ON c.id = e.cause
-                     WHERE e.entry = l.entry AND c.action = 'trail.erase') AS is_erased
+                     WHERE e.entry = l.entry AND c.action = 'trail.erase'
+                         AND c.tenant_id IS NOT DISTINCT FROM r.tenant_id) AS is_erased
              FROM (SELECT * FROM tenancy.audit_links AS x WHERE x.chain = $1 AND x.seq > $2 ORDER BY x.seq LIMIT $3) AS l
                  LEFT JOIN tenancy.audit_records AS r ON r.id = l.entry
                  LEFT JOIN tenancy.audit_particulars AS p
