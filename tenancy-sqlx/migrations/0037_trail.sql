@@ -56,8 +56,8 @@ CREATE TABLE tenancy.audit_particulars (
         AND (targets = '{}' OR array_ndims(targets) = 1 AND array_lower(targets, 1) = 1)),
     -- Kept as they were written, byte for byte: the chain is over these bytes.
     -- Each can also be read as `jsonb`, which refuses a NUL within a text.
-    details json CHECK (octet_length(details::text) <= 131072 AND details::jsonb IS NOT NULL),
-    changes json CHECK (octet_length(changes::text) <= 131072 AND changes::jsonb IS NOT NULL),
+    details json CHECK (octet_length(details::text) <= 131072 AND (details IS NULL OR details::jsonb IS NOT NULL)),
+    changes json CHECK (octet_length(changes::text) <= 131072 AND (changes IS NULL OR changes::jsonb IS NOT NULL)),
     ip inet,
     user_agent text CHECK (octet_length(user_agent) <= 1024)
 ) PARTITION BY RANGE (entry);

@@ -2,7 +2,7 @@
 
 use anyhow::ensure;
 use tenancy_core::{
-    AnchorFile, AnchorStore, AuditTrail as _, ChainFaultKind, ChainHead, danger,
+    AnchorFile, AnchorStore, ChainFaultKind, ChainHead, danger,
     jwt::{Algorithm, AnchorSigner, AnchorVerifier, SigningKey, VerificationKey},
 };
 use tenancy_sqlx::PgAnchors;
