@@ -61,7 +61,7 @@ pub(crate) async fn run() -> anyhow::Result<()> {
                 *best = best.max(rate);
             }
         }
-        let plain = best[0];
+        let [plain, ..] = best;
         for ((name, _), rate) in WAYS.iter().zip(best) {
             println!("{name:<28} {rate:>9.0}   {:.2} of plain", rate / plain);
         }
@@ -79,7 +79,7 @@ async fn rate(notes: &Notes, sql: &'static str, tenants: &[TenantId]) -> anyhow:
         let mut connection = PgConnection::connect_with(&notes.database.admin_options()).await?;
         let mut count = 0_u32;
         while Instant::now() < until {
-            let tenant = tenants[(writer + count as usize * WRITERS) % tenants.len()];
+            let tenant = tenants.get((writer + count as usize * WRITERS) % tenants.len());
             let entry = serde_json::json!({
                 "id": uuid::Uuid::now_v7(), "at": 1_800_000_000_000_000_i64, "tenant_id": tenant,
                 "actor_kind": "user", "actor_id": uuid::Uuid::now_v7(), "action": "note.share",

@@ -22,6 +22,13 @@ type Received = BTreeMap<Option<TenantId>, Vec<(u64, uuid::Uuid)>>;
 #[derive(Clone, Default)]
 struct Siem(Arc<Mutex<(bool, Received)>>);
 
+impl Siem {
+    fn received(&self) -> Received {
+        let state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        state.1.clone()
+    }
+}
+
 #[async_trait]
 impl TrailReceiver for Siem {
     async fn receive(
@@ -81,13 +88,12 @@ async fn each_entry_is_handed_over_in_the_order_of_its_chain() -> anyhow::Result
                 }
                 outbox.note_success(&claim, event.place, None).await?;
             }
-            let state = siem.0.lock().unwrap_or_else(PoisonError::into_inner);
-            if state.1.values().map(Vec::len).sum::<usize>() >= whole {
-                ensure!(state.1 == expected, "{:?} instead of {expected:?}", state.1);
+            let received = siem.received();
+            if received.values().map(Vec::len).sum::<usize>() >= whole {
+                ensure!(received == expected, "{received:?} instead of {expected:?}");
                 ensure!(refused == 1, "{refused}");
                 return Ok(());
             }
-            drop(state);
             tokio::time::sleep(std::time::Duration::from_millis(10)).await;
         }
     })
