@@ -7,7 +7,6 @@ use std::{
 };
 
 use futures_core::{future::BoxFuture, stream::BoxStream};
-use futures_util::{StreamExt as _, stream};
 use sqlx::{
     Acquire, Either, Error, Execute, Executor, PgConnection, Postgres, SqlStr, Transaction,
     postgres::{PgQueryResult, PgRow, PgStatement, PgTypeInfo},
@@ -16,7 +15,6 @@ use sqlx_core::describe::Describe;
 
 use crate::{
     session::Open,
-    statement::Statement,
     statement_log::{Attribution, watched_many, watched_one},
 };
 
@@ -97,13 +95,7 @@ impl<'c> Executor<'c> for &'c mut TxConnection {
         let Some(of) = &self.of else {
             return connection.fetch_many(query);
         };
-        match Statement::of(query) {
-            Ok(statement) => {
-                let sql = statement.sql.clone();
-                watched_many(of, sql, connection.fetch_many(statement))
-            }
-            Err(error) => stream::once(async { Err(error) }).boxed(),
-        }
+        watched_many(of, query, |statement| connection.fetch_many(statement))
     }
 
     fn fetch_optional<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, Result<Option<PgRow>, Error>>
@@ -115,13 +107,7 @@ impl<'c> Executor<'c> for &'c mut TxConnection {
         let Some(of) = &self.of else {
             return connection.fetch_optional(query);
         };
-        match Statement::of(query) {
-            Ok(statement) => {
-                let sql = statement.sql.clone();
-                watched_one(of, sql, connection.fetch_optional(statement))
-            }
-            Err(error) => Box::pin(async { Err(error) }),
-        }
+        watched_one(of, query, |statement| connection.fetch_optional(statement))
     }
 
     fn prepare_with<'e>(

@@ -8,14 +8,15 @@ use std::{
 
 use async_stream::try_stream;
 use futures_core::{future::BoxFuture, stream::BoxStream};
-use futures_util::TryStreamExt as _;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use sqlx::{
-    Either, Error, SqlStr,
+    Either, Error, Execute, Postgres, SqlStr,
     postgres::{PgQueryResult, PgRow},
 };
 use tenancy_core::{Actor, TenantContext, TenantId, Timestamp};
 
 use super::{StatementLog, StatementOutcome, StatementRecord};
+use crate::statement::Statement;
 
 /// A log, and on whose behalf statements run.
 #[derive(Debug)]
@@ -248,12 +249,18 @@ impl Drop for Watched<'_> {
     }
 }
 
-/// What a statement's stream has, and a note when it ends.
-pub(crate) fn watched_many<'e>(
+/// Runs a statement, with a note when its stream ends.
+pub(crate) fn watched_many<'e, 'q>(
     of: &'e Attribution,
-    sql: SqlStr,
-    mut rows: BoxStream<'e, Result<Either<PgQueryResult, PgRow>, Error>>,
+    query: impl Execute<'q, Postgres>,
+    run: impl FnOnce(Statement) -> BoxStream<'e, Result<Either<PgQueryResult, PgRow>, Error>>,
 ) -> BoxStream<'e, Result<Either<PgQueryResult, PgRow>, Error>> {
+    let statement = match Statement::of(query) {
+        Ok(statement) => statement,
+        Err(error) => return stream::once(async { Err(error) }).boxed(),
+    };
+    let sql = statement.sql.clone();
+    let mut rows = run(statement);
     Box::pin(try_stream! {
         let mut watched = Watched::begin(Some(of), &sql);
         while let Some(step) = watched.unless(rows.try_next().await)? {
@@ -265,11 +272,17 @@ pub(crate) fn watched_many<'e>(
 }
 
 /// The same for a statement of which one row is wanted.
-pub(crate) fn watched_one<'e>(
+pub(crate) fn watched_one<'e, 'q>(
     of: &'e Attribution,
-    sql: SqlStr,
-    row: BoxFuture<'e, Result<Option<PgRow>, Error>>,
+    query: impl Execute<'q, Postgres>,
+    run: impl FnOnce(Statement) -> BoxFuture<'e, Result<Option<PgRow>, Error>>,
 ) -> BoxFuture<'e, Result<Option<PgRow>, Error>> {
+    let statement = match Statement::of(query) {
+        Ok(statement) => statement,
+        Err(error) => return Box::pin(async { Err(error) }),
+    };
+    let sql = statement.sql.clone();
+    let row = run(statement);
     Box::pin(async move {
         let mut watched = Watched::begin(Some(of), &sql);
         let row = watched.unless(row.await)?;

@@ -1,7 +1,6 @@
 //! A pool of the application's own, whose statements the log sees.
 
 use futures_core::{future::BoxFuture, stream::BoxStream};
-use futures_util::{StreamExt as _, stream};
 use sqlx::{
     Either, Error, Execute, Executor, PgPool, Postgres, SqlStr,
     postgres::{PgQueryResult, PgRow, PgStatement, PgTypeInfo},
@@ -9,7 +8,6 @@ use sqlx::{
 use sqlx_core::describe::Describe;
 
 use super::{Attribution, StatementLog, watched_many, watched_one};
-use crate::statement::Statement;
 
 /// A `PgPool` whose statements a [`StatementLog`] sees, as ones outside of a tenant's context; `&WatchedPool` is an sqlx
 /// `Executor`.
@@ -63,13 +61,7 @@ impl<'c> Executor<'c> for &'c WatchedPool {
         'c: 'e,
         E: 'q + Execute<'q, Postgres>,
     {
-        match Statement::of(query) {
-            Ok(statement) => {
-                let sql = statement.sql.clone();
-                watched_many(&self.of, sql, self.pool.fetch_many(statement))
-            }
-            Err(error) => stream::once(async { Err(error) }).boxed(),
-        }
+        watched_many(&self.of, query, |statement| self.pool.fetch_many(statement))
     }
 
     fn fetch_optional<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, Result<Option<PgRow>, Error>>
@@ -77,13 +69,9 @@ impl<'c> Executor<'c> for &'c WatchedPool {
         'c: 'e,
         E: 'q + Execute<'q, Postgres>,
     {
-        match Statement::of(query) {
-            Ok(statement) => {
-                let sql = statement.sql.clone();
-                watched_one(&self.of, sql, self.pool.fetch_optional(statement))
-            }
-            Err(error) => Box::pin(async { Err(error) }),
-        }
+        watched_one(&self.of, query, |statement| {
+            self.pool.fetch_optional(statement)
+        })
     }
 
     fn prepare_with<'e>(
