@@ -1,7 +1,7 @@
 //! The names of actions: those of the library, and those that an application declares.
 
 use std::{
-    borrow::Cow,
+    borrow::{Borrow, Cow},
     collections::BTreeSet,
     fmt,
     sync::{
@@ -81,6 +81,13 @@ impl fmt::Display for AuditAction {
     }
 }
 
+/// Compares as its name does, so that a set of actions is asked for a name.
+impl Borrow<str> for AuditAction {
+    fn borrow(&self) -> &str {
+        self.0
+    }
+}
+
 impl From<AuditAction> for Cow<'static, str> {
     fn from(action: AuditAction) -> Self {
         Self::Borrowed(action.0)
@@ -147,7 +154,7 @@ impl AuditActions {
     /// Whether there is an action of this name.
     #[must_use]
     pub fn contains(&self, name: &str) -> bool {
-        self.known.iter().any(|action| action.0 == name)
+        self.known.contains(name)
     }
 
     /// Every action, by name.

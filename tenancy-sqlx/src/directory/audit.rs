@@ -58,11 +58,21 @@ impl AuditDirectory for PgDirectory {
     }
 }
 
+/// The columns that [`entry`] reads, of a record `e` and its particulars `p`.
+pub(super) const LINKED: &str = "e.id, (extract(epoch FROM e.at) * 1000000)::bigint AS at, e.tenant_id, e.project_id,
+    e.actor_kind, e.actor_id, e.on_behalf_of, e.credential, e.action, e.outcome, p.reason,
+    coalesce(p.targets, '{}') AS kept, p.details, p.changes, host(p.ip) AS ip, p.user_agent, e.request_id, e.trace_id,
+    e.suppressed";
+
+/// Joins the particulars of a record `e`, of the same tenant.
+pub(super) const PARTICULARS: &str = "LEFT JOIN tenancy.audit_particulars AS p
+    ON p.entry = e.id AND p.tenant_id IS NOT DISTINCT FROM e.tenant_id";
+
 /// The listing: what is in the chain, and what was recorded before there was one. Each part ends at the page's length by
 /// its own index.
 fn listing(tenant: Option<TenantId>) -> String {
     let whose = match tenant {
-        Some(_) => "tenant_id = $1",
+        Some(_) => "e.tenant_id = $1",
         None => "$1::uuid IS NULL",
     };
     let common = format!(
@@ -72,25 +82,19 @@ fn listing(tenant: Option<TenantId>) -> String {
              AND ($6::text IS NULL OR e.outcome = $6)
              AND ($7::bigint IS NULL OR e.at >= to_timestamp($7::float8 / 1000000))
              AND ($8::bigint IS NULL OR e.at < to_timestamp($8::float8 / 1000000))"
-    )
-    .replace("tenant_id = ", "e.tenant_id = ");
+    );
     format!(
-        "SELECT id, (extract(epoch FROM at) * 1000000)::bigint AS at, tenant_id, project_id, actor_kind, actor_id,
-             on_behalf_of, credential, action, outcome, reason, kept, targets, details, changes, host(ip) AS ip,
-             user_agent, request_id, trace_id, suppressed
+        "SELECT l.*
          FROM (
-             (SELECT e.id, e.at, e.tenant_id, e.project_id, e.actor_kind, e.actor_id, e.on_behalf_of, e.credential,
-                 e.action, e.outcome, p.reason, coalesce(p.targets, '{{}}') AS kept, NULL::jsonb AS targets, p.details,
-                 p.changes, p.ip, p.user_agent, e.request_id, e.trace_id, e.suppressed
-             FROM tenancy.audit_records AS e LEFT JOIN tenancy.audit_particulars AS p
-                 ON p.entry = e.id AND p.tenant_id IS NOT DISTINCT FROM e.tenant_id
+             (SELECT {LINKED}, NULL::jsonb AS targets
+             FROM tenancy.audit_records AS e {PARTICULARS}
              WHERE {common} AND ($11::uuid IS NULL OR e.project_id = $11)
                  AND ($12::text[] IS NULL OR p.targets @> $12)
              ORDER BY e.id DESC LIMIT $9)
              UNION ALL
-             (SELECT e.id, e.at, e.tenant_id, NULL, e.actor_kind, e.actor_id, e.on_behalf_of, e.credential, e.action,
-                 e.outcome, e.reason, NULL, e.targets, e.details::json, NULL, e.ip, e.user_agent, e.request_id, NULL,
-                 e.suppressed
+             (SELECT e.id, (extract(epoch FROM e.at) * 1000000)::bigint, e.tenant_id, NULL, e.actor_kind, e.actor_id,
+                 e.on_behalf_of, e.credential, e.action, e.outcome, e.reason, NULL, e.details::json, NULL, host(e.ip),
+                 e.user_agent, e.request_id, NULL, e.suppressed, e.targets
              FROM tenancy.audit_before AS e
              WHERE {common} AND $11::uuid IS NULL AND ($13::jsonb IS NULL OR e.targets @> $13)
              ORDER BY e.id DESC LIMIT $9)) AS l

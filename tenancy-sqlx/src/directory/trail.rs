@@ -5,7 +5,7 @@ mod erase;
 mod verify;
 
 use async_trait::async_trait;
-use sqlx::{Row as _, types::Uuid};
+use sqlx::{AssertSqlSafe, Row as _, types::Uuid};
 use tenancy_core::{
     AuditTrail, ChainHash, ChainHead, ChainReport, ChangeRecord, DirectoryError, LinkedEntry,
     PersonErasure, Pruned, StoreError, TenantId, Timestamp,
@@ -13,7 +13,7 @@ use tenancy_core::{
 
 use super::{
     PgDirectory,
-    audit::entry,
+    audit::{LINKED, PARTICULARS, entry},
     rows::column,
     write::{read_rows, refused, write_record},
 };
@@ -70,21 +70,17 @@ impl AuditTrail for PgDirectory {
     ) -> Result<Vec<LinkedEntry>, StoreError> {
         let bound = |seq: u64| i64::try_from(seq).unwrap_or(i64::MAX);
         let mut reading = self.list_all().await?;
-        let rows = sqlx::query(
-            "SELECT l.seq, e.id, (extract(epoch FROM e.at) * 1000000)::bigint AS at, e.tenant_id, e.project_id,
-                 e.actor_kind, e.actor_id, e.on_behalf_of, e.credential, e.action, e.outcome, p.reason,
-                 coalesce(p.targets, '{}') AS kept, p.details, p.changes, host(p.ip) AS ip, p.user_agent, e.request_id,
-                 e.trace_id, e.suppressed
-             FROM tenancy.audit_links AS l JOIN tenancy.audit_records AS e ON e.id = l.entry
-                 LEFT JOIN tenancy.audit_particulars AS p
-                 ON p.entry = e.id AND p.tenant_id IS NOT DISTINCT FROM e.tenant_id
-             WHERE l.chain = $1 AND l.seq BETWEEN $2 AND $3 ORDER BY l.seq",
-        )
-        .bind(chain_id(chain))
-        .bind(bound(from))
-        .bind(bound(to))
-        .fetch_all(&mut *reading)
-        .await;
+        let list = format!(
+            "SELECT l.seq, {LINKED}
+             FROM tenancy.audit_links AS l JOIN tenancy.audit_records AS e ON e.id = l.entry {PARTICULARS}
+             WHERE l.chain = $1 AND l.seq BETWEEN $2 AND $3 ORDER BY l.seq"
+        );
+        let rows = sqlx::query(AssertSqlSafe(list))
+            .bind(chain_id(chain))
+            .bind(bound(from))
+            .bind(bound(to))
+            .fetch_all(&mut *reading)
+            .await;
         read_rows(rows, |row| {
             Ok(LinkedEntry::new(number(column(row, "seq")?), entry(row)?))
         })
