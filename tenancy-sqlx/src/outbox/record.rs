@@ -120,6 +120,7 @@ async fn record(
     entry: &AuditEntry,
 ) -> Result<(), Error> {
     check_tenant(context.tenant_id(), entry.tenant, &entry.action)?;
+    context.tenancy().audit_actions().note(&entry.action);
     let principal = context.principal();
     let mut entry = entry.clone();
     if context.impersonation().is_some() {

@@ -93,3 +93,24 @@ async fn an_entry_is_listed_with_its_project_its_trace_and_its_changes() -> anyh
     })
     .await
 }
+
+/// An entry of an action that was never declared is kept, and counted, by whatever way it comes.
+#[tokio::test]
+async fn an_action_that_was_never_declared_is_kept_and_counted() -> anyhow::Result<()> {
+    on_every_server(async |notes| {
+        let before = notes.tenancy.audit_actions().undeclared();
+        notes.tenancy.audit().record(entry(Some(notes.acme.id), 1));
+        let pool = notes.pool(tenancy_sqlx::TenantPoolOptions::new()).await?;
+        let mut tx = pool.begin(&notes.context(&notes.acme)).await?;
+        tx.record(&entry(None, 2)).await?;
+        tx.commit().await?;
+        ensure!(notes.tenancy.audit_actions().undeclared() == before + 2);
+        let by_action = AuditFilter::new().action("note.share");
+        let kept = service(notes)?
+            .list_entries(Some(notes.acme.id), &by_action, None, 10)
+            .await?;
+        ensure!(kept.len() == 1, "{kept:?}");
+        Ok(())
+    })
+    .await
+}
