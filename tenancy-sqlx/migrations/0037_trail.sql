@@ -52,8 +52,8 @@ CREATE TABLE tenancy.audit_particulars (
     reason text CHECK (octet_length(reason) <= 4096),
     -- What it was done to, each as its kind, a colon and its id.
     targets text[] NOT NULL DEFAULT '{}' CHECK (octet_length(targets::text) <= 131072
-        AND array_position(targets, NULL) IS NULL
-        AND (targets = '{}' OR array_ndims(targets) = 1 AND array_lower(targets, 1) = 1)),
+        AND (targets = '{}' OR array_ndims(targets) = 1 AND array_lower(targets, 1) = 1
+            AND array_position(targets, NULL) IS NULL)),
     -- Kept as they were written, byte for byte: the chain is over these bytes.
     -- Each can also be read as `jsonb`, which refuses a NUL within a text.
     details json CHECK (octet_length(details::text) <= 131072 AND (details IS NULL OR details::jsonb IS NOT NULL)),

@@ -4,29 +4,18 @@ use std::time::Duration;
 
 use anyhow::ensure;
 use tenancy_core::{AuditTrail as _, ChainFaultKind, PlanBook, Retention, danger};
-use tenancy_tests::notes::{Notes, builder, on_every_server};
+use tenancy_tests::notes::{builder, on_every_server};
 
 use super::{linked, report};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// Makes all that is recorded by now older, and links it. So much a superuser can, before there is a link.
-async fn recorded_days_ago(notes: &Notes, days: u32, count: u64) -> anyhow::Result<()> {
-    for tenant in [Some(notes.acme.id), Some(notes.globex.id), None] {
-        let sink = tenancy_sqlx::PgAuditSink::new(&notes.system);
-        for number in 0..count {
-            tenancy_core::AuditSink::record_durably(&sink, super::entry(tenant, number)).await?;
-        }
-    }
-    let _ = days;
-    notes.directory.seal().await?;
-    Ok(())
-}
-
 #[tokio::test]
 async fn what_is_older_than_the_plan_says_is_removed_and_the_chain_goes_on() -> anyhow::Result<()> {
     on_every_server(async |notes| {
-        recorded_days_ago(notes, 0, 9).await?;
+        for tenant in [Some(notes.acme.id), Some(notes.globex.id), None] {
+            linked(notes, tenant, 9).await?;
+        }
         let heads = notes.directory.list_heads(None, 10).await?;
         let anchor = *heads
             .iter()

@@ -166,3 +166,87 @@ async fn the_directory_has_a_trail_to_keep() -> anyhow::Result<()> {
     })
     .await
 }
+
+/// What a tenant's login writes by its own SQL keeps no entry of another tenant from its link.
+#[tokio::test]
+async fn what_can_not_be_linked_is_refused_when_it_is_added() -> anyhow::Result<()> {
+    on_every_server(async |notes| {
+        let pool = notes.pool(TenantPoolOptions::new()).await?;
+        for (at, targets) in [
+            ("'infinity'", "'{}'"),
+            ("'-infinity'", "'{}'"),
+            ("'10000-01-01'", "'{}'"),
+            ("now()", "ARRAY[NULL]::text[]"),
+            ("now()", "ARRAY[ARRAY['a:b'], ARRAY['c:d']]"),
+        ] {
+            let mut tx = pool.begin(&notes.context(&notes.globex)).await?;
+            let add = format!(
+                "WITH r AS (INSERT INTO tenancy.audit_records (id, at, tenant_id, actor_kind, action, outcome)
+                     VALUES ('00000000-0000-7000-8000-000000000001', {at}, '{0}', 'user', 'a.b', 'allowed'))
+                 INSERT INTO tenancy.audit_particulars (entry, tenant_id, targets)
+                     VALUES ('00000000-0000-7000-8000-000000000001', '{0}', {targets})",
+                notes.globex.id
+            );
+            let refused = tx.execute(sqlx::AssertSqlSafe(add)).await;
+            ensure!(tenancy_tests::notes::sqlstate(refused) == "23514", "{at}, {targets}");
+            tx.rollback().await?;
+        }
+        linked(notes, Some(notes.acme.id), 2).await?;
+        ensure!(report(notes, Some(notes.acme.id)).await?.verified == 2);
+        Ok(())
+    })
+    .await
+}
+
+/// A round ends at its number, however many chains there are.
+#[tokio::test]
+async fn a_round_links_as_many_as_it_may_and_no_more() -> anyhow::Result<()> {
+    on_every_server(async |notes| {
+        let mut admin = notes.database.admin().await?;
+        admin
+            .execute(
+                "INSERT INTO tenancy.audit_records (id, at, tenant_id, actor_kind, action, outcome)
+                 SELECT gen_random_uuid(), now(), gen_random_uuid(), 'user', 'a.b', 'allowed' FROM generate_series(1, 30)",
+            )
+            .await?;
+        let mut rounds = Vec::new();
+        for _ in 0..5 {
+            let sealed = "SELECT tenancy.seal_trail(8, true, false)";
+            rounds.push(sqlx::query_scalar::<_, i32>(sealed).fetch_one(&mut admin).await?);
+        }
+        ensure!(rounds == [8, 8, 8, 6, 0], "{rounds:?}");
+        Ok(())
+    })
+    .await
+}
+
+/// A target of any length is kept as far as an index has a place for it, and nothing waits behind it.
+#[tokio::test]
+async fn a_long_target_is_cut_and_not_lost() -> anyhow::Result<()> {
+    on_every_server(async |notes| {
+        let sink = PgAuditSink::new(&notes.system);
+        let random: String = (0..200).map(|_| uuid::Uuid::now_v7().to_string()).collect();
+        let long = entry(Some(notes.acme.id), 1).about("url", format!("\u{e9}{random}"));
+        sink.record_durably(long.clone()).await?;
+        let pool = notes.pool(TenantPoolOptions::new()).await?;
+        let mut tx = pool.begin(&notes.context(&notes.acme)).await?;
+        let mut other = long.clone();
+        other.id = uuid::Uuid::now_v7();
+        tx.record(&other).await?;
+        tx.commit().await?;
+        notes.directory.seal().await?;
+        let kept: Vec<i32> = sqlx::query_scalar(
+            "SELECT octet_length(targets[2]) FROM tenancy.audit_particulars WHERE entry = ANY ($1)",
+        )
+        .bind([long.id, other.id])
+        .fetch_all(&mut system(notes).await?)
+        .await?;
+        ensure!(
+            kept.len() == 2 && kept.iter().all(|len| (500..=512).contains(len)),
+            "{kept:?}"
+        );
+        ensure!(report(notes, Some(notes.acme.id)).await?.verified == 2);
+        Ok(())
+    })
+    .await
+}

@@ -159,6 +159,20 @@ async fn a_chain_that_is_rewritten_to_its_end_shows_by_an_anchor_alone() -> anyh
             "{fault:?}"
         );
 
+        // One that was signed after the rewriting does not hide the one of before.
+        let heads = notes.directory.list_heads(None, 100).await?;
+        let after = heads.into_iter().find(|head| head.tenant == Some(tenant));
+        let mut signed_again = after.ok_or_else(|| anyhow::anyhow!("no head"))?;
+        signed_again.seq = anchor.seq;
+        for anchors in [[anchor, signed_again], [signed_again, anchor]] {
+            let both = notes.directory.verify_chain(Some(tenant), &anchors).await?;
+            let fault = both.fault.map(|fault| (fault.kind, fault.seq));
+            ensure!(
+                fault == Some((Kind::AnchorDiffers, anchor.seq)),
+                "{fault:?}"
+            );
+        }
+
         // An anchor beyond the end.
         let beyond = ChainHead::new(Some(tenant), 1_000, anchor.hash);
         let cut = notes
