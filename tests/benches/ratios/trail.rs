@@ -16,19 +16,19 @@ const RIVALS: &str = "CREATE TABLE public.plain (id uuid PRIMARY KEY, at timesta
         actor_id uuid, action text, outcome text, reason text, details jsonb, ip inet, user_agent text);
     CREATE INDEX ON public.plain (tenant_id, id);
     CREATE TABLE public.heads (chain uuid PRIMARY KEY, seq bigint NOT NULL, hash bytea NOT NULL);
-    CREATE FUNCTION public.chained(entry jsonb) RETURNS void LANGUAGE plpgsql AS $$
+    CREATE FUNCTION public.chained(given jsonb) RETURNS void LANGUAGE plpgsql AS $$
     DECLARE
         head record;
-        own uuid := (entry ->> 'tenant_id')::uuid;
+        own uuid := (given ->> 'tenant_id')::uuid;
         next bytea;
     BEGIN
-        PERFORM tenancy.append_records(jsonb_build_array(entry));
+        PERFORM tenancy.append_records(jsonb_build_array(given));
         INSERT INTO public.heads VALUES (own, 0, '\\x00') ON CONFLICT DO NOTHING;
         SELECT * INTO head FROM public.heads AS h WHERE h.chain = own FOR UPDATE;
         next := tenancy.link_hash(own, head.seq + 1, head.hash, (
             SELECT tenancy.record_digest(r, tenancy.particulars_digest(p))
             FROM tenancy.audit_records AS r JOIN tenancy.audit_particulars AS p ON p.entry = r.id
-            WHERE r.id = (entry ->> 'id')::uuid));
+            WHERE r.id = (given ->> 'id')::uuid));
         UPDATE public.heads AS h SET seq = head.seq + 1, hash = next WHERE h.chain = own;
     END $$";
 
