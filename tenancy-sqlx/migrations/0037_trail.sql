@@ -324,12 +324,15 @@ BEGIN
         last := head.hash;
         FOR one IN
             SELECT d.id, d.particulars, tenancy.record_digest(d.r, d.particulars) AS digest
-            FROM (SELECT u.entry AS id, r,
-                    CASE WHEN p.entry IS NOT NULL THEN tenancy.particulars_digest(p) END AS particulars
+            FROM (SELECT u.entry AS id, r.whole AS r,
+                    CASE WHEN p.entry IS NOT NULL THEN tenancy.particulars_digest(p.whole) END AS particulars
                 FROM tenancy.audit_unsealed AS u
-                    JOIN tenancy.audit_records AS r ON r.id = u.entry
-                    LEFT JOIN tenancy.audit_particulars AS p
-                 ON p.entry = u.entry AND p.tenant_id IS NOT DISTINCT FROM r.tenant_id
+                    -- Each by its id: without `OFFSET 0` all entries that there are would be read for a few.
+                    CROSS JOIN LATERAL (SELECT x AS whole, x.tenant_id
+                        FROM tenancy.audit_records AS x WHERE x.id = u.entry OFFSET 0) AS r
+                    LEFT JOIN LATERAL (SELECT y AS whole, y.entry
+                        FROM tenancy.audit_particulars AS y
+                        WHERE y.entry = u.entry AND y.tenant_id IS NOT DISTINCT FROM r.tenant_id OFFSET 0) AS p ON true
                 WHERE u.chain = of_chain ORDER BY u.entry LIMIT most - sealed OFFSET 0) AS d
             ORDER BY d.id
         LOOP
@@ -388,9 +391,12 @@ CREATE FUNCTION tenancy.targets_as_kept(targets jsonb) RETURNS text[]
 -- Adds entries that a sink was told of: an array of objects, whose fields are the columns of both tables, with `at` in
 -- microseconds. One that is there already stays: a store has written it with the change, or an answer got lost and this
 -- is another try. A text that is too long is cut, and not lost.
+-- In PL/pgSQL, which keeps the plan: to plan it takes longer than to run it.
 CREATE FUNCTION tenancy.append_records(entries jsonb) RETURNS void
-    LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-    BEGIN ATOMIC
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
         WITH e AS MATERIALIZED (
             SELECT * FROM jsonb_to_recordset(append_records.entries) AS e (id uuid, at bigint, version integer,
                 tenant_id uuid, project_id uuid, actor_kind text, actor_id uuid, on_behalf_of uuid, credential text,
@@ -420,7 +426,8 @@ CREATE FUNCTION tenancy.append_records(entries jsonb) RETURNS void
             CASE WHEN octet_length(e.user_agent) > 1024 THEN left(e.user_agent, 256) ELSE e.user_agent END
         FROM e JOIN r ON r.id = e.id
         ON CONFLICT (entry) DO NOTHING;
-    END;
+END
+$$;
 
 -- The same for programs of the release before.
 CREATE OR REPLACE FUNCTION tenancy.append_entry(

@@ -38,7 +38,7 @@ impl AuditDirectory for PgDirectory {
                 .map_err(StoreError::unavailable)?,
             None => self.list_all().await?,
         };
-        let rows = sqlx::query(AssertSqlSafe(listing(tenant)))
+        let rows = sqlx::query(AssertSqlSafe(listing(tenant, filter)))
             .bind(tenant.map(|tenant| tenant.as_uuid()))
             .bind(after)
             .bind(filter.action.as_deref())
@@ -64,13 +64,23 @@ pub(super) const LINKED: &str = "e.id, (extract(epoch FROM e.at) * 1000000)::big
     coalesce(p.targets, '{}') AS kept, p.details, p.changes, host(p.ip) AS ip, p.user_agent, e.request_id, e.trace_id,
     e.suppressed";
 
-/// Joins the particulars of a record `e`, of the same tenant.
-pub(super) const PARTICULARS: &str = "LEFT JOIN tenancy.audit_particulars AS p
+/// Joins the particulars of a record `e`, of the same tenant, each by its id: without `OFFSET 0` all that there are would be
+/// read for a page.
+pub(super) const PARTICULARS: &str =
+    "LEFT JOIN LATERAL (SELECT x.* FROM tenancy.audit_particulars AS x
+    WHERE x.entry = e.id AND x.tenant_id IS NOT DISTINCT FROM e.tenant_id OFFSET 0) AS p ON true";
+
+/// The same where a target is looked for: then the index of targets finds them.
+const OF_TARGET: &str = "LEFT JOIN tenancy.audit_particulars AS p
     ON p.entry = e.id AND p.tenant_id IS NOT DISTINCT FROM e.tenant_id";
 
 /// The listing: what is in the chain, and what was recorded before there was one. Each part ends at the page's length by
 /// its own index.
-fn listing(tenant: Option<TenantId>) -> String {
+fn listing(tenant: Option<TenantId>, filter: &AuditFilter) -> String {
+    let particulars = match filter.target {
+        Some(_) => OF_TARGET,
+        None => PARTICULARS,
+    };
     let whose = match tenant {
         Some(_) => "e.tenant_id = $1",
         None => "$1::uuid IS NULL",
@@ -87,7 +97,7 @@ fn listing(tenant: Option<TenantId>) -> String {
         "SELECT l.*
          FROM (
              (SELECT {LINKED}, NULL::jsonb AS targets
-             FROM tenancy.audit_records AS e {PARTICULARS}
+             FROM tenancy.audit_records AS e {particulars}
              WHERE {common} AND ($11::uuid IS NULL OR e.project_id = $11)
                  AND ($12::text[] IS NULL OR p.targets @> $12)
              ORDER BY e.id DESC LIMIT $9)
