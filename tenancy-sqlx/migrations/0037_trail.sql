@@ -216,9 +216,9 @@ CREATE FUNCTION tenancy.first_uuid(of timestamptz) RETURNS uuid
     RETURN (lpad(to_hex((extract(epoch FROM of) * 1000)::bigint), 12, '0') || repeat('0', 20))::uuid;
 
 -- Makes the partitions of this month and of so many to come; how many it made. Where a month has entries in the partition
--- of all others, they stay there, and so does the month. It waits for nobody longer than two seconds.
+-- of all others, they stay there, and so does the month. It waits for nobody longer than 300 milliseconds.
 CREATE FUNCTION tenancy.prepare_trail(ahead integer) RETURNS integer
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '2s'
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '300ms'
 AS $$
 DECLARE
     month timestamptz := date_trunc('month', clock_timestamp(), 'UTC');
@@ -233,6 +233,11 @@ BEGIN
             part := parent || to_char(since AT TIME ZONE 'UTC', '"_"YYYY"_"MM');
             CONTINUE WHEN to_regclass('tenancy.' || part) IS NOT NULL;
             BEGIN
+                -- Whoever adds an entry of this month meanwhile has chosen the partition of all others, which then
+                -- refuses it. Nobody adds one of a month to come.
+                IF n = 0 THEN
+                    EXECUTE format('LOCK TABLE ONLY tenancy.%I IN SHARE ROW EXCLUSIVE MODE', parent);
+                END IF;
                 EXECUTE format('CREATE TABLE tenancy.%I (LIKE tenancy.%I INCLUDING DEFAULTS INCLUDING CONSTRAINTS)',
                     part, parent);
                 EXECUTE format('ALTER TABLE tenancy.%I ATTACH PARTITION tenancy.%I FOR VALUES FROM (%L) TO (%L)',
@@ -262,31 +267,44 @@ SELECT tenancy.prepare_trail(3);
 CREATE FUNCTION tenancy.hashed(value bytea) RETURNS bytea
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN CASE WHEN value IS NULL THEN '\xffffffff'::bytea ELSE int4send(octet_length(value)) || value END;
+-- `STABLE` as `convert_to` is: only then PostgreSQL puts it in the place of its call.
 CREATE FUNCTION tenancy.hashed(value text) RETURNS bytea
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    LANGUAGE sql STABLE PARALLEL SAFE
     RETURN tenancy.hashed(convert_to(value, 'UTF8'));
 CREATE FUNCTION tenancy.hashed(value timestamptz) RETURNS bytea
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN tenancy.hashed(int8send((extract(epoch FROM value) * 1000000)::bigint));
 
+-- In PL/pgSQL, which keeps what it has planned.
 CREATE FUNCTION tenancy.particulars_digest(p tenancy.audit_particulars) RETURNS bytea
-    LANGUAGE sql STABLE
-    RETURN sha256(convert_to('tenancy.audit.particulars.1', 'UTF8') || tenancy.hashed(p.salt)
-        || tenancy.hashed(p.reason) || int4send(cardinality(p.targets))
-        || coalesce((SELECT string_agg(tenancy.hashed(t.target), '' ORDER BY t.n)
-            FROM unnest(p.targets) WITH ORDINALITY AS t (target, n)), '')
-        || tenancy.hashed(p.details::text) || tenancy.hashed(p.changes::text) || tenancy.hashed(p.ip::text)
-        || tenancy.hashed(p.user_agent));
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    targets bytea := '';
+    target text;
+BEGIN
+    FOREACH target IN ARRAY p.targets LOOP
+        targets := targets || tenancy.hashed(target);
+    END LOOP;
+    RETURN sha256('tenancy.audit.particulars.1'::bytea || tenancy.hashed(p.salt) || tenancy.hashed(p.reason)
+        || int4send(cardinality(p.targets)) || targets || tenancy.hashed(p.details::text)
+        || tenancy.hashed(p.changes::text) || tenancy.hashed(p.ip::text) || tenancy.hashed(p.user_agent));
+END
+$$;
 
 CREATE FUNCTION tenancy.record_digest(r tenancy.audit_records, particulars bytea) RETURNS bytea
-    LANGUAGE sql STABLE
-    RETURN sha256(convert_to('tenancy.audit.entry.1', 'UTF8') || tenancy.hashed(uuid_send(r.id))
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN sha256('tenancy.audit.entry.1'::bytea || tenancy.hashed(uuid_send(r.id))
         || tenancy.hashed(r.at) || tenancy.hashed(r.recorded_at) || int4send(r.version)
         || tenancy.hashed(uuid_send(r.tenant_id)) || tenancy.hashed(uuid_send(r.project_id))
         || tenancy.hashed(r.actor_kind) || tenancy.hashed(uuid_send(r.actor_id))
         || tenancy.hashed(uuid_send(r.on_behalf_of)) || tenancy.hashed(r.credential) || tenancy.hashed(r.action)
         || tenancy.hashed(r.outcome) || tenancy.hashed(r.request_id) || tenancy.hashed(r.trace_id)
         || int8send(r.suppressed) || tenancy.hashed(particulars));
+END
+$$;
 
 -- Links entries that have none, the oldest first; how many. A chain that another process is linking is left to it, or waited
 -- for. If it `tells`, an event `trail.sealed` in the outbox has the numbers of the new links, also of those that were made
@@ -372,7 +390,7 @@ $$;
 
 CREATE FUNCTION tenancy.link_hash(chain uuid, seq bigint, before bytea, entry bytea) RETURNS bytea
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN sha256(convert_to('tenancy.audit.link.1', 'UTF8') || uuid_send(chain) || int8send(seq)
+    RETURN sha256('tenancy.audit.link.1'::bytea || uuid_send(chain) || int8send(seq)
         || tenancy.hashed(before) || tenancy.hashed(entry));
 
 -- The targets of an entry, as programs read them, and as they are kept.
