@@ -215,46 +215,61 @@ CREATE FUNCTION tenancy.first_uuid(of timestamptz) RETURNS uuid
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
     RETURN (lpad(to_hex((extract(epoch FROM of) * 1000)::bigint), 12, '0') || repeat('0', 20))::uuid;
 
--- Makes the partitions of this month and of so many to come; how many it made. Where a month has entries in the partition
--- of all others, they stay there, and so does the month. It waits for nobody longer than 300 milliseconds.
-CREATE FUNCTION tenancy.prepare_trail(ahead integer) RETURNS integer
+-- Makes the partition of a month of one of our tables, with the bounds that it has there; whether it did. Where the month has
+-- rows in the partition of all others, they stay there, and so does the month. It waits for nobody longer than 300
+-- milliseconds.
+CREATE FUNCTION tenancy.make_month(parent name, since timestamptz, low text, high text) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '300ms'
+AS $$
+DECLARE
+    part name := parent || to_char(since AT TIME ZONE 'UTC', '"_"YYYY"_"MM');
+BEGIN
+    IF to_regclass(format('tenancy.%I', part)) IS NOT NULL THEN
+        RETURN false;
+    END IF;
+    -- Whoever adds a row of a month that is begun has chosen the partition of all others, which then refuses it. Nobody
+    -- adds one of a month to come.
+    IF since <= clock_timestamp() THEN
+        EXECUTE format('LOCK TABLE ONLY tenancy.%I IN SHARE ROW EXCLUSIVE MODE', parent);
+    END IF;
+    EXECUTE format('CREATE TABLE tenancy.%I (LIKE tenancy.%I INCLUDING DEFAULTS INCLUDING CONSTRAINTS)', part, parent);
+    EXECUTE format('ALTER TABLE tenancy.%I ATTACH PARTITION tenancy.%I FOR VALUES FROM (%L) TO (%L)',
+        parent, part, low, high);
+    RETURN true;
+EXCEPTION
+    WHEN check_violation THEN
+        RAISE WARNING 'rows of % are in the partition of all other months, and stay there', part;
+        RETURN false;
+    -- Another process makes it at the same time.
+    WHEN duplicate_table OR unique_violation THEN
+        RETURN false;
+    WHEN lock_not_available OR deadlock_detected THEN
+        RAISE WARNING 'the partition % was not made: the table is in use; it is tried again', part;
+        RETURN false;
+END
+$$;
+
+-- Makes the partitions of this month and of so many to come; how many it made.
+CREATE FUNCTION tenancy.prepare_trail(ahead integer) RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     month timestamptz := date_trunc('month', clock_timestamp(), 'UTC');
     made integer := 0;
     parent text;
-    part text;
     since timestamptz;
 BEGIN
     FOR n IN 0 .. least(ahead, 24) LOOP
         since := month + make_interval(months => n);
         FOREACH parent IN ARRAY ARRAY['audit_records', 'audit_particulars'] LOOP
-            part := parent || to_char(since AT TIME ZONE 'UTC', '"_"YYYY"_"MM');
-            CONTINUE WHEN to_regclass('tenancy.' || part) IS NOT NULL;
-            BEGIN
-                -- Whoever adds an entry of this month meanwhile has chosen the partition of all others, which then
-                -- refuses it. Nobody adds one of a month to come.
-                IF n = 0 THEN
-                    EXECUTE format('LOCK TABLE ONLY tenancy.%I IN SHARE ROW EXCLUSIVE MODE', parent);
-                END IF;
-                EXECUTE format('CREATE TABLE tenancy.%I (LIKE tenancy.%I INCLUDING DEFAULTS INCLUDING CONSTRAINTS)',
-                    part, parent);
-                EXECUTE format('ALTER TABLE tenancy.%I ATTACH PARTITION tenancy.%I FOR VALUES FROM (%L) TO (%L)',
-                    parent, part, tenancy.first_uuid(since),
-                    tenancy.first_uuid(since + interval '1 month'));
-                PERFORM tenancy.guard_trail(format('tenancy.%I', part)::regclass,
+            IF tenancy.make_month(parent, since, tenancy.first_uuid(since)::text,
+                tenancy.first_uuid(since + interval '1 month')::text)
+            THEN
+                PERFORM tenancy.guard_trail(
+                    format('tenancy.%I', parent || to_char(since AT TIME ZONE 'UTC', '"_"YYYY"_"MM'))::regclass,
                     CASE parent WHEN 'audit_records' THEN 'record' ELSE 'particulars' END);
                 made := made + 1;
-            EXCEPTION
-                WHEN check_violation THEN
-                    RAISE WARNING 'entries of % are in the partition of all other months, and stay there', part;
-                -- Another process makes it at the same time.
-                WHEN duplicate_table OR unique_violation THEN
-                    NULL;
-                WHEN lock_not_available OR deadlock_detected THEN
-                    RAISE WARNING 'the partition % was not made: the trail is in use; it is tried again', part;
-            END;
+            END IF;
         END LOOP;
     END LOOP;
     RETURN made;
@@ -649,7 +664,8 @@ $$;
 
 REVOKE ALL ON FUNCTION
     tenancy.await_link(), tenancy.match_entry(), tenancy.keep_trail(), tenancy.guard_trail(regclass, text),
-    tenancy.first_uuid(timestamptz), tenancy.prepare_trail(integer), tenancy.hashed(bytea), tenancy.hashed(text),
+    tenancy.first_uuid(timestamptz), tenancy.make_month(name, timestamptz, text, text),
+    tenancy.prepare_trail(integer), tenancy.hashed(bytea), tenancy.hashed(text),
     tenancy.hashed(timestamptz), tenancy.particulars_digest(tenancy.audit_particulars),
     tenancy.record_digest(tenancy.audit_records, bytea), tenancy.link_hash(uuid, bigint, bytea, bytea),
     tenancy.seal_trail(integer, boolean, boolean), tenancy.targets_as_json(text[]), tenancy.targets_as_kept(jsonb),
