@@ -21,7 +21,12 @@ const PAGE: u32 = 500;
 #[derive(Debug, Args)]
 pub(crate) struct Named {
     /// The operator who does this, by the id of the stored record
-    #[arg(long, value_name = "ID", env = "TENANCY_OPERATOR")]
+    #[arg(
+        long,
+        value_name = "ID",
+        env = "TENANCY_OPERATOR",
+        hide_env_values = true
+    )]
     operator: OperatorId,
     /// Why, for the audit trail: a ticket, a request
     #[arg(long, value_name = "TEXT", value_parser = not_blank)]
@@ -32,7 +37,12 @@ pub(crate) struct Named {
 #[derive(Debug, Args)]
 pub(crate) struct Unnamed {
     /// The operator who does this, by the id of the stored record; else it is done as the service itself
-    #[arg(long, value_name = "ID", env = "TENANCY_OPERATOR")]
+    #[arg(
+        long,
+        value_name = "ID",
+        env = "TENANCY_OPERATOR",
+        hide_env_values = true
+    )]
     operator: Option<OperatorId>,
     /// Why, for the audit trail
     #[arg(long, value_name = "TEXT", value_parser = not_blank)]

@@ -82,8 +82,8 @@ async fn a_chain_that_was_made_anew_contradicts_its_anchor() -> anyhow::Result<(
         // A chain that is gone without a trace, tenant and all, is missing among those that are there.
         stand
             .tamper(&format!(
-                "DELETE FROM tenancy.audit_links; DELETE FROM tenancy.audit_heads;
-                 SET session_replication_role = replica;
+                "SET session_replication_role = replica;
+                 DELETE FROM tenancy.audit_links; DELETE FROM tenancy.audit_heads;
                  DELETE FROM tenancy.audit_unsealed; DELETE FROM tenancy.audit_particulars;
                  DELETE FROM tenancy.audit_records; DELETE FROM notes WHERE tenant_id = '{tenant}';
                  DELETE FROM tenancy.memberships WHERE tenant_id = '{tenant}';
