@@ -2,7 +2,9 @@
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::{audit::Audit, completions::Completions, man::ManPages};
+use crate::{
+    audit::Audit, check::Check, completions::Completions, install::Install, man::ManPages,
+};
 
 /// Runs a multi-tenant service that is built with the crate `tenancy`.
 #[derive(Debug, Parser)]
@@ -12,12 +14,13 @@ use crate::{audit::Audit, completions::Completions, man::ManPages};
     arg_required_else_help = true,
     after_help = "Exit codes:
   0  done; nothing is wrong
-  1  a fault was found: a broken chain, an anchor that contradicts it
+  1  a fault was found: a broken chain, an anchor that contradicts it, a table without a guard
   2  it could not be done: wrong arguments, no connection, a schema that is too old
 
 Variables:
   TENANCY_DATABASE_URL          the database, as the system login
   TENANCY_ANCHORS_DATABASE_URL  the other database, in which anchors are kept
+  TENANCY_ADMIN_DATABASE_URL    the database as its administrator, for `install` alone
   TENANCY_OPERATOR              the id of the operator who acts
   TENANCY_LOG                   a filter such as `debug`: logs to standard error
   NO_COLOR                      no colours
@@ -58,6 +61,8 @@ pub(crate) struct Global {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Audit(Audit),
+    Check(Check),
+    Install(Install),
     Completions(Completions),
     Man(ManPages),
 }
@@ -67,6 +72,8 @@ impl Command {
     pub(crate) const fn format(&self) -> Format {
         match self {
             Self::Audit(audit) => audit.format(),
+            Self::Check(check) => check.form.format,
+            Self::Install(install) => install.form.format,
             Self::Completions(_) | Self::Man(_) => Format::Text,
         }
     }

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use sqlx::{ConnectOptions as _, PgConnection, postgres::PgConnectOptions};
 use tenancy_core::{AuditSink, PlanBook, Tenancy};
 use tenancy_sqlx::{PgAuditSink, PgDirectory, danger::SystemPool};
 use tokio::time::timeout;
@@ -29,16 +30,7 @@ impl Session {
     /// # Errors
     /// A [`Failure`] that names the variable, or says why there is no connection; never with the URL.
     pub(crate) async fn open(global: &Global) -> Result<Self, Failure> {
-        let url = global
-            .database_url
-            .as_deref()
-            .filter(|url| !url.trim().is_empty());
-        let url = url.ok_or_else(|| {
-            Failure::told(
-                "no database: give its URL, as the system login, in the variable TENANCY_DATABASE_URL or by --database-url",
-            )
-        })?;
-        let system = SystemPool::connect(url).await?;
+        let system = SystemPool::connect(url(global)?).await?;
         let directory = PgDirectory::of_operators(&system);
         let audit: Arc<dyn AuditSink> = Arc::new(PgAuditSink::new(&system));
         Ok(Self {
@@ -76,6 +68,33 @@ impl Session {
             report.audit_dropped
         )))
     }
+}
+
+/// The URL of the database.
+fn url(global: &Global) -> Result<&str, Failure> {
+    let url = global.database_url.as_deref();
+    url.filter(|url| !url.trim().is_empty()).ok_or_else(|| {
+        Failure::told(
+            "no database: give its URL, as the system login, in the variable TENANCY_DATABASE_URL or by --database-url",
+        )
+    })
+}
+
+/// A connection by whichever login, for what looks at the schema and at no tenant's data.
+///
+/// # Errors
+/// As [`Session::open`].
+pub(crate) async fn plainly(global: &Global) -> Result<PgConnection, Failure> {
+    let options = url(global)?.parse::<PgConnectOptions>().map_err(|_| {
+        Failure::told(
+            "the database URL can't be read; expected `postgres://login:password@host:port/database`",
+        )
+    })?;
+    let options = options.disable_statement_logging();
+    let connected = timeout(LIMIT, options.connect()).await;
+    let connected = connected.map_err(|_| Failure::told("the database did not answer in 10 s"))?;
+    connected
+        .map_err(|error| Failure::Told(format!("there is no connection to the database: {error}")))
 }
 
 fn engine(

@@ -5,9 +5,11 @@
 
 mod arguments;
 mod audit;
+mod check;
 mod completions;
 mod connect;
 mod failure;
+mod install;
 mod man;
 mod moment;
 mod output;
@@ -54,6 +56,8 @@ async fn run(arguments: Arguments) -> u8 {
     let mut command = Arguments::command();
     let done = match arguments.command {
         Command::Audit(audit) => audit.run(&arguments.global, &mut output).await,
+        Command::Check(check) => check.run(&arguments.global, &mut output).await,
+        Command::Install(install) => install.run(&mut output).await,
         Command::Completions(completions) => completions.run(&mut command, &mut output).await,
         Command::Man(man) => man.run(command, &mut output).await,
     };

@@ -5,7 +5,11 @@ use std::env;
 /// The text, with each URL of this process's arguments and variables cut out of it.
 pub(crate) fn hidden(text: &str) -> String {
     let arguments = env::args_os().map(|argument| argument.to_string_lossy().into_owned());
-    let variables = ["TENANCY_DATABASE_URL", "TENANCY_ANCHORS_DATABASE_URL"];
+    let variables = [
+        "TENANCY_DATABASE_URL",
+        "TENANCY_ANCHORS_DATABASE_URL",
+        "TENANCY_ADMIN_DATABASE_URL",
+    ];
     let variables = variables
         .iter()
         .filter_map(env::var_os)

@@ -15,6 +15,8 @@ const COMMANDS: &[&[&str]] = &[
     &["audit", "seal"],
     &["audit", "prune"],
     &["audit", "erase"],
+    &["check"],
+    &["install"],
     &["completions"],
     &["man"],
 ];

@@ -73,6 +73,7 @@ pub(crate) fn tenancy(arguments: &[&str]) -> Command {
     for name in [
         "TENANCY_DATABASE_URL",
         "TENANCY_ANCHORS_DATABASE_URL",
+        "TENANCY_ADMIN_DATABASE_URL",
         "TENANCY_OPERATOR",
         "TENANCY_LOG",
     ] {
