@@ -1,6 +1,6 @@
 //! `tenancy audit verify`: whether the chains are whole, and which link is the first that is not.
 
-use std::{collections::BTreeSet, path::PathBuf};
+use std::{collections::BTreeSet, fmt, path::PathBuf};
 
 use clap::Args;
 use serde_json::json;
@@ -50,14 +50,14 @@ pub(super) struct Verify {
     pub(super) form: Form,
 }
 
-/// Which chains are verified.
+/// Which chains are verified; each, if none is named.
 #[derive(Debug, Args)]
-#[group(required = true, multiple = false)]
+#[group(multiple = false)]
 struct Chains {
     /// The chain of this tenant, by its id
     #[arg(long, value_name = "ID")]
     tenant: Option<TenantId>,
-    /// Each chain: of each tenant, and of what concerns none
+    /// Each chain: of each tenant, and of what concerns none. So it is too if no chain is named
     #[arg(long)]
     all: bool,
     /// The chain of what concerns no tenant
@@ -93,23 +93,62 @@ impl Verify {
         let anchors = self.anchors.read().await?;
         let authority = self.who.authority(session, "tenancy audit verify").await?;
         let admin = session.tenancy.admin(authority);
-        let (mut verified, mut broken) = (0_u64, 0_u64);
         if let Some(tenant) = self.chains.tenant {
             // Before it is verified: that is an entry of the tenant's chain.
             is_known(session, tenant, &anchors).await?;
         }
-        for chain in self.chains.list(&admin, &anchors).await? {
-            let report = admin.verify_trail(chain, &anchors).await?;
-            verified += 1;
-            broken += u64::from(!report.is_whole());
-            tell(&report, output).await?;
+        let mut found = Found::default();
+        let done = self.verify(&admin, &anchors, &mut found, output).await;
+        match done {
+            // Whatever hinders the rest, a fault stays a fault.
+            Err(Failure::Told(message)) if found.broken > 0 => output.fail(&message),
+            done => done?,
         }
-        if broken == 0 {
-            output.remark(&format!("{verified} chains verified, each is whole"));
-            return Ok(Verdict::Done);
+        output.remark(&found.to_string());
+        Ok(match found.broken {
+            0 => Verdict::Done,
+            _ => Verdict::Fault,
+        })
+    }
+
+    async fn verify(
+        &self,
+        admin: &Admin,
+        anchors: &[ChainHead],
+        found: &mut Found,
+        output: &mut Output,
+    ) -> Result<(), Failure> {
+        let mut is_read = true;
+        for chain in self.chains.list(admin, anchors).await? {
+            let report = admin.verify_trail(chain, anchors).await?;
+            found.verified += 1;
+            found.broken += u64::from(!report.is_whole());
+            if !is_read {
+                continue;
+            }
+            match tell(&report, output).await {
+                // The exit code is of all chains, also where nobody reads about each.
+                Err(Failure::ClosedPipe) => is_read = false,
+                told => told?,
+            }
         }
-        output.remark(&format!("{verified} chains verified, {broken} broken"));
-        Ok(Verdict::Fault)
+        Ok(())
+    }
+}
+
+/// How many chains were verified.
+#[derive(Debug, Default)]
+struct Found {
+    verified: u64,
+    broken: u64,
+}
+
+impl fmt::Display for Found {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.broken {
+            0 => write!(f, "{} chains verified, each is whole", self.verified),
+            broken => write!(f, "{} chains verified, {broken} broken", self.verified),
+        }
     }
 }
 
@@ -165,7 +204,7 @@ impl Chains {
         admin: &Admin,
         anchors: &[ChainHead],
     ) -> Result<BTreeSet<Option<TenantId>>, Failure> {
-        if !self.all {
+        if self.tenant.is_some() || self.none {
             return Ok(BTreeSet::from([self.tenant]));
         }
         let mut chains: BTreeSet<_> = anchors.iter().map(|anchor| anchor.tenant).collect();

@@ -1,5 +1,7 @@
 //! `tenancy audit verify` and `seal`.
 
+use std::process::Stdio;
+
 use anyhow::ensure;
 use tenancy_core::TenantId;
 use tenancy_sqlx::schema::SealWay;
@@ -61,6 +63,15 @@ async fn whole_chains_are_whole_and_a_changed_entry_is_named() -> anyhow::Result
             "{quiet:?}"
         );
 
+        // The exit code is that of all chains, also where nobody reads about them.
+        let mut unread = stand.command(&["audit", "verify"]);
+        let mut unread = unread
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()?;
+        drop(unread.stdout.take());
+        ensure!(unread.wait()?.code() == Some(1));
+
         let id = acme.to_string();
         let json = stand.run(&["audit", "verify", "--tenant", &id, "--format", "json"])?;
         let json = json.ends_with(1)?;
@@ -85,7 +96,7 @@ async fn whole_chains_are_whole_and_a_changed_entry_is_named() -> anyhow::Result
 
         // Each verification is stored before the command ends.
         let told = stand.told("trail.verify").await?;
-        ensure!(told.len() == 3 * 4 + 3, "{told:?}");
+        ensure!(told.len() == 3 * 5 + 3, "{told:?}");
         ensure!(
             told.iter().all(|entry| entry.starts_with("system ")),
             "{told:?}"
@@ -93,7 +104,7 @@ async fn whole_chains_are_whole_and_a_changed_entry_is_named() -> anyhow::Result
         let failed = told
             .iter()
             .filter(|entry| entry.contains(" failed entry-changed at link 5"));
-        ensure!(failed.count() == 3, "{told:?}");
+        ensure!(failed.count() == 4, "{told:?}");
         Ok(())
     })
     .await
