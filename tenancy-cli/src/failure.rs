@@ -1,8 +1,8 @@
 //! How a command ends: its exit code, and what it says.
 
-use std::{error::Error, fmt, io};
+use std::{fmt, io};
 
-use tenancy_core::{AuditError, ConfigError, StoreError, StoreErrorKind};
+use tenancy_core::{AuditError, ConfigError, StoreError};
 use tenancy_sqlx::StartError;
 
 /// The exit code of a command that is done and has found nothing wrong.
@@ -36,19 +36,6 @@ impl Failure {
     pub(crate) fn told(message: impl fmt::Display) -> Self {
         Self::Told(message.to_string())
     }
-
-    /// A failure of something that may have written to the output.
-    fn of(error: &(dyn Error + 'static)) -> Self {
-        let mut cause = Some(error);
-        while let Some(one) = cause {
-            let io = one.downcast_ref::<io::Error>();
-            if io.is_some_and(|io| io.kind() == io::ErrorKind::BrokenPipe) {
-                return Self::ClosedPipe;
-            }
-            cause = one.source();
-        }
-        Self::told(error)
-    }
 }
 
 impl From<io::Error> for Failure {
@@ -62,16 +49,13 @@ impl From<io::Error> for Failure {
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
-        match error.kind() {
-            StoreErrorKind::Unavailable => Self::of(&error),
-            _ => Self::told(error),
-        }
+        Self::told(error)
     }
 }
 
 impl From<AuditError> for Failure {
     fn from(error: AuditError) -> Self {
-        Self::of(&error)
+        Self::told(error)
     }
 }
 

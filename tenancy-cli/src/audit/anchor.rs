@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::json;
-use tenancy_core::{AnchorStore, AuditError, async_trait, jwt::AnchorSigner};
+use tenancy_core::{Admin, AnchorStore, AuditError, async_trait, jwt::AnchorSigner};
 use tokio::sync::Mutex;
 
 use super::keys::{self, Elsewhere, KeyFile};
@@ -57,20 +57,57 @@ impl Anchor {
         let authority = self.who.authority(session, "tenancy audit anchor").await?;
         let admin = session.tenancy.admin(authority);
         let kept = if let Some(path) = &self.file {
-            admin.anchor_trail(&signer, &keys::file(path)).await?
+            keep(&admin, &signer, &keys::file(path)).await?
         } else if self.to_database {
-            admin
-                .anchor_trail(&signer, &self.elsewhere.open().await?)
-                .await?
+            keep(&admin, &signer, &self.elsewhere.open().await?).await?
         } else {
-            let printed = Printed(Mutex::new(output));
-            let count = admin.anchor_trail(&signer, &printed).await?;
+            let printed = Printed(Mutex::new(&mut *output));
+            let count = keep(&admin, &signer, &printed).await?;
             output.remark(&format!("{count} chains are anchored"));
             return Ok(Verdict::Done);
         };
         let text = format!("{kept} chains are anchored");
         output.good(&text, &json!({ "anchored": kept })).await?;
         Ok(Verdict::Done)
+    }
+}
+
+/// Signs and keeps, and says in the words of the place why that could not be. A reader who has gone is an error here: what it
+/// has not read is kept nowhere.
+async fn keep(
+    admin: &Admin,
+    signer: &AnchorSigner,
+    store: &dyn AnchorStore,
+) -> Result<u64, Failure> {
+    let noted = Noted {
+        store,
+        fault: Mutex::new(None),
+    };
+    let kept = admin.anchor_trail(signer, &noted).await;
+    kept.map_err(|error| match noted.fault.into_inner() {
+        Some(cause) => Failure::Told(format!("the anchors are not kept: {cause}")),
+        None => error.into(),
+    })
+}
+
+/// A place, of which it is noted why it has not kept anchors.
+struct Noted<'s> {
+    store: &'s dyn AnchorStore,
+    fault: Mutex<Option<String>>,
+}
+
+#[async_trait]
+impl AnchorStore for Noted<'_> {
+    async fn keep(&self, anchors: &[String]) -> Result<(), AuditError> {
+        let kept = self.store.keep(anchors).await;
+        if let Err(error) = &kept {
+            *self.fault.lock().await = Some(keys::cause(error));
+        }
+        kept
+    }
+
+    async fn kept(&self) -> Result<Vec<String>, AuditError> {
+        self.store.kept().await
     }
 }
 

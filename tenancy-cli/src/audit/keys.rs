@@ -122,7 +122,7 @@ pub(super) fn file(path: &PathBuf) -> AnchorFile {
 }
 
 /// What lies behind an error of the trail, in its own words.
-fn cause(error: &dyn std::error::Error) -> String {
+pub(super) fn cause(error: &dyn std::error::Error) -> String {
     error
         .source()
         .map_or_else(|| error.to_string(), ToString::to_string)

@@ -1,11 +1,11 @@
 //! `tenancy audit anchor`, and what a verification does with anchors.
 
-use std::fs;
+use std::{fs, process::Stdio};
 
 use anyhow::ensure;
 use tenancy_tests::notes::on_every_server;
 
-use crate::stand::{Stand, written};
+use crate::stand::{Run, Stand, written};
 
 #[tokio::test]
 async fn a_chain_that_was_made_anew_contradicts_its_anchor() -> anyhow::Result<()> {
@@ -141,6 +141,30 @@ async fn a_line_that_is_no_anchor_is_never_passed_over() -> anyhow::Result<()> {
         ensure!(!private.err.contains("MC4CAQ"), "a key is in {private:?}");
         let missing = verify(&stand.file("no.pem"), "notes")?.ends_with(2)?;
         ensure!(missing.err.contains("no.pem"), "{missing:?}");
+
+        // What nobody has read, and what can't be written, is kept nowhere.
+        let mut unread =
+            stand.command(&["audit", "anchor", "--key", signing[3], "--name", "notes"]);
+        let mut unread = unread
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        drop(unread.stdout.take());
+        let unread = Run::of(unread.wait_with_output()?).ends_with(2)?;
+        ensure!(
+            unread.err.contains("the anchors are not kept: "),
+            "{unread:?}"
+        );
+        let nowhere = stand.file("nowhere/anchors");
+        let nowhere = stand
+            .run(&[&signing[..7], &[&nowhere]].concat())?
+            .ends_with(2)?;
+        ensure!(
+            nowhere
+                .err
+                .contains("the anchors are not kept: the file of anchors"),
+            "{nowhere:?}"
+        );
 
         let good = fs::read_to_string(&kept)?;
         written(

@@ -1,6 +1,7 @@
 //! `tenancy audit export`.
 
 use std::{
+    fs,
     io::{BufRead as _, BufReader},
     process::Stdio,
 };
@@ -95,6 +96,15 @@ async fn a_reader_who_goes_is_no_error_and_the_export_is_recorded() -> anyhow::R
         let incomplete = read.iter().filter(|one| one.contains("false"));
         ensure!(incomplete.count() == 1, "{read:?}");
 
+        // A disk that is full is an error.
+        if let Ok(full) = fs::OpenOptions::new().write(true).open("/dev/full") {
+            let operator = stand.admin.id.to_string();
+            let who = ["--operator", &operator, "--reason", "ticket 4711"];
+            let mut export =
+                stand.command(&[&["audit", "export", "--tenant", &id][..], &who].concat());
+            let refused = Run::of(export.stdout(full).output()?).ends_with(2)?;
+            ensure!(refused.err.contains("could not be written"), "{refused:?}");
+        }
         // Nor are help and standard error in need of a reader.
         let mut help = stand.command(&["audit", "export", "--help"]);
         let mut help = help.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
