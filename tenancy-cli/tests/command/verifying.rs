@@ -5,7 +5,10 @@ use std::process::Stdio;
 use anyhow::ensure;
 use tenancy_core::TenantId;
 use tenancy_sqlx::schema::SealWay;
-use tenancy_tests::notes::{on_every_server, on_every_server_sealed};
+use tenancy_tests::{
+    Server, Version,
+    notes::{Notes, on_every_server, on_every_server_sealed},
+};
 
 use crate::stand::Stand;
 
@@ -191,4 +194,36 @@ async fn the_commands_work_in_a_database_whose_sessions_are_sealed() -> anyhow::
         Ok(())
     })
     .await
+}
+
+/// What can't be recorded is no success. On one server: the command tries for 10 seconds.
+#[tokio::test]
+async fn a_trail_that_takes_no_entry_is_an_error() -> anyhow::Result<()> {
+    let server = Server::start(Version::Default).await?;
+    let notes = Notes::start(&server).await?;
+    let stand = Stand::new(&notes).await?;
+    stand.linked(None, 3).await?;
+    notes
+        .as_admin(
+            "REVOKE EXECUTE ON FUNCTION tenancy.append_records(jsonb) FROM tenancy_system, PUBLIC",
+        )
+        .await?;
+    let lost = stand.run(&["audit", "verify", "--none"])?.ends_with(2)?;
+    ensure!(lost.out.contains("whole"), "{lost:?}");
+    ensure!(
+        lost.err.contains("is stored in the audit trail"),
+        "{lost:?}"
+    );
+    ensure!(stand.told("trail.verify").await?.is_empty());
+    // A fault that was found stays one.
+    stand
+        .tamper("UPDATE tenancy.audit_records SET outcome = 'refused'")
+        .await?;
+    let broken = stand.run(&["audit", "verify", "--none"])?.ends_with(1)?;
+    ensure!(
+        broken.err.contains("is stored in the audit trail"),
+        "{broken:?}"
+    );
+    notes.database.close().await?;
+    Ok(())
 }
