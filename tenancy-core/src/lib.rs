@@ -117,7 +117,7 @@ pub use audit::{
 pub use authenticator::{
     Authenticator, Credential, LookupError, MAX_CREDENTIAL_LEN, Rejection, Verdict,
 };
-pub use change::{ChangeAction, ChangeRecord};
+pub use change::{CallerSeen, ChangeAction, ChangeRecord};
 pub use claims::Claims;
 #[cfg(any(test, feature = "testing"))]
 pub use clock::ManualClock;
