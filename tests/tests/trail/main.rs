@@ -9,6 +9,7 @@ mod keeping;
 mod pruning;
 mod sealing;
 mod tampering;
+mod unreadable;
 
 use sqlx::{Connection as _, PgConnection};
 use tenancy_core::{
