@@ -109,10 +109,11 @@ pub use announcer::ChangeAnnouncer;
 /// For implementations of this crate's traits.
 pub use async_trait::async_trait;
 pub use audit::{
-    AnchorFile, AnchorLog, AnchorStore, AuditAction, AuditActions, AuditChange, AuditDirectory,
-    AuditEntry, AuditError, AuditFilter, AuditSink, AuditTarget, AuditTrail, ChainFault,
-    ChainFaultKind, ChainHash, ChainHead, ChainReport, ExportFormat, LinkedEntry, MemoryAuditSink,
-    NoAudit, Outcome, PersonErasure, Pruned, TracingAuditSink, TrailHandOver, TrailReceiver,
+    AnchorFile, AnchorLog, AnchorPage, AnchorStore, AuditAction, AuditActions, AuditChange,
+    AuditDirectory, AuditEntry, AuditError, AuditFilter, AuditSink, AuditTarget, AuditTrail,
+    ChainFault, ChainFaultKind, ChainHash, ChainHead, ChainReport, ExportFormat, LinkedEntry,
+    MemoryAuditSink, NoAudit, Outcome, PersonErasure, Pruned, TracingAuditSink, TrailChain,
+    TrailHandOver, TrailReceiver,
 };
 pub use authenticator::{
     Authenticator, Credential, LookupError, MAX_CREDENTIAL_LEN, Rejection, Verdict,

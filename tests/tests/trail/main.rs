@@ -51,7 +51,7 @@ async fn linked(
 }
 
 async fn report(notes: &Notes, tenant: Option<TenantId>) -> anyhow::Result<ChainReport> {
-    Ok(notes.directory.verify_chain(tenant, &[]).await?)
+    Ok(notes.directory.verify_chain(tenant.into(), &[]).await?)
 }
 
 async fn system(notes: &Notes) -> anyhow::Result<PgConnection> {

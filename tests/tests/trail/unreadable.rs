@@ -88,7 +88,7 @@ async fn an_entry_that_can_not_be_read_is_told_as_a_text() -> anyhow::Result<()>
             let next = tokio::time::timeout(Duration::from_secs(20), tail.next()).await;
             told += next.context("the tail tells nothing")??.len();
         }
-        let handed = notes.directory.list_linked(acme, 1, 1_000).await?;
+        let handed = notes.directory.list_linked(acme.into(), 1, 1_000).await?;
         ensure!(
             odd.iter()
                 .all(|id| handed.iter().any(|linked| linked.entry.id == *id))
