@@ -361,6 +361,18 @@ impl ChangeAction {
         matches!(self, Self::KeyIssue | Self::KeyImport | Self::KeyRotate)
     }
 
+    /// Whether the membership itself is changed of the user who is named.
+    pub(crate) const fn changes_a_membership(self) -> bool {
+        matches!(
+            self,
+            Self::MembershipPut
+                | Self::MembershipRemove
+                | Self::MembershipSetRole
+                | Self::MembershipSuspend
+                | Self::MembershipResume
+        )
+    }
+
     /// Whether somebody who acts as a user may do it on that user's authority. What gives or takes access, takes money
     /// or agrees to something is the user's own.
     pub(crate) const fn may_be_done_as_somebody_else(self) -> bool {

@@ -49,8 +49,15 @@ impl CallerSeen {
         if holds {
             return Ok(());
         }
-        let message = "the caller has another role by now, or is an active member no more; what it may do was decided on the \
-                       former one";
-        Err(StoreError::new(StoreErrorKind::Forbidden, message))
+        Err(StoreError::caller_changed())
+    }
+}
+
+impl StoreError {
+    /// A change was permitted on a role that the caller has no more.
+    pub(crate) fn caller_changed() -> Self {
+        let message = "the caller has another role by now, or is an active member no more; what it may do was decided \
+                       on the former one";
+        Self::new(StoreErrorKind::Forbidden, message)
     }
 }

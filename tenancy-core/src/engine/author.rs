@@ -453,13 +453,14 @@ fn refused<T>(message: impl Into<String>) -> Result<T, StoreError> {
     Err(StoreError::new(StoreErrorKind::Forbidden, message))
 }
 
-/// As what a caller makes a change, if that is a membership other than the one that is changed: what becomes of that one
-/// is decided on the role that it was [seen](crate::RoleSeen) to have.
+/// As what a caller makes a change, if that is a membership other than the one that is changed: a change of that one is
+/// decided on the caller's role as the store was [seen](crate::RoleSeen) to have it.
 fn seen(caller: &TenantContext, change: &Change) -> Option<CallerSeen> {
     let (user, role) = (caller.user_id()?, caller.role()?);
     let id = user.to_string();
     let is_own = |target: &AuditTarget| target.kind == "user" && target.id == id;
-    if change.own || change.targets.iter().any(is_own) {
+    let is_own = change.action.changes_a_membership() && change.targets.iter().any(is_own);
+    if change.own || is_own {
         return None;
     }
     Some(CallerSeen::new(caller.tenant_id(), user, role.clone()))
