@@ -421,6 +421,8 @@ async fn whoever_was_demoted_elsewhere_takes_nothing_back() {
         by_service.put_project(&project).await.unwrap();
         let before = context(&w, carol, None).await;
         let by_carol = w.tenancy.admin(before.authority("notes:read").unwrap());
+        // So that this process remembers the membership by which it decides about changes.
+        by_carol.list_roles(acme).await.unwrap();
 
         let elsewhere = w.directory.directory();
         let viewer = Membership::new(acme, carol, SystemRole::Viewer.name());
@@ -431,13 +433,19 @@ async fn whoever_was_demoted_elsewhere_takes_nothing_back() {
         let friend = Membership::new(acme, UserId::new(), SystemRole::Member.name());
         let within = ProjectMembership::new(acme, project.id, carol, SystemRole::Admin.name());
         let role = SystemRole::Admin.name();
-        forbidden(match change {
+        let refused = match change {
             0 => by_carol.put_membership(&admin).await,
             1 => by_carol.change_role(acme, carol, role).await.map(drop),
             2 => by_carol.put_membership(&friend).await,
             3 => by_carol.put_project_membership(&within).await,
             _ => by_carol.rename(acme, "Carol's").await,
-        });
+        };
+        let refused = refused.expect_err("the change is to be refused");
+        assert_eq!(refused.kind(), StoreErrorKind::Forbidden, "{change}");
+        assert!(
+            refused.to_string().contains("another role by now"),
+            "{change}: {refused}"
+        );
         let found = elsewhere.find_membership(acme, carol).await.unwrap();
         assert_eq!(found, Some(viewer), "{change}");
         let found = elsewhere.find_membership(acme, friend.user).await.unwrap();

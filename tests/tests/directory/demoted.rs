@@ -38,6 +38,8 @@ async fn a_request_that_runs_ends_and_the_next_one_is_refused() -> anyhow::Resul
         let context = admit(&running, carol, "acme").await?;
         context.require("notes:write")?;
         let authority = context.authority("notes:write")?;
+        // So that this process remembers the membership by which it decides about changes.
+        running.admin(authority.clone()).list_roles(acme).await?;
         let write = "INSERT INTO notes (body) VALUES ('by carol')";
         let mut tx = pool.begin(&context).await?;
         tx.execute(write).await?;
@@ -64,6 +66,10 @@ async fn a_request_that_runs_ends_and_the_next_one_is_refused() -> anyhow::Resul
         let project = Project::new(acme, "late".parse()?, "Late");
         let refused = admin.put_project(&project).await.unwrap_err();
         assert_eq!(refused.kind(), StoreErrorKind::Forbidden, "{refused}");
+        assert!(
+            refused.to_string().contains("another role by now"),
+            "{refused}"
+        );
         assert_eq!(notes.directory.find_project(acme, project.id).await?, None);
         let entries = audit.entries();
         let entry = entries.iter().find(|entry| entry.action == "project.put");
