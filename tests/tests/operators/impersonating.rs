@@ -192,6 +192,10 @@ async fn a_stream_and_a_socket_end_with_it_in_another_process_too() -> anyhow::R
                 "{close:?}"
             );
             mend(w).await?;
+            if *how == "member" {
+                // It has waited for the member, and goes on.
+                end(w, "leave", &token).await?;
+            }
         }
         // A stream of alice's own goes on when somebody who acted as her has left.
         let token = w.become_alice().await?;
