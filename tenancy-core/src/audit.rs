@@ -14,8 +14,10 @@ mod tracing_sink;
 mod trail;
 
 pub use action::{AuditAction, AuditActions};
-pub use anchors::{AnchorFile, AnchorLog, AnchorStore};
-pub use chain::{ChainFault, ChainFaultKind, ChainHash, ChainHead, ChainReport};
+#[cfg(feature = "jwt")]
+pub(crate) use anchors::PAGE as ANCHORS;
+pub use anchors::{AnchorFile, AnchorLog, AnchorPage, AnchorStore};
+pub use chain::{ChainFault, ChainFaultKind, ChainHash, ChainHead, ChainReport, TrailChain};
 pub use entry::{AuditChange, AuditEntry, AuditTarget, Outcome};
 pub use export::ExportFormat;
 pub use hand_over::{LinkedEntry, TrailHandOver, TrailReceiver};

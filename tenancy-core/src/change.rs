@@ -1,12 +1,17 @@
 //! Changes: what is written with one, in its transaction.
 
+mod caller;
+
 use std::fmt;
 
 use serde_json::{Value, json};
 
+pub use caller::CallerSeen;
+
 use crate::{AuditEntry, AuditTarget, OperatorRight, ProjectId, TenantId, outbox::NewEvent};
 
-/// What a store writes in the transaction of a change: the entry in the audit trail, and the events.
+/// What a store writes in the transaction of a change: the entry in the audit trail, and the events; and whom it looks at
+/// again there.
 ///
 /// The engine makes it from the [`Authority`](crate::Authority) that makes the change; a store writes it as it is.
 ///
@@ -29,6 +34,9 @@ pub struct ChangeRecord {
     pub entry: AuditEntry,
     /// What consumers of the outbox are told.
     pub events: Vec<NewEvent>,
+    /// The member on whose authority the change is made, whom a store [looks at again](CallerSeen::check) in the
+    /// transaction; `None` where it is no member's, or the change is one of that membership itself.
+    pub caller: Option<CallerSeen>,
 }
 
 impl ChangeRecord {
@@ -38,7 +46,15 @@ impl ChangeRecord {
         Self {
             entry,
             events: Vec::new(),
+            caller: None,
         }
+    }
+
+    /// The same, made by a member who is looked at again.
+    #[must_use]
+    pub fn by(mut self, caller: CallerSeen) -> Self {
+        self.caller = Some(caller);
+        self
     }
 
     /// The same with an event, caused by the entry.
@@ -63,6 +79,7 @@ impl ChangeRecord {
         Self {
             events: events.collect(),
             entry,
+            caller: None,
         }
     }
 }
@@ -342,6 +359,18 @@ impl ChangeAction {
     /// Whether it makes the text of a key, with which somebody acts as the key's creator.
     pub(crate) const fn speaks_for_a_user(self) -> bool {
         matches!(self, Self::KeyIssue | Self::KeyImport | Self::KeyRotate)
+    }
+
+    /// Whether the membership itself is changed of the user who is named.
+    pub(crate) const fn changes_a_membership(self) -> bool {
+        matches!(
+            self,
+            Self::MembershipPut
+                | Self::MembershipRemove
+                | Self::MembershipSetRole
+                | Self::MembershipSuspend
+                | Self::MembershipResume
+        )
     }
 
     /// Whether somebody who acts as a user may do it on that user's authority. What gives or takes access, takes money

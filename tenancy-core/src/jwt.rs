@@ -40,6 +40,7 @@ mod tests;
 
 pub use actor::ServiceMapping;
 pub use algorithm::Algorithm;
+pub(crate) use anchor::chain_of as anchor_chain;
 pub use anchor::{AnchorSigner, AnchorVerifier};
 pub use builder::JwtAuthenticatorBuilder;
 pub use error::{JwtConfigError, JwtConfigErrorKind, KeyError, KeyErrorKind};

@@ -109,15 +109,16 @@ pub use announcer::ChangeAnnouncer;
 /// For implementations of this crate's traits.
 pub use async_trait::async_trait;
 pub use audit::{
-    AnchorFile, AnchorLog, AnchorStore, AuditAction, AuditActions, AuditChange, AuditDirectory,
-    AuditEntry, AuditError, AuditFilter, AuditSink, AuditTarget, AuditTrail, ChainFault,
-    ChainFaultKind, ChainHash, ChainHead, ChainReport, ExportFormat, LinkedEntry, MemoryAuditSink,
-    NoAudit, Outcome, PersonErasure, Pruned, TracingAuditSink, TrailHandOver, TrailReceiver,
+    AnchorFile, AnchorLog, AnchorPage, AnchorStore, AuditAction, AuditActions, AuditChange,
+    AuditDirectory, AuditEntry, AuditError, AuditFilter, AuditSink, AuditTarget, AuditTrail,
+    ChainFault, ChainFaultKind, ChainHash, ChainHead, ChainReport, ExportFormat, LinkedEntry,
+    MemoryAuditSink, NoAudit, Outcome, PersonErasure, Pruned, TracingAuditSink, TrailChain,
+    TrailHandOver, TrailReceiver,
 };
 pub use authenticator::{
     Authenticator, Credential, LookupError, MAX_CREDENTIAL_LEN, Rejection, Verdict,
 };
-pub use change::{ChangeAction, ChangeRecord};
+pub use change::{CallerSeen, ChangeAction, ChangeRecord};
 pub use claims::Claims;
 #[cfg(any(test, feature = "testing"))]
 pub use clock::ManualClock;

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use sqlx::{PgPool, postgres::PgPoolOptions};
-use tenancy_core::{AnchorStore, AuditError};
+use tenancy_core::{AnchorPage, AnchorStore, AuditError};
 
 /// Keeps anchors in the table `tenancy_anchors` of another database, which this makes.
 ///
@@ -66,10 +66,19 @@ impl AnchorStore for PgAnchors {
         .map_err(AuditError::new)
     }
 
-    async fn kept(&self) -> Result<Vec<String>, AuditError> {
-        sqlx::query_scalar("SELECT anchor FROM tenancy_anchors ORDER BY number")
-            .fetch_all(&self.pool)
-            .await
-            .map_err(AuditError::new)
+    async fn kept_from(&self, place: u64, limit: u32) -> Result<AnchorPage, AuditError> {
+        let rows: Vec<(i64, String)> = sqlx::query_as(
+            "SELECT number, anchor FROM tenancy_anchors WHERE number > $1 ORDER BY number LIMIT $2",
+        )
+        .bind(i64::try_from(place).unwrap_or(i64::MAX))
+        .bind(i64::from(limit))
+        .fetch_all(&self.pool)
+        .await
+        .map_err(AuditError::new)?;
+        let last = rows
+            .last()
+            .and_then(|(number, _)| u64::try_from(*number).ok());
+        let anchors = rows.into_iter().map(|(_, anchor)| anchor).collect();
+        Ok(AnchorPage::new(anchors, last.unwrap_or(place)))
     }
 }

@@ -132,6 +132,7 @@ impl fmt::Debug for SystemPool {
 #[must_use = "a transaction that is dropped rolls back"]
 pub struct AcrossTenants {
     tx: TxConnection,
+    tenancy: Tenancy,
 }
 
 /// Begins a transaction that sees every tenant's rows, for an operator and a reason.
@@ -176,7 +177,7 @@ pub async fn across_tenants(
         .record_durably(entry)
         .await
         .map_err(AcrossError::Audit)?;
-    begin(system, Actor::User(operator)).await
+    begin(tenancy, system, Actor::User(operator)).await
 }
 
 /// Begins a transaction that sees every tenant's rows, for a run of a job.
@@ -225,10 +226,14 @@ pub async fn across_tenants_in(
     system: &SystemPool,
 ) -> Result<AcrossTenants, AcrossError> {
     run.record_across().await.map_err(AcrossError::Audit)?;
-    begin(system, Actor::Job(run.name().clone())).await
+    begin(run.tenancy(), system, Actor::Job(run.name().clone())).await
 }
 
-async fn begin(system: &SystemPool, actor: Actor) -> Result<AcrossTenants, AcrossError> {
+async fn begin(
+    tenancy: &Tenancy,
+    system: &SystemPool,
+    actor: Actor,
+) -> Result<AcrossTenants, AcrossError> {
     let batch = session::nobodys_batch("BEGIN", &Timeouts::ACROSS_TENANTS);
     let open = session::begin(&system.pool, batch)
         .await
@@ -237,6 +242,7 @@ async fn begin(system: &SystemPool, actor: Actor) -> Result<AcrossTenants, Acros
     let of = log.map(|log| Attribution::nobody(log, Some(actor)));
     Ok(AcrossTenants {
         tx: TxConnection::new(open, of),
+        tenancy: tenancy.clone(),
     })
 }
 
@@ -256,6 +262,10 @@ pub enum AcrossError {
 }
 
 impl AcrossTenants {
+    pub(crate) const fn tenancy(&self) -> &Tenancy {
+        &self.tenancy
+    }
+
     /// Limits the statements that follow, for a report that takes long. One round trip.
     ///
     /// # Errors

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::json;
-use tenancy_core::{Admin, AnchorStore, AuditError, async_trait, jwt::AnchorSigner};
+use tenancy_core::{Admin, AnchorPage, AnchorStore, AuditError, async_trait, jwt::AnchorSigner};
 use tokio::sync::Mutex;
 
 use super::keys::{self, Elsewhere, KeyFile};
@@ -106,8 +106,12 @@ impl AnchorStore for Noted<'_> {
         kept
     }
 
-    async fn kept(&self) -> Result<Vec<String>, AuditError> {
-        self.store.kept().await
+    async fn kept_from(&self, place: u64, limit: u32) -> Result<AnchorPage, AuditError> {
+        let page = self.store.kept_from(place, limit).await;
+        if let Err(error) = &page {
+            *self.fault.lock().await = Some(keys::cause(error));
+        }
+        page
     }
 }
 
@@ -128,7 +132,7 @@ impl AnchorStore for Printed<'_> {
         Ok(())
     }
 
-    async fn kept(&self) -> Result<Vec<String>, AuditError> {
-        Ok(Vec::new())
+    async fn kept_from(&self, _place: u64, _limit: u32) -> Result<AnchorPage, AuditError> {
+        Ok(AnchorPage::default())
     }
 }

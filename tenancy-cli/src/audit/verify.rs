@@ -189,7 +189,7 @@ async fn has_head(session: &Session, tenant: TenantId) -> Result<bool, Failure> 
         let Some(last) = heads.last() else {
             return Ok(false);
         };
-        after = Some(last.tenant);
+        after = Some(last.chain());
         if heads.iter().any(|head| head.tenant == Some(tenant)) {
             return Ok(true);
         }
@@ -213,7 +213,7 @@ impl Chains {
         loop {
             let heads = admin.list_chain_heads(after, PAGE).await?;
             let Some(last) = heads.last() else { break };
-            after = Some(last.tenant);
+            after = Some(last.chain());
             chains.extend(heads.iter().map(|head| head.tenant));
         }
         let mut after = None;

@@ -1,7 +1,7 @@
 //! Where signed anchors are kept: outside of what they vouch for.
 
 use std::{
-    io::Write as _,
+    io::{BufRead as _, Seek as _, Write as _},
     path::{Path, PathBuf},
 };
 
@@ -24,11 +24,56 @@ pub trait AnchorStore: Send + Sync {
     /// An [`AuditError`] if they are not kept.
     async fn keep(&self, anchors: &[String]) -> Result<(), AuditError>;
 
-    /// All that was kept, the oldest first; nothing of a place that can't be read back, such as a log.
+    /// A page of what was kept, the oldest first: so many at most, from this [place](AnchorPage::next) on, which is 0 for the
+    /// oldest. Nothing of a place that can't be read back, such as a log.
     ///
     /// # Errors
     /// An [`AuditError`] if they can't be read.
-    async fn kept(&self) -> Result<Vec<String>, AuditError>;
+    async fn kept_from(&self, place: u64, limit: u32) -> Result<AnchorPage, AuditError>;
+
+    /// All that was kept, the oldest first: for a verification. What is anchored is read in pages.
+    ///
+    /// # Errors
+    /// An [`AuditError`] if they can't be read.
+    async fn kept(&self) -> Result<Vec<String>, AuditError> {
+        let (mut all, mut place) = (Vec::new(), 0);
+        loop {
+            let page = self.kept_from(place, PAGE).await?;
+            if page.anchors.is_empty() {
+                return Ok(all);
+            }
+            place = page.next;
+            all.extend(page.anchors);
+        }
+    }
+}
+
+/// How many anchors are read at once.
+pub(crate) const PAGE: u32 = 1_000;
+
+/// Some of the anchors that a store has kept.
+///
+/// ```
+/// use tenancy_core::AnchorPage;
+///
+/// let last = AnchorPage::default();
+/// assert!(last.anchors.is_empty());
+/// ```
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct AnchorPage {
+    /// The anchors; none behind the last.
+    pub anchors: Vec<String>,
+    /// The place behind them, which is the store's own to choose.
+    pub next: u64,
+}
+
+impl AnchorPage {
+    /// These anchors, and the place behind them.
+    #[must_use]
+    pub const fn new(anchors: Vec<String>, next: u64) -> Self {
+        Self { anchors, next }
+    }
 }
 
 /// Keeps anchors in a file, a line each, and adds to its end only.
@@ -96,6 +141,36 @@ impl AnchorStore for AnchorFile {
         .await
     }
 
+    /// The place is a number of bytes. A file that is not there yet has none; [`kept`](AnchorStore::kept) fails then,
+    /// because whoever verifies expects one.
+    async fn kept_from(&self, place: u64, limit: u32) -> Result<AnchorPage, AuditError> {
+        self.run(move |path| {
+            let mut file = match std::fs::File::open(path) {
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                    return Ok(AnchorPage::default());
+                }
+                opened => opened?,
+            };
+            file.seek(std::io::SeekFrom::Start(place))?;
+            let mut lines = std::io::BufReader::new(file);
+            let mut page = AnchorPage::new(Vec::new(), place);
+            let mut line = String::new();
+            while page.anchors.len() < usize::try_from(limit).unwrap_or(usize::MAX) {
+                line.clear();
+                let bytes = lines.read_line(&mut line)?;
+                if bytes == 0 {
+                    break;
+                }
+                page.next += u64::try_from(bytes).unwrap_or(0);
+                if !line.trim().is_empty() {
+                    page.anchors.push(line.trim().to_owned());
+                }
+            }
+            Ok(page)
+        })
+        .await
+    }
+
     async fn kept(&self) -> Result<Vec<String>, AuditError> {
         self.run(|path| {
             let text = std::fs::read_to_string(path)?;
@@ -132,7 +207,7 @@ impl AnchorStore for AnchorLog {
         Ok(())
     }
 
-    async fn kept(&self) -> Result<Vec<String>, AuditError> {
-        Ok(Vec::new())
+    async fn kept_from(&self, _place: u64, _limit: u32) -> Result<AnchorPage, AuditError> {
+        Ok(AnchorPage::default())
     }
 }

@@ -68,6 +68,50 @@ impl Serialize for ChainHash {
     }
 }
 
+/// One chain of the trail: each tenant has one, and what concerns no tenant is in one of its own.
+///
+/// ```
+/// use tenancy_core::{TenantId, TrailChain};
+///
+/// let acme = TenantId::new();
+/// assert_eq!(TrailChain::from(acme).tenant(), Some(acme));
+/// assert_eq!(TrailChain::from(None), TrailChain::OfNoTenant);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[allow(
+    clippy::exhaustive_enums,
+    reason = "an entry is of one tenant or of none"
+)]
+pub enum TrailChain {
+    /// What concerns no tenant.
+    OfNoTenant,
+    /// What concerns this tenant.
+    Of(TenantId),
+}
+
+impl TrailChain {
+    /// The tenant, if it is one's.
+    #[must_use]
+    pub const fn tenant(self) -> Option<TenantId> {
+        match self {
+            Self::OfNoTenant => None,
+            Self::Of(tenant) => Some(tenant),
+        }
+    }
+}
+
+impl From<TenantId> for TrailChain {
+    fn from(tenant: TenantId) -> Self {
+        Self::Of(tenant)
+    }
+}
+
+impl From<Option<TenantId>> for TrailChain {
+    fn from(tenant: Option<TenantId>) -> Self {
+        tenant.map_or(Self::OfNoTenant, Self::Of)
+    }
+}
+
 /// Where a chain stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
@@ -85,6 +129,15 @@ impl ChainHead {
     #[must_use]
     pub const fn new(tenant: Option<TenantId>, seq: u64, hash: ChainHash) -> Self {
         Self { tenant, seq, hash }
+    }
+
+    /// The chain that stands there.
+    #[must_use]
+    pub const fn chain(&self) -> TrailChain {
+        match self.tenant {
+            Some(tenant) => TrailChain::Of(tenant),
+            None => TrailChain::OfNoTenant,
+        }
     }
 }
 

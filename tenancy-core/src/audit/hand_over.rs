@@ -107,7 +107,8 @@ impl<R: TrailReceiver> EventHandler for TrailHandOver<R> {
         };
         while from <= to {
             let until = to.min(from.saturating_add(PAGE - 1));
-            let entries = self.trail.list_linked(event.tenant, from, until).await?;
+            let chain = event.tenant.into();
+            let entries = self.trail.list_linked(chain, from, until).await?;
             if !entries.is_empty() {
                 self.receiver.receive(event.tenant, &entries).await?;
             }

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::{ChainHead, ChainReport, LinkedEntry};
+use super::{ChainHead, ChainReport, LinkedEntry, TrailChain};
 use crate::{ChangeRecord, EmailAddress, StoreError, TenantId, Timestamp, UserId};
 
 /// A person whose particulars are erased from the trail.
@@ -103,7 +103,7 @@ impl Pruned {
     }
 }
 
-/// Keeps the chains of a trail. A tenant's chain is its own; what concerns no tenant is a chain too, of `None`.
+/// Keeps the chains of a trail.
 #[async_trait]
 pub trait AuditTrail: Send + Sync {
     /// Where each chain stands, in the order of the tenants' ids, that of no tenant first. A page holds at most `limit`
@@ -113,7 +113,7 @@ pub trait AuditTrail: Send + Sync {
     /// A [`StoreError`] if the store did not answer, or may not read this.
     async fn list_heads(
         &self,
-        after: Option<Option<TenantId>>,
+        after: Option<TrailChain>,
         limit: u32,
     ) -> Result<Vec<ChainHead>, StoreError>;
 
@@ -125,7 +125,7 @@ pub trait AuditTrail: Send + Sync {
     /// A [`StoreError`] if the store did not answer, or may not read this. A fault is no error.
     async fn verify_chain(
         &self,
-        chain: Option<TenantId>,
+        chain: TrailChain,
         anchors: &[ChainHead],
     ) -> Result<ChainReport, StoreError>;
 
@@ -135,7 +135,7 @@ pub trait AuditTrail: Send + Sync {
     /// A [`StoreError`] if the store did not answer, or may not read this.
     async fn list_linked(
         &self,
-        chain: Option<TenantId>,
+        chain: TrailChain,
         from: u64,
         to: u64,
     ) -> Result<Vec<LinkedEntry>, StoreError>;
@@ -150,7 +150,7 @@ pub trait AuditTrail: Send + Sync {
     ///
     /// # Errors
     /// A [`StoreError`] if the store did not answer, or may not read this.
-    async fn find_oldest(&self, chain: Option<TenantId>) -> Result<Option<Timestamp>, StoreError>;
+    async fn find_oldest(&self, chain: TrailChain) -> Result<Option<Timestamp>, StoreError>;
 
     /// Removes the oldest entries of a chain that were recorded before a moment, up to the first that was not, and
     /// keeps the hash at that place. 10,000 at most: a caller goes on while it removes some.
@@ -159,7 +159,7 @@ pub trait AuditTrail: Send + Sync {
     /// A [`StoreError`] whose kind says why nothing was changed.
     async fn prune_chain(
         &self,
-        chain: Option<TenantId>,
+        chain: TrailChain,
         before: Timestamp,
         record: &ChangeRecord,
     ) -> Result<Pruned, StoreError>;

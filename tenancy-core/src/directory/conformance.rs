@@ -38,6 +38,7 @@ mod accounts;
 #[cfg(feature = "jwt")]
 mod answers;
 mod audit;
+mod callers;
 mod domain_joins;
 mod entries;
 mod invitations;
@@ -68,6 +69,7 @@ pub use audit::{
     entries_are_listed_by_action_actor_outcome_and_time,
     entries_are_listed_in_pages_the_newest_first,
 };
+pub use callers::callers_are_looked_at_again;
 pub use domain_joins::{
     a_domain_leads_into_one_tenant_by_itself, domain_joins,
     who_joins_by_domain_finds_the_rule_and_a_seat,
@@ -85,9 +87,10 @@ pub use keys::{
     a_rotated_key_never_outlives_its_expiry, a_rotation_never_undoes_a_revocation,
     an_imported_key_is_rotated_into_one_with_a_digest, changes_of_keys_are_kept_and_told,
     digests_are_replaced_if_expected, imported_keys_are_found_by_their_handle, keys,
-    keys_are_found_as_they_were_stored, keys_are_handed_over, keys_are_listed_in_pages,
-    keys_belong_to_one_tenant, keys_end_with_the_membership, many_keys_are_revoked_at_once,
-    no_key_outlives_the_membership, no_successor_escapes_a_revocation_across_tenants,
+    keys_are_changed_as_they_were_seen, keys_are_found_as_they_were_stored, keys_are_handed_over,
+    keys_are_listed_in_pages, keys_belong_to_one_tenant, keys_end_with_the_membership,
+    many_keys_are_revoked_at_once, no_key_outlives_the_membership,
+    no_successor_escapes_a_revocation_across_tenants,
     no_successor_escapes_the_revocation_of_its_tenant, the_keys_of_a_creator_are_revoked,
     uses_are_noted_forward_only,
 };
@@ -155,6 +158,7 @@ pub async fn directory<D: Directory + DirectoryStore>(directory: &D) {
     the_last_owner_stays(directory).await;
     of_two_owners_who_go_at_once_one_stays(directory).await;
     members_are_changed_as_they_were_seen(directory).await;
+    callers_are_looked_at_again(directory).await;
     members_are_listed_in_pages(directory).await;
     the_tenants_of_a_user_are_listed_in_pages(directory).await;
     projects_are_removed(directory).await;

@@ -160,6 +160,7 @@ impl MemoryDirectory {
         make: impl FnOnce(&mut State) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let mut state = self.write();
+        state.require_caller(record)?;
         let made = make(&mut state)?;
         self.outbox
             .commit(record)
@@ -169,6 +170,14 @@ impl MemoryDirectory {
 }
 
 impl State {
+    /// Refuses a caller who is not any more what the change was permitted on.
+    fn require_caller(&self, record: &ChangeRecord) -> Result<(), StoreError> {
+        let Some(seen) = &record.caller else {
+            return Ok(());
+        };
+        seen.check(self.memberships.get(&(seen.tenant, seen.user)))
+    }
+
     fn tenant(&mut self, id: TenantId) -> Result<&mut TenantRecord, StoreError> {
         self.tenants.get_mut(&id).ok_or_else(|| unknown_tenant(id))
     }

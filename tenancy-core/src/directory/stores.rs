@@ -17,6 +17,9 @@ use crate::{
 /// [generation](super::GenerationFeed#what-moves-a-generation-on) where the change concerns identity or
 /// rights, and writes the entry and the events of the [`ChangeRecord`]: all of it or nothing.
 ///
+/// Where the record names a [caller](ChangeRecord::caller), it looks at that membership in the transaction, by
+/// [`CallerSeen::check`](crate::CallerSeen::check), and changes nothing for who is it no more.
+///
 /// Removing what is not there is no error, as long as there is such a tenant. What is another tenant's is not
 /// there.
 ///

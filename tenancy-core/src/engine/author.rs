@@ -6,7 +6,7 @@ use super::{Authority, Tenancy, TenantContext, authority::Who, projects};
 use crate::{
     AuditEntry, AuditTarget, ChangeAction, OperatorRight, Outcome, ProjectId, StoreError,
     StoreErrorKind, TenantId, UserId,
-    change::{Change, ChangeRecord},
+    change::{CallerSeen, Change, ChangeRecord},
     outbox::NewEvent,
 };
 
@@ -80,6 +80,9 @@ impl Author {
                 return Err(error);
             }
             None => {}
+        }
+        if let Some(seen) = caller.as_ref().and_then(|caller| seen(caller, &change)) {
+            record = record.by(seen);
         }
         let reason = entry.reason.replace("given-up".into());
         let mut guard = AuditGuard {
@@ -448,6 +451,19 @@ const fn is_refusal(kind: StoreErrorKind) -> bool {
 
 fn refused<T>(message: impl Into<String>) -> Result<T, StoreError> {
     Err(StoreError::new(StoreErrorKind::Forbidden, message))
+}
+
+/// As what a caller makes a change, if that is a membership other than the one that is changed: a change of that one is
+/// decided on the caller's role as the store was [seen](crate::RoleSeen) to have it.
+fn seen(caller: &TenantContext, change: &Change) -> Option<CallerSeen> {
+    let (user, role) = (caller.user_id()?, caller.role()?);
+    let id = user.to_string();
+    let is_own = |target: &AuditTarget| target.kind == "user" && target.id == id;
+    let is_own = change.action.changes_a_membership() && change.targets.iter().any(is_own);
+    if change.own || is_own {
+        return None;
+    }
+    Some(CallerSeen::new(caller.tenant_id(), user, role.clone()))
 }
 
 /// The event that tells of a change: ids, and what the entry says besides.

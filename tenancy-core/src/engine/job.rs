@@ -100,6 +100,12 @@ impl JobRun {
         &self.inner.name
     }
 
+    /// The engine of the service in which it runs.
+    #[must_use]
+    pub const fn tenancy(&self) -> &Tenancy {
+        &self.engine
+    }
+
     /// Enters a tenant: the context acts as [`Actor::Job`], with every permission. Leaves no entry in the audit
     /// trail.
     ///

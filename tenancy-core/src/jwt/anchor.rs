@@ -1,6 +1,6 @@
 //! Signed anchors: where a chain of the audit trail stood, to be kept outside of the database.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{JwtConfigError, MintError};
 use super::{
@@ -12,7 +12,7 @@ use super::{
     reason,
     signing::SigningKey,
 };
-use crate::{ChainHash, ChainHead, Rejection, TenantId, Timestamp};
+use crate::{ChainHash, ChainHead, Rejection, TenantId, Timestamp, TrailChain};
 
 /// Signs where chains of the audit trail stand.
 ///
@@ -73,6 +73,42 @@ impl AnchorSigner {
         });
         self.key.token(&header, &claims).ok_or(MintError::SIGNATURE)
     }
+
+    /// Whether a line is an anchor of this head that this signer has signed. It signs again and compares; with a key whose
+    /// signatures are random (ES and PS), none is.
+    pub(crate) fn has_signed(&self, head: &ChainHead, line: &str) -> bool {
+        let at = match peek(line) {
+            Some((anchored, at)) if anchored == *head => at,
+            _ => return false,
+        };
+        self.sign(head, at).is_ok_and(|again| again == line)
+    }
+}
+
+/// The head that a line says, whoever has signed it.
+fn peek(line: &str) -> Option<(ChainHead, Timestamp)> {
+    let payload = compact::decode(compact::split(line).ok()?.payload).ok()?;
+    head_of(&json::object(&payload)?).ok()
+}
+
+/// The chain of which a line says where it stood, whoever has signed it.
+pub(crate) fn chain_of(line: &str) -> Option<TrailChain> {
+    peek(line).map(|(head, _)| head.chain())
+}
+
+fn head_of(claims: &Map<String, Value>) -> Result<(ChainHead, Timestamp), Rejection> {
+    let tenant = match claims.get("tenant") {
+        Some(Value::Null) => None,
+        Some(Value::String(id)) => Some(id.parse::<TenantId>().map_err(|_| reason::MALFORMED)?),
+        _ => return Err(reason::MALFORMED),
+    };
+    let read = || {
+        let seq = claims.get("seq")?.as_u64()?;
+        let hash = ChainHash::from_hex(claims.get("hash")?.as_str()?)?;
+        let at = Timestamp::from_unix_seconds(claims.get("iat")?.as_i64()?);
+        Some((ChainHead::new(tenant, seq, hash), at))
+    };
+    read().ok_or(reason::MALFORMED)
 }
 
 /// Reads signed anchors of one database.
@@ -118,18 +154,7 @@ impl AnchorVerifier {
         if claims.get("iss").and_then(Value::as_str) != Some(&*self.database) {
             return Err(reason::ISSUER);
         }
-        let tenant = match claims.get("tenant") {
-            Some(Value::Null) => None,
-            Some(Value::String(id)) => Some(id.parse::<TenantId>().map_err(|_| reason::MALFORMED)?),
-            _ => return Err(reason::MALFORMED),
-        };
-        let read = || {
-            let seq = claims.get("seq")?.as_u64()?;
-            let hash = ChainHash::from_hex(claims.get("hash")?.as_str()?)?;
-            let at = Timestamp::from_unix_seconds(claims.get("iat")?.as_i64()?);
-            Some((ChainHead::new(tenant, seq, hash), at))
-        };
-        read().ok_or(reason::MALFORMED)
+        head_of(&claims)
     }
 }
 

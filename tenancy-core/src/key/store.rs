@@ -5,7 +5,7 @@ use std::fmt;
 use async_trait::async_trait;
 use serde_json::{Map, Value};
 
-use super::{ApiKey, Environment, KeyDigest, KeyHandle, KeyLimits, KeyNetworks, KeyRange};
+use super::{ApiKey, Environment, KeyDigest, KeyHandle, KeyLimits, KeyNetworks, KeyRange, KeySeen};
 use crate::{ChangeRecord, DirectoryError, Grant, KeyId, StoreError, TenantId, Timestamp, UserId};
 
 /// A change of a key's record.
@@ -19,8 +19,9 @@ use crate::{ChangeRecord, DirectoryError, Grant, KeyId, StoreError, TenantId, Ti
 /// # let (id, now) = (KeyId::new(), Timestamp::EPOCH);
 /// # let digest = KeyDigest::new(1, [0; 32]);
 /// let mut key = ApiKey::new(id, TenantId::new(), UserId::new(), Environment::Live, digest, now);
-/// KeyChange::Name("weekly export".into()).apply(&mut key);
+/// KeyChange::Name("weekly export".into()).apply(&mut key)?;
 /// assert_eq!(key.name, "weekly export");
+/// # Ok::<(), tenancy_core::StoreError>(())
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 #[allow(
@@ -31,7 +32,12 @@ pub enum KeyChange {
     /// Another name.
     Name(String),
     /// Other scopes.
-    Scopes(Vec<Grant>),
+    Scopes {
+        /// The new ones.
+        scopes: Vec<Grant>,
+        /// What the key was when they were decided on.
+        seen: KeySeen,
+    },
     /// Other networks.
     Networks(KeyNetworks),
     /// Other limits of its own, all of them.
@@ -45,17 +51,24 @@ pub enum KeyChange {
 }
 
 impl KeyChange {
-    /// Makes the change in a record.
-    pub fn apply(&self, key: &mut ApiKey) {
+    /// Makes the change in a record: for stores, inside the transaction that writes it.
+    ///
+    /// # Errors
+    /// [`StoreErrorKind::Conflict`](crate::StoreErrorKind::Conflict) if the key is not what was seen.
+    pub fn apply(&self, key: &mut ApiKey) -> Result<(), StoreError> {
         match self {
             Self::Name(name) => key.name.clone_from(name),
-            Self::Scopes(scopes) => key.scopes.clone_from(scopes),
+            Self::Scopes { scopes, seen } => {
+                seen.check(key)?;
+                key.scopes.clone_from(scopes);
+            }
             Self::Networks(networks) => key.networks.clone_from(networks),
             Self::Limits(limits) => key.limits.clone_from(limits),
             Self::Metadata(metadata) => key.metadata.clone_from(metadata),
             Self::Disabled(disabled) => key.disabled = *disabled,
             Self::Revoked(at) => key.revoked_at = key.revoked_at.or(Some(*at)),
         }
+        Ok(())
     }
 }
 
@@ -73,6 +86,8 @@ pub struct KeyRotation {
     pub now: Timestamp,
     /// Until when the replaced key goes on; its own expiry still ends it.
     pub overlap_until: Timestamp,
+    /// What the replaced key was when the rotation was decided on; [`KeySeen::Any`] by default.
+    pub seen: KeySeen,
 }
 
 impl KeyRotation {
@@ -91,7 +106,30 @@ impl KeyRotation {
             digest,
             now,
             overlap_until,
+            seen: KeySeen::Any,
         }
+    }
+
+    /// The same, of a key that is still what was seen.
+    #[must_use]
+    pub fn seen(mut self, seen: KeySeen) -> Self {
+        self.seen = seen;
+        self
+    }
+
+    /// Replaces the key, and returns its successor: for stores, inside the transaction that writes both.
+    ///
+    /// # Errors
+    /// [`StoreErrorKind::Conflict`](crate::StoreErrorKind::Conflict) if the key is not what was seen, and what
+    /// [`ApiKey::rotate`] says.
+    pub fn apply(&self, key: &mut ApiKey) -> Result<ApiKey, StoreError> {
+        self.seen.check(key)?;
+        key.rotate(
+            self.successor,
+            self.digest.clone(),
+            self.now,
+            self.overlap_until,
+        )
     }
 }
 
@@ -155,7 +193,7 @@ pub trait KeyStore: KeyDirectory {
         limit: u32,
     ) -> Result<Vec<ApiKey>, StoreError>;
 
-    /// Changes a tenant's key, as [`KeyChange::apply`] does, and returns it.
+    /// Changes a tenant's key, as [`KeyChange::apply`] does, and returns it. The record is locked from reading to writing.
     ///
     /// # Errors
     /// A [`StoreError`] whose kind says why nothing was changed.
@@ -167,7 +205,7 @@ pub trait KeyStore: KeyDirectory {
         record: &ChangeRecord,
     ) -> Result<ApiKey, StoreError>;
 
-    /// Puts a new key in another's place, as [`ApiKey::rotate`] does, and returns the new one.
+    /// Puts a new key in another's place, as [`KeyRotation::apply`] does, and returns the new one.
     ///
     /// The record is locked from reading to writing, so that of two rotations one fails, and no
     /// change in between is lost.

@@ -4,8 +4,9 @@ use std::fmt::Debug;
 
 use serde_json::json;
 use tenancy_core::{
-    Admin, Membership, PlanBook, Project, ProjectMembership, RoleDefinition, StoreError,
-    StoreErrorKind, SystemRole, TenantContext, UserId,
+    Admin, Membership, MembershipDirectory as _, PlanBook, Project, ProjectDirectory as _,
+    ProjectMembership, RoleDefinition, StoreError, StoreErrorKind, SystemRole, TenantContext,
+    UserId,
     testing::{FakeRequest, StoreDirectly as _, service},
 };
 
@@ -403,4 +404,55 @@ async fn a_permission_that_no_rank_holds_is_for_owners_to_give() {
             .require("notes:purge")
             .is_err()
     );
+}
+
+/// Another process has taken the role away, and this one has not heard of it: the former admin gives nobody anything,
+/// and itself least of all.
+#[tokio::test]
+async fn whoever_was_demoted_elsewhere_takes_nothing_back() {
+    // A change that is refused has the engine look again, so that each is the first in a world of its own.
+    for change in 0..5 {
+        let w = World::new().await;
+        let (acme, carol) = (w.acme.id, UserId::new());
+        let admin = Membership::new(acme, carol, SystemRole::Admin.name());
+        let by_service = w.tenancy.admin(service());
+        by_service.put_membership(&admin).await.unwrap();
+        let project = Project::new(acme, "roadmap".parse().unwrap(), "roadmap");
+        by_service.put_project(&project).await.unwrap();
+        let before = context(&w, carol, None).await;
+        let by_carol = w.tenancy.admin(before.authority("notes:read").unwrap());
+        // So that this process remembers the membership by which it decides about changes.
+        by_carol.list_roles(acme).await.unwrap();
+
+        let elsewhere = w.directory.directory();
+        let viewer = Membership::new(acme, carol, SystemRole::Viewer.name());
+        elsewhere.put_membership(&viewer).await.unwrap();
+        let unheard = context(&w, carol, None).await;
+        assert_eq!(unheard.role(), Some(&SystemRole::Admin.name()));
+
+        let friend = Membership::new(acme, UserId::new(), SystemRole::Member.name());
+        let within = ProjectMembership::new(acme, project.id, carol, SystemRole::Admin.name());
+        let role = SystemRole::Admin.name();
+        let refused = match change {
+            0 => by_carol.put_membership(&admin).await,
+            1 => by_carol.change_role(acme, carol, role).await.map(drop),
+            2 => by_carol.put_membership(&friend).await,
+            3 => by_carol.put_project_membership(&within).await,
+            _ => by_carol.rename(acme, "Carol's").await,
+        };
+        let refused = refused.expect_err("the change is to be refused");
+        assert_eq!(refused.kind(), StoreErrorKind::Forbidden, "{change}");
+        // Roles are given by what is stored; all else is decided on the role that this process knows.
+        let is_looked_at_again = refused.to_string().contains("another role by now");
+        assert!(
+            is_looked_at_again || matches!(change, 2 | 3),
+            "{change}: {refused}"
+        );
+        let found = elsewhere.find_membership(acme, carol).await.unwrap();
+        assert_eq!(found, Some(viewer), "{change}");
+        let found = elsewhere.find_membership(acme, friend.user).await.unwrap();
+        assert_eq!(found, None, "{change}");
+        let found = elsewhere.find_project_role(acme, project.id, carol).await;
+        assert_eq!(found.unwrap(), None, "{change}");
+    }
 }

@@ -133,6 +133,9 @@ async fn the_invited_address_joins_once_and_no_other() {
         "bob@example.org",
         "ann.lee+x@example.org",
         "annlee@example.org",
+        // With a Cyrillic letter in the domain, as such and as it is sent.
+        "ann.lee@ex\u{430}mple.org",
+        "ann.lee@xn--exmple-4nf.org",
     ] {
         assert_eq!(answer(accept(&w, &link, bob, other).await), OTHER);
     }
@@ -168,6 +171,45 @@ async fn the_invited_address_joins_once_and_no_other() {
     assert_eq!(answer(w.tenancy.peek_invitation(&link, None).await), OVER);
     let bob = w.directory.find_membership(w.acme.id, bob).await.unwrap();
     assert_eq!(bob, None);
+}
+
+/// One address that two tenants invite: each link leads into its own tenant alone, and leaves the other one's as it was.
+#[tokio::test]
+async fn a_link_leads_into_its_own_tenant_alone() {
+    let w = world().await;
+    let acmes = invite(&w, "ann@example.org", SystemRole::Viewer).await;
+    let acmes_link = token(&w, &acmes).await;
+    let to_globex = NewInvitation::new(
+        w.globex.id,
+        email("ann@example.org"),
+        SystemRole::Admin.name(),
+    );
+    let globexs = invitations(&w).invite(&to_globex).await.unwrap();
+    let mail = invitations(&w).mail(globexs.id).await.unwrap().unwrap();
+    let link = mail.token().expose().to_owned();
+    tenancy_logwatch::issued(link.rsplit('_').next().unwrap());
+    let ann = UserId::new();
+    let member = accept(&w, &link, ann, "ann@example.org").await.unwrap();
+    assert_eq!(
+        member,
+        Membership::new(w.globex.id, ann, SystemRole::Admin.name())
+    );
+    let in_acme = w.directory.find_membership(w.acme.id, ann).await.unwrap();
+    assert_eq!(in_acme, None);
+    assert_eq!(state(&w, &acmes).await, InvitationState::Pending);
+    // The row of the one with the secret of the other.
+    let (row, _) = acmes_link.rsplit_once('_').unwrap();
+    let (_, secret) = link.rsplit_once('_').unwrap();
+    let mixed = format!("{row}_{secret}");
+    assert_eq!(
+        answer(accept(&w, &mixed, ann, "ann@example.org").await),
+        UNKNOWN
+    );
+    let member = accept(&w, &acmes_link, ann, "ann@example.org").await;
+    assert_eq!(
+        member.unwrap(),
+        Membership::new(w.acme.id, ann, SystemRole::Viewer.name())
+    );
 }
 
 /// The old link after a resend, a link after a revocation, and one whose time is over.

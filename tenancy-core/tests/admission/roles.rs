@@ -176,3 +176,41 @@ async fn nobody_shuts_an_owner_out() {
         "in the project, `nothing` is denied `notes:read` by `*` of `nothing`"
     );
 }
+
+/// One name in two tenants, each with a definition of its own, and one user who has it in both: each tenant's counts there.
+#[tokio::test]
+async fn a_role_of_one_name_is_each_tenants_own() {
+    let w = World::new().await;
+    let admin = w.tenancy.admin(service());
+    let carol = UserId::new();
+    let boss: RoleName = "boss".parse().unwrap();
+    for (tenant, definition) in [
+        (w.acme.id, role("boss").allow("notes:*")),
+        (
+            w.globex.id,
+            role("boss").allow("notes:read").deny("notes:write"),
+        ),
+    ] {
+        admin.put_role(tenant, &definition).await.unwrap();
+        let member = Membership::new(tenant, carol, boss.clone());
+        admin.put_membership(&member).await.unwrap();
+    }
+    let at = |host: &str| {
+        let request = FakeRequest::new("/").header("host", format!("{host}.notes.example"));
+        request.bearer(&w.token(carol, json!({})))
+    };
+    // In turn, so that what is remembered of the one is there when the other is asked.
+    for _ in 0..3 {
+        let acme = w.admit(&at("acme")).await.unwrap();
+        assert!(acme.require("notes:write").is_ok());
+        let globex = w.admit(&at("globex")).await.unwrap();
+        assert!(globex.require("notes:read").is_ok());
+        assert!(globex.require("notes:write").is_err());
+    }
+    // The one is gone, and the other is as it was.
+    admin.remove_role(w.acme.id, &boss).await.unwrap();
+    let acme = w.admit(&at("acme")).await.unwrap();
+    assert!(acme.permissions().is_empty());
+    let globex = w.admit(&at("globex")).await.unwrap();
+    assert!(globex.require("notes:read").is_ok());
+}

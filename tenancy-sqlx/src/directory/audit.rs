@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 
 use async_trait::async_trait;
-use serde_json::Value;
+use serde_json::{Value, json};
 use sqlx::{
     Postgres, QueryBuilder,
     postgres::PgRow,
@@ -49,7 +49,7 @@ impl AuditDirectory for PgDirectory {
 /// The columns that [`entry`] reads, of a record `e` and its particulars `p`.
 pub(super) const LINKED: &str = "e.id, (extract(epoch FROM e.at) * 1000000)::bigint AS at, e.tenant_id, e.project_id,
     e.actor_kind, e.actor_id, e.on_behalf_of, e.credential, e.action, e.outcome, p.reason,
-    coalesce(p.targets, '{}') AS kept, p.details, p.changes, host(p.ip) AS ip, p.user_agent, e.request_id, e.trace_id,
+    coalesce(p.targets, '{}') AS kept, p.details::text AS details, p.changes::text AS changes, host(p.ip) AS ip, p.user_agent, e.request_id, e.trace_id,
     e.suppressed";
 
 /// Joins the particulars of a record `e`, of the same tenant, each by its id: without `OFFSET 0` all that there are would be
@@ -79,7 +79,7 @@ fn listing(
     };
     let mut sql = QueryBuilder::new(format!(
         "SELECT l.* FROM (
-             (SELECT {LINKED}, NULL::jsonb AS targets FROM tenancy.audit_records AS e {particulars} WHERE true"
+             (SELECT {LINKED}, NULL::text AS targets FROM tenancy.audit_records AS e {particulars} WHERE true"
     ));
     conditions(&mut sql, tenant, filter, after);
     if let Some(project) = filter.project {
@@ -95,8 +95,8 @@ fn listing(
         sql.push(
             " UNION ALL
              (SELECT e.id, (extract(epoch FROM e.at) * 1000000)::bigint, e.tenant_id, NULL, e.actor_kind, e.actor_id,
-                 e.on_behalf_of, e.credential, e.action, e.outcome, e.reason, NULL, e.details::json, NULL, host(e.ip),
-                 e.user_agent, e.request_id, NULL, e.suppressed, e.targets
+                 e.on_behalf_of, e.credential, e.action, e.outcome, e.reason, NULL, e.details::text, NULL, host(e.ip),
+                 e.user_agent, e.request_id, NULL, e.suppressed, e.targets::text
              FROM tenancy.audit_before AS e WHERE true",
         );
         conditions(&mut sql, tenant, filter, after);
@@ -155,10 +155,23 @@ fn job_of(filter: &AuditFilter) -> Option<String> {
     }
 }
 
+/// JSON as it is stored. PostgreSQL takes numbers that no `f64` holds, and deeper nesting than is read here: an application
+/// that writes them in its own SQL gets them back as a text, beside what is wrong with them, and no page fails for one
+/// entry.
+fn json(stored: String) -> Value {
+    match serde_json::from_str(&stored) {
+        Ok(read) => read,
+        Err(error) => json!({ "unreadable": error.to_string(), "text": stored }),
+    }
+}
+
 /// Targets as they are stored. Other JSON may have been written by the application in its own SQL, and is told
 /// as a text.
 fn targets(stored: &Value) -> Vec<AuditTarget> {
-    let stored = stored.as_array().into_iter().flatten();
+    let stored = match stored.as_array() {
+        Some(all) => all.as_slice(),
+        None => std::slice::from_ref(stored),
+    };
     let target = |one: &Value| {
         let part = |name| one.get(name).and_then(Value::as_str).map(str::to_owned);
         match (part("type"), part("id")) {
@@ -166,13 +179,19 @@ fn targets(stored: &Value) -> Vec<AuditTarget> {
             _ => AuditTarget::new("text", one),
         }
     };
-    stored.map(target).collect()
+    stored.iter().map(target).collect()
 }
 
 /// Fields that were changed, as they are stored. Other JSON may have been written by the application in its own SQL, and is
-/// left out.
-fn changes(stored: Option<Value>) -> Vec<AuditChange> {
-    let stored = stored.as_ref().and_then(Value::as_array);
+/// left out; what can't be read is told as the new value of a field `unreadable`.
+fn changes(stored: Option<String>) -> Vec<AuditChange> {
+    let Some(stored) = stored else {
+        return Vec::new();
+    };
+    let Ok(read) = serde_json::from_str::<Value>(&stored) else {
+        return vec![AuditChange::new("unreadable", Value::Null, stored)];
+    };
+    let stored = read.as_array();
     let change = |one: &Value| {
         let field = one.get("field")?.as_str()?.to_owned();
         let (before, after) = (one.get("before")?.clone(), one.get("after")?.clone());
@@ -204,9 +223,9 @@ pub(super) fn entry(row: &PgRow) -> Result<AuditEntry, DirectoryError> {
     entry.reason = column::<Option<String>>(row, "reason")?.map(Into::into);
     entry.targets = match column::<Option<Vec<String>>>(row, "kept")? {
         Some(kept) => targets_of(&kept).collect(),
-        None => targets(&column::<Value>(row, "targets")?),
+        None => targets(&json(text(row, "targets")?)),
     };
-    entry.details = column(row, "details")?;
+    entry.details = column::<Option<String>>(row, "details")?.map(json);
     entry.changes = changes(column(row, "changes")?);
     let ip = column::<Option<String>>(row, "ip")?.map(|ip| ip.parse::<IpAddr>());
     entry.ip = ip.transpose().map_err(DirectoryError::new)?;

@@ -124,10 +124,12 @@ impl InvitationStore for PgDirectory {
         if !vouched || !is_key_usable(&mut tx, acceptance).await? {
             return Ok(Accepted::InviterChanged);
         }
-        // Past the lock nobody else changes it. The state is asked for all the same: a row is spent once.
+        // Past the lock nobody else changes it. The state is asked for all the same: a row is spent once. Of clocks that
+        // differ the earliest end counts, that of this server as well.
         let spent = sqlx::query(
             "UPDATE tenancy.invitations SET state = 'accepted', accepted_by = $3
-             WHERE tenant_id = $1 AND id = $2 AND state = 'pending' AND digest = $4",
+             WHERE tenant_id = $1 AND id = $2 AND state = 'pending' AND digest = $4
+                 AND expires_at > statement_timestamp()",
         );
         let spent = spent
             .bind(tenant.as_uuid())

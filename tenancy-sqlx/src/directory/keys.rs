@@ -94,7 +94,7 @@ impl KeyStore for PgDirectory {
     ) -> Result<ApiKey, StoreError> {
         let mut tx = self.write_as(tenant).await?;
         let mut changed = locked(&mut tx, tenant, key).await?;
-        change.apply(&mut changed);
+        change.apply(&mut changed)?;
         update(&mut tx, &changed).await?;
         commit(tx, with).await?;
         Ok(changed)
@@ -111,12 +111,7 @@ impl KeyStore for PgDirectory {
         // each other, and a successor could be missed.
         locked_tenant(&mut tx, tenant).await?;
         let mut old = locked(&mut tx, tenant, rotation.key).await?;
-        let new = old.rotate(
-            rotation.successor,
-            rotation.digest.clone(),
-            rotation.now,
-            rotation.overlap_until,
-        )?;
+        let new = rotation.apply(&mut old)?;
         insert(&mut tx, &new).await?;
         update(&mut tx, &old).await?;
         commit(tx, with).await?;

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use sqlx::{AssertSqlSafe, Row as _, types::Uuid};
 use tenancy_core::{
     AuditTrail, ChainHash, ChainHead, ChainReport, ChangeRecord, DirectoryError, LinkedEntry,
-    PersonErasure, Pruned, StoreError, TenantId, Timestamp,
+    PersonErasure, Pruned, StoreError, TenantId, Timestamp, TrailChain,
 };
 
 use super::{
@@ -26,7 +26,7 @@ const MOST: i32 = 10_000;
 impl AuditTrail for PgDirectory {
     async fn list_heads(
         &self,
-        after: Option<Option<TenantId>>,
+        after: Option<TrailChain>,
         limit: u32,
     ) -> Result<Vec<ChainHead>, StoreError> {
         let mut reading = self.list_all().await?;
@@ -51,7 +51,7 @@ impl AuditTrail for PgDirectory {
 
     async fn verify_chain(
         &self,
-        chain: Option<TenantId>,
+        chain: TrailChain,
         anchors: &[ChainHead],
     ) -> Result<ChainReport, StoreError> {
         // One snapshot, so that what is linked or pruned meanwhile is no fault.
@@ -59,12 +59,12 @@ impl AuditTrail for PgDirectory {
         let batch = session::nobodys_batch(begin, &Timeouts::ACROSS_TENANTS);
         let begun = session::begin(self.operators()?, batch).await;
         let mut reading = begun.map_err(StoreError::unavailable)?;
-        verify::verify(&mut reading, chain, anchors).await
+        verify::verify(&mut reading, chain.tenant(), anchors).await
     }
 
     async fn list_linked(
         &self,
-        chain: Option<TenantId>,
+        chain: TrailChain,
         from: u64,
         to: u64,
     ) -> Result<Vec<LinkedEntry>, StoreError> {
@@ -103,7 +103,7 @@ impl AuditTrail for PgDirectory {
         }
     }
 
-    async fn find_oldest(&self, chain: Option<TenantId>) -> Result<Option<Timestamp>, StoreError> {
+    async fn find_oldest(&self, chain: TrailChain) -> Result<Option<Timestamp>, StoreError> {
         let mut reading = self.list_all().await?;
         let oldest: Option<i64> = sqlx::query_scalar(
             "SELECT (extract(epoch FROM coalesce(r.recorded_at, l.sealed_at)) * 1000000)::bigint
@@ -119,7 +119,7 @@ impl AuditTrail for PgDirectory {
 
     async fn prune_chain(
         &self,
-        chain: Option<TenantId>,
+        chain: TrailChain,
         before: Timestamp,
         record: &ChangeRecord,
     ) -> Result<Pruned, StoreError> {
@@ -148,7 +148,7 @@ impl AuditTrail for PgDirectory {
         record.entry = record.entry.details(serde_json::json!({
             "removed": pruned.removed, "upto": pruned.upto, "before": before.to_string(),
         }));
-        write_record(&mut writing, chain, &record).await?;
+        write_record(&mut writing, chain.tenant(), &record).await?;
         writing.commit_unrecorded().await?;
         Ok(pruned)
     }
@@ -178,7 +178,8 @@ impl AuditTrail for PgDirectory {
 }
 
 /// The chain of a tenant, and that of what concerns none.
-fn chain_id(tenant: Option<TenantId>) -> Uuid {
+fn chain_id(chain: TrailChain) -> Uuid {
+    let tenant = chain.tenant();
     tenant.map_or(Uuid::nil(), |tenant| tenant.as_uuid())
 }
 

@@ -21,7 +21,7 @@ use sqlx::{
     postgres::{PgQueryResult, PgRow},
 };
 use tenancy_core::{
-    ChangeRecord, DirectoryError, StoreError, StoreErrorKind, TenantId, TenantRecord,
+    CallerSeen, ChangeRecord, DirectoryError, StoreError, StoreErrorKind, TenantId, TenantRecord,
 };
 
 use super::{PgDirectory, read::scope, rows};
@@ -193,11 +193,33 @@ pub(super) fn refused_for(error: sqlx::Error, names: impl fmt::Display) -> Store
 
 /// Commits a change, with its entry in the audit trail and its events.
 ///
-/// An entry that names no tenant is that of the tenant whose part of the registry was written.
+/// The caller is looked at here, last of all, and without a lock: whoever takes the role away and has committed is seen,
+/// and whoever has not comes after this change. An entry that names no tenant is that of the tenant whose part of the registry was written.
 pub(super) async fn commit(mut writing: Writing, with: &ChangeRecord) -> Result<(), StoreError> {
     let tenant = writing.tenant;
+    if let Some(caller) = &with.caller {
+        require_caller(&mut writing, caller).await?;
+    }
     write_record(&mut writing, tenant, with).await?;
     writing.commit_unrecorded().await
+}
+
+/// Refuses a caller who is not any more what the change was permitted on.
+async fn require_caller(
+    connection: &mut PgConnection,
+    seen: &CallerSeen,
+) -> Result<(), StoreError> {
+    let found = sqlx::query(
+        "SELECT tenant_id, user_id, role, status FROM tenancy.memberships
+         WHERE tenant_id = $1 AND user_id = $2",
+    )
+    .bind(seen.tenant.as_uuid())
+    .bind(seen.user.as_uuid())
+    .fetch_optional(connection)
+    .await
+    .map_err(refused)?;
+    let found = found.as_ref().map(rows::membership).transpose();
+    seen.check(found.map_err(StoreError::unavailable)?.as_ref())
 }
 
 impl Writing {

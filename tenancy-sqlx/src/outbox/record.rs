@@ -4,7 +4,7 @@ use sqlx::{
     PgConnection,
     types::{Json, Uuid},
 };
-use tenancy_core::{AuditEntry, TenantContext, TenantId, outbox::NewEvent};
+use tenancy_core::{AuditEntry, Tenancy, TenantContext, TenantId, outbox::NewEvent};
 
 use crate::{Error, ErrorKind, Savepoint, TenantTx, audit::Row, danger::AcrossTenants};
 
@@ -101,7 +101,8 @@ impl AcrossTenants {
     /// # Errors
     /// What the database says.
     pub async fn record(&mut self, entry: &AuditEntry) -> Result<(), Error> {
-        Ok(add_entry(self, entry.tenant, entry).await?)
+        let tenancy = self.tenancy().clone();
+        add_declared(self, &tenancy, entry.tenant, entry).await
     }
 }
 
@@ -120,7 +121,6 @@ async fn record(
     entry: &AuditEntry,
 ) -> Result<(), Error> {
     check_tenant(context.tenant_id(), entry.tenant, &entry.action)?;
-    context.tenancy().audit_actions().note(&entry.action);
     let principal = context.principal();
     let mut entry = entry.clone();
     if context.impersonation().is_some() {
@@ -135,7 +135,19 @@ async fn record(
         let credential = || principal.issuer.to_string();
         entry.credential = entry.credential.or_else(|| Some(credential()));
     }
-    Ok(add_entry(connection, Some(context.tenant_id()), &entry).await?)
+    let tenant = Some(context.tenant_id());
+    add_declared(connection, context.tenancy(), tenant, &entry).await
+}
+
+/// Writes an entry of the application's, whose action is counted if nobody declared it.
+async fn add_declared(
+    connection: &mut PgConnection,
+    tenancy: &Tenancy,
+    tenant: Option<TenantId>,
+    entry: &AuditEntry,
+) -> Result<(), Error> {
+    tenancy.audit_actions().note(&entry.action);
+    Ok(add_entry(connection, tenant, entry).await?)
 }
 
 /// Refuses what names another tenant than its transaction.

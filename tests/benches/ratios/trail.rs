@@ -149,7 +149,7 @@ async fn whole(notes: &Notes, admin: &mut PgConnection) -> anyhow::Result<()> {
         .execute("ANALYZE tenancy.audit_records, tenancy.audit_particulars, tenancy.audit_links")
         .await?;
     let began = Instant::now();
-    let report = notes.directory.verify_chain(Some(acme), &[]).await?;
+    let report = notes.directory.verify_chain(acme.into(), &[]).await?;
     anyhow::ensure!(report.is_whole(), "{report:?}");
     println!(
         "verified               {:>9.0} in a second",

@@ -1,12 +1,12 @@
 //! Invitations in PostgreSQL: by the registry login, across processes, without a token in any row.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
 use sqlx::Connection as _;
 use tenancy_core::{
-    EmailAddress, Invitations, InviteOutcome, MembershipDirectory as _, PlanBook, Refusal,
-    StoreErrorKind, SystemRole, Tenancy, UserId, VerifiedEmail,
+    Clock as _, EmailAddress, Invitations, InviteOutcome, ManualClock, MembershipDirectory as _,
+    PlanBook, Refusal, StoreErrorKind, SystemClock, SystemRole, Tenancy, UserId, VerifiedEmail,
     invitation::{Invitation, InvitationFilter, NewInvitation},
     key::Pepper,
     one_time::OneTimeTokens,
@@ -239,6 +239,95 @@ async fn processes_share_the_seats() -> anyhow::Result<()> {
         let usage = here.admin(service()).usage(notes.acme.id).await?;
         assert_eq!(usage.limits[0].standing.used, 3, "it had its seat");
         Ok(())
+    })
+    .await
+}
+
+/// A process whose clock is two hours slow, and one whose clock is right: what is over by either is over.
+#[tokio::test]
+async fn of_clocks_that_differ_the_earliest_end_counts() -> anyhow::Result<()> {
+    on_every_server(async |notes| {
+        const HOUR: Duration = Duration::from_secs(3_600);
+        let now = SystemClock.now();
+        let slow = Arc::new(ManualClock::at(now - 2 * HOUR));
+        let tokens = OneTimeTokens::new(Pepper::new(1, [9; 32])?);
+        let slow = builder(directory(notes).await?)?
+            .invitations(tokens)
+            .clock(slow)
+            .build()?;
+        let right = engine(&directory(notes).await?, None)?;
+        for (lasts, wanted) in [(HOUR, false), (3 * HOUR, true)] {
+            let name = if wanted {
+                "bob@example.org"
+            } else {
+                "ann@example.org"
+            };
+            let one = new(notes, name)?.lasts(lasts);
+            let one = invitations(&slow).invite(&one).await?;
+            let link = link(&slow, &one).await?;
+            let user = UserId::new();
+            let by_slow = slow.accept_invitation(&link, user, &verified(name)?).await;
+            let by_right = right.accept_invitation(&link, user, &verified(name)?).await;
+            let member = notes.directory.find_membership(notes.acme.id, user).await?;
+            assert_eq!(member.is_some(), wanted, "{by_slow:?}");
+            if wanted {
+                by_slow.map_err(|refusal| anyhow::anyhow!("{refusal}"))?;
+            } else {
+                assert_eq!(told(by_slow), "invitation-over");
+            }
+            assert_eq!(told(by_right), "invitation-over");
+        }
+        Ok(())
+    })
+    .await
+}
+
+/// Ten processes at once, a thousand addresses each: each address is invited once, and is told of once.
+#[tokio::test]
+async fn ten_thousand_are_invited_by_ten_processes_at_once() -> anyhow::Result<()> {
+    on_every_server(async |notes| {
+        let engine = engine(&directory(notes).await?, None)?;
+        let everybody = (0..10_000)
+            .map(|number| new(notes, &format!("user{number}@example.org")))
+            .collect::<anyhow::Result<Vec<_>>>()?;
+        let by = invitations(&engine);
+        // Whoever finds all connections taken for too long is told so, has invited nobody, and comes again.
+        let invite = async |part: &[NewInvitation]| loop {
+            match by.invite_all(notes.acme.id, part).await {
+                Err(busy) if busy.kind() == StoreErrorKind::Unavailable => {}
+                done => break done,
+            }
+        };
+        let parts = everybody.chunks(1_000).map(&invite);
+        let twice = invite(&everybody[..1_000]);
+        let (outcomes, twice) = tokio::join!(join_all(parts), twice);
+        let invited = |outcomes: &[InviteOutcome]| {
+            let invited = outcomes.iter();
+            invited
+                .filter(|one| matches!(one, InviteOutcome::Invited(_)))
+                .count()
+        };
+        let mut all = invited(&twice?);
+        for part in outcomes {
+            all += invited(&part?);
+        }
+        assert_eq!(all, 10_000);
+        let mut admin = notes.database.admin().await?;
+        let kept: (i64, i64) = sqlx::query_as(
+            "SELECT count(*), count(DISTINCT email) FROM tenancy.invitations WHERE tenant_id = $1",
+        )
+        .bind(notes.acme.id.as_uuid())
+        .fetch_one(&mut admin)
+        .await?;
+        assert_eq!(kept, (10_000, 10_000));
+        let told: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM tenancy.outbox_events WHERE kind = 'invitation.created' AND tenant_id = $1",
+        )
+        .bind(notes.acme.id.as_uuid())
+        .fetch_one(&mut admin)
+        .await?;
+        assert_eq!(told, 10_000);
+        Ok(admin.close().await?)
     })
     .await
 }

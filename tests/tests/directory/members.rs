@@ -17,10 +17,11 @@ use tenancy_tests::{
     notes::{self, Notes, PASSWORD, on_every_server, sqlstate},
 };
 
-use super::{admit, revocations::engine_with_keys};
-
-/// Only so that a test that fails does not hang.
-const FAIL_SAFE: Duration = Duration::from_secs(30);
+use super::{
+    admit,
+    held::{FAIL_SAFE, open, waited_for},
+    revocations::engine_with_keys,
+};
 
 /// Makes Alice the one owner of acme, beside another one who is returned.
 async fn the_other_owner(notes: &Notes) -> anyhow::Result<UserId> {
@@ -35,35 +36,6 @@ async fn the_other_owner(notes: &Notes) -> anyhow::Result<UserId> {
         .user;
     anyhow::ensure!(owners.len() == 2);
     Ok(other)
-}
-
-/// A transaction by hand that is left open, and its process.
-async fn open(notes: &Notes, sql: String) -> anyhow::Result<(PgConnection, i32)> {
-    let mut admin = notes.database.admin().await?;
-    let pid = sqlx::query_scalar("SELECT pg_backend_pid()")
-        .fetch_one(&mut admin)
-        .await?;
-    admin
-        .execute(AssertSqlSafe(format!("BEGIN; {sql}")))
-        .await?;
-    Ok((admin, pid))
-}
-
-/// Waits until somebody waits for this process.
-async fn waited_for(notes: &Notes, pid: i32) -> anyhow::Result<()> {
-    let mut admin = notes.database.admin().await?;
-    let sql = "SELECT EXISTS (SELECT FROM pg_stat_activity AS a WHERE $1 = ANY (pg_blocking_pids(a.pid)))";
-    let waiting = async {
-        while !sqlx::query_scalar(sql)
-            .bind(pid)
-            .fetch_one(&mut admin)
-            .await?
-        {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        anyhow::Ok(())
-    };
-    tokio::time::timeout(FAIL_SAFE, waiting).await?
 }
 
 /// One owner goes by hand, in a transaction that is open; the other one by each of the ways. The second waits for the

@@ -1,42 +1,14 @@
 //! Revoking many keys while one is rotated, and its successor too: each step of the race held still.
 
-use std::time::Duration;
-
-use sqlx::{AssertSqlSafe, Executor as _, PgConnection};
+use sqlx::Executor as _;
 use tenancy_core::testing::{KeyStoreDirectly as _, StoreDirectly as _};
 use tenancy_core::{
     Clock as _, KeyId, Membership, SystemClock, SystemRole, UserId,
     key::{ApiKey, Environment, KeyDigest, KeyDirectory as _, KeyRotation},
 };
-use tenancy_tests::notes::{Notes, on_every_server};
+use tenancy_tests::notes::on_every_server;
 
-async fn begun(notes: &Notes, sql: String) -> anyhow::Result<(PgConnection, i32)> {
-    let mut admin = notes.database.admin().await?;
-    let pid = sqlx::query_scalar("SELECT pg_backend_pid()");
-    let pid = pid.fetch_one(&mut admin).await?;
-    admin
-        .execute(AssertSqlSafe(format!("BEGIN; {sql}")))
-        .await?;
-    Ok((admin, pid))
-}
-
-/// Waits until somebody waits for this connection.
-async fn waited_for(notes: &Notes, pid: i32) -> anyhow::Result<()> {
-    let mut admin = notes.database.admin().await?;
-    let sql = "SELECT EXISTS (SELECT FROM pg_stat_activity AS a
-                   WHERE $1 = ANY (pg_blocking_pids(a.pid)))";
-    let waiting = async {
-        while !sqlx::query_scalar(sql)
-            .bind(pid)
-            .fetch_one(&mut admin)
-            .await?
-        {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        anyhow::Ok(())
-    };
-    tokio::time::timeout(Duration::from_secs(30), waiting).await?
-}
+use super::held::{open, waited_for};
 
 #[tokio::test]
 async fn a_successors_successor_does_not_escape_either() -> anyhow::Result<()> {
@@ -52,7 +24,7 @@ async fn a_successors_successor_does_not_escape_either() -> anyhow::Result<()> {
             notes.directory.insert_key(&key).await?;
         }
         let hold = format!("SELECT FROM tenancy.api_keys WHERE id = '{first}' FOR UPDATE");
-        let (mut held, pid) = begun(notes, hold).await?;
+        let (mut held, pid) = open(notes, hold).await?;
         let directory = notes.directory.clone();
         let revoking =
             tokio::spawn(async move { directory.revoke_creator_keys(creator, now).await });
@@ -66,7 +38,7 @@ async fn a_successors_successor_does_not_escape_either() -> anyhow::Result<()> {
              UPDATE t SET id = '{newest}'; INSERT INTO tenancy.api_keys SELECT * FROM t;
              UPDATE tenancy.api_keys SET successor = '{newest}' WHERE id = '{new}'"
         );
-        let (mut rotating, pid) = begun(notes, again).await?;
+        let (mut rotating, pid) = open(notes, again).await?;
         held.execute("ROLLBACK").await?;
         waited_for(notes, pid).await?;
         rotating.execute("COMMIT").await?;

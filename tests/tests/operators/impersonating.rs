@@ -2,15 +2,26 @@
 
 use std::time::Duration;
 
+use futures_util::{SinkExt as _, StreamExt as _};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tenancy_core::{
-    Actor, AuditDirectory as _, AuditEntry, AuditFilter, Operator, OperatorRole, Outcome,
-    StoreErrorKind, UserId, testing::service,
+    Actor, Admission, Admitted, AuditDirectory as _, AuditEntry, AuditFilter, Operator,
+    OperatorRole, Outcome, RouteNeeds, StoreErrorKind, UserId,
+    testing::{FakeRequest, service},
 };
+use tenancy_sqlx::{ErrorKind, TenantPoolOptions, TxOptions};
 use tenancy_tests::notes;
+use tokio::time::timeout;
+use tokio_tungstenite::{
+    WebSocketStream,
+    tungstenite::{Message, protocol::frame::coding::CloseCode},
+};
 
 use crate::world::{World, field, on_all, status};
+
+/// Only so that a test that fails does not hang.
+const FAIL_SAFE: Duration = Duration::from_secs(20);
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -100,32 +111,148 @@ async fn what_is_done_as_somebody_else_has_both_names_and_stays_in_one_tenant() 
     .await
 }
 
+/// How an impersonation ends, and what a request is answered then.
+const ENDS: &[(&str, u16)] = &[
+    ("time", 401),
+    ("leave", 401),
+    ("disabled", 401),
+    ("consent", 401),
+    ("member", 404),
+];
+
+/// Ends what goes on, in another process than that of the tenants where it is not by leaving.
+async fn end(w: &World, how: &str, token: &str) -> anyhow::Result<()> {
+    let (acme, alice) = (w.notes.acme.id, w.notes.alice);
+    let console = w.console.admin(service());
+    match how {
+        "time" => w.clock.advance(30 * MINUTE),
+        "leave" => {
+            let leave = w.ask("acme", Method::POST, "/leave").bearer_auth(token);
+            anyhow::ensure!(status(leave).await? == 200);
+        }
+        "disabled" => {
+            let mut mia = w.mia.clone();
+            mia.disabled = true;
+            console.put_operator(&mia).await?;
+        }
+        "consent" => console.revoke_support_access(acme).await?,
+        _ => drop(console.suspend_member(acme, alice).await?),
+    }
+    Ok(())
+}
+
+/// Another one can begin.
+async fn mend(w: &World) -> anyhow::Result<()> {
+    let (acme, alice) = (w.notes.acme.id, w.notes.alice);
+    let console = w.console.admin(service());
+    console.put_operator(&w.mia).await?;
+    let _ = console.resume_member(acme, alice).await;
+    w.service.catch_up().await?;
+    Ok(())
+}
+
+/// Each tenant keeps an owner, so that alice can be suspended.
+async fn another_owner(w: &World) -> anyhow::Result<()> {
+    let owner = tenancy_core::Membership::new(w.notes.acme.id, UserId::new(), "owner".parse()?);
+    Ok(w.console.admin(service()).put_membership(&owner).await?)
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stream_ends_with_it_in_another_process_too() -> anyhow::Result<()> {
+async fn a_stream_and_a_socket_end_with_it_in_another_process_too() -> anyhow::Result<()> {
     on_all(async |w| {
-        for how in ["time", "leave", "disabled"] {
+        another_owner(w).await?;
+        let own = notes::token(w.notes.alice)?;
+        for (how, wanted) in ENDS {
             let token = w.become_alice().await?;
             let ask = |method, path: &str| w.ask("acme", method, path).bearer_auth(&token);
             let mut lines = ask(Method::GET, "/events").send().await?;
             assert_eq!(lines.chunk().await?.as_deref(), Some(&b"hello\n"[..]));
+            let mut socket = w.socket(&token).await?;
+            socket.send("who".into()).await?;
+            let who = said(&mut socket).await?.into_text()?;
+            assert!(who.contains(&w.mia.id.to_string()), "{who}");
             assert_eq!(status(ask(Method::GET, "/whoami")).await?, 200);
-            let mut mia = w.mia.clone();
-            match how {
-                "time" => {
-                    w.clock.advance(30 * MINUTE);
-                }
-                "leave" => assert_eq!(status(ask(Method::POST, "/leave")).await?, 200),
-                _ => {
-                    mia.disabled = true;
-                    w.console.admin(service()).put_operator(&mia).await?;
-                }
+            end(w, how, &token).await?;
+            if *how != "member" {
+                // Each request asks about the impersonation. A membership is remembered, within the bound.
+                assert_eq!(status(ask(Method::GET, "/whoami")).await?, *wanted, "{how}");
             }
-            assert_eq!(status(ask(Method::GET, "/whoami")).await?, 401, "{how}");
             // The clock of the service stands still; what has changed is told to it.
             w.service.catch_up().await?;
-            let last = tokio::time::timeout(Duration::from_secs(20), lines.chunk()).await??;
-            assert_eq!(last.as_deref(), Some(&b"ended: 401\n"[..]), "{how}");
-            w.console.admin(service()).put_operator(&w.mia).await?;
+            assert_eq!(status(ask(Method::GET, "/whoami")).await?, *wanted, "{how}");
+            let last = timeout(FAIL_SAFE, lines.chunk()).await??;
+            let ended = format!("ended: {wanted}\n");
+            assert_eq!(last.as_deref(), Some(ended.as_bytes()), "{how}");
+            let Message::Close(Some(close)) = said(&mut socket).await? else {
+                panic!("{how}: the socket goes on");
+            };
+            assert_eq!(close.code, CloseCode::Policy, "{how}");
+            assert!(
+                close.reason.starts_with("urn:tenancy:problem:"),
+                "{close:?}"
+            );
+            mend(w).await?;
+            if *how == "member" {
+                // It has waited for the member, and goes on.
+                end(w, "leave", &token).await?;
+            }
+        }
+        // A stream of alice's own goes on when somebody who acted as her has left.
+        let token = w.become_alice().await?;
+        let mut alices = w.socket(&own).await?;
+        end(w, "leave", &token).await?;
+        w.service.catch_up().await?;
+        alices.send("who".into()).await?;
+        assert!(said(&mut alices).await?.is_text());
+        Ok(())
+    })
+    .await
+}
+
+async fn said(socket: &mut WebSocketStream<tokio::net::TcpStream>) -> anyhow::Result<Message> {
+    let said = timeout(FAIL_SAFE, socket.next()).await?;
+    Ok(said.ok_or_else(|| anyhow::anyhow!("the socket is closed"))??)
+}
+
+/// What a stream does for its client before it has heard of the end: a strict transaction does not begin.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_strict_transaction_does_not_begin_after_the_end() -> anyhow::Result<()> {
+    on_all(async |w| {
+        another_owner(w).await?;
+        let options = w.notes.with_key(TenantPoolOptions::new())?;
+        let pool = options
+            .connect_with(w.notes.app_options(), &w.service)
+            .await?;
+        let strict = || TxOptions::new().strict(true);
+        for (how, _) in ENDS.iter().filter(|(how, _)| *how != "time") {
+            let token = w.become_alice().await?;
+            let request = FakeRequest::new("/notes")
+                .header("host", "acme.notes.example")
+                .bearer(&token);
+            let admitted = match w.service.admit(&request, RouteNeeds::tenant()) {
+                Admission::Ready(admitted) => admitted?,
+                Admission::Pending(pending) => pending.resolve().await?,
+            };
+            let Admitted::Tenant(context) = admitted else {
+                anyhow::bail!("a tenant");
+            };
+            pool.begin_with(&context, strict()).await?.commit().await?;
+            // Not by the service, whose engine would hear of it at once.
+            match *how {
+                "leave" => {
+                    let seen = context.impersonation().map(|seen| seen.id);
+                    let id = seen.ok_or_else(|| anyhow::anyhow!("an impersonation"))?;
+                    let console = w.console.admin(service());
+                    console.end_impersonation(w.notes.acme.id, id).await?;
+                }
+                how => end(w, how, &token).await?,
+            }
+            let refused = pool.begin_with(&context, strict()).await.map(drop);
+            let refused = refused.expect_err("it has ended");
+            assert_eq!(refused.kind(), ErrorKind::TenantChanged, "{how}");
+            // Without, it begins until the stream has heard of it.
+            pool.begin(&context).await?.commit().await?;
+            mend(w).await?;
         }
         Ok(())
     })

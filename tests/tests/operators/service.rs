@@ -2,10 +2,11 @@
 
 use std::convert::Infallible;
 
-use actix_web::{App, HttpResponse, HttpServer, web};
+use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use axum::{
     Json, Router,
     body::Body,
+    extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code},
     routing::{get, post},
 };
 use futures_util::{Stream, StreamExt as _, stream};
@@ -114,6 +115,59 @@ fn events(context: &TenantContext) -> impl Stream<Item = Result<Vec<u8>, Infalli
     all.map(|line| Ok(line.into_bytes()))
 }
 
+/// Says to whoever asks who it is, until that ends.
+async fn talk(tenant: tenancy_axum::Tenant, mut socket: WebSocket) {
+    let mut watch = tenant.watch();
+    let refusal = loop {
+        tokio::select! {
+            biased;
+            refusal = watch.ended() => break refusal,
+            asked = socket.recv() => match asked {
+                Some(Ok(_)) => {
+                    let who = whoami(&tenant).to_string();
+                    if socket.send(who.into()).await.is_err() {
+                        return;
+                    }
+                }
+                Some(Err(_)) | None => return,
+            },
+        }
+    };
+    let frame = CloseFrame {
+        code: close_code::POLICY,
+        reason: refusal.problem().type_uri().into(),
+    };
+    let _ = socket.send(Message::Close(Some(frame))).await;
+}
+
+/// The same, for actix.
+async fn talk_in_actix(
+    tenant: tenancy_actix::Tenant,
+    mut session: actix_ws::Session,
+    mut messages: actix_ws::MessageStream,
+) {
+    let mut watch = tenant.watch();
+    let refusal = loop {
+        tokio::select! {
+            biased;
+            refusal = watch.ended() => break refusal,
+            asked = messages.next() => match asked {
+                Some(Ok(_)) => {
+                    if session.text(whoami(&tenant).to_string()).await.is_err() {
+                        return;
+                    }
+                }
+                Some(Err(_)) | None => return,
+            },
+        }
+    };
+    let reason = actix_ws::CloseReason {
+        code: actix_ws::CloseCode::Policy,
+        description: Some(refusal.problem().type_uri().to_owned()),
+    };
+    let _ = session.close(Some(reason)).await;
+}
+
 pub(crate) async fn serve(framework: Framework, programs: Programs) -> anyhow::Result<Serving> {
     match framework {
         Framework::Axum => Serving::axum(axum(&programs)).await,
@@ -175,6 +229,12 @@ fn axum(programs: &Programs) -> Router {
         .route(
             "/events",
             get(async |tenant: Tenant| Body::from_stream(events(&tenant))),
+        )
+        .route(
+            "/socket",
+            get(async |tenant: Tenant, upgrade: WebSocketUpgrade| {
+                upgrade.on_upgrade(async move |socket| talk(tenant, socket).await)
+            }),
         )
         .layer(TenancyLayer::new(&programs.service));
     let astray = Router::new().route("/astray", get(async |_: Operator| "never"));
@@ -246,6 +306,16 @@ async fn actix(programs: Programs) -> anyhow::Result<Serving> {
                             let lines = events(&tenant).map(|line| line.map(web::Bytes::from));
                             HttpResponse::Ok().streaming(lines)
                         }),
+                    )
+                    .route(
+                        "/socket",
+                        web::get().to(
+                            async |tenant: Tenant, request: HttpRequest, body: web::Payload| {
+                                let (answer, session, messages) = actix_ws::handle(&request, body)?;
+                                actix_web::rt::spawn(talk_in_actix(tenant, session, messages));
+                                Ok::<_, actix_web::Error>(answer)
+                            },
+                        ),
                     )
                     .wrap(TenancyMiddleware::new(&programs.service)),
             )

@@ -17,6 +17,10 @@ use tenancy_tests::{
     Framework, Server, Serving, logwatch,
     notes::{self, Notes, PASSWORD, PEPPER},
 };
+use tokio::net::TcpStream;
+use tokio_tungstenite::{
+    WebSocketStream, client_async, tungstenite::client::IntoClientRequest as _,
+};
 
 use crate::service::{Programs, serve};
 
@@ -116,6 +120,15 @@ impl World {
         let url = format!("http://{}{path}", self.serving.address);
         let request = self.client.request(method, url);
         request.header("host", format!("{tenant}.notes.example"))
+    }
+
+    /// A websocket of whoever has this token, in acme.
+    pub(crate) async fn socket(&self, token: &str) -> anyhow::Result<WebSocketStream<TcpStream>> {
+        let mut request = "ws://acme.notes.example/socket".into_client_request()?;
+        let bearer = format!("Bearer {token}").parse()?;
+        request.headers_mut().insert("authorization", bearer);
+        let stream = TcpStream::connect(self.serving.address).await?;
+        Ok(client_async(request, stream).await?.0)
     }
 
     /// A request of an operator to the console.

@@ -2,6 +2,7 @@
 
 use anyhow::ensure;
 use tenancy_core::{AuditFilter, Outcome, ProjectId, TraceId};
+use tenancy_sqlx::danger;
 use tenancy_tests::notes::on_every_server;
 
 use super::{entry, linked, report, service};
@@ -104,7 +105,16 @@ async fn an_action_that_was_never_declared_is_kept_and_counted() -> anyhow::Resu
         let mut tx = pool.begin(&notes.context(&notes.acme)).await?;
         tx.record(&entry(None, 2)).await?;
         tx.commit().await?;
-        ensure!(notes.tenancy.audit_actions().undeclared() == before + 2);
+        let operator = tenancy_core::UserId::new();
+        let mut all =
+            danger::across_tenants(&notes.tenancy, &notes.system, operator, "a test").await?;
+        all.record(&entry(Some(notes.globex.id), 3)).await?;
+        all.commit().await?;
+        let run = notes.tenancy.begin_job("nightly", "a test")?;
+        let mut all = danger::across_tenants_in(&run, &notes.system).await?;
+        all.record(&entry(Some(notes.globex.id), 4)).await?;
+        all.commit().await?;
+        ensure!(notes.tenancy.audit_actions().undeclared() == before + 4);
         let by_action = AuditFilter::new().action("note.share");
         let kept = service(notes)?
             .list_entries(Some(notes.acme.id), &by_action, None, 10)

@@ -10,6 +10,7 @@ mod keeping;
 mod pruning;
 mod sealing;
 mod tampering;
+mod unreadable;
 
 use sqlx::{Connection as _, PgConnection};
 use tenancy_core::{
@@ -51,7 +52,7 @@ async fn linked(
 }
 
 async fn report(notes: &Notes, tenant: Option<TenantId>) -> anyhow::Result<ChainReport> {
-    Ok(notes.directory.verify_chain(tenant, &[]).await?)
+    Ok(notes.directory.verify_chain(tenant.into(), &[]).await?)
 }
 
 async fn system(notes: &Notes) -> anyhow::Result<PgConnection> {

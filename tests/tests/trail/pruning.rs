@@ -58,7 +58,7 @@ async fn what_is_older_than_the_plan_says_is_removed_and_the_chain_goes_on() -> 
         // The anchor of before is the end of what is gone, or is behind it.
         let anchored = notes
             .directory
-            .verify_chain(Some(notes.acme.id), &[anchor])
+            .verify_chain(notes.acme.id.into(), &[anchor])
             .await?;
         ensure!(anchored.is_whole(), "{anchored:?}");
         // Whoever goes on removing by hand is refused, or found.
@@ -82,7 +82,7 @@ async fn the_oldest_third_is_removed_and_the_rest_verifies() -> anyhow::Result<(
         record.entry.action = "trail.prune".into();
         let pruned = notes
             .directory
-            .prune_chain(tenant, between, &record)
+            .prune_chain(tenant.into(), between, &record)
             .await?;
         ensure!((pruned.removed, pruned.upto) == (30, 30), "{pruned:?}");
         notes.directory.seal().await?;

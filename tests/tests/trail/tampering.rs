@@ -129,7 +129,7 @@ async fn a_chain_that_is_rewritten_to_its_end_shows_by_an_anchor_alone() -> anyh
         linked(notes, Some(tenant), 2).await?;
         let before = notes
             .directory
-            .verify_chain(Some(tenant), &[anchor])
+            .verify_chain(tenant.into(), &[anchor])
             .await?;
         ensure!(
             before.is_whole() && before.anchored == anchor.seq,
@@ -152,7 +152,7 @@ async fn a_chain_that_is_rewritten_to_its_end_shows_by_an_anchor_alone() -> anyh
         );
         let with = notes
             .directory
-            .verify_chain(Some(tenant), &[anchor])
+            .verify_chain(tenant.into(), &[anchor])
             .await?;
         let fault = with
             .fault
@@ -168,7 +168,10 @@ async fn a_chain_that_is_rewritten_to_its_end_shows_by_an_anchor_alone() -> anyh
         let mut signed_again = after.ok_or_else(|| anyhow::anyhow!("no head"))?;
         signed_again.seq = anchor.seq;
         for anchors in [[anchor, signed_again], [signed_again, anchor]] {
-            let both = notes.directory.verify_chain(Some(tenant), &anchors).await?;
+            let both = notes
+                .directory
+                .verify_chain(tenant.into(), &anchors)
+                .await?;
             let fault = both.fault.map(|fault| (fault.kind, fault.seq));
             ensure!(
                 fault == Some((Kind::AnchorDiffers, anchor.seq)),
@@ -180,7 +183,7 @@ async fn a_chain_that_is_rewritten_to_its_end_shows_by_an_anchor_alone() -> anyh
         let beyond = ChainHead::new(Some(tenant), 1_000, anchor.hash);
         let cut = notes
             .directory
-            .verify_chain(Some(tenant), &[beyond])
+            .verify_chain(tenant.into(), &[beyond])
             .await?;
         let fault = cut.fault.map(|fault| (fault.kind, fault.seq));
         ensure!(fault == Some((Kind::TailCut, before.last + 1)), "{fault:?}");

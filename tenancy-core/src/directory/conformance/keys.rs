@@ -8,7 +8,10 @@ mod records;
 mod revocation;
 mod uses;
 
-pub use changes::{a_rotated_key_never_outlives_its_expiry, changes_of_keys_are_kept_and_told};
+pub use changes::{
+    a_rotated_key_never_outlives_its_expiry, changes_of_keys_are_kept_and_told,
+    keys_are_changed_as_they_were_seen,
+};
 pub use departures::{
     keys_are_handed_over, keys_end_with_the_membership, no_key_outlives_the_membership,
 };
@@ -44,6 +47,7 @@ pub async fn keys<D: Directory + DirectoryStore + KeyStore>(directory: &D) {
     keys_belong_to_one_tenant(directory).await;
     keys_are_listed_in_pages(directory).await;
     changes_of_keys_are_kept_and_told(directory).await;
+    keys_are_changed_as_they_were_seen(directory).await;
     a_revocation_stays(directory).await;
     a_rotated_key_never_outlives_its_expiry(directory).await;
     a_key_is_rotated_once(directory).await;

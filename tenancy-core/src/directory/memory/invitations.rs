@@ -119,6 +119,7 @@ impl InvitationStore for MemoryDirectory {
     ) -> Result<Vec<Invited>, StoreError> {
         let mut state = self.write();
         state.tenant(batch.tenant)?;
+        state.require_caller(&batch.record)?;
         let each = batch.invitations.iter();
         let outcomes: Vec<_> = each.map(|one| state.invite(one, seats, batch.at)).collect();
         if let Some(record) = batch.record_of(&outcomes) {
@@ -144,6 +145,7 @@ impl InvitationStore for MemoryDirectory {
         if !is_open_as_read(&state, as_read) {
             return Ok(None);
         }
+        state.require_caller(record)?;
         if let (InvitationChange::Resend { at, .. }, Some(seats)) = (change, seats)
             && as_read.state_at(*at) == InvitationState::Expired
         {

@@ -148,7 +148,7 @@ impl KeyStore for MemoryDirectory {
     ) -> Result<ApiKey, StoreError> {
         self.change(with, |state| {
             let record = state.key(tenant, key)?;
-            change.apply(record);
+            change.apply(record)?;
             let changed = record.clone();
             state.touch(tenant)?;
             Ok(changed)
@@ -163,12 +163,7 @@ impl KeyStore for MemoryDirectory {
     ) -> Result<ApiKey, StoreError> {
         self.change(with, |state| {
             let mut old = state.key(tenant, rotation.key)?.clone();
-            let new = old.rotate(
-                rotation.successor,
-                rotation.digest.clone(),
-                rotation.now,
-                rotation.overlap_until,
-            )?;
+            let new = rotation.apply(&mut old)?;
             state.insert_key(&new)?;
             state.keys.insert(old.id, old);
             Ok(new)

@@ -130,6 +130,7 @@ impl MembershipStore for MemoryDirectory {
         let mut state = self.write();
         let (tenant, user) = (membership.tenant, membership.user);
         state.tenant(tenant)?;
+        state.require_caller(record)?;
         state.seen(tenant, user, seen)?;
         state.keeps_an_owner(tenant, user, Some(membership))?;
         if let full @ Seated::Full { .. } = state.seat(tenant, user, seats) {

@@ -1,14 +1,19 @@
 //! Keeping the audit trail: verifying its chains, retention, and what is about a person.
 
+#[cfg(feature = "jwt")]
+use std::collections::HashMap;
+
 use serde_json::json;
 
 use super::Admin;
 use crate::engine::author::Stale;
 use crate::{
     AuditEntry, AuditTrail, ChainHead, ChainReport, ChangeAction, OperatorRight, Outcome,
-    PersonErasure, Pruned, Retention, StoreError, TenantId, TenantKey, Timestamp, alert::Alert,
-    change::Change,
+    PersonErasure, Pruned, Retention, StoreError, TenantId, TenantKey, Timestamp, TrailChain,
+    alert::Alert, change::Change,
 };
+#[cfg(feature = "jwt")]
+use crate::{audit::ANCHORS, jwt::anchor_chain};
 
 /// How many chains are listed at once.
 const PAGE: u32 = 500;
@@ -23,7 +28,7 @@ impl Admin {
     /// reads them.
     pub async fn list_chain_heads(
         &self,
-        after: Option<Option<TenantId>>,
+        after: Option<TrailChain>,
         limit: u32,
     ) -> Result<Vec<ChainHead>, StoreError> {
         self.author
@@ -32,8 +37,13 @@ impl Admin {
         self.trail()?.list_heads(after, limit.min(PAGE)).await
     }
 
-    /// Signs where each chain stands that has a link, and keeps the anchors; how many. For a job that runs once an hour
-    /// or once a day: what is rewritten before it runs shows by no anchor.
+    /// Signs where each chain stands that has moved since its newest kept anchor, and keeps the anchors; how many. For a job
+    /// that runs once an hour or once a day: what is rewritten before it runs shows by no anchor.
+    ///
+    /// A chain has moved if its last number or its hash is another one, or if the newest anchor was not signed by this
+    /// signer. It reads each kept anchor once, in pages, and has one of each chain in memory. Where nothing is read back, as
+    /// from a log, and with a key of ES or PS, whose signatures are random, each chain is signed each time.
+    /// [`anchor_whole_trail`](Self::anchor_whole_trail) signs each one that has a link.
     ///
     /// # Errors
     /// As [`list_chain_heads`](Self::list_chain_heads), and if the anchors are not signed or not kept.
@@ -53,6 +63,35 @@ impl Admin {
         signer: &crate::jwt::AnchorSigner,
         kept_in: &dyn crate::AnchorStore,
     ) -> Result<u64, StoreError> {
+        let newest = newest(kept_in).await.map_err(StoreError::unavailable)?;
+        let is_due = |head: &ChainHead| {
+            let newest = newest.get(&head.chain());
+            !newest.is_some_and(|line| signer.has_signed(head, line))
+        };
+        self.anchor(signer, kept_in, is_due).await
+    }
+
+    /// Signs where each chain stands that has a link, moved or not, and keeps the anchors; how many. For a new signer or a
+    /// new place.
+    ///
+    /// # Errors
+    /// As [`anchor_trail`](Self::anchor_trail).
+    #[cfg(feature = "jwt")]
+    pub async fn anchor_whole_trail(
+        &self,
+        signer: &crate::jwt::AnchorSigner,
+        kept_in: &dyn crate::AnchorStore,
+    ) -> Result<u64, StoreError> {
+        self.anchor(signer, kept_in, |_| true).await
+    }
+
+    #[cfg(feature = "jwt")]
+    async fn anchor(
+        &self,
+        signer: &crate::jwt::AnchorSigner,
+        kept_in: &dyn crate::AnchorStore,
+        is_due: impl Fn(&ChainHead) -> bool + Send,
+    ) -> Result<u64, StoreError> {
         let now = self.author.engine.clock().now();
         let (mut count, mut after) = (0, None);
         loop {
@@ -60,8 +99,8 @@ impl Admin {
             let Some(last) = heads.last() else {
                 return Ok(count);
             };
-            after = Some(last.tenant);
-            let heads = heads.iter().filter(|head| head.seq > 0);
+            after = Some(last.chain());
+            let heads = heads.iter().filter(|head| head.seq > 0 && is_due(head));
             let signed: Result<Vec<_>, _> = heads.map(|head| signer.sign(head, now)).collect();
             let signed = signed.map_err(StoreError::unavailable)?;
             kept_in
@@ -106,7 +145,7 @@ impl Admin {
             .await?;
         let of_chain = anchors.iter().filter(|anchor| anchor.tenant == tenant);
         let of_chain: Vec<_> = of_chain.copied().collect();
-        let report = self.trail()?.verify_chain(tenant, &of_chain).await?;
+        let report = self.trail()?.verify_chain(tenant.into(), &of_chain).await?;
         let inner = self.author.engine.inner();
         let outcome = match report.fault {
             None => Outcome::Allowed,
@@ -159,7 +198,7 @@ impl Admin {
                 }
                 return Ok(removed);
             };
-            after = Some(last.tenant);
+            after = Some(last.chain());
             for head in &heads {
                 let kept = self.retention_of(head.tenant).await?.unwrap_or(otherwise);
                 if let Some(kept) = kept.as_duration() {
@@ -180,14 +219,14 @@ impl Admin {
         let mut removed = 0;
         // Where there is nothing to remove, nothing is recorded.
         while trail
-            .find_oldest(tenant)
+            .find_oldest(tenant.into())
             .await?
             .is_some_and(|oldest| oldest < before)
         {
             let change = Change::new(ChangeAction::TrailPrune, tenant)
                 .with(json!({ "before": before.to_string() }));
             let pruned = self.author.make(change, Stale::Nothing, async |record| {
-                trail.prune_chain(tenant, before, &record).await
+                trail.prune_chain(tenant.into(), before, &record).await
             });
             match pruned.await? {
                 Pruned { removed: 0, .. } => break,
@@ -249,5 +288,22 @@ impl Admin {
 
     fn trail(&self) -> Result<&dyn AuditTrail, StoreError> {
         self.stores().trail_store()
+    }
+}
+
+/// The newest kept anchor of each chain, whoever has signed it.
+#[cfg(feature = "jwt")]
+async fn newest(
+    kept_in: &dyn crate::AnchorStore,
+) -> Result<HashMap<TrailChain, String>, crate::AuditError> {
+    let (mut newest, mut place) = (HashMap::new(), 0);
+    loop {
+        let page = kept_in.kept_from(place, ANCHORS).await?;
+        if page.anchors.is_empty() {
+            return Ok(newest);
+        }
+        place = page.next;
+        let of_chains = page.anchors.into_iter();
+        newest.extend(of_chains.filter_map(|line| Some((anchor_chain(&line)?, line))));
     }
 }

@@ -43,6 +43,10 @@ impl Admin {
         let table = self.table(tenant).await?;
         let giver = self.giver(caller, &table).await?;
         let has = self.role_of(tenant, user).await?;
+        if caller.user_id() == Some(user) && has.as_ref() != caller.role() {
+            // Whoever has lost a role would take it back where nobody has heard of it yet.
+            return Err(StoreError::caller_changed());
+        }
         let by = match by {
             By::Nothing => None,
             By::Role(role) => Some(role),

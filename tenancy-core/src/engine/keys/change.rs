@@ -35,7 +35,8 @@ impl KeyAdmin {
     /// # Errors
     /// A [`StoreError`] if the tenant has no such key, or a scope covers nothing. [`StoreErrorKind::Forbidden`](crate::StoreErrorKind::Forbidden) if the key
     /// could do more than before, and the authority is an operator's, or that of a caller who is not its creator or does not
-    /// hold what is added.
+    /// hold what is added. [`StoreErrorKind::Conflict`](crate::StoreErrorKind::Conflict) on these authorities if the key got
+    /// another creator or other scopes meanwhile, and stays as it is: look at it, and try again.
     ///
     /// # Security
     /// A wider scope lets the key's holder do more in its creator's name.
@@ -55,11 +56,12 @@ impl KeyAdmin {
             tenant,
             placed,
             async |caller, with| {
-                if let Some(found) = &found {
-                    let both = (&*found.scopes, &*scopes);
-                    self.may_rescope(caller.as_ref(), found.creator, both)?;
-                }
-                let change = KeyChange::Scopes(scopes);
+                let caller = caller.as_ref();
+                let seen = match &found {
+                    Some(found) => self.may_rescope(caller, found, &scopes)?,
+                    None => self.unseen(caller, key)?,
+                };
+                let change = KeyChange::Scopes { scopes, seen };
                 store.change_key(tenant, key, &change, &with).await
             },
         )

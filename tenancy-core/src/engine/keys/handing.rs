@@ -1,7 +1,10 @@
 //! Who may let a key do something: a key acts as its creator, so nobody else makes it do more.
 
 use super::KeyAdmin;
-use crate::{Actor, Grant, StoreError, StoreErrorKind, TenantContext, UserId};
+use crate::{
+    Actor, Grant, KeyId, StoreError, StoreErrorKind, TenantContext, UserId,
+    key::{ApiKey, KeySeen},
+};
 
 impl KeyAdmin {
     /// Whether a caller, if it is one, may have a key of this creator with these scopes: its creator alone, and no more than
@@ -50,13 +53,15 @@ impl KeyAdmin {
     }
 
     /// Whether a key of this creator may have these scopes in the place of those. To take some away is for whoever may
-    /// change keys; to add some is for whoever may hand them out, and for no operator.
+    /// change keys; to add some is for whoever may hand them out, and for no operator. Returns what that was decided on.
     pub(super) fn may_rescope(
         &self,
         caller: Option<&TenantContext>,
-        creator: UserId,
-        (before, after): (&[Grant], &[Grant]),
-    ) -> Result<(), StoreError> {
+        found: &ApiKey,
+        after: &[Grant],
+    ) -> Result<KeySeen, StoreError> {
+        let before = &found.scopes;
+        let seen = self.seen(caller, found);
         let permissions = self.engine.permissions();
         let was_everything = before.iter().any(Grant::is_everything);
         let is_more = |scope: &&Grant| {
@@ -67,12 +72,49 @@ impl KeyAdmin {
         };
         let more: Vec<_> = after.iter().filter(is_more).cloned().collect();
         if more.is_empty() {
-            return Ok(());
+            return Ok(seen);
         }
         if self.author.authority.is_operators() {
             return refused("an operator lets no key do more, because a key acts as a user");
         }
-        self.may_hand_out(caller, creator, &more)
+        self.may_hand_out(caller, found.creator, &more)?;
+        Ok(seen)
+    }
+
+    /// Whether a key may be rotated, which hands its text to the caller. Returns what that was decided on.
+    pub(super) fn may_rotate(
+        &self,
+        caller: Option<&TenantContext>,
+        found: &ApiKey,
+    ) -> Result<KeySeen, StoreError> {
+        self.may_hand_out(caller, found.creator, &found.scopes)?;
+        Ok(self.seen(caller, found))
+    }
+
+    /// What a change was decided on that is for some and not for others; the service itself may make any.
+    fn seen(&self, caller: Option<&TenantContext>, found: &ApiKey) -> KeySeen {
+        if self.is_the_services(caller) {
+            KeySeen::Any
+        } else {
+            KeySeen::of(found)
+        }
+    }
+
+    /// What a change of a key that was not found is decided on: where it depends on the key who may make it, on nothing.
+    pub(super) fn unseen(
+        &self,
+        caller: Option<&TenantContext>,
+        key: KeyId,
+    ) -> Result<KeySeen, StoreError> {
+        if self.is_the_services(caller) {
+            return Ok(KeySeen::Any);
+        }
+        let message = format!("the tenant has no key `{key}`");
+        Err(StoreError::new(StoreErrorKind::NotFound, message))
+    }
+
+    fn is_the_services(&self, caller: Option<&TenantContext>) -> bool {
+        caller.is_none() && !self.author.authority.is_operators()
     }
 }
 

@@ -54,7 +54,8 @@ impl KeyAdmin {
     /// [`StoreErrorKind::IllegalTransition`] if it is revoked, expired, disabled, or was rotated;
     /// [`StoreErrorKind::Invalid`] if it is of another environment, whose deployment has to do it, or has
     /// limits of its own that this program can't count; [`StoreErrorKind::Forbidden`] on an operator's authority, and on a
-    /// caller's, unless the caller is the user who has made the key, and holds what its scopes cover.
+    /// caller's, unless the caller is the user who has made the key, and holds what its scopes cover;
+    /// [`StoreErrorKind::Conflict`] on a caller's authority if the key got another creator or other scopes meanwhile.
     ///
     /// # Security
     /// The text acts with the rights of the key's creator, and so nobody else gets it: who manages the keys of others
@@ -93,9 +94,12 @@ impl KeyAdmin {
                 tenant,
                 (key, project),
                 async |caller, with| {
-                    if let Some(found) = &found {
-                        self.may_hand_out(caller.as_ref(), found.creator, &found.scopes)?;
-                    }
+                    let caller = caller.as_ref();
+                    let seen = match &found {
+                        Some(found) => self.may_rotate(caller, found)?,
+                        None => self.unseen(caller, key)?,
+                    };
+                    let rotation = rotation.seen(seen);
                     store.rotate_key(tenant, &rotation, &with).await
                 },
             )

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use sqlx::{AssertSqlSafe, PgConnection, types::Uuid};
+use sqlx::{PgConnection, types::Uuid};
 use tenancy_core::{
     AuditTrail as _, ChangeRecord, PersonErasure, StoreError, StoreErrorKind, TenantId,
 };
@@ -47,12 +47,6 @@ struct Found {
     is_linked: bool,
 }
 
-/// Which entries are about the person; `e` has the columns of an entry and of its particulars.
-const ABOUT: &str = "($1::uuid IS NULL OR e.tenant_id = $1)
-    AND e.action <> 'trail.erase'
-    AND (e.actor_id = $2 OR e.on_behalf_of = $2 OR e.is_target
-        OR EXISTS (SELECT FROM unnest($3::text[]) AS t (text) WHERE strpos(lower(e.texts), lower(t.text)) > 0))";
-
 /// The texts, also as JSON writes them.
 fn texts(person: &PersonErasure) -> Vec<String> {
     let as_json = |text: &str| {
@@ -65,20 +59,33 @@ fn texts(person: &PersonErasure) -> Vec<String> {
         .collect()
 }
 
+/// The entries are found by their ids, each way by its own index where there is one. Texts may stand anywhere, so that all
+/// particulars are read for them, and only for them.
+const FIND: &str = "WITH found AS (
+         SELECT r.id, r.tenant_id FROM tenancy.audit_records AS r
+         WHERE r.actor_id = $2 AND ($1::uuid IS NULL OR r.tenant_id = $1)
+     UNION
+         SELECT r.id, r.tenant_id FROM tenancy.audit_records AS r
+         WHERE r.on_behalf_of = $2 AND ($1::uuid IS NULL OR r.tenant_id = $1)
+     UNION
+         SELECT p.entry, p.tenant_id FROM tenancy.audit_particulars AS p
+         WHERE p.targets @> ARRAY['user:' || $2::text] AND ($1::uuid IS NULL OR p.tenant_id = $1)
+     UNION
+         SELECT p.entry, p.tenant_id FROM tenancy.audit_particulars AS p
+         WHERE cardinality($3::text[]) > 0 AND ($1::uuid IS NULL OR p.tenant_id = $1)
+             AND EXISTS (SELECT FROM unnest($3::text[]) AS t (text) WHERE strpos(lower(concat_ws(E'\\n', p.reason,
+                 array_to_string(p.targets, E'\\n'), p.details::text, p.changes::text, p.user_agent)), lower(t.text)) > 0))
+     SELECT r.id, r.tenant_id, EXISTS (SELECT FROM tenancy.audit_links AS l WHERE l.entry = r.id) AS is_linked
+     FROM found AS f JOIN tenancy.audit_records AS r ON r.id = f.id AND r.tenant_id IS NOT DISTINCT FROM f.tenant_id
+     WHERE r.action <> 'trail.erase' AND EXISTS (SELECT FROM tenancy.audit_particulars AS p
+         WHERE p.entry = r.id AND p.tenant_id IS NOT DISTINCT FROM r.tenant_id)";
+
 async fn find(
     connection: &mut PgConnection,
     tenant: Option<TenantId>,
     person: &PersonErasure,
 ) -> Result<Vec<Found>, StoreError> {
-    let find = format!(
-        "SELECT e.id, e.tenant_id, EXISTS (SELECT FROM tenancy.audit_links AS l WHERE l.entry = e.id) AS is_linked
-         FROM (SELECT r.*, p.targets @> ARRAY['user:' || $2::text] AS is_target,
-                 concat_ws(E'\\n', p.reason, array_to_string(p.targets, E'\\n'), p.details::text, p.changes::text, p.user_agent) AS texts
-             FROM tenancy.audit_records AS r JOIN tenancy.audit_particulars AS p
-                 ON p.entry = r.id AND p.tenant_id IS NOT DISTINCT FROM r.tenant_id) AS e
-         WHERE {ABOUT}"
-    );
-    sqlx::query_as(AssertSqlSafe(find))
+    sqlx::query_as(FIND)
         .bind(tenant.map(|tenant| tenant.as_uuid()))
         .bind(person.user().as_uuid())
         .bind(texts(person))
@@ -131,15 +138,16 @@ async fn erase_history(
     tenant: Option<TenantId>,
     person: &PersonErasure,
 ) -> Result<u64, StoreError> {
-    let erase = format!(
-        "SELECT tenancy.erase_history(ARRAY(
+    let erase = "SELECT tenancy.erase_history(ARRAY(
              SELECT e.id FROM (SELECT b.*,
                      b.targets @> jsonb_build_array(jsonb_build_object('type', 'user', 'id', $2::text)) AS is_target,
                      concat_ws(E'\\n', b.reason, b.targets::text, b.details::text, b.user_agent) AS texts
                  FROM tenancy.audit_before AS b) AS e
-             WHERE {ABOUT}))"
-    );
-    let erased: i64 = sqlx::query_scalar(AssertSqlSafe(erase))
+             WHERE ($1::uuid IS NULL OR e.tenant_id = $1) AND e.action <> 'trail.erase'
+                 AND (e.actor_id = $2 OR e.on_behalf_of = $2 OR e.is_target
+                     OR EXISTS (SELECT FROM unnest($3::text[]) AS t (text)
+                         WHERE strpos(lower(e.texts), lower(t.text)) > 0))))";
+    let erased: i64 = sqlx::query_scalar(erase)
         .bind(tenant.map(|tenant| tenant.as_uuid()))
         .bind(person.user().as_uuid())
         .bind(texts(person))

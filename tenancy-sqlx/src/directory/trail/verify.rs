@@ -31,7 +31,7 @@ pub(super) async fn verify(
     anchors: &[ChainHead],
 ) -> Result<ChainReport, StoreError> {
     let mut walk = Walk {
-        chain: chain_id(tenant),
+        chain: chain_id(tenant.into()),
         report: ChainReport::new(tenant),
         hash: ChainHash::GENESIS,
         expected: BTreeMap::new(),

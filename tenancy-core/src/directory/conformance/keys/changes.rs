@@ -9,8 +9,8 @@ use super::{
     NOW, digest, found, generation, grants, key_of, networks, stored,
 };
 use crate::{
-    Directory, DirectoryStore, KeyId, StoreErrorKind, TenantRecord,
-    key::{KeyChange, KeyLimits, KeyRotation, KeyStore},
+    Directory, DirectoryStore, KeyId, StoreErrorKind, TenantRecord, UserId,
+    key::{KeyChange, KeyLimits, KeyRotation, KeySeen, KeyStore},
     quota::{Limit, Period},
     testing::unattributed,
 };
@@ -29,7 +29,10 @@ pub async fn changes_of_keys_are_kept_and_told<D: Directory + DirectoryStore + K
     let export = Limit::per_period("exports", 100, Period::Month);
     let changes = [
         KeyChange::Name("renamed".into()),
-        KeyChange::Scopes(grants(&["*"])),
+        KeyChange::Scopes {
+            scopes: grants(&["*"]),
+            seen: KeySeen::Any,
+        },
         KeyChange::Networks(networks(&["10.0.0.0/8"])),
         KeyChange::Limits([export.clone(), requests].into_iter().collect()),
         KeyChange::Limits([export].into_iter().collect()),
@@ -52,7 +55,7 @@ pub async fn changes_of_keys_are_kept_and_told<D: Directory + DirectoryStore + K
     };
     next(&mut before).await;
     for change in changes {
-        change.apply(&mut key);
+        change.apply(&mut key).unwrap();
         let answered = directory
             .change_key(tenant.id, key.id, &change, &unattributed())
             .await
@@ -85,6 +88,47 @@ pub async fn changes_of_keys_are_kept_and_told<D: Directory + DirectoryStore + K
         .await
         .unwrap();
     next(&mut before).await;
+}
+
+/// What was decided on another creator or other scopes than the key has when it is written is not done.
+pub async fn keys_are_changed_as_they_were_seen<D: Directory + DirectoryStore + KeyStore>(
+    directory: &D,
+) {
+    let tenant = new_tenant(directory).await.id;
+    let key = stored(directory, &key_of(tenant)).await;
+    let record = unattributed();
+    let seen = KeySeen::of(&key);
+    let narrowed = KeyChange::Scopes {
+        scopes: grants(&["notes:read"]),
+        seen: seen.clone(),
+    };
+    directory
+        .change_key(tenant, key.id, &narrowed, &unattributed())
+        .await
+        .unwrap();
+    let now = found(directory, key.id).await;
+    assert_eq!(now.scopes, grants(&["notes:read"]));
+    let mut other = key.clone();
+    other.scopes.clone_from(&now.scopes);
+    other.creator = UserId::new();
+    for seen in [seen, KeySeen::of(&other)] {
+        let back = KeyChange::Scopes {
+            scopes: key.scopes.clone(),
+            seen: seen.clone(),
+        };
+        let changed = directory.change_key(tenant, key.id, &back, &record);
+        assert_eq!(
+            changed.await.unwrap_err().kind(),
+            StoreErrorKind::Conflict,
+            "{seen:?}"
+        );
+        let rotation = KeyRotation::new(key.id, KeyId::new(), digest(2), NOW, NOW).seen(seen);
+        let rotated = directory.rotate_key(tenant, &rotation, &record);
+        assert_eq!(rotated.await.unwrap_err().kind(), StoreErrorKind::Conflict);
+    }
+    assert_eq!(found(directory, key.id).await, now);
+    let kept = directory.list_keys(tenant, None, 10).await.unwrap();
+    assert_eq!(kept, [now], "no successor");
 }
 
 /// An overlap ends with the expiry at the latest, and a key is rotated once.
