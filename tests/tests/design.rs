@@ -130,6 +130,7 @@ fn the_map_has_each_folder_of_the_engine_and_of_the_crates() {
         "tenancy-core/src/engine",
         "tenancy-sqlx/src",
         "tenancy-redis/src",
+        "tenancy-usage/src",
     ];
     for parent in sources {
         for path in entries(&root().join(parent)).filter(|path| path.is_dir()) {

@@ -258,6 +258,7 @@ fn each_public_type_has_an_example_or_an_excuse() {
     for krate in [
         "tenancy-core",
         "tenancy-sqlx",
+        "tenancy-usage",
         "tenancy-http",
         "tenancy-axum",
         "tenancy-actix",
