@@ -215,41 +215,61 @@ CREATE FUNCTION tenancy.first_uuid(of timestamptz) RETURNS uuid
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
     RETURN (lpad(to_hex((extract(epoch FROM of) * 1000)::bigint), 12, '0') || repeat('0', 20))::uuid;
 
--- Makes the partitions of this month and of so many to come; how many it made. Where a month has entries in the partition
--- of all others, they stay there, and so does the month. It waits for nobody longer than two seconds.
+-- Makes the partition of a month of one of our tables, with the bounds that it has there; whether it did. Where the month has
+-- rows in the partition of all others, they stay there, and so does the month. It waits for nobody longer than 300
+-- milliseconds.
+CREATE FUNCTION tenancy.make_month(parent name, since timestamptz, low text, high text) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '300ms'
+AS $$
+DECLARE
+    part name := parent || to_char(since AT TIME ZONE 'UTC', '"_"YYYY"_"MM');
+BEGIN
+    IF to_regclass(format('tenancy.%I', part)) IS NOT NULL THEN
+        RETURN false;
+    END IF;
+    -- Whoever adds a row of a month that is begun has chosen the partition of all others, which then refuses it. Nobody
+    -- adds one of a month to come.
+    IF since <= clock_timestamp() THEN
+        EXECUTE format('LOCK TABLE ONLY tenancy.%I IN SHARE ROW EXCLUSIVE MODE', parent);
+    END IF;
+    EXECUTE format('CREATE TABLE tenancy.%I (LIKE tenancy.%I INCLUDING DEFAULTS INCLUDING CONSTRAINTS)', part, parent);
+    EXECUTE format('ALTER TABLE tenancy.%I ATTACH PARTITION tenancy.%I FOR VALUES FROM (%L) TO (%L)',
+        parent, part, low, high);
+    RETURN true;
+EXCEPTION
+    WHEN check_violation THEN
+        RAISE WARNING 'rows of % are in the partition of all other months, and stay there', part;
+        RETURN false;
+    -- Another process makes it at the same time.
+    WHEN duplicate_table OR unique_violation THEN
+        RETURN false;
+    WHEN lock_not_available OR deadlock_detected THEN
+        RAISE WARNING 'the partition % was not made: the table is in use; it is tried again', part;
+        RETURN false;
+END
+$$;
+
+-- Makes the partitions of this month and of so many to come; how many it made.
 CREATE FUNCTION tenancy.prepare_trail(ahead integer) RETURNS integer
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '2s'
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     month timestamptz := date_trunc('month', clock_timestamp(), 'UTC');
     made integer := 0;
     parent text;
-    part text;
     since timestamptz;
 BEGIN
     FOR n IN 0 .. least(ahead, 24) LOOP
         since := month + make_interval(months => n);
         FOREACH parent IN ARRAY ARRAY['audit_records', 'audit_particulars'] LOOP
-            part := parent || to_char(since AT TIME ZONE 'UTC', '"_"YYYY"_"MM');
-            CONTINUE WHEN to_regclass('tenancy.' || part) IS NOT NULL;
-            BEGIN
-                EXECUTE format('CREATE TABLE tenancy.%I (LIKE tenancy.%I INCLUDING DEFAULTS INCLUDING CONSTRAINTS)',
-                    part, parent);
-                EXECUTE format('ALTER TABLE tenancy.%I ATTACH PARTITION tenancy.%I FOR VALUES FROM (%L) TO (%L)',
-                    parent, part, tenancy.first_uuid(since),
-                    tenancy.first_uuid(since + interval '1 month'));
-                PERFORM tenancy.guard_trail(format('tenancy.%I', part)::regclass,
+            IF tenancy.make_month(parent, since, tenancy.first_uuid(since)::text,
+                tenancy.first_uuid(since + interval '1 month')::text)
+            THEN
+                PERFORM tenancy.guard_trail(
+                    format('tenancy.%I', parent || to_char(since AT TIME ZONE 'UTC', '"_"YYYY"_"MM'))::regclass,
                     CASE parent WHEN 'audit_records' THEN 'record' ELSE 'particulars' END);
                 made := made + 1;
-            EXCEPTION
-                WHEN check_violation THEN
-                    RAISE WARNING 'entries of % are in the partition of all other months, and stay there', part;
-                -- Another process makes it at the same time.
-                WHEN duplicate_table OR unique_violation THEN
-                    NULL;
-                WHEN lock_not_available OR deadlock_detected THEN
-                    RAISE WARNING 'the partition % was not made: the trail is in use; it is tried again', part;
-            END;
+            END IF;
         END LOOP;
     END LOOP;
     RETURN made;
@@ -262,31 +282,44 @@ SELECT tenancy.prepare_trail(3);
 CREATE FUNCTION tenancy.hashed(value bytea) RETURNS bytea
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN CASE WHEN value IS NULL THEN '\xffffffff'::bytea ELSE int4send(octet_length(value)) || value END;
+-- `STABLE` as `convert_to` is: only then PostgreSQL puts it in the place of its call.
 CREATE FUNCTION tenancy.hashed(value text) RETURNS bytea
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    LANGUAGE sql STABLE PARALLEL SAFE
     RETURN tenancy.hashed(convert_to(value, 'UTF8'));
 CREATE FUNCTION tenancy.hashed(value timestamptz) RETURNS bytea
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN tenancy.hashed(int8send((extract(epoch FROM value) * 1000000)::bigint));
 
+-- In PL/pgSQL, which keeps what it has planned.
 CREATE FUNCTION tenancy.particulars_digest(p tenancy.audit_particulars) RETURNS bytea
-    LANGUAGE sql STABLE
-    RETURN sha256(convert_to('tenancy.audit.particulars.1', 'UTF8') || tenancy.hashed(p.salt)
-        || tenancy.hashed(p.reason) || int4send(cardinality(p.targets))
-        || coalesce((SELECT string_agg(tenancy.hashed(t.target), '' ORDER BY t.n)
-            FROM unnest(p.targets) WITH ORDINALITY AS t (target, n)), '')
-        || tenancy.hashed(p.details::text) || tenancy.hashed(p.changes::text) || tenancy.hashed(p.ip::text)
-        || tenancy.hashed(p.user_agent));
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    targets bytea := '';
+    target text;
+BEGIN
+    FOREACH target IN ARRAY p.targets LOOP
+        targets := targets || tenancy.hashed(target);
+    END LOOP;
+    RETURN sha256('tenancy.audit.particulars.1'::bytea || tenancy.hashed(p.salt) || tenancy.hashed(p.reason)
+        || int4send(cardinality(p.targets)) || targets || tenancy.hashed(p.details::text)
+        || tenancy.hashed(p.changes::text) || tenancy.hashed(p.ip::text) || tenancy.hashed(p.user_agent));
+END
+$$;
 
 CREATE FUNCTION tenancy.record_digest(r tenancy.audit_records, particulars bytea) RETURNS bytea
-    LANGUAGE sql STABLE
-    RETURN sha256(convert_to('tenancy.audit.entry.1', 'UTF8') || tenancy.hashed(uuid_send(r.id))
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN sha256('tenancy.audit.entry.1'::bytea || tenancy.hashed(uuid_send(r.id))
         || tenancy.hashed(r.at) || tenancy.hashed(r.recorded_at) || int4send(r.version)
         || tenancy.hashed(uuid_send(r.tenant_id)) || tenancy.hashed(uuid_send(r.project_id))
         || tenancy.hashed(r.actor_kind) || tenancy.hashed(uuid_send(r.actor_id))
         || tenancy.hashed(uuid_send(r.on_behalf_of)) || tenancy.hashed(r.credential) || tenancy.hashed(r.action)
         || tenancy.hashed(r.outcome) || tenancy.hashed(r.request_id) || tenancy.hashed(r.trace_id)
         || int8send(r.suppressed) || tenancy.hashed(particulars));
+END
+$$;
 
 -- Links entries that have none, the oldest first; how many. A chain that another process is linking is left to it, or waited
 -- for. If it `tells`, an event `trail.sealed` in the outbox has the numbers of the new links, also of those that were made
@@ -372,7 +405,7 @@ $$;
 
 CREATE FUNCTION tenancy.link_hash(chain uuid, seq bigint, before bytea, entry bytea) RETURNS bytea
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN sha256(convert_to('tenancy.audit.link.1', 'UTF8') || uuid_send(chain) || int8send(seq)
+    RETURN sha256('tenancy.audit.link.1'::bytea || uuid_send(chain) || int8send(seq)
         || tenancy.hashed(before) || tenancy.hashed(entry));
 
 -- The targets of an entry, as programs read them, and as they are kept.
@@ -631,7 +664,8 @@ $$;
 
 REVOKE ALL ON FUNCTION
     tenancy.await_link(), tenancy.match_entry(), tenancy.keep_trail(), tenancy.guard_trail(regclass, text),
-    tenancy.first_uuid(timestamptz), tenancy.prepare_trail(integer), tenancy.hashed(bytea), tenancy.hashed(text),
+    tenancy.first_uuid(timestamptz), tenancy.make_month(name, timestamptz, text, text),
+    tenancy.prepare_trail(integer), tenancy.hashed(bytea), tenancy.hashed(text),
     tenancy.hashed(timestamptz), tenancy.particulars_digest(tenancy.audit_particulars),
     tenancy.record_digest(tenancy.audit_records, bytea), tenancy.link_hash(uuid, bigint, bytea, bytea),
     tenancy.seal_trail(integer, boolean, boolean), tenancy.targets_as_json(text[]), tenancy.targets_as_kept(jsonb),

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use async_trait::async_trait;
 use serde_json::Value;
 use sqlx::{
-    AssertSqlSafe,
+    Postgres, QueryBuilder,
     postgres::PgRow,
     types::{Json, Uuid},
 };
@@ -38,22 +38,8 @@ impl AuditDirectory for PgDirectory {
                 .map_err(StoreError::unavailable)?,
             None => self.list_all().await?,
         };
-        let rows = sqlx::query(AssertSqlSafe(listing(tenant, filter)))
-            .bind(tenant.map(|tenant| tenant.as_uuid()))
-            .bind(after)
-            .bind(filter.action.as_deref())
-            .bind(filter.actor.as_ref().map(Actor::kind))
-            .bind(filter.actor.as_ref().and_then(Actor::id))
-            .bind(filter.outcome.map(Outcome::as_str))
-            .bind(filter.from.map(Timestamp::as_unix_micros))
-            .bind(filter.until.map(Timestamp::as_unix_micros))
-            .bind(i64::from(limit))
-            .bind(job_of(filter))
-            .bind(filter.project.map(|project| project.as_uuid()))
-            .bind(filter.target.as_ref().map(|target| vec![kept(target)]))
-            .bind(filter.target.as_ref().map(|target| Json([target])))
-            .fetch_all(&mut *reading)
-            .await;
+        let mut listing = listing(tenant, filter, after, limit);
+        let rows = listing.build().fetch_all(&mut *reading).await;
         read_rows(rows, entry)
     }
 }
@@ -76,40 +62,87 @@ const OF_TARGET: &str = "LEFT JOIN tenancy.audit_particulars AS p
 
 /// The listing: what is in the chain, and what was recorded before there was one. Each part ends at the page's length by
 /// its own index.
-fn listing(tenant: Option<TenantId>, filter: &AuditFilter) -> String {
+///
+/// It has a condition only for what is asked, and the length of the page as a number: PostgreSQL keeps one plan for each
+/// listing, and a plan that has to serve any question and any length reads all that a tenant has.
+fn listing(
+    tenant: Option<TenantId>,
+    filter: &AuditFilter,
+    after: Option<Uuid>,
+    limit: u32,
+) -> QueryBuilder<Postgres> {
     let particulars = match filter.target {
         Some(_) => OF_TARGET,
         None => PARTICULARS,
     };
-    let whose = match tenant {
-        Some(_) => "e.tenant_id = $1",
-        None => "$1::uuid IS NULL",
-    };
-    let common = format!(
-        "{whose} AND ($2::uuid IS NULL OR e.id < $2) AND ($3::text IS NULL OR e.action = $3)
-             AND ($4::text IS NULL OR (e.actor_kind = $4 AND e.actor_id IS NOT DISTINCT FROM $5))
-             AND ($10::text IS NULL OR e.credential = $10)
-             AND ($6::text IS NULL OR e.outcome = $6)
-             AND ($7::bigint IS NULL OR e.at >= to_timestamp($7::float8 / 1000000))
-             AND ($8::bigint IS NULL OR e.at < to_timestamp($8::float8 / 1000000))"
-    );
-    format!(
-        "SELECT l.*
-         FROM (
-             (SELECT {LINKED}, NULL::jsonb AS targets
-             FROM tenancy.audit_records AS e {particulars}
-             WHERE {common} AND ($11::uuid IS NULL OR e.project_id = $11)
-                 AND ($12::text[] IS NULL OR p.targets @> $12)
-             ORDER BY e.id DESC LIMIT $9)
-             UNION ALL
+    let mut sql = QueryBuilder::new(format!(
+        "SELECT l.* FROM (
+             (SELECT {LINKED}, NULL::jsonb AS targets FROM tenancy.audit_records AS e {particulars} WHERE true"
+    ));
+    conditions(&mut sql, tenant, filter, after);
+    if let Some(project) = filter.project {
+        sql.push(" AND e.project_id = ")
+            .push_bind(project.as_uuid());
+    }
+    if let Some(target) = &filter.target {
+        sql.push(" AND p.targets @> ").push_bind(vec![kept(target)]);
+    }
+    sql.push(format!(" ORDER BY e.id DESC LIMIT {limit})"));
+    // Nothing older has a project.
+    if filter.project.is_none() {
+        sql.push(
+            " UNION ALL
              (SELECT e.id, (extract(epoch FROM e.at) * 1000000)::bigint, e.tenant_id, NULL, e.actor_kind, e.actor_id,
                  e.on_behalf_of, e.credential, e.action, e.outcome, e.reason, NULL, e.details::json, NULL, host(e.ip),
                  e.user_agent, e.request_id, NULL, e.suppressed, e.targets
-             FROM tenancy.audit_before AS e
-             WHERE {common} AND $11::uuid IS NULL AND ($13::jsonb IS NULL OR e.targets @> $13)
-             ORDER BY e.id DESC LIMIT $9)) AS l
-         ORDER BY id DESC LIMIT $9"
-    )
+             FROM tenancy.audit_before AS e WHERE true",
+        );
+        conditions(&mut sql, tenant, filter, after);
+        if let Some(target) = &filter.target {
+            sql.push(" AND e.targets @> ").push_bind(Json([target]));
+        }
+        sql.push(format!(" ORDER BY e.id DESC LIMIT {limit})"));
+    }
+    sql.push(format!(") AS l ORDER BY id DESC LIMIT {limit}"));
+    sql
+}
+
+/// What is asked of an entry `e` of either part.
+fn conditions(
+    sql: &mut QueryBuilder<Postgres>,
+    tenant: Option<TenantId>,
+    filter: &AuditFilter,
+    after: Option<Uuid>,
+) {
+    if let Some(tenant) = tenant {
+        sql.push(" AND e.tenant_id = ").push_bind(tenant.as_uuid());
+    }
+    if let Some(after) = after {
+        sql.push(" AND e.id < ").push_bind(after);
+    }
+    if let Some(action) = filter.action.as_deref() {
+        sql.push(" AND e.action = ").push_bind(action.to_owned());
+    }
+    if let Some(actor) = &filter.actor {
+        sql.push(" AND e.actor_kind = ").push_bind(actor.kind());
+        match actor.id() {
+            Some(id) => sql.push(" AND e.actor_id = ").push_bind(id),
+            None => sql.push(" AND e.actor_id IS NULL"),
+        };
+    }
+    if let Some(job) = job_of(filter) {
+        sql.push(" AND e.credential = ").push_bind(job);
+    }
+    if let Some(outcome) = filter.outcome {
+        sql.push(" AND e.outcome = ").push_bind(outcome.as_str());
+    }
+    for (compared, moment) in [(">=", filter.from), ("<", filter.until)] {
+        if let Some(moment) = moment {
+            sql.push(format!(" AND e.at {compared} to_timestamp("))
+                .push_bind(moment.as_unix_micros())
+                .push("::float8 / 1000000)");
+        }
+    }
 }
 
 /// A job has a name and no id.

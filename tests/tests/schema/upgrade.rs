@@ -126,7 +126,7 @@ fn without_chain() -> String {
         .unwrap_or_default();
     format!(
         "DROP VIEW tenancy.audit_trail, tenancy.audit_before, tenancy.audit_entries;
-        DROP FUNCTION tenancy.append_entry, tenancy.append_records, tenancy.seal_trail, tenancy.prepare_trail,
+        DROP FUNCTION tenancy.append_entry, tenancy.append_records, tenancy.seal_trail, tenancy.prepare_trail, tenancy.make_month,
             tenancy.prune_trail, tenancy.drop_pruned_partitions, tenancy.erase_particulars, tenancy.erase_history,
             tenancy.record_digest, tenancy.particulars_digest, tenancy.link_hash, tenancy.targets_as_json,
             tenancy.targets_as_kept, tenancy.add_entry, tenancy.guard_trail, tenancy.first_uuid;

@@ -3,6 +3,7 @@
 mod anchoring;
 mod crashing;
 mod erasing;
+mod flooding;
 mod guards;
 mod handing;
 mod keeping;

@@ -11,6 +11,17 @@ use tenancy_tests::notes::{PASSWORD, on_every_server};
 
 use super::{entry, linked, report, system};
 
+/// Longer than any of this takes.
+const FAIL_SAFE: Duration = Duration::from_secs(60);
+
+/// Leaves the partition of all other months alone.
+const DROP_MONTHS: &str = "DO $$ DECLARE part regclass; BEGIN
+    FOR part IN SELECT inhrelid FROM pg_inherits WHERE inhparent IN
+        ('tenancy.audit_records'::regclass, 'tenancy.audit_particulars'::regclass)
+        AND inhrelid::regclass::text !~ 'other' LOOP
+        EXECUTE 'DROP TABLE ' || part;
+    END LOOP; END $$";
+
 #[tokio::test]
 async fn several_processes_that_seal_make_one_chain() -> anyhow::Result<()> {
     on_every_server(async |notes| {
@@ -139,16 +150,7 @@ async fn an_entry_that_no_month_is_for_is_kept_all_the_same() -> anyhow::Result<
             sink.record_durably(entry).await?;
         }
         // Months that are missing are no reason to lose an entry either.
-        notes
-            .as_admin(
-                "DO $$ DECLARE part regclass; BEGIN
-                 FOR part IN SELECT inhrelid FROM pg_inherits WHERE inhparent IN
-                     ('tenancy.audit_records'::regclass, 'tenancy.audit_particulars'::regclass)
-                     AND inhrelid::regclass::text !~ 'other' LOOP
-                     EXECUTE 'DROP TABLE ' || part;
-                 END LOOP; END $$",
-            )
-            .await?;
+        notes.as_admin(DROP_MONTHS).await?;
         linked(notes, Some(notes.acme.id), 3).await?;
         let report = report(notes, Some(notes.acme.id)).await?;
         ensure!(report.is_whole() && report.verified == 6, "{report:?}");
@@ -246,6 +248,52 @@ async fn a_long_target_is_cut_and_not_lost() -> anyhow::Result<()> {
             "{kept:?}"
         );
         ensure!(report(notes, Some(notes.acme.id)).await?.verified == 2);
+        Ok(())
+    })
+    .await
+}
+
+/// A month that is made while entries of it are added: they wait for it, and none is refused. Without the wait, PostgreSQL
+/// sends such an entry to the partition of all other months, and refuses it there.
+#[tokio::test]
+async fn an_entry_that_is_added_while_its_month_is_made_is_kept() -> anyhow::Result<()> {
+    on_every_server(async |notes| {
+        notes.as_admin(DROP_MONTHS).await?;
+        let mut maker = system(notes).await?;
+        let pid: i32 = sqlx::query_scalar("SELECT pg_backend_pid()")
+            .fetch_one(&mut maker)
+            .await?;
+        maker.execute("BEGIN").await?;
+        let made: i32 = sqlx::query_scalar("SELECT tenancy.prepare_trail(0)")
+            .fetch_one(&mut maker)
+            .await?;
+        ensure!(made == 2, "{made}");
+        let sink = PgAuditSink::new(&notes.system);
+        let adding = sink.record_durably(entry(Some(notes.acme.id), 1));
+        let committing = async {
+            let waits = "SELECT EXISTS (SELECT FROM pg_stat_activity AS a
+                WHERE $1 = ANY (pg_blocking_pids(a.pid)) AND a.query LIKE '%append_records%')";
+            let mut admin = notes.database.admin().await?;
+            while !sqlx::query_scalar::<_, bool>(waits)
+                .bind(pid)
+                .fetch_one(&mut admin)
+                .await?
+            {
+                tokio::task::yield_now().await;
+            }
+            maker.execute("COMMIT").await?;
+            anyhow::Ok(())
+        };
+        let both = async { tokio::join!(adding, committing) };
+        let (added, committed) = tokio::time::timeout(FAIL_SAFE, both).await?;
+        committed?;
+        added?;
+        let strays: i64 = sqlx::query_scalar("SELECT count(*) FROM tenancy.audit_records_other")
+            .fetch_one(&mut notes.database.admin().await?)
+            .await?;
+        ensure!(strays == 0);
+        notes.directory.seal().await?;
+        ensure!(report(notes, Some(notes.acme.id)).await?.is_whole());
         Ok(())
     })
     .await

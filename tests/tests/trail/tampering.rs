@@ -1,9 +1,12 @@
 //! What a superuser does to a chain, and where it shows.
 
-use anyhow::ensure;
+use anyhow::{Context as _, ensure};
 use sqlx::{AssertSqlSafe, Executor as _};
-use tenancy_core::{AuditTrail as _, ChainFaultKind as Kind, ChainHead};
-use tenancy_tests::notes::{Notes, on_every_server};
+use tenancy_core::{
+    AuditDirectory as _, AuditFilter, AuditTrail as _, ChainFaultKind as Kind, ChainHead,
+};
+use tenancy_sqlx::schema::Installer;
+use tenancy_tests::notes::{MIGRATIONS, Notes, PASSWORD, on_every_server};
 
 use super::{linked, report};
 
@@ -216,6 +219,63 @@ async fn nobody_gives_another_tenants_entry_particulars() -> anyhow::Result<()> 
             .await?;
         let found = all.iter().find(|found| found.id == entry.id);
         ensure!(found.is_some_and(|found| found.reason.is_none()), "{found:?}");
+        Ok(())
+    })
+    .await
+}
+
+/// A chain that is broken goes on: an installation over it mends nothing and hides nothing, what is recorded afterwards is
+/// linked, and the fault is told with its number for ever.
+#[tokio::test]
+async fn a_chain_that_was_broken_before_an_upgrade_goes_on_and_is_told_with_its_fault()
+-> anyhow::Result<()> {
+    on_every_server(async |notes| {
+        let acme = Some(notes.acme.id);
+        linked(notes, acme, 10).await?;
+        let change = "UPDATE tenancy.audit_particulars SET reason = 'another' WHERE entry = $E"
+            .replace("$E", OF)
+            .replace("$T", &notes.acme.id.to_string());
+        tamper(notes, &change).await?;
+        for table in [
+            "audit_records",
+            "audit_particulars",
+            "audit_links",
+            "audit_checkpoints",
+        ] {
+            let on = format!("ALTER TABLE tenancy.{table} ENABLE TRIGGER USER");
+            notes.as_admin(&on).await?;
+        }
+        let mut admin = notes.database.admin().await?;
+        Installer::new()
+            .passwords(PASSWORD, PASSWORD)
+            .registry_password(PASSWORD)
+            .audit_password(PASSWORD)
+            .run_on(&mut admin, &MIGRATIONS)
+            .await?;
+        let later = linked(notes, acme, 3).await?;
+        let report = report(notes, acme).await?;
+        let fault = report.fault.as_ref().context("the fault is told")?;
+        ensure!(
+            (fault.kind, fault.seq) == (Kind::ParticularsChanged, 5),
+            "{fault:?}"
+        );
+        ensure!((report.verified, report.unsealed) == (4, 0), "{report:?}");
+        let links: i64 =
+            sqlx::query_scalar("SELECT count(*) FROM tenancy.audit_links WHERE chain = $1")
+                .bind(notes.acme.id.as_uuid())
+                .fetch_one(&mut admin)
+                .await?;
+        ensure!(links == 13, "{links}");
+        let listed = notes
+            .directory
+            .list_entries(acme, &AuditFilter::new(), None, 50)
+            .await?;
+        ensure!(
+            later
+                .iter()
+                .all(|entry| listed.iter().any(|one| one.id == entry.id))
+        );
+        ensure!(listed.len() == 13, "{}", listed.len());
         Ok(())
     })
     .await
