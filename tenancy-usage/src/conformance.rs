@@ -37,7 +37,7 @@ pub use counting::{
 pub use histories::histories;
 pub use rolling::{
     each_aggregation_adds_up, groups_are_told_apart, queries_that_make_no_sense_are_refused,
-    windows_begin_where_the_calendar_says,
+    what_was_added_up_before_counts_for_all, windows_begin_where_the_calendar_says,
 };
 
 use std::time::Duration;
@@ -82,6 +82,7 @@ pub async fn sink(sink: &dyn UsageSink, tenants: &[TenantId; TENANTS]) {
     groups_are_told_apart(sink, tenants[8]).await;
     windows_begin_where_the_calendar_says(sink, tenants[9]).await;
     queries_that_make_no_sense_are_refused(sink, tenants[10]).await;
+    what_was_added_up_before_counts_for_all(sink, tenants[15]).await;
     histories(sink, [tenants[11], tenants[12]], 1, 400).await;
     histories(sink, [tenants[13], tenants[14]], 2, 400).await;
 }

@@ -6,7 +6,8 @@ mod error;
 use std::collections::BTreeMap;
 
 use rust_decimal::Decimal;
-use tenancy_core::{KeyId, ProjectId, TenantId, Timestamp, UserId};
+use serde::{Deserialize, Serialize};
+use tenancy_core::{Actor, KeyId, ProjectId, TenantContext, TenantId, Timestamp, UserId};
 
 pub use check::EventTimes;
 pub use error::{EventError, EventErrorKind};
@@ -62,26 +63,36 @@ pub struct EventKey {
 /// # Security
 /// An event says whose it is, and nothing checks that. Take the tenant of a
 /// [`TenantContext`](tenancy_core::TenantContext), never of what a caller has sent.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[must_use]
 pub struct UsageEvent {
     /// Whose usage it is.
     pub tenant: TenantId,
     /// The project in which it was used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub project: Option<ProjectId>,
     /// The API key with which it was used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<KeyId>,
     /// The user who used it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<UserId>,
     /// The job that used it, by an id of the service's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job: Option<Box<str>>,
     /// The [meter](crate::UsageMeter)'s name.
     pub meter: Box<str>,
     /// How much was used. A `Decimal` is neither infinite nor "not a number".
     pub quantity: Decimal,
+    /// How many events it stands for: 1, and more where a process has added up before it sends.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub events: u64,
     /// What a meter of [different values](crate::Aggregation::Unique) counts once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unique_value: Option<Box<str>>,
     /// What it says beside, by the names that its meter allows.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub dimensions: BTreeMap<Box<str>, Box<str>>,
     /// What has sent it: a service, a worker, an importer.
     pub source: Box<str>,
@@ -120,6 +131,7 @@ impl UsageEvent {
             job: None,
             meter: meter.into(),
             quantity: Decimal::ONE,
+            events: 1,
             unique_value: None,
             dimensions: BTreeMap::new(),
             source: source.into(),
@@ -128,9 +140,43 @@ impl UsageEvent {
         }
     }
 
+    /// An event of the quantity 1 of whoever acts in this context: see [`of_context`](Self::of_context).
+    pub fn in_context(
+        context: &TenantContext,
+        meter: impl Into<Box<str>>,
+        source: impl Into<Box<str>>,
+        id: impl Into<Box<str>>,
+        at: Timestamp,
+    ) -> Self {
+        Self::new(context.tenant_id(), meter, source, id, at).of_context(context)
+    }
+
+    /// The same event, whose tenant, project, API key, user and job are those of the context, whatever it said before. The
+    /// user is the one with whose rights a key acts.
+    pub fn of_context(mut self, context: &TenantContext) -> Self {
+        let principal = context.principal();
+        self.tenant = context.tenant_id();
+        self.project = context.project_id();
+        (self.key, self.user, self.job) = (None, principal.on_behalf_of, None);
+        match &principal.actor {
+            Actor::Key(key) => self.key = Some(*key),
+            Actor::User(user) => self.user = Some(*user),
+            Actor::Job(job) => self.job = Some(job.to_string().into()),
+            _ => {}
+        }
+        self
+    }
+
     /// How much was used. Default: 1.
     pub fn quantity(mut self, quantity: impl Into<Decimal>) -> Self {
         self.quantity = quantity.into();
+        self
+    }
+
+    /// How many events it stands for, which its source has added up: their sum, their largest or smallest quantity, or the
+    /// newest. A meter that counts events wants the same number as the quantity. Default: 1.
+    pub const fn standing_for(mut self, events: u64) -> Self {
+        self.events = events;
         self
     }
 
@@ -184,8 +230,8 @@ impl UsageEvent {
     /// a conflict.
     ///
     /// The bytes are those of the format `usage-event-1`: the name of the format, then tenant, project, key and user as
-    /// UUIDs, job, meter, quantity, unique value, and the dimensions by name. A text is preceded by its length as 8
-    /// bytes, big-endian; what may be absent by a byte 1, or replaced by a byte 0; the quantity is the shortest text. The
+    /// UUIDs, job, meter, quantity, the number of events as a text, unique value, and the dimensions by name. A text is
+    /// preceded by its length as 8 bytes, big-endian; what may be absent by a byte 1, or replaced by a byte 0; the quantity is the shortest text. The
     /// format does not change: stored digests stay comparable.
     #[must_use]
     pub fn digest(&self) -> UsageDigest {
@@ -198,10 +244,20 @@ impl UsageEvent {
             .maybe(self.job.as_deref(), Canonical::text)
             .text(&self.meter)
             .decimal(self.quantity)
+            .text(&self.events.to_string())
             .maybe(self.unique_value.as_deref(), Canonical::text);
         for (name, value) in &self.dimensions {
             canonical = canonical.text(name).text(value);
         }
         canonical.end()
     }
+}
+
+const fn one() -> u64 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+const fn is_one(events: &u64) -> bool {
+    *events == 1
 }

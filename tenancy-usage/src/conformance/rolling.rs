@@ -47,6 +47,22 @@ pub async fn each_aggregation_adds_up(sink: &dyn UsageSink, tenant: TenantId) {
     assert_eq!(hours.len(), 5, "{hours:?}");
 }
 
+/// What a process has added up before it sends counts as all that it stands for, once.
+pub async fn what_was_added_up_before_counts_for_all(sink: &dyn UsageSink, tenant: TenantId) {
+    let requests = UsageEvent::new(tenant, "requests", "process", "1-1", ago(60));
+    let requests = requests.quantity(250).standing_for(250);
+    let events = [
+        requests.clone(),
+        tokens(tenant, "1-2", 4_000).standing_for(17),
+        requests,
+    ];
+    record(sink, &events).await;
+    for (meter, quantity, events) in [("requests", 250, 250), ("tokens", 4_000, 17)] {
+        let told = total(sink, tenant, meter).await;
+        assert_eq!(told, Some((quantity.into(), events)), "{meter}");
+    }
+}
+
 /// Projects, keys and dimensions are told apart where that is asked for, and are one number where it is not.
 pub async fn groups_are_told_apart(sink: &dyn UsageSink, tenant: TenantId) {
     let (mut projects, keys) = (

@@ -189,11 +189,22 @@ fn check_quantity(event: &UsageEvent, meter: &UsageMeter) -> Result<(), EventErr
             ),
         );
     }
-    let counts_events = matches!(
-        meter.aggregation(),
-        Aggregation::Count | Aggregation::Unique
-    );
-    if counts_events && quantity != rust_decimal::Decimal::ONE {
+    if event.events == 0 || i64::try_from(event.events).is_err() {
+        return error(
+            EventErrorKind::Misfit,
+            format!(
+                "`{name}` has an event that stands for {} events; give at least 1, and at most {}",
+                event.events,
+                i64::MAX
+            ),
+        );
+    }
+    let counted = match meter.aggregation() {
+        Aggregation::Count => Some(event.events.into()),
+        Aggregation::Unique => Some(rust_decimal::Decimal::ONE),
+        _ => None,
+    };
+    if counted.is_some_and(|counted| quantity != counted) {
         return error(
             EventErrorKind::Misfit,
             format!(

@@ -12,10 +12,12 @@ pub enum EventErrorKind {
     NegativeQuantity,
     /// The quantity is too large, has too many digits after the point, or the sum of its window would be too large.
     Overflow,
-    /// The quantity or the unique value does not fit the meter's aggregation.
+    /// The quantity, the number of events or the unique value does not fit the meter's aggregation.
     Misfit,
     /// A text is empty or too long.
     InvalidText,
+    /// The project or the API key is another tenant's.
+    OfAnotherTenant,
     /// The time lies ahead of the clock.
     InFuture,
     /// The time lies further back than late events are taken.

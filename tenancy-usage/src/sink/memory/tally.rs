@@ -33,7 +33,7 @@ impl Tally {
             ));
         };
         self.merge(&Self {
-            events: 1,
+            events: event.events,
             sum: Decimal::ZERO,
             max: Some(event.quantity),
             min: Some(event.quantity),
@@ -50,7 +50,7 @@ impl Tally {
     }
 
     pub(super) fn merge(&mut self, other: &Self) {
-        self.events += other.events;
+        self.events = self.events.saturating_add(other.events);
         self.sum = self.sum.saturating_add(other.sum);
         self.max = self.max.max(other.max);
         self.min = match (self.min, other.min) {
