@@ -7,6 +7,7 @@ mod digest;
 mod event;
 mod meter;
 mod name;
+mod recorder;
 mod rollup;
 mod sink;
 mod window;
@@ -14,6 +15,7 @@ mod window;
 pub use digest::UsageDigest;
 pub use event::{EventError, EventErrorKind, EventKey, EventTimes, UsageEvent};
 pub use meter::{Aggregation, UsageMeter, UsageMeters};
+pub use recorder::{UsageRecorder, UsageRecorderBuilder, UsageSeries};
 pub use rollup::{Rollup, RollupQuery};
 /// The numbers of quantities and prices, of the crate `rust_decimal`.
 pub use rust_decimal::Decimal;

@@ -18,6 +18,8 @@ pub enum EventErrorKind {
     InvalidText,
     /// The project or the API key is another tenant's.
     OfAnotherTenant,
+    /// A recorder has no room for it, or has ended.
+    NoRoom,
     /// The time lies ahead of the clock.
     InFuture,
     /// The time lies further back than late events are taken.

@@ -2,6 +2,7 @@
 
 mod counting;
 mod pending;
+mod recording;
 
 use std::sync::Arc;
 
