@@ -3,10 +3,14 @@
 
 #[cfg(any(test, feature = "testing"))]
 pub mod conformance;
+pub mod credit;
 mod digest;
 mod event;
+mod exact;
+pub mod invoice;
 mod meter;
 mod name;
+pub mod price;
 mod rollup;
 mod sink;
 mod window;
