@@ -3,6 +3,7 @@
 
 #[cfg(any(test, feature = "testing"))]
 pub mod conformance;
+pub mod cost;
 pub mod credit;
 mod digest;
 mod event;
