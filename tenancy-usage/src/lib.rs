@@ -1,6 +1,7 @@
 #![doc = include_str!("docs/overview.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+pub mod anomaly;
 #[cfg(any(test, feature = "testing"))]
 pub mod conformance;
 pub mod cost;
@@ -8,6 +9,7 @@ pub mod credit;
 mod digest;
 mod event;
 mod exact;
+pub mod forecast;
 pub mod invoice;
 mod meter;
 mod name;
