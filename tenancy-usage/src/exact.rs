@@ -1,5 +1,7 @@
 //! Arithmetic of quantities and money without a silent rounding: what does not fit is `None`.
 
+use std::cmp::Ordering;
+
 use rust_decimal::Decimal;
 
 /// The product, with every digit.
@@ -39,9 +41,9 @@ pub(crate) fn share(number: Decimal, part: i64, whole: i64, decimals: u32) -> Op
         above.checked_rem_euclid(below)?,
     );
     let is_up = match rest.checked_mul(2)?.cmp(&below) {
-        std::cmp::Ordering::Less => false,
-        std::cmp::Ordering::Equal => floor.rem_euclid(2) == 1,
-        std::cmp::Ordering::Greater => true,
+        Ordering::Less => false,
+        Ordering::Equal => floor.rem_euclid(2) == 1,
+        Ordering::Greater => true,
     };
     Decimal::try_from_i128_with_scale(floor.checked_add(i128::from(is_up))?, decimals).ok()
 }
@@ -53,6 +55,17 @@ pub(crate) fn packages(quantity: Decimal, size: Decimal) -> Option<Decimal> {
     let whole = quantity.checked_div_euclid(size)?;
     let has_rest = quantity.checked_rem_euclid(size)? != 0;
     Decimal::try_from_i128_with_scale(whole.checked_add(i128::from(has_rest))?, 0).ok()
+}
+
+/// Which of two numbers, each with its factor, is larger. Both numbers are at most 7.9 × 10^28.
+pub(crate) fn compare(one: (Decimal, i128), other: (Decimal, i128)) -> Ordering {
+    let scale = one.0.scale().max(other.0.scale());
+    let of = |(number, factor): (Decimal, i128)| scaled(number, scale)?.checked_mul(factor);
+    match (of(one), of(other)) {
+        (Some(one), Some(other)) => one.cmp(&other),
+        // So far apart that a digit more or less makes no difference.
+        _ => one.0.cmp(&other.0),
+    }
 }
 
 fn scaled(number: Decimal, scale: u32) -> Option<i128> {

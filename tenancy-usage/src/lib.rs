@@ -16,6 +16,8 @@ mod name;
 pub mod price;
 mod rollup;
 mod sink;
+pub mod subscription;
+pub mod threshold;
 mod window;
 
 pub use digest::UsageDigest;
