@@ -2,6 +2,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod anomaly;
+pub mod billing;
 #[cfg(any(test, feature = "testing"))]
 pub mod conformance;
 pub mod cost;
