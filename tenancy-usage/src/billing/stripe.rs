@@ -30,18 +30,6 @@ use super::{
 /// fn provider(client: impl BillingTransport + 'static) -> StripeMeters {
 ///     StripeMeters::new(client)
 /// }
-/// # let _ = provider::<tenancy_usage_doc::Never>;
-/// # mod tenancy_usage_doc {
-/// #     use tenancy_usage::billing::*;
-/// #     #[derive(Debug)]
-/// #     pub struct Never;
-/// #     #[tenancy_core::async_trait]
-/// #     impl BillingTransport for Never {
-/// #         async fn send(&self, _: BillingRequest) -> Result<BillingResponse, BillingError> {
-/// #             Err(BillingError::unavailable("never"))
-/// #         }
-/// #     }
-/// # }
 /// ```
 #[derive(Debug)]
 pub struct StripeMeters {

@@ -113,7 +113,7 @@ impl WebhookSecret {
                 right | over(keyed, text, body).verify_slice(&bytes).is_ok()
             })
         };
-        if !signatures.iter().any(|signature| is_right(signature)) {
+        if !signatures.iter().any(is_right) {
             return Err(WebhookError::new(
                 WebhookErrorKind::WrongSignature,
                 "no signature is right; is the secret the one of this endpoint, and the body as it was received?",
