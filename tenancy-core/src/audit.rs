@@ -17,7 +17,7 @@ pub use action::{AuditAction, AuditActions};
 pub use anchors::{AnchorFile, AnchorLog, AnchorStore};
 pub use chain::{ChainFault, ChainFaultKind, ChainHash, ChainHead, ChainReport};
 pub use entry::{AuditChange, AuditEntry, AuditTarget, Outcome};
-pub use export::ExportFormat;
+pub use export::{ExportFormat, csv_cell};
 pub use hand_over::{LinkedEntry, TrailHandOver, TrailReceiver};
 pub use list::{AuditDirectory, AuditFilter};
 pub use memory::MemoryAuditSink;

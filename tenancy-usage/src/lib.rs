@@ -1,15 +1,25 @@
 #![doc = include_str!("docs/overview.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+pub mod anomaly;
+pub mod billing;
 #[cfg(any(test, feature = "testing"))]
 pub mod conformance;
+pub mod cost;
+pub mod credit;
 mod digest;
 mod event;
+mod exact;
+pub mod forecast;
+pub mod invoice;
 mod meter;
 mod name;
+pub mod price;
 mod recorder;
 mod rollup;
 mod sink;
+pub mod subscription;
+pub mod threshold;
 mod window;
 
 pub use digest::UsageDigest;
