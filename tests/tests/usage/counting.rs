@@ -2,7 +2,7 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::ensure;
 use futures_util::future::try_join_all;
-use tenancy_core::{Project, ProjectStore as _, TenantId};
+use tenancy_core::{Project, TenantId, testing::StoreDirectly as _};
 use tenancy_tests::{Random, long, notes::on_every_server, seed};
 use tenancy_usage::{
     Aggregation, Decimal, EventErrorKind, EventOutcome, MemoryUsage, Resolution, RollupQuery,
@@ -33,7 +33,7 @@ async fn what_several_processes_send_again_counts_once() -> anyhow::Result<()> {
         let mut random = Random::new(seed);
         let events: Vec<Vec<UsageEvent>> = (0..batches)
             .map(|batch| {
-                let event = |place| {
+                let event = |place: usize| {
                     let tenant = tenants[place % 2];
                     let at = conformance::NOW - Duration::from_secs(random.below(3_600));
                     UsageEvent::new(tenant, "tokens", "process", format!("{batch}-{place}"), at)
