@@ -115,7 +115,7 @@ const WITHOUT_REACH_OF_KEYS: &str =
     DROP INDEX tenancy.invitations_end;
     ALTER TABLE tenancy.invitations DROP COLUMN inviter_key, DROP COLUMN inviter_account;
     CREATE UNIQUE INDEX domain_joins_automatic ON tenancy.domain_joins (domain) WHERE mode = 'automatic'";
-/// What an installation is without its migration 39, run before those below.
+/// What an installation is without its migration 38, run before those below.
 const WITHOUT_USAGE: &str =
     "DROP FUNCTION tenancy.prepare_usage, tenancy.record_usage, tenancy.read_usage, tenancy.find_usage_status,
         tenancy.take_pending_usage;

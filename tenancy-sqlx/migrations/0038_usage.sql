@@ -328,4 +328,4 @@ CREATE OR REPLACE FUNCTION tenancy.app_privileges() RETURNS TABLE (relation name
 -- What programs need from here on: usage.
 CREATE OR REPLACE FUNCTION tenancy.schema_version() RETURNS integer
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN 18;
+    RETURN 17;
