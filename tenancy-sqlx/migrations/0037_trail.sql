@@ -414,12 +414,22 @@ CREATE FUNCTION tenancy.targets_as_json(targets text[]) RETURNS jsonb
     RETURN (SELECT coalesce(jsonb_agg(jsonb_build_object('type', split_part(t.one, ':', 1),
             'id', substr(t.one, strpos(t.one, ':') + 1)) ORDER BY t.n), '[]')
         FROM unnest(targets) WITH ORDINALITY AS t (one, n));
+-- In PL/pgSQL, which keeps what it has planned.
 CREATE FUNCTION tenancy.targets_as_kept(targets jsonb) RETURNS text[]
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN (SELECT coalesce(array_agg(CASE WHEN jsonb_typeof(t.one) = 'object' AND t.one ? 'type' AND t.one ? 'id'
-                THEN left(replace(t.one ->> 'type', ':', '_') || ':' || (t.one ->> 'id'), 512)
-                ELSE left('text:' || (t.one)::text, 512) END ORDER BY t.n), '{}')
-        FROM jsonb_array_elements(targets) WITH ORDINALITY AS t (one, n));
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    kept text[] := '{}';
+    target jsonb;
+BEGIN
+    FOR target IN SELECT t.one FROM jsonb_array_elements(targets) AS t (one) LOOP
+        kept := kept || CASE WHEN jsonb_typeof(target) = 'object' AND target ? 'type' AND target ? 'id'
+            THEN left(replace(target ->> 'type', ':', '_') || ':' || (target ->> 'id'), 512)
+            ELSE left('text:' || target::text, 512) END;
+    END LOOP;
+    RETURN kept;
+END
+$$;
 
 -- Adds entries that a sink was told of: an array of objects, whose fields are the columns of both tables, with `at` in
 -- microseconds. One that is there already stays: a store has written it with the change, or an answer got lost and this

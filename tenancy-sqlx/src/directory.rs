@@ -66,6 +66,8 @@ pub struct PgDirectory {
     feed: Connections,
     registry: Option<Connections>,
     system: Option<Connections>,
+    /// Whether it finds what a request needs. One over the system login alone does not.
+    serves: bool,
 }
 
 impl PgDirectory {
@@ -119,7 +121,42 @@ impl PgDirectory {
             feed,
             registry: None,
             system: None,
+            serves: true,
         })
+    }
+
+    /// A directory over the system login alone: for a program that changes and lists what operators do, and serves no
+    /// tenant, such as a command. It needs neither the service's login nor the key of sealed sessions.
+    ///
+    /// It finds tenants, lists and changes. It admits nobody: an engine over it answers each request as if the database
+    /// were out of reach, because the system login sees the rows of every tenant.
+    ///
+    /// ```no_run
+    /// use tenancy_core::{StoreError, Tenancy, danger};
+    /// use tenancy_sqlx::{PgAuditSink, PgDirectory, danger::SystemPool};
+    ///
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// let system = SystemPool::connect("postgres://tenancy_system@localhost/notes").await?;
+    /// let tenancy = Tenancy::builder(PgDirectory::of_operators(&system))
+    ///     .established_principals() // an engine has to take some credential; here no request comes
+    ///     .audit(PgAuditSink::new(&system))
+    ///     .build()?;
+    /// let admin = tenancy.admin(danger::service("the nightly verification")?);
+    /// println!("{}", admin.verify_trail(None, &[]).await?.is_whole());
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn of_operators(system: &SystemPool) -> Self {
+        let app = system.raw().clone();
+        let feed = app.beside(Settings::new(1));
+        Self {
+            system: Some(app.clone()),
+            app,
+            feed,
+            registry: None,
+            serves: false,
+        }
     }
 
     /// Also changes and lists what self-service needs, through the registry login.
@@ -146,7 +183,9 @@ impl PgDirectory {
     /// Waits for all connections to come back, and closes them; not those of the logins that write.
     pub async fn close(&self) {
         self.feed.close().await;
-        self.app.close().await;
+        if self.serves {
+            self.app.close().await;
+        }
     }
 }
 
@@ -181,6 +220,7 @@ impl fmt::Debug for PgDirectory {
         f.debug_struct("PgDirectory")
             .field("registry", &self.registry.is_some())
             .field("system", &self.system.is_some())
+            .field("serves", &self.serves)
             .field("size", &(self.app.size() + self.feed.size()))
             .field("idle", &(self.app.idle() + self.feed.idle()))
             .finish_non_exhaustive()

@@ -214,6 +214,12 @@ pub struct OperationsGuide;
 #[derive(Debug)]
 pub struct AuditGuide;
 
+/// The guide to the command compiles, as far as it has code.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/command.md")]
+#[derive(Debug)]
+pub struct CommandGuide;
+
 /// The guide to operators compiles.
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/operators.md")]

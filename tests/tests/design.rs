@@ -129,6 +129,7 @@ fn the_map_has_each_folder_of_the_engine_and_of_the_crates() {
         "tenancy-core/src",
         "tenancy-core/src/engine",
         "tenancy-sqlx/src",
+        "tenancy-cli/src",
         "tenancy-redis/src",
         "tenancy-usage/src",
     ];

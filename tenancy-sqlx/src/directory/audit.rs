@@ -39,7 +39,9 @@ impl AuditDirectory for PgDirectory {
             None => self.list_all().await?,
         };
         let mut listing = listing(tenant, filter, after, limit);
-        let rows = listing.build().fetch_all(&mut *reading).await;
+        // How many entries have a target decides about the plan, so that one is made for each target.
+        let listing = listing.build().persistent(filter.target.is_none());
+        let rows = listing.fetch_all(&mut *reading).await;
         read_rows(rows, entry)
     }
 }

@@ -23,6 +23,12 @@ use crate::{
 #[async_trait]
 impl EntryDirectory for PgDirectory {
     async fn find_entry(&self, query: &EntryQuery) -> Result<Entry, DirectoryError> {
+        if !self.serves {
+            return Err(DirectoryError::new(
+                "this directory is over the system login alone, and admits nobody; a service connects its own with \
+                 `PgDirectory::connect`",
+            ));
+        }
         let batch = match Name::of(&query.tenant) {
             None => self.as_tenant(id_of(query)),
             // A seal is for an id. So the name is resolved first, whoever's it is.

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use async_trait::async_trait;
-use sqlx::{Row as _, types::Uuid};
+use sqlx::{AssertSqlSafe, Row as _, types::Uuid};
 use tenancy_core::{
     DirectoryError, EntryDirectory as _, EntryQuery, Membership, MembershipDirectory, Project,
     ProjectDirectory, ProjectId, RoleDefinition, RoleDirectory, RoleName, TenantDirectory,
@@ -47,6 +47,9 @@ pub(super) fn scope(tenant: TenantId) -> Scope {
 impl TenantDirectory for PgDirectory {
     /// As many round trips for a name that is nobody's.
     async fn find_tenant(&self, key: &TenantKey) -> Result<Option<TenantRecord>, DirectoryError> {
+        if !self.serves {
+            return self.find_as_operator(key).await;
+        }
         let query = EntryQuery::new(key.clone(), None, TenantId::new());
         Ok(self.find_entry(&query).await?.tenant)
     }
@@ -112,6 +115,33 @@ impl PgDirectory {
         let found = rows.iter().find_map(|row| row.try_get("found").ok());
         let found: Option<Uuid> = found.ok_or_else(|| DirectoryError::new("no answer"))?;
         Ok(found.map(TenantId::from_uuid))
+    }
+}
+
+impl PgDirectory {
+    /// The same with the system login, which reads each tenant's record without being that tenant: in a database whose
+    /// sessions are sealed it could not be.
+    async fn find_as_operator(
+        &self,
+        key: &TenantKey,
+    ) -> Result<Option<TenantRecord>, DirectoryError> {
+        let id = match (key, Name::of(key)) {
+            (TenantKey::Id(id), _) => Some(*id),
+            (_, Some(name)) => self.resolve(name).await?,
+            _ => None,
+        };
+        let Some(id) = id else { return Ok(None) };
+        let mut reading = self.list_all().await.map_err(DirectoryError::new)?;
+        let select = format!(
+            "SELECT {} FROM tenancy.tenants AS t WHERE t.id = $1",
+            rows::TENANT
+        );
+        let found = sqlx::query(AssertSqlSafe(select))
+            .bind(id.as_uuid())
+            .fetch_optional(&mut *reading)
+            .await
+            .map_err(DirectoryError::new)?;
+        found.as_ref().map(rows::tenant).transpose()
     }
 }
 

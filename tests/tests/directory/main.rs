@@ -13,6 +13,7 @@ mod jobs;
 mod managing;
 mod members;
 mod notify;
+mod of_operators;
 mod plans;
 mod projects;
 mod provisioning;

@@ -1,0 +1,15 @@
+//! The command as a shell runs it: the real program over real PostgreSQL.
+
+#![allow(clippy::indexing_slicing, reason = "helpers of tests fail as tests do")]
+
+mod anchoring;
+mod arguments;
+mod erasing;
+mod exporting;
+mod keeping;
+mod operators;
+mod schema;
+mod secrets;
+mod stand;
+mod tailing;
+mod verifying;
