@@ -19,7 +19,7 @@ pub(crate) use anchors::PAGE as ANCHORS;
 pub use anchors::{AnchorFile, AnchorLog, AnchorPage, AnchorStore};
 pub use chain::{ChainFault, ChainFaultKind, ChainHash, ChainHead, ChainReport, TrailChain};
 pub use entry::{AuditChange, AuditEntry, AuditTarget, Outcome};
-pub use export::ExportFormat;
+pub use export::{ExportFormat, csv_cell};
 pub use hand_over::{LinkedEntry, TrailHandOver, TrailReceiver};
 pub use list::{AuditDirectory, AuditFilter};
 pub use memory::MemoryAuditSink;

@@ -108,6 +108,8 @@ pub use account::{
 pub use announcer::ChangeAnnouncer;
 /// For implementations of this crate's traits.
 pub use async_trait::async_trait;
+#[doc(hidden)]
+pub use audit::csv_cell;
 pub use audit::{
     AnchorFile, AnchorLog, AnchorPage, AnchorStore, AuditAction, AuditActions, AuditChange,
     AuditDirectory, AuditEntry, AuditError, AuditFilter, AuditSink, AuditTarget, AuditTrail,
@@ -173,6 +175,9 @@ pub use permission::{
     PermissionRegistry, PermissionRegistryBuilder, PermissionSet, RegistryError, RoleDefinition,
     RoleMask, RoleProblem, RoleProblemKind, RoleTable, RoleTableError, SystemRole,
 };
+/// How written books are read: for the crates of this family alone, and not a part of what is promised.
+#[doc(hidden)]
+pub use plan::document;
 pub use plan::{
     Plan, PlanBook, PlanDefinition, PlanDirectory, PlanStore, PlanVersion, Price, PricePeriod,
     Retention,

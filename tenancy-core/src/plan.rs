@@ -20,6 +20,15 @@ use crate::{
     quota::{Limit, Meter, Rule},
 };
 pub(crate) use current::CurrentPlans;
+/// How written books are read: for the crates of this family alone.
+pub mod document {
+    #[cfg(feature = "toml")]
+    pub use super::toml::node as from_toml;
+    pub use super::{
+        node::{Entry, Fields, Node, Value},
+        position::{Placed, Position},
+    };
+}
 pub(crate) use position::{Placed, Position};
 pub use price::{Price, PricePeriod};
 pub use retention::Retention;

@@ -6,7 +6,8 @@ mod directly;
 mod directory;
 #[cfg(feature = "argon2")]
 mod hasher;
-pub(crate) mod random;
+#[doc(hidden)]
+pub mod random;
 mod request;
 mod tenant;
 #[cfg(feature = "jwt")]

@@ -25,6 +25,8 @@ pub enum ErrorKind {
     /// Nothing is reserved that could be kept, or given back, with this transaction's rows: it has ended meanwhile, is
     /// another tenant's, or is counted elsewhere. Roll back.
     NotReserved,
+    /// Usage can't be counted as it is: the text says what is wrong with it, and how to mend it. Nothing was sent.
+    InvalidUsage,
     /// Columns of a bulk insert differ in length, or there are none.
     BulkShape,
     /// The database did not answer.
@@ -176,6 +178,7 @@ impl Error {
             ErrorKind::SavepointOpen
             | ErrorKind::OtherTenant
             | ErrorKind::NotReserved
+            | ErrorKind::InvalidUsage
             | ErrorKind::BulkShape
             | ErrorKind::Database => Refusal::new(RefusalKind::Internal, "database-error"),
         }
@@ -208,6 +211,7 @@ impl fmt::Display for Error {
                 "what was to be written names another tenant than its transaction; leave the tenant out, or \
                  begin a transaction of that tenant"
             }
+            ErrorKind::InvalidUsage => "usage can't be counted as it is",
             ErrorKind::BulkShape => "the columns of a bulk insert do not fit together",
             ErrorKind::Unavailable => "the database did not answer",
             ErrorKind::Busy => {

@@ -50,6 +50,8 @@ pub mod statement_log;
 pub mod testing;
 mod tx;
 mod tx_connection;
+#[cfg(feature = "usage")]
+mod usage;
 
 pub use anchors::PgAnchors;
 pub use audit::PgAuditSink;
@@ -68,3 +70,5 @@ pub use seal::{BadSealKey, SealKey};
 pub use self_check::{StartError, StartErrorKind};
 pub use tx::{Savepoint, TenantTx};
 pub use tx_connection::TxConnection;
+#[cfg(feature = "usage")]
+pub use usage::{PgUsage, PgUsageBuilder};

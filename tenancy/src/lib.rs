@@ -8,7 +8,8 @@
 //! * `axum`, `actix`: what handlers and routers use (all of `tenancy-axum` and `tenancy-actix`);
 //! * `http`: what both adapters share, such as the error of handlers;
 //! * `postgres`: pools, the directory and the schema (all of `tenancy-sqlx`);
-//! * `redis`: limits that many processes count together (all of `tenancy-redis`).
+//! * `redis`: limits that many processes count together (all of `tenancy-redis`);
+//! * `usage`: what tenants use, and what it costs (all of `tenancy-usage`).
 //!
 //! # Features
 //! No feature is on by default.
@@ -22,11 +23,12 @@
 //! | `redis` | `tenancy::redis`, what the processes of a service have in common, in Redis or Valkey |
 //! | `redis-tls` | `rediss://`; turns `redis` on |
 //! | `tower-sessions`, `actix-session` | `tenancy::redis::RedisSessions`, a store of sessions for the layer of that crate; turns `redis` on |
+//! | `usage` | `tenancy::usage`, meters, prices, invoices and forecasts; with `postgres` also `tenancy::postgres::PgUsage` |
 //! | `jwt` | `tenancy::jwt`, tokens; AWS-LC verifies their signatures, and a C compiler is needed to build it |
 //! | `jwt-rust-crypto` | the same with RustCrypto, which needs no C compiler; with `jwt` too, AWS-LC verifies |
 //! | `jwks-http` | an HTTPS client for the keys that issuers of tokens publish; turns `jwt` on, because its TLS is AWS-LC's |
 //! | `argon2` | `tenancy::Passwords` and `tenancy::key::SecretHasher` for secrets that people choose, and imported API keys |
-//! | `toml` | `PlanBook::from_toml`, a book of plans that is written as TOML |
+//! | `toml` | `PlanBook::from_toml`, a book of plans that is written as TOML, and with `usage` a book of prices |
 //! | `testing` | `tenancy::testing`, `tenancy::conformance` and, with `postgres`, `tenancy::postgres::testing`: for `[dev-dependencies]` |
 //!
 //! None is a default, because each program names its framework anyway, and what is large should be built only
@@ -64,6 +66,8 @@ pub mod http;
 pub mod postgres;
 #[cfg(feature = "redis")]
 pub mod redis;
+#[cfg(feature = "usage")]
+pub mod usage;
 
 #[doc(inline)]
 pub use tenancy_core::*;

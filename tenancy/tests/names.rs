@@ -2,7 +2,7 @@
 
 use std::any::TypeId;
 
-use tenancy::{actix, axum, http, postgres};
+use tenancy::{actix, axum, http, postgres, usage};
 
 #[test]
 fn each_name_is_that_of_the_crate_it_comes_from() {
@@ -40,6 +40,8 @@ fn each_feature_adds_what_it_says() {
     named::<tenancy::key::SecretHasher>();
     named::<tenancy::testing::FakeRequest>();
     named::<tenancy::outbox::Event>();
+    named::<usage::UsageRecorder>();
+    named::<postgres::PgUsage>();
     let refused = tenancy::danger::service("");
     assert!(refused.is_err(), "a reason is asked for");
 }

@@ -149,6 +149,12 @@ pub struct ChargingGuide;
 #[derive(Debug)]
 pub struct LimitsGuide;
 
+/// The guide to usage works.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/usage.md")]
+#[derive(Debug)]
+pub struct UsageGuide;
+
 /// The guide to accounts compiles.
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/accounts.md")]

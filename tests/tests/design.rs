@@ -131,6 +131,7 @@ fn the_map_has_each_folder_of_the_engine_and_of_the_crates() {
         "tenancy-sqlx/src",
         "tenancy-cli/src",
         "tenancy-redis/src",
+        "tenancy-usage/src",
     ];
     for parent in sources {
         for path in entries(&root().join(parent)).filter(|path| path.is_dir()) {

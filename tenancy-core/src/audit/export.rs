@@ -6,6 +6,14 @@ mod ocsf;
 
 use crate::AuditEntry;
 
+/// A text as a cell of a CSV, quoted where it has to be, in which no spreadsheet sees a formula.
+#[must_use]
+pub fn csv_cell(text: &str) -> String {
+    let mut cell = String::new();
+    csv::push(&mut cell, text);
+    cell
+}
+
 /// How entries are written for others to read.
 ///
 /// | | a row is | media type |

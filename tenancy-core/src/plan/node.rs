@@ -5,38 +5,50 @@ use crate::ConfigError;
 
 /// A value in a text.
 #[derive(Debug, Clone)]
-pub(super) struct Node {
-    pub(super) at: Position,
-    pub(super) value: Value,
+pub struct Node {
+    /// Where it begins.
+    pub at: Position,
+    /// What it is.
+    pub value: Value,
 }
 
 /// A key of a table, and its value.
-pub(super) type Entry = (Placed<String>, Node);
+pub type Entry = (Placed<String>, Node);
 
+/// What a value is.
 #[derive(Debug, Clone)]
-pub(super) enum Value {
+#[non_exhaustive]
+pub enum Value {
+    /// A text.
     Text(String),
     /// A whole number; `None` if it is larger than any that can be meant.
     Whole(Option<i128>),
-    Fraction,
+    /// A number with a fraction, as it is written.
+    Fraction(String),
+    /// True or false.
     Flag(bool),
+    /// A date or a time; the moment, if it says which of UTC it is.
     #[cfg(feature = "toml")]
-    Moment,
+    Moment(Option<crate::Timestamp>),
+    /// JSON's null.
     Nothing,
+    /// A list.
     List(Vec<Node>),
     /// In the order in which it was written.
     Table(Vec<Entry>),
 }
 
 impl Value {
-    pub(super) const fn what(&self) -> &'static str {
+    /// What it is, for errors.
+    #[must_use]
+    pub const fn what(&self) -> &'static str {
         match self {
             Self::Text(_) => "a text",
             Self::Whole(_) => "a whole number",
-            Self::Fraction => "a number with a fraction",
+            Self::Fraction(_) => "a number with a fraction",
             Self::Flag(_) => "true or false",
             #[cfg(feature = "toml")]
-            Self::Moment => "a date or a time",
+            Self::Moment(_) => "a date or a time",
             Self::Nothing => "null",
             Self::List(_) => "a list",
             Self::Table(_) => "a table",
@@ -51,7 +63,7 @@ impl Node {
         let value = match json {
             Json::Null => Value::Nothing,
             Json::Bool(flag) => Value::Flag(*flag),
-            Json::Number(number) if number.is_f64() => Value::Fraction,
+            Json::Number(number) if number.is_f64() => Value::Fraction(number.to_string()),
             Json::Number(number) => Value::Whole(
                 number
                     .as_i64()
@@ -85,7 +97,7 @@ impl Node {
             Value::Table(entries) => (entries.iter())
                 .map(|(key, node)| (key.value.clone(), node.to_json()))
                 .collect(),
-            Value::Fraction | Value::Moment | Value::Nothing => Json::Null,
+            Value::Fraction(_) | Value::Moment(_) | Value::Nothing => Json::Null,
         }
     }
 
@@ -100,17 +112,23 @@ impl Node {
     }
 
     /// An error about it.
-    pub(super) fn error(&self, message: impl std::fmt::Display) -> ConfigError {
+    #[must_use]
+    pub fn error(&self, message: impl std::fmt::Display) -> ConfigError {
         self.at.error(message)
     }
 
     /// That it is something else than it has to be. `which` is what it stands for, `needs` what it has to be.
-    pub(super) fn misfit(&self, which: &str, needs: &str) -> ConfigError {
+    #[must_use]
+    pub fn misfit(&self, which: &str, needs: &str) -> ConfigError {
         let is = self.value.what();
         self.error(format_args!("{which} has to be {needs}; this is {is}"))
     }
 
-    pub(super) fn text(&self, which: &str, needs: &str) -> Result<Placed<String>, ConfigError> {
+    /// A text.
+    ///
+    /// # Errors
+    /// A [`ConfigError`] that says what it is instead.
+    pub fn text(&self, which: &str, needs: &str) -> Result<Placed<String>, ConfigError> {
         match &self.value {
             Value::Text(text) => Ok(Placed {
                 value: text.clone(),
@@ -121,7 +139,10 @@ impl Node {
     }
 
     /// A whole number from `least` to `most`.
-    pub(super) fn number(&self, which: &str, least: u64, most: u64) -> Result<u64, ConfigError> {
+    ///
+    /// # Errors
+    /// A [`ConfigError`] that says what it has to be.
+    pub fn number(&self, which: &str, least: u64, most: u64) -> Result<u64, ConfigError> {
         let needs = format!("a whole number from {least} to {most}");
         let Value::Whole(number) = self.value else {
             return Err(self.misfit(which, &needs));
@@ -133,14 +154,22 @@ impl Node {
         }
     }
 
-    pub(super) fn list(&self, which: &str, needs: &str) -> Result<&[Self], ConfigError> {
+    /// A list.
+    ///
+    /// # Errors
+    /// A [`ConfigError`] that says what it is instead.
+    pub fn list(&self, which: &str, needs: &str) -> Result<&[Self], ConfigError> {
         match &self.value {
             Value::List(list) => Ok(list),
             _ => Err(self.misfit(which, needs)),
         }
     }
 
-    pub(super) fn table(&self, which: &str, needs: &str) -> Result<&[Entry], ConfigError> {
+    /// A table.
+    ///
+    /// # Errors
+    /// A [`ConfigError`] that says what it is instead.
+    pub fn table(&self, which: &str, needs: &str) -> Result<&[Entry], ConfigError> {
         match &self.value {
             Value::Table(entries) => Ok(entries),
             _ => Err(self.misfit(which, needs)),
@@ -149,7 +178,8 @@ impl Node {
 }
 
 /// The fields of a table of which it is known what may stand in it.
-pub(super) struct Fields<'n> {
+#[derive(Debug)]
+pub struct Fields<'n> {
     at: Position,
     of: &'n str,
     entries: &'n [Entry],
@@ -157,7 +187,10 @@ pub(super) struct Fields<'n> {
 
 impl<'n> Fields<'n> {
     /// Makes sure that each field is one of those that are known. `of` is whose they are.
-    pub(super) fn of(
+    ///
+    /// # Errors
+    /// A [`ConfigError`] for the first that is not.
+    pub fn of(
         of: &'n str,
         node: &'n Node,
         needs: &str,
@@ -178,19 +211,25 @@ impl<'n> Fields<'n> {
         Ok(Self { at, of, entries })
     }
 
-    pub(super) fn get(&self, name: &str) -> Option<&'n Node> {
+    /// A field, if it is there.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&'n Node> {
         let entry = self.entries.iter().find(|(key, _)| key.value == name);
         entry.map(|(_, node)| node)
     }
 
     /// Where a field's name stands.
-    pub(super) fn at(&self, name: &str) -> Position {
+    #[must_use]
+    pub fn at(&self, name: &str) -> Position {
         let entry = self.entries.iter().find(|(key, _)| key.value == name);
         entry.map_or(self.at, |(key, _)| key.at)
     }
 
     /// A field that has to be there.
-    pub(super) fn needed(&self, name: &str, mend: &str) -> Result<&'n Node, ConfigError> {
+    ///
+    /// # Errors
+    /// A [`ConfigError`] that says how to mend it.
+    pub fn needed(&self, name: &str, mend: &str) -> Result<&'n Node, ConfigError> {
         self.get(name)
             .ok_or_else(|| (self.at).error(format_args!("{} says no `{name}`; {mend}", self.of)))
     }

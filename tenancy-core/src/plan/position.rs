@@ -6,11 +6,11 @@ use crate::ConfigError;
 
 /// A place in a text; or none, of what was said in code.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Position(Option<(usize, usize)>);
+pub struct Position(Option<(usize, usize)>);
 
 impl Position {
     /// Of what stands in no text.
-    pub(crate) const NONE: Self = Self(None);
+    pub const NONE: Self = Self(None);
 
     /// The place of a byte in a text. Lines and columns begin at 1, and a column is a character.
     #[cfg(feature = "toml")]
@@ -22,7 +22,8 @@ impl Position {
     }
 
     /// An error about what stands here.
-    pub(crate) fn error(self, message: impl fmt::Display) -> ConfigError {
+    #[must_use]
+    pub fn error(self, message: impl fmt::Display) -> ConfigError {
         ConfigError::new(format!("{self}{message}"))
     }
 }
@@ -39,9 +40,11 @@ impl fmt::Display for Position {
 
 /// A value, and where it stands.
 #[derive(Debug, Clone)]
-pub(crate) struct Placed<T> {
-    pub(crate) value: T,
-    pub(crate) at: Position,
+pub struct Placed<T> {
+    /// The value.
+    pub value: T,
+    /// Where it stands.
+    pub at: Position,
 }
 
 impl<T> From<T> for Placed<T> {

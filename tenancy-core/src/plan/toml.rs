@@ -10,7 +10,7 @@ use super::{
     node::{Node, Value},
     reading,
 };
-use crate::ConfigError;
+use crate::{ConfigError, Timestamp};
 
 impl PlanBook {
     /// Reads a book that is written as [TOML](https://toml.io): a price list that is kept apart from the code.
@@ -71,7 +71,10 @@ impl PlanBook {
 }
 
 /// What a text says, before it is understood.
-pub(super) fn node(text: &str) -> Result<Node, ConfigError> {
+///
+/// # Errors
+/// A [`ConfigError`] for what is no TOML.
+pub fn node(text: &str) -> Result<Node, ConfigError> {
     let table = DeTable::parse(text).map_err(|error| {
         let at = error.span().map_or(0, |span| span.start);
         let at = Position::of(text, at);
@@ -108,13 +111,19 @@ fn value_node(text: &str, value: &Spanned<DeValue<'_>>) -> Node {
             DeValue::Integer(number) => {
                 Value::Whole(i128::from_str_radix(number.as_str(), number.radix()).ok())
             }
-            DeValue::Float(_) => Value::Fraction,
+            DeValue::Float(number) => Value::Fraction(number.as_str().to_owned()),
             DeValue::Boolean(flag) => Value::Flag(*flag),
-            DeValue::Datetime(_) => Value::Moment,
+            DeValue::Datetime(moment) => Value::Moment(moment_of(&moment.to_string())),
             DeValue::Array(list) => {
                 Value::List(list.iter().map(|value| value_node(text, value)).collect())
             }
             DeValue::Table(table) => Value::Table(entries(text, table)),
         },
     }
+}
+
+/// A date and time with an offset from UTC; others are no moment.
+fn moment_of(text: &str) -> Option<Timestamp> {
+    let instant: jiff::Timestamp = text.parse().ok()?;
+    Some(Timestamp::from_unix_micros(instant.as_microsecond()))
 }

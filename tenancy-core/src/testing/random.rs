@@ -4,17 +4,30 @@
     reason = "a conformance suite fails by panicking, like any test"
 )]
 
-/// xorshift64*.
-pub(crate) struct Random(u64);
+/// xorshift64*: for conformance suites, in this crate and in others.
+///
+/// ```
+/// use tenancy_core::testing::random::Random;
+///
+/// let (mut one, mut other) = (Random::new(1), Random::new(1));
+/// assert_eq!(one.below(1_000), other.below(1_000));
+/// ```
+#[derive(Debug)]
+pub struct Random(u64);
 
 impl Random {
-    pub(crate) const fn new(seed: u64) -> Self {
+    /// Begins with a seed.
+    #[must_use]
+    pub const fn new(seed: u64) -> Self {
         // Of zero comes nothing else.
         Self(seed ^ 0x9e37_79b9_7f4a_7c15)
     }
 
-    /// A number below `count`, which is not zero.
-    pub(crate) fn below(&mut self, count: usize) -> usize {
+    /// A number below `count`.
+    ///
+    /// # Panics
+    /// If `count` is zero.
+    pub fn below(&mut self, count: usize) -> usize {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
@@ -22,11 +35,16 @@ impl Random {
         usize::try_from(number).unwrap() % count
     }
 
-    pub(crate) fn one_in(&mut self, chances: usize) -> bool {
+    /// Whether one of so many chances comes up.
+    pub fn one_in(&mut self, chances: usize) -> bool {
         self.below(chances) == 0
     }
 
-    pub(crate) fn of<'a, T>(&mut self, choices: &'a [T]) -> &'a T {
+    /// One of these.
+    ///
+    /// # Panics
+    /// If there is none.
+    pub fn of<'a, T>(&mut self, choices: &'a [T]) -> &'a T {
         choices.get(self.below(choices.len())).unwrap()
     }
 }

@@ -304,6 +304,31 @@ BEGIN
         'tenancy.quota_standings(jsonb), tenancy.quota_clean(integer) TO %I', registry);
     EXECUTE format('GRANT EXECUTE ON FUNCTION tenancy.quota_confirm(uuid) TO %I', app);
 
+    -- Usage is counted by functions, as counters are. The service's login adds events of the tenant that it names, within a
+    -- transaction, and reads none.
+    FOREACH registry_table IN ARRAY ARRAY['usage_keys', 'usage_events', 'usage_rollups', 'usage_values', 'usage_status',
+                                    'usage_pending']
+    LOOP
+        PERFORM tenancy.ensure_policy(format('tenancy.%I', registry_table)::regclass,
+            'tenancy_system', true, system, 'true');
+        IF NOT (SELECT c.relrowsecurity FROM pg_class AS c
+                WHERE c.oid = format('tenancy.%I', registry_table)::regclass)
+        THEN
+            EXECUTE format('ALTER TABLE tenancy.%I ENABLE ROW LEVEL SECURITY', registry_table);
+        END IF;
+        EXECUTE format('GRANT SELECT ON tenancy.%I TO %I', registry_table, system);
+    END LOOP;
+    own := 'tenant_id = (SELECT tenancy.current_tenant())';
+    PERFORM tenancy.ensure_policy('tenancy.usage_pending', 'tenancy_allow', true, app, own);
+    PERFORM tenancy.ensure_policy('tenancy.usage_pending', 'tenancy_guard', false, app, own);
+    EXECUTE format('GRANT INSERT (tenant_id, event) ON tenancy.usage_pending TO %I', app);
+    EXECUTE format('GRANT EXECUTE ON FUNCTION tenancy.prepare_usage(integer), '
+        'tenancy.record_usage(uuid[], uuid[], bytea[], text[], timestamptz[], text[], text[], numeric[], bigint[], text[], '
+        'uuid[], uuid[], uuid[], text[], jsonb[], uuid[], boolean[], smallint[], timestamptz[], timestamptz[], '
+        'timestamptz[], timestamptz[], timestamptz[], timestamptz[], uuid[], bigint[], bigint[], timestamptz), '
+        'tenancy.read_usage(uuid, text, smallint, timestamptz, timestamptz, uuid, uuid, boolean, boolean, text[], '
+        'boolean, boolean), tenancy.find_usage_status(uuid), tenancy.take_pending_usage(integer) TO %I', registry);
+
     -- What a check compares the policies of protected tables with.
     PERFORM tenancy.ensure_policies('tenancy.protected_example', 'tenant_id', 'project_id');
     PERFORM tenancy.ensure_member_policies('tenancy.accounts_example', 'id');

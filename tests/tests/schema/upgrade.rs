@@ -115,6 +115,12 @@ const WITHOUT_REACH_OF_KEYS: &str =
     DROP INDEX tenancy.invitations_end;
     ALTER TABLE tenancy.invitations DROP COLUMN inviter_key, DROP COLUMN inviter_account;
     CREATE UNIQUE INDEX domain_joins_automatic ON tenancy.domain_joins (domain) WHERE mode = 'automatic'";
+/// What an installation is without its migration 38, run before those below.
+const WITHOUT_USAGE: &str =
+    "DROP FUNCTION tenancy.prepare_usage, tenancy.record_usage, tenancy.read_usage, tenancy.find_usage_status,
+        tenancy.take_pending_usage;
+    DROP TABLE tenancy.usage_keys, tenancy.usage_events, tenancy.usage_rollups, tenancy.usage_values,
+        tenancy.usage_status, tenancy.usage_pending";
 /// What an installation is without its migration 37, run before those below: the trail as migration 23 has left it.
 fn without_chain() -> String {
     let of_23 = include_str!("../../../tenancy-sqlx/migrations/0023_trail_and_issuers.sql");
@@ -252,6 +258,7 @@ async fn the_outbox_comes_to_a_schema_in_use_and_its_programs_go_on() -> anyhow:
         let roles = own_roles("");
         let mut admin = database.admin().await?;
         installs(&database, &roles).await?;
+        admin.execute(WITHOUT_USAGE).await?;
         admin.execute(AssertSqlSafe(without_chain())).await?;
         admin.execute(WITHOUT_REACH_OF_KEYS).await?;
         admin.execute(WITHOUT_PROJECT_ACCESS).await?;
@@ -344,6 +351,7 @@ async fn entries_of_the_release_before_are_in_the_trail_with_those_of_this_one()
         let roles = own_roles("");
         let mut admin = database.admin().await?;
         installs(&database, &roles).await?;
+        admin.execute(WITHOUT_USAGE).await?;
         admin.execute(AssertSqlSafe(without_chain())).await?;
         admin.execute(WITHOUT_REACH_OF_KEYS).await?;
         admin.execute(WITHOUT_PROJECT_ACCESS).await?;

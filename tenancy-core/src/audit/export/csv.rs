@@ -84,7 +84,7 @@ fn record(cells: &[String]) -> String {
     line
 }
 
-fn push(line: &mut String, cell: &str) {
+pub(super) fn push(line: &mut String, cell: &str) {
     let is_formula = cell.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']);
     if !is_formula && !cell.contains([',', '"', '\r', '\n']) {
         line.push_str(cell);

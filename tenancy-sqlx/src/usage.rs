@@ -1,0 +1,369 @@
+//! `PgUsage`: usage that is counted in the schema `tenancy`, for all processes on one database.
+
+mod batch;
+mod instant;
+mod pending;
+mod reading;
+
+use std::{
+    fmt,
+    sync::{Arc, atomic::AtomicU64},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use sqlx::{Executor as _, Row as _};
+use tenancy_core::{Clock, SystemClock, TenantId};
+use tenancy_usage::{
+    EventError, EventErrorKind, EventOutcome, EventTimes, Rollup, RollupQuery, UsageCalendar,
+    UsageError, UsageEvent, UsageMeters, UsageSink, UsageStatus,
+};
+
+use crate::{
+    RegistryPool,
+    connections::{Connections, Settings},
+    options::Timeouts,
+    session,
+};
+use batch::Batch;
+use pending::Counter;
+
+/// The SQLSTATE of a CHECK that does not hold: here, that of a sum.
+const CHECK_VIOLATION: &str = "23514";
+
+/// Counts usage in the schema `tenancy`: each event once, whichever process sends it, and what it adds up to in the same
+/// transaction.
+///
+/// | what | how |
+/// |---|---|
+/// | an event of any tenant | [`record`](UsageSink::record): a batch is one message to the database |
+/// | an event that has to be there exactly if the rows of a transaction are | [`TenantTx::record_usage`](crate::TenantTx::record_usage): counted about a quarter of a second after the commit |
+///
+/// The windows of minutes, hours, days and billing periods are kept while events come, so that a question reads as many
+/// rows as it has windows and groups, however many events there were.
+///
+/// ```no_run
+/// use tenancy_core::{Clock as _, SystemClock, TenantId};
+/// use tenancy_sqlx::{PgUsage, RegistryPool};
+/// use tenancy_usage::{UsageEvent, UsageMeter, UsageMeters, UsageSink as _};
+///
+/// # async fn example(acme: TenantId) -> Result<(), Box<dyn std::error::Error>> {
+/// let registry = RegistryPool::connect("postgres://tenancy_registry@localhost/notes").await?;
+/// let meters = UsageMeters::new([UsageMeter::sum("egress").unit("bytes")])?;
+/// let usage = PgUsage::builder(&registry, meters).build();
+/// let event = UsageEvent::new(acme, "egress", "proxy", "request-1", SystemClock.now());
+/// usage.record(&[event.quantity(700)]).await?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Runtime
+/// Make it in the runtime that outlives the server: it has a task there, which counts what transactions have written and
+/// makes partitions ahead.
+///
+/// # Security
+/// It counts through the registry login. The login of the service, whose SQL a caller may reach, adds events of its own
+/// tenant within a transaction, and reads none.
+#[derive(Clone)]
+pub struct PgUsage {
+    inner: Arc<Inner>,
+    counter: Arc<Counter>,
+}
+
+struct Inner {
+    pool: Connections,
+    meters: UsageMeters,
+    calendar: UsageCalendar,
+    times: EventTimes,
+    clock: Arc<dyn Clock>,
+    /// How many events of transactions could not be counted.
+    uncounted: Arc<AtomicU64>,
+}
+
+/// How [`PgUsage`] counts.
+///
+/// ```no_run
+/// use std::time::Duration;
+///
+/// use tenancy_sqlx::{PgUsage, RegistryPool};
+/// use tenancy_usage::{EventTimes, UsageCalendar, UsageMeters};
+///
+/// # fn example(registry: &RegistryPool, meters: UsageMeters) -> Result<(), Box<dyn std::error::Error>> {
+/// let usage = PgUsage::builder(registry, meters)
+///     .calendar(UsageCalendar::yearly())
+///     .times(EventTimes::new(Duration::from_secs(7 * 86_400), Duration::from_secs(60))?)
+///     .build();
+/// # drop(usage);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+#[must_use]
+pub struct PgUsageBuilder {
+    pool: Connections,
+    connections: u32,
+    meters: UsageMeters,
+    calendar: UsageCalendar,
+    times: EventTimes,
+    clock: Arc<dyn Clock>,
+}
+
+impl PgUsageBuilder {
+    /// Where windows begin and end. Default: [`UsageCalendar::monthly`].
+    pub fn calendar(mut self, calendar: UsageCalendar) -> Self {
+        self.calendar = calendar;
+        self
+    }
+
+    /// How late events are taken. Default: [`EventTimes::default`].
+    pub const fn times(mut self, times: EventTimes) -> Self {
+        self.times = times;
+        self
+    }
+
+    /// Where it reads the time. Default: the machine's clock.
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// How many connections it has, beside those of the registry pool. Default: 2.
+    pub const fn max_connections(mut self, most: u32) -> Self {
+        self.connections = if most == 0 { 1 } else { most };
+        self
+    }
+
+    /// Must be called inside a tokio runtime.
+    #[must_use]
+    pub fn build(self) -> PgUsage {
+        let inner = Arc::new(Inner {
+            pool: self.pool.beside(Settings::new(self.connections)),
+            meters: self.meters,
+            calendar: self.calendar,
+            times: self.times,
+            clock: self.clock,
+            uncounted: Arc::default(),
+        });
+        let counter = Arc::new(Counter::start(&inner));
+        PgUsage { inner, counter }
+    }
+}
+
+impl PgUsage {
+    /// Counts these meters in the database of the registry login, with connections of its own.
+    pub fn builder(registry: &RegistryPool, meters: UsageMeters) -> PgUsageBuilder {
+        PgUsageBuilder {
+            pool: registry.raw().clone(),
+            connections: 2,
+            meters,
+            calendar: UsageCalendar::default(),
+            times: EventTimes::default(),
+            clock: Arc::new(SystemClock),
+        }
+    }
+
+    /// Counts what transactions have [written](crate::TenantTx::record_usage) and committed, and returns how many events
+    /// there were. Its task does this four times in a second; nobody has to call it.
+    ///
+    /// # Errors
+    /// A [`UsageError`] of the kind [`Unavailable`](tenancy_usage::UsageErrorKind::Unavailable).
+    pub async fn count_pending(&self) -> Result<u64, UsageError> {
+        self.inner.count_pending().await
+    }
+
+    /// How many events of transactions it could not count, because no meter matches, or something else is wrong with them.
+    /// Each is also logged, and counted in the tenant's [status](UsageSink::status).
+    #[must_use]
+    pub fn uncounted(&self) -> u64 {
+        self.counter.uncounted()
+    }
+
+    /// Counts what is pending, and closes its connections. Call it when the last request has ended.
+    ///
+    /// # Errors
+    /// As [`count_pending`](Self::count_pending); the connections are closed all the same.
+    pub async fn close(&self) -> Result<(), UsageError> {
+        let counted = self.count_pending().await;
+        self.inner.pool.close().await;
+        counted.map(drop)
+    }
+}
+
+impl fmt::Debug for PgUsage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PgUsage")
+            .field("meters", &self.inner.meters)
+            .field("calendar", &self.inner.calendar)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Inner {
+    async fn begin(&self) -> Result<session::Open, UsageError> {
+        let limits = Timeouts {
+            statement: Some(Duration::from_secs(30)),
+            lock: Some(Duration::from_secs(10)),
+            idle_in_transaction: Some(Duration::from_secs(30)),
+        };
+        session::begin(&self.pool, session::nobodys_batch("BEGIN", &limits))
+            .await
+            .map_err(unavailable)
+    }
+
+    /// Counts what is new of a batch within a transaction.
+    ///
+    /// An event that makes a sum too large fails all that are sent with it. Then each is sent alone, so that it keeps no
+    /// other out.
+    async fn record(
+        &self,
+        tx: &mut session::Open,
+        events: &[UsageEvent],
+    ) -> Result<Vec<EventOutcome>, sqlx::Error> {
+        tx.execute("SAVEPOINT usage").await?;
+        match self.record_all(tx, events).await {
+            Err(error) if is_too_large(&error) => {
+                tx.execute("ROLLBACK TO SAVEPOINT usage").await?;
+            }
+            told => return told,
+        }
+        let mut outcomes = Vec::with_capacity(events.len());
+        for event in events {
+            tx.execute("SAVEPOINT usage").await?;
+            match self.record_all(tx, std::slice::from_ref(event)).await {
+                Err(error) if is_too_large(&error) => {
+                    tx.execute("ROLLBACK TO SAVEPOINT usage").await?;
+                    Batch::refused(event.tenant)
+                        .send(tx, self.clock.now())
+                        .await?;
+                    outcomes.push(too_large(event));
+                }
+                told => outcomes.extend(told?),
+            }
+        }
+        Ok(outcomes)
+    }
+
+    async fn record_all(
+        &self,
+        tx: &mut session::Open,
+        events: &[UsageEvent],
+    ) -> Result<Vec<EventOutcome>, sqlx::Error> {
+        let now = self.clock.now();
+        let mut batch = Batch::default();
+        let mut outcomes = Vec::with_capacity(events.len());
+        for event in events {
+            match self.meters.check_content(event) {
+                Ok(meter) => {
+                    let untimely = self.times.check(event.at, now).err();
+                    batch.add(event, meter, &self.calendar, untimely.as_ref());
+                    outcomes.push(untimely.map(EventOutcome::from));
+                }
+                Err(error) => {
+                    let outcome = EventOutcome::from(error);
+                    batch.note_bad(event.tenant, &outcome);
+                    outcomes.push(Some(outcome));
+                }
+            }
+        }
+        let places = batch.places();
+        let mut told = batch.send(tx, now).await?.into_iter();
+        let of_place = outcomes.into_iter().zip(places).zip(events);
+        let outcomes = of_place.map(|((known, is_sent), event)| {
+            if !is_sent {
+                return known.ok_or_else(|| silent("an outcome"));
+            }
+            match told.next() {
+                Some(0) => Ok(EventOutcome::Counted),
+                Some(1) => Ok(EventOutcome::AlreadyCounted),
+                Some(2) => Ok(EventOutcome::Conflict),
+                Some(3) => known.ok_or_else(|| silent("why an event is not in time")),
+                Some(4) => Ok(of_another(event)),
+                _ => Err(silent("what became of an event")),
+            }
+        });
+        outcomes.collect()
+    }
+}
+
+fn too_large(event: &UsageEvent) -> EventOutcome {
+    EventOutcome::Refused(EventError::new(
+        EventErrorKind::Overflow,
+        format!(
+            "with this event `{}` would add up to more than {}; count in a larger unit",
+            event.meter,
+            UsageEvent::MAX_TOTAL
+        ),
+    ))
+}
+
+fn of_another(event: &UsageEvent) -> EventOutcome {
+    EventOutcome::Refused(EventError::new(
+        EventErrorKind::OfAnotherTenant,
+        format!(
+            "the event of `{}` names a project or an API key of another tenant; take both of the context of the request",
+            event.meter
+        ),
+    ))
+}
+
+fn silent(what: &str) -> sqlx::Error {
+    sqlx::Error::Protocol(format!("the schema `tenancy` did not tell {what}"))
+}
+
+fn is_too_large(error: &sqlx::Error) -> bool {
+    let error = error.as_database_error();
+    error.is_some_and(|error| error.code().as_deref() == Some(CHECK_VIOLATION))
+}
+
+fn unavailable(error: impl std::error::Error + Send + Sync + 'static) -> UsageError {
+    UsageError::unavailable(Box::new(error) as Box<dyn std::error::Error + Send + Sync>)
+}
+
+#[async_trait]
+impl UsageSink for PgUsage {
+    async fn record(&self, events: &[UsageEvent]) -> Result<Vec<EventOutcome>, UsageError> {
+        if events.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut tx = self.inner.begin().await?;
+        let outcomes = self
+            .inner
+            .record(&mut tx, events)
+            .await
+            .map_err(unavailable)?;
+        tx.commit().await.map_err(unavailable)?;
+        Ok(outcomes)
+    }
+
+    async fn rollups(&self, query: &RollupQuery) -> Result<Vec<Rollup>, UsageError> {
+        self.inner.rollups(query).await
+    }
+
+    async fn status(&self, tenant: TenantId) -> Result<UsageStatus, UsageError> {
+        let mut tx = self.inner.begin().await?;
+        let row = sqlx::query(
+            "SELECT s.counted, s.already_counted, s.conflicts, s.unmatched, s.too_late, s.refused,
+                 (extract(epoch FROM s.newest_event) * 1000000)::bigint AS newest_event,
+                 (extract(epoch FROM s.rolled_up_until) * 1000000)::bigint AS rolled_up_until
+             FROM tenancy.find_usage_status($1) AS s",
+        )
+        .bind(tenant.as_uuid())
+        .fetch_optional(&mut *tx)
+        .await
+        .map_err(unavailable)?;
+        tx.give_back();
+        let mut status = UsageStatus::default();
+        if let Some(row) = row {
+            reading::status(&row, &mut status).map_err(unavailable)?;
+        }
+        Ok(status)
+    }
+}
+
+/// What a column has, of a row of ours.
+fn column<'r, T>(row: &'r sqlx::postgres::PgRow, name: &str) -> Result<T, sqlx::Error>
+where
+    T: sqlx::Decode<'r, sqlx::Postgres> + sqlx::Type<sqlx::Postgres>,
+{
+    row.try_get(name)
+}

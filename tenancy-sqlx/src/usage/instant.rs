@@ -1,0 +1,36 @@
+//! Moments as PostgreSQL has them.
+
+use sqlx::{
+    Encode, Postgres, Type,
+    encode::IsNull,
+    error::BoxDynError,
+    postgres::{PgArgumentBuffer, PgHasArrayType, PgTypeInfo},
+};
+use tenancy_core::Timestamp;
+
+/// Microseconds from 1970-01-01 to 2000-01-01, from which PostgreSQL counts.
+const SINCE_2000: i64 = 946_684_800_000_000;
+
+/// A `timestamptz`, for arrays.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Instant(pub(super) Timestamp);
+
+impl Type<Postgres> for Instant {
+    fn type_info() -> PgTypeInfo {
+        PgTypeInfo::with_name("timestamptz")
+    }
+}
+
+impl PgHasArrayType for Instant {
+    fn array_type_info() -> PgTypeInfo {
+        PgTypeInfo::with_name("_timestamptz")
+    }
+}
+
+impl Encode<'_, Postgres> for Instant {
+    fn encode_by_ref(&self, buffer: &mut PgArgumentBuffer) -> Result<IsNull, BoxDynError> {
+        let micros = self.0.as_unix_micros().saturating_sub(SINCE_2000);
+        buffer.extend_from_slice(&micros.to_be_bytes());
+        Ok(IsNull::No)
+    }
+}

@@ -1,0 +1,206 @@
+//! Events that a tenant's transaction writes with its rows, and the task that counts them after the commit.
+
+use std::{
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use sqlx::{PgConnection, types::Json};
+use tenancy_core::{TenantContext, TenantId};
+use tenancy_usage::{EventOutcome, UsageError, UsageEvent};
+use tokio::task::AbortHandle;
+
+use super::{Inner, PgUsage, column, unavailable};
+use crate::{Error, ErrorKind, Savepoint, TenantTx};
+
+/// How long after a round that found nothing more the next one begins.
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// The longest pause after a round that failed.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// How often the partitions of months to come are looked after.
+const HOUR: Duration = Duration::from_secs(3_600);
+
+/// How many events a round counts at most, in one transaction.
+const ROUND: i32 = 1_000;
+
+/// Counts what transactions have written, again and again. Ends when it is dropped.
+#[derive(Debug)]
+pub(super) struct Counter {
+    task: AbortHandle,
+    uncounted: Arc<AtomicU64>,
+}
+
+impl Counter {
+    pub(super) fn start(inner: &Arc<Inner>) -> Self {
+        let uncounted = Arc::clone(&inner.uncounted);
+        let task = tokio::spawn(run(Arc::downgrade(inner)));
+        Self {
+            task: task.abort_handle(),
+            uncounted,
+        }
+    }
+
+    pub(super) fn uncounted(&self) -> u64 {
+        self.uncounted.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Counter {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn run(inner: Weak<Inner>) {
+    let mut pause = PAUSE;
+    let mut prepared: Option<Instant> = None;
+    while let Some(inner) = inner.upgrade() {
+        if prepared.is_none_or(|at| at.elapsed() >= HOUR) {
+            prepared = Some(Instant::now());
+            if let Err(error) = inner.prepare().await {
+                tracing::warn!(%error, "partitions of usage are not made ahead");
+            }
+        }
+        match inner.count_pending().await {
+            Ok(_) => pause = PAUSE,
+            Err(_) if inner.pool.is_closed() => return,
+            Err(error) => {
+                tracing::warn!(%error, "usage that transactions have written waits to be counted");
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+        }
+        drop(inner);
+        tokio::time::sleep(pause).await;
+    }
+}
+
+impl Inner {
+    /// Makes the partitions of the months that events may be of.
+    async fn prepare(&self) -> Result<(), UsageError> {
+        let mut tx = self.begin().await?;
+        sqlx::query("SELECT tenancy.prepare_usage(3)")
+            .execute(&mut *tx)
+            .await
+            .map_err(unavailable)?;
+        tx.commit().await.map_err(unavailable)
+    }
+
+    pub(super) async fn count_pending(&self) -> Result<u64, UsageError> {
+        let mut whole = 0;
+        loop {
+            let count = self.count_round(ROUND).await?;
+            whole += count;
+            if count < u64::from(ROUND.unsigned_abs()) {
+                return Ok(whole);
+            }
+        }
+    }
+
+    /// Takes some away and counts them, in one transaction.
+    async fn count_round(&self, most: i32) -> Result<u64, UsageError> {
+        let mut tx = self.begin().await?;
+        let rows = sqlx::query(
+            "SELECT u.tenant_id, u.event FROM tenancy.take_pending_usage($1) AS u ORDER BY u.number",
+        )
+        .bind(most)
+        .fetch_all(&mut *tx)
+        .await
+        .map_err(unavailable)?;
+        if rows.is_empty() {
+            tx.give_back();
+            return Ok(0);
+        }
+        let mut events = Vec::with_capacity(rows.len());
+        for row in &rows {
+            // What an application has written there by its own SQL need not be an event. Its tenant is the one as which the
+            // row was written, whatever the event says.
+            let read = || -> Result<_, sqlx::Error> {
+                let tenant = TenantId::from_uuid(column(row, "tenant_id")?);
+                let Json(event) = column::<Json<UsageEvent>>(row, "event")?;
+                Ok(UsageEvent { tenant, ..event })
+            };
+            match read() {
+                Ok(event) => events.push(event),
+                Err(error) => self.note_uncounted(&error),
+            }
+        }
+        let outcomes = self.record(&mut tx, &events).await.map_err(unavailable)?;
+        tx.commit().await.map_err(unavailable)?;
+        for outcome in &outcomes {
+            match outcome {
+                EventOutcome::Counted | EventOutcome::AlreadyCounted => {}
+                other => self.note_uncounted(&format_args!("{other:?}")),
+            }
+        }
+        Ok(rows.len() as u64)
+    }
+
+    fn note_uncounted(&self, why: &dyn std::fmt::Display) {
+        self.uncounted.fetch_add(1, Ordering::Relaxed);
+        tracing::error!(%why, "usage that a transaction has written could not be counted");
+    }
+}
+
+impl TenantTx {
+    /// Writes usage of this transaction's tenant. It commits or rolls back with the transaction's rows, and is counted
+    /// about a quarter of a second after the commit.
+    ///
+    /// Whose usage it is the transaction's [context](Self::context) says: tenant, project, API key, user and job of the
+    /// event are those of the context.
+    ///
+    /// ```no_run
+    /// # use tenancy_core::{Clock as _, SystemClock};
+    /// # use tenancy_sqlx::{PgUsage, TenantTx};
+    /// # use tenancy_usage::UsageEvent;
+    /// # async fn example(mut tx: TenantTx, usage: PgUsage) -> Result<(), Box<dyn std::error::Error>> {
+    /// sqlx::query("INSERT INTO exports (id) VALUES ($1)").bind(4711).execute(&mut *tx).await?;
+    /// let event = UsageEvent::in_context(tx.context(), "exports", "api", "export-4711", SystemClock.now());
+    /// tx.record_usage(&usage, event).await?;
+    /// tx.commit().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidUsage`] if the event can't be counted, before anything is sent; or what the database says.
+    pub async fn record_usage(&mut self, usage: &PgUsage, event: UsageEvent) -> Result<(), Error> {
+        let context = self.context().clone();
+        write(self, &context, usage, event).await
+    }
+}
+
+impl Savepoint<'_> {
+    /// Writes usage, as [`TenantTx::record_usage`] does. It is undone with the savepoint.
+    ///
+    /// # Errors
+    /// As [`TenantTx::record_usage`].
+    pub async fn record_usage(&mut self, usage: &PgUsage, event: UsageEvent) -> Result<(), Error> {
+        let context = self.context().clone();
+        write(self, &context, usage, event).await
+    }
+}
+
+async fn write(
+    connection: &mut PgConnection,
+    context: &TenantContext,
+    usage: &PgUsage,
+    event: UsageEvent,
+) -> Result<(), Error> {
+    let event = event.of_context(context);
+    usage
+        .inner
+        .meters
+        .check(&event, usage.inner.clock.now(), &usage.inner.times)
+        .map_err(|error| Error::with_detail(ErrorKind::InvalidUsage, error.to_string()))?;
+    sqlx::query("INSERT INTO tenancy.usage_pending (tenant_id, event) VALUES ($1, $2)")
+        .bind(event.tenant.as_uuid())
+        .bind(Json(&event))
+        .execute(connection)
+        .await?;
+    Ok(())
+}

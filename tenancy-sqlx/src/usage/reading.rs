@@ -1,0 +1,130 @@
+//! What usage adds up to, read.
+
+use std::collections::BTreeMap;
+
+use sqlx::{
+    postgres::PgRow,
+    types::{Json, Uuid},
+};
+use tenancy_core::{KeyId, ProjectId, Timestamp, quota::Window};
+use tenancy_usage::{
+    Aggregation, Decimal, Resolution, Rollup, RollupQuery, UsageError, UsageStatus,
+};
+
+use super::{Inner, column, instant::Instant, unavailable};
+
+/// As the function and the table have them.
+const fn number(resolution: Resolution) -> i16 {
+    match resolution {
+        Resolution::Hour => 1,
+        Resolution::Day => 2,
+        Resolution::Period => 3,
+        // `Minute`, and what may be added to it.
+        _ => 0,
+    }
+}
+
+impl Inner {
+    pub(super) async fn rollups(&self, query: &RollupQuery) -> Result<Vec<Rollup>, UsageError> {
+        query.check(&self.meters)?;
+        let Some(meter) = self.meters.get(&query.meter) else {
+            return Ok(Vec::new());
+        };
+        let aggregation = meter.aggregation();
+        let by_dimensions = query.by_dimensions.iter();
+        let by_dimensions: Vec<_> = by_dimensions.map(|name| name.to_string()).collect();
+        let mut tx = self.begin().await?;
+        let rows = sqlx::query(
+            "SELECT (extract(epoch FROM u.since) * 1000000)::bigint AS since,
+                 (extract(epoch FROM u.until) * 1000000)::bigint AS until, u.project_id, u.key_id, u.dimensions,
+                 u.events::bigint AS events, u.events AS exact_events, u.sum, u.max, u.min, u.latest, u.different
+             FROM tenancy.read_usage($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) AS u",
+        )
+        .bind(query.tenant.as_uuid())
+        .bind(&*query.meter)
+        .bind(query.resolution.map_or(0, number))
+        .bind(Instant(query.range.start))
+        .bind(Instant(query.range.end))
+        .bind(query.project.map(|id| id.as_uuid()))
+        .bind(query.key.map(|id| id.as_uuid()))
+        .bind(query.by_project)
+        .bind(query.by_key)
+        .bind(by_dimensions)
+        .bind(query.resolution.is_none())
+        .bind(aggregation == Aggregation::Unique)
+        .fetch_all(&mut *tx)
+        .await
+        .map_err(unavailable)?;
+        tx.give_back();
+        let rollups = rows.iter().map(|row| rollup(row, query, aggregation));
+        let mut rollups: Vec<_> = rollups.collect::<Result<_, _>>().map_err(unavailable)?;
+        rollups.sort_by(|one, other| order(one).cmp(&order(other)));
+        Ok(rollups)
+    }
+}
+
+/// The order in which every sink tells them.
+fn order(
+    rollup: &Rollup,
+) -> (
+    Timestamp,
+    Timestamp,
+    Option<ProjectId>,
+    Option<KeyId>,
+    &BTreeMap<Box<str>, Box<str>>,
+) {
+    let Window { start, end, .. } = rollup.window;
+    (start, end, rollup.project, rollup.key, &rollup.dimensions)
+}
+
+fn rollup(
+    row: &PgRow,
+    query: &RollupQuery,
+    aggregation: Aggregation,
+) -> Result<Rollup, sqlx::Error> {
+    let moment = |name| column(row, name).map(Timestamp::from_unix_micros);
+    let window = Window::new(moment("since")?, moment("until")?);
+    let events: i64 = column(row, "events")?;
+    let quantity = match aggregation {
+        Aggregation::Count => column(row, "exact_events")?,
+        Aggregation::Max => column(row, "max")?,
+        Aggregation::Min => column(row, "min")?,
+        Aggregation::Latest => column::<Option<Decimal>>(row, "latest")?.unwrap_or_default(),
+        Aggregation::Unique => column::<Option<i64>>(row, "different")?.unwrap_or(0).into(),
+        // `Sum`, and what may be added to it.
+        _ => column(row, "sum")?,
+    };
+    let events = u64::try_from(events).unwrap_or(0);
+    let mut rollup = Rollup::new(
+        query.tenant,
+        &*query.meter,
+        window,
+        quantity.normalize(),
+        events,
+    );
+    rollup.project = column::<Option<Uuid>>(row, "project_id")?.map(ProjectId::from_uuid);
+    rollup.key = column::<Option<Uuid>>(row, "key_id")?.map(KeyId::from_uuid);
+    let Json(dimensions) = column::<Json<BTreeMap<Box<str>, Box<str>>>>(row, "dimensions")?;
+    rollup.dimensions = dimensions;
+    Ok(rollup)
+}
+
+pub(super) fn status(row: &PgRow, status: &mut UsageStatus) -> Result<(), sqlx::Error> {
+    for (name, count) in [
+        ("counted", &mut status.counted),
+        ("already_counted", &mut status.already_counted),
+        ("conflicts", &mut status.conflicts),
+        ("unmatched", &mut status.unmatched),
+        ("too_late", &mut status.too_late),
+        ("refused", &mut status.refused),
+    ] {
+        *count = u64::try_from(column::<i64>(row, name)?).unwrap_or(0);
+    }
+    for (name, moment) in [
+        ("newest_event", &mut status.newest_event),
+        ("rolled_up_until", &mut status.rolled_up_until),
+    ] {
+        *moment = column::<Option<i64>>(row, name)?.map(Timestamp::from_unix_micros);
+    }
+    Ok(())
+}

@@ -1,0 +1,135 @@
+//! The conformance suite of sinks: what [`UsageSink`] promises, checked against any implementation.
+//!
+//! The sink counts the meters of [`meters`], by months of UTC, with [`EventTimes::default`](crate::EventTimes), and by a
+//! clock that shows [`NOW`]. It is given [`TENANTS`] tenants that exist and have no usage.
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use tenancy_core::{ManualClock, TenantId};
+//! use tenancy_usage::{MemoryUsage, conformance};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() {
+//! let clock = Arc::new(ManualClock::at(conformance::NOW));
+//! let sink = MemoryUsage::new(conformance::meters()).clock(clock);
+//! let tenants = [(); conformance::TENANTS].map(|()| TenantId::new());
+//! conformance::sink(&sink, &tenants).await;
+//! # }
+//! ```
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::missing_panics_doc,
+    reason = "a conformance suite fails by panicking, like any test"
+)]
+
+mod counting;
+mod histories;
+mod rolling;
+
+pub use counting::{
+    a_bad_event_keeps_no_good_one_out, a_conflict_leaves_the_first,
+    an_event_sent_again_with_another_time_counts_once, an_event_that_nobody_counts_is_told,
+    one_key_counts_once, tenants_do_not_share_keys,
+};
+pub use histories::histories;
+pub use rolling::{
+    each_aggregation_adds_up, groups_are_told_apart, queries_that_make_no_sense_are_refused,
+    what_was_added_up_before_counts_for_all, windows_begin_where_the_calendar_says,
+};
+
+use std::time::Duration;
+
+use rust_decimal::Decimal;
+use tenancy_core::{TenantId, Timestamp, quota::Window};
+
+use crate::{
+    EventOutcome, Resolution, RollupQuery, UsageEvent, UsageMeter, UsageMeters, UsageSink,
+};
+
+/// What the clock of the sink shows: 2027-01-15T08:00:00Z.
+pub const NOW: Timestamp = Timestamp::from_unix_seconds(1_800_000_000);
+
+/// How many tenants the suite needs.
+pub const TENANTS: usize = 16;
+
+/// The meters that the sink counts.
+pub fn meters() -> UsageMeters {
+    UsageMeters::new([
+        UsageMeter::count("requests").dimension("route"),
+        UsageMeter::sum("tokens")
+            .dimension("model")
+            .dimension("region"),
+        UsageMeter::max("connections"),
+        UsageMeter::min("free-bytes"),
+        UsageMeter::latest("stored-bytes"),
+        UsageMeter::unique("visitors"),
+    ])
+    .unwrap()
+}
+
+/// Runs the whole suite, with histories of two seeds.
+pub async fn sink(sink: &dyn UsageSink, tenants: &[TenantId; TENANTS]) {
+    one_key_counts_once(sink, tenants[0]).await;
+    an_event_sent_again_with_another_time_counts_once(sink, tenants[1]).await;
+    a_conflict_leaves_the_first(sink, tenants[2]).await;
+    tenants_do_not_share_keys(sink, [tenants[3], tenants[4]]).await;
+    a_bad_event_keeps_no_good_one_out(sink, tenants[5]).await;
+    an_event_that_nobody_counts_is_told(sink, tenants[6]).await;
+    each_aggregation_adds_up(sink, tenants[7]).await;
+    groups_are_told_apart(sink, tenants[8]).await;
+    windows_begin_where_the_calendar_says(sink, tenants[9]).await;
+    queries_that_make_no_sense_are_refused(sink, tenants[10]).await;
+    what_was_added_up_before_counts_for_all(sink, tenants[15]).await;
+    histories(sink, [tenants[11], tenants[12]], 1, 400).await;
+    histories(sink, [tenants[13], tenants[14]], 2, 400).await;
+}
+
+fn ago(seconds: u64) -> Timestamp {
+    NOW - Duration::from_secs(seconds)
+}
+
+fn tokens(tenant: TenantId, id: &str, quantity: i64) -> UsageEvent {
+    UsageEvent::new(tenant, "tokens", "suite", id, ago(60)).quantity(quantity)
+}
+
+async fn record(sink: &dyn UsageSink, events: &[UsageEvent]) -> Vec<EventOutcome> {
+    let outcomes = sink.record(events).await.unwrap();
+    assert_eq!(outcomes.len(), events.len(), "one outcome for each event");
+    outcomes
+}
+
+async fn record_one(sink: &dyn UsageSink, event: UsageEvent) -> EventOutcome {
+    record(sink, &[event]).await.remove(0)
+}
+
+/// All that the late window and the clock leave room for.
+fn all_time() -> Window {
+    let day = Duration::from_secs(86_400);
+    Window::new(NOW - 60 * day, NOW + day)
+}
+
+/// Quantity and number of events of a meter in all time.
+async fn total(sink: &dyn UsageSink, tenant: TenantId, meter: &str) -> Option<(Decimal, u64)> {
+    let query = RollupQuery::total(tenant, meter, all_time());
+    let rollups = sink.rollups(&query).await.unwrap();
+    assert!(rollups.len() <= 1, "{rollups:?}");
+    rollups.first().map(|one| (one.quantity, one.events))
+}
+
+/// Quantity and number of events of each window.
+async fn each(
+    sink: &dyn UsageSink,
+    tenant: TenantId,
+    meter: &str,
+    resolution: Resolution,
+) -> Vec<(Window, Decimal, u64)> {
+    let query = RollupQuery::each(tenant, meter, resolution, all_time());
+    let rollups = sink.rollups(&query).await.unwrap();
+    rollups
+        .iter()
+        .map(|one| (one.window, one.quantity, one.events))
+        .collect()
+}

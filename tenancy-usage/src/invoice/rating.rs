@@ -1,0 +1,402 @@
+//! Computes an invoice.
+
+use rust_decimal::Decimal;
+use tenancy_core::{TenantId, quota::Window};
+
+use super::{
+    DraftInvoice, InvoiceLine, LineKind, RatingError, RatingErrorKind, Unpriced,
+    adjusting::Adjusted,
+    charge::{self, Part, Share},
+    input,
+};
+use crate::{
+    Rollup, UsageDigest, exact,
+    price::{Currency, MeterPrice, PlanPrices, PlanSegment, PriceBook, PriceVersion},
+};
+
+/// What an invoice is computed from: a price book, a tenant and its billing period, the plans that it had, and its usage.
+///
+/// ```
+/// use tenancy_core::{TenantId, Timestamp, quota::{Calendar, Period}};
+/// use tenancy_usage::{
+///     MemoryUsage, UsageMeter, UsageMeters, UsageSink,
+///     invoice::{DraftInvoice, Rating},
+///     price::PriceBook,
+/// };
+///
+/// /// The invoice of a tenant that came into the month with the plan `free`, and changed to `pro` in it.
+/// async fn invoice(
+///     book: &PriceBook,
+///     sink: &dyn UsageSink,
+///     tenant: TenantId,
+///     upgrade: Timestamp,
+/// ) -> Result<DraftInvoice, Box<dyn std::error::Error>> {
+///     let month = Calendar::utc().window(Period::Month, upgrade);
+///     let mut rating = Rating::new(book, tenant, month);
+///     for segment in book.segments(month, "free", &[(upgrade, "pro")]) {
+///         let mut usage = Vec::new();
+///         for query in book.queries(tenant, month, &segment) {
+///             usage.extend(sink.rollups(&query).await?);
+///         }
+///         rating = rating.segment(segment, usage);
+///     }
+///     Ok(rating.rate()?)
+/// }
+/// # let _ = invoice;
+/// ```
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct Rating<'b> {
+    book: &'b PriceBook,
+    tenant: TenantId,
+    period: Window,
+    segments: Vec<(PlanSegment, Vec<Rollup>)>,
+    pub(super) adjusted: Vec<Adjusted<'b>>,
+}
+
+impl<'b> Rating<'b> {
+    /// The invoice of a tenant for a period, whose prices are those of the version that is valid when it begins.
+    pub fn new(book: &'b PriceBook, tenant: TenantId, period: Window) -> Self {
+        Self {
+            book,
+            tenant,
+            period,
+            segments: Vec::new(),
+            adjusted: Vec::new(),
+        }
+    }
+
+    /// The tenant had this plan for the whole period, and used this.
+    pub fn plan(self, plan: impl Into<Box<str>>, usage: impl IntoIterator<Item = Rollup>) -> Self {
+        let segment = PlanSegment::new(plan, self.period);
+        self.segment(segment, usage)
+    }
+
+    /// The tenant had a plan for a part of the period, and used this meanwhile. All [segments](PriceBook::segments) together
+    /// are the period.
+    pub fn segment(
+        mut self,
+        segment: PlanSegment,
+        usage: impl IntoIterator<Item = Rollup>,
+    ) -> Self {
+        self.segments.push((segment, usage.into_iter().collect()));
+        self
+    }
+
+    /// Computes it.
+    ///
+    /// # Errors
+    /// A [`RatingError`]: see [`RatingErrorKind`].
+    pub fn rate(mut self) -> Result<DraftInvoice, RatingError> {
+        self.segments
+            .sort_by_key(|(segment, _)| segment.window.start);
+        self.check_segments()?;
+        let version = self.version()?;
+        let mut invoice: Option<DraftInvoice> = None;
+        for (segment, usage) in &self.segments {
+            let plan = self.plan_of(version, segment)?;
+            let currency = plan.currency.ok_or_else(|| {
+                error(
+                    RatingErrorKind::UnknownPlan,
+                    format!("plan `{}` has no currency", plan.name),
+                )
+            })?;
+            let invoice = invoice.get_or_insert_with(|| DraftInvoice {
+                tenant: self.tenant,
+                period: self.period,
+                version: version.name().into(),
+                version_digest: version.digest(),
+                currency,
+                lines: Vec::new(),
+                unpriced: Vec::new(),
+            });
+            if invoice.currency != currency {
+                return Err(error(
+                    RatingErrorKind::MixedCurrency,
+                    format!(
+                        "plan `{}` is in {currency}, and the plan before it in this period in {}; make an invoice for each, and \
+                         change between them when a period begins",
+                        plan.name, invoice.currency
+                    ),
+                ));
+            }
+            let rated = Segment {
+                rating: &self,
+                plan,
+                window: segment.window,
+                share: self.share(segment.window, version)?,
+                currency,
+                version: invoice.version_digest,
+                usage,
+            };
+            rated.check_usage()?;
+            rated.add_to(invoice)?;
+        }
+        let mut invoice = invoice.ok_or_else(|| {
+            let text = "the period has no plan; give the one that the tenant had";
+            error(RatingErrorKind::Segments, text)
+        })?;
+        self.add_adjustments(&mut invoice)?;
+        if exact::total(invoice.lines.iter().map(|line| line.amount)).is_none() {
+            return Err(overflow("the total"));
+        }
+        Ok(invoice)
+    }
+
+    fn version(&self) -> Result<&'b PriceVersion, RatingError> {
+        let start = self.period.start;
+        self.book.version_at(start).ok_or_else(|| {
+            let text = format!(
+                "no version of the prices is valid at {start}; add one that begins then or before"
+            );
+            error(RatingErrorKind::NoVersion, text)
+        })
+    }
+
+    fn plan_of<'v>(
+        &self,
+        version: &'v PriceVersion,
+        segment: &PlanSegment,
+    ) -> Result<&'v PlanPrices, RatingError> {
+        version.plan_named(&segment.plan).ok_or_else(|| {
+            let text = format!(
+                "version `{}` of the prices has no plan `{}`; add its prices in a new version, or correct the name",
+                version.name(),
+                segment.plan
+            );
+            error(RatingErrorKind::UnknownPlan, text)
+        })
+    }
+
+    fn share(&self, window: Window, version: &PriceVersion) -> Result<Share, RatingError> {
+        Share::of(window, self.period, version.proration).ok_or_else(|| {
+            let text = "a segment of the period has no length; give it one of a second or more";
+            error(RatingErrorKind::Segments, text)
+        })
+    }
+
+    fn check_segments(&self) -> Result<(), RatingError> {
+        let mut edge = self.period.start;
+        for (segment, _) in &self.segments {
+            let start = segment.window.start;
+            if start != edge {
+                return Err(error(
+                    RatingErrorKind::Segments,
+                    format!(
+                        "the segment of plan `{}` begins at {start}, and it should at {edge}; give segments that follow on each \
+                         other, as `PriceBook::segments` makes them",
+                        segment.plan
+                    ),
+                ));
+            }
+            edge = segment.window.end;
+        }
+        if edge != self.period.end {
+            return Err(error(
+                RatingErrorKind::Segments,
+                format!(
+                    "the segments end at {edge}, and the period at {}; give the plan of the rest",
+                    self.period.end
+                ),
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// A part of the period, with all that prices it.
+struct Segment<'a> {
+    rating: &'a Rating<'a>,
+    plan: &'a PlanPrices,
+    window: Window,
+    share: Share,
+    currency: Currency,
+    version: UsageDigest,
+    usage: &'a [Rollup],
+}
+
+impl Segment<'_> {
+    fn check_usage(&self) -> Result<(), RatingError> {
+        let error = |text: String| Err(error(RatingErrorKind::Usage, text));
+        for (place, rollup) in self.usage.iter().enumerate() {
+            let meter = &rollup.meter;
+            if rollup.tenant != self.rating.tenant {
+                return error(format!(
+                    "a rollup of `{meter}` is of tenant {}, and the invoice of {}; ask for its own",
+                    rollup.tenant, self.rating.tenant
+                ));
+            }
+            let Window { start, end, .. } = rollup.window;
+            if start < self.window.start || end > self.window.end {
+                return error(format!(
+                    "a rollup of `{meter}` is of {start} to {end}, and the plan `{}` of {} to {}; ask as `PriceBook::queries` \
+                     does",
+                    self.plan.name, self.window.start, self.window.end
+                ));
+            }
+            let Some(declared) = self.rating.book.meter(meter) else {
+                return error(format!(
+                    "there is no usage meter `{meter}`; build the price book with the meters that the sink has"
+                ));
+            };
+            let before = self.usage.get(..place).unwrap_or_default();
+            let is_again = before.iter().any(|other| {
+                other.meter == *meter
+                    && self.price_of(other).map(MeterPrice::label)
+                        == self.price_of(rollup).map(MeterPrice::label)
+            });
+            if is_again && !declared.aggregation().adds_up() {
+                return error(format!(
+                    "there are two rollups of `{meter}`, which does not add up; ask for one of the whole segment, as \
+                     `PriceBook::queries` does"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// The price of a rollup: the one whose condition it meets, else the one without a condition.
+    fn price_of(&self, rollup: &Rollup) -> Option<&MeterPrice> {
+        let mut of_meter = self
+            .plan
+            .prices
+            .iter()
+            .filter(|price| price.meter == rollup.meter);
+        let meets = |price: &&MeterPrice| {
+            let condition = price.when.as_ref();
+            condition.is_some_and(|(name, value)| rollup.dimensions.get(name) == Some(value))
+        };
+        let conditional = of_meter.clone().find(meets);
+        conditional.or_else(|| of_meter.find(|price| price.when.is_none()))
+    }
+
+    fn add_to(&self, invoice: &mut DraftInvoice) -> Result<(), RatingError> {
+        let first = invoice.lines.len();
+        for flat in &self.plan.flats {
+            let amount = self.amount(flat.amount, &flat.name)?;
+            let mut line = self.line(LineKind::Flat, &flat.name, &[]);
+            line.amount = amount;
+            invoice.lines.push(line);
+        }
+        for price in &self.plan.prices {
+            self.add_price(price, invoice)?;
+        }
+        let minimum = self.amount(self.plan.minimum, "the minimum")?;
+        let own = invoice.lines.get(first..).unwrap_or_default();
+        let so_far = exact::total(own.iter().map(|line| line.amount));
+        let so_far = so_far.ok_or_else(|| overflow(&self.plan.name))?;
+        if so_far < minimum {
+            let mut line = self.line(LineKind::Minimum, "minimum", &[]);
+            line.amount = self.currency.round(minimum - so_far);
+            invoice.lines.push(line);
+        }
+        for rollup in self.usage.iter().filter(|it| self.price_of(it).is_none()) {
+            self.note_unpriced(rollup, invoice);
+        }
+        Ok(())
+    }
+
+    fn add_price(&self, price: &MeterPrice, invoice: &mut DraftInvoice) -> Result<(), RatingError> {
+        let label = price.label();
+        let is_own = |rollup: &&Rollup| {
+            self.price_of(rollup)
+                .is_some_and(|own| std::ptr::eq(own, price))
+        };
+        let rollups: Vec<_> = self.usage.iter().filter(is_own).collect();
+        let quantity = exact::total(rollups.iter().map(|it| it.quantity));
+        let quantity = quantity.ok_or_else(|| overflow(&label))?;
+        let parts = charge::parts(price, quantity, self.share, self.currency);
+        let parts = parts.ok_or_else(|| overflow(&label))?;
+        let mut sum = Decimal::ZERO;
+        for part in &parts {
+            let line = self.line_of(part, price, &label, &rollups);
+            sum = exact::sum(sum, line.amount).ok_or_else(|| overflow(&label))?;
+            invoice.lines.push(line);
+        }
+        let minimum = self.amount(price.minimum, &label)?;
+        if sum < minimum {
+            let mut line = self.line(LineKind::Minimum, &label, &rollups);
+            line.meter = Some(price.meter.clone());
+            line.amount = self.currency.round(minimum - sum);
+            invoice.lines.push(line);
+        }
+        Ok(())
+    }
+
+    fn line_of(
+        &self,
+        part: &Part,
+        price: &MeterPrice,
+        label: &str,
+        rollups: &[&Rollup],
+    ) -> InvoiceLine {
+        let kind = match part.is_included {
+            true => LineKind::Included,
+            false => LineKind::Usage,
+        };
+        let unit = self.rating.book.meter(&price.meter);
+        InvoiceLine {
+            meter: Some(price.meter.clone()),
+            tier: part.tier,
+            quantity: part.quantity.normalize(),
+            unit: unit.map(|it| it.unit_name()).unwrap_or_default().into(),
+            unit_price: part.unit_price.map(|it| it.normalize()),
+            flat: part.flat.normalize(),
+            amount: self.currency.round(part.amount),
+            ..self.line(kind, label, rollups)
+        }
+    }
+
+    /// A line about something, of nothing yet.
+    fn line(&self, kind: LineKind, about: &str, rollups: &[&Rollup]) -> InvoiceLine {
+        let period = self.rating.period;
+        let (plan, window) = (&self.plan.name, self.window);
+        InvoiceLine {
+            kind,
+            plan: plan.clone(),
+            window,
+            meter: None,
+            description: about.into(),
+            tier: None,
+            quantity: Decimal::ONE,
+            unit: Box::from(""),
+            unit_price: None,
+            flat: Decimal::ZERO,
+            amount: self.currency.round(Decimal::ZERO),
+            input: input::digest(self.version, plan, period, window, about, rollups),
+        }
+    }
+
+    fn amount(&self, amount: Decimal, about: &str) -> Result<Decimal, RatingError> {
+        let amount = self.share.amount(amount, self.currency);
+        let amount = amount.ok_or_else(|| overflow(about))?;
+        Ok(self.currency.round(amount))
+    }
+
+    fn note_unpriced(&self, rollup: &Rollup, invoice: &mut DraftInvoice) {
+        let known = invoice.unpriced.iter_mut();
+        let mut same = known.filter(|it| it.meter == rollup.meter && it.plan == self.plan.name);
+        match same.next() {
+            Some(unpriced) => {
+                unpriced.quantity = unpriced.quantity.saturating_add(rollup.quantity);
+            }
+            None => invoice.unpriced.push(Unpriced {
+                plan: self.plan.name.clone(),
+                meter: rollup.meter.clone(),
+                quantity: rollup.quantity,
+            }),
+        }
+    }
+}
+
+pub(super) fn error(kind: RatingErrorKind, text: impl Into<String>) -> RatingError {
+    RatingError::new(kind, text)
+}
+
+pub(super) fn overflow(about: &str) -> RatingError {
+    let text = format!(
+        "`{about}` has more digits than can be computed without rounding (28); count in a larger unit, or give the price fewer \
+         digits"
+    );
+    error(RatingErrorKind::Overflow, text)
+}

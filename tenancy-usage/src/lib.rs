@@ -1,0 +1,33 @@
+#![doc = include_str!("docs/overview.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+pub mod anomaly;
+pub mod billing;
+#[cfg(any(test, feature = "testing"))]
+pub mod conformance;
+pub mod cost;
+pub mod credit;
+mod digest;
+mod event;
+mod exact;
+pub mod forecast;
+pub mod invoice;
+mod meter;
+mod name;
+pub mod price;
+mod recorder;
+mod rollup;
+mod sink;
+pub mod subscription;
+pub mod threshold;
+mod window;
+
+pub use digest::UsageDigest;
+pub use event::{EventError, EventErrorKind, EventKey, EventTimes, UsageEvent};
+pub use meter::{Aggregation, UsageMeter, UsageMeters};
+pub use recorder::{UsageRecorder, UsageRecorderBuilder, UsageSeries};
+pub use rollup::{Rollup, RollupQuery};
+/// The numbers of quantities and prices, of the crate `rust_decimal`.
+pub use rust_decimal::Decimal;
+pub use sink::{EventOutcome, MemoryUsage, UsageError, UsageErrorKind, UsageSink, UsageStatus};
+pub use window::{Resolution, UsageCalendar};

@@ -1,0 +1,136 @@
+//! The prices of a plan.
+
+use rust_decimal::Decimal;
+use tenancy_core::document::Position;
+
+use super::{Currency, MeterPrice};
+use crate::digest::Canonical;
+
+/// What becomes of amounts and quantities per period when a tenant has a plan for a part of the period.
+///
+/// ```
+/// use tenancy_core::Timestamp;
+/// use tenancy_usage::price::{PriceVersion, Proration};
+///
+/// let version = PriceVersion::new("2027-01", Timestamp::EPOCH).proration(Proration::LastPlan);
+/// # let _ = version;
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum Proration {
+    /// They are scaled by the part of the period, in time: flat amounts, minimums, what is included, and the edges of
+    /// tiers. Each plan prices what was used while the tenant had it. Amounts are rounded half to even to the smallest
+    /// unit, quantities to nine digits after the point. The default.
+    #[default]
+    ByTime,
+    /// Each plan of the period counts as if the tenant had had it for all of the period, for what was used meanwhile.
+    Full,
+    /// The plan that the tenant has at the end of the period prices all of it.
+    LastPlan,
+}
+
+impl Proration {
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::ByTime => "by time",
+            Self::Full => "full",
+            Self::LastPlan => "last plan",
+        }
+    }
+}
+
+/// What a plan costs, and what usage costs in it.
+///
+/// ```
+/// use tenancy_usage::{Decimal, price::{MeterPrice, PlanPrices}};
+///
+/// let pro = PlanPrices::new("pro")
+///     .flat("base fee", 29)
+///     .price(MeterPrice::per_unit("tokens", Decimal::new(1, 5)))
+///     .minimum(40); // an invoice of 32.10 becomes one of 40.00
+/// # let _ = pro;
+/// ```
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct PlanPrices {
+    pub(crate) name: Box<str>,
+    pub(super) currency_code: Option<Box<str>>,
+    /// Set when the book is built.
+    pub(crate) currency: Option<Currency>,
+    pub(crate) flats: Vec<Flat>,
+    pub(crate) prices: Vec<MeterPrice>,
+    pub(crate) minimum: Decimal,
+    pub(super) at: Position,
+}
+
+/// An amount in each period.
+#[derive(Debug, Clone)]
+pub(crate) struct Flat {
+    pub(crate) name: Box<str>,
+    pub(crate) amount: Decimal,
+    pub(super) at: Position,
+}
+
+impl PlanPrices {
+    /// A plan of this name, which is the one of the [plan book](tenancy_core::PlanBook), without a price yet.
+    pub fn new(plan: impl Into<Box<str>>) -> Self {
+        Self {
+            name: plan.into(),
+            currency_code: None,
+            currency: None,
+            flats: Vec::new(),
+            prices: Vec::new(),
+            minimum: Decimal::ZERO,
+            at: Position::NONE,
+        }
+    }
+
+    /// Adds what each period costs, whatever is used. May be called several times, with different names.
+    pub fn flat(self, name: impl Into<Box<str>>, amount: impl Into<Decimal>) -> Self {
+        self.flat_at(name.into(), amount.into(), Position::NONE)
+    }
+
+    pub(super) fn flat_at(mut self, name: Box<str>, amount: Decimal, at: Position) -> Self {
+        self.flats.push(Flat { name, amount, at });
+        self
+    }
+
+    /// Adds the price of a meter.
+    pub fn price(mut self, price: MeterPrice) -> Self {
+        self.prices.push(price);
+        self
+    }
+
+    /// How much the plan costs at least in each period, flat amounts included. Default: 0.
+    pub fn minimum(mut self, amount: impl Into<Decimal>) -> Self {
+        self.minimum = amount.into();
+        self
+    }
+
+    /// The currency of its prices, by ISO 4217. The same in all versions. Default: the book's.
+    pub fn currency(mut self, code: impl Into<Box<str>>) -> Self {
+        self.currency_code = Some(code.into());
+        self
+    }
+
+    #[cfg(feature = "toml")]
+    pub(super) fn placed(self, at: Position) -> Self {
+        Self { at, ..self }
+    }
+
+    pub(super) fn digest(&self, canonical: Canonical) -> Canonical {
+        let currency = self.currency.map(|it| it.code().to_owned());
+        let canonical = canonical
+            .text(&self.name)
+            .text(&currency.unwrap_or_default())
+            .decimal(self.minimum)
+            .decimal(self.flats.len().into());
+        let canonical = self.flats.iter().fold(canonical, |it, flat| {
+            it.text(&flat.name).decimal(flat.amount)
+        });
+        let canonical = canonical.decimal(self.prices.len().into());
+        self.prices
+            .iter()
+            .fold(canonical, |it, price| price.digest(it))
+    }
+}

@@ -1,0 +1,249 @@
+//! Usage in memory: the reference for what a sink does.
+
+mod tally;
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, hash_map::Entry},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use async_trait::async_trait;
+use tenancy_core::{Clock, KeyId, ProjectId, SystemClock, TenantId, Timestamp, quota::Window};
+
+use self::tally::Tally;
+use super::{EventOutcome, UsageError, UsageSink, UsageStatus};
+use crate::{
+    EventError, EventKey, EventTimes, Resolution, Rollup, RollupQuery, UsageCalendar, UsageDigest,
+    UsageEvent, UsageMeter, UsageMeters,
+};
+
+/// Counts usage in the memory of one process: for tests and first steps, and as the reference for stores.
+///
+/// It keeps all that it has counted until it is dropped, so it grows with use.
+///
+/// ```
+/// use tenancy_core::{Clock as _, SystemClock, TenantId};
+/// use tenancy_usage::{
+///     MemoryUsage, Resolution, RollupQuery, UsageCalendar, UsageEvent, UsageMeter, UsageMeters, UsageSink as _,
+/// };
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let usage = MemoryUsage::new(UsageMeters::new([UsageMeter::sum("egress").unit("bytes")])?);
+/// let (acme, now) = (TenantId::new(), SystemClock.now());
+/// for (id, bytes) in [("1", 700), ("2", 300), ("2", 300)] {
+///     usage.record(&[UsageEvent::new(acme, "egress", "proxy", id, now).quantity(bytes)]).await?;
+/// }
+/// let month = UsageCalendar::monthly().window(acme, Resolution::Period, now);
+/// let rollups = usage.rollups(&RollupQuery::each(acme, "egress", Resolution::Period, month)).await?;
+/// assert_eq!(rollups[0].quantity, 1_000.into());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+#[must_use]
+pub struct MemoryUsage {
+    meters: UsageMeters,
+    calendar: UsageCalendar,
+    times: EventTimes,
+    clock: Arc<dyn Clock>,
+    kept: Mutex<Kept>,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    /// The digest of each event that was counted.
+    events: HashMap<EventKey, UsageDigest>,
+    tallies: BTreeMap<Cell, Tally>,
+    status: HashMap<TenantId, UsageStatus>,
+}
+
+/// Whose usage, of what, and when: what a tally is kept for.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Cell {
+    tenant: TenantId,
+    meter: Box<str>,
+    resolution: Resolution,
+    start: Timestamp,
+    end: Timestamp,
+    group: Group,
+}
+
+/// What usage is told apart by.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Group {
+    project: Option<ProjectId>,
+    key: Option<KeyId>,
+    dimensions: BTreeMap<Box<str>, Box<str>>,
+}
+
+impl MemoryUsage {
+    /// Nothing counted yet, for these meters.
+    pub fn new(meters: UsageMeters) -> Self {
+        Self {
+            meters,
+            calendar: UsageCalendar::default(),
+            times: EventTimes::default(),
+            clock: Arc::new(SystemClock),
+            kept: Mutex::default(),
+        }
+    }
+
+    /// Where windows begin and end. Default: [`UsageCalendar::monthly`].
+    pub fn calendar(mut self, calendar: UsageCalendar) -> Self {
+        self.calendar = calendar;
+        self
+    }
+
+    /// How late events are taken. Default: [`EventTimes::default`].
+    pub fn times(mut self, times: EventTimes) -> Self {
+        self.times = times;
+        self
+    }
+
+    /// Where it reads the time. Default: the machine's clock.
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Kept {
+    fn count(
+        &mut self,
+        sink: &MemoryUsage,
+        event: &UsageEvent,
+        now: Timestamp,
+    ) -> Result<EventOutcome, EventError> {
+        let meter = sink.meters.check_content(event)?;
+        let (key, digest) = (event.event_key(), event.digest());
+        match self.events.entry(key) {
+            Entry::Occupied(counted) if *counted.get() == digest => {
+                return Ok(EventOutcome::AlreadyCounted);
+            }
+            Entry::Occupied(_) => return Ok(EventOutcome::Conflict),
+            Entry::Vacant(free) => {
+                sink.times.check(event.at, now)?;
+                add(&mut self.tallies, sink, meter, event)?;
+                free.insert(digest);
+            }
+        }
+        Ok(EventOutcome::Counted)
+    }
+}
+
+/// Adds an event to each window that it is in, or to none.
+fn add(
+    tallies: &mut BTreeMap<Cell, Tally>,
+    sink: &MemoryUsage,
+    meter: &UsageMeter,
+    event: &UsageEvent,
+) -> Result<(), EventError> {
+    let cells = Resolution::ALL.map(|resolution| {
+        let window = sink.calendar.window(event.tenant, resolution, event.at);
+        Cell {
+            tenant: event.tenant,
+            meter: meter.name().into(),
+            resolution,
+            start: window.start,
+            end: window.end,
+            group: Group {
+                project: event.project,
+                key: event.key,
+                dimensions: event.dimensions.clone(),
+            },
+        }
+    });
+    // The group's period is the largest sum; the tenant's is bounded where it is asked for.
+    let mut after = Vec::with_capacity(cells.len());
+    for cell in cells {
+        let mut tally = tallies.get(&cell).cloned().unwrap_or_default();
+        tally.add(event)?;
+        after.push((cell, tally));
+    }
+    tallies.extend(after);
+    Ok(())
+}
+
+#[async_trait]
+impl UsageSink for MemoryUsage {
+    async fn record(&self, events: &[UsageEvent]) -> Result<Vec<EventOutcome>, UsageError> {
+        let now = self.clock.now();
+        let mut kept = self.kept();
+        let mut outcomes = Vec::with_capacity(events.len());
+        for event in events {
+            let outcome = kept.count(self, event, now);
+            let outcome = outcome.unwrap_or_else(EventOutcome::from);
+            let status = kept.status.entry(event.tenant).or_default();
+            status.note(&outcome);
+            if outcome == EventOutcome::Counted {
+                status.newest_event = status.newest_event.max(Some(event.at));
+                status.rolled_up_until = status.rolled_up_until.max(Some(now));
+            }
+            outcomes.push(outcome);
+        }
+        Ok(outcomes)
+    }
+
+    async fn rollups(&self, query: &RollupQuery) -> Result<Vec<Rollup>, UsageError> {
+        query.check(&self.meters)?;
+        let Some(meter) = self.meters.get(&query.meter) else {
+            return Ok(Vec::new());
+        };
+        let resolution = query.resolution.unwrap_or(Resolution::Minute);
+        let mut groups = BTreeMap::<(Timestamp, Timestamp, Group), Tally>::new();
+        let kept = self.kept();
+        let asked = kept.tallies.iter().filter(|(cell, _)| {
+            cell.tenant == query.tenant
+                && cell.meter == query.meter
+                && cell.resolution == resolution
+                && query.range.contains(cell.start)
+                && (query.project.is_none() || query.project == cell.group.project)
+                && (query.key.is_none() || query.key == cell.group.key)
+        });
+        for (cell, tally) in asked {
+            let window = match query.resolution {
+                Some(_) => (cell.start, cell.end),
+                None => (query.range.start, query.range.end),
+            };
+            let group = (window.0, window.1, told_apart(&cell.group, query));
+            groups.entry(group).or_default().merge(tally);
+        }
+        let rollups = groups
+            .into_iter()
+            .map(|((start, end, group), tally)| Rollup {
+                tenant: query.tenant,
+                meter: query.meter.clone(),
+                project: group.project,
+                key: group.key,
+                dimensions: group.dimensions,
+                window: Window::new(start, end),
+                quantity: tally.quantity(meter.aggregation()),
+                events: tally.events(),
+            });
+        Ok(rollups.collect())
+    }
+
+    async fn status(&self, tenant: TenantId) -> Result<UsageStatus, UsageError> {
+        let status = self.kept().status.get(&tenant).copied();
+        Ok(status.unwrap_or_default())
+    }
+}
+
+/// What of a group the query asks to tell apart.
+fn told_apart(group: &Group, query: &RollupQuery) -> Group {
+    let asked: BTreeSet<_> = query.by_dimensions.iter().collect();
+    let dimensions = group.dimensions.iter();
+    Group {
+        project: group.project.filter(|_| query.by_project),
+        key: group.key.filter(|_| query.by_key),
+        dimensions: dimensions
+            .filter(|(name, _)| asked.contains(name))
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect(),
+    }
+}

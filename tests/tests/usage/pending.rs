@@ -1,0 +1,114 @@
+use anyhow::ensure;
+use sqlx::Executor as _;
+use tenancy_core::Clock as _;
+use tenancy_sqlx::{ErrorKind, TenantPoolOptions};
+use tenancy_tests::notes::{on_every_server, sqlstate};
+use tenancy_usage::{UsageEvent, UsageSink as _, conformance};
+
+use super::{at_now, counting, total};
+
+/// Usage of a transaction is there exactly if its rows are, and is the tenant's of the transaction.
+#[tokio::test]
+async fn usage_of_a_transaction_commits_and_rolls_back_with_it() -> anyhow::Result<()> {
+    on_every_server(async |notes| {
+        let clock = at_now();
+        let usage = counting(notes, clock.clone()).await?.build();
+        let pool = notes.pool(TenantPoolOptions::new()).await?;
+        let (acme, globex) = (notes.context(&notes.acme), notes.context(&notes.globex));
+        let mut left = pool.begin(&acme).await?;
+        let event = UsageEvent::in_context(&acme, "tokens", "api", "rolled-back", clock.now());
+        left.record_usage(&usage, event.quantity(7)).await?;
+        left.rollback().await?;
+        for (context, quantity) in [(&acme, 3), (&globex, 5)] {
+            let mut tx = pool.begin(context).await?;
+            // Whatever tenant the event says.
+            let event = UsageEvent::in_context(&globex, "tokens", "api", "1", clock.now());
+            tx.record_usage(&usage, event.quantity(quantity)).await?;
+            tx.commit().await?;
+        }
+        usage.count_pending().await?;
+        ensure!(usage.uncounted() == 0);
+        ensure!(total(&usage, notes.globex.id, "tokens").await? == Some((5.into(), 1)));
+        ensure!(total(&usage, notes.acme.id, "tokens").await? == Some((3.into(), 1)));
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn usage_that_can_not_be_counted_is_refused_before_it_is_sent() -> anyhow::Result<()> {
+    on_every_server(async |notes| {
+        let clock = at_now();
+        let usage = counting(notes, clock.clone()).await?.build();
+        let pool = notes.pool(TenantPoolOptions::new()).await?;
+        let context = notes.context(&notes.acme);
+        let mut tx = pool.begin(&context).await?;
+        for event in [
+            UsageEvent::in_context(&context, "undeclared", "api", "1", clock.now()),
+            UsageEvent::in_context(&context, "tokens", "api", "1", clock.now()).quantity(-1),
+        ] {
+            let Err(refused) = tx.record_usage(&usage, event).await else {
+                anyhow::bail!("it was taken");
+            };
+            ensure!(refused.kind() == ErrorKind::InvalidUsage, "{refused}");
+        }
+        // The transaction goes on.
+        let event = UsageEvent::in_context(&context, "tokens", "api", "2", clock.now());
+        tx.record_usage(&usage, event).await?;
+        tx.commit().await?;
+        usage.count_pending().await?;
+        ensure!(total(&usage, notes.acme.id, "tokens").await? == Some((1.into(), 1)));
+        Ok(())
+    })
+    .await
+}
+
+/// What the service's login writes by its own SQL is its tenant's alone, whatever it says, and what is no event is told and
+/// holds nothing up.
+#[tokio::test]
+async fn the_services_login_writes_usage_of_no_other_tenant_and_reads_none() -> anyhow::Result<()> {
+    on_every_server(async |notes| {
+        let usage = counting(notes, at_now()).await?.build();
+        let (acme, globex) = (notes.acme.id, notes.globex.id);
+        let other = UsageEvent::new(globex, "tokens", "suite", "1", conformance::NOW).quantity(9);
+        ensure!(usage.record(&[other]).await?.len() == 1);
+        ensure!(total(&usage, globex, "tokens").await? == Some((9.into(), 1)));
+
+        let pool = notes.pool(TenantPoolOptions::new()).await?;
+        let mut tx = pool.begin(&notes.context(&notes.acme)).await?;
+        let forged =
+            UsageEvent::new(globex, "tokens", "forged", "1", conformance::NOW).quantity(100);
+        for event in [
+            serde_json::to_value(&forged)?,
+            serde_json::json!({ "no": "event" }),
+        ] {
+            sqlx::query("INSERT INTO tenancy.usage_pending (tenant_id, event) VALUES ($1, $2)")
+                .bind(acme.as_uuid())
+                .bind(event)
+                .execute(&mut *tx)
+                .await?;
+        }
+        tx.commit().await?;
+        for (sql, state) in [
+            (
+                "INSERT INTO tenancy.usage_pending (tenant_id, event) VALUES ('$G', '{}')",
+                "42501",
+            ),
+            ("SELECT count(*) FROM tenancy.usage_pending", "42501"),
+            ("SELECT count(*) FROM tenancy.usage_rollups", "42501"),
+            ("SELECT count(*) FROM tenancy.usage_events", "42501"),
+            ("SELECT tenancy.take_pending_usage(1)", "42501"),
+        ] {
+            let mut tx = pool.begin(&notes.context(&notes.acme)).await?;
+            let sql = sql.replace("$G", &globex.to_string());
+            let refused = tx.execute(sqlx::AssertSqlSafe(sql.clone())).await;
+            ensure!(sqlstate(refused) == state, "{sql}");
+        }
+        usage.count_pending().await?;
+        ensure!(usage.uncounted() == 1, "{}", usage.uncounted());
+        ensure!(total(&usage, globex, "tokens").await? == Some((9.into(), 1)));
+        ensure!(total(&usage, acme, "tokens").await? == Some((100.into(), 1)));
+        Ok(())
+    })
+    .await
+}
