@@ -6,7 +6,7 @@ mod error;
 use std::collections::BTreeMap;
 
 use rust_decimal::Decimal;
-use tenancy_core::{KeyId, ProjectId, TenantId, Timestamp, UserId};
+use tenancy_core::{Actor, KeyId, ProjectId, TenantContext, TenantId, Timestamp, UserId};
 
 pub use check::EventTimes;
 pub use error::{EventError, EventErrorKind};
@@ -60,8 +60,8 @@ pub struct EventKey {
 /// ```
 ///
 /// # Security
-/// An event says whose it is, and nothing checks that. Take the tenant of a
-/// [`TenantContext`](tenancy_core::TenantContext), never of what a caller has sent.
+/// An event says whose it is, and nothing checks that. Make it [in a context](Self::in_context); where there is none, never take the
+/// tenant of what a caller has sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
 pub struct UsageEvent {
@@ -125,6 +125,41 @@ impl UsageEvent {
             source: source.into(),
             id: id.into(),
             at,
+        }
+    }
+
+    /// An event of the quantity 1 in a context: tenant, project, API key, user and job are those of the request or the job, and can't be
+    /// another's.
+    ///
+    /// ```
+    /// use tenancy_core::{Clock as _, SystemClock, TenantContext};
+    /// use tenancy_usage::{UsageError, UsageEvent, UsageSink};
+    ///
+    /// async fn count_export(sink: &dyn UsageSink, context: &TenantContext, id: &str) -> Result<(), UsageError> {
+    ///     let event = UsageEvent::in_context(context, "exports", "api", id, SystemClock.now());
+    ///     sink.record(&[event]).await?;
+    ///     Ok(())
+    /// }
+    /// # let _ = count_export;
+    /// ```
+    pub fn in_context(
+        context: &TenantContext,
+        meter: impl Into<Box<str>>,
+        source: impl Into<Box<str>>,
+        id: impl Into<Box<str>>,
+        at: Timestamp,
+    ) -> Self {
+        let (key, job) = match &context.principal().actor {
+            Actor::Key(key) => (Some(*key), None),
+            Actor::Job(name) => (None, Some(name.to_string().into())),
+            _ => (None, None),
+        };
+        Self {
+            project: context.project_id(),
+            key,
+            user: context.user_id(),
+            job,
+            ..Self::new(context.tenant_id(), meter, source, id, at)
         }
     }
 

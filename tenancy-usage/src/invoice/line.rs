@@ -20,6 +20,8 @@ pub enum LineKind {
     Flat,
     /// Usage that is included and costs nothing.
     Included,
+    /// Usage that a [grant](crate::credit::Grant) pays, and that costs nothing here.
+    Granted,
     /// Usage that costs something, in one tier.
     Usage,
     /// What is missing to a minimum, of a meter or of the plan.
@@ -31,12 +33,13 @@ pub enum LineKind {
 }
 
 impl LineKind {
-    /// Its name: `flat`, `included`, `usage`, `minimum`, `adjustment` or `credit`.
+    /// Its name: `flat`, `included`, `granted`, `usage`, `minimum`, `adjustment` or `credit`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Flat => "flat",
             Self::Included => "included",
+            Self::Granted => "granted",
             Self::Usage => "usage",
             Self::Minimum => "minimum",
             Self::Adjustment => "adjustment",

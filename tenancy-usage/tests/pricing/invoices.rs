@@ -390,3 +390,55 @@ fn it_is_written_without_floats_and_without_formulas() {
     let digest = json["lines"][1]["input"].as_str().unwrap();
     assert!(rows[2].ends_with(digest) && digest.len() == 64, "{csv}");
 }
+
+#[test]
+fn granted_units_come_off_after_what_is_included() {
+    let price = MeterPrice::graduated("tokens", [Tier::up_to(100, 1), Tier::rest(2)]).included(10);
+    let (book, tenant) = (book(price), TenantId::new());
+    let rating = Rating::new(&book, tenant, month()).plan("pro", [tokens(tenant, "150")]);
+    let without = rating.clone().rate().unwrap();
+    assert_eq!(
+        (without.billed("tokens"), without.total()),
+        (140.into(), d("180.00"))
+    );
+    let mut ledger = CreditLedger::new();
+    let unit = GrantUnit::Meter("tokens".into());
+    ledger
+        .grant(Grant::meter("package", "tokens", 60, Timestamp::EPOCH))
+        .unwrap();
+    let draws = ledger
+        .draw(&unit, without.billed("tokens"), NOW, &without.id())
+        .unwrap();
+    assert_eq!((draws.len(), draws[0].amount), (1, 60.into()));
+    let with = rating
+        .clone()
+        .granted("tokens", draws[0].amount)
+        .rate()
+        .unwrap();
+    let told: Vec<_> = with
+        .lines
+        .iter()
+        .map(|it| (it.kind, it.quantity, it.amount))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            (LineKind::Included, 10.into(), d("0.00")),
+            (LineKind::Granted, 60.into(), d("0.00")),
+            (LineKind::Usage, 80.into(), d("80.00")),
+        ]
+    );
+    // What was granted is a part of the input.
+    let error = without.check_same(&with).unwrap_err();
+    assert!(
+        error.to_string().contains("its usage is another"),
+        "{error}"
+    );
+    // More than is used, and what can't be meant.
+    let all = rating.clone().granted("tokens", 1_000).rate().unwrap();
+    assert_eq!((all.billed("tokens"), all.total()), (0.into(), d("0.00")));
+    for (meter, quantity) in [("tokens", -1), ("tokns", 1)] {
+        let error = rating.clone().granted(meter, quantity).rate().unwrap_err();
+        assert_eq!(error.kind(), RatingErrorKind::Usage, "{error}");
+    }
+}
