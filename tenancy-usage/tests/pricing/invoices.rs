@@ -227,6 +227,12 @@ fn a_late_event_is_an_adjustment_through_the_tiers() {
     assert!(given_back.to_csv().contains(",-20.00,EUR,"));
     let nothing = rating().adjust(&billed, &billed).rate().unwrap();
     assert_eq!(nothing.lines.len(), 1);
+    // By other prices than those that were billed.
+    let other_book = self::book(MeterPrice::per_unit("tokens", 1));
+    let other = Rating::new(&other_book, tenant, month()).plan("pro", [tokens(tenant, "120")]);
+    let other = other.rate().unwrap();
+    let error = rating().adjust(&billed, &other).rate().unwrap_err();
+    assert_eq!(error.kind(), RatingErrorKind::Differs);
     // Of this period itself, and of another tenant.
     let own = Rating::new(&book, tenant, month())
         .plan("pro", [])
