@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tenancy_core::{TenantId, Timestamp, quota::Window};
+use tenancy_core::{Price, TenantId, Timestamp, quota::Window};
 use tenancy_usage::{
     Rollup,
     credit::{CreditLedger, Grant, GrantUnit},
@@ -447,4 +447,31 @@ fn granted_units_come_off_after_what_is_included() {
         let error = rating.clone().granted(meter, quantity).rate().unwrap_err();
         assert_eq!(error.kind(), RatingErrorKind::Usage, "{error}");
     }
+}
+
+#[test]
+fn the_price_of_the_plan_book_is_a_flat_amount() {
+    for (price, total) in [
+        (Price::per_month(2_999, "EUR"), "29.99"),
+        (Price::per_year(2_900, "JPY"), "2900"),
+        (Price::per_month(1_234, "KWD"), "1.234"),
+    ] {
+        let plan = PlanPrices::new("pro").plan_price(&price).unwrap();
+        let (book, tenant) = (book_of(plan).unwrap(), TenantId::new());
+        let invoice = Rating::new(&book, tenant, month())
+            .plan("pro", [])
+            .rate()
+            .unwrap();
+        assert_eq!(invoice.total().to_string(), total);
+    }
+    assert!(
+        PlanPrices::new("pro")
+            .plan_price(&Price::ByAgreement)
+            .is_err()
+    );
+    assert!(
+        PlanPrices::new("pro")
+            .plan_price(&Price::per_month(1, "euro"))
+            .is_err()
+    );
 }
