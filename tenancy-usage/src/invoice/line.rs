@@ -86,6 +86,12 @@ pub struct InvoiceLine {
     /// What it comes to, rounded to the currency's smallest unit.
     pub amount: Decimal,
     /// The digest of what it was computed from: the version of the prices, the plan, the times, and the rollups.
+    ///
+    /// The bytes are those of the format `invoice-input-1`, written as those of
+    /// [`PriceVersion::digest`](crate::price::PriceVersion::digest): the name of the format, the version's digest (32 bytes, after their
+    /// length), the plan, start and end of the period and of the segment in microseconds, the description, what was granted, and the
+    /// number of rollups. Of each rollup: meter, project and key (16 bytes, after their length, or absent), the number of dimensions with
+    /// name and value each, start and end, quantity, and events. Rollups are in the order of window, project, key and dimensions.
     pub input: UsageDigest,
 }
 
