@@ -7,6 +7,8 @@
 
 use std::cmp::Ordering;
 
+use tenancy_core::ConfigError;
+
 use crate::forecast::numbers::median;
 
 /// How odd days are found.
@@ -70,22 +72,36 @@ impl AnomalyDetector {
     }
 
     /// How many deviations are odd. A smaller number finds more and is wrong more often. Default: 4.
-    pub const fn k(mut self, k: f64) -> Self {
-        self.k = k;
-        self
+    ///
+    /// # Errors
+    /// A [`ConfigError`] if it is not above 0.
+    pub fn k(mut self, k: f64) -> Result<Self, ConfigError> {
+        self.k = above_0("the number of deviations", k)?;
+        Ok(self)
     }
 
     /// How many days have the same pattern again. Default: 7.
-    pub const fn season(mut self, days: usize) -> Self {
-        self.season = if days == 0 { 1 } else { days };
-        self
+    ///
+    /// # Errors
+    /// A [`ConfigError`] for 0 days.
+    pub fn season(mut self, days: usize) -> Result<Self, ConfigError> {
+        if days == 0 {
+            return Err(ConfigError::new(
+                "a season of 0 days is none; give 7 for weeks, or 1 where days are alike",
+            ));
+        }
+        self.season = days;
+        Ok(self)
     }
 
     /// The deviation that is supposed at least, as a logarithm of a ratio, so that a tenant whose days are all alike is not odd for a
     /// difference of a hundredth. Default: 0.05, which is 5 percent; with a `k` of 4, a day is odd from 22 percent on at the earliest.
-    pub const fn least_spread(mut self, spread: f64) -> Self {
-        self.least_spread = spread;
-        self
+    ///
+    /// # Errors
+    /// A [`ConfigError`] if it is not above 0.
+    pub fn least_spread(mut self, spread: f64) -> Result<Self, ConfigError> {
+        self.least_spread = above_0("the least deviation", spread)?;
+        Ok(self)
     }
 
     /// Judges each day of a series by the days before it, the oldest first. Days that were odd do not make what is usual odd, because
@@ -149,6 +165,16 @@ impl AnomalyDetector {
             ratio: log.exp(),
             score,
         })
+    }
+}
+
+fn above_0(what: &str, value: f64) -> Result<f64, ConfigError> {
+    if value.is_finite() && value > 0.0 {
+        Ok(value)
+    } else {
+        Err(ConfigError::new(format!(
+            "{what} is {value}; give a number above 0"
+        )))
     }
 }
 

@@ -32,7 +32,7 @@ mod rolling;
 pub use counting::{
     a_bad_event_keeps_no_good_one_out, a_conflict_leaves_the_first,
     an_event_sent_again_with_another_time_counts_once, an_event_that_nobody_counts_is_told,
-    one_key_counts_once, tenants_do_not_share_keys,
+    one_key_counts_once, one_key_counts_once_from_many_at_once, tenants_do_not_share_keys,
 };
 pub use histories::histories;
 pub use rolling::{
@@ -53,7 +53,7 @@ use crate::{
 pub const NOW: Timestamp = Timestamp::from_unix_seconds(1_800_000_000);
 
 /// How many tenants the suite needs.
-pub const TENANTS: usize = 16;
+pub const TENANTS: usize = 17;
 
 /// The meters that the sink counts.
 pub fn meters() -> UsageMeters {
@@ -82,7 +82,8 @@ pub async fn sink(sink: &dyn UsageSink, tenants: &[TenantId; TENANTS]) {
     groups_are_told_apart(sink, tenants[8]).await;
     windows_begin_where_the_calendar_says(sink, tenants[9]).await;
     queries_that_make_no_sense_are_refused(sink, tenants[10]).await;
-    what_was_added_up_before_counts_for_all(sink, tenants[15]).await;
+    what_was_added_up_before_counts_for_all(sink, tenants[16]).await;
+    one_key_counts_once_from_many_at_once(sink, tenants[15]).await;
     histories(sink, [tenants[11], tenants[12]], 1, 400).await;
     histories(sink, [tenants[13], tenants[14]], 2, 400).await;
 }

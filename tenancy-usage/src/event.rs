@@ -61,8 +61,8 @@ pub struct EventKey {
 /// ```
 ///
 /// # Security
-/// An event says whose it is, and nothing checks that. Take the tenant of a
-/// [`TenantContext`](tenancy_core::TenantContext), never of what a caller has sent.
+/// An event says whose it is, and nothing checks that. Make it [in a context](Self::in_context); where there is none, never take the
+/// tenant of what a caller has sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[must_use]
@@ -140,7 +140,20 @@ impl UsageEvent {
         }
     }
 
-    /// An event of the quantity 1 of whoever acts in this context: see [`of_context`](Self::of_context).
+    /// An event of the quantity 1 in a context: tenant, project, API key, user and job are those of the request or the job, and can't be
+    /// another's.
+    ///
+    /// ```
+    /// use tenancy_core::{Clock as _, SystemClock, TenantContext};
+    /// use tenancy_usage::{UsageError, UsageEvent, UsageSink};
+    ///
+    /// async fn count_export(sink: &dyn UsageSink, context: &TenantContext, id: &str) -> Result<(), UsageError> {
+    ///     let event = UsageEvent::in_context(context, "exports", "api", id, SystemClock.now());
+    ///     sink.record(&[event]).await?;
+    ///     Ok(())
+    /// }
+    /// # let _ = count_export;
+    /// ```
     pub fn in_context(
         context: &TenantContext,
         meter: impl Into<Box<str>>,
@@ -151,19 +164,15 @@ impl UsageEvent {
         Self::new(context.tenant_id(), meter, source, id, at).of_context(context)
     }
 
-    /// The same event, whose tenant, project, API key, user and job are those of the context, whatever it said before. The
-    /// user is the one with whose rights a key acts.
+    /// The same event, whose tenant, project, API key, user and job are those of the context, whatever it said before.
     pub fn of_context(mut self, context: &TenantContext) -> Self {
-        let principal = context.principal();
-        self.tenant = context.tenant_id();
-        self.project = context.project_id();
-        (self.key, self.user, self.job) = (None, principal.on_behalf_of, None);
-        match &principal.actor {
-            Actor::Key(key) => self.key = Some(*key),
-            Actor::User(user) => self.user = Some(*user),
-            Actor::Job(job) => self.job = Some(job.to_string().into()),
-            _ => {}
-        }
+        let (key, job) = match &context.principal().actor {
+            Actor::Key(key) => (Some(*key), None),
+            Actor::Job(name) => (None, Some(name.to_string().into())),
+            _ => (None, None),
+        };
+        (self.tenant, self.project) = (context.tenant_id(), context.project_id());
+        (self.key, self.user, self.job) = (key, context.user_id(), job);
         self
     }
 

@@ -125,6 +125,18 @@ impl DraftInvoice {
         self.currency.round(sum)
     }
 
+    /// How much of a meter costs something on this invoice: beyond what is included and granted.
+    #[must_use]
+    pub fn billed(&self, meter: &str) -> Decimal {
+        let usage = self
+            .lines
+            .iter()
+            .filter(|line| line.kind == LineKind::Usage);
+        let of_meter = usage.filter(|line| line.meter.as_deref() == Some(meter));
+        // They are parts of one sum.
+        of_meter.map(|line| line.quantity).sum()
+    }
+
     /// What the invoice is known by: its tenant and the start of its period. There is one for each.
     #[must_use]
     pub fn id(&self) -> String {
@@ -174,6 +186,9 @@ impl DraftInvoice {
                 "one invoice is by version `{}` of the prices, the other by version `{}`, and what they say differs",
                 self.version, again.version
             ));
+        }
+        if self.unpriced != again.unpriced {
+            return differs("what no price is for differs".to_owned());
         }
         let computed = |it: &Self| {
             let lines = it.lines.iter().filter(|it| it.kind != LineKind::Credit);

@@ -76,9 +76,14 @@ fn what_was_made_odd_is_found_and_little_else() {
 #[test]
 fn a_smaller_k_finds_more() {
     let (days, _) = tenant(1);
-    let found = |k| AnomalyDetector::new().k(k).find(&days).len();
+    let found = |k| AnomalyDetector::new().k(k).unwrap().find(&days).len();
     assert!(found(2.0) > found(4.0) && found(4.0) > found(100.0));
     assert_eq!(found(100.0), 0);
+    for bad in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+        assert!(AnomalyDetector::new().k(bad).is_err());
+        assert!(AnomalyDetector::new().least_spread(bad).is_err());
+    }
+    assert!(AnomalyDetector::new().season(0).is_err());
 }
 
 #[test]

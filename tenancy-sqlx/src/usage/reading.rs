@@ -58,23 +58,19 @@ impl Inner {
         tx.give_back();
         let rollups = rows.iter().map(|row| rollup(row, query, aggregation));
         let mut rollups: Vec<_> = rollups.collect::<Result<_, _>>().map_err(unavailable)?;
-        rollups.sort_by(|one, other| order(one).cmp(&order(other)));
+        // In the order in which every sink tells them.
+        rollups.sort_by(|one, other| {
+            let (of, with) = (&one.window, &other.window);
+            (of.start, of.end, one.project, one.key, &one.dimensions).cmp(&(
+                with.start,
+                with.end,
+                other.project,
+                other.key,
+                &other.dimensions,
+            ))
+        });
         Ok(rollups)
     }
-}
-
-/// The order in which every sink tells them.
-fn order(
-    rollup: &Rollup,
-) -> (
-    Timestamp,
-    Timestamp,
-    Option<ProjectId>,
-    Option<KeyId>,
-    &BTreeMap<Box<str>, Box<str>>,
-) {
-    let Window { start, end, .. } = rollup.window;
-    (start, end, rollup.project, rollup.key, &rollup.dimensions)
 }
 
 fn rollup(

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use tenancy_core::TenantId;
 
 use super::{NOW, ago, each, record, record_one, tokens, total};
@@ -26,6 +27,25 @@ pub async fn one_key_counts_once(sink: &dyn UsageSink, tenant: TenantId) {
     assert_eq!((status.counted, status.already_counted), (2, 3));
     assert_eq!(status.newest_event, Some(ago(60)));
     assert!(status.rolled_up_until.is_some());
+}
+
+/// An event counts once, also if many send it at the same time, among others and in different orders.
+pub async fn one_key_counts_once_from_many_at_once(sink: &dyn UsageSink, tenant: TenantId) {
+    let events: Vec<_> = (0..20)
+        .map(|id| tokens(tenant, &id.to_string(), 1))
+        .collect();
+    let senders = (0..8).map(|sender| {
+        let mut events = events.clone();
+        events.rotate_left(sender * 3 % 20);
+        async move { record(sink, &events).await }
+    });
+    let outcomes = join_all(senders).await.concat();
+    let counted = outcomes.iter().filter(|it| **it == EventOutcome::Counted);
+    let again = outcomes
+        .iter()
+        .filter(|it| **it == EventOutcome::AlreadyCounted);
+    assert_eq!((counted.count(), again.count()), (20, 140), "{outcomes:?}");
+    assert_eq!(total(sink, tenant, "tokens").await, Some((20.into(), 20)));
 }
 
 /// The first time of an event holds, also when the repetition is of another hour or from outside of the late window.

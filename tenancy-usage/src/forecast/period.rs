@@ -66,9 +66,9 @@ pub struct PricedForecast {
 }
 
 impl PeriodForecast {
-    /// Forecasts the full days that are left, from all full days before, the oldest first; those of this period are among them. The
-    /// rest of a day that is under way is one of those left, so leave it out of the history, and what it used already in `used`
-    /// counts twice at most for that day.
+    /// Forecasts the days that are left, from all full days before, the oldest first; those of this period are among them. `used` is what
+    /// the full days of this period have used. A day that is under way counts as one that is left, with nothing of it in the history or in
+    /// `used`.
     ///
     /// # Errors
     /// A [`ForecastError`], as [`Forecast::of`] has it.

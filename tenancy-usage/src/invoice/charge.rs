@@ -3,6 +3,7 @@
 use rust_decimal::Decimal;
 use tenancy_core::quota::Window;
 
+use super::LineKind;
 use crate::{
     UsageEvent, exact,
     price::{Currency, MeterPrice, Model, Proration, Tier},
@@ -42,7 +43,7 @@ impl Share {
 /// What a line will say.
 #[derive(Debug, Clone)]
 pub(super) struct Part {
-    pub(super) is_included: bool,
+    pub(super) kind: LineKind,
     pub(super) tier: Option<u32>,
     pub(super) quantity: Decimal,
     pub(super) unit_price: Option<Decimal>,
@@ -55,28 +56,33 @@ pub(super) struct Part {
 pub(super) fn parts(
     price: &MeterPrice,
     quantity: Decimal,
+    granted: Decimal,
     share: Share,
     currency: Currency,
 ) -> Option<Vec<Part>> {
     let included = share.quantity(price.included)?.min(quantity);
-    let rest = exact::sum(quantity, -included)?;
+    let beyond = exact::sum(quantity, -included)?;
+    let granted = granted.min(beyond);
+    let rest = exact::sum(beyond, -granted)?;
     let mut parts = Vec::new();
-    if included > Decimal::ZERO {
-        parts.push(Part {
-            is_included: true,
-            tier: None,
-            quantity: included,
-            unit_price: None,
-            flat: Decimal::ZERO,
-            amount: Decimal::ZERO,
-        });
+    for (kind, quantity) in [(LineKind::Included, included), (LineKind::Granted, granted)] {
+        if quantity > Decimal::ZERO {
+            parts.push(Part {
+                kind,
+                tier: None,
+                quantity,
+                unit_price: None,
+                flat: Decimal::ZERO,
+                amount: Decimal::ZERO,
+            });
+        }
     }
     if rest.is_zero() {
         return Some(parts);
     }
     let mut push = |tier, quantity, unit_price, flat, amount| {
         parts.push(Part {
-            is_included: false,
+            kind: LineKind::Usage,
             tier,
             quantity,
             unit_price: Some(unit_price),

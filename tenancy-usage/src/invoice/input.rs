@@ -1,12 +1,13 @@
 //! Digests of what lines are computed from.
 
+use rust_decimal::Decimal;
 use tenancy_core::quota::Window;
 use uuid::Uuid;
 
 use crate::{Rollup, UsageDigest, digest::Canonical};
 
 /// The bytes are those of the format `invoice-input-1`: the digest of the version, the plan, the period, the segment, what the
-/// line is about, and each rollup: project, key, dimensions, window, quantity, events. Rollups are in the order of their
+/// line is about, what was granted, and each rollup: project, key, dimensions, window, quantity, events. Rollups are in the order of their
 /// window, project, key and dimensions.
 pub(super) fn digest(
     version: UsageDigest,
@@ -14,6 +15,7 @@ pub(super) fn digest(
     period: Window,
     segment: Window,
     about: &str,
+    granted: Decimal,
     rollups: &[&Rollup],
 ) -> UsageDigest {
     let canonical = Canonical::of("invoice-input-1")
@@ -21,6 +23,7 @@ pub(super) fn digest(
         .text(plan);
     let canonical = window(window(canonical, period), segment)
         .text(about)
+        .decimal(granted)
         .decimal(rollups.len().into());
     let mut rollups = rollups.to_vec();
     rollups.sort_by_key(|it| {

@@ -20,6 +20,8 @@ pub enum LineKind {
     Flat,
     /// Usage that is included and costs nothing.
     Included,
+    /// Usage that a [grant](crate::credit::Grant) pays, and that costs nothing here.
+    Granted,
     /// Usage that costs something, in one tier.
     Usage,
     /// What is missing to a minimum, of a meter or of the plan.
@@ -31,12 +33,13 @@ pub enum LineKind {
 }
 
 impl LineKind {
-    /// Its name: `flat`, `included`, `usage`, `minimum`, `adjustment` or `credit`.
+    /// Its name: `flat`, `included`, `granted`, `usage`, `minimum`, `adjustment` or `credit`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Flat => "flat",
             Self::Included => "included",
+            Self::Granted => "granted",
             Self::Usage => "usage",
             Self::Minimum => "minimum",
             Self::Adjustment => "adjustment",
@@ -83,6 +86,12 @@ pub struct InvoiceLine {
     /// What it comes to, rounded to the currency's smallest unit.
     pub amount: Decimal,
     /// The digest of what it was computed from: the version of the prices, the plan, the times, and the rollups.
+    ///
+    /// The bytes are those of the format `invoice-input-1`, written as those of
+    /// [`PriceVersion::digest`](crate::price::PriceVersion::digest): the name of the format, the version's digest (32 bytes, after their
+    /// length), the plan, start and end of the period and of the segment in microseconds, the description, what was granted, and the
+    /// number of rollups. Of each rollup: meter, project and key (16 bytes, after their length, or absent), the number of dimensions with
+    /// name and value each, start and end, quantity, and events. Rollups are in the order of window, project, key and dimensions.
     pub input: UsageDigest,
 }
 

@@ -1,5 +1,7 @@
 //! Computes an invoice.
 
+use std::collections::BTreeMap;
+
 use rust_decimal::Decimal;
 use tenancy_core::{TenantId, quota::Window};
 
@@ -51,6 +53,7 @@ pub struct Rating<'b> {
     tenant: TenantId,
     period: Window,
     segments: Vec<(PlanSegment, Vec<Rollup>)>,
+    granted: BTreeMap<Box<str>, Decimal>,
     pub(super) adjusted: Vec<Adjusted<'b>>,
 }
 
@@ -62,6 +65,7 @@ impl<'b> Rating<'b> {
             tenant,
             period,
             segments: Vec::new(),
+            granted: BTreeMap::new(),
             adjusted: Vec::new(),
         }
     }
@@ -83,6 +87,37 @@ impl<'b> Rating<'b> {
         self
     }
 
+    /// So much of a meter is paid by grants of its units: it comes off after what is included, segment by segment and price by price,
+    /// until there is none left. May be called several times; the sum counts.
+    ///
+    /// How much a ledger should give is what an invoice without grants has [billed](DraftInvoice::billed):
+    ///
+    /// ```
+    /// use tenancy_core::Timestamp;
+    /// use tenancy_usage::{
+    ///     credit::{CreditLedger, GrantUnit},
+    ///     invoice::{DraftInvoice, Rating},
+    /// };
+    ///
+    /// fn with_grants(
+    ///     rating: &Rating<'_>,
+    ///     ledger: &mut CreditLedger,
+    ///     at: Timestamp,
+    /// ) -> Result<DraftInvoice, Box<dyn std::error::Error>> {
+    ///     let without = rating.clone().rate()?;
+    ///     let unit = GrantUnit::Meter("tokens".into());
+    ///     let draws = ledger.draw(&unit, without.billed("tokens"), at, &without.id())?;
+    ///     let granted: rust_decimal::Decimal = draws.iter().map(|draw| draw.amount).sum();
+    ///     Ok(rating.clone().granted("tokens", granted).rate()?)
+    /// }
+    /// # let _ = with_grants;
+    /// ```
+    pub fn granted(mut self, meter: impl Into<Box<str>>, quantity: impl Into<Decimal>) -> Self {
+        let sum = self.granted.entry(meter.into()).or_default();
+        *sum = sum.saturating_add(quantity.into());
+        self
+    }
+
     /// Computes it.
     ///
     /// # Errors
@@ -92,6 +127,8 @@ impl<'b> Rating<'b> {
             .sort_by_key(|(segment, _)| segment.window.start);
         self.check_segments()?;
         let version = self.version()?;
+        self.check_granted()?;
+        let mut granted = self.granted.clone();
         let mut invoice: Option<DraftInvoice> = None;
         for (segment, usage) in &self.segments {
             let plan = self.plan_of(version, segment)?;
@@ -130,7 +167,7 @@ impl<'b> Rating<'b> {
                 usage,
             };
             rated.check_usage()?;
-            rated.add_to(invoice)?;
+            rated.add_to(invoice, &mut granted)?;
         }
         let mut invoice = invoice.ok_or_else(|| {
             let text = "the period has no plan; give the one that the tenant had";
@@ -175,6 +212,21 @@ impl<'b> Rating<'b> {
         })
     }
 
+    fn check_granted(&self) -> Result<(), RatingError> {
+        for (meter, quantity) in &self.granted {
+            let is_known = self.book.meter(meter).is_some();
+            if !is_known || *quantity < Decimal::ZERO {
+                return Err(error(
+                    RatingErrorKind::Usage,
+                    format!(
+                        "{quantity} of `{meter}` are granted; give 0 or more of a usage meter that is declared"
+                    ),
+                ));
+            }
+        }
+        Ok(())
+    }
+
     fn check_segments(&self) -> Result<(), RatingError> {
         let mut edge = self.period.start;
         for (segment, _) in &self.segments {
@@ -213,6 +265,19 @@ struct Segment<'a> {
     currency: Currency,
     version: UsageDigest,
     usage: &'a [Rollup],
+}
+
+/// From what a line is computed.
+struct Inputs<'a> {
+    rollups: &'a [&'a Rollup],
+    granted: Decimal,
+}
+
+impl Inputs<'_> {
+    const NONE: Self = Self {
+        rollups: &[],
+        granted: Decimal::ZERO,
+    };
 }
 
 impl Segment<'_> {
@@ -270,23 +335,28 @@ impl Segment<'_> {
         conditional.or_else(|| of_meter.find(|price| price.when.is_none()))
     }
 
-    fn add_to(&self, invoice: &mut DraftInvoice) -> Result<(), RatingError> {
+    fn add_to(
+        &self,
+        invoice: &mut DraftInvoice,
+        granted: &mut BTreeMap<Box<str>, Decimal>,
+    ) -> Result<(), RatingError> {
         let first = invoice.lines.len();
         for flat in &self.plan.flats {
             let amount = self.amount(flat.amount, &flat.name)?;
-            let mut line = self.line(LineKind::Flat, &flat.name, &[]);
+            let mut line = self.line(LineKind::Flat, &flat.name, &Inputs::NONE);
             line.amount = amount;
             invoice.lines.push(line);
         }
         for price in &self.plan.prices {
-            self.add_price(price, invoice)?;
+            let left = granted.entry(price.meter.clone()).or_default();
+            self.add_price(price, invoice, left)?;
         }
         let minimum = self.amount(self.plan.minimum, "the minimum")?;
         let own = invoice.lines.get(first..).unwrap_or_default();
         let so_far = exact::total(own.iter().map(|line| line.amount));
         let so_far = so_far.ok_or_else(|| overflow(&self.plan.name))?;
         if so_far < minimum {
-            let mut line = self.line(LineKind::Minimum, "minimum", &[]);
+            let mut line = self.line(LineKind::Minimum, "minimum", &Inputs::NONE);
             line.amount = self.currency.round(minimum - so_far);
             invoice.lines.push(line);
         }
@@ -296,7 +366,12 @@ impl Segment<'_> {
         Ok(())
     }
 
-    fn add_price(&self, price: &MeterPrice, invoice: &mut DraftInvoice) -> Result<(), RatingError> {
+    fn add_price(
+        &self,
+        price: &MeterPrice,
+        invoice: &mut DraftInvoice,
+        granted: &mut Decimal,
+    ) -> Result<(), RatingError> {
         let label = price.label();
         let is_own = |rollup: &&Rollup| {
             self.price_of(rollup)
@@ -305,17 +380,24 @@ impl Segment<'_> {
         let rollups: Vec<_> = self.usage.iter().filter(is_own).collect();
         let quantity = exact::total(rollups.iter().map(|it| it.quantity));
         let quantity = quantity.ok_or_else(|| overflow(&label))?;
-        let parts = charge::parts(price, quantity, self.share, self.currency);
+        let parts = charge::parts(price, quantity, *granted, self.share, self.currency);
         let parts = parts.ok_or_else(|| overflow(&label))?;
+        let taken = parts.iter().find(|part| part.kind == LineKind::Granted);
+        let taken = taken.map(|part| part.quantity).unwrap_or_default();
+        *granted -= taken;
+        let inputs = Inputs {
+            rollups: &rollups,
+            granted: taken,
+        };
         let mut sum = Decimal::ZERO;
         for part in &parts {
-            let line = self.line_of(part, price, &label, &rollups);
+            let line = self.line_of(part, price, &label, &inputs);
             sum = exact::sum(sum, line.amount).ok_or_else(|| overflow(&label))?;
             invoice.lines.push(line);
         }
         let minimum = self.amount(price.minimum, &label)?;
         if sum < minimum {
-            let mut line = self.line(LineKind::Minimum, &label, &rollups);
+            let mut line = self.line(LineKind::Minimum, &label, &inputs);
             line.meter = Some(price.meter.clone());
             line.amount = self.currency.round(minimum - sum);
             invoice.lines.push(line);
@@ -328,12 +410,8 @@ impl Segment<'_> {
         part: &Part,
         price: &MeterPrice,
         label: &str,
-        rollups: &[&Rollup],
+        inputs: &Inputs<'_>,
     ) -> InvoiceLine {
-        let kind = match part.is_included {
-            true => LineKind::Included,
-            false => LineKind::Usage,
-        };
         let unit = self.rating.book.meter(&price.meter);
         InvoiceLine {
             meter: Some(price.meter.clone()),
@@ -343,12 +421,12 @@ impl Segment<'_> {
             unit_price: part.unit_price.map(|it| it.normalize()),
             flat: part.flat.normalize(),
             amount: self.currency.round(part.amount),
-            ..self.line(kind, label, rollups)
+            ..self.line(part.kind, label, inputs)
         }
     }
 
     /// A line about something, of nothing yet.
-    fn line(&self, kind: LineKind, about: &str, rollups: &[&Rollup]) -> InvoiceLine {
+    fn line(&self, kind: LineKind, about: &str, inputs: &Inputs<'_>) -> InvoiceLine {
         let period = self.rating.period;
         let (plan, window) = (&self.plan.name, self.window);
         InvoiceLine {
@@ -363,7 +441,15 @@ impl Segment<'_> {
             unit_price: None,
             flat: Decimal::ZERO,
             amount: self.currency.round(Decimal::ZERO),
-            input: input::digest(self.version, plan, period, window, about, rollups),
+            input: input::digest(
+                self.version,
+                plan,
+                period,
+                window,
+                about,
+                inputs.granted,
+                inputs.rollups,
+            ),
         }
     }
 

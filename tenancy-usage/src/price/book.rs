@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tenancy_core::{ConfigError, Timestamp, document::Position};
 
-use super::{Currency, PriceVersion, check};
+use super::{Currency, PlanPrices, PriceVersion, check};
 use crate::{UsageMeter, UsageMeters};
 
 /// What usage costs, now and at each time before. Built and checked by a [`PriceBookBuilder`], and cheap to clone.
@@ -96,6 +96,37 @@ impl PriceBook {
                      version of its own"
                 )));
             }
+        }
+        Ok(())
+    }
+
+    /// Makes sure that the version which is valid at a moment prices exactly the plans that are sold, so that no invoice fails for a
+    /// plan that was forgotten.
+    ///
+    /// # Errors
+    /// A [`ConfigError`] that names a plan without prices, or prices without a plan, or says that no version is valid.
+    pub fn check_plans<'p>(
+        &self,
+        at: Timestamp,
+        sold: impl IntoIterator<Item = &'p str>,
+    ) -> Result<(), ConfigError> {
+        let Some(version) = self.version_at(at) else {
+            return Err(ConfigError::new(format!(
+                "no version of the prices is valid at {at}; add one that begins then or before"
+            )));
+        };
+        let (name, sold): (_, Vec<_>) = (version.name(), sold.into_iter().collect());
+        if let Some(plan) = sold.iter().find(|plan| version.plan_named(plan).is_none()) {
+            return Err(ConfigError::new(format!(
+                "version `{name}` has no prices of plan `{plan}`; add them, if only an empty plan"
+            )));
+        }
+        let is_unsold = |plan: &&PlanPrices| !sold.contains(&&*plan.name);
+        if let Some(plan) = version.plans.iter().find(is_unsold) {
+            return Err(plan.at.error(format_args!(
+                "version `{name}` has prices of plan `{}`, which is not sold; remove them, or correct the name",
+                plan.name
+            )));
         }
         Ok(())
     }

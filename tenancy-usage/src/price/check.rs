@@ -122,6 +122,13 @@ fn check_price(
                 "the meter has no dimension `{dimension}`; declare it with `UsageMeter::dimension`, or correct the name"
             ));
         }
+        if !meter.aggregation().adds_up() {
+            return Err(
+                "the meter does not add up, so what is not of this value has no number of its own; leave the condition out, or \
+                 declare a meter for each value"
+                    .to_owned(),
+            );
+        }
         if value.is_empty() {
             return Err(format!(
                 "the value of `{dimension}` is empty; give one, or leave the condition out"

@@ -1,7 +1,7 @@
 //! The prices of a plan.
 
 use rust_decimal::Decimal;
-use tenancy_core::document::Position;
+use tenancy_core::{ConfigError, Price, document::Position};
 
 use super::{Currency, MeterPrice};
 use crate::digest::Canonical;
@@ -88,6 +88,37 @@ impl PlanPrices {
     /// Adds what each period costs, whatever is used. May be called several times, with different names.
     pub fn flat(self, name: impl Into<Box<str>>, amount: impl Into<Decimal>) -> Self {
         self.flat_at(name.into(), amount.into(), Position::NONE)
+    }
+
+    /// Adds what the [plan book](tenancy_core::PlanBook) says that the plan costs, as the flat amount `plan`, and takes its currency: so
+    /// that a page of prices and the invoices say the same. It is for billing periods as long as the price says.
+    ///
+    /// ```
+    /// use tenancy_core::Price;
+    /// use tenancy_usage::price::PlanPrices;
+    ///
+    /// let pro = PlanPrices::new("pro").plan_price(&Price::per_month(2_900, "EUR"))?; // 29.00 in each period
+    /// # let _ = pro;
+    /// # Ok::<(), tenancy_core::ConfigError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// A [`ConfigError`] for a price by agreement, which has no amount, and for a code that is none of a currency.
+    pub fn plan_price(self, price: &Price) -> Result<Self, ConfigError> {
+        let Price::Fixed {
+            minor_units,
+            currency,
+            ..
+        } = price
+        else {
+            return Err(ConfigError::new(format!(
+                "the price of plan `{}` is by agreement; say with `flat` what was agreed",
+                self.name
+            )));
+        };
+        let digits = Currency::new(currency)?.minor_digits();
+        let amount = Decimal::from_i128_with_scale(i128::from(*minor_units), digits);
+        Ok(self.currency(currency.clone()).flat("plan", amount))
     }
 
     pub(super) fn flat_at(mut self, name: Box<str>, amount: Decimal, at: Position) -> Self {

@@ -82,6 +82,14 @@ impl PriceVersion {
     }
 
     /// The digest of all that it says. The digest of a version that is in force never changes.
+    ///
+    /// The bytes are those of the format `price-version-1`. Each part is a text, preceded by its length as 8 bytes, big-endian; numbers
+    /// are their shortest text; what may be absent is a byte 1 before it, or a byte 0 instead. The parts are the name of the format, the
+    /// version's name, its beginning in microseconds, the proration (`by time`, `full`, `last plan`), and the number of plans. Of each
+    /// plan: name, currency, minimum, the number of flat amounts with name and amount each, and the number of prices. Of each price:
+    /// meter, included, minimum, the condition's dimension and value, and then `free`, `per-unit` and the price, `package` with size and
+    /// price, `percentage` and the percent, or `graduated` or `volume` with the number of tiers and, of each, edge, price of a unit, flat
+    /// amount. Plans, amounts and prices are in the order of the book. When a version ends is no part of it.
     #[must_use]
     pub fn digest(&self) -> UsageDigest {
         let canonical = Canonical::of("price-version-1")

@@ -36,20 +36,18 @@ impl Slot {
         value: Option<&str>,
         at: Timestamp,
     ) -> Self {
-        let principal = context.principal();
         let mut slot = Self {
             tenant: context.tenant_id(),
             project: context.project_id(),
             key: None,
-            user: principal.on_behalf_of,
+            user: context.user_id(),
             job: None,
             series,
             value: value.map(Into::into),
             minute: at.as_unix_seconds().div_euclid(60),
         };
-        match &principal.actor {
+        match &context.principal().actor {
             Actor::Key(key) => slot.key = Some(*key),
-            Actor::User(user) => slot.user = Some(*user),
             Actor::Job(job) => slot.job = Some(job.to_string().into()),
             _ => {}
         }

@@ -158,7 +158,6 @@ fn add(
             },
         }
     });
-    // The group's period is the largest sum; the tenant's is bounded where it is asked for.
     let mut after = Vec::with_capacity(cells.len());
     for cell in cells {
         let mut tally = tallies.get(&cell).cloned().unwrap_or_default();
@@ -211,7 +210,13 @@ impl UsageSink for MemoryUsage {
                 None => (query.range.start, query.range.end),
             };
             let group = (window.0, window.1, told_apart(&cell.group, query));
-            groups.entry(group).or_default().merge(tally);
+            let merged = groups.entry(group).or_default().merge(tally);
+            merged.ok_or_else(|| {
+                UsageError::invalid_query(format!(
+                    "`{}` adds up to more than can be told without rounding; ask for less at once",
+                    query.meter
+                ))
+            })?;
         }
         let rollups = groups
             .into_iter()

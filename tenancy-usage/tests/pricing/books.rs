@@ -83,6 +83,10 @@ fn prices_are_of_what_is_declared_and_can_be_meant() {
     for (price, says) in [
         (MeterPrice::per_unit("tokns", 1), "no such usage meter"),
         (one().when("modl", "x"), "no dimension `modl`"),
+        (
+            MeterPrice::per_unit("connections", 1).when("zone", "a"),
+            "does not add up",
+        ),
         (one().when("model", ""), "the value of `model` is empty"),
         (one().currency("USD"), "is in USD and its plan in EUR"),
         (one().included(-1), "give 0 or more"),
@@ -247,4 +251,21 @@ fn whatever_a_version_says_is_in_its_digest() {
         of(pro(MeterPrice::per_unit("tokens", d("1.00")))),
         of(pro(price()))
     );
+}
+
+#[test]
+fn each_plan_that_is_sold_has_prices() {
+    let book = book_of(PlanPrices::new("pro")).unwrap();
+    let error = |sold: &[&str], at| {
+        let checked = book.check_plans(at, sold.iter().copied());
+        checked
+            .err()
+            .map(|error| error.to_string())
+            .unwrap_or_default()
+    };
+    let now = Timestamp::EPOCH;
+    assert_eq!(error(&["pro"], now), "");
+    assert!(error(&["free", "pro"], now).contains("no prices of plan `free`"));
+    assert!(error(&[], now).contains("`pro`, which is not sold"));
+    assert!(error(&["pro"], Timestamp::from_unix_seconds(-1)).contains("no version"));
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tenancy_core::{TenantId, Timestamp, quota::Window};
+use tenancy_core::{Price, TenantId, Timestamp, quota::Window};
 use tenancy_usage::{
     Rollup,
     credit::{CreditLedger, Grant, GrantUnit},
@@ -227,6 +227,12 @@ fn a_late_event_is_an_adjustment_through_the_tiers() {
     assert!(given_back.to_csv().contains(",-20.00,EUR,"));
     let nothing = rating().adjust(&billed, &billed).rate().unwrap();
     assert_eq!(nothing.lines.len(), 1);
+    // By other prices than those that were billed.
+    let other_book = self::book(MeterPrice::per_unit("tokens", 1));
+    let other = Rating::new(&other_book, tenant, month()).plan("pro", [tokens(tenant, "120")]);
+    let other = other.rate().unwrap();
+    let error = rating().adjust(&billed, &other).rate().unwrap_err();
+    assert_eq!(error.kind(), RatingErrorKind::Differs);
     // Of this period itself, and of another tenant.
     let own = Rating::new(&book, tenant, month())
         .plan("pro", [])
@@ -389,4 +395,83 @@ fn it_is_written_without_floats_and_without_formulas() {
     assert_eq!(json["period"]["end"], "2027-02-01T00:00:00.000000Z");
     let digest = json["lines"][1]["input"].as_str().unwrap();
     assert!(rows[2].ends_with(digest) && digest.len() == 64, "{csv}");
+}
+
+#[test]
+fn granted_units_come_off_after_what_is_included() {
+    let price = MeterPrice::graduated("tokens", [Tier::up_to(100, 1), Tier::rest(2)]).included(10);
+    let (book, tenant) = (book(price), TenantId::new());
+    let rating = Rating::new(&book, tenant, month()).plan("pro", [tokens(tenant, "150")]);
+    let without = rating.clone().rate().unwrap();
+    assert_eq!(
+        (without.billed("tokens"), without.total()),
+        (140.into(), d("180.00"))
+    );
+    let mut ledger = CreditLedger::new();
+    let unit = GrantUnit::Meter("tokens".into());
+    ledger
+        .grant(Grant::meter("package", "tokens", 60, Timestamp::EPOCH))
+        .unwrap();
+    let draws = ledger
+        .draw(&unit, without.billed("tokens"), NOW, &without.id())
+        .unwrap();
+    assert_eq!((draws.len(), draws[0].amount), (1, 60.into()));
+    let with = rating
+        .clone()
+        .granted("tokens", draws[0].amount)
+        .rate()
+        .unwrap();
+    let told: Vec<_> = with
+        .lines
+        .iter()
+        .map(|it| (it.kind, it.quantity, it.amount))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            (LineKind::Included, 10.into(), d("0.00")),
+            (LineKind::Granted, 60.into(), d("0.00")),
+            (LineKind::Usage, 80.into(), d("80.00")),
+        ]
+    );
+    // What was granted is a part of the input.
+    let error = without.check_same(&with).unwrap_err();
+    assert!(
+        error.to_string().contains("its usage is another"),
+        "{error}"
+    );
+    // More than is used, and what can't be meant.
+    let all = rating.clone().granted("tokens", 1_000).rate().unwrap();
+    assert_eq!((all.billed("tokens"), all.total()), (0.into(), d("0.00")));
+    for (meter, quantity) in [("tokens", -1), ("tokns", 1)] {
+        let error = rating.clone().granted(meter, quantity).rate().unwrap_err();
+        assert_eq!(error.kind(), RatingErrorKind::Usage, "{error}");
+    }
+}
+
+#[test]
+fn the_price_of_the_plan_book_is_a_flat_amount() {
+    for (price, total) in [
+        (Price::per_month(2_999, "EUR"), "29.99"),
+        (Price::per_year(2_900, "JPY"), "2900"),
+        (Price::per_month(1_234, "KWD"), "1.234"),
+    ] {
+        let plan = PlanPrices::new("pro").plan_price(&price).unwrap();
+        let (book, tenant) = (book_of(plan).unwrap(), TenantId::new());
+        let invoice = Rating::new(&book, tenant, month())
+            .plan("pro", [])
+            .rate()
+            .unwrap();
+        assert_eq!(invoice.total().to_string(), total);
+    }
+    assert!(
+        PlanPrices::new("pro")
+            .plan_price(&Price::ByAgreement)
+            .is_err()
+    );
+    assert!(
+        PlanPrices::new("pro")
+            .plan_price(&Price::per_month(1, "euro"))
+            .is_err()
+    );
 }

@@ -40,7 +40,7 @@ fn meters() -> UsageMeters {
             .dimension("model")
             .dimension("region"),
         UsageMeter::count("requests"),
-        UsageMeter::max("connections"),
+        UsageMeter::max("connections").dimension("zone"),
     ])
     .unwrap()
 }

@@ -1,6 +1,6 @@
 use std::{sync::Arc, time::Duration};
 
-use anyhow::ensure;
+use anyhow::{Context as _, ensure};
 use futures_util::future::try_join_all;
 use tenancy_core::{Project, TenantId, testing::StoreDirectly as _};
 use tenancy_tests::{Random, long, notes::on_every_server, seed};
@@ -114,7 +114,7 @@ async fn postgres_and_memory_tell_the_same() -> anyhow::Result<()> {
                             format!("{batch}-{place}"),
                         )
                     })
-                    .collect();
+                    .collect::<anyhow::Result<_>>()?;
                 let (there, here) = (usage.record(&events).await?, memory.record(&events).await?);
                 ensure!(there == here, "round {round}: {there:?} and not {here:?}");
             }
@@ -155,10 +155,10 @@ fn some_event(
     projects: [Option<tenancy_core::ProjectId>; 2],
     keys: [Option<tenancy_core::KeyId>; 2],
     id: String,
-) -> UsageEvent {
+) -> anyhow::Result<UsageEvent> {
     let meters = conformance::meters();
     let meters: Vec<_> = meters.iter().collect();
-    let meter = meters[usize::try_from(random.below(meters.len() as u64)).unwrap_or(0)];
+    let meter = random.one_of(&meters).context("there are meters")?;
     let at = conformance::NOW - Duration::from_secs(random.below(35 * 86_400));
     let mut event = UsageEvent::new(tenant, meter.name(), "suite", id, at);
     match meter.aggregation() {
@@ -169,14 +169,14 @@ fn some_event(
             event = event.quantity(Decimal::new(quantity, 3));
         }
     }
-    event.project = projects[usize::from(random.below(2) == 0)];
-    event.key = keys[usize::from(random.below(2) == 0)];
+    event.project = random.one_of(&projects).copied().flatten();
+    event.key = random.one_of(&keys).copied().flatten();
     for name in meter.dimensions() {
         if random.below(2) == 0 {
             event = event.dimension(name, format!("d{}", random.below(3)));
         }
     }
-    event
+    Ok(event)
 }
 
 /// A project of another tenant is refused, and that tenant's usage does not change.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use rust_decimal::Decimal;
 use tenancy_core::Timestamp;
 
-use crate::{Aggregation, EventError, EventErrorKind, UsageEvent};
+use crate::{Aggregation, EventError, EventErrorKind, UsageEvent, exact};
 
 /// Two of them can be merged into that of both.
 #[derive(Debug, Clone, Default)]
@@ -21,20 +21,21 @@ pub(super) struct Tally {
 impl Tally {
     /// Adds an event, unless the sum would be too large; then nothing is added.
     pub(super) fn add(&mut self, event: &UsageEvent) -> Result<(), EventError> {
-        let sum = self.sum.checked_add(event.quantity);
-        let Some(sum) = sum.filter(|sum| *sum <= UsageEvent::MAX_TOTAL) else {
-            return Err(EventError::new(
+        let overflow = || {
+            let (meter, most) = (&event.meter, UsageEvent::MAX_TOTAL);
+            EventError::new(
                 EventErrorKind::Overflow,
                 format!(
-                    "with this event `{}` would add up to more than {}; count in a larger unit",
-                    event.meter,
-                    UsageEvent::MAX_TOTAL
+                    "with this event `{meter}` would add up to more than {most}; count in a larger unit"
                 ),
-            ));
+            )
         };
-        self.merge(&Self {
+        if exact::sum(self.sum, event.quantity).is_none_or(|sum| sum > UsageEvent::MAX_TOTAL) {
+            return Err(overflow());
+        }
+        let one = Self {
             events: event.events,
-            sum: Decimal::ZERO,
+            sum: event.quantity,
             max: Some(event.quantity),
             min: Some(event.quantity),
             latest: Some((
@@ -44,14 +45,14 @@ impl Tally {
                 event.quantity,
             )),
             values: event.unique_value.iter().cloned().collect(),
-        });
-        self.sum = sum;
-        Ok(())
+        };
+        self.merge(&one).ok_or_else(overflow)
     }
 
-    pub(super) fn merge(&mut self, other: &Self) {
+    /// `None`, and nothing is added, if the sum can't be told without rounding.
+    pub(super) fn merge(&mut self, other: &Self) -> Option<()> {
+        self.sum = exact::sum(self.sum, other.sum)?;
         self.events = self.events.saturating_add(other.events);
-        self.sum = self.sum.saturating_add(other.sum);
         self.max = self.max.max(other.max);
         self.min = match (self.min, other.min) {
             (Some(one), Some(another)) => Some(one.min(another)),
@@ -61,6 +62,7 @@ impl Tally {
             self.latest.clone_from(&other.latest);
         }
         self.values.extend(other.values.iter().cloned());
+        Some(())
     }
 
     pub(super) const fn events(&self) -> u64 {
