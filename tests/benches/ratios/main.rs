@@ -1,7 +1,7 @@
 //! What the library costs, as ratios measured side by side in one run: `cargo bench`.
 //!
 //! `cargo bench -- admission` runs the parts whose name starts so: admission, keys, tokens, quotas, counters, redis,
-//! sessions, pools, provisioning, trail, http.
+//! sessions, pools, provisioning, trail, usage, http.
 //! `BENCH_SECONDS=0.2` sets how long each pair is measured (default 3 s).
 #![allow(clippy::unwrap_used, reason = "a benchmark ends at its first fault")]
 
@@ -20,6 +20,7 @@ mod sessions;
 mod signer;
 mod tokens;
 mod trail;
+mod usage;
 mod world;
 
 fn main() {
@@ -71,6 +72,9 @@ fn main() {
     }
     if runs("trail") {
         runtime().block_on(trail::run()).unwrap();
+    }
+    if runs("usage") {
+        runtime().block_on(usage::run()).unwrap();
     }
     if runs("http") {
         runtime().block_on(http::run()).unwrap();
