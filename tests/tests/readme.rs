@@ -108,7 +108,7 @@ fn the_readme_the_guides_and_the_examples_name_the_facade_alone() {
     let mut texts = vec![root.join("README.md"), root.join("tenancy/README.md")];
     texts.extend(files(&root.join("docs"), ".md"));
     texts.extend(files(&examples(), ".rs"));
-    let behind = ["actix", "axum", "core", "http", "sqlx"];
+    let behind = ["actix", "axum", "core", "http", "sqlx", "usage"];
     for path in texts {
         let text = fs::read_to_string(&path).unwrap();
         for path_of in behind.map(|end| format!("tenancy_{end}::")) {
