@@ -5,7 +5,7 @@
 -- * `usage_rollups`, `usage_values`: what they add up to, and the different values of meters that count those.
 -- * `usage_status`: what became of all events that came, counted or not.
 -- * `usage_pending`: events that a tenant's transaction has written with its rows. They are counted after the commit, so
---   that no such transaction waits for another.
+--   that no such transaction waits for another. `usage_refused`: those that can't be counted.
 --
 -- Nothing refers to `tenants`: what a tenant has used is billed after it has gone.
 
@@ -53,7 +53,7 @@ CREATE TABLE tenancy.usage_rollups (
     dimensions jsonb NOT NULL,
     events numeric NOT NULL,
     -- Up to here programs add without rounding.
-    sum numeric NOT NULL CHECK (sum <= 70000000000000000000),
+    sum numeric NOT NULL CONSTRAINT usage_sum CHECK (sum <= 70000000000000000000),
     max numeric NOT NULL,
     min numeric NOT NULL,
     latest numeric,
@@ -66,10 +66,11 @@ CREATE TABLE tenancy.usage_rollups (
 CREATE TABLE tenancy.usage_values (
     tenant_id uuid NOT NULL,
     meter text NOT NULL,
+    -- The minute, or where the window of the event begins within it.
     minute timestamptz NOT NULL,
     group_id uuid NOT NULL,
     value text NOT NULL,
-    PRIMARY KEY (tenant_id, meter, minute, group_id, value)
+    PRIMARY KEY (tenant_id, meter, group_id, minute, value)
 ) PARTITION BY RANGE (minute);
 
 -- Rows of a month that has no partition.
@@ -92,7 +93,21 @@ CREATE TABLE tenancy.usage_status (
 CREATE TABLE tenancy.usage_pending (
     number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     tenant_id uuid NOT NULL,
-    event jsonb NOT NULL CHECK (octet_length(event::text) <= 65536)
+    -- Some hundred bytes, and 128 of each text at most. As numbers, quantities would lose digits.
+    event jsonb NOT NULL CHECK (octet_length(event::text) <= 16384
+        AND (event -> 'quantity' IS NULL OR jsonb_typeof(event -> 'quantity') = 'string')),
+    -- By which it is in time, however late it is counted.
+    written_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+
+-- What transactions have written and what can't be counted: to be mended by hand, and written again.
+CREATE TABLE tenancy.usage_refused (
+    number bigint PRIMARY KEY,
+    tenant_id uuid NOT NULL,
+    event jsonb NOT NULL,
+    why text NOT NULL,
+    written_at timestamptz NOT NULL,
+    refused_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 
 -- Makes the partitions of the two months before, of this one, and of so many to come; how many it made.
@@ -130,6 +145,8 @@ CREATE FUNCTION tenancy.record_usage(
     bad_tenants uuid[], unmatched bigint[], refused bigint[], counted_at timestamptz
 ) RETURNS smallint[]
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off
+    -- A plan for arrays of any length reads each of them for each element.
+    SET plan_cache_mode = force_custom_plan
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -184,9 +201,10 @@ BEGIN
             FROM e
         ), different AS (
             INSERT INTO tenancy.usage_values (tenant_id, meter, minute, group_id, value)
-            SELECT DISTINCT e.tenant, e.meter, date_trunc('minute', e.at, 'UTC'), e.group_id, e.unique_value
+            SELECT DISTINCT e.tenant, e.meter, greatest(date_trunc('minute', e.at, 'UTC'), e.hour, e.day, e.period),
+                e.group_id, e.unique_value
             FROM e WHERE e.unique_value IS NOT NULL
-            ORDER BY 1, 2, 3, 4, 5
+            ORDER BY 1, 2, 4, 3, 5
             ON CONFLICT DO NOTHING
         )
         INSERT INTO tenancy.usage_rollups AS r (tenant_id, meter, resolution, since, until, group_id, project_id, key_id,
@@ -270,6 +288,8 @@ BEGIN
         SELECT w.since, w.until, w.project_id, w.key_id, w.dimensions, count(DISTINCT u.value) AS different
         FROM w JOIN tenancy.usage_values AS u ON u.tenant_id = of_tenant AND u.meter = of_meter
             AND u.group_id = w.group_id AND u.minute >= w.own_since AND u.minute < w.own_until
+            -- So that months outside are not read.
+            AND u.minute >= low AND u.minute < (SELECT pg_catalog.max(x.own_until) FROM w AS x)
         WHERE of_values
         GROUP BY w.since, w.until, w.project_id, w.key_id, w.dimensions
     ), s AS (
@@ -291,15 +311,28 @@ CREATE FUNCTION tenancy.find_usage_status(of_tenant uuid) RETURNS SETOF tenancy.
         SELECT s.* FROM tenancy.usage_status AS s WHERE s.tenant_id = find_usage_status.of_tenant;
     END;
 
--- Events that transactions have written and that wait to be counted, the oldest first. Who reads them holds them until the
--- end of its transaction, in which it takes them away.
-CREATE FUNCTION tenancy.take_pending_usage(most integer) RETURNS SETOF tenancy.usage_pending
+-- Events that transactions have written and that wait to be counted, the oldest first, of the meters that the caller knows: a
+-- newer or another service may know others. Of a row that is no event the meter is NULL, and everybody takes it. Who takes
+-- them holds them until the end of its transaction, in which they go.
+CREATE FUNCTION tenancy.take_pending_usage(most integer, known text[]) RETURNS SETOF tenancy.usage_pending
     LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     BEGIN ATOMIC
-        DELETE FROM tenancy.usage_pending AS d WHERE d.number IN (
-            SELECT p.number FROM tenancy.usage_pending AS p ORDER BY p.number LIMIT take_pending_usage.most
-            FOR UPDATE SKIP LOCKED)
+        DELETE FROM tenancy.usage_pending AS d WHERE d.number = ANY (ARRAY(
+            SELECT p.number FROM tenancy.usage_pending AS p
+            WHERE p.event ->> 'meter' IS NULL OR p.event ->> 'meter' = ANY (take_pending_usage.known)
+            ORDER BY p.number LIMIT take_pending_usage.most FOR UPDATE SKIP LOCKED))
         RETURNING d.*;
+    END;
+
+-- Keeps what was taken and can't be counted.
+CREATE FUNCTION tenancy.refuse_usage(numbers bigint[], tenants uuid[], events jsonb[], reasons text[], written timestamptz[])
+    RETURNS void
+    LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    BEGIN ATOMIC
+        INSERT INTO tenancy.usage_refused (number, tenant_id, event, why, written_at)
+        SELECT r.number, r.tenant, r.event, left(r.why, 1000), r.written_at
+        FROM unnest(refuse_usage.numbers, refuse_usage.tenants, refuse_usage.events, refuse_usage.reasons,
+            refuse_usage.written) AS r (number, tenant, event, why, written_at);
     END;
 
 REVOKE ALL ON FUNCTION
@@ -309,7 +342,8 @@ REVOKE ALL ON FUNCTION
         timestamptz[], timestamptz[], timestamptz[], uuid[], bigint[], bigint[], timestamptz),
     tenancy.read_usage(uuid, text, smallint, timestamptz, timestamptz, uuid, uuid, boolean, boolean, text[], boolean,
         boolean),
-    tenancy.find_usage_status(uuid), tenancy.take_pending_usage(integer)
+    tenancy.find_usage_status(uuid), tenancy.take_pending_usage(integer, text[]),
+    tenancy.refuse_usage(bigint[], uuid[], jsonb[], text[], timestamptz[])
 FROM PUBLIC;
 
 -- As before, and usage that a transaction writes.

@@ -13,7 +13,7 @@ use std::{
 
 use async_trait::async_trait;
 use sqlx::{Executor as _, Row as _};
-use tenancy_core::{Clock, SystemClock, TenantId};
+use tenancy_core::{Clock, SystemClock, TenantId, Timestamp};
 use tenancy_usage::{
     EventError, EventErrorKind, EventOutcome, EventTimes, Rollup, RollupQuery, UsageCalendar,
     UsageError, UsageEvent, UsageMeters, UsageSink, UsageStatus,
@@ -28,8 +28,14 @@ use crate::{
 use batch::Batch;
 use pending::Counter;
 
-/// The SQLSTATE of a CHECK that does not hold: here, that of a sum.
+/// The SQLSTATE of a CHECK that does not hold, or of the bounds of a partition.
 const CHECK_VIOLATION: &str = "23514";
+
+/// How many events one transaction counts at most.
+const MOST: usize = 1_000;
+
+/// How often a transaction that lost against another begins again.
+const ATTEMPTS: u32 = 5;
 
 /// Counts usage in the schema `tenancy`: each event once, whichever process sends it, and what it adds up to in the same
 /// transaction.
@@ -171,8 +177,9 @@ impl PgUsage {
         self.inner.count_pending().await
     }
 
-    /// How many events of transactions it could not count, because no meter matches, or something else is wrong with them.
-    /// Each is also logged, and counted in the tenant's [status](UsageSink::status).
+    /// How many events of transactions it has refused, because something is wrong with them. Each is logged, counted in the
+    /// tenant's [status](UsageSink::status), and kept in `tenancy.usage_refused` with the reason. Events of meters that it
+    /// does not know it leaves to processes that know them.
     #[must_use]
     pub fn uncounted(&self) -> u64 {
         self.counter.uncounted()
@@ -212,49 +219,72 @@ impl Inner {
 
     /// Counts what is new of a batch within a transaction.
     ///
-    /// An event that makes a sum too large fails all that are sent with it. Then each is sent alone, so that it keeps no
-    /// other out.
+    /// An event that the database can't take fails all that are sent with it. Then each half is sent, and so on, until it is
+    /// alone: so it keeps no other out.
     async fn record(
         &self,
         tx: &mut session::Open,
         events: &[UsageEvent],
+        written: Written<'_>,
     ) -> Result<Vec<EventOutcome>, sqlx::Error> {
-        tx.execute("SAVEPOINT usage").await?;
-        match self.record_all(tx, events).await {
-            Err(error) if is_too_large(&error) => {
-                tx.execute("ROLLBACK TO SAVEPOINT usage").await?;
-            }
-            told => return told,
-        }
         let mut outcomes = Vec::with_capacity(events.len());
-        for event in events {
+        // The last is the next.
+        let mut parts = vec![(0, events.len())];
+        while let Some((from, to)) = parts.pop() {
+            let part = events.get(from..to).unwrap_or_default();
             tx.execute("SAVEPOINT usage").await?;
-            match self.record_all(tx, std::slice::from_ref(event)).await {
-                Err(error) if is_too_large(&error) => {
+            match self.record_all(tx, part, written.of(from)).await {
+                Ok(told) => outcomes.extend(told),
+                Err(error) => {
+                    let Some(refused) = refused_by(&error) else {
+                        return Err(error);
+                    };
                     tx.execute("ROLLBACK TO SAVEPOINT usage").await?;
-                    Batch::refused(event.tenant)
-                        .send(tx, self.clock.now())
-                        .await?;
-                    outcomes.push(too_large(event));
+                    if let [event] = part {
+                        Batch::refused(event.tenant)
+                            .send(tx, self.clock.now())
+                            .await?;
+                        outcomes.push(refused.outcome(event));
+                    } else {
+                        let middle = from.midpoint(to);
+                        parts.extend([(middle, to), (from, middle)]);
+                    }
                 }
-                told => outcomes.extend(told?),
             }
+            tx.execute("RELEASE SAVEPOINT usage").await?;
         }
         Ok(outcomes)
+    }
+
+    /// Counts a batch in a transaction of its own. One that lost against another begins again.
+    async fn record_alone(&self, events: &[UsageEvent]) -> Result<Vec<EventOutcome>, UsageError> {
+        let mut attempts = 0;
+        loop {
+            let mut tx = self.begin().await?;
+            match self.record(&mut tx, events, Written::Now).await {
+                Ok(outcomes) => {
+                    tx.commit().await.map_err(unavailable)?;
+                    return Ok(outcomes);
+                }
+                Err(error) if has_lost(&error) && attempts < ATTEMPTS => attempts += 1,
+                Err(error) => return Err(unavailable(error)),
+            }
+        }
     }
 
     async fn record_all(
         &self,
         tx: &mut session::Open,
         events: &[UsageEvent],
+        written: Written<'_>,
     ) -> Result<Vec<EventOutcome>, sqlx::Error> {
         let now = self.clock.now();
         let mut batch = Batch::default();
         let mut outcomes = Vec::with_capacity(events.len());
-        for event in events {
+        for (place, event) in events.iter().enumerate() {
             match self.meters.check_content(event) {
                 Ok(meter) => {
-                    let untimely = self.times.check(event.at, now).err();
+                    let untimely = self.times.check(event.at, written.at(place, now)).err();
                     batch.add(event, meter, &self.calendar, untimely.as_ref());
                     outcomes.push(untimely.map(EventOutcome::from));
                 }
@@ -285,15 +315,76 @@ impl Inner {
     }
 }
 
-fn too_large(event: &UsageEvent) -> EventOutcome {
-    EventOutcome::Refused(EventError::new(
-        EventErrorKind::Overflow,
-        format!(
-            "with this event `{}` would add up to more than {}; count in a larger unit",
-            event.meter,
-            UsageEvent::MAX_TOTAL
-        ),
-    ))
+/// Since when events are known, by which they are in time.
+#[derive(Clone, Copy)]
+enum Written<'w> {
+    /// They have just come.
+    Now,
+    /// A transaction has written each at its moment.
+    At(&'w [Timestamp]),
+}
+
+impl Written<'_> {
+    fn of(self, from: usize) -> Self {
+        match self {
+            Self::Now => Self::Now,
+            Self::At(moments) => Self::At(moments.get(from..).unwrap_or_default()),
+        }
+    }
+
+    fn at(self, place: usize, now: Timestamp) -> Timestamp {
+        match self {
+            Self::Now => now,
+            Self::At(moments) => moments.get(place).copied().unwrap_or(now),
+        }
+    }
+}
+
+/// Why the database can't take an event, which it will not take later either.
+enum RefusedBy {
+    /// A sum would be too large.
+    Sum,
+    /// Something else of its content.
+    Content,
+}
+
+impl RefusedBy {
+    fn outcome(&self, event: &UsageEvent) -> EventOutcome {
+        let (meter, most) = (&event.meter, UsageEvent::MAX_TOTAL);
+        EventOutcome::Refused(match self {
+            Self::Sum => EventError::new(
+                EventErrorKind::Overflow,
+                format!(
+                    "with this event `{meter}` would add up to more than {most}; count in a larger unit"
+                ),
+            ),
+            Self::Content => EventError::new(
+                EventErrorKind::NotStored,
+                format!("the database can't store this event of `{meter}`; its log says why"),
+            ),
+        })
+    }
+}
+
+/// Whether it is the content of an event that the database refuses. A row on its way into a partition that is just made
+/// (`check_violation` without a constraint) is not.
+fn refused_by(error: &sqlx::Error) -> Option<RefusedBy> {
+    let error = error.as_database_error()?;
+    let code = error.code()?;
+    match error.constraint() {
+        Some("usage_sum") => Some(RefusedBy::Sum),
+        None if &*code == CHECK_VIOLATION => None,
+        // What is wrong with a value, or with what is to be written.
+        _ => (["21", "22", "23"].iter())
+            .any(|class| code.starts_with(class))
+            .then_some(RefusedBy::Content),
+    }
+}
+
+/// Whether it may succeed at once if it begins again: a deadlock, or a partition that is just made.
+fn has_lost(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code());
+    code.is_some_and(|code| code.starts_with("40") || &*code == CHECK_VIOLATION)
 }
 
 fn of_another(event: &UsageEvent) -> EventOutcome {
@@ -310,11 +401,6 @@ fn silent(what: &str) -> sqlx::Error {
     sqlx::Error::Protocol(format!("the schema `tenancy` did not tell {what}"))
 }
 
-fn is_too_large(error: &sqlx::Error) -> bool {
-    let error = error.as_database_error();
-    error.is_some_and(|error| error.code().as_deref() == Some(CHECK_VIOLATION))
-}
-
 fn unavailable(error: impl std::error::Error + Send + Sync + 'static) -> UsageError {
     UsageError::unavailable(Box::new(error) as Box<dyn std::error::Error + Send + Sync>)
 }
@@ -322,16 +408,10 @@ fn unavailable(error: impl std::error::Error + Send + Sync + 'static) -> UsageEr
 #[async_trait]
 impl UsageSink for PgUsage {
     async fn record(&self, events: &[UsageEvent]) -> Result<Vec<EventOutcome>, UsageError> {
-        if events.is_empty() {
-            return Ok(Vec::new());
+        let mut outcomes = Vec::with_capacity(events.len());
+        for part in events.chunks(MOST) {
+            outcomes.extend(self.inner.record_alone(part).await?);
         }
-        let mut tx = self.inner.begin().await?;
-        let outcomes = self
-            .inner
-            .record(&mut tx, events)
-            .await
-            .map_err(unavailable)?;
-        tx.commit().await.map_err(unavailable)?;
         Ok(outcomes)
     }
 

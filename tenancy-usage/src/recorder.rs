@@ -219,12 +219,13 @@ impl UsageRecorder {
     }
 
     /// Sends what there is, again and again until the sink has taken all of it or the time is over. Call it when the last
-    /// request has ended.
+    /// request has ended: what is recorded afterwards is an error, and counted as dropped.
     ///
     /// # Errors
     /// What the sink said last, if it has not taken all of it.
     pub async fn close(&self, limit: Duration) -> Result<(), UsageError> {
         self.task.0.abort();
+        self.inner.held.close();
         flushing::drain(&self.inner, limit).await
     }
 }
@@ -255,11 +256,14 @@ impl Inner {
             return Ok(());
         }
         if self.dropped.fetch_add(1, Ordering::Relaxed) == 0 {
-            tracing::error!("usage is dropped: there is no room for another sum");
+            tracing::error!(
+                "usage is dropped: the recorder has ended, or has no room for another sum"
+            );
         }
         Err(EventError::new(
             EventErrorKind::NoRoom,
-            "there is no room for another sum; give the recorder a larger capacity, or see why its sink does not answer",
+            "the recorder has ended, or has no room for another sum: give it a larger capacity, or see why its sink does \
+             not answer",
         ))
     }
 }

@@ -307,7 +307,7 @@ BEGIN
     -- Usage is counted by functions, as counters are. The service's login adds events of the tenant that it names, within a
     -- transaction, and reads none.
     FOREACH registry_table IN ARRAY ARRAY['usage_keys', 'usage_events', 'usage_rollups', 'usage_values', 'usage_status',
-                                    'usage_pending']
+                                    'usage_pending', 'usage_refused']
     LOOP
         PERFORM tenancy.ensure_policy(format('tenancy.%I', registry_table)::regclass,
             'tenancy_system', true, system, 'true');
@@ -327,7 +327,10 @@ BEGIN
         'uuid[], uuid[], uuid[], text[], jsonb[], uuid[], boolean[], smallint[], timestamptz[], timestamptz[], '
         'timestamptz[], timestamptz[], timestamptz[], timestamptz[], uuid[], bigint[], bigint[], timestamptz), '
         'tenancy.read_usage(uuid, text, smallint, timestamptz, timestamptz, uuid, uuid, boolean, boolean, text[], '
-        'boolean, boolean), tenancy.find_usage_status(uuid), tenancy.take_pending_usage(integer) TO %I', registry);
+        'boolean, boolean), tenancy.find_usage_status(uuid), tenancy.take_pending_usage(integer, text[]), '
+        'tenancy.refuse_usage(bigint[], uuid[], jsonb[], text[], timestamptz[]) TO %I', registry);
+    -- What was refused is mended by operators.
+    EXECUTE format('GRANT DELETE ON tenancy.usage_refused TO %I', system);
 
     -- What a check compares the policies of protected tables with.
     PERFORM tenancy.ensure_policies('tenancy.protected_example', 'tenant_id', 'project_id');

@@ -172,6 +172,7 @@ fn group_of(event: &UsageEvent) -> Uuid {
         event.project.map(|id| id.as_uuid()),
         event.key.map(|id| id.as_uuid()),
     ] {
+        hash.update([u8::from(id.is_some())]);
         hash.update(id.unwrap_or(Uuid::nil()).as_bytes());
     }
     let dimensions = event.dimensions.iter();

@@ -8,13 +8,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sqlx::{PgConnection, types::Json};
-use tenancy_core::{TenantContext, TenantId};
+use sqlx::{
+    PgConnection,
+    postgres::PgRow,
+    types::{Json, Uuid},
+};
+use tenancy_core::{TenantContext, TenantId, Timestamp};
 use tenancy_usage::{EventOutcome, UsageError, UsageEvent};
 use tokio::task::AbortHandle;
 
-use super::{Inner, PgUsage, column, unavailable};
-use crate::{Error, ErrorKind, Savepoint, TenantTx};
+use super::{Inner, PgUsage, Written, batch::Batch, column, unavailable};
+use crate::{Error, ErrorKind, Savepoint, TenantTx, session};
 
 /// How long after a round that found nothing more the next one begins.
 const PAUSE: Duration = Duration::from_millis(250);
@@ -66,7 +70,9 @@ async fn run(inner: Weak<Inner>) {
                 tracing::warn!(%error, "partitions of usage are not made ahead");
             }
         }
-        match inner.count_pending().await {
+        match inner.count_round().await {
+            // There is more. Partitions are looked after in between.
+            Ok(count) if count >= u64::from(ROUND.unsigned_abs()) => continue,
             Ok(_) => pause = PAUSE,
             Err(_) if inner.pool.is_closed() => return,
             Err(error) => {
@@ -93,7 +99,7 @@ impl Inner {
     pub(super) async fn count_pending(&self) -> Result<u64, UsageError> {
         let mut whole = 0;
         loop {
-            let count = self.count_round(ROUND).await?;
+            let count = self.count_round().await?;
             whole += count;
             if count < u64::from(ROUND.unsigned_abs()) {
                 return Ok(whole);
@@ -101,48 +107,111 @@ impl Inner {
         }
     }
 
-    /// Takes some away and counts them, in one transaction.
-    async fn count_round(&self, most: i32) -> Result<u64, UsageError> {
-        let mut tx = self.begin().await?;
-        let rows = sqlx::query(
-            "SELECT u.tenant_id, u.event FROM tenancy.take_pending_usage($1) AS u ORDER BY u.number",
-        )
-        .bind(most)
-        .fetch_all(&mut *tx)
-        .await
-        .map_err(unavailable)?;
-        if rows.is_empty() {
-            tx.give_back();
-            return Ok(0);
+    /// Takes some away and counts them, in one transaction. What can't be counted is kept in a table of its own.
+    async fn count_round(&self) -> Result<u64, UsageError> {
+        let mut attempts = 0;
+        loop {
+            let mut tx = self.begin().await?;
+            match self.count_taken(&mut tx).await {
+                Ok((count, refused)) => {
+                    tx.commit().await.map_err(unavailable)?;
+                    let told = u64::try_from(refused.len()).unwrap_or(u64::MAX);
+                    self.uncounted.fetch_add(told, Ordering::Relaxed);
+                    for why in refused {
+                        tracing::error!(%why, "usage that a transaction has written can't be counted");
+                    }
+                    return Ok(count);
+                }
+                Err(error) if super::has_lost(&error) && attempts < super::ATTEMPTS => {
+                    attempts += 1;
+                }
+                Err(error) => return Err(unavailable(error)),
+            }
         }
-        let mut events = Vec::with_capacity(rows.len());
+    }
+
+    /// How many rows it took, and why some were refused.
+    async fn count_taken(&self, tx: &mut session::Open) -> Result<(u64, Vec<String>), sqlx::Error> {
+        let known = self.meters.iter().map(|meter| meter.name().to_owned());
+        let rows = sqlx::query(
+            "SELECT u.number, u.tenant_id, u.event, u.written_at::text AS written,
+                 (extract(epoch FROM u.written_at) * 1000000)::bigint AS written_at
+             FROM tenancy.take_pending_usage($1, $2) AS u ORDER BY u.number",
+        )
+        .bind(ROUND)
+        .bind(known.collect::<Vec<_>>())
+        .fetch_all(&mut **tx)
+        .await?;
+        let (mut events, mut moments, mut taken) = (Vec::new(), Vec::new(), Vec::new());
+        let mut refused = Refused::default();
         for row in &rows {
             // What an application has written there by its own SQL need not be an event. Its tenant is the one as which the
             // row was written, whatever the event says.
-            let read = || -> Result<_, sqlx::Error> {
-                let tenant = TenantId::from_uuid(column(row, "tenant_id")?);
-                let Json(event) = column::<Json<UsageEvent>>(row, "event")?;
-                Ok(UsageEvent { tenant, ..event })
-            };
-            match read() {
-                Ok(event) => events.push(event),
-                Err(error) => self.note_uncounted(&error),
+            let tenant = TenantId::from_uuid(column(row, "tenant_id")?);
+            match column::<Json<UsageEvent>>(row, "event") {
+                Ok(Json(event)) => {
+                    events.push(UsageEvent { tenant, ..event });
+                    moments.push(Timestamp::from_unix_micros(column(row, "written_at")?));
+                    taken.push(row);
+                }
+                Err(error) => {
+                    Batch::refused(tenant).send(tx, self.clock.now()).await?;
+                    refused.add(row, error.to_string())?;
+                }
             }
         }
-        let outcomes = self.record(&mut tx, &events).await.map_err(unavailable)?;
-        tx.commit().await.map_err(unavailable)?;
-        for outcome in &outcomes {
+        let outcomes = self.record(tx, &events, Written::At(&moments)).await?;
+        for (outcome, row) in outcomes.iter().zip(taken) {
             match outcome {
                 EventOutcome::Counted | EventOutcome::AlreadyCounted => {}
-                other => self.note_uncounted(&format_args!("{other:?}")),
+                EventOutcome::Conflict => {
+                    refused.add(row, "another event was counted under its id".to_owned())?;
+                }
+                EventOutcome::Unmatched(error)
+                | EventOutcome::TooLate(error)
+                | EventOutcome::Refused(error) => refused.add(row, error.to_string())?,
+                other => refused.add(row, format!("{other:?}"))?,
             }
         }
-        Ok(rows.len() as u64)
+        let why = refused.why.clone();
+        refused.keep(tx).await?;
+        Ok((rows.len() as u64, why))
+    }
+}
+
+/// Rows that can't be counted, as the function `refuse_usage` takes them.
+#[derive(Default)]
+struct Refused {
+    numbers: Vec<i64>,
+    tenants: Vec<Uuid>,
+    events: Vec<Json<serde_json::Value>>,
+    why: Vec<String>,
+    written: Vec<String>,
+}
+
+impl Refused {
+    fn add(&mut self, row: &PgRow, why: String) -> Result<(), sqlx::Error> {
+        self.numbers.push(column(row, "number")?);
+        self.tenants.push(column(row, "tenant_id")?);
+        self.events.push(column(row, "event")?);
+        self.written.push(column(row, "written")?);
+        self.why.push(why);
+        Ok(())
     }
 
-    fn note_uncounted(&self, why: &dyn std::fmt::Display) {
-        self.uncounted.fetch_add(1, Ordering::Relaxed);
-        tracing::error!(%why, "usage that a transaction has written could not be counted");
+    async fn keep(self, tx: &mut session::Open) -> Result<(), sqlx::Error> {
+        if self.numbers.is_empty() {
+            return Ok(());
+        }
+        sqlx::query("SELECT tenancy.refuse_usage($1, $2, $3, $4, $5::text[]::timestamptz[])")
+            .bind(self.numbers)
+            .bind(self.tenants)
+            .bind(self.events)
+            .bind(self.why)
+            .bind(self.written)
+            .execute(&mut **tx)
+            .await?;
+        Ok(())
     }
 }
 

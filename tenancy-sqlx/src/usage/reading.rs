@@ -37,7 +37,7 @@ impl Inner {
         let rows = sqlx::query(
             "SELECT (extract(epoch FROM u.since) * 1000000)::bigint AS since,
                  (extract(epoch FROM u.until) * 1000000)::bigint AS until, u.project_id, u.key_id, u.dimensions,
-                 u.events::bigint AS events, u.events AS exact_events, u.sum, u.max, u.min, u.latest, u.different
+                 u.events, u.sum::text AS sum, u.max, u.min, u.latest, u.different
              FROM tenancy.read_usage($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) AS u",
         )
         .bind(query.tenant.as_uuid())
@@ -57,7 +57,7 @@ impl Inner {
         .map_err(unavailable)?;
         tx.give_back();
         let rollups = rows.iter().map(|row| rollup(row, query, aggregation));
-        let mut rollups: Vec<_> = rollups.collect::<Result<_, _>>().map_err(unavailable)?;
+        let mut rollups: Vec<_> = rollups.collect::<Result<_, _>>()?;
         // In the order in which every sink tells them.
         rollups.sort_by(|one, other| {
             let (of, with) = (&one.window, &other.window);
@@ -77,20 +77,41 @@ fn rollup(
     row: &PgRow,
     query: &RollupQuery,
     aggregation: Aggregation,
-) -> Result<Rollup, sqlx::Error> {
+) -> Result<Rollup, UsageError> {
+    let (rollup, sum) = told(row, query, aggregation).map_err(unavailable)?;
+    let Some(sum) = sum else { return Ok(rollup) };
+    // PostgreSQL adds what a `Decimal` has no digits for.
+    let Ok(quantity) = Decimal::from_str_exact(&sum) else {
+        return Err(UsageError::invalid_query(format!(
+            "`{}` adds up to {sum}, more than can be told without rounding; ask for a shorter time",
+            query.meter
+        )));
+    };
+    Ok(Rollup {
+        quantity: quantity.normalize(),
+        ..rollup
+    })
+}
+
+/// A rollup, and the sum where that is its quantity.
+fn told(
+    row: &PgRow,
+    query: &RollupQuery,
+    aggregation: Aggregation,
+) -> Result<(Rollup, Option<String>), sqlx::Error> {
     let moment = |name| column(row, name).map(Timestamp::from_unix_micros);
     let window = Window::new(moment("since")?, moment("until")?);
-    let events: i64 = column(row, "events")?;
+    let events: Decimal = column(row, "events")?;
     let quantity = match aggregation {
-        Aggregation::Count => column(row, "exact_events")?,
+        Aggregation::Count => events,
         Aggregation::Max => column(row, "max")?,
         Aggregation::Min => column(row, "min")?,
         Aggregation::Latest => column::<Option<Decimal>>(row, "latest")?.unwrap_or_default(),
         Aggregation::Unique => column::<Option<i64>>(row, "different")?.unwrap_or(0).into(),
         // `Sum`, and what may be added to it.
-        _ => column(row, "sum")?,
+        _ => Decimal::ZERO,
     };
-    let events = u64::try_from(events).unwrap_or(0);
+    let events = u64::try_from(events).unwrap_or(u64::MAX);
     let mut rollup = Rollup::new(
         query.tenant,
         &*query.meter,
@@ -102,7 +123,9 @@ fn rollup(
     rollup.key = column::<Option<Uuid>>(row, "key_id")?.map(KeyId::from_uuid);
     let Json(dimensions) = column::<Json<BTreeMap<Box<str>, Box<str>>>>(row, "dimensions")?;
     rollup.dimensions = dimensions;
-    Ok(rollup)
+    let is_sum = matches!(aggregation, Aggregation::Sum);
+    let sum = is_sum.then(|| column(row, "sum")).transpose()?;
+    Ok((rollup, sum))
 }
 
 pub(super) fn status(row: &PgRow, status: &mut UsageStatus) -> Result<(), sqlx::Error> {

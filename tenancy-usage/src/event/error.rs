@@ -18,6 +18,8 @@ pub enum EventErrorKind {
     InvalidText,
     /// The project or the API key is another tenant's.
     OfAnotherTenant,
+    /// The store can't keep it as it is.
+    NotStored,
     /// A recorder has no room for it, or has ended.
     NoRoom,
     /// The time lies ahead of the clock.

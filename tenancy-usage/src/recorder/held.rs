@@ -5,7 +5,7 @@ use std::{
     hash::{BuildHasher as _, RandomState},
     sync::{
         Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 
@@ -71,6 +71,8 @@ pub(super) struct Sum {
 pub(super) struct Held {
     most: usize,
     count: AtomicUsize,
+    /// Whether nothing is added any more.
+    is_closed: AtomicBool,
     hasher: RandomState,
     shards: [Mutex<HashMap<Slot, Sum>>; SHARDS],
 }
@@ -80,6 +82,7 @@ impl Held {
         Self {
             most: most.max(1),
             count: AtomicUsize::new(0),
+            is_closed: AtomicBool::new(false),
             hasher: RandomState::new(),
             shards: std::array::from_fn(|_| Mutex::default()),
         }
@@ -92,6 +95,9 @@ impl Held {
             return false;
         };
         let mut sums = lock(shard);
+        if self.is_closed.load(Ordering::Acquire) {
+            return false;
+        }
         if let Some(held) = sums.get_mut(&slot) {
             let Some(sum) = held
                 .sum
@@ -132,6 +138,15 @@ impl Held {
             taken.extend(lock(shard).drain());
         }
         taken
+    }
+
+    /// Adds nothing from now on.
+    pub(super) fn close(&self) {
+        self.is_closed.store(true, Ordering::Release);
+        // Whoever is adding and has not seen it ends before its lock is free.
+        for shard in &self.shards {
+            drop(lock(shard));
+        }
     }
 
     /// So many that were taken away need no room any more.

@@ -118,9 +118,9 @@ const WITHOUT_REACH_OF_KEYS: &str =
 /// What an installation is without its migration 38, run before those below.
 const WITHOUT_USAGE: &str =
     "DROP FUNCTION tenancy.prepare_usage, tenancy.record_usage, tenancy.read_usage, tenancy.find_usage_status,
-        tenancy.take_pending_usage;
+        tenancy.take_pending_usage, tenancy.refuse_usage;
     DROP TABLE tenancy.usage_keys, tenancy.usage_events, tenancy.usage_rollups, tenancy.usage_values,
-        tenancy.usage_status, tenancy.usage_pending";
+        tenancy.usage_status, tenancy.usage_pending, tenancy.usage_refused";
 /// What an installation is without its migration 37, run before those below: the trail as migration 23 has left it.
 fn without_chain() -> String {
     let of_23 = include_str!("../../../tenancy-sqlx/migrations/0023_trail_and_issuers.sql");

@@ -2,11 +2,15 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context as _, ensure};
 use futures_util::future::try_join_all;
-use tenancy_core::{Project, TenantId, testing::StoreDirectly as _};
+use tenancy_core::{
+    Project, TenantId,
+    quota::{Calendar, Window},
+    testing::StoreDirectly as _,
+};
 use tenancy_tests::{Random, long, notes::on_every_server, seed};
 use tenancy_usage::{
     Aggregation, Decimal, EventErrorKind, EventOutcome, MemoryUsage, Resolution, RollupQuery,
-    UsageEvent, UsageSink, conformance,
+    UsageCalendar, UsageEvent, UsageSink, conformance,
 };
 
 use super::{at_now, counting, total};
@@ -240,6 +244,79 @@ async fn a_sum_that_would_be_too_large_keeps_no_other_event_out() -> anyhow::Res
         // What was refused may come again in another period, and is not known.
         let again = usage.record(&[largest(71)]).await?;
         ensure!(again.iter().all(too_large), "{again:?}");
+        Ok(())
+    })
+    .await
+}
+
+/// What makes a batch fail in the database keeps no other event out, and what looks alike is told apart.
+#[tokio::test]
+async fn events_at_the_edge_of_what_the_database_takes_are_counted_or_refused_alone()
+-> anyhow::Result<()> {
+    on_every_server(async |notes| {
+        let usage = counting(notes, at_now()).await?.build();
+        let memory = MemoryUsage::new(conformance::meters()).clock(at_now());
+        let acme = notes.acme.id;
+        let event = |id: &str| UsageEvent::new(acme, "tokens", "suite", id, conformance::NOW);
+        let nobodys = tenancy_core::ProjectId::from_uuid(sqlx::types::Uuid::nil());
+        let batch = [
+            event("1").quantity(1),
+            event("2").quantity(2).project(nobodys),
+            UsageEvent {
+                at: tenancy_core::Timestamp::from_unix_micros(i64::MIN),
+                ..event("3")
+            },
+            UsageEvent {
+                at: tenancy_core::Timestamp::from_unix_micros(i64::MAX),
+                ..event("4")
+            },
+            event("5").quantity(4),
+        ];
+        let (there, here) = (usage.record(&batch).await?, memory.record(&batch).await?);
+        ensure!(there == here, "{there:?} and not {here:?}");
+        let counted = there.iter().filter(|it| **it == EventOutcome::Counted);
+        ensure!(counted.count() == 3, "{there:?}");
+        let month = UsageCalendar::monthly().window(acme, Resolution::Period, conformance::NOW);
+        let query = RollupQuery::total(acme, "tokens", month).by_project();
+        let (there, here) = (usage.rollups(&query).await?, memory.rollups(&query).await?);
+        ensure!(
+            there == here && there.len() == 2,
+            "{there:?} and not {here:?}"
+        );
+        Ok(())
+    })
+    .await
+}
+
+/// A billing period that begins within a minute has the values of its own events, and no others.
+#[tokio::test]
+async fn different_values_are_counted_in_the_period_in_which_they_were_seen() -> anyhow::Result<()>
+{
+    on_every_server(async |notes| {
+        let second = Duration::from_secs(1);
+        // 4 seconds before the end of a minute.
+        let anchor = conformance::NOW - 4 * second;
+        let calendar =
+            move || UsageCalendar::monthly().of_each(move |_| Calendar::utc().billed_from(anchor));
+        let usage = counting(notes, at_now())
+            .await?
+            .calendar(calendar())
+            .build();
+        let memory = MemoryUsage::new(conformance::meters())
+            .clock(at_now())
+            .calendar(calendar());
+        let acme = notes.acme.id;
+        let seen =
+            |id: &str, at| UsageEvent::new(acme, "visitors", "suite", id, at).unique_value("ann");
+        let batch = [seen("1", anchor - second), seen("2", anchor + second)];
+        ensure!(usage.record(&batch).await? == memory.record(&batch).await?);
+        let day = 86_400 * second;
+        let all = Window::new(conformance::NOW - 60 * day, conformance::NOW + day);
+        let query = RollupQuery::each(acme, "visitors", Resolution::Period, all);
+        let (there, here) = (usage.rollups(&query).await?, memory.rollups(&query).await?);
+        ensure!(there == here, "{there:?} and not {here:?}");
+        let told: Vec<_> = there.iter().map(|one| one.quantity).collect();
+        ensure!(told == [Decimal::ONE, Decimal::ONE], "{there:?}");
         Ok(())
     })
     .await

@@ -1,9 +1,9 @@
 use anyhow::ensure;
 use sqlx::Executor as _;
 use tenancy_core::Clock as _;
-use tenancy_sqlx::{ErrorKind, TenantPoolOptions};
-use tenancy_tests::notes::{on_every_server, sqlstate};
-use tenancy_usage::{UsageEvent, UsageSink as _, conformance};
+use tenancy_sqlx::{ErrorKind, PgUsage, RegistryPool, TenantPoolOptions};
+use tenancy_tests::notes::{PASSWORD, on_every_server, seal_key, sqlstate};
+use tenancy_usage::{UsageEvent, UsageMeter, UsageMeters, UsageSink as _, conformance};
 
 use super::{at_now, counting, total};
 
@@ -97,7 +97,7 @@ async fn the_services_login_writes_usage_of_no_other_tenant_and_reads_none() -> 
             ("SELECT count(*) FROM tenancy.usage_pending", "42501"),
             ("SELECT count(*) FROM tenancy.usage_rollups", "42501"),
             ("SELECT count(*) FROM tenancy.usage_events", "42501"),
-            ("SELECT tenancy.take_pending_usage(1)", "42501"),
+            ("SELECT tenancy.take_pending_usage(1, '{}')", "42501"),
         ] {
             let mut tx = pool.begin(&notes.context(&notes.acme)).await?;
             let sql = sql.replace("$G", &globex.to_string());
@@ -106,8 +106,54 @@ async fn the_services_login_writes_usage_of_no_other_tenant_and_reads_none() -> 
         }
         usage.count_pending().await?;
         ensure!(usage.uncounted() == 1, "{}", usage.uncounted());
+        let refused: (i64, bool) = sqlx::query_as(
+            "SELECT count(*), bool_and(tenant_id = $1 AND event = '{\"no\": \"event\"}' AND why <> '')
+             FROM tenancy.usage_refused",
+        )
+        .bind(acme.as_uuid())
+        .fetch_one(&mut notes.database.admin().await?)
+        .await?;
+        ensure!(refused == (1, true), "{refused:?}");
+        ensure!(usage.status(acme).await?.refused == 1);
         ensure!(total(&usage, globex, "tokens").await? == Some((9.into(), 1)));
         ensure!(total(&usage, acme, "tokens").await? == Some((100.into(), 1)));
+        Ok(())
+    })
+    .await
+}
+
+/// During a deployment the release before leaves what it does not know to the one that knows it, and what can't be counted
+/// is kept with the reason.
+#[tokio::test]
+async fn what_a_process_does_not_know_it_leaves_to_one_that_does() -> anyhow::Result<()> {
+    on_every_server(async |notes| {
+        let clock = at_now();
+        let before = counting(notes, clock.clone()).await?.build();
+        let meters = UsageMeters::new([UsageMeter::count("exports"), UsageMeter::sum("tokens")])?;
+        let options = notes
+            .database
+            .options_as("tenancy_registry", Some(PASSWORD));
+        let registry = match notes.seal {
+            Some(_) => RegistryPool::connect_sealed(options, &seal_key()?).await?,
+            None => RegistryPool::connect_with(options).await?,
+        };
+        let pool = notes.pool(TenantPoolOptions::new()).await?;
+        let context = notes.context(&notes.acme);
+        let after = PgUsage::builder(&registry, meters.clone())
+            .clock(clock.clone())
+            .build();
+        let mut tx = pool.begin(&context).await?;
+        let export = UsageEvent::in_context(&context, "exports", "api", "1", clock.now());
+        tx.record_usage(&after, export).await?;
+        // The newer one ends, so that the release before is alone.
+        after.close().await?;
+        tx.commit().await?;
+        before.count_pending().await?;
+        ensure!(before.uncounted() == 0);
+        ensure!(before.status(notes.acme.id).await?.unmatched == 0);
+        let after = PgUsage::builder(&registry, meters).clock(clock).build();
+        after.count_pending().await?;
+        ensure!(total(&after, notes.acme.id, "exports").await? == Some((1.into(), 1)));
         Ok(())
     })
     .await
