@@ -284,7 +284,11 @@ impl Inner {
         for (place, event) in events.iter().enumerate() {
             match self.meters.check_content(event) {
                 Ok(meter) => {
-                    let untimely = self.times.check(event.at, written.at(place, now)).err();
+                    let in_time = |now| self.times.check(event.at, now);
+                    // By when it was written, however late it is counted; or by now, where the clocks differ.
+                    let untimely = in_time(now)
+                        .err()
+                        .filter(|_| written.at(place).is_none_or(|then| in_time(then).is_err()));
                     batch.add(event, meter, &self.calendar, untimely.as_ref());
                     outcomes.push(untimely.map(EventOutcome::from));
                 }
@@ -332,10 +336,10 @@ impl Written<'_> {
         }
     }
 
-    fn at(self, place: usize, now: Timestamp) -> Timestamp {
+    fn at(self, place: usize) -> Option<Timestamp> {
         match self {
-            Self::Now => now,
-            Self::At(moments) => moments.get(place).copied().unwrap_or(now),
+            Self::Now => None,
+            Self::At(moments) => moments.get(place).copied(),
         }
     }
 }
