@@ -113,7 +113,11 @@ async fn a_line_that_is_no_anchor_is_never_passed_over() -> anyhow::Result<()> {
             "audit", "anchor", "--key", &private, "--name", "notes", "--file", &kept,
         ];
         stand.run(&signing)?.ends_with(0)?;
+        stand.linked(Some(notes.acme.id), 1).await?;
         stand.run(&signing)?.ends_with(0)?;
+        // Nothing has moved since.
+        let unmoved = stand.run(&signing)?.ends_with(0)?;
+        ensure!(unmoved.out.contains("0 chains are anchored"), "{unmoved:?}");
         let verify = |key: &str, name: &str| {
             stand.run(&[
                 "audit",
