@@ -101,7 +101,8 @@ async fn a_service_goes_on_over_its_database_restored_in_place() -> anyhow::Resu
     }
 
     // PostgreSQL does not drop what a partition has inherited, and `--clean` asks it to.
-    let partitioned = "DROP TABLE tenancy.audit_records, tenancy.audit_particulars CASCADE";
+    let partitioned = "DROP TABLE tenancy.audit_records, tenancy.audit_particulars,
+        tenancy.usage_events, tenancy.usage_rollups, tenancy.usage_values CASCADE";
     run(&original, partitioned).await?;
     let in_place = ["--clean", "--if-exists"];
     programs::restore(&original, &file, &in_place).await?;
