@@ -29,7 +29,7 @@ fn the_digest_of_an_event() {
         .dimension("model", "large");
     assert_eq!(
         event.digest().to_string(),
-        "af872a64f8d903d142d69d484246a6249551167a2071757524dd744fc7acdd26"
+        "dc34407eaf41a4b759f817940613e76cf2f228eb565ec69c84c12623d8aeaf0f"
     );
 }
 
