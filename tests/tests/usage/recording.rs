@@ -71,7 +71,8 @@ async fn what_was_recorded_is_what_is_counted_while_answers_get_lost() -> anyhow
         for (tenant, amount) in [(&notes.acme, 3_u64), (&notes.globex, 5)] {
             let context = notes.context(tenant);
             for _ in 0..2 {
-                let (requests, tokens) = (requests.clone(), tokens.clone());
+                let (recorder, requests, tokens) =
+                    (recorder.clone(), requests.clone(), tokens.clone());
                 let (context, clock) = (context.clone(), clock.clone());
                 tasks.push(tokio::spawn(async move {
                     for turn in 0..5_000 {
@@ -80,6 +81,10 @@ async fn what_was_recorded_is_what_is_counted_while_answers_get_lost() -> anyhow
                         if turn % 50 == 0 {
                             clock.advance(Duration::from_millis(1));
                             tokio::task::yield_now().await;
+                        }
+                        // However fast this is, there are answers to lose; what a lost one was about is sent again.
+                        if turn % 500 == 0 {
+                            drop(recorder.flush().await);
                         }
                     }
                     Ok::<_, tenancy_usage::EventError>(())
