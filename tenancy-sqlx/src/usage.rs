@@ -7,7 +7,10 @@ mod reading;
 
 use std::{
     fmt,
-    sync::{Arc, atomic::AtomicU64},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -42,7 +45,7 @@ const ATTEMPTS: u32 = 5;
 ///
 /// | what | how |
 /// |---|---|
-/// | an event of any tenant | [`record`](UsageSink::record): a batch is one message to the database |
+/// | an event of any tenant | [`record`](UsageSink::record): each 1,000 of a batch are one transaction |
 /// | an event that has to be there exactly if the rows of a transaction are | [`TenantTx::record_usage`](crate::TenantTx::record_usage): counted about a quarter of a second after the commit |
 ///
 /// The windows of minutes, hours, days and billing periods are kept while events come, so that a question reads as many
@@ -73,7 +76,8 @@ const ATTEMPTS: u32 = 5;
 #[derive(Clone)]
 pub struct PgUsage {
     inner: Arc<Inner>,
-    counter: Arc<Counter>,
+    /// Ends with the last clone.
+    _counter: Arc<Counter>,
 }
 
 struct Inner {
@@ -83,7 +87,7 @@ struct Inner {
     times: EventTimes,
     clock: Arc<dyn Clock>,
     /// How many events of transactions could not be counted.
-    uncounted: Arc<AtomicU64>,
+    uncounted: AtomicU64,
 }
 
 /// How [`PgUsage`] counts.
@@ -148,10 +152,13 @@ impl PgUsageBuilder {
             calendar: self.calendar,
             times: self.times,
             clock: self.clock,
-            uncounted: Arc::default(),
+            uncounted: AtomicU64::new(0),
         });
         let counter = Arc::new(Counter::start(&inner));
-        PgUsage { inner, counter }
+        PgUsage {
+            inner,
+            _counter: counter,
+        }
     }
 }
 
@@ -182,7 +189,7 @@ impl PgUsage {
     /// does not know it leaves to processes that know them.
     #[must_use]
     pub fn uncounted(&self) -> u64 {
-        self.counter.uncounted()
+        self.inner.uncounted.load(Ordering::Relaxed)
     }
 
     /// Counts what is pending, and closes its connections. Call it when the last request has ended.

@@ -1,10 +1,7 @@
 //! Events that a tenant's transaction writes with its rows, and the task that counts them after the commit.
 
 use std::{
-    sync::{
-        Arc, Weak,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Weak, atomic::Ordering},
     time::{Duration, Instant},
 };
 
@@ -36,21 +33,14 @@ const ROUND: i32 = 1_000;
 #[derive(Debug)]
 pub(super) struct Counter {
     task: AbortHandle,
-    uncounted: Arc<AtomicU64>,
 }
 
 impl Counter {
     pub(super) fn start(inner: &Arc<Inner>) -> Self {
-        let uncounted = Arc::clone(&inner.uncounted);
         let task = tokio::spawn(run(Arc::downgrade(inner)));
         Self {
             task: task.abort_handle(),
-            uncounted,
         }
-    }
-
-    pub(super) fn uncounted(&self) -> u64 {
-        self.uncounted.load(Ordering::Relaxed)
     }
 }
 
