@@ -42,6 +42,7 @@ CREATE TABLE tenancy.audit_records (
 ) PARTITION BY RANGE (id);
 CREATE INDEX audit_records_tenant ON tenancy.audit_records (tenant_id, id);
 CREATE INDEX audit_records_actor ON tenancy.audit_records (actor_id, id) WHERE actor_id IS NOT NULL;
+CREATE INDEX audit_records_behalf ON tenancy.audit_records (on_behalf_of, id) WHERE on_behalf_of IS NOT NULL;
 CREATE INDEX audit_records_action ON tenancy.audit_records (tenant_id, action, id);
 
 CREATE TABLE tenancy.audit_particulars (
@@ -59,9 +60,34 @@ CREATE TABLE tenancy.audit_particulars (
     details json CHECK (octet_length(details::text) <= 131072 AND (details IS NULL OR details::jsonb IS NOT NULL)),
     changes json CHECK (octet_length(changes::text) <= 131072 AND (changes IS NULL OR changes::jsonb IS NOT NULL)),
     ip inet,
-    user_agent text CHECK (octet_length(user_agent) <= 1024)
+    user_agent text CHECK (octet_length(user_agent) <= 1024),
+    -- By what entries are found by their target. It says nothing that the targets do not say.
+    target_keys bigint[] NOT NULL DEFAULT '{}'
 ) PARTITION BY RANGE (entry);
-CREATE INDEX audit_particulars_targets ON tenancy.audit_particulars USING gin (targets);
+CREATE INDEX audit_particulars_targets ON tenancy.audit_particulars USING gin (target_keys);
+
+-- By what an entry of this tenant is found by its target; with NULL, an entry of any tenant. A tenant has keys of its own,
+-- so that how long a search takes tells nothing of what others have done to the same target.
+CREATE FUNCTION tenancy.target_key(of_tenant uuid, target text) RETURNS bigint
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN hashtextextended(target, CASE WHEN of_tenant IS NULL THEN 0 ELSE uuid_hash_extended(of_tenant, 1) END);
+
+CREATE FUNCTION tenancy.index_targets() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    target text;
+BEGIN
+    NEW.target_keys := '{}';
+    FOREACH target IN ARRAY NEW.targets LOOP
+        NEW.target_keys := NEW.target_keys || tenancy.target_key(NULL, target)
+            || tenancy.target_key(NEW.tenant_id, target);
+    END LOOP;
+    RETURN NEW;
+END
+$$;
+CREATE TRIGGER index_targets BEFORE INSERT ON tenancy.audit_particulars
+    FOR EACH ROW EXECUTE FUNCTION tenancy.index_targets();
 
 -- What has an id that no month's partition is for: of a clock that is far off, or when a partition is missing.
 CREATE TABLE tenancy.audit_records_other PARTITION OF tenancy.audit_records DEFAULT;
@@ -181,34 +207,65 @@ BEGIN
 END
 $$;
 
--- Guards a table of the trail, or a partition of one.
+-- The triggers that guard a table of the trail, by its kind.
+CREATE FUNCTION tenancy.trail_triggers(kind text) RETURNS name[]
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN ARRAY['keep_trail', 'keep_whole']::name[] || CASE kind
+        WHEN 'record' THEN ARRAY['await_link']::name[]
+        WHEN 'particulars' THEN ARRAY['match_entry', 'index_targets']::name[]
+        ELSE '{}'::name[] END;
+
+-- Guards a table of the trail, or a partition of one: makes the triggers that are missing, and switches all of them on.
 CREATE FUNCTION tenancy.guard_trail(of regclass, kind text) RETURNS void
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    guard name;
 BEGIN
-    IF NOT EXISTS (SELECT FROM pg_trigger AS t WHERE t.tgrelid = of AND t.tgname = 'keep_trail') THEN
-        EXECUTE format('CREATE TRIGGER keep_trail BEFORE UPDATE OR DELETE ON %s '
-            'FOR EACH ROW EXECUTE FUNCTION tenancy.keep_trail(%L)', of, kind);
-    END IF;
-    IF NOT EXISTS (SELECT FROM pg_trigger AS t WHERE t.tgrelid = of AND t.tgname = 'keep_whole') THEN
-        EXECUTE format('CREATE TRIGGER keep_whole BEFORE TRUNCATE ON %s '
-            'FOR EACH STATEMENT EXECUTE FUNCTION tenancy.keep_trail(%L)', of, kind);
-    END IF;
-    EXECUTE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER keep_trail', of);
-    EXECUTE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER keep_whole', of);
-    IF kind = 'record' THEN
-        EXECUTE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER await_link', of);
-    ELSIF kind = 'particulars' THEN
-        EXECUTE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER match_entry', of);
-    END IF;
+    FOREACH guard IN ARRAY tenancy.trail_triggers(kind) LOOP
+        IF NOT EXISTS (SELECT FROM pg_trigger AS t WHERE t.tgrelid = of AND t.tgname = guard) THEN
+            EXECUTE format('CREATE TRIGGER %I %s ON %s FOR EACH %s EXECUTE FUNCTION tenancy.%I(%s)', guard,
+                CASE guard WHEN 'keep_trail' THEN 'BEFORE UPDATE OR DELETE' WHEN 'keep_whole' THEN 'BEFORE TRUNCATE'
+                    WHEN 'index_targets' THEN 'BEFORE INSERT' ELSE 'AFTER INSERT' END, of,
+                CASE guard WHEN 'keep_whole' THEN 'STATEMENT' ELSE 'ROW' END,
+                CASE guard WHEN 'keep_whole' THEN 'keep_trail' ELSE guard END,
+                CASE WHEN guard IN ('keep_trail', 'keep_whole') THEN quote_literal(kind) END);
+        END IF;
+        EXECUTE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER %I', of, guard);
+    END LOOP;
 END
 $$;
 
-SELECT tenancy.guard_trail(g.of::regclass, g.kind) FROM (VALUES
-    ('tenancy.audit_records', 'record'), ('tenancy.audit_records_other', 'record'),
-    ('tenancy.audit_particulars', 'particulars'), ('tenancy.audit_particulars_other', 'particulars'),
-    ('tenancy.audit_links', 'link'), ('tenancy.audit_checkpoints', 'checkpoint'),
-    ('tenancy.audit_erasures', 'erasure')) AS g (of, kind);
+-- The tables of the trail, each before its partitions, which have its triggers for rows from it.
+CREATE FUNCTION tenancy.trail_tables() RETURNS TABLE (relation regclass, kind text)
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT p.relid, t.kind
+    FROM (VALUES ('tenancy.audit_records', 'record'), ('tenancy.audit_particulars', 'particulars'),
+            ('tenancy.audit_links', 'link'), ('tenancy.audit_checkpoints', 'checkpoint'),
+            ('tenancy.audit_erasures', 'erasure')) AS t (name, kind),
+        LATERAL (SELECT t.name::regclass AS relid, 0 AS level
+            UNION SELECT x.relid, x.level FROM pg_partition_tree(t.name::regclass) AS x) AS p
+    ORDER BY p.level, p.relid
+$$;
+
+-- What somebody with the owner's rights has taken from the guard of the trail.
+CREATE FUNCTION tenancy.trail_findings() RETURNS TABLE (
+        level text, code text, subject text, subject_oid oid, about oid[], finding text, mend text)
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
+AS $$
+    SELECT 'warning', 'trail-unguarded', t.relation::text, t.relation::oid, ARRAY[t.relation::oid],
+        format('entries of the audit trail can be changed or removed here, or added without their place in the chain: the '
+            'trigger %s is missing or switched off. Verify the chains (`tenancy audit verify`)',
+            string_agg(quote_ident(g.name), ', ' ORDER BY g.name)),
+        format('SELECT tenancy.guard_trail(%L, %L)', t.relation, t.kind)
+    FROM tenancy.trail_tables() AS t, LATERAL unnest(tenancy.trail_triggers(t.kind)) AS g (name)
+    WHERE NOT EXISTS (SELECT FROM pg_trigger AS x
+        WHERE x.tgrelid = t.relation AND x.tgname = g.name AND x.tgenabled = 'A')
+    GROUP BY t.relation, t.kind ORDER BY 3
+$$;
+
+SELECT tenancy.guard_trail(t.relation, t.kind) FROM tenancy.trail_tables() AS t;
 
 -- The least UUID of version 7 of a moment.
 CREATE FUNCTION tenancy.first_uuid(of timestamptz) RETURNS uuid
@@ -407,6 +464,18 @@ CREATE FUNCTION tenancy.link_hash(chain uuid, seq bigint, before bytea, entry by
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN sha256('tenancy.audit.link.1'::bytea || uuid_send(chain) || int8send(seq)
         || tenancy.hashed(before) || tenancy.hashed(entry));
+
+-- The entries of the tenant that the session names with this target, the newest first; before one of them, and so many at
+-- most. Under row security PostgreSQL uses no index for what an array contains.
+CREATE FUNCTION tenancy.find_entries_of(of_target text, before uuid, most bigint) RETURNS SETOF uuid
+    LANGUAGE sql STABLE SECURITY DEFINER ROWS 20 SET search_path = pg_catalog, pg_temp
+    BEGIN ATOMIC
+        SELECT p.entry FROM tenancy.audit_particulars AS p
+        WHERE p.target_keys @> ARRAY[tenancy.target_key(tenancy.current_tenant(), find_entries_of.of_target)]
+            AND p.tenant_id = tenancy.current_tenant() AND p.targets @> ARRAY[find_entries_of.of_target]
+            AND (find_entries_of.before IS NULL OR p.entry < find_entries_of.before)
+        ORDER BY p.entry DESC LIMIT find_entries_of.most;
+    END;
 
 -- The targets of an entry, as programs read them, and as they are kept.
 CREATE FUNCTION tenancy.targets_as_json(targets text[]) RETURNS jsonb
@@ -672,8 +741,43 @@ BEGIN
 END
 $$;
 
+-- As before, and the trail.
+CREATE OR REPLACE FUNCTION tenancy.check() RETURNS TABLE (severity text, code text, object text, what text, mend text)
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
+    BEGIN ATOMIC
+        SELECT f.level, f.code, f.subject, f.finding, f.mend
+        FROM (
+            SELECT l.level, l.code, l.subject, l.finding, l.mend
+            FROM tenancy.login_findings(tenancy.role_name('app')) AS l
+            UNION ALL
+            SELECT r.level, r.code, r.subject, r.finding, r.mend
+            FROM tenancy.relation_findings(tenancy.role_name('app')) AS r
+            UNION ALL
+            SELECT d.level, d.code, d.subject, d.finding, d.mend
+            FROM tenancy.definer_findings(tenancy.role_name('app')) AS d
+            UNION ALL
+            SELECT a.level, a.code, a.subject, a.finding, a.mend
+            FROM tenancy.account_findings(tenancy.role_name('app')) AS a
+            UNION ALL
+            SELECT s.level, s.code, s.subject, s.finding, s.mend
+            FROM tenancy.seal_findings(tenancy.role_name('app')) AS s
+            UNION ALL
+            SELECT h.level, h.code, h.subject, h.finding, h.mend FROM tenancy.schema_findings() AS h
+            UNION ALL
+            SELECT t.level, t.code, t.subject, t.finding, t.mend FROM tenancy.trail_findings() AS t
+            UNION ALL
+            SELECT c.level, c.code, c.subject, c.finding, c.mend FROM tenancy.code_warnings() AS c
+            WHERE NOT EXISTS (SELECT FROM pg_description AS n WHERE n.objoid = c.subject_oid
+                AND n.classoid = 'pg_proc'::regclass AND n.description LIKE '%[tenancy: checked]%')
+        ) AS f
+        -- `protect` refuses while something around the table is open: its mend comes last.
+        ORDER BY f.level, coalesce(f.mend LIKE 'SELECT tenancy.protect%', false), f.code, f.subject;
+    END;
+
 REVOKE ALL ON FUNCTION
-    tenancy.await_link(), tenancy.match_entry(), tenancy.keep_trail(), tenancy.guard_trail(regclass, text),
+    tenancy.await_link(), tenancy.match_entry(), tenancy.target_key(uuid, text), tenancy.index_targets(),
+    tenancy.find_entries_of(text, uuid, bigint), tenancy.keep_trail(), tenancy.guard_trail(regclass, text),
+    tenancy.trail_triggers(text), tenancy.trail_tables(), tenancy.trail_findings(), tenancy.check(),
     tenancy.first_uuid(timestamptz), tenancy.make_month(name, timestamptz, text, text),
     tenancy.prepare_trail(integer), tenancy.hashed(bytea), tenancy.hashed(text),
     tenancy.hashed(timestamptz), tenancy.particulars_digest(tenancy.audit_particulars),

@@ -39,9 +39,11 @@ impl AuditDirectory for PgDirectory {
             None => self.list_all().await?,
         };
         let mut listing = listing(tenant, filter, after, limit);
-        // How many entries have a target decides about the plan, so that one is made for each target.
-        let listing = listing.build().persistent(filter.target.is_none());
-        let rows = listing.fetch_all(&mut *reading).await;
+        // How many entries of all tenants have a target decides about the plan, so that one is made for each target.
+        let plan_is_kept = tenant.is_some() || filter.target.is_none();
+        let rows = (listing.build().persistent(plan_is_kept))
+            .fetch_all(&mut *reading)
+            .await;
         read_rows(rows, entry)
     }
 }
@@ -58,7 +60,7 @@ pub(super) const PARTICULARS: &str =
     "LEFT JOIN LATERAL (SELECT x.* FROM tenancy.audit_particulars AS x
     WHERE x.entry = e.id AND x.tenant_id IS NOT DISTINCT FROM e.tenant_id OFFSET 0) AS p ON true";
 
-/// The same where a target is looked for: then the index of targets finds them.
+/// The same where a target is looked for in all tenants: then the index of targets finds them.
 const OF_TARGET: &str = "LEFT JOIN tenancy.audit_particulars AS p
     ON p.entry = e.id AND p.tenant_id IS NOT DISTINCT FROM e.tenant_id";
 
@@ -73,9 +75,9 @@ fn listing(
     after: Option<Uuid>,
     limit: u32,
 ) -> QueryBuilder<Postgres> {
-    let particulars = match filter.target {
-        Some(_) => OF_TARGET,
-        None => PARTICULARS,
+    let particulars = match (tenant, &filter.target) {
+        (None, Some(_)) => OF_TARGET,
+        _ => PARTICULARS,
     };
     let mut sql = QueryBuilder::new(format!(
         "SELECT l.* FROM (
@@ -87,7 +89,7 @@ fn listing(
             .push_bind(project.as_uuid());
     }
     if let Some(target) = &filter.target {
-        sql.push(" AND p.targets @> ").push_bind(vec![kept(target)]);
+        of_target(&mut sql, tenant, filter, kept(target), after, limit);
     }
     sql.push(format!(" ORDER BY e.id DESC LIMIT {limit})"));
     // Nothing older has a project.
@@ -107,6 +109,36 @@ fn listing(
     }
     sql.push(format!(") AS l ORDER BY id DESC LIMIT {limit}"));
     sql
+}
+
+/// The entries `e` with a target, by the index of targets. Of one tenant a function looks it up: under row security
+/// PostgreSQL uses that index for nobody but the owner.
+fn of_target(
+    sql: &mut QueryBuilder<Postgres>,
+    tenant: Option<TenantId>,
+    filter: &AuditFilter,
+    target: String,
+    after: Option<Uuid>,
+    limit: u32,
+) {
+    if tenant.is_none() {
+        sql.push(" AND p.target_keys @> ARRAY[tenancy.target_key(NULL, ")
+            .push_bind(target.clone())
+            .push(")] AND p.targets @> ")
+            .push_bind(vec![target]);
+        return;
+    }
+    // Where more is asked, any of them may be on the page.
+    let mut also_asks = filter.clone();
+    also_asks.target = None;
+    let most = (also_asks == AuditFilter::new()).then_some(i64::from(limit));
+    sql.push(" AND e.id IN (SELECT tenancy.find_entries_of(")
+        .push_bind(target)
+        .push(", ")
+        .push_bind(after)
+        .push("::uuid, ")
+        .push_bind(most)
+        .push("::bigint))");
 }
 
 /// What is asked of an entry `e` of either part.

@@ -82,6 +82,7 @@ impl fmt::Display for FindingLevel {
 /// | `publication-columns` | warning | a publication's list of columns leaves the tenant out |
 /// | `on-conflict` | warning | a function's ON CONFLICT names a key without the tenant |
 /// | `positional-insert` | warning | a function's `INSERT … SELECT *` goes by the position of columns |
+/// | `trail-unguarded` | warning | a trigger that guards the audit trail is missing or switched off; [`check`](super::check) alone looks for it |
 /// | `returns-row` | warning | a function returns rows of a protected table from a list without the tenant |
 ///
 /// Codes stay as they are; new ones may come.

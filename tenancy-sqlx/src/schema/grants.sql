@@ -251,6 +251,8 @@ BEGIN
     EXECUTE format('GRANT SELECT ON tenancy.audit_entries, tenancy.audit_history, tenancy.audit_records, '
         'tenancy.audit_particulars TO %I', app);
     EXECUTE format('GRANT EXECUTE ON FUNCTION tenancy.targets_as_json(text[]) TO %I, %I', app, system);
+    EXECUTE format('GRANT EXECUTE ON FUNCTION tenancy.find_entries_of(text, uuid, bigint) TO %I', app);
+    EXECUTE format('GRANT EXECUTE ON FUNCTION tenancy.target_key(uuid, text) TO %I', system);
     EXECUTE format('GRANT EXECUTE ON FUNCTION tenancy.targets_as_kept(jsonb), tenancy.add_entry() TO %I, %I, %I',
         app, registry, system);
     EXECUTE format('GRANT SELECT ON tenancy.audit_entries TO %I', system);
@@ -329,6 +331,8 @@ BEGIN
         'tenancy.read_usage(uuid, text, smallint, timestamptz, timestamptz, uuid, uuid, boolean, boolean, text[], '
         'boolean, boolean), tenancy.find_usage_status(uuid), tenancy.take_pending_usage(integer, text[]), '
         'tenancy.refuse_usage(bigint[], uuid[], jsonb[], text[], timestamptz[]) TO %I', registry);
+    EXECUTE format('GRANT EXECUTE ON FUNCTION tenancy.read_usage(uuid, text, smallint, timestamptz, timestamptz, uuid, '
+        'uuid, boolean, boolean, text[], boolean, boolean), tenancy.find_usage_status(uuid) TO %I', system);
     -- What was refused is mended by operators.
     EXECUTE format('GRANT DELETE ON tenancy.usage_refused TO %I', system);
 
@@ -364,6 +368,7 @@ BEGIN
         'tenancy.relation_findings(name), tenancy.definer_findings(name), tenancy.seal_findings(name), '
         'tenancy.code_warnings(), tenancy.account_tables(), tenancy.account_findings(name), '
         'tenancy.drawn_sequences(oid), tenancy.secret_columns(oid), tenancy.schema_findings(), '
+        'tenancy.trail_triggers(text), tenancy.trail_tables(), tenancy.trail_findings(), '
         'tenancy.check(), tenancy.role_name(text) TO %I, %I', app, system);
     -- A program asks before it has a tenant.
     EXECUTE format('GRANT EXECUTE ON FUNCTION tenancy.sealing() TO %s', logins);

@@ -24,8 +24,12 @@ fn steps() -> Vec<(String, String)> {
         ("tenancy_app", "LOGIN"),
         ("tenancy_system", "LOGIN"),
     ] {
+        // Another test may make them at the same time.
         roles.push_str(&format!(
-            "IF to_regrole('{name}') IS NULL THEN CREATE ROLE {name} {login}; END IF;\n"
+            "IF to_regrole('{name}') IS NULL THEN
+                 BEGIN CREATE ROLE {name} {login};
+                 EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END;
+             END IF;\n"
         ));
     }
     roles.push_str(

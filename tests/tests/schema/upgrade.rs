@@ -130,16 +130,24 @@ fn without_chain() -> String {
     let (append, _) = append
         .split_once("-- Issuers of tokens")
         .unwrap_or_default();
+    let of_24 = include_str!("../../../tenancy-sqlx/migrations/0024_help.sql");
+    let (_, check) = of_24
+        .split_once("CREATE OR REPLACE FUNCTION tenancy.check()")
+        .unwrap_or_default();
+    let (check, _) = check.split_once("REVOKE ALL").unwrap_or_default();
     format!(
-        "DROP VIEW tenancy.audit_trail, tenancy.audit_before, tenancy.audit_entries;
+        "CREATE OR REPLACE FUNCTION tenancy.check(){check}
+        DROP FUNCTION tenancy.trail_findings, tenancy.trail_tables, tenancy.trail_triggers;
+        DROP VIEW tenancy.audit_trail, tenancy.audit_before, tenancy.audit_entries;
         DROP FUNCTION tenancy.append_entry, tenancy.append_records, tenancy.seal_trail, tenancy.prepare_trail, tenancy.make_month,
             tenancy.prune_trail, tenancy.drop_pruned_partitions, tenancy.erase_particulars, tenancy.erase_history,
             tenancy.record_digest, tenancy.particulars_digest, tenancy.link_hash, tenancy.targets_as_json,
-            tenancy.targets_as_kept, tenancy.add_entry, tenancy.guard_trail, tenancy.first_uuid;
+            tenancy.targets_as_kept, tenancy.find_entries_of, tenancy.add_entry, tenancy.guard_trail, tenancy.first_uuid;
         DROP FUNCTION tenancy.hashed(bytea), tenancy.hashed(text), tenancy.hashed(timestamptz);
         DROP TABLE tenancy.audit_records, tenancy.audit_particulars, tenancy.audit_links, tenancy.audit_checkpoints,
             tenancy.audit_erasures, tenancy.audit_heads, tenancy.audit_unsealed;
-        DROP FUNCTION tenancy.await_link, tenancy.match_entry, tenancy.keep_trail;
+        DROP FUNCTION tenancy.await_link, tenancy.match_entry, tenancy.keep_trail, tenancy.index_targets,
+            tenancy.target_key;
         ALTER TABLE tenancy.audit_history RENAME TO audit_entries;
         CREATE FUNCTION tenancy.append_entry{append};
         DO $$

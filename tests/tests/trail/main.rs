@@ -10,6 +10,7 @@ mod keeping;
 mod pruning;
 mod sealing;
 mod tampering;
+mod targets;
 mod unreadable;
 
 use sqlx::{Connection as _, PgConnection};

@@ -69,7 +69,8 @@ const FIND: &str = "WITH found AS (
          WHERE r.on_behalf_of = $2 AND ($1::uuid IS NULL OR r.tenant_id = $1)
      UNION
          SELECT p.entry, p.tenant_id FROM tenancy.audit_particulars AS p
-         WHERE p.targets @> ARRAY['user:' || $2::text] AND ($1::uuid IS NULL OR p.tenant_id = $1)
+         WHERE p.target_keys @> ARRAY[tenancy.target_key($1, 'user:' || $2::text)]
+             AND p.targets @> ARRAY['user:' || $2::text] AND ($1::uuid IS NULL OR p.tenant_id = $1)
      UNION
          SELECT p.entry, p.tenant_id FROM tenancy.audit_particulars AS p
          WHERE cardinality($3::text[]) > 0 AND ($1::uuid IS NULL OR p.tenant_id = $1)

@@ -207,3 +207,50 @@ async fn a_table_is_not_taken_for_one_of_the_sealer() -> anyhow::Result<()> {
     })
     .await
 }
+
+/// Who owns the tables can switch their triggers off. The check tells it, whoever asks, and its mend ends it.
+#[tokio::test]
+async fn a_trail_whose_guard_is_switched_off_is_told_with_its_mend() -> anyhow::Result<()> {
+    on_every_server(async |notes| {
+        let faults = [
+            (
+                "ALTER TABLE tenancy.audit_links DISABLE TRIGGER USER",
+                "keep_trail, keep_whole",
+            ),
+            (
+                "ALTER TABLE tenancy.audit_particulars_other ENABLE TRIGGER keep_trail",
+                "keep_trail",
+            ),
+            (
+                "DROP TRIGGER keep_whole ON tenancy.audit_checkpoints",
+                "keep_whole",
+            ),
+            (
+                "DROP TRIGGER index_targets ON tenancy.audit_particulars",
+                "index_targets",
+            ),
+            (
+                "DROP TRIGGER await_link ON tenancy.audit_records",
+                "await_link",
+            ),
+        ];
+        for (fault, triggers) in faults {
+            notes.as_admin(fault).await?;
+            let findings = schema::check(&mut notes.app().await?, CheckMode::Lenient).await?;
+            let told = format!("the trigger {triggers} is missing");
+            anyhow::ensure!(!findings.is_empty(), "{fault}: nothing was found");
+            for finding in &findings {
+                anyhow::ensure!(
+                    finding.code() == "trail-unguarded" && finding.text().contains(&told),
+                    "{fault}: {finding:#?}"
+                );
+                let mend = finding.mend().unwrap_or_default();
+                notes.as_admin(mend).await?;
+            }
+            let left = schema::check(&mut notes.app().await?, CheckMode::Lenient).await?;
+            anyhow::ensure!(left.is_empty(), "after the mends of {fault}: {left:#?}");
+        }
+        Ok(())
+    })
+    .await
+}
