@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -16,19 +16,21 @@ use crate::crowd::Crowd;
 
 pub(crate) struct Operator {
     stop: Arc<AtomicBool>,
-    working: JoinHandle<Result<u64, StoreError>>,
+    suspensions: Arc<AtomicU64>,
+    working: JoinHandle<Result<(), StoreError>>,
 }
 
 impl Operator {
     pub(crate) fn start(crowd: &Arc<Crowd>, tenancy: &Tenancy, mut random: Random) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
-        let (crowd, asked, admin) = (
+        let suspensions = Arc::new(AtomicU64::new(0));
+        let (crowd, asked, counted, admin) = (
             Arc::clone(crowd),
             Arc::clone(&stop),
+            Arc::clone(&suspensions),
             tenancy.admin(tenancy_core::testing::service()),
         );
         let working = tokio::spawn(async move {
-            let mut suspensions = 0;
             while !asked.load(Ordering::Relaxed) {
                 let number = crowd.number(&mut random);
                 let account = crowd.at(number);
@@ -44,16 +46,26 @@ impl Operator {
                 account.step();
                 admin.activate(account.is.tenant).await?;
                 account.step();
-                suspensions += 1;
+                counted.fetch_add(1, Ordering::Relaxed);
             }
-            Ok(suspensions)
+            Ok(())
         });
-        Self { stop, working }
+        Self {
+            stop,
+            suspensions,
+            working,
+        }
+    }
+
+    /// How often a tenant was suspended until now.
+    pub(crate) fn suspensions(&self) -> u64 {
+        self.suspensions.load(Ordering::Relaxed)
     }
 
     /// Ends when every tenant is active; how often one was suspended.
     pub(crate) async fn stop(self) -> anyhow::Result<u64> {
         self.stop.store(true, Ordering::Relaxed);
-        Ok(self.working.await??)
+        self.working.await??;
+        Ok(self.suspensions.load(Ordering::Relaxed))
     }
 }
