@@ -4,6 +4,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{
     audit::Audit, check::Check, completions::Completions, install::Install, man::ManPages,
+    usage::Usage,
 };
 
 /// Runs a multi-tenant service that is built with the crate `tenancy`.
@@ -14,7 +15,7 @@ use crate::{
     arg_required_else_help = true,
     after_help = "Exit codes:
   0  done; nothing is wrong
-  1  a fault was found: a broken chain, an anchor that contradicts it, a table without a guard
+  1  a fault was found: a broken chain, an anchor that contradicts it, a table without a guard, another invoice
   2  it could not be done: wrong arguments, no connection, a schema that is too old
 
 Variables:
@@ -61,6 +62,7 @@ pub(crate) struct Global {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Audit(Audit),
+    Usage(Usage),
     Check(Check),
     Install(Install),
     Completions(Completions),
@@ -72,6 +74,7 @@ impl Command {
     pub(crate) const fn format(&self) -> Format {
         match self {
             Self::Audit(audit) => audit.format(),
+            Self::Usage(usage) => usage.format(),
             Self::Check(check) => check.form.format,
             Self::Install(install) => install.form.format,
             Self::Completions(_) | Self::Man(_) => Format::Text,

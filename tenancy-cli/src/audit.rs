@@ -18,6 +18,7 @@ use crate::{
     arguments::{Format, Global},
     connect::Session,
     failure::{Failure, Verdict},
+    interrupted::{interrupted, until_interrupted},
     output::Output,
 };
 
@@ -59,10 +60,7 @@ impl Audit {
         global: &Global,
         output: &mut Output,
     ) -> Result<Verdict, Failure> {
-        let session = tokio::select! {
-            session = Session::open(global) => session?,
-            () = interrupted() => return Err(Failure::told("interrupted")),
-        };
+        let session = until_interrupted(Session::open(global)).await?;
         let done = tokio::select! {
             biased;
             done = self.run_in(&session, output) => done,
@@ -72,15 +70,7 @@ impl Audit {
                 _ => Err(Failure::told("interrupted; what was done before stays done")),
             },
         };
-        let stored = session.close(output).await;
-        match (&done, stored) {
-            (Ok(Verdict::Done) | Err(Failure::ClosedPipe), Err(failure)) => Err(failure),
-            (_, Err(Failure::Told(message))) => {
-                output.fail(&message);
-                done
-            }
-            _ => done,
-        }
+        session.end(done, output).await
     }
 
     async fn run_in(&self, session: &Session, output: &mut Output) -> Result<Verdict, Failure> {
@@ -94,26 +84,4 @@ impl Audit {
             Command::Erase(erase) => erase.run(session, output).await,
         }
     }
-}
-
-/// Waits for Ctrl-C, or for a request to end. Where signals can't be heard of, they end the process themselves.
-async fn interrupted() {
-    let by_keyboard = async {
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    };
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-
-        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
-            tokio::select! {
-                () = by_keyboard => {}
-                _ = terminate.recv() => {}
-            }
-            return;
-        }
-    }
-    by_keyboard.await;
 }

@@ -4,10 +4,15 @@ use std::{sync::Arc, time::Duration};
 
 use sqlx::{ConnectOptions as _, PgConnection, postgres::PgConnectOptions};
 use tenancy_core::{AuditSink, PlanBook, Tenancy};
-use tenancy_sqlx::{PgAuditSink, PgDirectory, danger::SystemPool};
+use tenancy_sqlx::{PgAuditSink, PgDirectory, PgUsage, danger::SystemPool};
+use tenancy_usage::UsageMeters;
 use tokio::time::timeout;
 
-use crate::{arguments::Global, failure::Failure, output::Output};
+use crate::{
+    arguments::Global,
+    failure::{Failure, Verdict},
+    output::Output,
+};
 
 /// How long the trail may take to be stored at the end.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -49,11 +54,36 @@ impl Session {
         engine(&self.directory, &self.audit, Some(plans))
     }
 
+    /// Usage of these meters, which is read alone.
+    pub(crate) fn usage(&self, meters: UsageMeters) -> PgUsage {
+        PgUsage::of_operators(&self.system, meters)
+    }
+
+    /// Has the trail stored, whatever came of a command, and says what did.
+    ///
+    /// # Errors
+    /// Those of the command; if it has none, that not all was stored.
+    pub(crate) async fn end(
+        self,
+        done: Result<Verdict, Failure>,
+        output: &Output,
+    ) -> Result<Verdict, Failure> {
+        let stored = self.close(output).await;
+        match (&done, stored) {
+            (Ok(Verdict::Done) | Err(Failure::ClosedPipe), Err(failure)) => Err(failure),
+            (_, Err(Failure::Told(message))) => {
+                output.fail(&message);
+                done
+            }
+            _ => done,
+        }
+    }
+
     /// Stores what was recorded, and closes the connections.
     ///
     /// # Errors
     /// That not all was stored.
-    pub(crate) async fn close(self, output: &Output) -> Result<(), Failure> {
+    async fn close(self, output: &Output) -> Result<(), Failure> {
         let report = self.tenancy.shutdown(LIMIT).await;
         self.directory.close().await;
         if timeout(CLOSING, self.system.close()).await.is_err() {

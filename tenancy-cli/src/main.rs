@@ -10,10 +10,12 @@ mod completions;
 mod connect;
 mod failure;
 mod install;
+mod interrupted;
 mod man;
 mod moment;
 mod output;
 mod secrets;
+mod usage;
 mod who;
 
 use std::process::ExitCode;
@@ -57,6 +59,7 @@ async fn run(arguments: Arguments) -> u8 {
     let done = match arguments.command {
         Command::Audit(audit) => audit.run(&arguments.global, &mut output).await,
         Command::Check(check) => check.run(&arguments.global, &mut output).await,
+        Command::Usage(usage) => usage.run(&arguments.global, &mut output).await,
         Command::Install(install) => install.run(&mut output).await,
         Command::Completions(completions) => completions.run(&mut command, &mut output).await,
         Command::Man(man) => man.run(command, &mut output).await,

@@ -109,14 +109,20 @@ impl Named {
             ),
         };
         let entry = AuditEntry::new(session.tenancy.clock().now(), action, Outcome::Refused)
-            .actor(Actor::Operator(id))
-            .about("right", right)
-            .reason(message.clone());
-        let mut entry = entry;
-        entry.credential = Some(ISSUER.to_owned());
-        entry.user_agent = Some(AGENT.to_owned());
+            .about("right", right);
+        let entry = self.signed(entry).reason(message.clone());
         session.tenancy.audit().record(entry);
         Err(Failure::Told(message))
+    }
+
+    /// An entry of the trail as the operator's, with the reason.
+    pub(crate) fn signed(&self, entry: AuditEntry) -> AuditEntry {
+        let mut entry = entry
+            .actor(Actor::Operator(self.operator))
+            .reason(self.reason.clone());
+        entry.credential = Some(ISSUER.to_owned());
+        entry.user_agent = Some(AGENT.to_owned());
+        entry
     }
 }
 

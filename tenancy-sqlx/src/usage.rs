@@ -25,6 +25,7 @@ use tenancy_usage::{
 use crate::{
     RegistryPool,
     connections::{Connections, Settings},
+    danger::SystemPool,
     options::Timeouts,
     session,
 };
@@ -76,8 +77,8 @@ const ATTEMPTS: u32 = 5;
 #[derive(Clone)]
 pub struct PgUsage {
     inner: Arc<Inner>,
-    /// Ends with the last clone.
-    _counter: Arc<Counter>,
+    /// Ends with the last clone; none where usage is read alone.
+    _counter: Option<Arc<Counter>>,
 }
 
 struct Inner {
@@ -143,21 +144,25 @@ impl PgUsageBuilder {
         self
     }
 
-    /// Must be called inside a tokio runtime.
-    #[must_use]
-    pub fn build(self) -> PgUsage {
-        let inner = Arc::new(Inner {
+    fn inner(self) -> Inner {
+        Inner {
             pool: self.pool.beside(Settings::new(self.connections)),
             meters: self.meters,
             calendar: self.calendar,
             times: self.times,
             clock: self.clock,
             uncounted: AtomicU64::new(0),
-        });
+        }
+    }
+
+    /// Must be called inside a tokio runtime.
+    #[must_use]
+    pub fn build(self) -> PgUsage {
+        let inner = Arc::new(self.inner());
         let counter = Arc::new(Counter::start(&inner));
         PgUsage {
             inner,
-            _counter: counter,
+            _counter: Some(counter),
         }
     }
 }
@@ -165,9 +170,36 @@ impl PgUsageBuilder {
 impl PgUsage {
     /// Counts these meters in the database of the registry login, with connections of its own.
     pub fn builder(registry: &RegistryPool, meters: UsageMeters) -> PgUsageBuilder {
+        Self::through(registry.raw(), meters, 2)
+    }
+
+    /// Reads usage of these meters through the system login, for programs of operators. It counts nothing, and what it is
+    /// given to record is an error of the database.
+    ///
+    /// ```no_run
+    /// use tenancy_core::TenantId;
+    /// use tenancy_sqlx::{PgUsage, danger::SystemPool};
+    /// use tenancy_usage::{UsageMeters, UsageSink as _};
+    ///
+    /// # async fn example(acme: TenantId) -> Result<(), Box<dyn std::error::Error>> {
+    /// let system = SystemPool::connect("postgres://tenancy_system@localhost/notes").await?;
+    /// let usage = PgUsage::of_operators(&system, UsageMeters::new(UsageMeters::catalogue())?);
+    /// println!("{} events were counted", usage.status(acme).await?.counted);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn of_operators(system: &SystemPool, meters: UsageMeters) -> Self {
+        Self {
+            inner: Arc::new(Self::through(system.raw(), meters, 1).inner()),
+            _counter: None,
+        }
+    }
+
+    fn through(pool: &Connections, meters: UsageMeters, connections: u32) -> PgUsageBuilder {
         PgUsageBuilder {
-            pool: registry.raw().clone(),
-            connections: 2,
+            pool: pool.clone(),
+            connections,
             meters,
             calendar: UsageCalendar::default(),
             times: EventTimes::default(),

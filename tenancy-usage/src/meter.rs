@@ -1,6 +1,8 @@
 //! Meters of usage: what events are about, and how they add up.
 
 mod catalogue;
+#[cfg(feature = "toml")]
+mod reading;
 mod registry;
 
 use tenancy_core::quota::{Meter, MeterKind};
@@ -33,6 +35,16 @@ pub enum Aggregation {
 }
 
 impl Aggregation {
+    /// Every one.
+    pub const ALL: [Self; 6] = [
+        Self::Count,
+        Self::Sum,
+        Self::Max,
+        Self::Min,
+        Self::Latest,
+        Self::Unique,
+    ];
+
     /// Its name: `count`, `sum`, `max`, `min`, `latest` or `unique`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

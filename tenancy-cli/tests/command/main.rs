@@ -12,4 +12,5 @@ mod schema;
 mod secrets;
 mod stand;
 mod tailing;
+mod usage;
 mod verifying;

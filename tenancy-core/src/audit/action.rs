@@ -42,6 +42,7 @@ const OWN: &[&str] = &[
     "tenant.enter",
     "trail.read",
     "trail.verify",
+    "usage.read",
 ];
 
 /// The name of an action of an application, such as `note.share`.

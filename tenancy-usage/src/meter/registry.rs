@@ -65,7 +65,7 @@ impl UsageMeters {
 /// What each event has a field for.
 const FIELDS: [&str; 6] = ["tenant", "project", "key", "user", "job", "meter"];
 
-fn check(meter: &UsageMeter) -> Result<(), ConfigError> {
+pub(super) fn check(meter: &UsageMeter) -> Result<(), ConfigError> {
     let name = meter.name();
     if !is_name(name) {
         return Err(ConfigError::new(format!(

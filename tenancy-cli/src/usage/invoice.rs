@@ -1,0 +1,246 @@
+//! `tenancy usage invoice`: the draft invoice of a billing period, and whether another one is the same.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+use serde_json::Value;
+use tenancy_core::{
+    TenantId, Timestamp,
+    quota::{Calendar, Window},
+};
+use tenancy_usage::{
+    Resolution, UsageCalendar, UsageMeters, UsageSink as _,
+    invoice::{DraftInvoice, Rating},
+    price::{PriceBook, PriceBookBuilder},
+};
+
+use super::{same, whose::Whose};
+use crate::{
+    connect::Session,
+    failure::{Failure, Verdict},
+    moment::moment,
+    output::Output,
+};
+
+/// Compute the draft invoice of a billing period from what was counted, or compare one with what is computed now.
+///
+/// What is computed depends on usage, prices and plans alone: who has the same gets the same, to the digit.
+#[derive(Debug, Args)]
+#[command(after_help = "Exit codes:
+  0  computed; with --compare: it is the same
+  1  with --compare: it is another, and the first line that differs is named
+  2  it could not be computed: no connection, no such operator, prices that can't be read, a plan without prices
+
+Meters are written as
+  [llm-output-tokens]
+  aggregation = \"sum\"
+  unit = \"tokens\"
+  dimensions = [\"model\"]
+
+Examples:
+  tenancy usage invoice --tenant $ID --period 2027-01-01 --meters meters.toml --prices prices.toml \\
+      --operator $ME --reason 'billing run' --format json >2027-01.json
+  tenancy usage invoice --tenant $ID --period 2027-01-01 --meters meters.toml --prices prices.toml \\
+      --operator $ME --reason 'ticket 4711' --compare 2027-01.json")]
+pub(super) struct Invoice {
+    #[command(flatten)]
+    whose: Whose,
+    /// A moment of the billing period: a day such as 2027-01-31, or a moment such as 2027-01-31T12:00:00Z
+    #[arg(long, value_name = "MOMENT", value_parser = moment)]
+    period: Timestamp,
+    #[command(flatten)]
+    calendar: CalendarOf,
+    /// The meters of the service, as TOML
+    #[arg(long, value_name = "FILE")]
+    meters: PathBuf,
+    /// The price book, as TOML
+    #[arg(long, value_name = "FILE")]
+    prices: PathBuf,
+    /// The plan with which the tenant came into the period; else the plan that it has now
+    #[arg(long, value_name = "PLAN")]
+    plan: Option<String>,
+    /// A change of plan within the period. May be given several times
+    #[arg(long, value_name = "MOMENT=PLAN", value_parser = change)]
+    change: Vec<(Timestamp, String)>,
+    /// Compare the invoice in this file, as JSON, with what is computed; its credits and adjustments are left out
+    #[arg(long, value_name = "FILE")]
+    compare: Option<PathBuf>,
+    /// How the invoice is written
+    #[arg(long, value_enum, default_value_t, conflicts_with = "compare")]
+    format: Written,
+}
+
+/// How an invoice is written.
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+enum Written {
+    /// A table for people
+    #[default]
+    Text,
+    /// One JSON object
+    Json,
+    /// The lines as a table for spreadsheets
+    Csv,
+}
+
+/// The calendar of the tenant's periods, the same one by which its usage was counted.
+#[derive(Debug, Args)]
+struct CalendarOf {
+    /// The zone in which the tenant's periods begin
+    #[arg(long, value_name = "ZONE", default_value = "UTC")]
+    zone: String,
+    /// Periods are years
+    #[arg(long)]
+    yearly: bool,
+    /// The moment from which the tenant is billed; periods begin on its day
+    #[arg(long, value_name = "MOMENT", value_parser = moment)]
+    billed_from: Option<Timestamp>,
+}
+
+impl CalendarOf {
+    fn window(&self, tenant: TenantId, at: Timestamp) -> Result<Window, Failure> {
+        let mut calendar = Calendar::in_zone(&self.zone)?;
+        if let Some(anchor) = self.billed_from {
+            calendar = calendar.billed_from(anchor);
+        }
+        let usage = match self.yearly {
+            true => UsageCalendar::yearly(),
+            false => UsageCalendar::monthly(),
+        };
+        let usage = usage.of_each(move |_| calendar.clone());
+        Ok(usage.window(tenant, Resolution::Period, at))
+    }
+}
+
+fn change(text: &str) -> Result<(Timestamp, String), String> {
+    let parts = text.split_once('=').filter(|(_, plan)| !plan.is_empty());
+    let (at, plan) = parts.ok_or("expected a moment and a plan, such as 2027-01-15=team")?;
+    Ok((moment(at)?, plan.to_owned()))
+}
+
+impl Invoice {
+    pub(super) async fn run(
+        &self,
+        session: &Session,
+        output: &mut Output,
+    ) -> Result<Verdict, Failure> {
+        let meters = read(&self.meters, UsageMeters::from_toml)?;
+        let book = read(&self.prices, |text| {
+            PriceBookBuilder::from_toml(text)?.build(&meters)
+        })?;
+        let before = self.compare.as_deref().map(invoice_in).transpose()?;
+        let (tenant, record) = self.whose.read(session, "invoice").await?;
+        let plan = match (&self.plan, record) {
+            (Some(plan), _) => plan.clone(),
+            (None, Some(record)) => record.plan.ok_or_else(|| {
+                Failure::told(format!("tenant {tenant} has no plan; name one by --plan"))
+            })?,
+            (None, None) => {
+                return Err(Failure::told(format!(
+                    "there is no tenant {tenant} any more; name its plan by --plan, or correct the id"
+                )));
+            }
+        };
+        let window = self.calendar.window(tenant, self.period)?;
+        let invoice = self
+            .rate(session, meters, &book, (tenant, window), &plan)
+            .await?;
+        let Some(before) = before else {
+            let text = match self.format {
+                Written::Text => table(&invoice),
+                Written::Json => format!("{}\n", invoice.to_json()),
+                Written::Csv => invoice.to_csv(),
+            };
+            output.write(&text).await?;
+            for usage in &invoice.unpriced {
+                output.remark(&format!(
+                    "plan {} has no price for {} of {}",
+                    usage.plan, usage.quantity, usage.meter
+                ));
+            }
+            return Ok(Verdict::Done);
+        };
+        match same::difference(&before, &invoice.to_json()) {
+            None => {
+                output.remark(&format!(
+                    "{}: the same, {} {}",
+                    invoice.id(),
+                    invoice.total(),
+                    invoice.currency
+                ));
+                Ok(Verdict::Done)
+            }
+            Some(difference) => {
+                output
+                    .write(&format!("{}: {difference}\n", invoice.id()))
+                    .await?;
+                Ok(Verdict::Fault)
+            }
+        }
+    }
+
+    async fn rate(
+        &self,
+        session: &Session,
+        meters: UsageMeters,
+        book: &PriceBook,
+        (tenant, window): (TenantId, Window),
+        plan: &str,
+    ) -> Result<DraftInvoice, Failure> {
+        let usage = session.usage(meters);
+        let changes: Vec<_> = self
+            .change
+            .iter()
+            .map(|(at, plan)| (*at, plan.as_str()))
+            .collect();
+        let mut rating = Rating::new(book, tenant, window);
+        for segment in book.segments(window, plan, &changes) {
+            let mut rollups = Vec::new();
+            for query in book.queries(tenant, window, &segment) {
+                rollups.extend(usage.rollups(&query).await.map_err(Failure::told)?);
+            }
+            rating = rating.segment(segment, rollups);
+        }
+        rating.rate().map_err(Failure::told)
+    }
+}
+
+/// What a file says; an error begins with its name.
+fn read<T>(
+    file: &Path,
+    parse: impl FnOnce(&str) -> Result<T, tenancy_core::ConfigError>,
+) -> Result<T, Failure> {
+    let named =
+        |error: &dyn std::fmt::Display| Failure::told(format!("{}: {error}", file.display()));
+    let text = std::fs::read_to_string(file).map_err(|error| named(&error))?;
+    parse(&text).map_err(|error| named(&error))
+}
+
+fn invoice_in(file: &Path) -> Result<Value, Failure> {
+    let named = |error: &dyn std::fmt::Display| {
+        Failure::told(format!(
+            "{}: {error}; expected an invoice as JSON",
+            file.display()
+        ))
+    };
+    let text = std::fs::read_to_string(file).map_err(|error| named(&error))?;
+    serde_json::from_str(&text).map_err(|error| named(&error))
+}
+
+fn table(invoice: &DraftInvoice) -> String {
+    let mut text = format!(
+        "draft invoice of tenant {}\n{} – {}, prices `{}`\n\n",
+        invoice.tenant, invoice.period.start, invoice.period.end, invoice.version
+    );
+    for line in &invoice.lines {
+        text.push_str(&format!(
+            "{:<10}  {:<36}  {:>16} {:<10}  {:>14}\n",
+            line.kind.as_str(),
+            line.description,
+            line.quantity,
+            line.unit,
+            line.amount
+        ));
+    }
+    text.push_str(&format!("{:>94} {}\n", invoice.total(), invoice.currency));
+    text
+}
