@@ -1,6 +1,7 @@
 #![doc = include_str!("docs/overview.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+pub mod analytics;
 pub mod anomaly;
 pub mod billing;
 #[cfg(any(test, feature = "testing"))]
