@@ -17,6 +17,7 @@ mod meter;
 mod name;
 pub mod price;
 mod recorder;
+pub mod report;
 mod rollup;
 mod sink;
 pub mod subscription;
