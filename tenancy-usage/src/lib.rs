@@ -22,6 +22,7 @@ mod rollup;
 mod sink;
 pub mod subscription;
 pub mod threshold;
+pub mod upgrade;
 mod window;
 
 pub use digest::UsageDigest;

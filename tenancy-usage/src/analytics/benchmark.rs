@@ -342,7 +342,7 @@ impl Analytics<'_> {
     /// A [`UsageError`]: of the kind [`InvalidQuery`](crate::UsageErrorKind::InvalidQuery) for a group that is too small or too large, a
     /// month that may still change, and a meter that is not declared.
     pub async fn benchmark(
-        &self,
+        self,
         rules: &BenchmarkRules,
         group: &[TenantId],
         meter: &str,

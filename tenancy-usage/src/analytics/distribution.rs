@@ -102,7 +102,7 @@ impl Analytics<'_> {
     /// A [`UsageError`]: of the kind [`InvalidQuery`](crate::UsageErrorKind::InvalidQuery) for a meter that is not declared, a range that
     /// does not begin and end with a full minute, and more than [`MAX_TENANTS`](Self::MAX_TENANTS) tenants.
     pub async fn distribution(
-        &self,
+        self,
         tenants: &[TenantId],
         meter: &str,
         range: Window,

@@ -158,11 +158,7 @@ impl Analytics<'_> {
     /// # Errors
     /// A [`UsageError`]: of the kind [`InvalidQuery`](crate::UsageErrorKind::InvalidQuery) if a meter is not declared, or the range does
     /// not begin and end with a full minute.
-    pub async fn durations(
-        &self,
-        tenant: TenantId,
-        range: Window,
-    ) -> Result<Durations, UsageError> {
+    pub async fn durations(self, tenant: TenantId, range: Window) -> Result<Durations, UsageError> {
         let took = RollupQuery::total(tenant, TOOK, range).by_dimension("took");
         let mut durations = Durations::default();
         for rollup in &self.rollups(&took).await? {

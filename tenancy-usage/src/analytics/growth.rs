@@ -56,7 +56,7 @@ impl Analytics<'_> {
     /// # Errors
     /// As [`series`](Self::series) has them.
     pub async fn growth(
-        &self,
+        self,
         tenant: TenantId,
         meter: &str,
         resolution: Resolution,

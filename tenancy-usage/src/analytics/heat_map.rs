@@ -136,7 +136,7 @@ impl Analytics<'_> {
     /// A [`UsageError`]: of the kind [`InvalidQuery`](crate::UsageErrorKind::InvalidQuery) for a meter that is not declared, a zone that
     /// there is not, and a range that is too long.
     pub async fn heat_map(
-        &self,
+        self,
         tenant: TenantId,
         meter: &str,
         range: Window,

@@ -140,7 +140,7 @@ impl Analytics<'_> {
     /// leave a gap, overlap or do not begin and end with full minutes, too many windows or tenants, and 0 events, with which all would
     /// be active.
     pub async fn lifecycle(
-        &self,
+        self,
         joined: &[(TenantId, Timestamp)],
         meter: &str,
         least_events: u64,

@@ -55,7 +55,7 @@ impl Analytics<'_> {
     /// # Errors
     /// As [`distribution`](Self::distribution) has them.
     pub async fn movers(
-        &self,
+        self,
         tenants: &[TenantId],
         meter: &str,
         range: Window,

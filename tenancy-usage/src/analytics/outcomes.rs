@@ -93,7 +93,7 @@ impl Analytics<'_> {
     /// A [`UsageError`]: of the kind [`InvalidQuery`](crate::UsageErrorKind::InvalidQuery) if the meter or its dimension `status` is not
     /// declared, or the range does not begin and end with a full minute.
     pub async fn outcomes(
-        &self,
+        self,
         tenant: TenantId,
         range: Window,
     ) -> Result<RequestOutcomes, UsageError> {

@@ -46,7 +46,7 @@ impl Analytics<'_> {
     /// A [`UsageError`]: of the kind [`InvalidQuery`](crate::UsageErrorKind::InvalidQuery) if a meter is not declared, or the range does
     /// not begin and end with a full minute.
     pub async fn routes(
-        &self,
+        self,
         tenant: TenantId,
         range: Window,
     ) -> Result<Vec<RouteUsage>, UsageError> {

@@ -49,7 +49,7 @@ impl Analytics<'_> {
     /// A [`UsageError`]: of the kind [`InvalidQuery`](crate::UsageErrorKind::InvalidQuery) for a meter that is not declared, and for more
     /// than [`MAX_STEPS`](Self::MAX_STEPS) windows.
     pub async fn series(
-        &self,
+        self,
         tenant: TenantId,
         meter: &str,
         resolution: Resolution,

@@ -89,7 +89,7 @@ impl Analytics<'_> {
     /// A [`UsageError`]: of the kind [`InvalidQuery`](crate::UsageErrorKind::InvalidQuery) for a meter that is not declared, and for a
     /// range that does not begin and end with a full minute.
     pub async fn total(
-        &self,
+        self,
         tenant: TenantId,
         meter: &str,
         range: Window,
@@ -105,7 +105,7 @@ impl Analytics<'_> {
     /// # Errors
     /// As [`total`](Self::total) has them.
     pub async fn total_beside(
-        &self,
+        self,
         tenant: TenantId,
         meter: &str,
         range: Window,

@@ -45,6 +45,19 @@ async fn a_total_is_compared_with_the_range_before_and_is_its_tenants_own() {
     assert_eq!(undeclared.kind(), UsageErrorKind::InvalidQuery);
 }
 
+#[test]
+fn questions_can_be_asked_from_tasks() {
+    fn is_send(_: impl Send) {}
+    let (world, acme, day) = (World::new(), TenantId::new(), month("2027-01-02T00:00:00Z"));
+    let (analytics, calendar) = (Analytics::new(&world.sink), UsageCalendar::monthly());
+    is_send(analytics.total(acme, "tokens", day));
+    is_send(analytics.series(acme, "tokens", Resolution::Day, day, &calendar));
+    is_send(analytics.routes(acme, day));
+    is_send(analytics.heat_map(acme, "tokens", day, "UTC"));
+    is_send(analytics.movers(&[], "tokens", day, day, 1));
+    is_send(analytics.lifecycle(&[], "tokens", 1, &[]));
+}
+
 #[tokio::test]
 async fn a_series_has_the_days_without_usage_too_and_days_of_23_hours() {
     let (world, acme) = (World::new(), TenantId::new());
