@@ -134,7 +134,8 @@ impl UsageReport {
         self
     }
 
-    /// Adds what the period will cost, in the currency of the [invoice](Self::invoice).
+    /// Adds what the period will cost, in the currency of the [invoice](Self::invoice). The page does not show one that is below what the
+    /// invoice costs already: it leaves out prices with a condition, which a forecast does not know.
     pub fn priced_forecast(mut self, priced: PricedForecast) -> Self {
         self.priced = Some(priced);
         self

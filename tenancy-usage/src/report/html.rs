@@ -13,6 +13,7 @@ use self::{
 use super::{ReportMeter, ReportPart, UsageReport};
 use crate::{
     analytics::{Change, SeriesStep},
+    forecast::PricedForecast,
     invoice::DraftInvoice,
 };
 
@@ -31,9 +32,12 @@ impl UsageReport {
         self.head(&mut page);
         self.figures(&mut page);
         self.warned(&mut page);
-        for (number, meter) in self.meters.iter().enumerate() {
+        let (used, unused): (Vec<_>, Vec<_>) =
+            (self.meters.iter()).partition(|meter| self.is_shown(meter));
+        for (number, meter) in used.into_iter().enumerate() {
             self.section(&mut page, meter, number);
         }
+        not_used(&mut page, &unused);
         if let Some(invoice) = &self.invoice {
             self.cost(&mut page, invoice);
         }
@@ -54,14 +58,16 @@ impl UsageReport {
         page.raw("<title>Usage of ")
             .text(&self.name)
             .raw(", ")
-            .text(self.date(self.period.start));
+            .text(long(self.date(self.period.start)));
         page.raw("</title><style>")
             .raw(STYLE)
             .raw("</style></head><body><main><header><p class=\"kind\">Usage report</p><h1>");
         page.name(&self.name)
             .raw("</h1><p class=\"period\">")
-            .text(self.date(self.period.start));
-        page.raw(" to ").text(self.last_date()).raw("</p></header>");
+            .text(long(self.date(self.period.start)));
+        page.raw(" to ")
+            .text(long(self.last_date()))
+            .raw("</p></header>");
     }
 
     /// The date of the period's last second.
@@ -78,7 +84,8 @@ impl UsageReport {
             .raw(" ")
             .text(grouped(invoice.total()))
             .raw("</p></div>");
-        if let Some(priced) = &self.priced {
+        let is_more = |it: &&PricedForecast| it.expected >= invoice.total();
+        if let Some(priced) = self.priced.as_ref().filter(is_more) {
             page.raw("<div><p class=\"label\">Expected at its end</p><p class=\"figure\">")
                 .text(currency);
             page.raw(" ")
@@ -104,6 +111,11 @@ impl UsageReport {
         page.raw("</ul></section>");
     }
 
+    /// Whether there is something to show of a meter.
+    fn is_shown(&self, meter: &ReportMeter) -> bool {
+        !meter.total.is_zero() || self.forecast_of(&meter.name).is_some()
+    }
+
     fn section(&self, page: &mut Markup, meter: &ReportMeter, number: usize) {
         page.raw("<section class=\"card\"")
             .attribute("aria-labelledby", format_args!("m{number}"));
@@ -123,14 +135,12 @@ impl UsageReport {
                 .text(about(forecast.high))
                 .raw(".</p>");
         }
-        if meter.total.is_zero() && self.forecast_of(&meter.name).is_none() {
-            page.raw("<p class=\"hint\">Nothing was used in this period.</p></section>");
-            return;
-        }
         chart::days(page, self, meter, number);
         page.raw("<div class=\"tables\">");
         self.days(page, meter, number);
-        for (place, (dimension, parts)) in meter.by.iter().enumerate() {
+        let is_told =
+            |(_, parts): &(_, &Vec<ReportPart>)| parts.iter().any(|it| !it.value.is_empty());
+        for (place, (dimension, parts)) in meter.by.iter().filter(is_told).enumerate() {
             parts_table(page, meter, dimension, parts, &format!("p{number}-{place}"));
         }
         page.raw("</div></section>");
@@ -145,7 +155,8 @@ impl UsageReport {
             .raw(">By day</caption><thead><tr><th scope=\"col\">Day</th>");
         page.raw("<th scope=\"col\" class=\"number\">Used</th><th scope=\"col\" class=\"number\">Change</th></tr></thead><tbody>");
         let before = std::iter::once(None).chain(meter.days.iter().map(Some));
-        for (day, before) in meter.days.iter().zip(before) {
+        let days = meter.days.iter().zip(before);
+        for (day, before) in days.filter(|(day, _)| day.window.start <= self.made_at) {
             page.raw("<tr><th scope=\"row\">")
                 .text(self.date(day.window.start).strftime("%a %-d %b"));
             page.raw("</th><td class=\"number\">")
@@ -166,7 +177,7 @@ impl UsageReport {
             .text(&invoice.version)
             .raw("</bdi>.</p>");
         scrolled(page, "cost");
-        page.raw("<table><caption id=\"cost\">What it is made of</caption><thead><tr><th scope=\"col\">For</th><th scope=\"col\">Plan</th>");
+        page.raw("<table class=\"wide\"><caption id=\"cost\">What it is made of</caption><thead><tr><th scope=\"col\">For</th><th scope=\"col\">Plan</th>");
         page.raw("<th scope=\"col\" class=\"number\">Quantity</th><th scope=\"col\" class=\"number\">Price of one</th><th scope=\"col\" class=\"number\">Amount</th></tr></thead><tbody>");
         for line in &invoice.lines {
             page.raw("<tr><th scope=\"row\">")
@@ -191,6 +202,23 @@ impl UsageReport {
             .text(grouped(invoice.total()))
             .raw("</td></tr></tfoot></table></div></section>");
     }
+}
+
+/// 15 January 2027.
+fn long(date: jiff::civil::Date) -> impl std::fmt::Display {
+    date.strftime("%-d %B %Y")
+}
+
+fn not_used(page: &mut Markup, meters: &[&ReportMeter]) {
+    if meters.is_empty() {
+        return;
+    }
+    page.raw("<section class=\"card\" aria-labelledby=\"n\"><h2 id=\"n\">Not used in this period</h2><p class=\"hint\">");
+    for (place, meter) in meters.iter().enumerate() {
+        page.raw(if place == 0 { "" } else { ", " })
+            .name(&meter.name);
+    }
+    page.raw("</p></section>");
 }
 
 /// Begins what may be wider or longer than there is room; the keyboard reaches it.

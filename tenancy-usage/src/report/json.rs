@@ -14,7 +14,7 @@ impl UsageReport {
     /// | `tenant`, `name`, `zone`, `made_at` | what it is about, and when it was made |
     /// | `period` | `{ "start", "end" }` |
     /// | `meters` | each with `name`, `unit`, `total`, `days` and `by` |
-    /// | `days` of a meter | each with `date`, `start`, `end`, `quantity`, `events` |
+    /// | `days` of a meter | each with `date`, `start`, `end`, `quantity`, `events`; those to come have 0 |
     /// | `by` of a meter | by dimension a list of `value` and `quantity` |
     /// | `forecasts` | each with `meter`, `used`, `expected`, `low`, `high`, `is_measured` |
     /// | `cost` | the [invoice](crate::invoice::DraftInvoice::to_json), or null |

@@ -167,7 +167,14 @@ async fn no_text_of_others_is_markup_in_the_page() {
         assert!(found.is_none(), "{outside} at {found:?}");
     }
     assert!(page.contains("<strong>2,000.5</strong>") && page.contains("EUR 1,634.10"));
-    assert!(page.contains("Sat 2 Jan") && page.contains("viewBox=\"0 0 310 100\""));
+    assert!(
+        page.contains("Sat 2 Jan")
+            && page.contains("<span>31 Jan</span>")
+            && page.contains("viewBox=\"0 0 310 100\"")
+    );
+    assert!(page.contains("1 January 2027 to 31 January 2027"));
+    // Today is the 15th: the table of a meter ends with it.
+    assert!(page.contains("Fri 15 Jan") && !page.contains("Sat 16 Jan"));
     let images = page.matches("role=\"img\"").count();
     assert_eq!(
         (images, page.matches("<desc").count()),
@@ -193,6 +200,26 @@ async fn no_text_of_others_is_a_formula_or_breaks_a_record() {
     );
 }
 
+#[tokio::test]
+async fn a_forecast_below_what_is_due_already_is_not_shown() {
+    let report = report("Acme").await;
+    assert!(report.to_html().contains("Expected at its end"));
+    let meters = UsageMeters::new([UsageMeter::count("exports")]).unwrap();
+    let version = PriceVersion::new("first", Timestamp::EPOCH).plan(PlanPrices::new("pro"));
+    let free = PriceBook::builder("EUR")
+        .version(version)
+        .build(&meters)
+        .unwrap();
+    let month = UsageCalendar::monthly().window(TenantId::new(), Resolution::Period, NOW);
+    let nothing = PeriodForecast::price(&free, TenantId::new(), month, "pro", &[]).unwrap();
+    assert!(
+        !report
+            .priced_forecast(nothing)
+            .to_html()
+            .contains("Expected at its end")
+    );
+}
+
 #[test]
 fn a_report_of_nothing_is_a_page_too() {
     let day = Window::new(Timestamp::EPOCH, Timestamp::from_unix_seconds(86_400));
@@ -201,7 +228,7 @@ fn a_report_of_nothing_is_a_page_too() {
     assert_eq!(empty.to_csv().lines().count(), 1);
     let meter = ReportMeter::new(&UsageMeter::count("exports"), 0.into(), Vec::new());
     let page = empty.clone().meter(meter).to_html();
-    assert!(page.contains("Nothing was used") && !page.contains("NaN"));
+    assert!(page.contains("Not used in this period") && !page.contains("NaN"));
     assert_eq!(
         empty.clone().status(&UsageStatus::default()).to_json()["warnings"],
         serde_json::json!([])

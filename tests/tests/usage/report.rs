@@ -42,13 +42,12 @@ async fn used(usage: &dyn UsageSink, tenant: TenantId) -> anyhow::Result<()> {
 async fn report(usage: &dyn UsageSink, tenant: TenantId) -> anyhow::Result<UsageReport> {
     let (calendar, now) = (UsageCalendar::monthly(), conformance::NOW);
     let month = calendar.window(tenant, Resolution::Period, now);
-    let pro = PlanPrices::new("pro").flat("base fee", 1_290).price(
-        MeterPrice::graduated(
+    let pro = PlanPrices::new("pro")
+        .flat("base fee", 1_290)
+        .price(MeterPrice::graduated(
             "tokens",
             [Tier::up_to(100_000, 0), Tier::rest(Decimal::new(2, 3))],
-        )
-        .when("model", "large"),
-    );
+        ));
     let version = PriceVersion::new("2027-01", tenancy_core::Timestamp::EPOCH).plan(pro);
     let book = PriceBook::builder("EUR")
         .version(version)

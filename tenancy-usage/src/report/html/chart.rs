@@ -5,6 +5,7 @@ use super::{
     numbers::{about, quantity, round_up, short},
 };
 use crate::{
+    analytics::SeriesStep,
     forecast::numbers::count,
     report::{ReportMeter, UsageReport},
 };
@@ -25,7 +26,7 @@ pub(super) fn days(markup: &mut Markup, report: &UsageReport, meter: &ReportMete
         .unwrap_or_default();
     let known = meter.days.len().saturating_sub(ahead.len());
     let expected = |day: usize| ahead.get(day.checked_sub(known)?).copied();
-    let used = meter.days.iter().map(crate::analytics::SeriesStep::as_f64);
+    let used = meter.days.iter().map(SeriesStep::as_f64);
     let most = used.chain(ahead.iter().copied()).fold(0.0, f64::max);
     let top = round_up(most);
     let scale = HEIGHT / top;
@@ -85,17 +86,22 @@ pub(super) fn days(markup: &mut Markup, report: &UsageReport, meter: &ReportMete
         );
     }
     markup.raw("</svg></div><figcaption class=\"dates\"><span>");
-    markup.text(report.date(first.window.start)).raw("</span>");
+    markup.text(short_date(report, first)).raw("</span>");
     if let Some(forecast) = forecast {
         markup
-            .raw("<span class=\"key\">lighter: about ")
+            .raw("<span class=\"key\">Lighter: expected, about ")
             .text(about(forecast.expected));
-        markup.raw(" expected at the end</span>");
+        markup.raw(" at the end</span>");
     }
     markup
         .raw("<span>")
-        .text(report.date(last.window.start))
+        .text(short_date(report, last))
         .raw("</span></figcaption></figure>");
+}
+
+/// 15 Jan.
+fn short_date(report: &UsageReport, day: &SeriesStep) -> impl std::fmt::Display {
+    report.date(day.window.start).strftime("%-d %b")
 }
 
 /// The chart in words.

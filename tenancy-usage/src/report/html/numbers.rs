@@ -48,10 +48,10 @@ pub(super) fn short(number: f64) -> String {
     format!("{scaled}{name}")
 }
 
-/// The next number above that people like: 1, 2 or 5, and zeros. At least 1e-9.
+/// The next number above that people read easily, also its half. At least 1e-9.
 pub(super) fn round_up(number: f64) -> f64 {
     let power = 10_f64.powf(number.max(1e-9).log10().floor());
-    let steps = [1.0, 2.0, 5.0, 10.0].map(|step| step * power);
+    let steps = [1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0].map(|step| step * power);
     let above = steps.into_iter().find(|step| number <= step * (1.0 + 1e-9));
     above.unwrap_or(number)
 }
@@ -86,7 +86,7 @@ mod tests {
         );
         assert_eq!(
             [1.0, 1.1, 4.0, 51.0, 100.0, 0.03].map(round_up),
-            [1.0, 2.0, 5.0, 100.0, 100.0, 0.05]
+            [1.0, 1.5, 4.0, 60.0, 100.0, 0.03]
         );
     }
 }
