@@ -61,6 +61,9 @@ async fn program() -> anyhow::Result<Option<String>> {
 
 impl Browser {
     /// Starts one with an empty tab. `None` where Chromium is missing and may be: unless `CI` is set, or `TENANCY_REQUIRE_CHROMIUM` is 1.
+    ///
+    /// # Errors
+    /// If Chromium does not do it, or not in half a minute.
     pub async fn start() -> anyhow::Result<Option<Self>> {
         match program().await? {
             Some(program) => Self::of(&program).await.map(Some),
@@ -177,6 +180,9 @@ impl Browser {
     }
 
     /// Opens a page and waits until it is loaded.
+    ///
+    /// # Errors
+    /// If Chromium does not do it, or not in half a minute.
     pub async fn go(&mut self, url: &str) -> anyhow::Result<()> {
         self.loaded = 0;
         self.call("Page.navigate", json!({ "url": url })).await?;
@@ -184,6 +190,9 @@ impl Browser {
     }
 
     /// What an expression is in the page.
+    ///
+    /// # Errors
+    /// If Chromium does not do it, or not in half a minute.
     pub async fn read(&mut self, expression: &str) -> anyhow::Result<Value> {
         let params = json!({ "expression": expression, "returnByValue": true });
         let read = self.call("Runtime.evaluate", params).await?;
@@ -195,12 +204,18 @@ impl Browser {
     }
 
     /// The text that the page shows.
+    ///
+    /// # Errors
+    /// If Chromium does not do it, or not in half a minute.
     pub async fn text(&mut self) -> anyhow::Result<String> {
         let text = self.read("document.body.innerText").await?;
         Ok(text.as_str().unwrap_or_default().to_owned())
     }
 
     /// Types into a field, as a keyboard does.
+    ///
+    /// # Errors
+    /// If Chromium does not do it, or not in half a minute.
     pub async fn fill(&mut self, field: &str, text: &str) -> anyhow::Result<()> {
         self.read(&format!("document.querySelector('[name={field}]').focus()"))
             .await?;
@@ -210,6 +225,9 @@ impl Browser {
     }
 
     /// Clicks what opens another page.
+    ///
+    /// # Errors
+    /// If Chromium does not do it, or not in half a minute.
     pub async fn click(&mut self, selector: &str) -> anyhow::Result<()> {
         self.loaded = 0;
         self.read(&format!("document.querySelector({selector:?}).click()"))
@@ -218,6 +236,9 @@ impl Browser {
     }
 
     /// Makes the window so large, in CSS pixels.
+    ///
+    /// # Errors
+    /// If Chromium does not do it, or not in half a minute.
     pub async fn size(&mut self, width: u32, height: u32) -> anyhow::Result<()> {
         let params = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600 });
         self.call("Emulation.setDeviceMetricsOverride", params)
@@ -226,6 +247,9 @@ impl Browser {
     }
 
     /// Checks at two sizes that nothing stands out to the right, and takes pictures.
+    ///
+    /// # Errors
+    /// If something stands out, or Chromium does not do it.
     pub async fn look(&mut self, name: &str) -> anyhow::Result<()> {
         for (size, width, height) in [("wide", 1100, 720), ("narrow", 390, 780)] {
             self.look_at(&format!("{name}-{size}"), width, height)
@@ -236,6 +260,9 @@ impl Browser {
 
     /// Makes the window so large, checks that nothing stands out to the right, and takes a picture where `TENANCY_SCREENSHOTS` names a
     /// folder.
+    ///
+    /// # Errors
+    /// If something stands out, or Chromium does not do it.
     pub async fn look_at(&mut self, name: &str, width: u32, height: u32) -> anyhow::Result<()> {
         self.size(width, height).await?;
         let out = "document.documentElement.scrollWidth - window.innerWidth";
@@ -254,6 +281,9 @@ impl Browser {
     }
 
     /// Shows pages as to a reader who prefers `dark` or `light`.
+    ///
+    /// # Errors
+    /// If Chromium does not do it, or not in half a minute.
     pub async fn prefer(&mut self, scheme: &str) -> anyhow::Result<()> {
         let feature = json!({ "name": "prefers-color-scheme", "value": scheme });
         self.call(
@@ -275,6 +305,9 @@ impl Browser {
     }
 
     /// Ends it.
+    ///
+    /// # Errors
+    /// If Chromium does not do it, or not in half a minute.
     pub async fn close(mut self) -> anyhow::Result<()> {
         self.process.kill().await?;
         Ok(())
