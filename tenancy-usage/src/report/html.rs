@@ -75,7 +75,7 @@ impl UsageReport {
         self.date(self.period.end - std::time::Duration::from_secs(1))
     }
 
-    /// What matters most, in large type.
+    /// What matters most, in large type. An expectation is of the full days; what today has cost already is not below its lower end.
     fn figures(&self, page: &mut Markup) {
         let Some(invoice) = &self.invoice else { return };
         let currency = invoice.currency;
@@ -91,7 +91,8 @@ impl UsageReport {
             page.raw(" ")
                 .text(grouped(currency.round(priced.expected)))
                 .raw("</p><p class=\"hint\">between ");
-            page.text(grouped(currency.round(priced.low))).raw(" and ");
+            page.text(grouped(currency.round(priced.low.max(invoice.total()))))
+                .raw(" and ");
             page.text(grouped(currency.round(priced.high)))
                 .raw("</p></div>");
         }
@@ -130,7 +131,7 @@ impl UsageReport {
             page.raw("<p class=\"hint\">About ")
                 .text(about(forecast.expected))
                 .raw(" expected at the end of the period, between ");
-            page.text(about(forecast.low))
+            page.text(about(forecast.low.max(meter.total)))
                 .raw(" and ")
                 .text(about(forecast.high))
                 .raw(".</p>");
