@@ -1,6 +1,7 @@
 #![doc = include_str!("docs/overview.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+pub mod analytics;
 pub mod anomaly;
 pub mod billing;
 #[cfg(any(test, feature = "testing"))]
@@ -16,10 +17,12 @@ mod meter;
 mod name;
 pub mod price;
 mod recorder;
+pub mod report;
 mod rollup;
 mod sink;
 pub mod subscription;
 pub mod threshold;
+pub mod upgrade;
 mod window;
 
 pub use digest::UsageDigest;

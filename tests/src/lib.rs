@@ -54,6 +54,7 @@
 //! | `TENANCY_SEED` | what is done by chance is done as in the run that printed this; else with one seed, and with `TENANCY_LONG` with a new one |
 //! | `TENANCY_TEST_LAUNCHER` | process id that the throw-away cluster lives as long as; else the parent of the test binary |
 
+mod browser;
 mod client;
 pub mod notes;
 mod postgres;
@@ -66,6 +67,7 @@ pub mod trail;
 mod warned;
 
 pub use self::redis::{RedisCluster, RedisSentinels, RedisServer, patient_client};
+pub use browser::Browser;
 pub use client::{Answer, Client};
 pub use postgres::{
     Binaries, BuildFuture, ClusterRegistry, Error, Launcher, PgBouncer, PgBouncerVersion,

@@ -60,6 +60,7 @@ pub struct PlanPrices {
     pub(crate) flats: Vec<Flat>,
     pub(crate) prices: Vec<MeterPrice>,
     pub(crate) minimum: Decimal,
+    pub(crate) upgrades_automatically: bool,
     pub(super) at: Position,
 }
 
@@ -81,6 +82,7 @@ impl PlanPrices {
             flats: Vec::new(),
             prices: Vec::new(),
             minimum: Decimal::ZERO,
+            upgrades_automatically: false,
             at: Position::NONE,
         }
     }
@@ -135,6 +137,14 @@ impl PlanPrices {
     /// How much the plan costs at least in each period, flat amounts included. Default: 0.
     pub fn minimum(mut self, amount: impl Into<Decimal>) -> Self {
         self.minimum = amount.into();
+        self
+    }
+
+    /// Says that tenants of this plan change to a larger one without being asked, where [advice](crate::upgrade) is to: they have agreed
+    /// to that with the plan. The library changes no plan; it says [so](crate::upgrade::UpgradeAdvice::is_automatic). It is no price, and no
+    /// part of the version's digest. Default: they are asked.
+    pub const fn upgrade_automatically(mut self) -> Self {
+        self.upgrades_automatically = true;
         self
     }
 

@@ -12,7 +12,13 @@ use super::{PlanPrices, PriceBookBuilder, PriceVersion, Proration};
 
 const BOOK: [&str; 2] = ["currency", "versions"];
 const VERSION: [&str; 4] = ["from", "until", "proration", "plans"];
-const PLAN: [&str; 4] = ["currency", "minimum", "flat", "meters"];
+const PLAN: [&str; 5] = [
+    "currency",
+    "minimum",
+    "flat",
+    "meters",
+    "upgrade_automatically",
+];
 const AMOUNT: &str = "an amount, such as 5, 0.002 or \"0.002\"";
 
 impl PriceBookBuilder {
@@ -135,6 +141,16 @@ fn plan(version: &str, name: &Placed<String>, node: &Node) -> Result<PlanPrices,
     }
     if let Some(node) = fields.get("minimum") {
         plan = plan.minimum(decimal(node, &format!("{whose}: `minimum`"))?);
+    }
+    if let Some(node) = fields.get("upgrade_automatically") {
+        match node.value {
+            Value::Flag(true) => plan = plan.upgrade_automatically(),
+            Value::Flag(false) => {}
+            _ => {
+                let which = format!("{whose}: `upgrade_automatically`");
+                return Err(node.misfit(&which, "true or false"));
+            }
+        }
     }
     if let Some(node) = fields.get("flat") {
         let needs = "a table of amounts by name, such as { \"base fee\" = 29 }";

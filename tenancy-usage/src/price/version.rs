@@ -75,6 +75,11 @@ impl PriceVersion {
         self.from
     }
 
+    /// The prices of all its plans.
+    pub(crate) fn plans(&self) -> impl Iterator<Item = &PlanPrices> {
+        self.plans.iter()
+    }
+
     /// The prices of the plan of this name.
     #[must_use]
     pub fn plan_named(&self, name: &str) -> Option<&PlanPrices> {

@@ -3,6 +3,7 @@
 mod counting;
 mod pending;
 mod recording;
+mod report;
 
 use std::sync::Arc;
 
