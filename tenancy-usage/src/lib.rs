@@ -18,6 +18,7 @@ pub mod price;
 mod recorder;
 mod rollup;
 mod sink;
+mod spool;
 pub mod subscription;
 pub mod threshold;
 mod window;
@@ -30,4 +31,5 @@ pub use rollup::{Rollup, RollupQuery};
 /// The numbers of quantities and prices, of the crate `rust_decimal`.
 pub use rust_decimal::Decimal;
 pub use sink::{EventOutcome, MemoryUsage, UsageError, UsageErrorKind, UsageSink, UsageStatus};
+pub use spool::{SpoolStatus, UsageSpool, UsageSpoolBuilder};
 pub use window::{Resolution, UsageCalendar};
