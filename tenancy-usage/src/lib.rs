@@ -16,6 +16,7 @@ mod meter;
 mod name;
 pub mod price;
 mod recorder;
+mod requests;
 mod rollup;
 mod sink;
 mod spool;
@@ -27,6 +28,7 @@ pub use digest::UsageDigest;
 pub use event::{EventError, EventErrorKind, EventKey, EventTimes, UsageEvent};
 pub use meter::{Aggregation, UsageMeter, UsageMeters};
 pub use recorder::{UsageRecorder, UsageRecorderBuilder, UsageSeries};
+pub use requests::{FinishedRequest, RequestUsage};
 pub use rollup::{Rollup, RollupQuery};
 /// The numbers of quantities and prices, of the crate `rust_decimal`.
 pub use rust_decimal::Decimal;
