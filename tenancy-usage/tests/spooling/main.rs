@@ -1,5 +1,6 @@
 //! The spool: what is recorded waits in files until a sink has answered, and nothing is lost silently.
 #![allow(
+    clippy::panic,
     clippy::unwrap_used,
     clippy::indexing_slicing,
     reason = "tests fail by panicking"
