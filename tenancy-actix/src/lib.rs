@@ -83,6 +83,7 @@
 //! * `sqlx`: the extractor `TenantDb`, `?` on errors of `tenancy-sqlx` and sqlx, the pool in the
 //!   readiness check.
 //! * `redis`: `?` on errors of `tenancy-redis`.
+//! * `usage`: `TenancyMiddleware::usage`, which meters requests.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod answer;
@@ -98,6 +99,8 @@ mod ready;
 mod refusal_pages;
 mod response;
 mod security_headers;
+#[cfg(feature = "usage")]
+mod usage;
 mod view;
 
 pub use cors::{CorsService, TenancyCors};
@@ -116,3 +119,5 @@ pub use security_headers::{SecurityHeadersMiddleware, SecurityHeadersService};
 pub use tenancy_http::{
     AdmissionDecision, ImpersonationMark, PeerAddr, convert_errors, local_path,
 };
+#[cfg(feature = "usage")]
+pub use usage::{MeteredBody, UsageFuture, UsageMiddleware, UsageService};

@@ -4,7 +4,9 @@ mod answer;
 mod future;
 mod service;
 
+use http::Extensions;
 use tenancy_core::{RouteNeeds, Tenancy};
+use tenancy_http::AdmissionDecision;
 use tower_layer::Layer;
 
 pub(crate) use answer::Answer;
@@ -118,6 +120,19 @@ impl TenancyLayer {
         self.needs = self.needs.or_anonymous_if_not_member();
         self
     }
+}
+
+/// Has a request carry what was decided.
+fn carry(extensions: &mut Extensions, decision: AdmissionDecision) {
+    #[cfg(feature = "usage")]
+    if let Some(metered) = extensions.get::<tenancy_http::MeteredRequest>() {
+        metered.decided(&decision);
+        // Outside of the router, where it may be metered, nobody knows the route yet.
+        if let Some(route) = extensions.get::<axum::extract::MatchedPath>() {
+            metered.matched(route.as_str());
+        }
+    }
+    extensions.insert(decision);
 }
 
 impl<S> Layer<S> for TenancyLayer {

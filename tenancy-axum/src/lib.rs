@@ -73,6 +73,7 @@
 //! * `sqlx`: the extractor `TenantDb`, `?` on errors of `tenancy-sqlx` and sqlx, the pool in the
 //!   readiness check.
 //! * `redis`: `?` on errors of `tenancy-redis`.
+//! * `usage`: `TenancyLayer::usage`, which meters requests.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod cors;
@@ -87,6 +88,8 @@ mod ready;
 mod refusal_pages;
 mod response;
 mod security_headers;
+#[cfg(feature = "usage")]
+mod usage;
 mod view;
 
 pub use cors::{CorsFuture, CorsService, TenancyCors};
@@ -105,3 +108,5 @@ pub use security_headers::{SecurityHeadersLayer, SecurityHeadersService};
 pub use tenancy_http::{
     AdmissionDecision, ImpersonationMark, PeerAddr, convert_errors, local_path,
 };
+#[cfg(feature = "usage")]
+pub use usage::{MeteredBody, UsageFuture, UsageLayer, UsageService};

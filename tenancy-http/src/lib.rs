@@ -19,6 +19,8 @@
 //! | [`ResponseFields`] | wraps the framework's header map |
 //! | [`ImpersonationMark`] | written to the response while an operator acts as the user |
 //! | [`operator_of`] | what the extractor of operators' routes asks |
+//! | `RequestMeter` | held by the future and then by the body of the response to a request that is metered |
+//! | `MeteredRequest` | carried by that request, for the layers inside to tell whose it is |
 //! | [`PeerAddr`] | read where the framework does not tell the peer's address |
 //!
 //! So the same request gets the same answer and the same log line, whichever framework received it.
@@ -27,6 +29,7 @@
 //! * `redis`: errors of `tenancy-redis`.
 //! * `sqlx`: errors of `tenancy-sqlx` and sqlx, the pool in the readiness check,
 //!   [`pass_on_executor!`].
+//! * `usage`: requests metered.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod address;
@@ -42,6 +45,8 @@ mod gate;
 mod guard;
 mod impersonation_mark;
 mod local_path;
+#[cfg(feature = "usage")]
+mod metering;
 mod operator_lookup;
 mod peer;
 mod readiness;
@@ -63,6 +68,8 @@ pub use gate::{Charged, Gate};
 pub use guard::Guard;
 pub use impersonation_mark::ImpersonationMark;
 pub use local_path::local_path;
+#[cfg(feature = "usage")]
+pub use metering::{MeteredRequest, RequestMeter};
 pub use operator_lookup::operator_of;
 pub use peer::PeerAddr;
 pub use readiness::{READY_BODY, Readiness};

@@ -1,6 +1,7 @@
 //! Meters of usage: what events are about, and how they add up.
 
 mod catalogue;
+mod http;
 #[cfg(feature = "toml")]
 mod reading;
 mod registry;

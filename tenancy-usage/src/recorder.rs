@@ -198,6 +198,10 @@ impl UsageRecorder {
         })
     }
 
+    pub(crate) fn meters(&self) -> &UsageMeters {
+        &self.inner.meters
+    }
+
     /// How many recordings were lost because there was no room for another sum.
     #[must_use]
     pub fn dropped(&self) -> u64 {

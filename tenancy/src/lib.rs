@@ -23,7 +23,7 @@
 //! | `redis` | `tenancy::redis`, what the processes of a service have in common, in Redis or Valkey |
 //! | `redis-tls` | `rediss://`; turns `redis` on |
 //! | `tower-sessions`, `actix-session` | `tenancy::redis::RedisSessions`, a store of sessions for the layer of that crate; turns `redis` on |
-//! | `usage` | `tenancy::usage`, meters, prices, invoices and forecasts; with `postgres` also `tenancy::postgres::PgUsage` |
+//! | `usage` | `tenancy::usage`, meters, prices, invoices and forecasts; with `postgres` also `tenancy::postgres::PgUsage`, and with `axum` or `actix` their layer meters requests |
 //! | `jwt` | `tenancy::jwt`, tokens; AWS-LC verifies their signatures, and a C compiler is needed to build it |
 //! | `jwt-rust-crypto` | the same with RustCrypto, which needs no C compiler; with `jwt` too, AWS-LC verifies |
 //! | `jwks-http` | an HTTPS client for the keys that issuers of tokens publish; turns `jwt` on, because its TLS is AWS-LC's |

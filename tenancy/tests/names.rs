@@ -41,6 +41,8 @@ fn each_feature_adds_what_it_says() {
     named::<tenancy::testing::FakeRequest>();
     named::<tenancy::outbox::Event>();
     named::<usage::UsageRecorder>();
+    named::<axum::UsageLayer<axum::TenancyLayer>>();
+    named::<actix::UsageMiddleware<actix::TenancyMiddleware>>();
     named::<postgres::PgUsage>();
     let refused = tenancy::danger::service("");
     assert!(refused.is_err(), "a reason is asked for");

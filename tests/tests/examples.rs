@@ -137,6 +137,7 @@ const EXCUSED: &[(&str, &str, Excuse)] = &[
         UsedBy("StatementRecord"),
     ),
     ("tenancy-sqlx", "TenantLoad", UsedBy("PoolStats")),
+    ("tenancy-usage", "FinishedRequest", ShownBy("RequestUsage")),
     ("tenancy-axum", "Readiness", Adapters),
     ("tenancy-actix", "Readiness", Adapters),
 ];

@@ -62,7 +62,13 @@ impl<S> TenancyService<S> {
     fn carry(&self, request: &ServiceRequest, admitted: Admitted) -> Option<ImpersonationMark> {
         let decision = AdmissionDecision::new(&self.tenancy, self.needs, admitted);
         let mark = decision.context().and_then(ImpersonationMark::of);
-        request.extensions_mut().insert(decision);
+        let mut extensions = request.extensions_mut();
+        #[cfg(feature = "usage")]
+        if let Some(metered) = extensions.get::<tenancy_http::MeteredRequest>() {
+            metered.decided(&decision);
+        }
+        extensions.insert(decision);
+        drop(extensions);
         mark
     }
 }

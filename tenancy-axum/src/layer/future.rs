@@ -14,7 +14,7 @@ use tenancy_core::{
 use tenancy_http::{AdmissionDecision, ImpersonationMark, add_vary, no_route};
 use tower_service::Service;
 
-use super::{Answer, TenancyService};
+use super::{Answer, TenancyService, carry};
 use crate::fields::Fields;
 
 pin_project! {
@@ -191,7 +191,7 @@ where
             Ok(admitted) => {
                 let decision = AdmissionDecision::new(&self.tenancy, self.needs, admitted);
                 let mark = decision.context().and_then(ImpersonationMark::of);
-                request.extensions_mut().insert(decision);
+                carry(request.extensions_mut(), decision);
                 (Answer::calling(self.service.call(request)), mark)
             }
             Err(refusal) => {

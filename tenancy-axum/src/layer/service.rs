@@ -10,7 +10,7 @@ use tenancy_core::{Admission, Charging, RouteNeeds, Settlement, Tenancy};
 use tenancy_http::{AddressCharged, AdmissionDecision, ImpersonationMark};
 use tower_service::Service;
 
-use super::{Answer, ResponseFuture};
+use super::{Answer, ResponseFuture, carry};
 use crate::view::{HeadView, has_no_route};
 
 /// The service that [`TenancyLayer`](crate::TenancyLayer) makes.
@@ -56,7 +56,7 @@ impl<S> TenancyService<S> {
             Admission::Ready(Ok(admitted)) => {
                 let decision = AdmissionDecision::new(&self.tenancy, self.needs, admitted);
                 let mark = decision.context().and_then(ImpersonationMark::of);
-                request.extensions_mut().insert(decision);
+                carry(request.extensions_mut(), decision);
                 let answer = Answer::calling(self.inner.call(request));
                 ResponseFuture::answering(answer).marked(mark)
             }

@@ -20,8 +20,10 @@ pub enum EventErrorKind {
     OfAnotherTenant,
     /// The store can't keep it as it is.
     NotStored,
-    /// A recorder has no room for it, or has ended.
+    /// A recorder or a spool has no room for it, or has ended.
     NoRoom,
+    /// The disk did not take it. Whether it will count is not known: record it again with the same id.
+    NotWritten,
     /// The time lies ahead of the clock.
     InFuture,
     /// The time lies further back than late events are taken.

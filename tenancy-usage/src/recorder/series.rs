@@ -84,6 +84,16 @@ impl UsageSeries {
         self.send(context, Decimal::ONE, Some(value))
     }
 
+    pub(crate) const fn aggregation(&self) -> Aggregation {
+        self.aggregation
+    }
+
+    /// Whether both are the same series of the same recorder.
+    #[cfg(test)]
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        self.recorder.ptr_eq(&other.recorder) && self.position == other.position
+    }
+
     fn check(&self, quantity: Decimal) -> Result<(), EventError> {
         if quantity.is_sign_negative() && !quantity.is_zero() {
             return Err(EventError::new(

@@ -3,6 +3,7 @@
 mod access;
 mod impersonating;
 mod logins;
+mod metering;
 mod racing;
 mod service;
 mod world;

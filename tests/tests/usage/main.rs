@@ -1,6 +1,8 @@
 //! Usage in PostgreSQL: each event counts once, whoever sends it and however often, and no tenant's is another's.
 
 mod counting;
+mod killed;
+mod metering;
 mod pending;
 mod recording;
 mod report;
