@@ -5,6 +5,7 @@ pub mod anomaly;
 pub mod billing;
 #[cfg(any(test, feature = "testing"))]
 pub mod conformance;
+mod correction;
 pub mod cost;
 pub mod credit;
 mod digest;
@@ -16,16 +17,22 @@ mod meter;
 mod name;
 pub mod price;
 mod recorder;
+mod retention;
 mod rollup;
 mod sink;
 pub mod subscription;
 pub mod threshold;
 mod window;
 
+pub use correction::{
+    AppliedBackfill, AppliedCorrection, BackfillOutcome, CorrectionOutcome, RevertOutcome,
+    UsageBackfill, UsageBackfills, UsageChange, UsageCorrection,
+};
 pub use digest::UsageDigest;
 pub use event::{EventError, EventErrorKind, EventKey, EventTimes, UsageEvent};
 pub use meter::{Aggregation, UsageMeter, UsageMeters};
 pub use recorder::{UsageRecorder, UsageRecorderBuilder, UsageSeries};
+pub use retention::{RetentionCuts, UsageRetention};
 pub use rollup::{Rollup, RollupQuery};
 /// The numbers of quantities and prices, of the crate `rust_decimal`.
 pub use rust_decimal::Decimal;

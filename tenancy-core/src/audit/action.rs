@@ -42,6 +42,10 @@ const OWN: &[&str] = &[
     "tenant.enter",
     "trail.read",
     "trail.verify",
+    "usage.backfill",
+    "usage.correct",
+    "usage.prune",
+    "usage.revert",
 ];
 
 /// The name of an action of an application, such as `note.share`.
