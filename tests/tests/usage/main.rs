@@ -1,7 +1,9 @@
 //! Usage in PostgreSQL: each event counts once, whoever sends it and however often, and no tenant's is another's.
 
+mod correcting;
 mod counting;
 mod pending;
+mod pruning;
 mod recording;
 
 use std::sync::Arc;
