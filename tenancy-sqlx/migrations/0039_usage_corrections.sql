@@ -614,8 +614,11 @@ CREATE FUNCTION tenancy.find_usage_lag(of_tenant uuid) RETURNS TABLE (pending bi
 
 -- Removes old usage of one partition after the other, so many rows at most; how many. `what` is `events`, which are events
 -- with their keys, `values`, which are the different values, or the windows of a resolution. Without a tenant it is of all but these.
-CREATE FUNCTION tenancy.prune_usage(of_what text, before timestamptz, of_tenant uuid, but uuid[], most integer)
-    RETURNS bigint
+-- `entry` says who removes it and why; it is written in the trail if something was removed. Usage of the last month is never
+-- removed, whatever the caller says; how long it is needed beyond that the caller knows.
+CREATE FUNCTION tenancy.prune_usage(of_what text, before timestamptz, of_tenant uuid, but uuid[], most integer,
+    entry jsonb
+) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
 DECLARE
@@ -626,6 +629,10 @@ DECLARE
 BEGIN
     IF of_what NOT IN ('events', 'values') AND of_resolution IS NULL THEN
         RAISE EXCEPTION 'there is no usage of the kind %', of_what USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    IF before > clock_timestamp() - interval '31 days' THEN
+        RAISE EXCEPTION 'usage of the last 31 days is not removed, and % is within them', before
+            USING ERRCODE = 'invalid_parameter_value';
     END IF;
     INSERT INTO tenancy.usage_pruned AS p (what, tenant_id, before)
     VALUES (of_what, coalesce(of_tenant, '00000000-0000-0000-0000-000000000000'), prune_usage.before)
@@ -655,14 +662,18 @@ BEGIN
         GET DIAGNOSTICS gone = ROW_COUNT;
         removed := removed + gone;
     END IF;
+    IF removed > 0 THEN
+        PERFORM tenancy.tell_usage(of_tenant, 'usage.prune', entry, jsonb_build_object('what', of_what,
+            'before', prune_usage.before::text, 'rows', removed));
+    END IF;
     RETURN removed;
 END
 $$;
 
 -- Drops one partition of a month that has ended before a moment: of events as it is, of windows and values if it is empty. Its
 -- name, and how many rows it had; nothing if there is none. To drop one locks the whole table: it waits for nobody
--- longer than a tenth of a second.
-CREATE FUNCTION tenancy.drop_usage_month(events_before timestamptz) RETURNS TABLE (month text, removed bigint)
+-- longer than a tenth of a second. `entry` says who drops it and why.
+CREATE FUNCTION tenancy.drop_usage_month(events_before timestamptz, entry jsonb) RETURNS TABLE (month text, removed bigint)
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '100ms' SET jit = off
 AS $$
 DECLARE
@@ -696,6 +707,8 @@ BEGIN
                 END IF;
                 EXECUTE format('DROP TABLE %s', part.name);
                 month := part.relname;
+                PERFORM tenancy.tell_usage(NULL, 'usage.prune', entry, jsonb_build_object('dropped', month,
+                    'rows', removed));
                 RETURN NEXT;
                 RETURN;
             END IF;
@@ -725,8 +738,8 @@ REVOKE ALL ON FUNCTION
     tenancy.replace_usage(uuid, text, boolean, jsonb), tenancy.tell_backfill(uuid, text, jsonb),
     tenancy.tell_usage(uuid, text, jsonb, jsonb), tenancy.revert_usage(uuid, text, text[], text, text, jsonb),
     tenancy.list_usage_corrections(uuid, bigint, integer), tenancy.list_usage_backfills(uuid, bigint, integer),
-    tenancy.find_usage_lag(uuid), tenancy.prune_usage(text, timestamptz, uuid, uuid[], integer),
-    tenancy.drop_usage_month(timestamptz), tenancy.list_used_tenants(uuid, integer)
+    tenancy.find_usage_lag(uuid), tenancy.prune_usage(text, timestamptz, uuid, uuid[], integer, jsonb),
+    tenancy.drop_usage_month(timestamptz, jsonb), tenancy.list_used_tenants(uuid, integer)
 FROM PUBLIC;
 
 -- What programs need from here on: usage that can be corrected.

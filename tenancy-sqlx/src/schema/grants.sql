@@ -339,8 +339,8 @@ BEGIN
         'tenancy.list_usage_corrections(uuid, bigint, integer), tenancy.list_usage_backfills(uuid, bigint, integer), '
         'tenancy.find_usage_lag(uuid) TO %I', registry);
     -- Old usage is removed by the administrator alone.
-    EXECUTE format('GRANT EXECUTE ON FUNCTION tenancy.prune_usage(text, timestamptz, uuid, uuid[], integer), '
-        'tenancy.drop_usage_month(timestamptz), tenancy.list_used_tenants(uuid, integer) TO %I', system);
+    EXECUTE format('GRANT EXECUTE ON FUNCTION tenancy.prune_usage(text, timestamptz, uuid, uuid[], integer, jsonb), '
+        'tenancy.drop_usage_month(timestamptz, jsonb), tenancy.list_used_tenants(uuid, integer) TO %I', system);
     -- What was refused is mended by operators.
     EXECUTE format('GRANT DELETE ON tenancy.usage_refused TO %I', system);
 

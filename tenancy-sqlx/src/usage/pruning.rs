@@ -1,6 +1,6 @@
 //! Retention: what is old goes, by the administrator alone, and the trail says so.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use sqlx::types::{Json, Uuid};
 use tenancy_core::{Actor, AuditEntry, Outcome, TenantId, Timestamp};
 use tenancy_usage::{UsageError, UsageRetention};
@@ -178,20 +178,17 @@ impl Pruning<'_> {
         let mut whole = 0;
         loop {
             let mut tx = self.begin().await?;
-            let removed: i64 = sqlx::query_scalar("SELECT tenancy.prune_usage($1, $2, $3, $4, $5)")
-                .bind(what)
-                .bind(Instant(before))
-                .bind(tenant.map(|tenant| tenant.as_uuid()))
-                .bind(but.to_vec())
-                .bind(BATCH)
-                .fetch_one(&mut *tx)
-                .await
-                .map_err(unavailable)?;
-            if removed > 0 {
-                let details =
-                    json!({ "what": what, "before": before.to_string(), "rows": removed });
-                self.tell(&mut tx, tenant, details).await?;
-            }
+            let removed: i64 =
+                sqlx::query_scalar("SELECT tenancy.prune_usage($1, $2, $3, $4, $5, $6)")
+                    .bind(what)
+                    .bind(Instant(before))
+                    .bind(tenant.map(|tenant| tenant.as_uuid()))
+                    .bind(but.to_vec())
+                    .bind(BATCH)
+                    .bind(self.entry())
+                    .fetch_one(&mut *tx)
+                    .await
+                    .map_err(unavailable)?;
             tx.commit().await.map_err(unavailable)?;
             whole += u64::try_from(removed).unwrap_or(0);
             if removed < i64::from(BATCH) {
@@ -206,39 +203,28 @@ impl Pruning<'_> {
         before: Option<Timestamp>,
     ) -> Result<Option<(String, u64)>, UsageError> {
         let mut tx = self.begin().await?;
-        let row = sqlx::query("SELECT d.month, d.removed FROM tenancy.drop_usage_month($1) AS d")
-            .bind(Instant(before.unwrap_or(Timestamp::EPOCH)))
-            .fetch_optional(&mut *tx)
-            .await
-            .map_err(unavailable)?;
+        let row =
+            sqlx::query("SELECT d.month, d.removed FROM tenancy.drop_usage_month($1, $2) AS d")
+                .bind(Instant(before.unwrap_or(Timestamp::EPOCH)))
+                .bind(self.entry())
+                .fetch_optional(&mut *tx)
+                .await
+                .map_err(unavailable)?;
         let Some(row) = row else {
             tx.give_back();
             return Ok(None);
         };
         let month: String = column(&row, "month").map_err(unavailable)?;
         let rows: i64 = column(&row, "removed").map_err(unavailable)?;
-        self.tell(&mut tx, None, json!({ "dropped": month, "rows": rows }))
-            .await?;
         tx.commit().await.map_err(unavailable)?;
         Ok(Some((month, u64::try_from(rows).unwrap_or(0))))
     }
 
-    async fn tell(
-        &self,
-        tx: &mut session::Open,
-        tenant: Option<TenantId>,
-        details: Value,
-    ) -> Result<(), UsageError> {
-        let mut entry = AuditEntry::new(self.now, "usage.prune", Outcome::Allowed)
+    /// Who removes, and why. The functions add what, and write it if they have removed something.
+    fn entry(&self) -> Json<Value> {
+        let entry = AuditEntry::new(self.now, "usage.prune", Outcome::Allowed)
             .actor(self.by.clone())
-            .reason(self.reason.to_owned())
-            .details(details);
-        entry.tenant = tenant;
-        sqlx::query("SELECT tenancy.append_records($1)")
-            .bind(Json(json!([entry_row(&entry)])))
-            .execute(&mut **tx)
-            .await
-            .map_err(unavailable)?;
-        Ok(())
+            .reason(self.reason.to_owned());
+        Json(entry_row(&entry))
     }
 }

@@ -1,6 +1,6 @@
 //! Backfills: as a whole or not at all, once under their name, and reverted as if they had never been.
 
-use std::time::Duration;
+use std::{slice::from_ref, time::Duration};
 
 use tenancy_core::{Actor, TenantId, Timestamp, quota::Window};
 
@@ -217,15 +217,15 @@ pub async fn a_bad_backfill_changes_nothing(sink: &dyn UsageBackfills, tenant: T
         (fill(tenant, "d", &[requests]), EventErrorKind::Misfit),
         (fill(tenant, "e", &[ahead]), EventErrorKind::InFuture),
         (
-            fill(tenant, "", &[event.clone()]),
+            fill(tenant, "", from_ref(&event)),
             EventErrorKind::InvalidText,
         ),
         (
-            fill(tenant, "f", &[event.clone()]).by(Actor::System, ""),
+            fill(tenant, "f", from_ref(&event)).by(Actor::System, ""),
             EventErrorKind::InvalidText,
         ),
         (
-            fill(tenant, "g", &[event.clone()]).replacing(range),
+            fill(tenant, "g", from_ref(&event)).replacing(range),
             EventErrorKind::Misfit,
         ),
         (

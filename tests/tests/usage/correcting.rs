@@ -1,6 +1,6 @@
 //! Corrections and backfills in PostgreSQL: applied once, told in the trail, and of one tenant alone.
 
-use std::time::Duration;
+use std::{slice::from_ref, time::Duration};
 
 use anyhow::{Context as _, ensure};
 use futures_util::future::try_join_all;
@@ -48,7 +48,7 @@ async fn what_is_corrected_is_told_in_the_trail() -> anyhow::Result<()> {
         let void = UsageCorrection::void(event.event_key(), "desk", "1");
         let void = void.by(operator.clone(), "counted twice");
         for expected in [CorrectionOutcome::Applied, CorrectionOutcome::AlreadyApplied] {
-            ensure!(usage.correct(&[void.clone()]).await? == [expected]);
+            ensure!(usage.correct(from_ref(&void)).await? == [expected]);
         }
         let long_ago = conformance::NOW - Duration::from_secs(60 * 86_400);
         let old = UsageBackfill::new(acme, "june", "tokens", [tokens(acme, "2", long_ago, 3)]);
@@ -163,7 +163,7 @@ async fn nobody_corrects_across_tenants_or_by_the_services_login() -> anyhow::Re
             "SELECT tenancy.find_corrected_usage(gen_random_uuid(), gen_random_uuid(), '', '', '{}')",
             "SELECT tenancy.revert_usage(gen_random_uuid(), '', '{}', '', '', '{}')",
             "SELECT tenancy.tell_usage(gen_random_uuid(), '', '{}', '{}')",
-            "SELECT tenancy.prune_usage('events', now(), NULL, '{}', 1)",
+            "SELECT tenancy.prune_usage('events', now(), NULL, '{}', 1, '{}')",
             "SELECT count(*) FROM tenancy.usage_corrections",
             "SELECT count(*) FROM tenancy.usage_backfills",
             "UPDATE tenancy.usage_rollups SET sum = 0",
@@ -196,7 +196,7 @@ async fn a_correction_that_makes_a_sum_too_large_is_refused() -> anyhow::Result<
         let amend = UsageCorrection::amend(small, 1, "desk", "1").by(Actor::System, "a test");
         for sink in [&usage as &dyn UsageSink, &memory] {
             sink.record(&events).await?;
-            let outcomes = sink.correct(&[amend.clone()]).await?;
+            let outcomes = sink.correct(from_ref(&amend)).await?;
             ensure!(
                 matches!(&*outcomes, [CorrectionOutcome::Refused(_)]),
                 "{outcomes:?}"

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::ensure;
 use tenancy_core::{Actor, Retention, TenantId, Timestamp, quota::Window};
 use tenancy_sqlx::PgUsage;
-use tenancy_tests::notes::{Notes, on_every_server};
+use tenancy_tests::notes::{Notes, on_every_server, sqlstate};
 use tenancy_usage::{
     BackfillOutcome, CorrectionOutcome, EventTimes, Resolution, RollupQuery, UsageBackfill,
     UsageBackfills as _, UsageCalendar, UsageCorrection, UsageErrorKind, UsageEvent,
@@ -161,6 +161,12 @@ async fn what_is_still_needed_is_never_removed() -> anyhow::Result<()> {
         let retention = UsageRetention::default();
         let unreasoned = usage.prune(&notes.system, &retention, &Actor::System, " ");
         ensure!(unreasoned.await.is_err());
+        // Not even by SQL of the administrator's own.
+        let sql = "SELECT tenancy.prune_usage('events', now(), NULL, '{}', 1, '{}')";
+        let refused = sqlx::query(sql)
+            .execute(&mut notes.database.admin().await?)
+            .await;
+        ensure!(sqlstate(refused) == "22023");
         ensure!(events(notes, acme).await? == 4);
         ensure!(windows(&usage, acme).await? == [4, 4, 4, 3]);
         Ok(())
