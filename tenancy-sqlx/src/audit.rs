@@ -11,6 +11,8 @@ use std::sync::{
 
 use async_trait::async_trait;
 use queue::Lane;
+#[cfg(feature = "usage")]
+pub(crate) use row::as_json;
 pub(crate) use row::{Row, kept, targets_of};
 use sealer::Sealer;
 pub(crate) use sealer::{ROUND, seal};

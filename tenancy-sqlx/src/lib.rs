@@ -71,4 +71,4 @@ pub use self_check::{StartError, StartErrorKind};
 pub use tx::{Savepoint, TenantTx};
 pub use tx_connection::TxConnection;
 #[cfg(feature = "usage")]
-pub use usage::{PgUsage, PgUsageBuilder};
+pub use usage::{PgUsage, PgUsageBuilder, PrunedUsage};

@@ -1,8 +1,11 @@
 //! `PgUsage`: usage that is counted in the schema `tenancy`, for all processes on one database.
 
 mod batch;
+mod correcting;
+mod filling;
 mod instant;
 mod pending;
+mod pruning;
 mod reading;
 
 use std::{
@@ -18,8 +21,8 @@ use async_trait::async_trait;
 use sqlx::{Executor as _, Row as _};
 use tenancy_core::{Clock, SystemClock, TenantId, Timestamp};
 use tenancy_usage::{
-    EventError, EventErrorKind, EventOutcome, EventTimes, Rollup, RollupQuery, UsageCalendar,
-    UsageError, UsageEvent, UsageMeters, UsageSink, UsageStatus,
+    CorrectionOutcome, EventError, EventErrorKind, EventOutcome, EventTimes, Rollup, RollupQuery,
+    UsageCalendar, UsageCorrection, UsageError, UsageEvent, UsageMeters, UsageSink, UsageStatus,
 };
 
 use crate::{
@@ -31,6 +34,7 @@ use crate::{
 };
 use batch::Batch;
 use pending::Counter;
+pub use pruning::PrunedUsage;
 
 /// The SQLSTATE of a CHECK that does not hold, or of the bounds of a partition.
 const CHECK_VIOLATION: &str = "23514";
@@ -321,13 +325,20 @@ impl Inner {
         let mut batch = Batch::default();
         let mut outcomes = Vec::with_capacity(events.len());
         for (place, event) in events.iter().enumerate() {
-            match self.meters.check_content(event) {
+            let is_old = matches!(written, Written::LongAgo);
+            let content = match self.meters.get(&event.meter) {
+                // A backfill has checked its events, and their source is its own.
+                Some(meter) if is_old => Ok(meter),
+                _ => self.meters.check_content(event),
+            };
+            match content {
                 Ok(meter) => {
                     let in_time = |now| self.times.check(event.at, now);
                     // By when it was written, however late it is counted; or by now, where the clocks differ.
                     let untimely = in_time(now)
                         .err()
-                        .filter(|_| written.at(place).is_none_or(|then| in_time(then).is_err()));
+                        .filter(|_| written.at(place).is_none_or(|then| in_time(then).is_err()))
+                        .filter(|_| !is_old);
                     batch.add(event, meter, &self.calendar, untimely.as_ref());
                     outcomes.push(untimely.map(EventOutcome::from));
                 }
@@ -365,19 +376,22 @@ enum Written<'w> {
     Now,
     /// A transaction has written each at its moment.
     At(&'w [Timestamp]),
+    /// They are of a backfill, and in time however old they are.
+    LongAgo,
 }
 
 impl Written<'_> {
     fn of(self, from: usize) -> Self {
         match self {
             Self::Now => Self::Now,
+            Self::LongAgo => Self::LongAgo,
             Self::At(moments) => Self::At(moments.get(from..).unwrap_or_default()),
         }
     }
 
     fn at(self, place: usize) -> Option<Timestamp> {
         match self {
-            Self::Now => None,
+            Self::Now | Self::LongAgo => None,
             Self::At(moments) => moments.get(place).copied(),
         }
     }
@@ -458,6 +472,17 @@ impl UsageSink for PgUsage {
         Ok(outcomes)
     }
 
+    async fn correct(
+        &self,
+        corrections: &[UsageCorrection],
+    ) -> Result<Vec<CorrectionOutcome>, UsageError> {
+        let mut outcomes = Vec::with_capacity(corrections.len());
+        for correction in corrections {
+            outcomes.push(self.inner.correct(correction).await?);
+        }
+        Ok(outcomes)
+    }
+
     async fn rollups(&self, query: &RollupQuery) -> Result<Vec<Rollup>, UsageError> {
         self.inner.rollups(query).await
     }
@@ -467,18 +492,17 @@ impl UsageSink for PgUsage {
         let row = sqlx::query(
             "SELECT s.counted, s.already_counted, s.conflicts, s.unmatched, s.too_late, s.refused,
                  (extract(epoch FROM s.newest_event) * 1000000)::bigint AS newest_event,
-                 (extract(epoch FROM s.rolled_up_until) * 1000000)::bigint AS rolled_up_until
-             FROM tenancy.find_usage_status($1) AS s",
+                 (extract(epoch FROM s.rolled_up_until) * 1000000)::bigint AS rolled_up_until, l.pending,
+                 (extract(epoch FROM l.pending_since) * 1000000)::bigint AS pending_since
+             FROM tenancy.find_usage_lag($1) AS l LEFT JOIN tenancy.find_usage_status($1) AS s ON true",
         )
         .bind(tenant.as_uuid())
-        .fetch_optional(&mut *tx)
+        .fetch_one(&mut *tx)
         .await
         .map_err(unavailable)?;
         tx.give_back();
         let mut status = UsageStatus::default();
-        if let Some(row) = row {
-            reading::status(&row, &mut status).map_err(unavailable)?;
-        }
+        reading::status(&row, &mut status).map_err(unavailable)?;
         Ok(status)
     }
 }

@@ -25,16 +25,28 @@
     reason = "a conformance suite fails by panicking, like any test"
 )]
 
+mod correcting;
 mod counting;
+mod filling;
 mod histories;
+mod restating;
 mod rolling;
 
+pub use correcting::{
+    a_correction_applies_once_or_says_why_not, corrections_and_events_at_once_lose_nothing,
+    each_aggregation_is_computed_again,
+};
 pub use counting::{
     a_bad_event_keeps_no_good_one_out, a_conflict_leaves_the_first,
     an_event_sent_again_with_another_time_counts_once, an_event_that_nobody_counts_is_told,
     one_key_counts_once, one_key_counts_once_from_many_at_once, tenants_do_not_share_keys,
 };
+pub use filling::{
+    a_backfill_adds_once_and_is_reverted, a_backfill_replaces_and_gives_back,
+    a_bad_backfill_changes_nothing,
+};
 pub use histories::histories;
+pub use restating::corrected_histories;
 pub use rolling::{
     each_aggregation_adds_up, groups_are_told_apart, queries_that_make_no_sense_are_refused,
     what_was_added_up_before_counts_for_all, windows_begin_where_the_calendar_says,
@@ -46,14 +58,15 @@ use rust_decimal::Decimal;
 use tenancy_core::{TenantId, Timestamp, quota::Window};
 
 use crate::{
-    EventOutcome, Resolution, RollupQuery, UsageEvent, UsageMeter, UsageMeters, UsageSink,
+    EventOutcome, Resolution, RollupQuery, UsageBackfills, UsageEvent, UsageMeter, UsageMeters,
+    UsageSink,
 };
 
 /// What the clock of the sink shows: 2027-01-15T08:00:00Z.
 pub const NOW: Timestamp = Timestamp::from_unix_seconds(1_800_000_000);
 
 /// How many tenants the suite needs.
-pub const TENANTS: usize = 17;
+pub const TENANTS: usize = 25;
 
 /// The meters that the sink counts.
 pub fn meters() -> UsageMeters {
@@ -86,6 +99,36 @@ pub async fn sink(sink: &dyn UsageSink, tenants: &[TenantId; TENANTS]) {
     one_key_counts_once_from_many_at_once(sink, tenants[15]).await;
     histories(sink, [tenants[11], tenants[12]], 1, 400).await;
     histories(sink, [tenants[13], tenants[14]], 2, 400).await;
+    a_correction_applies_once_or_says_why_not(sink, [tenants[17], tenants[18]]).await;
+    each_aggregation_is_computed_again(sink, tenants[19]).await;
+    corrections_and_events_at_once_lose_nothing(sink, tenants[20]).await;
+    corrected_histories(sink, [tenants[21], tenants[22]], 1, 150).await;
+    corrected_histories(sink, [tenants[23], tenants[24]], 2, 150).await;
+}
+
+/// How many tenants the suite of backfills needs.
+pub const FILLED_TENANTS: usize = 4;
+
+/// Runs what a sink that takes backfills promises, with tenants that have no usage.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use tenancy_core::{ManualClock, TenantId};
+/// use tenancy_usage::{MemoryUsage, conformance};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let clock = Arc::new(ManualClock::at(conformance::NOW));
+/// let sink = MemoryUsage::new(conformance::meters()).clock(clock);
+/// let tenants = [(); conformance::FILLED_TENANTS].map(|()| TenantId::new());
+/// conformance::backfills(&sink, &tenants).await;
+/// # }
+/// ```
+pub async fn backfills(sink: &dyn UsageBackfills, tenants: &[TenantId; FILLED_TENANTS]) {
+    a_backfill_adds_once_and_is_reverted(sink, tenants[0]).await;
+    a_backfill_replaces_and_gives_back(sink, [tenants[1], tenants[2]]).await;
+    a_bad_backfill_changes_nothing(sink, tenants[3]).await;
 }
 
 fn ago(seconds: u64) -> Timestamp {

@@ -1,6 +1,6 @@
 //! Events: that a tenant has used something.
 
-mod check;
+pub(crate) mod check;
 mod error;
 
 use std::collections::BTreeMap;
@@ -36,6 +36,18 @@ pub struct EventKey {
     pub source: Box<str>,
     /// Its id at the source.
     pub id: Box<str>,
+}
+
+impl EventKey {
+    /// The event of a tenant that a source has sent with an id.
+    #[must_use]
+    pub fn new(tenant: TenantId, source: impl Into<Box<str>>, id: impl Into<Box<str>>) -> Self {
+        Self {
+            tenant,
+            source: source.into(),
+            id: id.into(),
+        }
+    }
 }
 
 /// That a tenant has used so much of a meter.
@@ -228,11 +240,7 @@ impl UsageEvent {
     /// By what it is known.
     #[must_use]
     pub fn event_key(&self) -> EventKey {
-        EventKey {
-            tenant: self.tenant,
-            source: self.source.clone(),
-            id: self.id.clone(),
-        }
+        EventKey::new(self.tenant, self.source.clone(), self.id.clone())
     }
 
     /// The digest of its content: all but the time. Two events with one [key](Self::event_key) and different digests are

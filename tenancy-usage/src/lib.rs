@@ -6,6 +6,7 @@ pub mod anomaly;
 pub mod billing;
 #[cfg(any(test, feature = "testing"))]
 pub mod conformance;
+mod correction;
 pub mod cost;
 pub mod credit;
 mod digest;
@@ -19,6 +20,7 @@ pub mod price;
 mod recorder;
 pub mod report;
 mod requests;
+mod retention;
 mod rollup;
 mod sink;
 mod spool;
@@ -27,11 +29,16 @@ pub mod threshold;
 pub mod upgrade;
 mod window;
 
+pub use correction::{
+    AppliedBackfill, AppliedCorrection, BackfillOutcome, CorrectionOutcome, RevertOutcome,
+    UsageBackfill, UsageBackfills, UsageChange, UsageCorrection,
+};
 pub use digest::UsageDigest;
 pub use event::{EventError, EventErrorKind, EventKey, EventTimes, UsageEvent};
 pub use meter::{Aggregation, UsageMeter, UsageMeters};
 pub use recorder::{UsageRecorder, UsageRecorderBuilder, UsageSeries};
 pub use requests::{FinishedRequest, RequestUsage};
+pub use retention::{RetentionCuts, UsageRetention};
 pub use rollup::{Rollup, RollupQuery};
 /// The numbers of quantities and prices, of the crate `rust_decimal`.
 pub use rust_decimal::Decimal;

@@ -9,7 +9,9 @@ use tenancy_core::{TenantId, Timestamp};
 pub use error::{UsageError, UsageErrorKind};
 pub use memory::MemoryUsage;
 
-use crate::{EventError, EventErrorKind, Rollup, RollupQuery, UsageEvent};
+use crate::{
+    CorrectionOutcome, EventError, EventErrorKind, Rollup, RollupQuery, UsageCorrection, UsageEvent,
+};
 
 /// What became of an event that was given to a sink.
 ///
@@ -80,6 +82,10 @@ pub struct UsageStatus {
     pub newest_event: Option<Timestamp>,
     /// Events that were counted before this moment are in the rollups; `None` if nothing was counted yet.
     pub rolled_up_until: Option<Timestamp>,
+    /// How many events wait to be counted, written by transactions that have committed. Always 0 where there are none such.
+    pub pending: u64,
+    /// Since when the oldest of them waits.
+    pub pending_since: Option<Timestamp>,
 }
 
 impl UsageStatus {
@@ -105,6 +111,8 @@ impl UsageStatus {
 /// * A batch is not all or nothing: each event has its outcome, and a bad one keeps no good one from being counted.
 /// * Rollups are fed from events that were really counted, and from nothing else.
 /// * An error means that nothing is known of the batch. The caller sends it again, with the same ids and times.
+/// * A correction is added, and changes no event. It is applied once for each source and id, and all windows of the event
+///   tell afterwards what the events that still stand add up to.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -129,6 +137,24 @@ pub trait UsageSink: Send + Sync + std::fmt::Debug {
     /// # Errors
     /// A [`UsageError`] of the kind [`Unavailable`](UsageErrorKind::Unavailable) if it is not known what became of them.
     async fn record(&self, events: &[UsageEvent]) -> Result<Vec<EventOutcome>, UsageError>;
+
+    /// Applies corrections to events that were counted, and says what became of each, in their order. What one refuses keeps no
+    /// other from being applied.
+    ///
+    /// A sink that takes no corrections leaves it as it is.
+    ///
+    /// # Errors
+    /// A [`UsageError`]: of the kind [`Unavailable`](UsageErrorKind::Unavailable) if it is not known what became of them,
+    /// after which the same corrections are sent again; [`Unsupported`](UsageErrorKind::Unsupported) by a sink that takes none.
+    async fn correct(
+        &self,
+        corrections: &[UsageCorrection],
+    ) -> Result<Vec<CorrectionOutcome>, UsageError> {
+        let _ = corrections;
+        Err(UsageError::unsupported(
+            "this sink of usage takes no corrections; correct where it is counted",
+        ))
+    }
 
     /// The usage that a query asks for, by window, project, key and dimensions. What has no event has no rollup.
     ///

@@ -1,6 +1,6 @@
 //! Windows: the minutes, hours, days and billing periods by which usage is rolled up.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use tenancy_core::{
     TenantId, Timestamp,
@@ -94,6 +94,16 @@ impl UsageCalendar {
     ) -> Self {
         self.calendar_of = Some(Arc::new(calendar));
         self
+    }
+
+    /// How long a billing period is at most: 31 days, or 366.
+    #[must_use]
+    pub const fn longest_period(&self) -> Duration {
+        let days = match self.period {
+            Period::Year => 366,
+            _ => 31,
+        };
+        Duration::from_secs(days * 86_400)
     }
 
     /// The window of a tenant that a moment is in.

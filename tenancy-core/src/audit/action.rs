@@ -42,7 +42,11 @@ const OWN: &[&str] = &[
     "tenant.enter",
     "trail.read",
     "trail.verify",
+    "usage.backfill",
+    "usage.correct",
+    "usage.prune",
     "usage.read",
+    "usage.revert",
 ];
 
 /// The name of an action of an application, such as `note.share`.

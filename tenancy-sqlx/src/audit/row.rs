@@ -66,7 +66,7 @@ impl<'e> Row<'e> {
 }
 
 /// The entry for `tenancy.append_records`.
-pub(super) fn as_json(entry: &AuditEntry) -> Value {
+pub(crate) fn as_json(entry: &AuditEntry) -> Value {
     let row = Row::of(entry);
     let targets: Vec<_> = targets_of(&row.targets).collect();
     json!({

@@ -309,7 +309,8 @@ BEGIN
     -- Usage is counted by functions, as counters are. The service's login adds events of the tenant that it names, within a
     -- transaction, and reads none.
     FOREACH registry_table IN ARRAY ARRAY['usage_keys', 'usage_events', 'usage_rollups', 'usage_values', 'usage_status',
-                                    'usage_pending', 'usage_refused']
+                                    'usage_pending', 'usage_refused', 'usage_corrections', 'usage_backfills',
+                                    'usage_pruned']
     LOOP
         PERFORM tenancy.ensure_policy(format('tenancy.%I', registry_table)::regclass,
             'tenancy_system', true, system, 'true');
@@ -333,6 +334,17 @@ BEGIN
         'tenancy.refuse_usage(bigint[], uuid[], jsonb[], text[], timestamptz[]) TO %I', registry);
     EXECUTE format('GRANT EXECUTE ON FUNCTION tenancy.read_usage(uuid, text, smallint, timestamptz, timestamptz, uuid, '
         'uuid, boolean, boolean, text[], boolean, boolean), tenancy.find_usage_status(uuid) TO %I', system);
+    EXECUTE format('GRANT EXECUTE ON FUNCTION tenancy.find_corrected_usage(uuid, uuid, text, text, text[]), '
+        'tenancy.correct_usage(uuid, uuid, bytea, text, text, text, text, text, boolean, timestamptz, numeric, bigint, '
+        'numeric, bigint, text, text, jsonb), '
+        'tenancy.begin_backfill(uuid, text, bytea, text, timestamptz, timestamptz, timestamptz, timestamptz, bigint, text, '
+        'text), tenancy.replace_usage(uuid, text, boolean, jsonb), tenancy.tell_backfill(uuid, text, jsonb), '
+        'tenancy.revert_usage(uuid, text, text[], text, text, jsonb), '
+        'tenancy.list_usage_corrections(uuid, bigint, integer), tenancy.list_usage_backfills(uuid, bigint, integer), '
+        'tenancy.find_usage_lag(uuid) TO %I', registry);
+    -- Old usage is removed by the administrator alone.
+    EXECUTE format('GRANT EXECUTE ON FUNCTION tenancy.prune_usage(text, timestamptz, uuid, uuid[], integer, jsonb), '
+        'tenancy.drop_usage_month(timestamptz, jsonb), tenancy.list_used_tenants(uuid, integer) TO %I', system);
     -- What was refused is mended by operators.
     EXECUTE format('GRANT DELETE ON tenancy.usage_refused TO %I', system);
 

@@ -58,7 +58,7 @@ impl Batch {
     ) {
         self.places.push(true);
         self.tenants.push(event.tenant.as_uuid());
-        self.keys.push(key_of(event));
+        self.keys.push(key_of(&event.source, &event.id));
         self.digests.push(event.digest().as_bytes().to_vec());
         self.meters.push(event.meter.to_string());
         self.ats.push(Instant(event.at));
@@ -158,11 +158,8 @@ impl Batch {
 }
 
 /// Of source and id, each with its length, so that no two pairs have the same bytes.
-fn key_of(event: &UsageEvent) -> Uuid {
-    short(
-        Sha256::new_with_prefix("usage-key-1"),
-        [&*event.source, &*event.id],
-    )
+pub(super) fn key_of(source: &str, id: &str) -> Uuid {
+    short(Sha256::new_with_prefix("usage-key-1"), [source, id])
 }
 
 /// Of project, key and dimensions.

@@ -56,7 +56,17 @@ impl Inner {
         .await
         .map_err(unavailable)?;
         tx.give_back();
-        let rollups = rows.iter().map(|row| rollup(row, query, aggregation));
+        let mut told = Vec::with_capacity(rows.len());
+        for row in &rows {
+            // Nothing that was in the window stands any more.
+            let is_empty = column::<Decimal>(row, "events")
+                .map_err(unavailable)?
+                .is_zero();
+            if !is_empty {
+                told.push(row);
+            }
+        }
+        let rollups = told.into_iter().map(|row| rollup(row, query, aggregation));
         let mut rollups: Vec<_> = rollups.collect::<Result<_, _>>()?;
         // In the order in which every sink tells them.
         rollups.sort_by(|one, other| {
@@ -136,12 +146,15 @@ pub(super) fn status(row: &PgRow, status: &mut UsageStatus) -> Result<(), sqlx::
         ("unmatched", &mut status.unmatched),
         ("too_late", &mut status.too_late),
         ("refused", &mut status.refused),
+        ("pending", &mut status.pending),
     ] {
-        *count = u64::try_from(column::<i64>(row, name)?).unwrap_or(0);
+        let told = column::<Option<i64>>(row, name)?;
+        *count = told.and_then(|told| u64::try_from(told).ok()).unwrap_or(0);
     }
     for (name, moment) in [
         ("newest_event", &mut status.newest_event),
         ("rolled_up_until", &mut status.rolled_up_until),
+        ("pending_since", &mut status.pending_since),
     ] {
         *moment = column::<Option<i64>>(row, name)?.map(Timestamp::from_unix_micros);
     }

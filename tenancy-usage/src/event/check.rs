@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use rust_decimal::Decimal;
 use tenancy_core::{ConfigError, Timestamp};
 
 use super::{EventError, EventErrorKind, UsageEvent};
-use crate::{Aggregation, UsageMeter, UsageMeters};
+use crate::{Aggregation, UsageBackfill, UsageMeter, UsageMeters};
 
 /// How far from the clock the time of an event may be.
 ///
@@ -111,6 +112,20 @@ impl UsageMeters {
     /// # Errors
     /// An [`EventError`] that names what is wrong.
     pub fn check_content(&self, event: &UsageEvent) -> Result<&UsageMeter, EventError> {
+        if event.source.starts_with(UsageBackfill::SOURCE) {
+            return Err(EventError::new(
+                EventErrorKind::InvalidText,
+                format!(
+                    "the source begins with `{}`, which is for the events of backfills; give another one",
+                    UsageBackfill::SOURCE
+                ),
+            ));
+        }
+        self.check_parts(event)
+    }
+
+    /// The same, also for an event of a backfill.
+    pub(crate) fn check_parts(&self, event: &UsageEvent) -> Result<&UsageMeter, EventError> {
         let Some(meter) = self.get(&event.meter) else {
             return Err(EventError::new(
                 EventErrorKind::UndeclaredMeter,
@@ -120,24 +135,8 @@ impl UsageMeters {
                 ),
             ));
         };
-        for (what, text) in texts(event) {
-            if text.is_empty() || text.len() > UsageEvent::MAX_TEXT {
-                return Err(EventError::new(
-                    EventErrorKind::InvalidText,
-                    format!(
-                        "the {what} has {} bytes; give 1 to {}",
-                        text.len(),
-                        UsageEvent::MAX_TEXT
-                    ),
-                ));
-            }
-            // PostgreSQL can't store it.
-            if text.contains('\0') {
-                return Err(EventError::new(
-                    EventErrorKind::InvalidText,
-                    format!("the {what} has a NUL; remove it"),
-                ));
-            }
+        for (what, of) in texts(event) {
+            text(what, of)?;
         }
         if let Some(name) = event.dimensions.keys().find(|it| !meter.has_dimension(it)) {
             let known: Vec<_> = meter.dimensions().collect();
@@ -160,14 +159,14 @@ impl UsageMeters {
     }
 }
 
-fn check_quantity(event: &UsageEvent, meter: &UsageMeter) -> Result<(), EventError> {
-    let (name, quantity) = (meter.name(), event.quantity);
+/// Whether an event can have a quantity, whatever its meter.
+pub(crate) fn amount(whose: &str, quantity: Decimal) -> Result<(), EventError> {
     let error = |kind, text: String| Err(EventError::new(kind, text));
     if quantity.is_sign_negative() && !quantity.is_zero() {
         return error(
             EventErrorKind::NegativeQuantity,
             format!(
-                "`{name}` has the quantity {quantity}; give 0 or more, and take back what was counted with a correction"
+                "{whose} has the quantity {quantity}; give 0 or more, and take back what was counted with a correction"
             ),
         );
     }
@@ -175,7 +174,7 @@ fn check_quantity(event: &UsageEvent, meter: &UsageMeter) -> Result<(), EventErr
         return error(
             EventErrorKind::Overflow,
             format!(
-                "`{name}` has the quantity {quantity}; give at most {}, or count in a larger unit",
+                "{whose} has the quantity {quantity}; give at most {}, or count in a larger unit",
                 UsageEvent::MAX_QUANTITY
             ),
         );
@@ -184,11 +183,35 @@ fn check_quantity(event: &UsageEvent, meter: &UsageMeter) -> Result<(), EventErr
         return error(
             EventErrorKind::Overflow,
             format!(
-                "`{name}` has the quantity {quantity}; give at most {} digits after the point, or count in a smaller unit",
+                "{whose} has the quantity {quantity}; give at most {} digits after the point, or count in a smaller unit",
                 UsageEvent::MAX_DECIMALS
             ),
         );
     }
+    Ok(())
+}
+
+/// Whether a text can be kept: 1 to 128 bytes, and no NUL.
+pub(crate) fn text(what: &str, text: &str) -> Result<(), EventError> {
+    let refuse = |told: String| Err(EventError::new(EventErrorKind::InvalidText, told));
+    if text.is_empty() || text.len() > UsageEvent::MAX_TEXT {
+        return refuse(format!(
+            "the {what} has {} bytes; give 1 to {}",
+            text.len(),
+            UsageEvent::MAX_TEXT
+        ));
+    }
+    // PostgreSQL can't store it.
+    if text.contains('\0') {
+        return refuse(format!("the {what} has a NUL; remove it"));
+    }
+    Ok(())
+}
+
+fn check_quantity(event: &UsageEvent, meter: &UsageMeter) -> Result<(), EventError> {
+    let (name, quantity) = (meter.name(), event.quantity);
+    let error = |kind, text: String| Err(EventError::new(kind, text));
+    amount(&format!("`{name}`"), quantity)?;
     if event.events == 0 || i64::try_from(event.events).is_err() {
         return error(
             EventErrorKind::Misfit,
@@ -201,7 +224,7 @@ fn check_quantity(event: &UsageEvent, meter: &UsageMeter) -> Result<(), EventErr
     }
     let counted = match meter.aggregation() {
         Aggregation::Count => Some(event.events.into()),
-        Aggregation::Unique => Some(rust_decimal::Decimal::ONE),
+        Aggregation::Unique => Some(Decimal::ONE),
         _ => None,
     };
     if counted.is_some_and(|counted| quantity != counted) {

@@ -10,6 +10,10 @@ pub enum UsageErrorKind {
     Unavailable,
     /// The query can't be answered.
     InvalidQuery,
+    /// This sink does not do what is asked of it, now or later.
+    Unsupported,
+    /// What is asked for is not allowed: a retention that drops what is still needed.
+    Refused,
 }
 
 /// Why a sink gave no answer. The cause is for logs, and is sent to no caller.
@@ -46,6 +50,24 @@ impl UsageError {
             kind: UsageErrorKind::InvalidQuery,
             message: message.into(),
             source: None,
+        }
+    }
+
+    /// This sink does not do what is asked of it, as the message says.
+    #[must_use]
+    pub fn unsupported(message: impl Into<String>) -> Self {
+        Self {
+            kind: UsageErrorKind::Unsupported,
+            ..Self::invalid_query(message)
+        }
+    }
+
+    /// What is asked for is not allowed, as the message says.
+    #[must_use]
+    pub fn refused(message: impl Into<String>) -> Self {
+        Self {
+            kind: UsageErrorKind::Refused,
+            ..Self::invalid_query(message)
         }
     }
 

@@ -1,20 +1,22 @@
 //! Usage in memory: the reference for what a sink does.
 
+mod corrected;
+mod kept;
 mod tally;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, hash_map::Entry},
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use async_trait::async_trait;
 use tenancy_core::{Clock, KeyId, ProjectId, SystemClock, TenantId, Timestamp, quota::Window};
 
-use self::tally::Tally;
+use self::{kept::Kept, tally::Tally};
 use super::{EventOutcome, UsageError, UsageSink, UsageStatus};
 use crate::{
-    EventError, EventKey, EventTimes, Resolution, Rollup, RollupQuery, UsageCalendar, UsageDigest,
-    UsageEvent, UsageMeter, UsageMeters,
+    CorrectionOutcome, EventTimes, Resolution, Rollup, RollupQuery, UsageCalendar, UsageCorrection,
+    UsageEvent, UsageMeters,
 };
 
 /// Counts usage in the memory of one process: for tests and first steps, and as the reference for stores.
@@ -50,14 +52,6 @@ pub struct MemoryUsage {
     kept: Mutex<Kept>,
 }
 
-#[derive(Debug, Default)]
-struct Kept {
-    /// The digest of each event that was counted.
-    events: HashMap<EventKey, UsageDigest>,
-    tallies: BTreeMap<Cell, Tally>,
-    status: HashMap<TenantId, UsageStatus>,
-}
-
 /// Whose usage, of what, and when: what a tally is kept for.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Cell {
@@ -67,6 +61,23 @@ struct Cell {
     start: Timestamp,
     end: Timestamp,
     group: Group,
+}
+
+impl Cell {
+    fn of(event: &UsageEvent, resolution: Resolution, window: Window) -> Self {
+        Self {
+            tenant: event.tenant,
+            meter: event.meter.clone(),
+            resolution,
+            start: window.start,
+            end: window.end,
+            group: Group {
+                project: event.project,
+                key: event.key,
+                dimensions: event.dimensions.clone(),
+            },
+        }
+    }
 }
 
 /// What usage is told apart by.
@@ -112,62 +123,6 @@ impl MemoryUsage {
     }
 }
 
-impl Kept {
-    fn count(
-        &mut self,
-        sink: &MemoryUsage,
-        event: &UsageEvent,
-        now: Timestamp,
-    ) -> Result<EventOutcome, EventError> {
-        let meter = sink.meters.check_content(event)?;
-        let (key, digest) = (event.event_key(), event.digest());
-        match self.events.entry(key) {
-            Entry::Occupied(counted) if *counted.get() == digest => {
-                return Ok(EventOutcome::AlreadyCounted);
-            }
-            Entry::Occupied(_) => return Ok(EventOutcome::Conflict),
-            Entry::Vacant(free) => {
-                sink.times.check(event.at, now)?;
-                add(&mut self.tallies, sink, meter, event)?;
-                free.insert(digest);
-            }
-        }
-        Ok(EventOutcome::Counted)
-    }
-}
-
-/// Adds an event to each window that it is in, or to none.
-fn add(
-    tallies: &mut BTreeMap<Cell, Tally>,
-    sink: &MemoryUsage,
-    meter: &UsageMeter,
-    event: &UsageEvent,
-) -> Result<(), EventError> {
-    let cells = Resolution::ALL.map(|resolution| {
-        let window = sink.calendar.window(event.tenant, resolution, event.at);
-        Cell {
-            tenant: event.tenant,
-            meter: meter.name().into(),
-            resolution,
-            start: window.start,
-            end: window.end,
-            group: Group {
-                project: event.project,
-                key: event.key,
-                dimensions: event.dimensions.clone(),
-            },
-        }
-    });
-    let mut after = Vec::with_capacity(cells.len());
-    for cell in cells {
-        let mut tally = tallies.get(&cell).cloned().unwrap_or_default();
-        tally.add(event)?;
-        after.push((cell, tally));
-    }
-    tallies.extend(after);
-    Ok(())
-}
-
 #[async_trait]
 impl UsageSink for MemoryUsage {
     async fn record(&self, events: &[UsageEvent]) -> Result<Vec<EventOutcome>, UsageError> {
@@ -175,17 +130,28 @@ impl UsageSink for MemoryUsage {
         let mut kept = self.kept();
         let mut outcomes = Vec::with_capacity(events.len());
         for event in events {
-            let outcome = kept.count(self, event, now);
+            let outcome = match self.meters.check_content(event) {
+                Ok(_) => kept.count(self, event, Some(now)),
+                Err(error) => Err(error),
+            };
             let outcome = outcome.unwrap_or_else(EventOutcome::from);
-            let status = kept.status.entry(event.tenant).or_default();
-            status.note(&outcome);
-            if outcome == EventOutcome::Counted {
-                status.newest_event = status.newest_event.max(Some(event.at));
-                status.rolled_up_until = status.rolled_up_until.max(Some(now));
-            }
+            kept.note(event, &outcome, now);
             outcomes.push(outcome);
         }
         Ok(outcomes)
+    }
+
+    async fn correct(
+        &self,
+        corrections: &[UsageCorrection],
+    ) -> Result<Vec<CorrectionOutcome>, UsageError> {
+        let now = self.clock.now();
+        let mut kept = self.kept();
+        let outcomes = corrections.iter().map(|correction| {
+            let outcome = kept.correct(self, correction, now);
+            outcome.unwrap_or_else(CorrectionOutcome::from)
+        });
+        Ok(outcomes.collect())
     }
 
     async fn rollups(&self, query: &RollupQuery) -> Result<Vec<Rollup>, UsageError> {

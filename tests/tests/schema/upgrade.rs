@@ -115,6 +115,14 @@ const WITHOUT_REACH_OF_KEYS: &str =
     DROP INDEX tenancy.invitations_end;
     ALTER TABLE tenancy.invitations DROP COLUMN inviter_key, DROP COLUMN inviter_account;
     CREATE UNIQUE INDEX domain_joins_automatic ON tenancy.domain_joins (domain) WHERE mode = 'automatic'";
+/// What an installation is without its migration 39, run before those below.
+const WITHOUT_USAGE_CORRECTIONS: &str =
+    "DROP FUNCTION tenancy.find_corrected_usage, tenancy.correct_usage, tenancy.restate_usage, tenancy.corrected_windows,
+        tenancy.standing_usage, tenancy.usage_key, tenancy.usage_pruned_before, tenancy.begin_backfill,
+        tenancy.replace_usage, tenancy.tell_backfill, tenancy.tell_usage, tenancy.revert_usage,
+        tenancy.list_usage_corrections, tenancy.list_usage_backfills, tenancy.find_usage_lag, tenancy.prune_usage,
+        tenancy.drop_usage_month, tenancy.list_used_tenants;
+    DROP TABLE tenancy.usage_corrections, tenancy.usage_backfills, tenancy.usage_pruned";
 /// What an installation is without its migration 38, run before those below.
 const WITHOUT_USAGE: &str =
     "DROP FUNCTION tenancy.prepare_usage, tenancy.record_usage, tenancy.read_usage, tenancy.find_usage_status,
@@ -266,6 +274,7 @@ async fn the_outbox_comes_to_a_schema_in_use_and_its_programs_go_on() -> anyhow:
         let roles = own_roles("");
         let mut admin = database.admin().await?;
         installs(&database, &roles).await?;
+        admin.execute(WITHOUT_USAGE_CORRECTIONS).await?;
         admin.execute(WITHOUT_USAGE).await?;
         admin.execute(AssertSqlSafe(without_chain())).await?;
         admin.execute(WITHOUT_REACH_OF_KEYS).await?;
@@ -359,6 +368,7 @@ async fn entries_of_the_release_before_are_in_the_trail_with_those_of_this_one()
         let roles = own_roles("");
         let mut admin = database.admin().await?;
         installs(&database, &roles).await?;
+        admin.execute(WITHOUT_USAGE_CORRECTIONS).await?;
         admin.execute(WITHOUT_USAGE).await?;
         admin.execute(AssertSqlSafe(without_chain())).await?;
         admin.execute(WITHOUT_REACH_OF_KEYS).await?;

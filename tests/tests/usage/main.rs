@@ -1,9 +1,11 @@
 //! Usage in PostgreSQL: each event counts once, whoever sends it and however often, and no tenant's is another's.
 
+mod correcting;
 mod counting;
 mod killed;
 mod metering;
 mod pending;
+mod pruning;
 mod recording;
 mod report;
 

@@ -158,3 +158,61 @@ async fn what_a_process_does_not_know_it_leaves_to_one_that_does() -> anyhow::Re
     })
     .await
 }
+
+/// Tenants are counted in turn: behind 20,000 events of one tenant, the only event of another is in the next batch.
+#[tokio::test]
+async fn a_backlog_of_one_tenant_delays_no_other() -> anyhow::Result<()> {
+    on_every_server(async |notes| {
+        let (acme, globex) = (notes.acme.id, notes.globex.id);
+        let mut admin = notes.database.admin().await?;
+        for (tenant, count) in [(acme, 20_000), (globex, 1)] {
+            let event = UsageEvent::new(tenant, "tokens", "suite", "", conformance::NOW);
+            sqlx::query(
+                "INSERT INTO tenancy.usage_pending (tenant_id, event)
+                 SELECT $1, $2 || jsonb_build_object('id', n::text) FROM generate_series(1, $3) AS n",
+            )
+            .bind(tenant.as_uuid())
+            .bind(serde_json::to_value(&event)?)
+            .bind(count)
+            .execute(&mut admin)
+            .await?;
+        }
+        // One that counts other meters leaves them, and tells what waits.
+        let options = notes
+            .database
+            .options_as("tenancy_registry", Some(PASSWORD));
+        let registry = match notes.seal {
+            Some(_) => RegistryPool::connect_sealed(options, &seal_key()?).await?,
+            None => RegistryPool::connect_with(options).await?,
+        };
+        let others = UsageMeters::new([UsageMeter::count("exports")])?;
+        let waiting = PgUsage::builder(&registry, others).build();
+        for (tenant, count) in [(acme, 20_000), (globex, 1)] {
+            let status = waiting.status(tenant).await?;
+            ensure!(status.pending == count, "{status:?}");
+            ensure!(status.pending_since.is_some(), "{status:?}");
+        }
+        let mut round = sqlx::Connection::begin(&mut admin).await?;
+        let batch: Vec<(sqlx::types::Uuid, i64)> = sqlx::query_as(
+            "SELECT t.tenant_id, count(*) FROM tenancy.take_pending_usage(1000, '{tokens}') AS t GROUP BY 1 ORDER BY 2",
+        )
+        .fetch_all(&mut *round)
+        .await?;
+        round.rollback().await?;
+        ensure!(
+            batch == [(globex.as_uuid(), 1), (acme.as_uuid(), 999)],
+            "{batch:?}"
+        );
+        let usage = counting(notes, at_now()).await?.build();
+        usage.count_pending().await?;
+        // Its task may hold the last batch yet; to close waits for it.
+        usage.close().await?;
+        let usage = counting(notes, at_now()).await?.build();
+        ensure!(total(&usage, acme, "tokens").await? == Some((20_000.into(), 20_000)));
+        ensure!(total(&usage, globex, "tokens").await? == Some((1.into(), 1)));
+        let status = usage.status(acme).await?;
+        ensure!((status.pending, status.pending_since) == (0, None), "{status:?}");
+        Ok(())
+    })
+    .await
+}
