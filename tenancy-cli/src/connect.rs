@@ -56,7 +56,7 @@ impl Session {
 
     /// Usage of these meters, which is read alone.
     pub(crate) fn usage(&self, meters: UsageMeters) -> PgUsage {
-        PgUsage::of_operators(&self.system, meters)
+        PgUsage::of_operators(&self.system, meters).build()
     }
 
     /// Has the trail stored, whatever came of a command, and says what did.

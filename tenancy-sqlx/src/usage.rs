@@ -117,6 +117,8 @@ struct Inner {
 pub struct PgUsageBuilder {
     pool: Connections,
     connections: u32,
+    /// Whether it counts what transactions have written.
+    counts: bool,
     meters: UsageMeters,
     calendar: UsageCalendar,
     times: EventTimes,
@@ -162,11 +164,11 @@ impl PgUsageBuilder {
     /// Must be called inside a tokio runtime.
     #[must_use]
     pub fn build(self) -> PgUsage {
+        let counts = self.counts;
         let inner = Arc::new(self.inner());
-        let counter = Arc::new(Counter::start(&inner));
         PgUsage {
+            _counter: counts.then(|| Arc::new(Counter::start(&inner))),
             inner,
-            _counter: Some(counter),
         }
     }
 }
@@ -177,8 +179,9 @@ impl PgUsage {
         Self::through(registry.raw(), meters, 2)
     }
 
-    /// Reads usage of these meters through the system login, for programs of operators. It counts nothing, and what it is
-    /// given to record is an error of the database.
+    /// Reads usage of these meters through the system login, for programs of operators. It has no task and counts nothing:
+    /// what it is given to record is an error of the database. Give it the calendar and the times by which the service
+    /// counts.
     ///
     /// ```no_run
     /// use tenancy_core::TenantId;
@@ -187,21 +190,21 @@ impl PgUsage {
     ///
     /// # async fn example(acme: TenantId) -> Result<(), Box<dyn std::error::Error>> {
     /// let system = SystemPool::connect("postgres://tenancy_system@localhost/notes").await?;
-    /// let usage = PgUsage::of_operators(&system, UsageMeters::new(UsageMeters::catalogue())?);
+    /// let usage = PgUsage::of_operators(&system, UsageMeters::new(UsageMeters::catalogue())?).build();
     /// println!("{} events were counted", usage.status(acme).await?.counted);
     /// # Ok(())
     /// # }
     /// ```
-    #[must_use]
-    pub fn of_operators(system: &SystemPool, meters: UsageMeters) -> Self {
-        Self {
-            inner: Arc::new(Self::through(system.raw(), meters, 1).inner()),
-            _counter: None,
+    pub fn of_operators(system: &SystemPool, meters: UsageMeters) -> PgUsageBuilder {
+        PgUsageBuilder {
+            counts: false,
+            ..Self::through(system.raw(), meters, 1)
         }
     }
 
     fn through(pool: &Connections, meters: UsageMeters, connections: u32) -> PgUsageBuilder {
         PgUsageBuilder {
+            counts: true,
             pool: pool.clone(),
             connections,
             meters,

@@ -15,6 +15,7 @@ mod json;
 mod line;
 mod period;
 mod rating;
+mod reading;
 
 use rust_decimal::Decimal;
 use tenancy_core::{TenantId, Timestamp, quota::Window};

@@ -64,7 +64,7 @@ use crate::{EventError, EventErrorKind, UsageError, UsageEvent, UsageMeters, Usa
 ///
 /// # Late events
 /// An event that has waited for longer than the sink takes [late events](crate::EventTimes::late_window), 34 days unless
-/// you say otherwise, is refused, and so it is in `refused.jsonl`. Book it as a correction.
+/// you say otherwise, is refused, and so it is in `refused.jsonl`. Bring it in with a [backfill](crate::UsageBackfill).
 ///
 /// ```
 /// use std::{sync::Arc, time::Duration};

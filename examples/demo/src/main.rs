@@ -3,6 +3,7 @@
 
 mod client;
 mod service;
+mod usage;
 mod walk;
 
 use std::process::ExitCode;

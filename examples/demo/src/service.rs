@@ -11,6 +11,8 @@ use crate::client::Client;
 
 const APP_PASSWORD: &str = "the service's own";
 const SYSTEM_PASSWORD: &str = "the operators' own";
+/// The login that counts usage.
+const REGISTRY_PASSWORD: &str = "the registry's own";
 const TOKEN_SECRET: &str = "the identity provider's secret, 32 bytes or more";
 
 /// One tenant of the demo.
@@ -84,6 +86,8 @@ impl Service {
                 ),
                 ("NOTES_APP_PASSWORD", APP_PASSWORD.to_owned()),
                 ("NOTES_SYSTEM_PASSWORD", SYSTEM_PASSWORD.to_owned()),
+                ("REGISTRY_DATABASE_URL", registry_url(database)),
+                ("NOTES_REGISTRY_PASSWORD", REGISTRY_PASSWORD.to_owned()),
                 ("NOTES_TOKEN_SECRET", TOKEN_SECRET.to_owned()),
                 ("NOTES_OPERATOR", operator.to_string()),
                 ("RUST_LOG", "off".to_owned()),
@@ -157,6 +161,11 @@ impl Service {
         }
         Ok(())
     }
+}
+
+/// The database, as the login that counts usage.
+pub(crate) fn registry_url(database: &TestDatabase) -> String {
+    database.url_as("tenancy_registry", Some(REGISTRY_PASSWORD))
 }
 
 async fn provision(

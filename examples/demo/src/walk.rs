@@ -11,6 +11,7 @@ use tenancy_tests::TestDatabase;
 use crate::{
     client::Answer,
     service::{Customer, Service},
+    usage,
 };
 
 pub(crate) async fn walk(service: &Service, database: &TestDatabase) -> anyhow::Result<()> {
@@ -162,6 +163,12 @@ pub(crate) async fn walk(service: &Service, database: &TestDatabase) -> anyhow::
         ));
     }
 
+    step(
+        8,
+        "What acme used this month, what it costs, and what it will come to",
+    );
+    usage::show(database, acme.id).await?;
+
     let audited = audited(database).await?;
     ensure!(audited >= 2, "{audited} refusals in the audit trail");
     println!("\nEvery step showed what it claims; {audited} refusals are in the audit trail.\n");
@@ -189,7 +196,7 @@ fn show(who: &str, host: &str, request: &str, answer: &Answer) {
     );
 }
 
-fn claim(what: &str) {
+pub(crate) fn claim(what: &str) {
     println!("   ✔ {what}");
 }
 

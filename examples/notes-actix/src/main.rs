@@ -6,9 +6,10 @@
 //! | variable | for | meaning |
 //! |---|---|---|
 //! | `ADMIN_DATABASE_URL` | install | the database, as its administrator |
-//! | `NOTES_APP_PASSWORD`, `NOTES_SYSTEM_PASSWORD` | install | passwords that the two logins get |
+//! | `NOTES_APP_PASSWORD`, `NOTES_SYSTEM_PASSWORD`, `NOTES_REGISTRY_PASSWORD` | install | passwords that the three logins get |
 //! | `DATABASE_URL` | the rest | the database, as `tenancy_app` |
 //! | `SYSTEM_DATABASE_URL` | the rest | the database, as `tenancy_system` |
+//! | `REGISTRY_DATABASE_URL` | serving | the database, as `tenancy_registry`, which counts usage |
 //! | `NOTES_TOKEN_SECRET` | the rest | the secret of the identity provider's tokens, 32 bytes or more |
 //! | `NOTES_OPERATOR` | serving | the id of the user who may suspend tenants |
 //! | `NOTES_ADDRESS` | serving | where to listen; `127.0.0.1:3000` if it is not set |
@@ -28,6 +29,7 @@ use tenancy::{
     RouteNeeds, RoutePolicy,
     actix::{PolicyMiddleware, RequirePermission, TenancyMiddleware, ready},
     postgres::TenantPool,
+    usage::RequestUsage,
 };
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -61,6 +63,9 @@ async fn serve() -> Result<(), Box<dyn std::error::Error>> {
     let tenancy = setup::tenancy().await?;
     let pool =
         web::Data::new(TenantPool::connect(&std::env::var("DATABASE_URL")?, &tenancy).await?);
+
+    let (usage, recorder) = setup::usage().await?;
+    let requests = RequestUsage::new(&recorder)?;
 
     let reading = RequirePermission::new(&tenancy, "notes:read")?;
     let writing = RequirePermission::new(&tenancy, "notes:write")?;
@@ -102,7 +107,7 @@ async fn serve() -> Result<(), Box<dyn std::error::Error>> {
                         web::resource("/careless/import")
                             .route(web::post().to(careless::import).wrap(writing.clone())),
                     )
-                    .wrap(TenancyMiddleware::new(&tenancy)),
+                    .wrap(TenancyMiddleware::new(&tenancy).usage(&requests)),
             )
     };
 
@@ -121,7 +126,13 @@ async fn serve() -> Result<(), Box<dyn std::error::Error>> {
         .bind(address)?;
     tracing::info!(addresses = ?server.addrs(), "listening");
     server.run().await?;
-    // What is queued, as for the audit trail, would be lost with the process.
+    // What is queued, as for usage and the audit trail, would be lost with the process.
+    if let Err(error) = recorder.close(Duration::from_secs(10)).await {
+        tracing::error!(%error, "not all usage was sent");
+    }
+    if let Err(error) = usage.close().await {
+        tracing::error!(%error, "not all usage is counted yet");
+    }
     let report = stopping.shutdown(Duration::from_secs(10)).await;
     tracing::info!(?report, "stopped");
     Ok(())

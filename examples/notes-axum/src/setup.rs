@@ -1,13 +1,16 @@
 //! Preparing the database, and building the engine.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use tenancy::{
     Identification, PermissionRegistry, SystemRole, Tenancy,
     jwt::{Algorithm, JwtAuthenticator, VerificationKey},
-    postgres::{PgAuditSink, PgDirectory, danger::SystemPool, schema::Installer},
+    postgres::{
+        PgAuditSink, PgDirectory, PgUsage, RegistryPool, danger::SystemPool, schema::Installer,
+    },
     quota::{Limit, Meter, Quotas},
     redis::{RedisClient, RedisCounters},
+    usage::{UsageMeters, UsageRecorder},
 };
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
@@ -19,6 +22,7 @@ pub(crate) async fn install() -> Result<()> {
             &std::env::var("NOTES_APP_PASSWORD")?,
             &std::env::var("NOTES_SYSTEM_PASSWORD")?,
         )
+        .registry_password(&std::env::var("NOTES_REGISTRY_PASSWORD")?)
         .run(
             &std::env::var("ADMIN_DATABASE_URL")?,
             &sqlx::migrate!("./migrations"),
@@ -65,4 +69,13 @@ pub(crate) async fn tenancy() -> Result<Tenancy> {
         .audit(PgAuditSink::new(&system))
         .build()?;
     Ok(tenancy)
+}
+
+/// What each tenant's requests come to, counted in the database.
+pub(crate) async fn usage() -> Result<(PgUsage, UsageRecorder)> {
+    let registry = RegistryPool::connect(&std::env::var("REGISTRY_DATABASE_URL")?).await?;
+    let meters = UsageMeters::new(UsageMeters::http())?;
+    let usage = PgUsage::builder(&registry, meters.clone()).build();
+    let recorder = UsageRecorder::builder(Arc::new(usage.clone()), meters).build();
+    Ok((usage, recorder))
 }

@@ -13,10 +13,10 @@ use crate::{
     output::Output,
 };
 
-/// Tell how many events of a tenant were counted, how many were not and why, and how fresh its usage is.
+/// Tell how many events of a tenant were counted, how many were not and why, how many wait, and how fresh its usage is.
 #[derive(Debug, Args)]
 #[command(after_help = "Exit codes:
-  0  each event was counted
+  0  no event was left out; events may wait to be counted
   1  there are events that were not counted: another's id, no meter, too late, refused
   2  it is not known: no connection, no such operator
 
@@ -47,6 +47,8 @@ impl Status {
             "unmatched": status.unmatched,
             "too_late": status.too_late,
             "refused": status.refused,
+            "pending": status.pending,
+            "pending_since": status.pending_since.map(|at| at.to_string()),
             "newest_event": status.newest_event.map(|at| at.to_string()),
             "rolled_up_until": status.rolled_up_until.map(|at| at.to_string()),
         });
@@ -68,13 +70,15 @@ fn told(status: &UsageStatus, uncounted: u64, output: &Output) -> String {
     };
     format!(
         "{} events counted; {verdict}\n  sent again        {}\n  another's id      {}\n  no such meter     {}\n  too late          \
-         {}\n  refused           {}\n  newest event      {}\n  counted up to     {}",
+         {}\n  refused           {}\n  waits             {}, since {}\n  newest event      {}\n  counted up to     {}",
         status.counted,
         status.already_counted,
         status.conflicts,
         status.unmatched,
         status.too_late,
         status.refused,
+        status.pending,
+        moment(status.pending_since),
         moment(status.newest_event),
         moment(status.rolled_up_until),
     )

@@ -333,7 +333,8 @@ BEGIN
         'boolean, boolean), tenancy.find_usage_status(uuid), tenancy.take_pending_usage(integer, text[]), '
         'tenancy.refuse_usage(bigint[], uuid[], jsonb[], text[], timestamptz[]) TO %I', registry);
     EXECUTE format('GRANT EXECUTE ON FUNCTION tenancy.read_usage(uuid, text, smallint, timestamptz, timestamptz, uuid, '
-        'uuid, boolean, boolean, text[], boolean, boolean), tenancy.find_usage_status(uuid) TO %I', system);
+        'uuid, boolean, boolean, text[], boolean, boolean), tenancy.find_usage_status(uuid), tenancy.find_usage_lag(uuid) '
+        'TO %I', system);
     EXECUTE format('GRANT EXECUTE ON FUNCTION tenancy.find_corrected_usage(uuid, uuid, text, text, text[]), '
         'tenancy.correct_usage(uuid, uuid, bytea, text, text, text, text, text, boolean, timestamptz, numeric, bigint, '
         'numeric, bigint, text, text, jsonb), '
@@ -342,7 +343,7 @@ BEGIN
         'tenancy.revert_usage(uuid, text, text[], text, text, jsonb), '
         'tenancy.list_usage_corrections(uuid, bigint, integer), tenancy.list_usage_backfills(uuid, bigint, integer), '
         'tenancy.find_usage_lag(uuid) TO %I', registry);
-    -- Old usage is removed by the administrator alone.
+    -- Old usage is removed by the system login alone.
     EXECUTE format('GRANT EXECUTE ON FUNCTION tenancy.prune_usage(text, timestamptz, uuid, uuid[], integer, jsonb), '
         'tenancy.drop_usage_month(timestamptz, jsonb), tenancy.list_used_tenants(uuid, integer) TO %I', system);
     -- What was refused is mended by operators.

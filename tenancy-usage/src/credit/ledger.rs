@@ -27,6 +27,17 @@ pub struct Draw {
     pub amount: Decimal,
 }
 
+impl Draw {
+    /// So much of a grant: for a ledger that is [replayed](CreditLedger::replay) from a store.
+    #[must_use]
+    pub fn new(grant: impl Into<Box<str>>, amount: impl Into<Decimal>) -> Self {
+        Self {
+            grant: grant.into(),
+            amount: amount.into(),
+        }
+    }
+}
+
 /// One entry of a ledger. Entries are added, and never changed.
 ///
 /// ```

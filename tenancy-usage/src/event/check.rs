@@ -72,7 +72,7 @@ impl EventTimes {
             return Err(EventError::new(
                 EventErrorKind::TooLate,
                 format!(
-                    "the event is of {at}, which is more than {} hours ago; it is not counted, so book it as a correction",
+                    "the event is of {at}, which is more than {} hours ago; it is not counted; bring it in with a backfill",
                     self.late_window.as_secs() / 3_600
                 ),
             ));

@@ -19,6 +19,8 @@ pub enum RatingErrorKind {
     Overflow,
     /// Two invoices that should be the same are not.
     Differs,
+    /// What should be an invoice as JSON is not.
+    Unreadable,
 }
 
 /// Why an invoice can't be computed, or is not the same. The message names what is wrong and how to mend it.

@@ -33,6 +33,17 @@ pub enum LineKind {
 }
 
 impl LineKind {
+    /// Every kind.
+    pub const ALL: [Self; 7] = [
+        Self::Flat,
+        Self::Included,
+        Self::Granted,
+        Self::Usage,
+        Self::Minimum,
+        Self::Adjustment,
+        Self::Credit,
+    ];
+
     /// Its name: `flat`, `included`, `granted`, `usage`, `minimum`, `adjustment` or `credit`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

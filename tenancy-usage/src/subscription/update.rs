@@ -35,6 +35,12 @@ impl ObjectVersion {
     pub const fn moment(self) -> Timestamp {
         self.at
     }
+
+    /// The number among the states of that moment; 0 for systems that number nothing.
+    #[must_use]
+    pub const fn number(self) -> u64 {
+        self.number
+    }
 }
 
 /// How a billing system calls the state of a subscription.

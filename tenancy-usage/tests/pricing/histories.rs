@@ -260,6 +260,8 @@ async fn plays(prices: [NaivePrice; 2], sent: Vec<Sent>, change: u32) {
     )
     .await;
     second.check_same(&computed_again).unwrap();
+    let kept = DraftInvoice::from_json(&second.to_json()).unwrap();
+    assert_eq!(kept, second, "as it was kept");
     let late: Vec<_> = all
         .iter()
         .filter(|it| it.is_late && it.second < 31 * 86_400)
