@@ -215,6 +215,19 @@ CREATE FUNCTION tenancy.trail_triggers(kind text) RETURNS name[]
         WHEN 'particulars' THEN ARRAY['match_entry', 'index_targets']::name[]
         ELSE '{}'::name[] END;
 
+-- Whether a table of the trail has a trigger that does what it is to do: the name alone says nothing.
+CREATE FUNCTION tenancy.has_trail_trigger(of regclass, kind text, guard name) RETURNS boolean
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+    BEGIN ATOMIC
+        SELECT EXISTS (SELECT FROM pg_trigger AS t
+            WHERE t.tgrelid = has_trail_trigger.of AND t.tgname = has_trail_trigger.guard
+                AND t.tgfoid = format('tenancy.%I',
+                    CASE guard WHEN 'keep_whole' THEN 'keep_trail' ELSE guard END)::regproc
+                AND t.tgqual IS NULL
+                AND t.tgargs = CASE WHEN guard IN ('keep_trail', 'keep_whole')
+                    THEN convert_to(kind, 'UTF8') || '\x00'::bytea ELSE ''::bytea END);
+    END;
+
 -- Guards a table of the trail, or a partition of one: makes the triggers that are missing, and switches all of them on.
 CREATE FUNCTION tenancy.guard_trail(of regclass, kind text) RETURNS void
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
@@ -223,7 +236,10 @@ DECLARE
     guard name;
 BEGIN
     FOREACH guard IN ARRAY tenancy.trail_triggers(kind) LOOP
-        IF NOT EXISTS (SELECT FROM pg_trigger AS t WHERE t.tgrelid = of AND t.tgname = guard) THEN
+        IF NOT tenancy.has_trail_trigger(of, kind, guard) THEN
+            IF EXISTS (SELECT FROM pg_trigger AS t WHERE t.tgrelid = of AND t.tgname = guard) THEN
+                EXECUTE format('DROP TRIGGER %I ON %s', guard, of);
+            END IF;
             EXECUTE format('CREATE TRIGGER %I %s ON %s FOR EACH %s EXECUTE FUNCTION tenancy.%I(%s)', guard,
                 CASE guard WHEN 'keep_trail' THEN 'BEFORE UPDATE OR DELETE' WHEN 'keep_whole' THEN 'BEFORE TRUNCATE'
                     WHEN 'index_targets' THEN 'BEFORE INSERT' ELSE 'AFTER INSERT' END, of,
@@ -256,11 +272,11 @@ CREATE FUNCTION tenancy.trail_findings() RETURNS TABLE (
 AS $$
     SELECT 'warning', 'trail-unguarded', t.relation::text, t.relation::oid, ARRAY[t.relation::oid],
         format('entries of the audit trail can be changed or removed here, or added without their place in the chain: the '
-            'trigger %s is missing or switched off. Verify the chains (`tenancy audit verify`)',
+            'trigger %s is missing, another or switched off. Verify the chains (`tenancy audit verify`)',
             string_agg(quote_ident(g.name), ', ' ORDER BY g.name)),
         format('SELECT tenancy.guard_trail(%L, %L)', t.relation, t.kind)
     FROM tenancy.trail_tables() AS t, LATERAL unnest(tenancy.trail_triggers(t.kind)) AS g (name)
-    WHERE NOT EXISTS (SELECT FROM pg_trigger AS x
+    WHERE NOT tenancy.has_trail_trigger(t.relation, t.kind, g.name) OR NOT EXISTS (SELECT FROM pg_trigger AS x
         WHERE x.tgrelid = t.relation AND x.tgname = g.name AND x.tgenabled = 'A')
     GROUP BY t.relation, t.kind ORDER BY 3
 $$;
@@ -777,7 +793,8 @@ CREATE OR REPLACE FUNCTION tenancy.check() RETURNS TABLE (severity text, code te
 REVOKE ALL ON FUNCTION
     tenancy.await_link(), tenancy.match_entry(), tenancy.target_key(uuid, text), tenancy.index_targets(),
     tenancy.find_entries_of(text, uuid, bigint), tenancy.keep_trail(), tenancy.guard_trail(regclass, text),
-    tenancy.trail_triggers(text), tenancy.trail_tables(), tenancy.trail_findings(), tenancy.check(),
+    tenancy.trail_triggers(text), tenancy.has_trail_trigger(regclass, text, name), tenancy.trail_tables(),
+    tenancy.trail_findings(), tenancy.check(),
     tenancy.first_uuid(timestamptz), tenancy.make_month(name, timestamptz, text, text),
     tenancy.prepare_trail(integer), tenancy.hashed(bytea), tenancy.hashed(text),
     tenancy.hashed(timestamptz), tenancy.particulars_digest(tenancy.audit_particulars),

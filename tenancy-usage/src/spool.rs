@@ -62,6 +62,8 @@ use crate::{EventError, EventErrorKind, UsageError, UsageEvent, UsageMeters, Usa
 ///
 /// The last two are for people: nothing reads or removes them, and they take [room](UsageSpoolBuilder::max_bytes).
 ///
+/// A file of another release's format stays as it is, is counted as damaged, and is sent by the release that knows it.
+///
 /// # Late events
 /// An event that has waited for longer than the sink takes [late events](crate::EventTimes::late_window), 34 days unless
 /// you say otherwise, is refused, and so it is in `refused.jsonl`. Bring it in with a [backfill](crate::UsageBackfill).

@@ -1,6 +1,9 @@
 //! A user of the notes service: a token, and requests to one host or another.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::{
+    sync::{Mutex, PoisonError},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use anyhow::Context as _;
 use reqwest::Method;
@@ -12,6 +15,8 @@ pub(crate) struct Client {
     http: reqwest::Client,
     ports: Vec<u16>,
     token: String,
+    /// Host and status of each answer.
+    answers: Mutex<Vec<(String, u16)>>,
 }
 
 /// What came back.
@@ -44,11 +49,23 @@ impl Client {
             .no_proxy()
             .build()?;
         let ports = ports.to_vec();
-        Ok(Self { http, ports, token })
+        Ok(Self {
+            http,
+            ports,
+            token,
+            answers: Mutex::default(),
+        })
     }
 
     pub(crate) fn token(&self) -> &str {
         &self.token
+    }
+
+    /// How many answers came from a host, but for those of this status.
+    pub(crate) fn answers(&self, of_host: &str, but: u16) -> usize {
+        let answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        let counted = |(host, status): &&(String, u16)| host == of_host && *status != but;
+        answers.iter().filter(counted).count()
     }
 
     pub(crate) async fn get(&self, host: &str, path: &str) -> anyhow::Result<Answer> {
@@ -92,6 +109,9 @@ impl Client {
         let response = request.send().await?;
         let status = response.status().as_u16();
         let text = response.text().await?;
+        let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        answers.push((host.to_owned(), status));
+        drop(answers);
         Ok(Answer {
             status,
             body: serde_json::from_str(&text).unwrap_or(Value::Null),

@@ -10,6 +10,7 @@ use tenancy::{
     usage::{
         Decimal, Resolution, Rollup, RollupQuery, UsageCalendar, UsageEvent, UsageMeters,
         UsageSink as _,
+        analytics::Analytics,
         forecast::PeriodForecast,
         invoice::{DraftInvoice, Rating},
         price::{MeterPrice, PlanPrices, PriceBook, PriceVersion, Tier},
@@ -17,7 +18,10 @@ use tenancy::{
 };
 use tenancy_tests::TestDatabase;
 
-use crate::{service, walk::claim};
+use crate::{
+    service::{self, Customer},
+    walk::{claim, host},
+};
 
 const REQUESTS: &str = "http-requests";
 
@@ -26,7 +30,13 @@ const DAY: Duration = Duration::from_secs(86_400);
 /// How many days before this one have usage that is made up, so that there is something to forecast from.
 const MADE_UP: u32 = 28;
 
-pub(crate) async fn show(database: &TestDatabase, tenant: TenantId) -> anyhow::Result<()> {
+/// The usage of `customer`. That of `other` is looked at too, and is not among it.
+pub(crate) async fn show(
+    database: &TestDatabase,
+    customer: &Customer,
+    other: &Customer,
+) -> anyhow::Result<()> {
+    let tenant = customer.id;
     let registry = RegistryPool::connect(&service::registry_url(database)).await?;
     let meters = UsageMeters::new(UsageMeters::http())?;
     let usage = PgUsage::builder(&registry, meters.clone()).build();
@@ -34,7 +44,8 @@ pub(crate) async fn show(database: &TestDatabase, tenant: TenantId) -> anyhow::R
     let today = UsageCalendar::monthly().window(tenant, Resolution::Day, now);
     let month = UsageCalendar::monthly().window(tenant, Resolution::Period, now);
 
-    let by_status = of_today(&usage, tenant, today).await?;
+    let by_status = of_today(&usage, customer, today).await?;
+    let of_other = of_today(&usage, other, today).await?;
     for rollup in &by_status {
         let dimension = |name| rollup.dimensions.get(name).map_or("-", |value| value);
         println!(
@@ -44,11 +55,12 @@ pub(crate) async fn show(database: &TestDatabase, tenant: TenantId) -> anyhow::R
             dimension("status")
         );
     }
-    let seen: Decimal = by_status.iter().map(|rollup| rollup.quantity).sum();
     claim(&format!(
-        "{} requests of this walk are counted, each once; globex's are not among them",
-        seen.normalize()
+        "the {} requests that acme's host has answered are counted, each once, and globex's {} apart",
+        sum(&by_status).normalize(),
+        sum(&of_other).normalize()
     ));
+    claim("a suspended tenant's request is refused before it is anybody's usage");
 
     make_up(&usage, tenant, today).await?;
     let book = prices(&meters)?;
@@ -65,7 +77,7 @@ pub(crate) async fn show(database: &TestDatabase, tenant: TenantId) -> anyhow::R
         );
     }
     claim(&format!(
-        "until now the month costs {} {}, with {MADE_UP} days before today made up",
+        "until now the month costs {} {}; the {MADE_UP} days before today are made up",
         invoice.total(),
         invoice.currency
     ));
@@ -86,25 +98,35 @@ pub(crate) async fn show(database: &TestDatabase, tenant: TenantId) -> anyhow::R
     Ok(())
 }
 
-/// The requests of the walk, by route and status. The service sends them four times in a second.
-async fn of_today(usage: &PgUsage, tenant: TenantId, today: Window) -> anyhow::Result<Vec<Rollup>> {
-    let query = RollupQuery::each(tenant, REQUESTS, Resolution::Day, today)
+/// The requests of the walk, by route and status, when there are as many as the tenant's host has answered. The service
+/// sends them four times in a second.
+async fn of_today(
+    usage: &PgUsage,
+    customer: &Customer,
+    today: Window,
+) -> anyhow::Result<Vec<Rollup>> {
+    const SUSPENDED: u16 = 403;
+    let answered = customer.user.answers(&host(customer), SUSPENDED);
+    let query = RollupQuery::each(customer.id, REQUESTS, Resolution::Day, today)
         .by_dimension("route")
         .by_dimension("status");
     for _ in 0..200 {
         let found = usage.rollups(&query).await?;
-        let refused = |rollup: &Rollup| {
-            rollup
-                .dimensions
-                .get("status")
-                .is_some_and(|it| &**it == "429")
-        };
-        if found.iter().any(refused) {
+        let counted = sum(&found);
+        ensure!(
+            counted <= answered.into(),
+            "{counted} of {answered} are counted"
+        );
+        if counted == answered.into() {
             return Ok(found);
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    anyhow::bail!("the requests of the walk were not counted")
+    anyhow::bail!("not all of {answered} requests were counted")
+}
+
+fn sum(rollups: &[Rollup]) -> Decimal {
+    rollups.iter().map(|rollup| rollup.quantity).sum()
 }
 
 /// Some thousand requests on each day, fewer on the weekend. Played again, they count no second time.
@@ -168,8 +190,16 @@ async fn forecast(
     month: Window,
 ) -> anyhow::Result<PeriodForecast> {
     let before = Window::new(today.start - DAY * MADE_UP, today.start);
-    let query = RollupQuery::each(tenant, REQUESTS, Resolution::Day, before);
-    let days = usage.rollups(&query).await?;
+    // With the days on which there was nothing.
+    let days = Analytics::new(usage)
+        .series(
+            tenant,
+            REQUESTS,
+            Resolution::Day,
+            before,
+            &UsageCalendar::monthly(),
+        )
+        .await?;
     let of_month = days.iter().filter(|day| day.window.start >= month.start);
     let used = of_month.map(|day| day.quantity).sum();
     let left = month.end.since(today.start).as_secs() / DAY.as_secs();

@@ -167,7 +167,7 @@ pub(crate) async fn walk(service: &Service, database: &TestDatabase) -> anyhow::
         8,
         "What acme used this month, what it costs, and what it will come to",
     );
-    usage::show(database, acme.id).await?;
+    usage::show(database, acme, globex).await?;
 
     let audited = audited(database).await?;
     ensure!(audited >= 2, "{audited} refusals in the audit trail");
@@ -175,7 +175,7 @@ pub(crate) async fn walk(service: &Service, database: &TestDatabase) -> anyhow::
     Ok(())
 }
 
-fn host(customer: &Customer) -> String {
+pub(crate) fn host(customer: &Customer) -> String {
     format!("{}.notes.localhost", customer.slug)
 }
 

@@ -381,7 +381,8 @@ BEGIN
         'tenancy.relation_findings(name), tenancy.definer_findings(name), tenancy.seal_findings(name), '
         'tenancy.code_warnings(), tenancy.account_tables(), tenancy.account_findings(name), '
         'tenancy.drawn_sequences(oid), tenancy.secret_columns(oid), tenancy.schema_findings(), '
-        'tenancy.trail_triggers(text), tenancy.trail_tables(), tenancy.trail_findings(), '
+        'tenancy.trail_triggers(text), tenancy.has_trail_trigger(regclass, text, name), tenancy.trail_tables(), '
+        'tenancy.trail_findings(), '
         'tenancy.check(), tenancy.role_name(text) TO %I, %I', app, system);
     -- A program asks before it has a tenant.
     EXECUTE format('GRANT EXECUTE ON FUNCTION tenancy.sealing() TO %s', logins);

@@ -325,7 +325,7 @@ mod tests {
                 "give it with `unique_value`",
             ),
             (event("tokens").unique_value("x"), "`tokens`", "leave out"),
-            (ancient, "1970-01-01", "correction"),
+            (ancient, "1970-01-01", "backfill"),
             (future, "2027-01-15T08:05:01", "set the clock"),
         ] {
             let error = meters.check(&event, now, &EventTimes::default());

@@ -65,6 +65,12 @@ impl Inner {
             let count = unsent.events.len().min(BATCH);
             let batch = unsent.events.get(..count).unwrap_or_default();
             let outcomes = self.flusher.sink.record(batch).await?;
+            if outcomes.len() != count {
+                return Err(UsageError::unavailable(format!(
+                    "the sink has answered for {} of {count} events",
+                    outcomes.len()
+                )));
+            }
             for (outcome, event) in outcomes.iter().zip(batch) {
                 match outcome {
                     EventOutcome::Counted | EventOutcome::AlreadyCounted => {}

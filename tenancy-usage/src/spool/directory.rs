@@ -92,7 +92,11 @@ impl Directory {
     /// Makes a file, whose name the disk has for sure.
     pub(super) fn create(&self, number: u64) -> io::Result<File> {
         let file = writable().create_new(true).open(self.file(number))?;
-        self.sync_names()?;
+        if let Err(error) = self.sync_names() {
+            // Nobody knows of it until the next start.
+            let _ = self.remove(number);
+            return Err(error);
+        }
         Ok(file)
     }
 

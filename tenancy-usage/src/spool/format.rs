@@ -118,8 +118,9 @@ impl Records {
     fn next(&mut self) -> Option<Found> {
         let Some((content, end)) = self.content_at(self.at) else {
             let after = (self.at + 1..self.bytes.len()).find(|at| self.content_at(*at).is_some());
+            let is_torn = after.is_none() && self.may_be_torn && self.ends_within(self.at);
             self.at = after.unwrap_or(self.bytes.len());
-            return (after.is_some() || !self.may_be_torn).then_some(Found::Damage);
+            return (!is_torn).then_some(Found::Damage);
         };
         let found = if content.is_empty() {
             Found::Footer
@@ -128,6 +129,20 @@ impl Records {
         };
         self.at = end;
         Some(found)
+    }
+
+    /// Whether the bytes end within the record that begins here, as they do where a write was cut off. A record that is there
+    /// as a whole, and is none by its checksum, was damaged.
+    fn ends_within(&self, at: usize) -> bool {
+        let rest = self.bytes.get(at..).unwrap_or_default();
+        let Some(rest) = rest.strip_prefix(&MARK) else {
+            return true;
+        };
+        let length = rest.split_first_chunk::<4>();
+        length.is_none_or(|(length, rest)| {
+            let count = usize::try_from(u32::from_le_bytes(*length)).unwrap_or(usize::MAX);
+            rest.len() < count.saturating_add(4)
+        })
     }
 
     /// The content of a record that begins here, and where it ends.

@@ -44,6 +44,8 @@ struct Reading {
     records: Records,
     /// Whether it stays, for people.
     is_kept: bool,
+    /// Whether another release has written it.
+    is_foreign: bool,
 }
 
 /// A line of the file of refused events.
@@ -101,6 +103,7 @@ async fn next(inner: &Arc<Inner>, state: &mut State, end: (u64, u64)) -> Result<
                 read_to: 0,
                 records: Records::default(),
                 is_kept: false,
+                is_foreign: false,
             }),
         };
         if !reading.records.is_empty() {
@@ -118,9 +121,13 @@ async fn next(inner: &Arc<Inner>, state: &mut State, end: (u64, u64)) -> Result<
             }
             read(inner, reading, segment).await?;
         } else if segment.is_sealed {
-            let is_kept = reading.is_kept;
+            let (is_kept, is_foreign) = (reading.is_kept, reading.is_foreign);
             state.reading = None;
-            finish(inner, number, is_kept);
+            if is_foreign {
+                inner.segments.done(number, false);
+            } else {
+                finish(inner, number, is_kept);
+            }
         } else {
             return Ok(false);
         }
@@ -151,9 +158,10 @@ async fn read(
     if from == 0 && format::is_foreign(&bytes) {
         tracing::error!(
             number,
-            "a file of the usage spool is of another release of this crate"
+            "a file of the usage spool is of another release of this crate, and stays for it"
         );
-        damaged(inner, reading, 1);
+        inner.counts.damaged.fetch_add(1, Ordering::Relaxed);
+        reading.is_foreign = true;
         return Ok(());
     }
     reading.records = Records::new(bytes, from == 0, segment.is_left);

@@ -19,6 +19,8 @@ struct Open {
     number: u64,
     file: File,
     length: u64,
+    /// How many of its bytes the disk has for sure.
+    kept: u64,
 }
 
 /// Runs until the buffer is closed and empty.
@@ -43,9 +45,9 @@ fn commit(inner: &Inner, open: &mut Option<Open>, mut group: Group) {
             group.tell(&Ok(()));
             return;
         };
-        // What the disk has of this file is not known. The group is written again, to another one.
+        // What the disk has of this group is not known. It is written again, to another file.
         if let Some(open) = open.take() {
-            inner.segments.seal(open.number);
+            abandon(inner, &open);
         }
         if lock(&inner.disk_fault).replace(error.to_string()).is_none() {
             tracing::error!(%error, "the disk does not take usage, which is kept in memory as long as there is room");
@@ -85,7 +87,8 @@ fn write(inner: &Inner, open: &mut Option<Open>, bytes: &[u8]) -> io::Result<()>
     to.file.write_all(bytes)?;
     to.file.sync_data()?;
     to.length += length(bytes);
-    inner.segments.has(to.number, to.length);
+    to.kept = to.length;
+    inner.segments.has(to.number, to.kept);
     if to.length >= inner.segment_bytes
         && let Some(full) = open.take()
     {
@@ -102,7 +105,25 @@ fn begin(inner: &Inner) -> io::Result<Open> {
         number,
         file,
         length: 0,
+        kept: 0,
     })
+}
+
+/// Takes away what a failed write has left, so that tries do not add up to more than the spool may have. The disk that
+/// fails may refuse that too.
+fn abandon(inner: &Inner, open: &Open) {
+    let Open {
+        number, file, kept, ..
+    } = open;
+    if *kept == 0 && inner.directory.remove(*number).is_ok() {
+        inner.segments.done(*number, true);
+        return;
+    }
+    let cut = file.set_len(*kept).and_then(|()| file.sync_data());
+    if let Err(error) = cut {
+        tracing::warn!(%error, number, "what was written in vain stays in a file of the usage spool");
+    }
+    inner.segments.seal(*number);
 }
 
 /// Says in a file that it is complete. Without that it is read as well, but its end may be torn.

@@ -145,7 +145,7 @@ fn without_chain() -> String {
     let (check, _) = check.split_once("REVOKE ALL").unwrap_or_default();
     format!(
         "CREATE OR REPLACE FUNCTION tenancy.check(){check}
-        DROP FUNCTION tenancy.trail_findings, tenancy.trail_tables, tenancy.trail_triggers;
+        DROP FUNCTION tenancy.trail_findings, tenancy.trail_tables, tenancy.has_trail_trigger, tenancy.trail_triggers;
         DROP VIEW tenancy.audit_trail, tenancy.audit_before, tenancy.audit_entries;
         DROP FUNCTION tenancy.append_entry, tenancy.append_records, tenancy.seal_trail, tenancy.prepare_trail, tenancy.make_month,
             tenancy.prune_trail, tenancy.drop_pruned_partitions, tenancy.erase_particulars, tenancy.erase_history,

@@ -237,7 +237,7 @@ async fn a_trail_whose_guard_is_switched_off_is_told_with_its_mend() -> anyhow::
         for (fault, triggers) in faults {
             notes.as_admin(fault).await?;
             let findings = schema::check(&mut notes.app().await?, CheckMode::Lenient).await?;
-            let told = format!("the trigger {triggers} is missing");
+            let told = format!("the trigger {triggers} is missing, another");
             anyhow::ensure!(!findings.is_empty(), "{fault}: nothing was found");
             for finding in &findings {
                 anyhow::ensure!(
