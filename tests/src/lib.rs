@@ -54,6 +54,10 @@
 //! | `TENANCY_SEED` | what is done by chance is done as in the run that printed this; else with one seed, and with `TENANCY_LONG` with a new one |
 //! | `TENANCY_TEST_LAUNCHER` | process id that the throw-away cluster lives as long as; else the parent of the test binary |
 
+#[allow(
+    clippy::indexing_slicing,
+    reason = "a helper of tests fails as tests do"
+)]
 mod browser;
 mod client;
 pub mod notes;

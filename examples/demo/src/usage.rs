@@ -67,7 +67,7 @@ pub(crate) async fn show(
     let invoice = invoice(&usage, &book, tenant, month).await?;
     for line in &invoice.lines {
         println!(
-            "   {:<10} {:<16} {:>10} {:<14} {:>9} {}",
+            "   {:<10} {:<20} {:>9} {:<9} {:>7} {}",
             line.kind.as_str(),
             line.description,
             line.quantity.normalize(),
@@ -83,7 +83,8 @@ pub(crate) async fn show(
     ));
 
     let forecast = forecast(&usage, tenant, today, month).await?;
-    let priced = PeriodForecast::price(&book, tenant, month, "pro", &[forecast.clone()])?;
+    let priced =
+        PeriodForecast::price(&book, tenant, month, "pro", std::slice::from_ref(&forecast))?;
     ensure!(priced.expected >= priced.so_far && priced.low <= priced.high);
     claim(&format!(
         "at its end there will be about {} requests, for {} {} (from {} to {})",

@@ -217,6 +217,19 @@ mod tests {
         }
     }
 
+    /// The last record of a file that has no end is told too, if it is there as a whole.
+    #[test]
+    fn a_damaged_last_record_is_no_torn_end() {
+        let events = events();
+        let whole = file(&events, false);
+        let last = file(&events[..2], false).len() + HEAD;
+        for place in last..whole.len() {
+            let mut damaged = whole.clone();
+            damaged[place] ^= 0x10;
+            assert_eq!(read(damaged), (events[..2].to_vec(), 1), "{place}");
+        }
+    }
+
     /// Whichever byte is another, it is told, and keeps no other record out.
     #[test]
     fn a_damaged_byte_is_told_and_costs_one_record() {

@@ -153,7 +153,7 @@ async fn an_event_that_has_waited_too_long_is_kept() {
     assert_eq!(spool.status().refused, 1);
     let kept = std::fs::read_to_string(directory.path().join("refused.jsonl")).unwrap();
     assert!(
-        kept.contains("too late") && kept.contains("correction"),
+        kept.contains("too late") && kept.contains("backfill"),
         "{kept}"
     );
 }
