@@ -70,8 +70,11 @@ CREATE TABLE tenancy.usage_pruned (
 -- A window of which nothing stands any more keeps its row, so that it is the same one when something comes again.
 ALTER TABLE tenancy.usage_rollups ALTER COLUMN max DROP NOT NULL, ALTER COLUMN min DROP NOT NULL;
 
--- Of whom most waits, and since when.
-CREATE INDEX usage_pending_tenant ON tenancy.usage_pending (tenant_id, number);
+-- Who waits, with what and since when. Of a row that is no event the meter is empty. An application may have written a longer
+-- one by its own SQL, for which an index has no room.
+ALTER TABLE tenancy.usage_pending ADD COLUMN meter text COLLATE "C" NOT NULL
+    GENERATED ALWAYS AS (coalesce(left(event ->> 'meter', 128), '')) STORED;
+CREATE INDEX usage_pending_tenant ON tenancy.usage_pending (tenant_id, meter, number);
 
 -- As before, but for the order in which windows and values are written.
 --
@@ -563,44 +566,65 @@ CREATE FUNCTION tenancy.list_usage_backfills(of_tenant uuid, after bigint, most 
         ORDER BY b.number LIMIT list_usage_backfills.most;
     END;
 
--- As before, but of tenants in turn: each gets the same part of what is taken, and the rest goes to what is oldest. So a
--- backlog of one tenant delays no other.
+-- As before, but of tenants in turn: each gets the same part of what is taken, and what some don't need is divided among the
+-- others. So a backlog of one tenant delays no other.
 --
 -- Events that transactions have written and that wait to be counted, of the meters that the caller knows: a newer or another
--- service may know others. Of a row that is no event the meter is NULL, and everybody takes it. Who takes them holds them
+-- service may know others. Of a row that is no event the meter is empty, and everybody takes it. Who takes them holds them
 -- until the end of its transaction, in which they go.
 CREATE OR REPLACE FUNCTION tenancy.take_pending_usage(most integer, known text[]) RETURNS SETOF tenancy.usage_pending
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off
-    -- Nothing is known of what is within `event`. In the order of an index few rows are read, however long the backlog is.
+    -- In the order of an index few rows are read, however long the backlog is.
     SET enable_sort = off SET enable_seqscan = off SET enable_bitmapscan = off
 AS $$
 DECLARE
-    waiting uuid[];
-    taken bigint[];
+    -- Whose events of which meter wait, and up to which number they are taken.
+    tenants uuid[];
+    meters text[];
+    reached bigint[];
+    taken bigint[] := '{}';
+    fresh bigint[];
+    part integer;
 BEGIN
-    -- Whose oldest waits longest comes first. Each step finds the next tenant in the index.
+    -- Whose oldest waits longest comes first. Each step finds the next tenant and meter in the index, and reads nothing of what
+    -- is between: what nobody here knows costs a step, however much of it there is.
     WITH RECURSIVE t AS (
-        (SELECT p.tenant_id, p.number FROM tenancy.usage_pending AS p ORDER BY p.tenant_id, p.number LIMIT 1)
+        (SELECT p.tenant_id, p.meter, p.number FROM tenancy.usage_pending AS p
+            ORDER BY p.tenant_id, p.meter, p.number LIMIT 1)
         UNION ALL
-        SELECT n.tenant_id, n.number FROM t CROSS JOIN LATERAL (
-            SELECT p.tenant_id, p.number FROM tenancy.usage_pending AS p
-            WHERE p.tenant_id > t.tenant_id ORDER BY p.tenant_id, p.number LIMIT 1) AS n
+        SELECT n.tenant_id, n.meter, n.number FROM t CROSS JOIN LATERAL (
+            SELECT p.tenant_id, p.meter, p.number FROM tenancy.usage_pending AS p
+            WHERE (p.tenant_id, p.meter) > (t.tenant_id, t.meter)
+            ORDER BY p.tenant_id, p.meter, p.number LIMIT 1) AS n
+    ), w AS (
+        SELECT t.tenant_id, t.meter, t.number, min(t.number) OVER (PARTITION BY t.tenant_id) AS oldest
+        FROM t WHERE t.meter = '' OR t.meter = ANY (take_pending_usage.known)
     )
-    SELECT array_agg(h.tenant_id) INTO waiting FROM (SELECT t.tenant_id FROM t ORDER BY t.number LIMIT most) AS h;
-    IF waiting IS NULL THEN
-        RETURN;
-    END IF;
-    taken := ARRAY(SELECT w.number FROM unnest(waiting) AS t (tenant_id) CROSS JOIN LATERAL (
-        SELECT p.number FROM tenancy.usage_pending AS p
-        WHERE p.tenant_id = t.tenant_id
-            AND (p.event ->> 'meter' IS NULL OR p.event ->> 'meter' = ANY (take_pending_usage.known))
-        ORDER BY p.number LIMIT greatest(most / cardinality(waiting), 1) FOR UPDATE SKIP LOCKED) AS w);
-    IF cardinality(taken) < most THEN
-        taken := taken || ARRAY(SELECT p.number FROM tenancy.usage_pending AS p
-            WHERE p.number <> ALL (taken)
-                AND (p.event ->> 'meter' IS NULL OR p.event ->> 'meter' = ANY (take_pending_usage.known))
-            ORDER BY p.number LIMIT most - cardinality(taken) FOR UPDATE SKIP LOCKED);
-    END IF;
+    SELECT array_agg(h.tenant_id ORDER BY h.oldest, h.number), array_agg(h.meter ORDER BY h.oldest, h.number),
+        array_agg(h.number - 1 ORDER BY h.oldest, h.number)
+    INTO tenants, meters, reached
+    FROM (SELECT w.* FROM w ORDER BY w.oldest, w.number LIMIT most) AS h;
+
+    WHILE cardinality(tenants) > 0 AND cardinality(taken) < most LOOP
+        part := greatest((most - cardinality(taken)) / (SELECT count(DISTINCT t) FROM unnest(tenants) AS t), 1);
+        WITH w AS (
+            SELECT x.*, greatest(part / count(*) OVER (PARTITION BY x.tenant), 1) AS part
+            FROM unnest(tenants, meters, reached) WITH ORDINALITY AS x (tenant, meter, reached, n)
+        ), f AS MATERIALIZED (
+            SELECT w.n, p.number FROM (SELECT w.* FROM w ORDER BY w.n LIMIT most - cardinality(taken)) AS w
+                CROSS JOIN LATERAL (SELECT p.number FROM tenancy.usage_pending AS p
+                    WHERE p.tenant_id = w.tenant AND p.meter = w.meter AND p.number > w.reached
+                    ORDER BY p.tenant_id, p.meter, p.number LIMIT w.part FOR UPDATE SKIP LOCKED) AS p
+        ), g AS (
+            SELECT f.n, count(*) AS found, max(f.number) AS reached FROM f GROUP BY f.n
+        )
+        -- Who had less than its part has no more.
+        SELECT (SELECT array_agg(f.number) FROM f), array_agg(w.tenant ORDER BY w.n), array_agg(w.meter ORDER BY w.n),
+            array_agg(coalesce(g.reached, w.reached) ORDER BY w.n)
+        INTO fresh, tenants, meters, reached
+        FROM w LEFT JOIN g ON g.n = w.n WHERE g.found >= w.part OR w.n > most - cardinality(taken);
+        taken := (taken || fresh)[1:most];
+    END LOOP;
     RETURN QUERY DELETE FROM tenancy.usage_pending AS d WHERE d.number = ANY (taken) RETURNING d.*;
 END
 $$;
