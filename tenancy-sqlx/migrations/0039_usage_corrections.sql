@@ -356,6 +356,14 @@ CREATE FUNCTION tenancy.usage_pruned_before(of_tenant uuid) RETURNS timestamptz
             AND p.tenant_id IN (usage_pruned_before.of_tenant, '00000000-0000-0000-0000-000000000000');
     END;
 
+-- Lets one transaction at a time correct usage of a tenant. So what is corrected has numbers in the order in which it becomes
+-- visible, and who reads page by page misses nothing. It is taken before all other locks.
+CREATE FUNCTION tenancy.lock_corrections(of_tenant uuid) RETURNS void
+    LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    BEGIN ATOMIC
+        SELECT pg_advisory_xact_lock(hashtextextended('tenancy.usage_corrections ' || lock_corrections.of_tenant::text, 0));
+    END;
+
 -- An event as it stands, of one of these meters, for a correction; it is locked until the end of the transaction. `known` is
 -- the digest of a correction of this key, which is told before all else. Where the event is not there, or where events of
 -- its billing period were removed, there is no meter.
@@ -368,6 +376,7 @@ AS $$
 DECLARE
     first_at timestamptz;
 BEGIN
+    PERFORM tenancy.lock_corrections(of_tenant);
     SELECT k.at INTO first_at FROM tenancy.usage_keys AS k
     WHERE k.tenant_id = of_tenant AND k.key = tenancy.usage_key(event_source, event_id)
     FOR UPDATE;
@@ -430,6 +439,7 @@ CREATE FUNCTION tenancy.begin_backfill(of_tenant uuid, name text, digest bytea, 
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+    PERFORM tenancy.lock_corrections(of_tenant);
     INSERT INTO tenancy.usage_backfills AS b (tenant_id, name, digest, meter, replaced_since, replaced_until, first_at,
         last_at, added, reason, by_whom)
     VALUES (of_tenant, begin_backfill.name, begin_backfill.digest, begin_backfill.meter, begin_backfill.since,
@@ -452,19 +462,22 @@ AS $$
 DECLARE
     b tenancy.usage_backfills;
     of_cause uuid := (entry ->> 'id')::uuid;
+    locked uuid[];
     gone bigint;
 BEGIN
     SELECT * INTO STRICT b FROM tenancy.usage_backfills AS x WHERE x.tenant_id = of_tenant AND x.name = of_name;
-    PERFORM FROM tenancy.usage_keys AS k
-    WHERE k.tenant_id = of_tenant AND k.key IN (SELECT tenancy.usage_key(s.source, s.id)
-        FROM tenancy.standing_usage(of_tenant, b.meter, b.replaced_since, b.replaced_until) AS s)
-    ORDER BY k.key
-    FOR UPDATE;
+    locked := ARRAY(SELECT k.key FROM tenancy.usage_keys AS k
+        WHERE k.tenant_id = of_tenant AND k.key IN (SELECT tenancy.usage_key(s.source, s.id)
+            FROM tenancy.standing_usage(of_tenant, b.meter, b.replaced_since, b.replaced_until) AS s)
+        ORDER BY k.key
+        FOR UPDATE);
+    -- What has come since then is not locked, and counts beside the backfill.
     INSERT INTO tenancy.usage_corrections (tenant_id, source, id, backfill, cause, meter, at, event_source, event_id,
         quantity_before, events_before, reason, by_whom)
     SELECT of_tenant, 'backfill:' || of_name, s.id, of_name, of_cause, b.meter, s.at, s.source, s.id, s.quantity, s.events,
         b.reason, b.by_whom
     FROM tenancy.standing_usage(of_tenant, b.meter, b.replaced_since, b.replaced_until) AS s
+        JOIN unnest(locked) AS k (key) ON k.key = tenancy.usage_key(s.source, s.id)
     WHERE s.quantity IS NOT NULL
     ORDER BY s.at, s.source, s.id;
     GET DIAGNOSTICS gone = ROW_COUNT;
@@ -485,7 +498,7 @@ CREATE FUNCTION tenancy.tell_backfill(of_tenant uuid, of_name text, entry jsonb)
     END;
 
 -- Reverts a backfill: its events count no more, and what it has replaced counts again. What became of it: 0 it is reverted, 1
--- it was, 2 there is none, 3 another one has replaced events of it, whose source is told.
+-- it was, 2 there is none, 3 a later one replaces events of it or a part of its range, and its source is told.
 CREATE FUNCTION tenancy.revert_usage(of_tenant uuid, of_name text, latest_meters text[], reason text, by_whom text,
     entry jsonb
 ) RETURNS TABLE (outcome smallint, voided bigint, restored bigint, other text)
@@ -499,6 +512,7 @@ DECLARE
     low timestamptz;
     high timestamptz;
 BEGIN
+    PERFORM tenancy.lock_corrections(of_tenant);
     SELECT * INTO b FROM tenancy.usage_backfills AS x WHERE x.tenant_id = of_tenant AND x.name = of_name FOR UPDATE;
     IF b.name IS NULL OR b.reverted_at IS NOT NULL THEN
         RETURN QUERY SELECT CASE WHEN b.name IS NULL THEN 2 ELSE 1 END::smallint, 0::bigint, 0::bigint, NULL::text;
@@ -506,6 +520,15 @@ BEGIN
     END IF;
     low := least(b.first_at, b.replaced_since);
     high := greatest(b.last_at + interval '1 microsecond', b.replaced_until);
+    -- What this one has replaced would count again beside what stands in its place now.
+    SELECT 'backfill:' || x.name INTO other FROM tenancy.usage_backfills AS x
+    WHERE x.tenant_id = of_tenant AND x.meter = b.meter AND x.number > b.number AND x.reverted_at IS NULL
+        AND x.replaced_since < b.replaced_until AND x.replaced_until > b.replaced_since
+    ORDER BY x.number DESC LIMIT 1;
+    IF other IS NOT NULL THEN
+        RETURN QUERY SELECT 3::smallint, 0::bigint, 0::bigint, other;
+        RETURN;
+    END IF;
     PERFORM FROM tenancy.usage_keys AS k
     WHERE k.tenant_id = of_tenant AND k.key IN (SELECT tenancy.usage_key(s.source, s.id)
         FROM tenancy.standing_usage(of_tenant, b.meter, low, high) AS s WHERE s.source = own OR s.quantity IS NULL)
@@ -755,7 +778,7 @@ CREATE FUNCTION tenancy.list_used_tenants(after uuid, most integer) RETURNS SETO
 REVOKE ALL ON FUNCTION
     tenancy.usage_key(text, text), tenancy.standing_usage(uuid, text, timestamptz, timestamptz),
     tenancy.corrected_windows(uuid, text, uuid), tenancy.restate_usage(uuid, text, uuid, boolean),
-    tenancy.usage_pruned_before(uuid), tenancy.find_corrected_usage(uuid, uuid, text, text, text[]),
+    tenancy.usage_pruned_before(uuid), tenancy.lock_corrections(uuid), tenancy.find_corrected_usage(uuid, uuid, text, text, text[]),
     tenancy.correct_usage(uuid, uuid, bytea, text, text, text, text, text, boolean, timestamptz, numeric, bigint, numeric,
         bigint, text, text, jsonb),
     tenancy.begin_backfill(uuid, text, bytea, text, timestamptz, timestamptz, timestamptz, timestamptz, bigint, text, text),

@@ -5,8 +5,8 @@ use sqlx::{postgres::PgRow, types::Json};
 use tenancy_core::{Actor, TenantId, Timestamp, quota::Window};
 use tenancy_usage::{
     Aggregation, AppliedBackfill, AppliedCorrection, BackfillOutcome, Decimal, EventError,
-    EventErrorKind, EventKey, EventOutcome, RevertOutcome, UsageBackfill, UsageBackfills,
-    UsageError,
+    EventErrorKind, EventKey, EventOutcome, RevertOutcome, UsageBackfill,
+    UsageBackfills, UsageError,
 };
 
 use super::{
@@ -179,12 +179,14 @@ impl Inner {
 #[async_trait]
 impl UsageBackfills for PgUsage {
     async fn backfill(&self, backfill: &UsageBackfill) -> Result<BackfillOutcome, UsageError> {
-        if backfill.name.contains('\0') {
+        // PostgreSQL can't even be asked for it.
+        let texts = [&backfill.name, &backfill.meter, &backfill.reason];
+        if texts.iter().any(|text| text.contains('\0')) {
             let now = self.inner.clock.now();
-            let refused = backfill.check(&self.inner.meters, now, &self.inner.times);
-            return Ok(refused
-                .err()
-                .map_or(BackfillOutcome::Conflict, BackfillOutcome::Refused));
+            let checked = backfill.check(&self.inner.meters, now, &self.inner.times);
+            if let Err(error) = checked {
+                return Ok(BackfillOutcome::Refused(error));
+            }
         }
         let mut attempts = 0;
         loop {
