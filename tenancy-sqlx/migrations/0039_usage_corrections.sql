@@ -60,8 +60,9 @@ CREATE TABLE tenancy.usage_backfills (
 -- Up to which moment old usage was removed: of events (`events`), and of windows by their resolution.
 CREATE TABLE tenancy.usage_pruned (
     what text NOT NULL CHECK (what IN ('events', 'minutes', 'hours', 'days', 'periods', 'values')),
-    -- The nil UUID is of all tenants.
+    -- The nil UUID is of all tenants that have no row of their own.
     tenant_id uuid NOT NULL,
+    -- `-infinity` where a tenant's usage is kept for good.
     before timestamptz NOT NULL,
     at timestamptz NOT NULL DEFAULT clock_timestamp(),
     PRIMARY KEY (what, tenant_id)
@@ -347,13 +348,26 @@ BEGIN
 END
 $$;
 
--- Up to when events of a tenant were removed; NULL if none were.
-CREATE FUNCTION tenancy.usage_pruned_before(of_tenant uuid) RETURNS timestamptz
+-- Up to when usage of a tenant was removed, `events` or windows of a resolution; NULL if none was. A tenant with a retention of
+-- its own has its own answer.
+CREATE FUNCTION tenancy.usage_pruned_before(of_tenant uuid, of_what text) RETURNS timestamptz
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     BEGIN ATOMIC
-        SELECT max(p.before) FROM tenancy.usage_pruned AS p
-        WHERE p.what = 'events'
-            AND p.tenant_id IN (usage_pruned_before.of_tenant, '00000000-0000-0000-0000-000000000000');
+        SELECT nullif(p.before, '-infinity') FROM tenancy.usage_pruned AS p
+        WHERE p.what = usage_pruned_before.of_what
+            AND p.tenant_id IN (usage_pruned_before.of_tenant, '00000000-0000-0000-0000-000000000000')
+        ORDER BY p.tenant_id = usage_pruned_before.of_tenant DESC LIMIT 1;
+    END;
+
+-- Whether events were removed of a billing period that a time touches, so that what is left of its events does not add up to it.
+CREATE FUNCTION tenancy.is_usage_pruned(of_tenant uuid, of_meter text, low timestamptz, high timestamptz) RETURNS boolean
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    BEGIN ATOMIC
+        SELECT coalesce(tenancy.usage_pruned_before(is_usage_pruned.of_tenant, 'events') > least(is_usage_pruned.low, (
+            SELECT min(r.since) FROM tenancy.usage_rollups AS r
+            WHERE r.tenant_id = is_usage_pruned.of_tenant AND r.meter = is_usage_pruned.of_meter AND r.resolution = 3
+                AND r.since > is_usage_pruned.low - interval '367 days' AND r.since < is_usage_pruned.high
+                AND r.until > is_usage_pruned.low)), false);
     END;
 
 -- Lets one transaction at a time correct usage of a tenant. So what is corrected has numbers in the order in which it becomes
@@ -390,10 +404,7 @@ BEGIN
         FROM tenancy.standing_usage(of_tenant, meter, first_at, first_at + interval '1 microsecond') AS s
         WHERE s.source = event_source AND s.id = event_id;
         at := first_at;
-        IF tenancy.usage_pruned_before(of_tenant) > (SELECT min(r.since) FROM tenancy.usage_rollups AS r
-            WHERE r.tenant_id = of_tenant AND r.meter = find_corrected_usage.meter AND r.resolution = 3
-                AND r.since <= first_at AND r.since > first_at - interval '367 days' AND r.until > first_at)
-        THEN
+        IF tenancy.is_usage_pruned(of_tenant, meter, first_at, first_at + interval '1 microsecond') THEN
             meter := NULL;
         END IF;
     END IF;
@@ -450,7 +461,7 @@ BEGIN
         SELECT b.digest, b.reverted_at IS NOT NULL INTO known, is_reverted
         FROM tenancy.usage_backfills AS b WHERE b.tenant_id = of_tenant AND b.name = begin_backfill.name;
     END IF;
-    pruned_before := tenancy.usage_pruned_before(of_tenant);
+    pruned_before := tenancy.usage_pruned_before(of_tenant, 'events');
     RETURN NEXT;
 END
 $$;
@@ -498,7 +509,8 @@ CREATE FUNCTION tenancy.tell_backfill(of_tenant uuid, of_name text, entry jsonb)
     END;
 
 -- Reverts a backfill: its events count no more, and what it has replaced counts again. What became of it: 0 it is reverted, 1
--- it was, 2 there is none, 3 a later one replaces events of it or a part of its range, and its source is told.
+-- it was, 2 there is none, 3 a later one replaces events of it or a part of its range, and its source is told, 4 events of its
+-- billing periods were removed, and up to when is told.
 CREATE FUNCTION tenancy.revert_usage(of_tenant uuid, of_name text, latest_meters text[], reason text, by_whom text,
     entry jsonb
 ) RETURNS TABLE (outcome smallint, voided bigint, restored bigint, other text)
@@ -520,6 +532,11 @@ BEGIN
     END IF;
     low := least(b.first_at, b.replaced_since);
     high := greatest(b.last_at + interval '1 microsecond', b.replaced_until);
+    IF tenancy.is_usage_pruned(of_tenant, b.meter, low, high) THEN
+        RETURN QUERY SELECT 4::smallint, 0::bigint, 0::bigint,
+            to_char(tenancy.usage_pruned_before(of_tenant, 'events') AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"');
+        RETURN;
+    END IF;
     -- What this one has replaced would count again beside what stands in its place now.
     SELECT 'backfill:' || x.name INTO other FROM tenancy.usage_backfills AS x
     WHERE x.tenant_id = of_tenant AND x.meter = b.meter AND x.number > b.number AND x.reverted_at IS NULL
@@ -662,7 +679,8 @@ CREATE FUNCTION tenancy.find_usage_lag(of_tenant uuid) RETURNS TABLE (pending bi
 -- Removes old usage of one partition after the other, so many rows at most; how many. `what` is `events`, which are events
 -- with their keys, `values`, which are the different values, or the windows of a resolution. Without a tenant it is of all but these.
 -- `entry` says who removes it and why; it is written in the trail if something was removed. Usage of the last month is never
--- removed, whatever the caller says; how long it is needed beyond that the caller knows.
+-- removed, whatever the caller says; how long it is needed beyond that the caller knows. Without a moment a tenant's usage is
+-- kept for good, and nothing goes.
 CREATE FUNCTION tenancy.prune_usage(of_what text, before timestamptz, of_tenant uuid, but uuid[], most integer,
     entry jsonb
 ) RETURNS bigint
@@ -673,6 +691,7 @@ DECLARE
     part record;
     gone bigint;
     removed bigint := 0;
+    of_all constant uuid := '00000000-0000-0000-0000-000000000000';
 BEGIN
     IF of_what NOT IN ('events', 'values') AND of_resolution IS NULL THEN
         RAISE EXCEPTION 'there is no usage of the kind %', of_what USING ERRCODE = 'invalid_parameter_value';
@@ -681,9 +700,18 @@ BEGIN
         RAISE EXCEPTION 'usage of the last 31 days is not removed, and % is within them', before
             USING ERRCODE = 'invalid_parameter_value';
     END IF;
+    -- What was removed of a tenant with all others is gone, also if it has its own retention from now on.
     INSERT INTO tenancy.usage_pruned AS p (what, tenant_id, before)
-    VALUES (of_what, coalesce(of_tenant, '00000000-0000-0000-0000-000000000000'), prune_usage.before)
-    ON CONFLICT (what, tenant_id) DO UPDATE SET before = greatest(p.before, excluded.before), at = clock_timestamp();
+    VALUES (of_what, coalesce(of_tenant, of_all), greatest(coalesce(prune_usage.before, '-infinity'),
+        (SELECT o.before FROM tenancy.usage_pruned AS o WHERE o.what = of_what AND o.tenant_id = of_all)))
+    ON CONFLICT (what, tenant_id) DO UPDATE SET before = greatest(p.before, prune_usage.before), at = clock_timestamp();
+    IF of_tenant IS NULL THEN
+        UPDATE tenancy.usage_pruned AS p SET before = prune_usage.before, at = clock_timestamp()
+        WHERE p.what = of_what AND p.tenant_id <> of_all AND p.tenant_id <> ALL (but) AND p.before < prune_usage.before;
+    END IF;
+    IF prune_usage.before IS NULL THEN
+        RETURN 0;
+    END IF;
     FOR part IN
         SELECT c.oid::regclass AS name, w.moment
         FROM (VALUES ('usage_events', 'at', 'events'), ('usage_values', 'minute', 'values'),
@@ -751,6 +779,9 @@ BEGIN
                     VALUES ('events', '00000000-0000-0000-0000-000000000000', date_trunc('month', events_before, 'UTC'))
                     ON CONFLICT (what, tenant_id) DO UPDATE SET before = greatest(u.before, excluded.before),
                         at = clock_timestamp();
+                    UPDATE tenancy.usage_pruned AS u SET before = date_trunc('month', events_before, 'UTC'),
+                        at = clock_timestamp()
+                    WHERE u.what = 'events' AND u.before < date_trunc('month', events_before, 'UTC');
                 END IF;
                 EXECUTE format('DROP TABLE %s', part.name);
                 month := part.relname;
@@ -778,7 +809,8 @@ CREATE FUNCTION tenancy.list_used_tenants(after uuid, most integer) RETURNS SETO
 REVOKE ALL ON FUNCTION
     tenancy.usage_key(text, text), tenancy.standing_usage(uuid, text, timestamptz, timestamptz),
     tenancy.corrected_windows(uuid, text, uuid), tenancy.restate_usage(uuid, text, uuid, boolean),
-    tenancy.usage_pruned_before(uuid), tenancy.lock_corrections(uuid), tenancy.find_corrected_usage(uuid, uuid, text, text, text[]),
+    tenancy.usage_pruned_before(uuid, text), tenancy.is_usage_pruned(uuid, text, timestamptz, timestamptz),
+    tenancy.lock_corrections(uuid), tenancy.find_corrected_usage(uuid, uuid, text, text, text[]),
     tenancy.correct_usage(uuid, uuid, bytea, text, text, text, text, text, boolean, timestamptz, numeric, bigint, numeric,
         bigint, text, text, jsonb),
     tenancy.begin_backfill(uuid, text, bytea, text, timestamptz, timestamptz, timestamptz, timestamptz, bigint, text, text),

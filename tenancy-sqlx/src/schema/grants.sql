@@ -342,8 +342,8 @@ BEGIN
         'text), tenancy.replace_usage(uuid, text, boolean, jsonb), tenancy.tell_backfill(uuid, text, jsonb), '
         'tenancy.revert_usage(uuid, text, text[], text, text, jsonb), '
         'tenancy.find_usage_lag(uuid) TO %I', registry);
-    -- Operators read what was corrected.
-    EXECUTE format('GRANT EXECUTE ON FUNCTION '
+    -- Up to when usage was removed whoever reads is told, and operators read what was corrected.
+    EXECUTE format('GRANT EXECUTE ON FUNCTION tenancy.usage_pruned_before(uuid, text), '
         'tenancy.list_usage_corrections(uuid, bigint, integer), tenancy.list_usage_backfills(uuid, bigint, integer) '
         'TO %I, %I', registry, system);
     -- Old usage is removed by the system login alone.

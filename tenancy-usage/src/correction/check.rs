@@ -193,6 +193,18 @@ impl UsageBackfill {
         )
     }
 
+    /// Why the backfill of this name can't be reverted: events of its billing periods were removed.
+    #[must_use]
+    pub fn removed(name: &str, before: &str) -> EventError {
+        EventError::new(
+            EventErrorKind::TooLate,
+            format!(
+                "usage before {before} was removed, and with it events of the billing periods of the backfill `{name}`; it \
+                 can't be reverted any more"
+            ),
+        )
+    }
+
     fn check_event(
         &self,
         event: &UsageEvent,
