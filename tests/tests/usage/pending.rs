@@ -125,9 +125,12 @@ async fn the_services_login_writes_usage_of_no_other_tenant_and_reads_none() -> 
         count(&usage, acme).await?;
         ensure!(usage.status(acme).await?.refused == 1);
         // Its task tells of it right after the commit.
-        while usage.uncounted() == 0 {
-            tokio::task::yield_now().await;
-        }
+        let told = async {
+            while usage.uncounted() == 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), told).await?;
         ensure!(usage.uncounted() == 1, "{}", usage.uncounted());
         let refused: (i64, bool) = sqlx::query_as(
             "SELECT count(*), bool_and(tenant_id = $1 AND event = '{\"no\": \"event\"}' AND why <> '')
