@@ -60,8 +60,9 @@ CREATE TABLE tenancy.usage_backfills (
 -- Up to which moment old usage was removed: of events (`events`), and of windows by their resolution.
 CREATE TABLE tenancy.usage_pruned (
     what text NOT NULL CHECK (what IN ('events', 'minutes', 'hours', 'days', 'periods', 'values')),
-    -- The nil UUID is of all tenants.
+    -- The nil UUID is of all tenants that have no row of their own.
     tenant_id uuid NOT NULL,
+    -- `-infinity` where a tenant's usage is kept for good.
     before timestamptz NOT NULL,
     at timestamptz NOT NULL DEFAULT clock_timestamp(),
     PRIMARY KEY (what, tenant_id)
@@ -70,8 +71,11 @@ CREATE TABLE tenancy.usage_pruned (
 -- A window of which nothing stands any more keeps its row, so that it is the same one when something comes again.
 ALTER TABLE tenancy.usage_rollups ALTER COLUMN max DROP NOT NULL, ALTER COLUMN min DROP NOT NULL;
 
--- Of whom most waits, and since when.
-CREATE INDEX usage_pending_tenant ON tenancy.usage_pending (tenant_id, number);
+-- Who waits, with what and since when. Of a row that is no event the meter is empty. An application may have written a longer
+-- one by its own SQL, for which an index has no room.
+ALTER TABLE tenancy.usage_pending ADD COLUMN meter text COLLATE "C" NOT NULL
+    GENERATED ALWAYS AS (coalesce(left(event ->> 'meter', 128), '')) STORED;
+CREATE INDEX usage_pending_tenant ON tenancy.usage_pending (tenant_id, meter, number);
 
 -- As before, but for the order in which windows and values are written.
 --
@@ -344,13 +348,34 @@ BEGIN
 END
 $$;
 
--- Up to when events of a tenant were removed; NULL if none were.
-CREATE FUNCTION tenancy.usage_pruned_before(of_tenant uuid) RETURNS timestamptz
+-- Up to when usage of a tenant was removed, `events` or windows of a resolution; NULL if none was. A tenant with a retention of
+-- its own has its own answer.
+CREATE FUNCTION tenancy.usage_pruned_before(of_tenant uuid, of_what text) RETURNS timestamptz
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     BEGIN ATOMIC
-        SELECT max(p.before) FROM tenancy.usage_pruned AS p
-        WHERE p.what = 'events'
-            AND p.tenant_id IN (usage_pruned_before.of_tenant, '00000000-0000-0000-0000-000000000000');
+        SELECT nullif(p.before, '-infinity') FROM tenancy.usage_pruned AS p
+        WHERE p.what = usage_pruned_before.of_what
+            AND p.tenant_id IN (usage_pruned_before.of_tenant, '00000000-0000-0000-0000-000000000000')
+        ORDER BY p.tenant_id = usage_pruned_before.of_tenant DESC LIMIT 1;
+    END;
+
+-- Whether events were removed of a billing period that a time touches, so that what is left of its events does not add up to it.
+CREATE FUNCTION tenancy.is_usage_pruned(of_tenant uuid, of_meter text, low timestamptz, high timestamptz) RETURNS boolean
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    BEGIN ATOMIC
+        SELECT coalesce(tenancy.usage_pruned_before(is_usage_pruned.of_tenant, 'events') > least(is_usage_pruned.low, (
+            SELECT min(r.since) FROM tenancy.usage_rollups AS r
+            WHERE r.tenant_id = is_usage_pruned.of_tenant AND r.meter = is_usage_pruned.of_meter AND r.resolution = 3
+                AND r.since > is_usage_pruned.low - interval '367 days' AND r.since < is_usage_pruned.high
+                AND r.until > is_usage_pruned.low)), false);
+    END;
+
+-- Lets one transaction at a time correct usage of a tenant. So what is corrected has numbers in the order in which it becomes
+-- visible, and who reads page by page misses nothing. It is taken before all other locks.
+CREATE FUNCTION tenancy.lock_corrections(of_tenant uuid) RETURNS void
+    LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    BEGIN ATOMIC
+        SELECT pg_advisory_xact_lock(hashtextextended('tenancy.usage_corrections ' || lock_corrections.of_tenant::text, 0));
     END;
 
 -- An event as it stands, of one of these meters, for a correction; it is locked until the end of the transaction. `known` is
@@ -365,6 +390,7 @@ AS $$
 DECLARE
     first_at timestamptz;
 BEGIN
+    PERFORM tenancy.lock_corrections(of_tenant);
     SELECT k.at INTO first_at FROM tenancy.usage_keys AS k
     WHERE k.tenant_id = of_tenant AND k.key = tenancy.usage_key(event_source, event_id)
     FOR UPDATE;
@@ -378,10 +404,7 @@ BEGIN
         FROM tenancy.standing_usage(of_tenant, meter, first_at, first_at + interval '1 microsecond') AS s
         WHERE s.source = event_source AND s.id = event_id;
         at := first_at;
-        IF tenancy.usage_pruned_before(of_tenant) > (SELECT min(r.since) FROM tenancy.usage_rollups AS r
-            WHERE r.tenant_id = of_tenant AND r.meter = find_corrected_usage.meter AND r.resolution = 3
-                AND r.since <= first_at AND r.since > first_at - interval '367 days' AND r.until > first_at)
-        THEN
+        IF tenancy.is_usage_pruned(of_tenant, meter, first_at, first_at + interval '1 microsecond') THEN
             meter := NULL;
         END IF;
     END IF;
@@ -427,6 +450,7 @@ CREATE FUNCTION tenancy.begin_backfill(of_tenant uuid, name text, digest bytea, 
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+    PERFORM tenancy.lock_corrections(of_tenant);
     INSERT INTO tenancy.usage_backfills AS b (tenant_id, name, digest, meter, replaced_since, replaced_until, first_at,
         last_at, added, reason, by_whom)
     VALUES (of_tenant, begin_backfill.name, begin_backfill.digest, begin_backfill.meter, begin_backfill.since,
@@ -437,7 +461,7 @@ BEGIN
         SELECT b.digest, b.reverted_at IS NOT NULL INTO known, is_reverted
         FROM tenancy.usage_backfills AS b WHERE b.tenant_id = of_tenant AND b.name = begin_backfill.name;
     END IF;
-    pruned_before := tenancy.usage_pruned_before(of_tenant);
+    pruned_before := tenancy.usage_pruned_before(of_tenant, 'events');
     RETURN NEXT;
 END
 $$;
@@ -449,19 +473,22 @@ AS $$
 DECLARE
     b tenancy.usage_backfills;
     of_cause uuid := (entry ->> 'id')::uuid;
+    locked uuid[];
     gone bigint;
 BEGIN
     SELECT * INTO STRICT b FROM tenancy.usage_backfills AS x WHERE x.tenant_id = of_tenant AND x.name = of_name;
-    PERFORM FROM tenancy.usage_keys AS k
-    WHERE k.tenant_id = of_tenant AND k.key IN (SELECT tenancy.usage_key(s.source, s.id)
-        FROM tenancy.standing_usage(of_tenant, b.meter, b.replaced_since, b.replaced_until) AS s)
-    ORDER BY k.key
-    FOR UPDATE;
+    locked := ARRAY(SELECT k.key FROM tenancy.usage_keys AS k
+        WHERE k.tenant_id = of_tenant AND k.key IN (SELECT tenancy.usage_key(s.source, s.id)
+            FROM tenancy.standing_usage(of_tenant, b.meter, b.replaced_since, b.replaced_until) AS s)
+        ORDER BY k.key
+        FOR UPDATE);
+    -- What has come since then is not locked, and counts beside the backfill.
     INSERT INTO tenancy.usage_corrections (tenant_id, source, id, backfill, cause, meter, at, event_source, event_id,
         quantity_before, events_before, reason, by_whom)
     SELECT of_tenant, 'backfill:' || of_name, s.id, of_name, of_cause, b.meter, s.at, s.source, s.id, s.quantity, s.events,
         b.reason, b.by_whom
     FROM tenancy.standing_usage(of_tenant, b.meter, b.replaced_since, b.replaced_until) AS s
+        JOIN unnest(locked) AS k (key) ON k.key = tenancy.usage_key(s.source, s.id)
     WHERE s.quantity IS NOT NULL
     ORDER BY s.at, s.source, s.id;
     GET DIAGNOSTICS gone = ROW_COUNT;
@@ -482,7 +509,8 @@ CREATE FUNCTION tenancy.tell_backfill(of_tenant uuid, of_name text, entry jsonb)
     END;
 
 -- Reverts a backfill: its events count no more, and what it has replaced counts again. What became of it: 0 it is reverted, 1
--- it was, 2 there is none, 3 another one has replaced events of it, whose source is told.
+-- it was, 2 there is none, 3 a later one replaces events of it or a part of its range, and its source is told, 4 events of its
+-- billing periods were removed, and up to when is told.
 CREATE FUNCTION tenancy.revert_usage(of_tenant uuid, of_name text, latest_meters text[], reason text, by_whom text,
     entry jsonb
 ) RETURNS TABLE (outcome smallint, voided bigint, restored bigint, other text)
@@ -496,6 +524,7 @@ DECLARE
     low timestamptz;
     high timestamptz;
 BEGIN
+    PERFORM tenancy.lock_corrections(of_tenant);
     SELECT * INTO b FROM tenancy.usage_backfills AS x WHERE x.tenant_id = of_tenant AND x.name = of_name FOR UPDATE;
     IF b.name IS NULL OR b.reverted_at IS NOT NULL THEN
         RETURN QUERY SELECT CASE WHEN b.name IS NULL THEN 2 ELSE 1 END::smallint, 0::bigint, 0::bigint, NULL::text;
@@ -503,6 +532,20 @@ BEGIN
     END IF;
     low := least(b.first_at, b.replaced_since);
     high := greatest(b.last_at + interval '1 microsecond', b.replaced_until);
+    IF tenancy.is_usage_pruned(of_tenant, b.meter, low, high) THEN
+        RETURN QUERY SELECT 4::smallint, 0::bigint, 0::bigint,
+            to_char(tenancy.usage_pruned_before(of_tenant, 'events') AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"');
+        RETURN;
+    END IF;
+    -- What this one has replaced would count again beside what stands in its place now.
+    SELECT 'backfill:' || x.name INTO other FROM tenancy.usage_backfills AS x
+    WHERE x.tenant_id = of_tenant AND x.meter = b.meter AND x.number > b.number AND x.reverted_at IS NULL
+        AND x.replaced_since < b.replaced_until AND x.replaced_until > b.replaced_since
+    ORDER BY x.number DESC LIMIT 1;
+    IF other IS NOT NULL THEN
+        RETURN QUERY SELECT 3::smallint, 0::bigint, 0::bigint, other;
+        RETURN;
+    END IF;
     PERFORM FROM tenancy.usage_keys AS k
     WHERE k.tenant_id = of_tenant AND k.key IN (SELECT tenancy.usage_key(s.source, s.id)
         FROM tenancy.standing_usage(of_tenant, b.meter, low, high) AS s WHERE s.source = own OR s.quantity IS NULL)
@@ -563,44 +606,65 @@ CREATE FUNCTION tenancy.list_usage_backfills(of_tenant uuid, after bigint, most 
         ORDER BY b.number LIMIT list_usage_backfills.most;
     END;
 
--- As before, but of tenants in turn: each gets the same part of what is taken, and the rest goes to what is oldest. So a
--- backlog of one tenant delays no other.
+-- As before, but of tenants in turn: each gets the same part of what is taken, and what some don't need is divided among the
+-- others. So a backlog of one tenant delays no other.
 --
 -- Events that transactions have written and that wait to be counted, of the meters that the caller knows: a newer or another
--- service may know others. Of a row that is no event the meter is NULL, and everybody takes it. Who takes them holds them
+-- service may know others. Of a row that is no event the meter is empty, and everybody takes it. Who takes them holds them
 -- until the end of its transaction, in which they go.
 CREATE OR REPLACE FUNCTION tenancy.take_pending_usage(most integer, known text[]) RETURNS SETOF tenancy.usage_pending
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off
-    -- Nothing is known of what is within `event`. In the order of an index few rows are read, however long the backlog is.
+    -- In the order of an index few rows are read, however long the backlog is.
     SET enable_sort = off SET enable_seqscan = off SET enable_bitmapscan = off
 AS $$
 DECLARE
-    waiting uuid[];
-    taken bigint[];
+    -- Whose events of which meter wait, and up to which number they are taken.
+    tenants uuid[];
+    meters text[];
+    reached bigint[];
+    taken bigint[] := '{}';
+    fresh bigint[];
+    part integer;
 BEGIN
-    -- Whose oldest waits longest comes first. Each step finds the next tenant in the index.
+    -- Whose oldest waits longest comes first. Each step finds the next tenant and meter in the index, and reads nothing of what
+    -- is between: what nobody here knows costs a step, however much of it there is.
     WITH RECURSIVE t AS (
-        (SELECT p.tenant_id, p.number FROM tenancy.usage_pending AS p ORDER BY p.tenant_id, p.number LIMIT 1)
+        (SELECT p.tenant_id, p.meter, p.number FROM tenancy.usage_pending AS p
+            ORDER BY p.tenant_id, p.meter, p.number LIMIT 1)
         UNION ALL
-        SELECT n.tenant_id, n.number FROM t CROSS JOIN LATERAL (
-            SELECT p.tenant_id, p.number FROM tenancy.usage_pending AS p
-            WHERE p.tenant_id > t.tenant_id ORDER BY p.tenant_id, p.number LIMIT 1) AS n
+        SELECT n.tenant_id, n.meter, n.number FROM t CROSS JOIN LATERAL (
+            SELECT p.tenant_id, p.meter, p.number FROM tenancy.usage_pending AS p
+            WHERE (p.tenant_id, p.meter) > (t.tenant_id, t.meter)
+            ORDER BY p.tenant_id, p.meter, p.number LIMIT 1) AS n
+    ), w AS (
+        SELECT t.tenant_id, t.meter, t.number, min(t.number) OVER (PARTITION BY t.tenant_id) AS oldest
+        FROM t WHERE t.meter = '' OR t.meter = ANY (take_pending_usage.known)
     )
-    SELECT array_agg(h.tenant_id) INTO waiting FROM (SELECT t.tenant_id FROM t ORDER BY t.number LIMIT most) AS h;
-    IF waiting IS NULL THEN
-        RETURN;
-    END IF;
-    taken := ARRAY(SELECT w.number FROM unnest(waiting) AS t (tenant_id) CROSS JOIN LATERAL (
-        SELECT p.number FROM tenancy.usage_pending AS p
-        WHERE p.tenant_id = t.tenant_id
-            AND (p.event ->> 'meter' IS NULL OR p.event ->> 'meter' = ANY (take_pending_usage.known))
-        ORDER BY p.number LIMIT greatest(most / cardinality(waiting), 1) FOR UPDATE SKIP LOCKED) AS w);
-    IF cardinality(taken) < most THEN
-        taken := taken || ARRAY(SELECT p.number FROM tenancy.usage_pending AS p
-            WHERE p.number <> ALL (taken)
-                AND (p.event ->> 'meter' IS NULL OR p.event ->> 'meter' = ANY (take_pending_usage.known))
-            ORDER BY p.number LIMIT most - cardinality(taken) FOR UPDATE SKIP LOCKED);
-    END IF;
+    SELECT array_agg(h.tenant_id ORDER BY h.oldest, h.number), array_agg(h.meter ORDER BY h.oldest, h.number),
+        array_agg(h.number - 1 ORDER BY h.oldest, h.number)
+    INTO tenants, meters, reached
+    FROM (SELECT w.* FROM w ORDER BY w.oldest, w.number LIMIT most) AS h;
+
+    WHILE cardinality(tenants) > 0 AND cardinality(taken) < most LOOP
+        part := greatest((most - cardinality(taken)) / (SELECT count(DISTINCT t) FROM unnest(tenants) AS t), 1);
+        WITH w AS (
+            SELECT x.*, greatest(part / count(*) OVER (PARTITION BY x.tenant), 1) AS part
+            FROM unnest(tenants, meters, reached) WITH ORDINALITY AS x (tenant, meter, reached, n)
+        ), f AS MATERIALIZED (
+            SELECT w.n, p.number FROM (SELECT w.* FROM w ORDER BY w.n LIMIT most - cardinality(taken)) AS w
+                CROSS JOIN LATERAL (SELECT p.number FROM tenancy.usage_pending AS p
+                    WHERE p.tenant_id = w.tenant AND p.meter = w.meter AND p.number > w.reached
+                    ORDER BY p.tenant_id, p.meter, p.number LIMIT w.part FOR UPDATE SKIP LOCKED) AS p
+        ), g AS (
+            SELECT f.n, count(*) AS found, max(f.number) AS reached FROM f GROUP BY f.n
+        )
+        -- Who had less than its part has no more.
+        SELECT (SELECT array_agg(f.number) FROM f), array_agg(w.tenant ORDER BY w.n), array_agg(w.meter ORDER BY w.n),
+            array_agg(coalesce(g.reached, w.reached) ORDER BY w.n)
+        INTO fresh, tenants, meters, reached
+        FROM w LEFT JOIN g ON g.n = w.n WHERE g.found >= w.part OR w.n > most - cardinality(taken);
+        taken := (taken || fresh)[1:most];
+    END LOOP;
     RETURN QUERY DELETE FROM tenancy.usage_pending AS d WHERE d.number = ANY (taken) RETURNING d.*;
 END
 $$;
@@ -615,7 +679,8 @@ CREATE FUNCTION tenancy.find_usage_lag(of_tenant uuid) RETURNS TABLE (pending bi
 -- Removes old usage of one partition after the other, so many rows at most; how many. `what` is `events`, which are events
 -- with their keys, `values`, which are the different values, or the windows of a resolution. Without a tenant it is of all but these.
 -- `entry` says who removes it and why; it is written in the trail if something was removed. Usage of the last month is never
--- removed, whatever the caller says; how long it is needed beyond that the caller knows.
+-- removed, whatever the caller says; how long it is needed beyond that the caller knows. Without a moment a tenant's usage is
+-- kept for good, and nothing goes.
 CREATE FUNCTION tenancy.prune_usage(of_what text, before timestamptz, of_tenant uuid, but uuid[], most integer,
     entry jsonb
 ) RETURNS bigint
@@ -626,6 +691,7 @@ DECLARE
     part record;
     gone bigint;
     removed bigint := 0;
+    of_all constant uuid := '00000000-0000-0000-0000-000000000000';
 BEGIN
     IF of_what NOT IN ('events', 'values') AND of_resolution IS NULL THEN
         RAISE EXCEPTION 'there is no usage of the kind %', of_what USING ERRCODE = 'invalid_parameter_value';
@@ -634,9 +700,18 @@ BEGIN
         RAISE EXCEPTION 'usage of the last 31 days is not removed, and % is within them', before
             USING ERRCODE = 'invalid_parameter_value';
     END IF;
+    -- What was removed of a tenant with all others is gone, also if it has its own retention from now on.
     INSERT INTO tenancy.usage_pruned AS p (what, tenant_id, before)
-    VALUES (of_what, coalesce(of_tenant, '00000000-0000-0000-0000-000000000000'), prune_usage.before)
-    ON CONFLICT (what, tenant_id) DO UPDATE SET before = greatest(p.before, excluded.before), at = clock_timestamp();
+    VALUES (of_what, coalesce(of_tenant, of_all), greatest(coalesce(prune_usage.before, '-infinity'),
+        (SELECT o.before FROM tenancy.usage_pruned AS o WHERE o.what = of_what AND o.tenant_id = of_all)))
+    ON CONFLICT (what, tenant_id) DO UPDATE SET before = greatest(p.before, prune_usage.before), at = clock_timestamp();
+    IF of_tenant IS NULL THEN
+        UPDATE tenancy.usage_pruned AS p SET before = prune_usage.before, at = clock_timestamp()
+        WHERE p.what = of_what AND p.tenant_id <> of_all AND p.tenant_id <> ALL (but) AND p.before < prune_usage.before;
+    END IF;
+    IF prune_usage.before IS NULL THEN
+        RETURN 0;
+    END IF;
     FOR part IN
         SELECT c.oid::regclass AS name, w.moment
         FROM (VALUES ('usage_events', 'at', 'events'), ('usage_values', 'minute', 'values'),
@@ -704,6 +779,9 @@ BEGIN
                     VALUES ('events', '00000000-0000-0000-0000-000000000000', date_trunc('month', events_before, 'UTC'))
                     ON CONFLICT (what, tenant_id) DO UPDATE SET before = greatest(u.before, excluded.before),
                         at = clock_timestamp();
+                    UPDATE tenancy.usage_pruned AS u SET before = date_trunc('month', events_before, 'UTC'),
+                        at = clock_timestamp()
+                    WHERE u.what = 'events' AND u.before < date_trunc('month', events_before, 'UTC');
                 END IF;
                 EXECUTE format('DROP TABLE %s', part.name);
                 month := part.relname;
@@ -731,7 +809,8 @@ CREATE FUNCTION tenancy.list_used_tenants(after uuid, most integer) RETURNS SETO
 REVOKE ALL ON FUNCTION
     tenancy.usage_key(text, text), tenancy.standing_usage(uuid, text, timestamptz, timestamptz),
     tenancy.corrected_windows(uuid, text, uuid), tenancy.restate_usage(uuid, text, uuid, boolean),
-    tenancy.usage_pruned_before(uuid), tenancy.find_corrected_usage(uuid, uuid, text, text, text[]),
+    tenancy.usage_pruned_before(uuid, text), tenancy.is_usage_pruned(uuid, text, timestamptz, timestamptz),
+    tenancy.lock_corrections(uuid), tenancy.find_corrected_usage(uuid, uuid, text, text, text[]),
     tenancy.correct_usage(uuid, uuid, bytea, text, text, text, text, text, boolean, timestamptz, numeric, bigint, numeric,
         bigint, text, text, jsonb),
     tenancy.begin_backfill(uuid, text, bytea, text, timestamptz, timestamptz, timestamptz, timestamptz, bigint, text, text),

@@ -43,7 +43,7 @@ pub use counting::{
 };
 pub use filling::{
     a_backfill_adds_once_and_is_reverted, a_backfill_replaces_and_gives_back,
-    a_bad_backfill_changes_nothing,
+    a_bad_backfill_changes_nothing, an_earlier_backfill_is_reverted_after_a_later_one,
 };
 pub use histories::histories;
 pub use restating::corrected_histories;
@@ -107,7 +107,7 @@ pub async fn sink(sink: &dyn UsageSink, tenants: &[TenantId; TENANTS]) {
 }
 
 /// How many tenants the suite of backfills needs.
-pub const FILLED_TENANTS: usize = 4;
+pub const FILLED_TENANTS: usize = 5;
 
 /// Runs what a sink that takes backfills promises, with tenants that have no usage.
 ///
@@ -129,6 +129,7 @@ pub async fn backfills(sink: &dyn UsageBackfills, tenants: &[TenantId; FILLED_TE
     a_backfill_adds_once_and_is_reverted(sink, tenants[0]).await;
     a_backfill_replaces_and_gives_back(sink, [tenants[1], tenants[2]]).await;
     a_bad_backfill_changes_nothing(sink, tenants[3]).await;
+    an_earlier_backfill_is_reverted_after_a_later_one(sink, tenants[4]).await;
 }
 
 fn ago(seconds: u64) -> Timestamp {

@@ -341,8 +341,11 @@ BEGIN
         'tenancy.begin_backfill(uuid, text, bytea, text, timestamptz, timestamptz, timestamptz, timestamptz, bigint, text, '
         'text), tenancy.replace_usage(uuid, text, boolean, jsonb), tenancy.tell_backfill(uuid, text, jsonb), '
         'tenancy.revert_usage(uuid, text, text[], text, text, jsonb), '
-        'tenancy.list_usage_corrections(uuid, bigint, integer), tenancy.list_usage_backfills(uuid, bigint, integer), '
         'tenancy.find_usage_lag(uuid) TO %I', registry);
+    -- Up to when usage was removed whoever reads is told, and operators read what was corrected.
+    EXECUTE format('GRANT EXECUTE ON FUNCTION tenancy.usage_pruned_before(uuid, text), '
+        'tenancy.list_usage_corrections(uuid, bigint, integer), tenancy.list_usage_backfills(uuid, bigint, integer) '
+        'TO %I, %I', registry, system);
     -- Old usage is removed by the system login alone.
     EXECUTE format('GRANT EXECUTE ON FUNCTION tenancy.prune_usage(text, timestamptz, uuid, uuid[], integer, jsonb), '
         'tenancy.drop_usage_month(timestamptz, jsonb), tenancy.list_used_tenants(uuid, integer) TO %I', system);

@@ -5,8 +5,8 @@ use sqlx::{postgres::PgRow, types::Json};
 use tenancy_core::{Actor, TenantId, Timestamp, quota::Window};
 use tenancy_usage::{
     Aggregation, AppliedBackfill, AppliedCorrection, BackfillOutcome, Decimal, EventError,
-    EventErrorKind, EventKey, EventOutcome, RevertOutcome, UsageBackfill, UsageBackfills,
-    UsageError,
+    EventErrorKind, EventKey, EventOutcome, Resolution, RevertOutcome, UsageBackfill,
+    UsageBackfills, UsageError,
 };
 
 use super::{
@@ -73,14 +73,21 @@ impl Inner {
             }));
         }
         backfill.check(&self.meters, now, &self.times)?;
+        // What is left of a billing period of which events were removed does not add up to it.
         let begins = moments().chain(range.map(|range| range.start)).min();
+        let begins = begins.map(|at| {
+            let calendar = &self.calendar;
+            calendar.window(backfill.tenant, Resolution::Period, at)
+        });
         if let Some(pruned) =
             column::<Option<i64>>(&row, "pruned")?.map(Timestamp::from_unix_micros)
-            && begins.is_some_and(|at| at < pruned)
+            && begins.is_some_and(|period| period.start < pruned)
         {
             return Err(EventError::new(
                 EventErrorKind::TooLate,
-                format!("usage before {pruned} was removed; fill up what is after that"),
+                format!(
+                    "usage before {pruned} was removed; fill up billing periods that begin after that"
+                ),
             )
             .into());
         }
@@ -167,10 +174,14 @@ impl Inner {
             },
             1 => RevertOutcome::AlreadyReverted,
             2 => RevertOutcome::Unknown,
-            _ => {
+            why => {
                 let other: Option<String> = column(&row, "other")?;
-                let source = other.unwrap_or_default();
-                RevertOutcome::Refused(UsageBackfill::replaced_by(name, &source))
+                let other = other.unwrap_or_default();
+                RevertOutcome::Refused(if why == 4 {
+                    UsageBackfill::removed(name, &other)
+                } else {
+                    UsageBackfill::replaced_by(name, &other)
+                })
             }
         })
     }
@@ -179,12 +190,14 @@ impl Inner {
 #[async_trait]
 impl UsageBackfills for PgUsage {
     async fn backfill(&self, backfill: &UsageBackfill) -> Result<BackfillOutcome, UsageError> {
-        if backfill.name.contains('\0') {
+        // PostgreSQL can't even be asked for it.
+        let texts = [&backfill.name, &backfill.meter, &backfill.reason];
+        if texts.iter().any(|text| text.contains('\0')) {
             let now = self.inner.clock.now();
-            let refused = backfill.check(&self.inner.meters, now, &self.inner.times);
-            return Ok(refused
-                .err()
-                .map_or(BackfillOutcome::Conflict, BackfillOutcome::Refused));
+            let checked = backfill.check(&self.inner.meters, now, &self.inner.times);
+            if let Err(error) = checked {
+                return Ok(BackfillOutcome::Refused(error));
+            }
         }
         let mut attempts = 0;
         loop {

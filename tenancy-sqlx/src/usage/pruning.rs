@@ -95,7 +95,7 @@ impl PgUsage {
             reason,
             now,
         };
-        let cuts = retention.cuts(now);
+        let cuts = retention.cuts(&inner.times, &inner.calendar, now);
         let floor = UsageRetention::floor(&inner.times, &inner.calendar);
         // All that is asked is checked before anything goes.
         let mut own = Vec::new();
@@ -113,10 +113,9 @@ impl PgUsage {
         while let Some(month) = pruning.drop_month(oldest).await? {
             pruned.months.push(month);
         }
+        // Also of what is kept for good, so that the cut of all others does not hold for it.
         for (tenant, before) in own {
-            if let Some(before) = before {
-                pruned.rows += pruning.delete("events", before, Some(tenant), &[]).await?;
-            }
+            pruned.rows += pruning.delete("events", before, Some(tenant), &[]).await?;
         }
         for (what, before, but) in [
             ("events", cuts.events, &*others),
@@ -126,7 +125,7 @@ impl PgUsage {
             ("periods", cuts.periods, &[]),
             ("values", cuts.values, &[]),
         ] {
-            if let Some(before) = before {
+            if before.is_some() {
                 pruned.rows += pruning.delete(what, before, None, but).await?;
             }
         }
@@ -167,11 +166,11 @@ impl Pruning<'_> {
         }
     }
 
-    /// Deletes rows that are older, of one tenant, or of all but these; how many.
+    /// Deletes rows that are older, of one tenant, or of all but these; how many. None are where a tenant's are kept for good.
     async fn delete(
         &self,
         what: &'static str,
-        before: Timestamp,
+        before: Option<Timestamp>,
         tenant: Option<TenantId>,
         but: &[Uuid],
     ) -> Result<u64, UsageError> {
@@ -181,7 +180,7 @@ impl Pruning<'_> {
             let removed: i64 =
                 sqlx::query_scalar("SELECT tenancy.prune_usage($1, $2, $3, $4, $5, $6)")
                     .bind(what)
-                    .bind(Instant(before))
+                    .bind(before.map(Instant))
                     .bind(tenant.map(|tenant| tenant.as_uuid()))
                     .bind(but.to_vec())
                     .bind(BATCH)

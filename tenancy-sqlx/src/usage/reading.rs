@@ -13,6 +13,16 @@ use tenancy_usage::{
 
 use super::{Inner, column, instant::Instant, unavailable};
 
+/// As retention names the windows.
+const fn windows(resolution: Resolution) -> &'static str {
+    match resolution {
+        Resolution::Hour => "hours",
+        Resolution::Day => "days",
+        Resolution::Period => "periods",
+        _ => "minutes",
+    }
+}
+
 /// As the function and the table have them.
 const fn number(resolution: Resolution) -> i16 {
     match resolution {
@@ -33,16 +43,19 @@ impl Inner {
         let aggregation = meter.aggregation();
         let by_dimensions = query.by_dimensions.iter();
         let by_dimensions: Vec<_> = by_dimensions.map(|name| name.to_string()).collect();
+        let resolution = query.resolution.unwrap_or(Resolution::Minute);
         let mut tx = self.begin().await?;
+        // At least one row, which says up to when windows were removed.
         let rows = sqlx::query(
-            "SELECT (extract(epoch FROM u.since) * 1000000)::bigint AS since,
+            "SELECT (extract(epoch FROM p.pruned) * 1000000)::bigint AS pruned, (extract(epoch FROM u.since) * 1000000)::bigint AS since,
                  (extract(epoch FROM u.until) * 1000000)::bigint AS until, u.project_id, u.key_id, u.dimensions,
                  u.events, u.sum::text AS sum, u.max, u.min, u.latest, u.different
-             FROM tenancy.read_usage($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) AS u",
+             FROM tenancy.usage_pruned_before($1, $13) AS p (pruned)
+                 LEFT JOIN tenancy.read_usage($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) AS u ON true",
         )
         .bind(query.tenant.as_uuid())
         .bind(&*query.meter)
-        .bind(query.resolution.map_or(0, number))
+        .bind(number(resolution))
         .bind(Instant(query.range.start))
         .bind(Instant(query.range.end))
         .bind(query.project.map(|id| id.as_uuid()))
@@ -52,17 +65,21 @@ impl Inner {
         .bind(by_dimensions)
         .bind(query.resolution.is_none())
         .bind(aggregation == Aggregation::Unique)
+        .bind(windows(resolution))
         .fetch_all(&mut *tx)
         .await
         .map_err(unavailable)?;
         tx.give_back();
+        if let Some(row) = rows.first()
+            && let Some(pruned) = column::<Option<i64>>(row, "pruned").map_err(unavailable)?
+        {
+            self.check_kept(query, resolution, Timestamp::from_unix_micros(pruned))?;
+        }
         let mut told = Vec::with_capacity(rows.len());
         for row in &rows {
-            // Nothing that was in the window stands any more.
-            let is_empty = column::<Decimal>(row, "events")
-                .map_err(unavailable)?
-                .is_zero();
-            if !is_empty {
+            // There is no window, or nothing that was in it stands any more.
+            let events = column::<Option<Decimal>>(row, "events").map_err(unavailable)?;
+            if events.is_some_and(|events| !events.is_zero()) {
                 told.push(row);
             }
         }
@@ -80,6 +97,28 @@ impl Inner {
             ))
         });
         Ok(rollups)
+    }
+
+    /// Whether the first window of the range is not among those that ended before what was removed.
+    fn check_kept(
+        &self,
+        query: &RollupQuery,
+        resolution: Resolution,
+        pruned: Timestamp,
+    ) -> Result<(), UsageError> {
+        let window = |at| self.calendar.window(query.tenant, resolution, at);
+        let mut first = window(query.range.start);
+        if first.start < query.range.start {
+            first = window(first.end);
+        }
+        if first.end >= pruned {
+            return Ok(());
+        }
+        let (what, begins) = (windows(resolution), query.range.start);
+        Err(UsageError::invalid_query(format!(
+            "usage by {what} before {pruned} was removed, and the range begins at {begins}; begin it after that, or ask for \
+             longer windows, which may be kept longer"
+        )))
     }
 }
 
@@ -114,8 +153,8 @@ fn told(
     let events: Decimal = column(row, "events")?;
     let quantity = match aggregation {
         Aggregation::Count => events,
-        Aggregation::Max => column(row, "max")?,
-        Aggregation::Min => column(row, "min")?,
+        Aggregation::Max => column::<Option<Decimal>>(row, "max")?.unwrap_or_default(),
+        Aggregation::Min => column::<Option<Decimal>>(row, "min")?.unwrap_or_default(),
         Aggregation::Latest => column::<Option<Decimal>>(row, "latest")?.unwrap_or_default(),
         Aggregation::Unique => column::<Option<i64>>(row, "different")?.unwrap_or(0).into(),
         // `Sum`, and what may be added to it.

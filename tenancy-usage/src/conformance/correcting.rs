@@ -6,8 +6,8 @@ use tenancy_core::{Actor, TenantId};
 
 use super::{ago, each, record, record_one, tokens, total};
 use crate::{
-    CorrectionOutcome, EventErrorKind, EventKey, EventOutcome, Resolution, UsageCorrection,
-    UsageEvent, UsageSink,
+    CorrectionOutcome, EventErrorKind, EventKey, EventOutcome, Resolution, UsageBackfill,
+    UsageCorrection, UsageEvent, UsageSink,
 };
 
 fn void(event: &UsageEvent, id: &str) -> UsageCorrection {
@@ -69,6 +69,17 @@ pub async fn a_correction_applies_once_or_says_why_not(
             EventErrorKind::InvalidText,
         ),
         (void(&own, ""), EventErrorKind::InvalidText),
+        (
+            UsageCorrection {
+                source: UsageBackfill::source_of("c"),
+                ..void(&own, "c")
+            },
+            EventErrorKind::InvalidText,
+        ),
+        (
+            void(&own, "c").by(Actor::System, "a\0test"),
+            EventErrorKind::InvalidText,
+        ),
         (
             amend(&requests, Decimal::new(5, 1), "c"),
             EventErrorKind::Misfit,

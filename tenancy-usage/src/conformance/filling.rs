@@ -194,6 +194,54 @@ pub async fn a_backfill_replaces_and_gives_back(
     assert_eq!(whole(sink, tenant).await, Some((33.into(), 4)));
 }
 
+/// While a later backfill stands in a part of its range, an earlier one is not reverted: what it had replaced would count
+/// beside what the later one has put in its place.
+pub async fn an_earlier_backfill_is_reverted_after_a_later_one(
+    sink: &dyn UsageBackfills,
+    tenant: TenantId,
+) {
+    let at = |id: &str, quantity| UsageEvent {
+        at: ago(90),
+        ..tokens(tenant, id, quantity)
+    };
+    record(sink, &[at("replaced", 10)]).await;
+    let day = Window::new(ago(120), ago(60));
+    let apply = async |name: &str, events: &[UsageEvent], range| {
+        let backfill = fill(tenant, name, events).replacing(range);
+        let outcome = sink.backfill(&backfill).await.unwrap();
+        assert!(
+            matches!(outcome, BackfillOutcome::Applied { .. }),
+            "{outcome:?}"
+        );
+    };
+    let revert = async |name: &str| {
+        let reverted = sink.revert_backfill(tenant, name, &Actor::System, "a test");
+        reverted.await.unwrap()
+    };
+    apply("without", &[], day).await;
+    assert_eq!(whole(sink, tenant).await, None);
+    // What only touches the range has nothing of it.
+    apply("beside", &[], Window::new(ago(60), ago(30))).await;
+    apply("again", &[at("new", 7)], day).await;
+    match revert("without").await {
+        RevertOutcome::Refused(error) => assert!(error.to_string().contains("`again`"), "{error}"),
+        outcome => panic!("{outcome:?}"),
+    }
+    assert_eq!(whole(sink, tenant).await, Some((7.into(), 1)));
+    let told = RevertOutcome::Reverted {
+        voided: 1,
+        restored: 0,
+    };
+    assert_eq!(revert("again").await, told);
+    assert_eq!(whole(sink, tenant).await, None);
+    let told = RevertOutcome::Reverted {
+        voided: 0,
+        restored: 1,
+    };
+    assert_eq!(revert("without").await, told);
+    assert_eq!(whole(sink, tenant).await, Some((10.into(), 1)));
+}
+
 /// One bad event refuses the whole, and no other event gets in by the source of a backfill.
 pub async fn a_bad_backfill_changes_nothing(sink: &dyn UsageBackfills, tenant: TenantId) {
     record(sink, &[tokens(tenant, "1", 5)]).await;
@@ -225,8 +273,20 @@ pub async fn a_bad_backfill_changes_nothing(sink: &dyn UsageBackfills, tenant: T
             EventErrorKind::InvalidText,
         ),
         (
+            fill(tenant, "f", from_ref(&event)).by(Actor::System, "a\0test"),
+            EventErrorKind::InvalidText,
+        ),
+        (
+            fill(tenant, "f\0", from_ref(&event)),
+            EventErrorKind::InvalidText,
+        ),
+        (
             fill(tenant, "g", from_ref(&event)).replacing(range),
             EventErrorKind::Misfit,
+        ),
+        (
+            UsageBackfill::new(tenant, "h", "a\0meter", []).by(Actor::System, "a test"),
+            EventErrorKind::UndeclaredMeter,
         ),
         (
             UsageBackfill::new(tenant, "h", "undeclared", []).by(Actor::System, "a test"),

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use rust_decimal::{Decimal, prelude::ToPrimitive as _};
-use tenancy_core::Timestamp;
+use tenancy_core::{Timestamp, quota::Window};
 
 use super::{UsageBackfill, UsageChange, UsageCorrection};
 use crate::{
@@ -18,6 +18,15 @@ impl UsageCorrection {
     /// An [`EventError`] that names what is wrong.
     pub fn check(&self) -> Result<(), EventError> {
         text("source of the correction", &self.source)?;
+        if self.source.starts_with(UsageBackfill::SOURCE) {
+            return Err(EventError::new(
+                EventErrorKind::InvalidText,
+                format!(
+                    "the source of the correction begins with `{}`, which is for what backfills do; give another one",
+                    UsageBackfill::SOURCE
+                ),
+            ));
+        }
         text("id of the correction", &self.id)?;
         text("source of the event", &self.event.source)?;
         text("id of the event", &self.event.id)?;
@@ -162,14 +171,36 @@ impl UsageBackfill {
         ))
     }
 
-    /// Why the backfill of this name can't be reverted: another one, whose events have this source, has replaced some of its own.
+    /// Whether it and a later one of the same meter replace some of the same time. Then the earlier one is reverted after the
+    /// later one: what it had replaced would count beside what the later one has put there.
+    #[must_use]
+    pub fn overlaps(earlier: Option<Window>, later: Option<Window>) -> bool {
+        let both = earlier.zip(later);
+        both.is_some_and(|(one, other)| one.start < other.end && other.start < one.end)
+    }
+
+    /// Why the backfill of this name can't be reverted: a later one, whose events have this source, has replaced some of its own, or
+    /// [overlaps](Self::overlaps) with it.
     #[must_use]
     pub fn replaced_by(name: &str, source: &str) -> EventError {
         let other = source.strip_prefix(Self::SOURCE).unwrap_or(source);
         EventError::new(
             EventErrorKind::Misfit,
             format!(
-                "the backfill `{other}` has replaced events of `{name}`; revert `{other}` first"
+                "the later backfill `{other}` replaces what `{name}` has added, or a part of what it has replaced; revert \
+                 `{other}` first"
+            ),
+        )
+    }
+
+    /// Why the backfill of this name can't be reverted: events of its billing periods were removed.
+    #[must_use]
+    pub fn removed(name: &str, before: &str) -> EventError {
+        EventError::new(
+            EventErrorKind::TooLate,
+            format!(
+                "usage before {before} was removed, and with it events of the billing periods of the backfill `{name}`; it \
+                 can't be reverted any more"
             ),
         )
     }

@@ -118,7 +118,8 @@ const WITHOUT_REACH_OF_KEYS: &str =
 /// What an installation is without its migration 39, run before those below.
 const WITHOUT_USAGE_CORRECTIONS: &str =
     "DROP FUNCTION tenancy.find_corrected_usage, tenancy.correct_usage, tenancy.restate_usage, tenancy.corrected_windows,
-        tenancy.standing_usage, tenancy.usage_key, tenancy.usage_pruned_before, tenancy.begin_backfill,
+        tenancy.standing_usage, tenancy.usage_key, tenancy.usage_pruned_before, tenancy.is_usage_pruned,
+        tenancy.lock_corrections, tenancy.begin_backfill,
         tenancy.replace_usage, tenancy.tell_backfill, tenancy.tell_usage, tenancy.revert_usage,
         tenancy.list_usage_corrections, tenancy.list_usage_backfills, tenancy.find_usage_lag, tenancy.prune_usage,
         tenancy.drop_usage_month, tenancy.list_used_tenants;

@@ -18,6 +18,8 @@ use tenancy_usage::{
     price::{MeterPrice, PlanPrices, PriceBook, PriceVersion, Tier},
 };
 
+use tokio::task::JoinHandle;
+
 use super::{at_now, counting, total};
 
 #[tokio::test]
@@ -77,6 +79,15 @@ async fn what_is_corrected_is_told_in_the_trail() -> anyhow::Result<()> {
             expected.map(|(action, why)| (action.to_owned(), by, Some(why.to_owned())));
         ensure!(entries == expected, "{entries:?}");
         ensure!(total(&usage, globex, "tokens").await? == Some((9.into(), 1)));
+        // Operators read the same through the system login.
+        let read = PgUsage::of_operators(&notes.system, conformance::meters()).build();
+        ensure!(total(&read, globex, "tokens").await? == Some((9.into(), 1)));
+        let corrections = read.list_corrections(acme, 0, 10).await?;
+        ensure!(corrections.len() == 2, "{corrections:?}");
+        ensure!(corrections == usage.list_corrections(acme, 0, 10).await?);
+        let backfills = read.list_backfills(acme, 0, 10).await?;
+        ensure!(backfills.len() == 1, "{backfills:?}");
+        ensure!(backfills == usage.list_backfills(acme, 0, 10).await?);
         Ok(())
     })
     .await
@@ -137,6 +148,98 @@ async fn processes_that_correct_at_once_lose_no_update() -> anyhow::Result<()> {
             let told = total(&usage, acme, meter).await?;
             ensure!(told == Some((quantity.into(), 360)), "{meter}: {told:?}");
         }
+        Ok(())
+    })
+    .await
+}
+
+/// Until a task waits for a lock of the database; an error if it ends before.
+async fn waits<T>(notes: &Notes, task: &JoinHandle<T>) -> anyhow::Result<()> {
+    let mut admin = notes.database.admin().await?;
+    loop {
+        let waits: bool = sqlx::query_scalar(
+            "SELECT EXISTS (SELECT FROM pg_stat_activity
+             WHERE datname = current_database() AND wait_event_type = 'Lock')",
+        )
+        .fetch_one(&mut admin)
+        .await?;
+        if waits {
+            return Ok(());
+        }
+        ensure!(!task.is_finished(), "it did not wait");
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Corrections of one tenant are numbered in the order in which they become visible, because they wait for each other. Those of
+/// another tenant don't wait.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn corrections_of_one_tenant_wait_for_each_other() -> anyhow::Result<()> {
+    on_every_server(async |notes| {
+        let usage = counting(notes, at_now()).await?.build();
+        let (acme, globex) = (notes.acme.id, notes.globex.id);
+        let at = conformance::NOW;
+        let (own, theirs) = (tokens(acme, "1", at, 7), tokens(globex, "1", at, 9));
+        usage.record(&[own.clone(), theirs.clone()]).await?;
+        let void = |event: &UsageEvent| {
+            let void = UsageCorrection::void(event.event_key(), "desk", "1");
+            void.by(Actor::System, "a test")
+        };
+        let mut admin = notes.database.admin().await?;
+        let mut first = sqlx::Connection::begin(&mut admin).await?;
+        // Of no event that anybody has.
+        let sql =
+            "SELECT tenancy.find_corrected_usage($1, gen_random_uuid(), 'none', 'none', '{}')";
+        let begun = sqlx::query(sql).bind(acme.as_uuid());
+        begun.execute(&mut *first).await?;
+        let second = tokio::spawn({
+            let (usage, void) = (usage.clone(), void(&own));
+            async move { usage.correct(&[void]).await }
+        });
+        waits(notes, &second).await?;
+        ensure!(usage.correct(&[void(&theirs)]).await? == [CorrectionOutcome::Applied]);
+        first.rollback().await?;
+        ensure!(second.await?? == [CorrectionOutcome::Applied]);
+        Ok(())
+    })
+    .await
+}
+
+/// What comes while a backfill locks what it replaces counts beside it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backfill_voids_what_it_has_locked_and_nothing_else() -> anyhow::Result<()> {
+    on_every_server(async |notes| {
+        let usage = counting(notes, at_now()).await?.build();
+        let acme = notes.acme.id;
+        let at = conformance::NOW - Duration::from_secs(90);
+        usage.record(&[tokens(acme, "1", at, 7)]).await?;
+        let mut admin = notes.database.admin().await?;
+        let mut holding = sqlx::Connection::begin(&mut admin).await?;
+        let locked = sqlx::query("SELECT FROM tenancy.usage_keys WHERE tenant_id = $1 FOR UPDATE")
+            .bind(acme.as_uuid())
+            .execute(&mut *holding)
+            .await?;
+        ensure!(locked.rows_affected() == 1);
+        let range = Window::new(
+            conformance::NOW - Duration::from_secs(120),
+            conformance::NOW,
+        );
+        let replacing = UsageBackfill::new(acme, "day", "tokens", [tokens(acme, "2", at, 100)])
+            .replacing(range)
+            .by(Actor::System, "a test");
+        let filling = tokio::spawn({
+            let usage = usage.clone();
+            async move { usage.backfill(&replacing).await }
+        });
+        waits(notes, &filling).await?;
+        usage.record(&[tokens(acme, "3", at, 1)]).await?;
+        holding.rollback().await?;
+        let told = BackfillOutcome::Applied {
+            added: 1,
+            voided: 1,
+        };
+        ensure!(filling.await?? == told);
+        ensure!(total(&usage, acme, "tokens").await? == Some((101.into(), 2)));
         Ok(())
     })
     .await

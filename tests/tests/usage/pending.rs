@@ -1,11 +1,27 @@
+use std::time::Duration;
+
 use anyhow::ensure;
 use sqlx::Executor as _;
-use tenancy_core::Clock as _;
+use tenancy_core::{Clock as _, TenantId};
 use tenancy_sqlx::{ErrorKind, PgUsage, RegistryPool, TenantPoolOptions};
 use tenancy_tests::notes::{PASSWORD, on_every_server, seal_key, sqlstate};
 use tenancy_usage::{UsageEvent, UsageMeter, UsageMeters, UsageSink as _, conformance};
 
 use super::{at_now, counting, total};
+
+/// Counts what waits of a tenant, also what the task of the sink has just taken.
+async fn count(usage: &PgUsage, tenant: TenantId) -> anyhow::Result<()> {
+    let counted = async {
+        loop {
+            usage.count_pending().await?;
+            if usage.status(tenant).await?.pending == 0 {
+                return anyhow::Ok(());
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), counted).await??;
+    Ok(())
+}
 
 /// Usage of a transaction is there exactly if its rows are, and is the tenant's of the transaction.
 #[tokio::test]
@@ -26,7 +42,9 @@ async fn usage_of_a_transaction_commits_and_rolls_back_with_it() -> anyhow::Resu
             tx.record_usage(&usage, event.quantity(quantity)).await?;
             tx.commit().await?;
         }
-        usage.count_pending().await?;
+        for tenant in [notes.acme.id, notes.globex.id] {
+            count(&usage, tenant).await?;
+        }
         ensure!(usage.uncounted() == 0);
         ensure!(total(&usage, notes.globex.id, "tokens").await? == Some((5.into(), 1)));
         ensure!(total(&usage, notes.acme.id, "tokens").await? == Some((3.into(), 1)));
@@ -56,7 +74,7 @@ async fn usage_that_can_not_be_counted_is_refused_before_it_is_sent() -> anyhow:
         let event = UsageEvent::in_context(&context, "tokens", "api", "2", clock.now());
         tx.record_usage(&usage, event).await?;
         tx.commit().await?;
-        usage.count_pending().await?;
+        count(&usage, notes.acme.id).await?;
         ensure!(total(&usage, notes.acme.id, "tokens").await? == Some((1.into(), 1)));
         Ok(())
     })
@@ -104,7 +122,15 @@ async fn the_services_login_writes_usage_of_no_other_tenant_and_reads_none() -> 
             let refused = tx.execute(sqlx::AssertSqlSafe(sql.clone())).await;
             ensure!(sqlstate(refused) == state, "{sql}");
         }
-        usage.count_pending().await?;
+        count(&usage, acme).await?;
+        ensure!(usage.status(acme).await?.refused == 1);
+        // Its task tells of it right after the commit.
+        let told = async {
+            while usage.uncounted() == 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), told).await?;
         ensure!(usage.uncounted() == 1, "{}", usage.uncounted());
         let refused: (i64, bool) = sqlx::query_as(
             "SELECT count(*), bool_and(tenant_id = $1 AND event = '{\"no\": \"event\"}' AND why <> '')
@@ -152,8 +178,76 @@ async fn what_a_process_does_not_know_it_leaves_to_one_that_does() -> anyhow::Re
         ensure!(before.uncounted() == 0);
         ensure!(before.status(notes.acme.id).await?.unmatched == 0);
         let after = PgUsage::builder(&registry, meters).clock(clock).build();
-        after.count_pending().await?;
+        count(&after, notes.acme.id).await?;
         ensure!(total(&after, notes.acme.id, "exports").await? == Some((1.into(), 1)));
+        Ok(())
+    })
+    .await
+}
+
+/// A round reads what it takes, and nothing of what no process here knows, however much of that waits.
+#[tokio::test]
+async fn what_nobody_here_knows_is_not_read_each_round() -> anyhow::Result<()> {
+    on_every_server(async |notes| {
+        let (acme, globex) = (notes.acme.id, notes.globex.id);
+        let mut admin = notes.database.admin().await?;
+        let mut round = sqlx::Connection::begin(&mut admin).await?;
+        for (tenant, meter, count) in [
+            (acme, "of-another-service", 20_000),
+            (acme, "tokens", 5),
+            (acme, "requests", 700),
+            (globex, "of-another-service", 10),
+            (globex, "requests", 900),
+        ] {
+            let event = UsageEvent::new(tenant, meter, "suite", "", conformance::NOW);
+            sqlx::query(
+                "INSERT INTO tenancy.usage_pending (tenant_id, event)
+                 SELECT $1, $2 || jsonb_build_object('id', n::text) FROM generate_series(1, $3) AS n",
+            )
+            .bind(tenant.as_uuid())
+            .bind(serde_json::to_value(&event)?)
+            .bind(count)
+            .execute(&mut *round)
+            .await?;
+        }
+        // What is no event, and a name for which an index has no room.
+        let long = serde_json::json!({ "meter": "m".repeat(9_000) });
+        for event in [serde_json::json!({ "no": "event" }), long] {
+            sqlx::query("INSERT INTO tenancy.usage_pending (tenant_id, event) VALUES ($1, $2)")
+                .bind(globex.as_uuid())
+                .bind(event)
+                .execute(&mut *round)
+                .await?;
+        }
+        let read = "SELECT seq_tup_read + coalesce(idx_tup_fetch, 0) FROM pg_stat_xact_all_tables
+             WHERE relid = 'tenancy.usage_pending'::regclass";
+        let before: i64 = sqlx::query_scalar(read).fetch_one(&mut *round).await?;
+        let taken = "SELECT tenant_id, event ->> 'meter', count(*)
+             FROM tenancy.take_pending_usage(1000, '{requests, tokens}') GROUP BY 1, 2";
+        let first: Vec<(sqlx::types::Uuid, Option<String>, i64)> =
+            sqlx::query_as(taken).fetch_all(&mut *round).await?;
+        let after: i64 = sqlx::query_scalar(read).fetch_one(&mut *round).await?;
+        let of = |tenant: TenantId, meter: Option<&str>| {
+            let mut told = first.iter();
+            let told = told.find(|it| it.0 == tenant.as_uuid() && it.1.as_deref() == meter);
+            told.map(|(.., count)| *count)
+        };
+        // Each tenant gets the same, and what one of its meters does not need the others have.
+        ensure!(of(globex, None) == Some(1), "{first:?}");
+        ensure!(of(acme, Some("tokens")) == Some(5), "{first:?}");
+        for tenant in [acme, globex] {
+            ensure!(of(tenant, Some("requests")) == Some(497), "{first:?}");
+        }
+        // Each row is read to find it, to lock it and to delete it.
+        ensure!(after - before < 5_000, "{}", after - before);
+        let second: Vec<(sqlx::types::Uuid, Option<String>, i64)> =
+            sqlx::query_as(taken).fetch_all(&mut *round).await?;
+        let rest: i64 = second.iter().map(|(.., count)| count).sum();
+        ensure!(rest == 5 + 700 + 900 + 1 - 1_000, "{second:?}");
+        let third: Vec<(sqlx::types::Uuid, Option<String>, i64)> =
+            sqlx::query_as(taken).fetch_all(&mut *round).await?;
+        ensure!(third.is_empty(), "{third:?}");
+        round.rollback().await?;
         Ok(())
     })
     .await

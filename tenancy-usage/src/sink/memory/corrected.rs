@@ -175,15 +175,25 @@ impl Kept {
         act: &Act<'_>,
     ) -> Result<RevertOutcome, EventError> {
         UsageBackfill::check_revert(name, act.reason)?;
-        let backfills = &mut self.corrected.backfills;
-        let known = backfills
-            .iter_mut()
-            .find(|(of, _, known)| *of == tenant && *known.name == *name);
-        let Some((.., known)) = known else {
+        // From the first of this name on, the later ones after it.
+        let mut backfills = (self.corrected.backfills.iter_mut())
+            .filter(|(of, ..)| *of == tenant)
+            .skip_while(|(.., known)| *known.name != *name)
+            .map(|(.., known)| known);
+        let Some(known) = backfills.next() else {
             return Ok(RevertOutcome::Unknown);
         };
         if known.reverted_at.is_some() {
             return Ok(RevertOutcome::AlreadyReverted);
+        }
+        let later = backfills.filter(|it| {
+            it.meter == known.meter
+                && it.reverted_at.is_none()
+                && UsageBackfill::overlaps(known.replaces, it.replaces)
+        });
+        if let Some(later) = later.last() {
+            let source = UsageBackfill::source_of(&later.name);
+            return Err(UsageBackfill::replaced_by(name, &source));
         }
         known.reverted_at = Some(act.now);
         // What was done last to each event.
