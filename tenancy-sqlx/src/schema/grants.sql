@@ -251,7 +251,7 @@ BEGIN
     EXECUTE format('GRANT SELECT ON tenancy.audit_entries, tenancy.audit_history, tenancy.audit_records, '
         'tenancy.audit_particulars TO %I', app);
     EXECUTE format('GRANT EXECUTE ON FUNCTION tenancy.targets_as_json(text[]) TO %I, %I', app, system);
-    EXECUTE format('GRANT EXECUTE ON FUNCTION tenancy.find_entries_of(text, uuid, bigint) TO %I', app);
+    EXECUTE format('GRANT EXECUTE ON FUNCTION tenancy.find_entries_of(text, uuid, bigint) TO %I, %I', app, system);
     EXECUTE format('GRANT EXECUTE ON FUNCTION tenancy.target_key(uuid, text) TO %I', system);
     EXECUTE format('GRANT EXECUTE ON FUNCTION tenancy.targets_as_kept(jsonb), tenancy.add_entry() TO %I, %I, %I',
         app, registry, system);
