@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use anyhow::{Context as _, ensure};
-use tenancy_core::{ManualClock, TenantId, Timestamp};
+use tenancy_core::{ManualClock, OperatorId, TenantId, Timestamp};
 use tenancy_sqlx::{PgUsage, RegistryPool};
 use tenancy_tests::notes::{Notes, PASSWORD, on_every_server};
 use tenancy_usage::{EventOutcome, UsageEvent, UsageMeters, UsageSink as _};
 
-use crate::stand::{Stand, written};
+use crate::stand::{Run, Stand, written};
 
 const METERS: &str =
     "[exports]\naggregation = \"count\"\n[egress]\naggregation = \"sum\"\nunit = \"bytes\"\n";
@@ -40,8 +40,28 @@ async fn counting(notes: &Notes) -> anyhow::Result<PgUsage> {
     Ok(usage)
 }
 
-fn with<'a>(invoice: &[&'a str], more: &[&'a str]) -> Vec<&'a str> {
-    [invoice, more].concat()
+/// Computes the invoice of January 2027 as an operator, from these files.
+fn invoice(
+    stand: &Stand<'_>,
+    operator: OperatorId,
+    (meters, prices): (&str, &str),
+    more: &[&str],
+) -> anyhow::Result<Run> {
+    let tenant = stand.notes.acme.id.to_string();
+    let (meters, prices) = (stand.file(meters), stand.file(prices));
+    let invoice = [
+        "usage",
+        "invoice",
+        "--tenant",
+        &tenant,
+        "--period",
+        "2027-01-31",
+        "--meters",
+        &meters,
+        "--prices",
+        &prices,
+    ];
+    stand.run_as(operator, &[&invoice[..], more].concat())
 }
 
 async fn exports(usage: &PgUsage, tenant: TenantId, count: u32) -> anyhow::Result<()> {
@@ -72,45 +92,31 @@ async fn an_invoice_is_computed_and_computed_again() -> anyhow::Result<()> {
         exports(&usage, acme, 5).await?;
         written(&stand.path("meters.toml"), METERS)?;
         written(&stand.path("prices.toml"), PRICES)?;
-        let (meters, prices) = (stand.file("meters.toml"), stand.file("prices.toml"));
-        let tenant = acme.to_string();
-        let invoice = [
-            "usage",
-            "invoice",
-            "--tenant",
-            &tenant,
-            "--period",
-            "2027-01-31",
-            "--meters",
-            &meters,
-            "--prices",
-            &prices,
-        ];
+        let billed = |more: &[&str]| {
+            let files = ("meters.toml", "prices.toml");
+            invoice(&stand, stand.billing.id, files, more)
+        };
 
-        let run = stand
-            .run_as(stand.billing.id, &with(&invoice, &["--format", "json"]))?
-            .ends_with(0)?;
+        let run = billed(&["--format", "json"])?.ends_with(0)?;
         let json = run.json()?;
         let [drafted] = &json[..] else {
             anyhow::bail!("{run:?}")
         };
         // 29 + (5 - 1) × 0.5
         ensure!(
-            drafted["total"] == "31.00" && drafted["tenant"] == tenant.as_str(),
+            drafted["total"] == "31.00" && drafted["tenant"] == acme.to_string(),
             "{drafted}"
         );
         ensure!(
             drafted["period"]["start"] == "2027-01-01T00:00:00.000000Z",
             "{drafted}"
         );
-        let text = stand.run_as(stand.billing.id, &invoice)?.ends_with(0)?;
+        let text = billed(&[])?.ends_with(0)?;
         ensure!(
             text.out.contains("base fee") && text.out.contains("31.00 EUR"),
             "{text:?}"
         );
-        let csv = stand
-            .run_as(stand.billing.id, &with(&invoice, &["--format", "csv"]))?
-            .ends_with(0)?;
+        let csv = billed(&["--format", "csv"])?.ends_with(0)?;
         ensure!(
             csv.out.starts_with("kind,plan,meter") && csv.out.lines().count() == 4,
             "{csv:?}"
@@ -118,17 +124,13 @@ async fn an_invoice_is_computed_and_computed_again() -> anyhow::Result<()> {
 
         written(&stand.path("before.json"), &run.out)?;
         let before = stand.file("before.json");
-        let same = stand
-            .run_as(stand.billing.id, &with(&invoice, &["--compare", &before]))?
-            .ends_with(0)?;
+        let same = billed(&["--compare", &before])?.ends_with(0)?;
         ensure!(
             same.out.is_empty() && same.err.contains("the same"),
             "{same:?}"
         );
         exports(&usage, acme, 7).await?;
-        let other = stand
-            .run_as(stand.billing.id, &with(&invoice, &["--compare", &before]))?
-            .ends_with(1)?;
+        let other = billed(&["--compare", &before])?.ends_with(1)?;
         ensure!(
             other
                 .out
@@ -137,11 +139,7 @@ async fn an_invoice_is_computed_and_computed_again() -> anyhow::Result<()> {
         );
 
         // What happened on the 15th is the second plan's, which includes nothing.
-        let changed = with(
-            &invoice,
-            &["--change", "2027-01-10=team", "--format", "json"],
-        );
-        let changed = stand.run_as(stand.billing.id, &changed)?.ends_with(0)?;
+        let changed = billed(&["--change", "2027-01-10=team", "--format", "json"])?.ends_with(0)?;
         let total = changed.json()?.first().context("no invoice")?["total"].to_string();
         // 29 × 9 days of 31, and 7 × 2
         ensure!(total == "\"22.42\"", "{changed:?}");
@@ -239,22 +237,7 @@ async fn what_is_wrong_is_named_before_anything_is_read() -> anyhow::Result<()> 
                 "2027-01-15=team",
             ),
         ] {
-            let (meters, prices) = (stand.file(meters), stand.file(prices));
-            let invoice = [
-                "usage",
-                "invoice",
-                "--tenant",
-                &tenant,
-                "--period",
-                "2027-01-31",
-                "--meters",
-                &meters,
-                "--prices",
-                &prices,
-            ];
-            let run = stand
-                .run_as(stand.admin.id, &[&invoice[..], more].concat())?
-                .ends_with(2)?;
+            let run = invoice(&stand, stand.admin.id, (meters, prices), more)?.ends_with(2)?;
             ensure!(
                 run.err.contains(told) && run.out.is_empty(),
                 "{told}: {run:?}"
