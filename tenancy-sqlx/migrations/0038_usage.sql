@@ -54,8 +54,9 @@ CREATE TABLE tenancy.usage_rollups (
     events numeric NOT NULL,
     -- Up to here programs add without rounding.
     sum numeric NOT NULL CONSTRAINT usage_sum CHECK (sum <= 70000000000000000000),
-    max numeric NOT NULL,
-    min numeric NOT NULL,
+    -- Without, where none of the events stands any more. The row stays, so that it is the same one when something comes again.
+    max numeric,
+    min numeric,
     latest numeric,
     latest_at timestamptz,
     latest_source text COLLATE "C",
@@ -97,8 +98,13 @@ CREATE TABLE tenancy.usage_pending (
     event jsonb NOT NULL CHECK (octet_length(event::text) <= 16384
         AND (event -> 'quantity' IS NULL OR jsonb_typeof(event -> 'quantity') = 'string')),
     -- By which it is in time, however late it is counted.
-    written_at timestamptz NOT NULL DEFAULT clock_timestamp()
+    written_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    -- Of a row that is no event it is empty. An application may have written a longer one by its own SQL, for which an index
+    -- has no room.
+    meter text COLLATE "C" NOT NULL GENERATED ALWAYS AS (coalesce(left(event ->> 'meter', 128), '')) STORED
 );
+-- Who waits, with what and since when.
+CREATE INDEX usage_pending_tenant ON tenancy.usage_pending (tenant_id, meter, number);
 
 -- What transactions have written and what can't be counted: to be mended by hand, and written again.
 CREATE TABLE tenancy.usage_refused (
@@ -199,13 +205,6 @@ BEGIN
             SELECT e.tenant, e.meter, e.at, e.source, e.id, e.quantity, e.events, e.unique_value, e.project, e.key, e.by_user,
                 e.job, e.dimensions
             FROM e
-        ), different AS (
-            INSERT INTO tenancy.usage_values (tenant_id, meter, minute, group_id, value)
-            SELECT DISTINCT e.tenant, e.meter, greatest(date_trunc('minute', e.at, 'UTC'), e.hour, e.day, e.period),
-                e.group_id, e.unique_value
-            FROM e WHERE e.unique_value IS NOT NULL
-            ORDER BY 1, 2, 4, 3, 5
-            ON CONFLICT DO NOTHING
         )
         INSERT INTO tenancy.usage_rollups AS r (tenant_id, meter, resolution, since, until, group_id, project_id, key_id,
             dimensions, events, sum, max, min, latest, latest_at, latest_source, latest_id)
@@ -233,6 +232,16 @@ BEGIN
                 SELECT l.* FROM (VALUES (r.latest, r.latest_at, r.latest_source, r.latest_id),
                     (excluded.latest, excluded.latest_at, excluded.latest_source, excluded.latest_id)) AS l (q, at, source, id)
                 ORDER BY l.at DESC NULLS LAST, l.source COLLATE "C" DESC, l.id COLLATE "C" DESC LIMIT 1);
+
+        -- After the windows, whose rows are locked from here on: a correction locks them too before it removes a value.
+        INSERT INTO tenancy.usage_values (tenant_id, meter, minute, group_id, value)
+        SELECT DISTINCT e.tenant, e.meter, greatest(date_trunc('minute', e.at, 'UTC'), e.hour, e.day, e.period),
+            e.group_id, e.unique_value
+        FROM unnest(tenants, meters, ats, uniques, groups, hours, days, periods)
+            WITH ORDINALITY AS e (tenant, meter, at, unique_value, group_id, hour, day, period, n)
+        WHERE e.n = ANY (fresh) AND e.unique_value IS NOT NULL
+        ORDER BY 1, 2, 4, 3, 5
+        ON CONFLICT DO NOTHING;
     END IF;
 
     INSERT INTO tenancy.usage_status AS s (tenant_id, counted, already_counted, conflicts, unmatched, too_late, refused,
@@ -311,18 +320,68 @@ CREATE FUNCTION tenancy.find_usage_status(of_tenant uuid) RETURNS SETOF tenancy.
         SELECT s.* FROM tenancy.usage_status AS s WHERE s.tenant_id = find_usage_status.of_tenant;
     END;
 
--- Events that transactions have written and that wait to be counted, the oldest first, of the meters that the caller knows: a
--- newer or another service may know others. Of a row that is no event the meter is NULL, and everybody takes it. Who takes
--- them holds them until the end of its transaction, in which they go.
+-- Events that transactions have written and that wait to be counted, of the meters that the caller knows: a newer or another
+-- service may know others. Of a row that is no event the meter is empty, and everybody takes it. Who takes them holds them
+-- until the end of its transaction, in which they go.
+--
+-- Tenants have their turns: each gets the same part of what is taken, and what some don't need is divided among the others. So a
+-- backlog of one tenant delays no other.
 CREATE FUNCTION tenancy.take_pending_usage(most integer, known text[]) RETURNS SETOF tenancy.usage_pending
-    LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-    BEGIN ATOMIC
-        DELETE FROM tenancy.usage_pending AS d WHERE d.number = ANY (ARRAY(
-            SELECT p.number FROM tenancy.usage_pending AS p
-            WHERE p.event ->> 'meter' IS NULL OR p.event ->> 'meter' = ANY (take_pending_usage.known)
-            ORDER BY p.number LIMIT take_pending_usage.most FOR UPDATE SKIP LOCKED))
-        RETURNING d.*;
-    END;
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off
+    -- In the order of an index few rows are read, however long the backlog is.
+    SET enable_sort = off SET enable_seqscan = off SET enable_bitmapscan = off
+AS $$
+DECLARE
+    -- Whose events of which meter wait, and up to which number they are taken.
+    tenants uuid[];
+    meters text[];
+    reached bigint[];
+    taken bigint[] := '{}';
+    fresh bigint[];
+    part integer;
+BEGIN
+    -- Whose oldest waits longest comes first. Each step finds the next tenant and meter in the index, and reads nothing of what
+    -- is between: what nobody here knows costs a step, however much of it there is.
+    WITH RECURSIVE t AS (
+        (SELECT p.tenant_id, p.meter, p.number FROM tenancy.usage_pending AS p
+            ORDER BY p.tenant_id, p.meter, p.number LIMIT 1)
+        UNION ALL
+        SELECT n.tenant_id, n.meter, n.number FROM t CROSS JOIN LATERAL (
+            SELECT p.tenant_id, p.meter, p.number FROM tenancy.usage_pending AS p
+            WHERE (p.tenant_id, p.meter) > (t.tenant_id, t.meter)
+            ORDER BY p.tenant_id, p.meter, p.number LIMIT 1) AS n
+    ), w AS (
+        SELECT t.tenant_id, t.meter, t.number, min(t.number) OVER (PARTITION BY t.tenant_id) AS oldest
+        FROM t WHERE t.meter = '' OR t.meter = ANY (take_pending_usage.known)
+    )
+    SELECT array_agg(h.tenant_id ORDER BY h.oldest, h.number), array_agg(h.meter ORDER BY h.oldest, h.number),
+        array_agg(h.number - 1 ORDER BY h.oldest, h.number)
+    INTO tenants, meters, reached
+    FROM (SELECT w.* FROM w ORDER BY w.oldest, w.number LIMIT most) AS h;
+
+    WHILE cardinality(tenants) > 0 AND cardinality(taken) < most LOOP
+        part := greatest((most - cardinality(taken)) / (SELECT count(DISTINCT t) FROM unnest(tenants) AS t), 1);
+        WITH w AS (
+            SELECT x.*, greatest(part / count(*) OVER (PARTITION BY x.tenant), 1) AS part
+            FROM unnest(tenants, meters, reached) WITH ORDINALITY AS x (tenant, meter, reached, n)
+        ), f AS MATERIALIZED (
+            SELECT w.n, p.number FROM (SELECT w.* FROM w ORDER BY w.n LIMIT most - cardinality(taken)) AS w
+                CROSS JOIN LATERAL (SELECT p.number FROM tenancy.usage_pending AS p
+                    WHERE p.tenant_id = w.tenant AND p.meter = w.meter AND p.number > w.reached
+                    ORDER BY p.tenant_id, p.meter, p.number LIMIT w.part FOR UPDATE SKIP LOCKED) AS p
+        ), g AS (
+            SELECT f.n, count(*) AS found, max(f.number) AS reached FROM f GROUP BY f.n
+        )
+        -- Who had less than its part has no more.
+        SELECT (SELECT array_agg(f.number) FROM f), array_agg(w.tenant ORDER BY w.n), array_agg(w.meter ORDER BY w.n),
+            array_agg(coalesce(g.reached, w.reached) ORDER BY w.n)
+        INTO fresh, tenants, meters, reached
+        FROM w LEFT JOIN g ON g.n = w.n WHERE g.found >= w.part OR w.n > most - cardinality(taken);
+        taken := (taken || fresh)[1:most];
+    END LOOP;
+    RETURN QUERY DELETE FROM tenancy.usage_pending AS d WHERE d.number = ANY (taken) RETURNING d.*;
+END
+$$;
 
 -- Keeps what was taken and can't be counted.
 CREATE FUNCTION tenancy.refuse_usage(numbers bigint[], tenants uuid[], events jsonb[], reasons text[], written timestamptz[])
