@@ -4,6 +4,7 @@ mod batch;
 mod correcting;
 mod filling;
 mod instant;
+mod metrics;
 mod pending;
 mod pruning;
 mod reading;

@@ -29,6 +29,7 @@ mod correcting;
 mod counting;
 mod filling;
 mod histories;
+mod metrics;
 mod restating;
 mod rolling;
 
@@ -46,6 +47,9 @@ pub use filling::{
     a_bad_backfill_changes_nothing, an_earlier_backfill_is_reverted_after_a_later_one,
 };
 pub use histories::histories;
+pub use metrics::{
+    a_metric_is_its_owners, a_metric_tells_what_it_says, a_metric_that_cant_be_told_is_refused,
+};
 pub use restating::corrected_histories;
 pub use rolling::{
     each_aggregation_adds_up, groups_are_told_apart, queries_that_make_no_sense_are_refused,
@@ -58,8 +62,8 @@ use rust_decimal::Decimal;
 use tenancy_core::{TenantId, Timestamp, quota::Window};
 
 use crate::{
-    EventOutcome, Resolution, RollupQuery, UsageBackfills, UsageEvent, UsageMeter, UsageMeters,
-    UsageSink,
+    CustomMetrics, EventOutcome, Resolution, RollupQuery, UsageBackfills, UsageEvent, UsageMeter,
+    UsageMeters, UsageSink,
 };
 
 /// What the clock of the sink shows: 2027-01-15T08:00:00Z.
@@ -130,6 +134,31 @@ pub async fn backfills(sink: &dyn UsageBackfills, tenants: &[TenantId; FILLED_TE
     a_backfill_replaces_and_gives_back(sink, [tenants[1], tenants[2]]).await;
     a_bad_backfill_changes_nothing(sink, tenants[3]).await;
     an_earlier_backfill_is_reverted_after_a_later_one(sink, tenants[4]).await;
+}
+
+/// How many tenants the suite of custom metrics needs.
+pub const MEASURED_TENANTS: usize = 5;
+
+/// Runs what a sink that keeps custom metrics promises, with tenants that have no usage. No metric is for all tenants yet.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use tenancy_core::{ManualClock, TenantId};
+/// use tenancy_usage::{MemoryUsage, conformance};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let clock = Arc::new(ManualClock::at(conformance::NOW));
+/// let sink = MemoryUsage::new(conformance::meters()).clock(clock);
+/// let tenants = [(); conformance::MEASURED_TENANTS].map(|()| TenantId::new());
+/// conformance::metrics(&sink, &tenants).await;
+/// # }
+/// ```
+pub async fn metrics(sink: &dyn CustomMetrics, tenants: &[TenantId; MEASURED_TENANTS]) {
+    a_metric_tells_what_it_says(sink, [tenants[0], tenants[1]]).await;
+    a_metric_is_its_owners(sink, [tenants[2], tenants[3]]).await;
+    a_metric_that_cant_be_told_is_refused(sink, tenants[4]).await;
 }
 
 fn ago(seconds: u64) -> Timestamp {

@@ -8,6 +8,7 @@ use rust_decimal::Decimal;
 use tenancy_core::Actor;
 
 pub use backfill::{BackfillOutcome, RevertOutcome, UsageBackfill};
+pub(crate) use check::check_reason;
 pub use listing::{AppliedBackfill, AppliedCorrection, UsageBackfills};
 
 use crate::{EventError, EventKey, UsageDigest, digest::Canonical};

@@ -15,6 +15,7 @@ mod exact;
 pub mod forecast;
 pub mod invoice;
 mod meter;
+mod metric;
 mod name;
 pub mod price;
 mod recorder;
@@ -36,6 +37,7 @@ pub use correction::{
 pub use digest::UsageDigest;
 pub use event::{EventError, EventErrorKind, EventKey, EventTimes, UsageEvent};
 pub use meter::{Aggregation, UsageMeter, UsageMeters};
+pub use metric::{CustomMetric, CustomMetrics, DefinedMetric, MetricAuthor, MetricOutcome};
 pub use recorder::{UsageRecorder, UsageRecorderBuilder, UsageSeries};
 pub use requests::{FinishedRequest, RequestUsage};
 pub use retention::{RetentionCuts, UsageRetention};

@@ -59,6 +59,26 @@ impl Aggregation {
         }
     }
 
+    /// Whether events of a meter that adds up so can also be told by another aggregation: whatever there is can be counted, what
+    /// is a sum also has a largest and a smallest quantity, and what is `latest` or `unique` has to be recorded so.
+    ///
+    /// ```
+    /// use tenancy_usage::Aggregation;
+    ///
+    /// assert!(Aggregation::Sum.answers(Aggregation::Max));
+    /// assert!(!Aggregation::Sum.answers(Aggregation::Unique));
+    /// ```
+    #[must_use]
+    pub const fn answers(self, asked: Self) -> bool {
+        match asked {
+            Self::Count => true,
+            Self::Sum => matches!(self, Self::Sum | Self::Count),
+            Self::Max | Self::Min => !matches!(self, Self::Count | Self::Unique),
+            Self::Latest => matches!(self, Self::Latest),
+            Self::Unique => matches!(self, Self::Unique),
+        }
+    }
+
     /// Whether the numbers of two stretches of time, or of two projects, add up to the number of both.
     #[must_use]
     pub const fn adds_up(self) -> bool {

@@ -1,11 +1,11 @@
 //! Rollups: what the events of a window add up to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rust_decimal::Decimal;
 use tenancy_core::{KeyId, ProjectId, TenantId, Timestamp, quota::Window};
 
-use crate::Resolution;
+use crate::{Aggregation, Resolution};
 
 /// What the events of one group add up to in one window, by the [aggregation](crate::Aggregation) of their meter.
 ///
@@ -102,6 +102,10 @@ pub struct RollupQuery {
     pub by_key: bool,
     /// The dimensions by whose values usage is told apart.
     pub by_dimensions: Vec<Box<str>>,
+    /// Usage alone whose dimensions have one of these values, for each dimension that is named.
+    pub only: BTreeMap<Box<str>, BTreeSet<Box<str>>>,
+    /// How the events become one number; `None` for the aggregation of the meter.
+    pub aggregation: Option<Aggregation>,
 }
 
 impl RollupQuery {
@@ -130,6 +134,8 @@ impl RollupQuery {
             by_project: false,
             by_key: false,
             by_dimensions: Vec::new(),
+            only: BTreeMap::new(),
+            aggregation: None,
         }
     }
 
@@ -163,7 +169,39 @@ impl RollupQuery {
         self
     }
 
-    /// Whether a sink can answer it: the meter and the dimensions are declared, the range has a beginning before its end,
+    /// Asks for usage alone whose dimension has one of these values. Usage without the dimension is left out. Said for several
+    /// dimensions, each has to fit.
+    ///
+    /// ```
+    /// use tenancy_core::{TenantId, Timestamp, quota::Window};
+    /// use tenancy_usage::{Aggregation, RollupQuery};
+    ///
+    /// let day = Window::new(Timestamp::EPOCH, Timestamp::from_unix_seconds(86_400));
+    /// let largest = RollupQuery::total(TenantId::new(), "llm-output-tokens", day)
+    ///     .only("model", ["large", "huge"])
+    ///     .told_by(Aggregation::Max);
+    /// # let _ = largest;
+    /// ```
+    pub fn only(
+        mut self,
+        dimension: impl Into<Box<str>>,
+        values: impl IntoIterator<Item = impl Into<Box<str>>>,
+    ) -> Self {
+        let values = values.into_iter().map(Into::into);
+        self.only.insert(dimension.into(), values.collect());
+        self
+    }
+
+    /// Tells the events by another aggregation than the meter's, where that [answers](Aggregation::answers) it.
+    ///
+    /// The largest and the smallest quantity are those of events as they came: what a
+    /// [recorder](crate::UsageRecorder) has added up before is one event.
+    pub fn told_by(mut self, aggregation: Aggregation) -> Self {
+        self.aggregation = Some(aggregation);
+        self
+    }
+
+    /// Whether a sink can answer it: the meter and the dimensions are declared, the meter can be told so, the range has a beginning before its end,
     /// and a total begins and ends with a full minute.
     ///
     /// # Errors
@@ -176,11 +214,26 @@ impl RollupQuery {
                 self.meter
             ));
         };
-        let mut dimensions = self.by_dimensions.iter();
+        let mut dimensions = self.by_dimensions.iter().chain(self.only.keys());
         if let Some(name) = dimensions.find(|name| !meter.has_dimension(name)) {
             return error(format!(
                 "the usage meter `{}` has no dimension `{name}`; ask by one that is declared",
                 self.meter
+            ));
+        }
+        if let Some(asked) = self.aggregation
+            && !meter.aggregation().answers(asked)
+        {
+            return error(format!(
+                "the usage meter `{}` is recorded as `{}`, which does not tell the `{}`; declare a meter that does, or ask otherwise",
+                self.meter,
+                meter.aggregation().as_str(),
+                asked.as_str()
+            ));
+        }
+        if let Some((name, _)) = self.only.iter().find(|(_, values)| values.is_empty()) {
+            return error(format!(
+                "the query asks for usage whose `{name}` is one of no values, which none is; name a value, or leave `{name}` out"
             ));
         }
         let Window { start, end, .. } = self.range;

@@ -7,7 +7,9 @@
 use std::collections::BTreeMap;
 
 use rust_decimal::Decimal;
-use tenancy_core::{TenantId, quota::Window};
+use tenancy_core::{
+    Admin, PlanVersion, StoreError, StoreErrorKind, TenantId, TenantRecord, quota::Window,
+};
 
 use crate::{
     Rollup, RollupQuery, exact,
@@ -57,6 +59,8 @@ pub enum UpgradeReason {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct UpgradeAdvice {
+    /// Whom it is for.
+    pub tenant: TenantId,
     /// The plan that the tenant has.
     pub from: Box<str>,
     /// The plan that is advised.
@@ -85,6 +89,69 @@ impl UpgradeAdvice {
     pub const fn is_automatic(&self) -> bool {
         self.is_automatic
     }
+
+    /// Makes the change, if it [is to be made without asking](Self::is_automatic) and the tenant is still on the plan that the
+    /// advice is about. The plan in `record` may name a version, such as `free@2`.
+    ///
+    /// What follows it is that of each change of plan: an entry of the trail, and an event `tenant.plan-changed` in the outbox, by which
+    /// a billing system is told.
+    ///
+    /// # Errors
+    /// As [`Admin::set_plan`] has them. If somebody else changes the plan meanwhile, that is no error, and nothing is changed.
+    ///
+    /// ```
+    /// use tenancy_core::{StoreError, Tenancy, TenantRecord, danger};
+    /// use tenancy_usage::upgrade::{UpgradeAdvice, UpgradeOutcome};
+    ///
+    /// # async fn example(tenancy: Tenancy, acme: TenantRecord, advice: UpgradeAdvice) -> Result<(), StoreError> {
+    /// let admin = tenancy.admin(danger::service("automatic upgrade, as the plan says")?);
+    /// if advice.carry_out(&admin, &acme).await? == UpgradeOutcome::Upgraded {
+    ///     println!("{} is on {} now", acme.slug, advice.to);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn carry_out(
+        &self,
+        admin: &Admin,
+        record: &TenantRecord,
+    ) -> Result<UpgradeOutcome, StoreError> {
+        if !self.is_automatic {
+            return Ok(UpgradeOutcome::NotAutomatic);
+        }
+        let plan = record.plan.as_deref();
+        let name = plan.map(|id| PlanVersion::parse_id(id).map_or(id, |(name, _)| name));
+        if record.id != self.tenant || name != Some(&*self.from) {
+            return Ok(UpgradeOutcome::OtherPlan);
+        }
+        match admin.replace_plan(record.id, plan, Some(&self.to)).await {
+            Ok(()) => Ok(UpgradeOutcome::Upgraded),
+            Err(error) if error.kind() == StoreErrorKind::Conflict => Ok(UpgradeOutcome::OtherPlan),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// What became of an advice that was to be [carried out](UpgradeAdvice::carry_out).
+///
+/// ```
+/// use tenancy_usage::upgrade::UpgradeOutcome;
+///
+/// /// Whether somebody has to be asked.
+/// fn asks(outcome: UpgradeOutcome) -> bool {
+///     outcome == UpgradeOutcome::NotAutomatic
+/// }
+/// # let _ = asks;
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum UpgradeOutcome {
+    /// The tenant is on the other plan.
+    Upgraded,
+    /// The plan does not say that its tenants are not asked, or the other one is smaller. Nothing is changed.
+    NotAutomatic,
+    /// The advice is about another plan than the tenant has by now, or about another tenant. Nothing is changed.
+    OtherPlan,
 }
 
 /// Compares what plans cost.
@@ -233,6 +300,7 @@ impl<'b> UpgradeAdvisor<'b> {
         // Stable: of equal ones the first in the book stays the first.
         others.sort_by_key(|(_, total)| *total);
         let advice = |(plan, then): &(&PlanPrices, Decimal), reason| UpgradeAdvice {
+            tenant: self.tenant,
             from: own.name.clone(),
             to: plan.name.clone(),
             reason,

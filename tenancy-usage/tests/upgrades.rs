@@ -8,7 +8,8 @@
 use std::sync::Arc;
 
 use tenancy_core::{
-    ManualClock, TenantId, Timestamp,
+    ManualClock, MemoryDirectory, Tenancy, TenantDirectory as _, TenantId, TenantKey, TenantRecord,
+    Timestamp, danger,
     quota::{Calendar, Period, Window},
 };
 use tenancy_usage::{
@@ -16,7 +17,7 @@ use tenancy_usage::{
     forecast::PeriodForecast,
     invoice::RatingErrorKind,
     price::{MeterPrice, PlanPrices, PriceBook, PriceVersion, Tier},
-    upgrade::{UpgradeAdvice, UpgradeAdvisor, UpgradeReason},
+    upgrade::{UpgradeAdvice, UpgradeAdvisor, UpgradeOutcome, UpgradeReason},
 };
 
 const NOW: Timestamp = Timestamp::from_unix_seconds(1_800_000_000);
@@ -254,4 +255,61 @@ fn a_plan_says_in_toml_that_it_upgrades_automatically() {
         error.to_string().contains("line 5") && error.to_string().contains("true or false"),
         "{error}"
     );
+}
+
+/// Only where the plan says so, only the tenant that it is for, and only while it is on the plan that was compared.
+#[tokio::test]
+async fn an_upgrade_without_asking_is_made_once_and_overwrites_nobody() {
+    let directory = MemoryDirectory::new();
+    let tenancy = Tenancy::builder(directory.clone())
+        .established_principals()
+        .build()
+        .unwrap();
+    let admin = tenancy.admin(danger::service("a test").unwrap());
+    let (acme, globex) = (TenantId::new(), TenantId::new());
+    for (id, slug) in [(acme, "acme"), (globex, "globex")] {
+        let record = TenantRecord::new(slug.parse().unwrap(), slug);
+        admin
+            .create_tenant(&TenantRecord { id, ..record })
+            .await
+            .unwrap();
+        admin.set_plan(id, Some("free@1")).await.unwrap();
+    }
+    let record = async |id| {
+        let found = directory.find_tenant(&TenantKey::Id(id)).await.unwrap();
+        found.unwrap()
+    };
+    let book = book();
+    let exports = [Rollup::new(acme, "exports", month(), 60, 60)];
+    let advice = |plan| {
+        let advisor = UpgradeAdvisor::new(&book, acme, month(), plan).among(["pro", "free"]);
+        advisor.advise(&exports).unwrap().unwrap()
+    };
+    let upgrade = advice("free");
+    assert!(upgrade.is_automatic(), "{upgrade:?}");
+
+    let other = upgrade.carry_out(&admin, &record(globex).await).await;
+    assert_eq!(other.unwrap(), UpgradeOutcome::OtherPlan);
+    // An operator has moved the tenant since its record was read.
+    let stale = record(acme).await;
+    admin.set_plan(acme, Some("team")).await.unwrap();
+    let overtaken = upgrade.carry_out(&admin, &stale).await;
+    assert_eq!(overtaken.unwrap(), UpgradeOutcome::OtherPlan);
+    assert_eq!(record(acme).await.plan.as_deref(), Some("team"));
+
+    admin.set_plan(acme, Some("free@2")).await.unwrap();
+    let seen = record(acme).await;
+    for outcome in [UpgradeOutcome::Upgraded, UpgradeOutcome::OtherPlan] {
+        assert_eq!(upgrade.carry_out(&admin, &seen).await.unwrap(), outcome);
+    }
+    assert_eq!(record(acme).await.plan.as_deref(), Some("pro"));
+    assert_eq!(record(globex).await.plan.as_deref(), Some("free@1"));
+
+    // The tenants of `pro` are asked.
+    let none = [Rollup::new(acme, "exports", month(), 0, 0)];
+    let advisor = UpgradeAdvisor::new(&book, acme, month(), "pro").among(["free"]);
+    let smaller = advisor.advise(&none).unwrap().unwrap();
+    let asked = smaller.carry_out(&admin, &record(acme).await).await;
+    assert_eq!(asked.unwrap(), UpgradeOutcome::NotAutomatic);
+    assert_eq!(record(acme).await.plan.as_deref(), Some("pro"));
 }

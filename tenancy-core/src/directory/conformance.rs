@@ -148,6 +148,7 @@ pub async fn directory<D: Directory + DirectoryStore>(directory: &D) {
     entering_tells_a_stranger_nothing(directory).await;
     project_roles_end_with_the_membership(directory).await;
     unknown_tenants_can_not_be_written(directory).await;
+    a_plan_replaces_the_one_that_was_seen(directory).await;
     every_change_is_told_once_it_is_visible(directory).await;
     a_tenant_is_renamed(directory).await;
     a_slug_is_replaced(directory).await;
@@ -565,6 +566,32 @@ pub async fn project_roles_end_with_the_membership<D: Directory + DirectoryStore
     }
 }
 
+/// A plan takes the place of the one that the caller has seen, and of no other.
+pub async fn a_plan_replaces_the_one_that_was_seen<D: Directory + DirectoryStore>(directory: &D) {
+    let tenant = new_tenant(directory).await.id;
+    let plan = async || {
+        let found = directory.find_tenant(&TenantKey::Id(tenant)).await.unwrap();
+        found.unwrap().plan
+    };
+    let replace = async |from: Option<&str>, to: Option<&str>| {
+        let replaced = directory
+            .replace_plan(tenant, from, to, &unattributed())
+            .await;
+        replaced.map_err(|error| error.kind())
+    };
+    assert_eq!(plan().await, None);
+    let conflict = Err(StoreErrorKind::Conflict);
+    assert_eq!(replace(Some("free"), Some("pro")).await, conflict);
+    assert_eq!(replace(None, Some("free@1")).await, Ok(()));
+    assert_eq!(replace(None, Some("pro")).await, conflict);
+    assert_eq!(replace(Some("free"), Some("pro")).await, conflict);
+    assert_eq!(plan().await.as_deref(), Some("free@1"));
+    assert_eq!(replace(Some("free@1"), Some("pro")).await, Ok(()));
+    assert_eq!(plan().await.as_deref(), Some("pro"));
+    assert_eq!(replace(Some("pro"), None).await, Ok(()));
+    assert_eq!(plan().await, None);
+}
+
 /// Nothing can be attached to a tenant that does not exist.
 pub async fn unknown_tenants_can_not_be_written<D: Directory + DirectoryStore>(directory: &D) {
     let nobody = TenantId::new();
@@ -588,6 +615,10 @@ pub async fn unknown_tenants_can_not_be_written<D: Directory + DirectoryStore>(d
         .set_plan(nobody, Some("pro"), &unattributed())
         .await;
     not_found(plan.err(), "a plan");
+    let plan = directory
+        .replace_plan(nobody, None, Some("pro"), &unattributed())
+        .await;
+    not_found(plan.err(), "another plan");
     let membership = Membership::new(nobody, user, role("owner"));
     not_found(
         directory

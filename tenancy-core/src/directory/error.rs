@@ -98,6 +98,15 @@ pub struct StoreError {
 }
 
 impl StoreError {
+    /// The tenant is on another plan than the caller thought; for stores.
+    #[must_use]
+    pub fn other_plan() -> Self {
+        Self::new(
+            StoreErrorKind::Conflict,
+            "the tenant is on another plan by now; read its record and decide again",
+        )
+    }
+
     /// What [`put_role`](crate::RoleStore::put_role) fails with where a tenant has as many roles of its
     /// own as it may have.
     #[must_use]

@@ -71,6 +71,19 @@ pub trait TenantStore: Send + Sync {
         record: &ChangeRecord,
     ) -> Result<(), StoreError>;
 
+    /// The same, if the tenant is on this plan now: `from` as its record has it, such as `pro@2`.
+    ///
+    /// # Errors
+    /// A [`StoreError`] whose kind says why nothing was changed;
+    /// [`StoreErrorKind::Conflict`](crate::StoreErrorKind::Conflict) if it is on another one.
+    async fn replace_plan(
+        &self,
+        tenant: TenantId,
+        from: Option<&str>,
+        plan: Option<&str>,
+        record: &ChangeRecord,
+    ) -> Result<(), StoreError>;
+
     /// Gives a tenant another name for people to read.
     ///
     /// # Errors

@@ -176,6 +176,42 @@ impl Admin {
         .await
     }
 
+    /// The same as [`set_plan`](Self::set_plan), if the tenant is on this plan now: `from` as its record has it, such as `pro@2`.
+    /// For jobs that have decided by what the tenant had before, which somebody may have changed meanwhile.
+    ///
+    /// # Errors
+    /// As [`set_plan`](Self::set_plan), and of the kind [`Conflict`](crate::StoreErrorKind::Conflict) if the tenant is on another
+    /// plan.
+    ///
+    /// ```
+    /// # use tenancy_core::{StoreError, Tenancy, TenantRecord, danger};
+    /// # async fn example(tenancy: Tenancy, acme: TenantRecord) -> Result<(), StoreError> {
+    /// let admin = tenancy.admin(danger::service("the free plan ends")?);
+    /// admin.replace_plan(acme.id, acme.plan.as_deref(), Some("starter")).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn replace_plan(
+        &self,
+        id: TenantId,
+        from: Option<&str>,
+        plan: Option<&str>,
+    ) -> Result<(), StoreError> {
+        let plan = self.resolved_plan(plan).await?;
+        let plan = plan.as_deref();
+        let change = Change::new(ChangeAction::TenantSetPlan, id)
+            .to("tenant", id)
+            .with(json!({ "plan": plan, "from": from }));
+        let stores = self.stores();
+        self.make(change, async |record| {
+            stores
+                .tenant_store()?
+                .replace_plan(id, from, plan, &record)
+                .await
+        })
+        .await
+    }
+
     /// Gives a tenant another name for people to read.
     ///
     /// # Errors

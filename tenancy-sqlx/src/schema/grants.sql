@@ -310,7 +310,7 @@ BEGIN
     -- transaction, and reads none.
     FOREACH registry_table IN ARRAY ARRAY['usage_keys', 'usage_events', 'usage_rollups', 'usage_values', 'usage_status',
                                     'usage_pending', 'usage_refused', 'usage_corrections', 'usage_backfills',
-                                    'usage_pruned']
+                                    'usage_pruned', 'usage_metrics']
     LOOP
         PERFORM tenancy.ensure_policy(format('tenancy.%I', registry_table)::regclass,
             'tenancy_system', true, system, 'true');
@@ -346,6 +346,11 @@ BEGIN
     EXECUTE format('GRANT EXECUTE ON FUNCTION tenancy.usage_pruned_before(uuid, text), '
         'tenancy.list_usage_corrections(uuid, bigint, integer), tenancy.list_usage_backfills(uuid, bigint, integer) '
         'TO %I, %I', registry, system);
+    -- Custom metrics are defined by tenants through the service, and by operators.
+    EXECUTE format('GRANT EXECUTE ON FUNCTION tenancy.define_metric(uuid, text, text, text, jsonb, integer, text, '
+        'timestamptz, jsonb), tenancy.remove_metric(uuid, text, jsonb), tenancy.list_metrics(uuid), '
+        'tenancy.read_usage(uuid, text, smallint, timestamptz, timestamptz, uuid, uuid, boolean, boolean, text[], '
+        'boolean, boolean, jsonb) TO %I, %I', registry, system);
     -- Old usage is removed by the system login alone.
     EXECUTE format('GRANT EXECUTE ON FUNCTION tenancy.prune_usage(text, timestamptz, uuid, uuid[], integer, jsonb), '
         'tenancy.drop_usage_month(timestamptz, jsonb), tenancy.list_used_tenants(uuid, integer) TO %I', system);

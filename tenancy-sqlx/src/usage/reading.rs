@@ -40,10 +40,10 @@ impl Inner {
         let Some(meter) = self.meters.get(&query.meter) else {
             return Ok(Vec::new());
         };
-        let aggregation = meter.aggregation();
+        let aggregation = query.aggregation.unwrap_or(meter.aggregation());
         let by_dimensions = query.by_dimensions.iter();
         let by_dimensions: Vec<_> = by_dimensions.map(|name| name.to_string()).collect();
-        let resolution = query.resolution.unwrap_or(Resolution::Minute);
+        let resolution = query.resolution.unwrap_or_else(|| self.longest(query));
         let mut tx = self.begin().await?;
         // At least one row, which says up to when windows were removed.
         let rows = sqlx::query(
@@ -51,7 +51,7 @@ impl Inner {
                  (extract(epoch FROM u.until) * 1000000)::bigint AS until, u.project_id, u.key_id, u.dimensions,
                  u.events, u.sum::text AS sum, u.max, u.min, u.latest, u.different
              FROM tenancy.usage_pruned_before($1, $13) AS p (pruned)
-                 LEFT JOIN tenancy.read_usage($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) AS u ON true",
+                 LEFT JOIN tenancy.read_usage($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $14) AS u ON true",
         )
         .bind(query.tenant.as_uuid())
         .bind(&*query.meter)
@@ -66,6 +66,7 @@ impl Inner {
         .bind(query.resolution.is_none())
         .bind(aggregation == Aggregation::Unique)
         .bind(windows(resolution))
+        .bind(Json(&query.only))
         .fetch_all(&mut *tx)
         .await
         .map_err(unavailable)?;
@@ -97,6 +98,20 @@ impl Inner {
             ))
         });
         Ok(rollups)
+    }
+
+    /// The longest windows into which the range of a total can be divided: of a month these are days, and not 43,200 minutes. Not
+    /// billing periods, of which two overlap where a tenant is billed from another day on.
+    fn longest(&self, query: &RollupQuery) -> Resolution {
+        let fits = |resolution| {
+            let begins = |at| self.calendar.window(query.tenant, resolution, at).start == at;
+            begins(query.range.start) && begins(query.range.end)
+        };
+        let longer = [Resolution::Day, Resolution::Hour];
+        longer
+            .into_iter()
+            .find(|it| fits(*it))
+            .unwrap_or(Resolution::Minute)
     }
 
     /// Whether the first window of the range is not among those that ended before what was removed.

@@ -175,6 +175,27 @@ pub async fn windows_begin_where_the_calendar_says(sink: &dyn UsageSink, tenant:
     let rollups = sink.rollups(&query).await.unwrap();
     let told: Vec<_> = rollups.iter().map(|it| (it.window, it.quantity)).collect();
     assert_eq!(told, [(january, 2.into())]);
+    // Whichever windows a sink reads for it.
+    for (before, after, quantity) in [
+        (60, 60, 3),
+        (60, 0, 1),
+        (3_600, 3_600, 3),
+        (3_600, 0, 1),
+        (0, 3_600, 2),
+        (86_400, 86_400, 3),
+        (86_400, 0, 1),
+        (0, 86_400, 2),
+        (86_400, 60, 3),
+        (31 * 86_400, 31 * 86_400, 3),
+        (31 * 86_400, 0, 1),
+    ] {
+        let seconds = Duration::from_secs;
+        let range = Window::new(start - seconds(before), start + seconds(after));
+        let query = RollupQuery::total(tenant, "tokens", range);
+        let rollups = sink.rollups(&query).await.unwrap();
+        let told: Vec<_> = rollups.iter().map(|it| (it.window, it.quantity)).collect();
+        assert_eq!(told, [(range, quantity.into())]);
+    }
 }
 
 /// A query for what is not declared, or for no time, is an error, and not an empty answer.

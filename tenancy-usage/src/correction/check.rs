@@ -252,13 +252,13 @@ fn check_name(name: &str) -> Result<(), EventError> {
 }
 
 /// Whether a reason says something.
-fn check_reason(reason: &str) -> Result<(), EventError> {
+pub(crate) fn check_reason(reason: &str) -> Result<(), EventError> {
     let most = UsageCorrection::MAX_REASON;
     if reason.trim().is_empty() || reason.len() > most || reason.contains('\0') {
         return Err(EventError::new(
             EventErrorKind::InvalidText,
             format!(
-                "the reason has {} bytes; say in 1 to {most} why usage is corrected, without a NUL",
+                "the reason has {} bytes; say why, in 1 to {most} bytes without a NUL",
                 reason.len()
             ),
         ));

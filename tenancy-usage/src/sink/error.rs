@@ -14,6 +14,8 @@ pub enum UsageErrorKind {
     Unsupported,
     /// What is asked for is not allowed: a retention that drops what is still needed.
     Refused,
+    /// A custom metric can't be told, or there is no room for it.
+    InvalidMetric,
 }
 
 /// Why a sink gave no answer. The cause is for logs, and is sent to no caller.
@@ -67,6 +69,15 @@ impl UsageError {
     pub fn refused(message: impl Into<String>) -> Self {
         Self {
             kind: UsageErrorKind::Refused,
+            ..Self::invalid_query(message)
+        }
+    }
+
+    /// A custom metric can't be defined, as the message says.
+    #[must_use]
+    pub fn invalid_metric(message: impl Into<String>) -> Self {
+        Self {
+            kind: UsageErrorKind::InvalidMetric,
             ..Self::invalid_query(message)
         }
     }

@@ -2,6 +2,7 @@
 
 mod corrected;
 mod kept;
+mod metrics;
 mod tally;
 
 use std::{
@@ -12,7 +13,7 @@ use std::{
 use async_trait::async_trait;
 use tenancy_core::{Clock, KeyId, ProjectId, SystemClock, TenantId, Timestamp, quota::Window};
 
-use self::{kept::Kept, tally::Tally};
+use self::{kept::Kept, metrics::Metrics, tally::Tally};
 use super::{EventOutcome, UsageError, UsageSink, UsageStatus};
 use crate::{
     CorrectionOutcome, EventTimes, Resolution, Rollup, RollupQuery, UsageCalendar, UsageCorrection,
@@ -50,6 +51,7 @@ pub struct MemoryUsage {
     times: EventTimes,
     clock: Arc<dyn Clock>,
     kept: Mutex<Kept>,
+    metrics: Mutex<Metrics>,
 }
 
 /// Whose usage, of what, and when: what a tally is kept for.
@@ -88,6 +90,16 @@ struct Group {
     dimensions: BTreeMap<Box<str>, Box<str>>,
 }
 
+impl Group {
+    /// Whether each of these dimensions has one of its values.
+    fn has(&self, only: &BTreeMap<Box<str>, BTreeSet<Box<str>>>) -> bool {
+        only.iter().all(|(name, values)| {
+            let value = self.dimensions.get(name);
+            value.is_some_and(|value| values.contains(value))
+        })
+    }
+}
+
 impl MemoryUsage {
     /// Nothing counted yet, for these meters.
     pub fn new(meters: UsageMeters) -> Self {
@@ -97,6 +109,7 @@ impl MemoryUsage {
             times: EventTimes::default(),
             clock: Arc::new(SystemClock),
             kept: Mutex::default(),
+            metrics: Mutex::default(),
         }
     }
 
@@ -159,6 +172,7 @@ impl UsageSink for MemoryUsage {
         let Some(meter) = self.meters.get(&query.meter) else {
             return Ok(Vec::new());
         };
+        let aggregation = query.aggregation.unwrap_or(meter.aggregation());
         let resolution = query.resolution.unwrap_or(Resolution::Minute);
         let mut groups = BTreeMap::<(Timestamp, Timestamp, Group), Tally>::new();
         let kept = self.kept();
@@ -169,6 +183,7 @@ impl UsageSink for MemoryUsage {
                 && query.range.contains(cell.start)
                 && (query.project.is_none() || query.project == cell.group.project)
                 && (query.key.is_none() || query.key == cell.group.key)
+                && cell.group.has(&query.only)
         });
         for (cell, tally) in asked {
             let window = match query.resolution {
@@ -193,7 +208,7 @@ impl UsageSink for MemoryUsage {
                 key: group.key,
                 dimensions: group.dimensions,
                 window: Window::new(start, end),
-                quantity: tally.quantity(meter.aggregation()),
+                quantity: tally.quantity(aggregation),
                 events: tally.events(),
             });
         Ok(rollups.collect())

@@ -7,5 +7,6 @@
 )]
 
 mod files;
+mod published;
 mod stripe;
 mod webhooks;

@@ -14,13 +14,13 @@ use tenancy_usage::{
 
 /// Answers one after the other, and keeps what was asked.
 #[derive(Debug, Clone, Default)]
-struct Recorded {
+pub(crate) struct Recorded {
     answers: Arc<Mutex<Vec<(u16, String)>>>,
     asked: Arc<Mutex<Vec<BillingRequest>>>,
 }
 
 impl Recorded {
-    fn of(answers: &[(u16, &str)]) -> Self {
+    pub(crate) fn of(answers: &[(u16, &str)]) -> Self {
         let answers = answers
             .iter()
             .rev()
@@ -32,7 +32,7 @@ impl Recorded {
     }
 
     /// What was asked; all answers were needed.
-    fn asked(&self) -> Vec<BillingRequest> {
+    pub(crate) fn asked(&self) -> Vec<BillingRequest> {
         assert!(
             self.answers.lock().unwrap().is_empty(),
             "an answer was not asked for"

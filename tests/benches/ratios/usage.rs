@@ -1,4 +1,9 @@
-//! Usage: recording in the process beside a bare atomic, and events into PostgreSQL beside a plain insert of as many rows.
+//! Usage: recording in the process beside a bare atomic, events into PostgreSQL beside plain inserts of as many rows, and
+//! what a dashboard asks.
+//!
+//! `USAGE_EVENTS=100000000 cargo bench -- usage` counts so many events before a dashboard asks (default: 1,000,000).
+
+mod dashboards;
 
 use std::{
     hint::black_box,
@@ -32,6 +37,7 @@ pub(crate) async fn run() -> anyhow::Result<()> {
     let meters = UsageMeters::new([UsageMeter::sum("tokens").dimension("model")])?;
     recording(&notes, &meters)?;
     counting(&notes, &meters).await?;
+    dashboards::run(&notes).await?;
     notes.database.close().await?;
     Ok(())
 }
@@ -75,19 +81,16 @@ async fn counting(notes: &Notes, meters: &UsageMeters) -> anyhow::Result<()> {
     ));
     let end = Instant::now() + ratio::budget();
     let mut rounds = Vec::new();
+    let mut copied = Vec::new();
     while Instant::now() < end || rounds.len() < 3 {
         let events = events(&tenants);
-        let (ours, theirs) = (timed(usage.record(&events)).await, Instant::now());
-        insert(&mut plain, &events).await?;
-        let theirs = theirs.elapsed();
-        rounds.push((rate(ours?), rate(theirs)));
+        let ours = rate(timed(usage.record(&events)).await?);
+        rounds.push((ours, rate(timed(insert(&mut plain, &events)).await?)));
+        copied.push((ours, rate(timed(copy(&mut plain, &events)).await?)));
     }
-    ratio::pair(
-        "counted once, with rollups : UNNEST",
-        &rounds,
-        "/s",
-        Bound::None,
-    );
+    let name = |way: &str| format!("counted once, with rollups : {way}");
+    ratio::pair(&name("UNNEST"), &rounds, "/s", Bound::None);
+    ratio::pair(&name("COPY"), &copied, "/s", Bound::None);
 
     // As a recorder sends it: each event stands for many.
     let end = Instant::now() + ratio::budget();
@@ -143,5 +146,18 @@ async fn insert(connection: &mut PgConnection, events: &[UsageEvent]) -> anyhow:
     .bind(ids)
     .execute(connection)
     .await?;
+    Ok(())
+}
+
+async fn copy(connection: &mut PgConnection, events: &[UsageEvent]) -> anyhow::Result<()> {
+    let rows: String = events.iter().fold(String::new(), |rows, event| {
+        let (tenant, id) = (event.tenant, Uuid::now_v7());
+        rows + &format!("{tenant}\t{id}\ttokens\tnow\t7\n")
+    });
+    let mut into = connection
+        .copy_in_raw("COPY public.plain_usage FROM STDIN")
+        .await?;
+    into.send(rows.as_bytes()).await?;
+    into.finish().await?;
     Ok(())
 }

@@ -115,6 +115,24 @@ const WITHOUT_REACH_OF_KEYS: &str =
     DROP INDEX tenancy.invitations_end;
     ALTER TABLE tenancy.invitations DROP COLUMN inviter_key, DROP COLUMN inviter_account;
     CREATE UNIQUE INDEX domain_joins_automatic ON tenancy.domain_joins (domain) WHERE mode = 'automatic'";
+/// What an installation is without its migration 41, run before those below.
+fn without_metrics() -> String {
+    let of_38 = include_str!("../../../tenancy-sqlx/migrations/0038_usage.sql");
+    let (_, read) = of_38
+        .split_once("CREATE FUNCTION tenancy.read_usage")
+        .unwrap_or_default();
+    let (read, _) = read
+        .split_once("CREATE FUNCTION tenancy.find_usage_status")
+        .unwrap_or_default();
+    format!(
+        "DROP FUNCTION tenancy.define_metric, tenancy.remove_metric, tenancy.list_metrics;
+        DROP FUNCTION tenancy.read_usage(uuid, text, smallint, timestamptz, timestamptz, uuid, uuid, boolean, boolean,
+            text[], boolean, boolean);
+        DROP FUNCTION tenancy.read_usage;
+        CREATE FUNCTION tenancy.read_usage{read};
+        DROP TABLE tenancy.usage_metrics"
+    )
+}
 /// What an installation is without its migration 39, run before those below.
 const WITHOUT_USAGE_CORRECTIONS: &str =
     "DROP FUNCTION tenancy.find_corrected_usage, tenancy.correct_usage, tenancy.restate_usage, tenancy.corrected_windows,
@@ -275,6 +293,7 @@ async fn the_outbox_comes_to_a_schema_in_use_and_its_programs_go_on() -> anyhow:
         let roles = own_roles("");
         let mut admin = database.admin().await?;
         installs(&database, &roles).await?;
+        admin.execute(AssertSqlSafe(without_metrics())).await?;
         admin.execute(WITHOUT_USAGE_CORRECTIONS).await?;
         admin.execute(WITHOUT_USAGE).await?;
         admin.execute(AssertSqlSafe(without_chain())).await?;
@@ -369,6 +388,7 @@ async fn entries_of_the_release_before_are_in_the_trail_with_those_of_this_one()
         let roles = own_roles("");
         let mut admin = database.admin().await?;
         installs(&database, &roles).await?;
+        admin.execute(AssertSqlSafe(without_metrics())).await?;
         admin.execute(WITHOUT_USAGE_CORRECTIONS).await?;
         admin.execute(WITHOUT_USAGE).await?;
         admin.execute(AssertSqlSafe(without_chain())).await?;

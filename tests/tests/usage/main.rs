@@ -4,6 +4,7 @@ mod correcting;
 mod counting;
 mod killed;
 mod metering;
+mod metrics;
 mod pending;
 mod pruning;
 mod recording;

@@ -138,7 +138,11 @@ async fn each_thing_is_kept_for_its_own_time() -> anyhow::Result<()> {
                 ensure!(error.kind() == UsageErrorKind::InvalidQuery, "{error:?}");
                 ensure!(error.to_string().contains("was removed"), "{error}");
             }
+            // A total of full hours is read by hours, which are kept longer than minutes.
             let range = Window::new(ago(160), conformance::NOW);
+            let told = usage.rollups(&RollupQuery::total(tenant, "tokens", range)).await?;
+            ensure!(told.iter().map(|it| it.quantity).collect::<Vec<_>>() == [10.into()], "{told:?}");
+            let range = Window::new(ago(160), conformance::NOW - Duration::from_secs(60));
             let removed = usage.rollups(&RollupQuery::total(tenant, "tokens", range)).await;
             ensure!(removed.is_err_and(|error| error.kind() == UsageErrorKind::InvalidQuery));
             ensure!(total(&usage, tenant, "tokens").await? == Some((1.into(), 1)));

@@ -75,6 +75,23 @@ impl TenantStore for MemoryDirectory {
         })
     }
 
+    async fn replace_plan(
+        &self,
+        tenant: TenantId,
+        from: Option<&str>,
+        plan: Option<&str>,
+        record: &ChangeRecord,
+    ) -> Result<(), StoreError> {
+        self.change(record, |state| {
+            let known = &mut state.tenant(tenant)?.plan;
+            if known.as_deref() != from {
+                return Err(StoreError::other_plan());
+            }
+            *known = plan.map(str::to_owned);
+            state.touch(tenant)
+        })
+    }
+
     async fn rename(
         &self,
         tenant: TenantId,

@@ -58,6 +58,19 @@ impl TenantStore for SwitchedDirectory {
         self.0.directory.set_plan(tenant, plan, record).await
     }
 
+    async fn replace_plan(
+        &self,
+        tenant: TenantId,
+        from: Option<&str>,
+        plan: Option<&str>,
+        record: &ChangeRecord,
+    ) -> Result<(), StoreError> {
+        self.0
+            .directory
+            .replace_plan(tenant, from, plan, record)
+            .await
+    }
+
     async fn rename(
         &self,
         tenant: TenantId,

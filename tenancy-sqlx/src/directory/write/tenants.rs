@@ -74,6 +74,33 @@ impl TenantStore for PgDirectory {
         commit_of(tenant, &done, tx, with).await
     }
 
+    async fn replace_plan(
+        &self,
+        tenant: TenantId,
+        from: Option<&str>,
+        plan: Option<&str>,
+        with: &ChangeRecord,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.write().await?;
+        // The row is locked before its plan is read: what another transaction does meanwhile is seen.
+        let known: Option<Option<String>> =
+            sqlx::query_scalar("SELECT plan FROM tenancy.tenants WHERE id = $1 FOR NO KEY UPDATE")
+                .bind(tenant.as_uuid())
+                .fetch_optional(&mut *tx)
+                .await
+                .map_err(refused)?;
+        match known {
+            Some(known) if known.as_deref() != from => return Err(StoreError::other_plan()),
+            Some(_) => {}
+            None => return Err(unknown(tenant)),
+        }
+        let update = sqlx::query("UPDATE tenancy.tenants SET plan = $2 WHERE id = $1")
+            .bind(tenant.as_uuid())
+            .bind(plan);
+        let done = update.execute(&mut *tx).await.map_err(refused)?;
+        commit_of(tenant, &done, tx, with).await
+    }
+
     async fn rename(
         &self,
         tenant: TenantId,
