@@ -1,7 +1,6 @@
 //! `tenancy usage`: what a tenant used, and what it costs.
 
 mod invoice;
-mod same;
 mod status;
 mod whose;
 

@@ -196,27 +196,27 @@ impl DraftInvoice {
             lines.cloned().collect::<Vec<_>>()
         };
         let (ours, theirs) = (computed(self), computed(again));
-        for (place, (one, other)) in ours.iter().zip(&theirs).enumerate() {
-            if one == other {
-                continue;
-            }
+        let pairs = ours.iter().zip(&theirs).enumerate();
+        let differing = || pairs.clone().filter(|(_, (one, other))| one != other);
+        // What is included may have another usage and costs nothing: the first amount that differs says more.
+        let by_amount = differing().find(|(_, (one, other))| one.amount != other.amount);
+        if let Some((place, (one, other))) = by_amount.or_else(|| differing().next()) {
             let why = if one.input == other.input {
-                format!(
-                    "from the same usage came {} and {}",
-                    one.amount, other.amount
-                )
+                "from the same usage"
             } else {
-                "its usage is another".to_owned()
+                "its usage is another"
             };
             return differs(format!(
-                "line {} ({}) differs: {why}",
+                "line {} ({}) differs, {why}: {} before, {} now",
                 place + 1,
-                one.description
+                other.description,
+                one.amount,
+                other.amount
             ));
         }
         if ours.len() != theirs.len() {
             return differs(format!(
-                "one invoice has {} lines, the other {}",
+                "it has {} lines before, {} now",
                 ours.len(),
                 theirs.len()
             ));

@@ -3,23 +3,22 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
-use serde_json::Value;
 use tenancy_core::{
     TenantId, Timestamp,
     quota::{Calendar, Window},
 };
 use tenancy_usage::{
     Resolution, UsageCalendar, UsageMeters, UsageSink as _,
-    invoice::{DraftInvoice, Rating},
+    invoice::{DraftInvoice, LineKind, Rating},
     price::{PriceBook, PriceBookBuilder},
 };
 
-use super::{same, whose::Whose};
+use super::whose::Whose;
 use crate::{
     connect::Session,
     failure::{Failure, Verdict},
     moment::moment,
-    output::Output,
+    output::{Output, plain},
 };
 
 /// Compute the draft invoice of a billing period from what was counted, or compare one with what is computed now.
@@ -159,8 +158,8 @@ impl Invoice {
             }
             return Ok(Verdict::Done);
         };
-        match same::difference(&before, &invoice.to_json()) {
-            None => {
+        match before.check_same(&invoice) {
+            Ok(()) => {
                 output.remark(&format!(
                     "{}: the same, {} {}",
                     invoice.id(),
@@ -169,10 +168,9 @@ impl Invoice {
                 ));
                 Ok(Verdict::Done)
             }
-            Some(difference) => {
-                output
-                    .write(&format!("{}: {difference}\n", invoice.id()))
-                    .await?;
+            Err(difference) => {
+                let told = plain(&difference.to_string());
+                output.write(&format!("{}: {told}\n", invoice.id())).await?;
                 Ok(Verdict::Fault)
             }
         }
@@ -215,7 +213,8 @@ fn read<T>(
     parse(&text).map_err(|error| named(&error))
 }
 
-fn invoice_in(file: &Path) -> Result<Value, Failure> {
+/// The invoice in a file, without what neither usage nor prices decide, which is not computed again.
+fn invoice_in(file: &Path) -> Result<DraftInvoice, Failure> {
     let named = |error: &dyn std::fmt::Display| {
         Failure::told(format!(
             "{}: {error}; expected an invoice as JSON",
@@ -223,7 +222,11 @@ fn invoice_in(file: &Path) -> Result<Value, Failure> {
         ))
     };
     let text = std::fs::read_to_string(file).map_err(|error| named(&error))?;
-    serde_json::from_str(&text).map_err(|error| named(&error))
+    let json = serde_json::from_str(&text).map_err(|error| named(&error))?;
+    let mut invoice = DraftInvoice::from_json(&json).map_err(|error| named(&error))?;
+    let is_computed = |kind| !matches!(kind, LineKind::Adjustment | LineKind::Credit);
+    invoice.lines.retain(|line| is_computed(line.kind));
+    Ok(invoice)
 }
 
 fn table(invoice: &DraftInvoice) -> String {

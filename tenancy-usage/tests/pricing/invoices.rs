@@ -367,7 +367,7 @@ fn a_changed_input_or_price_shows() {
     assert!(
         error
             .to_string()
-            .contains("from the same usage came 9.00 and 3.00"),
+            .contains("from the same usage: 9.00 before, 3.00 now"),
         "{error}"
     );
 }
