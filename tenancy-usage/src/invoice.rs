@@ -156,11 +156,12 @@ impl DraftInvoice {
     ) -> Result<(), LedgerError> {
         let due = self.subtotal();
         self.lines.retain(|line| line.kind != LineKind::Credit);
-        if due <= Decimal::ZERO {
+        let unit = GrantUnit::Money(self.currency);
+        // What was taken when something was due is not forgotten where nothing is any more.
+        if due <= Decimal::ZERO && ledger.drawn_for(&unit, &self.id()).is_none() {
             return Ok(());
         }
-        let unit = GrantUnit::Money(self.currency);
-        for draw in ledger.draw(&unit, due, at, &self.id())? {
+        for draw in ledger.draw(&unit, due.max(Decimal::ZERO), at, &self.id())? {
             let line = InvoiceLine::credit(self, &draw);
             self.lines.push(line);
         }

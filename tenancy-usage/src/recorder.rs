@@ -24,7 +24,7 @@ use self::{
     held::{Held, Slot},
     series::AllSeries,
 };
-use crate::{EventError, EventErrorKind, UsageError, UsageMeters, UsageSink};
+use crate::{Aggregation, EventError, EventErrorKind, UsageError, UsageMeters, UsageSink};
 
 /// Adds usage up in the process, and sends what it adds up to a sink four times in a second: for what happens with each
 /// request, of which a sum is all that matters.
@@ -83,6 +83,18 @@ struct Inner {
     dropped: AtomicU64,
     uncounted: AtomicU64,
     flusher: Flusher,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        let left = self.held.count();
+        if left > 0 {
+            tracing::error!(
+                sums = left,
+                "usage was recorded and never sent: close the recorder before the service ends, with more time if the sink is away"
+            );
+        }
+    }
 }
 
 /// Ends the task with the last recorder.
@@ -248,15 +260,14 @@ impl Inner {
     fn record(
         &self,
         context: &TenantContext,
-        position: u32,
+        (position, aggregation): (u32, Aggregation),
         quantity: Decimal,
         value: Option<&str>,
     ) -> Result<(), EventError> {
         let now = self.clock.now();
-        if self
-            .held
-            .add(Slot::of(context, position, value, now), quantity, now)
-        {
+        let slot = Slot::of(context, position, value, now);
+        let is_sum = aggregation == Aggregation::Sum;
+        if self.held.add(slot, quantity, now, is_sum) {
             return Ok(());
         }
         if self.dropped.fetch_add(1, Ordering::Relaxed) == 0 {

@@ -266,15 +266,14 @@ async fn an_upgrade_without_asking_is_made_once_and_overwrites_nobody() {
         .build()
         .unwrap();
     let admin = tenancy.admin(danger::service("a test").unwrap());
-    let (acme, globex) = (TenantId::new(), TenantId::new());
-    for (id, slug) in [(acme, "acme"), (globex, "globex")] {
+    let mut ids = Vec::new();
+    for slug in ["acme", "globex"] {
         let record = TenantRecord::new(slug.parse().unwrap(), slug);
-        admin
-            .create_tenant(&TenantRecord { id, ..record })
-            .await
-            .unwrap();
-        admin.set_plan(id, Some("free@1")).await.unwrap();
+        admin.create_tenant(&record).await.unwrap();
+        admin.set_plan(record.id, Some("free@1")).await.unwrap();
+        ids.push(record.id);
     }
+    let (acme, globex) = (ids[0], ids[1]);
     let record = async |id| {
         let found = directory.find_tenant(&TenantKey::Id(id)).await.unwrap();
         found.unwrap()

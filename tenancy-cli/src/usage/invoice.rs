@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use tenancy_core::{
-    TenantId, Timestamp,
+    PlanVersion, TenantId, Timestamp,
     quota::{Calendar, Window},
 };
 use tenancy_usage::{
-    Resolution, UsageCalendar, UsageMeters, UsageSink as _,
+    Decimal, Resolution, UsageCalendar, UsageMeters, UsageSink as _,
     invoice::{DraftInvoice, LineKind, Rating},
     price::{PriceBook, PriceBookBuilder},
 };
@@ -37,9 +37,9 @@ Meters are written as
   dimensions = [\"model\"]
 
 Examples:
-  tenancy usage invoice --tenant $ID --period 2027-01-01 --meters meters.toml --prices prices.toml \\
+  tenancy usage invoice --tenant $ID --period 2027-01-01 --plan pro --meters meters.toml --prices prices.toml \\
       --operator $ME --reason 'billing run' --format json >2027-01.json
-  tenancy usage invoice --tenant $ID --period 2027-01-01 --meters meters.toml --prices prices.toml \\
+  tenancy usage invoice --tenant $ID --period 2027-01-01 --plan pro --meters meters.toml --prices prices.toml \\
       --operator $ME --reason 'ticket 4711' --compare 2027-01.json")]
 pub(super) struct Invoice {
     #[command(flatten)]
@@ -55,12 +55,15 @@ pub(super) struct Invoice {
     /// The price book, as TOML
     #[arg(long, value_name = "FILE")]
     prices: PathBuf,
-    /// The plan with which the tenant came into the period; else the plan that it has now
+    /// The plan with which the tenant came into the period; may be left out while the period goes on, for the plan that it has now
     #[arg(long, value_name = "PLAN")]
     plan: Option<String>,
     /// A change of plan within the period. May be given several times
     #[arg(long, value_name = "MOMENT=PLAN", value_parser = change)]
     change: Vec<(Timestamp, String)>,
+    /// So much of a meter is paid by grants of its units. May be given several times. With --compare it is what that invoice says
+    #[arg(long, value_name = "METER=QUANTITY", value_parser = granted, conflicts_with = "compare")]
+    granted: Vec<(String, Decimal)>,
     /// Compare the invoice in this file, as JSON, with what is computed; its credits and adjustments are left out
     #[arg(long, value_name = "FILE")]
     compare: Option<PathBuf>,
@@ -116,6 +119,15 @@ fn change(text: &str) -> Result<(Timestamp, String), String> {
     Ok((moment(at)?, plan.to_owned()))
 }
 
+fn granted(text: &str) -> Result<(String, Decimal), String> {
+    let parts = text.split_once('=').and_then(|(meter, quantity)| {
+        let quantity = Decimal::from_str_exact(quantity).ok()?;
+        Some((meter.to_owned(), quantity))
+    });
+    parts
+        .ok_or_else(|| "expected a meter and a quantity, such as llm-output-tokens=5000".to_owned())
+}
+
 impl Invoice {
     pub(super) async fn run(
         &self,
@@ -128,8 +140,16 @@ impl Invoice {
         })?;
         let before = self.compare.as_deref().map(invoice_in).transpose()?;
         let (tenant, record) = self.whose.read(session, "invoice").await?;
+        let window = self.calendar.window(tenant, self.period)?;
         let plan = match (&self.plan, record) {
             (Some(plan), _) => plan.clone(),
+            (None, Some(_)) if window.end <= session.tenancy.clock().now() => {
+                return Err(Failure::told(format!(
+                    "the period has ended at {}, and tenant {tenant} may have had another plan then; name by --plan the one with \
+                     which it came into the period, and by --change those that it changed to",
+                    window.end
+                )));
+            }
             (None, Some(record)) => record.plan.ok_or_else(|| {
                 Failure::told(format!("tenant {tenant} has no plan; name one by --plan"))
             })?,
@@ -139,9 +159,14 @@ impl Invoice {
                 )));
             }
         };
-        let window = self.calendar.window(tenant, self.period)?;
+        // A price book knows plans, and not the versions of their limits.
+        let plan = PlanVersion::parse_id(&plan).map_or(&*plan, |(name, _)| name);
+        let (before, granted) = match before {
+            Some((before, granted)) => (Some(before), granted),
+            None => (None, self.granted.clone()),
+        };
         let invoice = self
-            .rate(session, meters, &book, (tenant, window), &plan)
+            .rate(session, meters, &book, (tenant, window), (plan, granted))
             .await?;
         let Some(before) = before else {
             let text = match self.format {
@@ -182,7 +207,7 @@ impl Invoice {
         meters: UsageMeters,
         book: &PriceBook,
         (tenant, window): (TenantId, Window),
-        plan: &str,
+        (plan, granted): (&str, Vec<(String, Decimal)>),
     ) -> Result<DraftInvoice, Failure> {
         let usage = session.usage(meters);
         let changes: Vec<_> = self
@@ -197,6 +222,9 @@ impl Invoice {
                 rollups.extend(usage.rollups(&query).await.map_err(Failure::told)?);
             }
             rating = rating.segment(segment, rollups);
+        }
+        for (meter, quantity) in granted {
+            rating = rating.granted(meter, quantity);
         }
         rating.rate().map_err(Failure::told)
     }
@@ -213,8 +241,8 @@ fn read<T>(
     parse(&text).map_err(|error| named(&error))
 }
 
-/// The invoice in a file, without what neither usage nor prices decide, which is not computed again.
-fn invoice_in(file: &Path) -> Result<DraftInvoice, Failure> {
+/// The invoice in a file, without what neither usage nor prices decide, which is not computed again; and what grants paid of it.
+fn invoice_in(file: &Path) -> Result<(DraftInvoice, Vec<(String, Decimal)>), Failure> {
     let named = |error: &dyn std::fmt::Display| {
         Failure::told(format!(
             "{}: {error}; expected an invoice as JSON",
@@ -226,7 +254,14 @@ fn invoice_in(file: &Path) -> Result<DraftInvoice, Failure> {
     let mut invoice = DraftInvoice::from_json(&json).map_err(|error| named(&error))?;
     let is_computed = |kind| !matches!(kind, LineKind::Adjustment | LineKind::Credit);
     invoice.lines.retain(|line| is_computed(line.kind));
-    Ok(invoice)
+    let granted = invoice
+        .lines
+        .iter()
+        .filter(|line| line.kind == LineKind::Granted);
+    let granted =
+        granted.filter_map(|line| Some((line.meter.as_deref()?.to_owned(), line.quantity)));
+    let granted = granted.collect();
+    Ok((invoice, granted))
 }
 
 fn table(invoice: &DraftInvoice) -> String {

@@ -94,7 +94,8 @@ async fn an_invoice_is_computed_and_computed_again() -> anyhow::Result<()> {
         written(&stand.path("prices.toml"), PRICES)?;
         let billed = |more: &[&str]| {
             let files = ("meters.toml", "prices.toml");
-            invoice(&stand, stand.billing.id, files, more)
+            let more = [&["--plan", "pro@2"], more].concat();
+            invoice(&stand, stand.billing.id, files, &more)
         };
 
         let run = billed(&["--format", "json"])?.ends_with(0)?;
@@ -138,6 +139,14 @@ async fn an_invoice_is_computed_and_computed_again() -> anyhow::Result<()> {
             "{other:?}"
         );
 
+        // What grants have paid is what the invoice says.
+        let granted = billed(&["--granted", "exports=2", "--format", "json"])?.ends_with(0)?;
+        let total = granted.json()?.first().context("no invoice")?["total"].to_string();
+        // 29 + (7 - 1 - 2) × 0.5
+        ensure!(total == "\"31.00\"", "{granted:?}");
+        written(&stand.path("granted.json"), &granted.out)?;
+        billed(&["--compare", &stand.file("granted.json")])?.ends_with(0)?;
+
         // What happened on the 15th is the second plan's, which includes nothing.
         let changed = billed(&["--change", "2027-01-10=team", "--format", "json"])?.ends_with(0)?;
         let total = changed.json()?.first().context("no invoice")?["total"].to_string();
@@ -146,7 +155,7 @@ async fn an_invoice_is_computed_and_computed_again() -> anyhow::Result<()> {
         usage.close().await?;
         let told = stand.told("usage.read").await?;
         ensure!(
-            told.len() == 6
+            told.len() == 8
                 && told
                     .iter()
                     .all(|entry| entry.ends_with("tenancy-cli allowed ticket 4711")),
@@ -211,12 +220,7 @@ async fn what_is_wrong_is_named_before_anything_is_read() -> anyhow::Result<()> 
                 "bad-meters.toml: line 2, column 15",
             ),
             ("meters.toml", "bad-prices.toml", &[], "imports"),
-            (
-                "meters.toml",
-                "prices.toml",
-                &[],
-                "has no plan; name one by --plan",
-            ),
+            ("meters.toml", "prices.toml", &[], "by --plan"),
             ("meters.toml", "prices.toml", &["--plan", "gold"], "`gold`"),
             (
                 "meters.toml",
@@ -243,6 +247,22 @@ async fn what_is_wrong_is_named_before_anything_is_read() -> anyhow::Result<()> 
                 "{told}: {run:?}"
             );
         }
+        // Which plan a tenant had in a period that is over its record does not say.
+        let (meters, prices) = (stand.file("meters.toml"), stand.file("prices.toml"));
+        let past = [
+            "usage",
+            "invoice",
+            "--tenant",
+            &tenant,
+            "--period",
+            "2020-01-31",
+            "--meters",
+            &meters,
+            "--prices",
+            &prices,
+        ];
+        let run = stand.run_as(stand.admin.id, &past)?.ends_with(2)?;
+        ensure!(run.err.contains("has ended at 2020-02-01"), "{run:?}");
         let disabled = ["usage", "status", "--tenant", &tenant];
         let run = stand.run_as(stand.disabled.id, &disabled)?.ends_with(2)?;
         ensure!(run.err.contains("is disabled"), "{run:?}");

@@ -1,7 +1,7 @@
 //! A billing system that is a file.
 
 use std::{
-    collections::HashSet,
+    collections::HashMap,
     fs::{File, OpenOptions},
     io::{self, Read as _, Seek as _, SeekFrom, Write as _},
     path::{Path, PathBuf},
@@ -21,7 +21,8 @@ use super::{BillingError, BillingProvider, Customer, CustomerId, ReportOutcome, 
 /// | `{"kind":"customer"}` | `tenant`, `name`, `email`; the last of a tenant holds |
 /// | `{"kind":"usage"}` | `customer`, `meter`, `quantity` as a text, `at`, `id` |
 ///
-/// A customer's id is its tenant's. A report whose id is in the file is not written again. Lines are on the disk before an answer
+/// A customer's id is its tenant's. A report whose id is in the file is not written again, and one that says something else under that
+/// id is refused. Lines are on the disk before an answer
 /// comes; a line that was cut off by a crash is removed before the next is written, because nobody was told that it was taken. One
 /// process writes a file.
 ///
@@ -54,7 +55,8 @@ struct Inner {
 #[derive(Debug)]
 struct Written {
     file: File,
-    reports: HashSet<String>,
+    /// The line of each report, by its id.
+    reports: HashMap<String, Value>,
 }
 
 impl FileBilling {
@@ -109,11 +111,12 @@ impl Written {
             .get(..whole)
             .unwrap_or_default()
             .split(|byte| *byte == b'\n');
-        let id = |line: &[u8]| {
+        let report = |line: &[u8]| {
             let line: Value = serde_json::from_slice(line).ok()?;
-            line.get("id")?.as_str().map(str::to_owned)
+            let id = line.get("id")?.as_str().map(str::to_owned)?;
+            Some((id, line))
         };
-        let reports = lines.filter_map(id).collect();
+        let reports = lines.filter_map(report).collect();
         Ok(Self { file, reports })
     }
 
@@ -143,22 +146,35 @@ impl BillingProvider for FileBilling {
     ) -> Result<Vec<ReportOutcome>, BillingError> {
         let reports = reports.to_vec();
         self.run(move |written| {
-            let (mut lines, mut new, mut outcomes) = (Vec::new(), HashSet::new(), Vec::new());
+            let (mut lines, mut new, mut outcomes) = (Vec::new(), HashMap::new(), Vec::new());
             for report in &reports {
                 let id = report.id.to_string();
-                if written.reports.contains(&id) || !new.insert(id) {
-                    outcomes.push(ReportOutcome::AlreadyTaken);
-                    continue;
-                }
-                lines.push(json!({
+                let line = json!({
                     "kind": "usage",
                     "customer": report.customer.as_str(),
                     "meter": report.meter,
                     "quantity": report.quantity,
                     "at": report.at.to_string(),
                     "id": report.id,
-                }));
-                outcomes.push(ReportOutcome::Taken);
+                });
+                outcomes.push(match written.reports.get(&id).or_else(|| new.get(&id)) {
+                    Some(known) if *known == line => ReportOutcome::AlreadyTaken,
+                    Some(known) => {
+                        let was = known.get("quantity").and_then(Value::as_str);
+                        ReportOutcome::Refused(
+                            format!(
+                                "another report was taken under the id `{id}`, of {}; give this one an id of its own",
+                                was.unwrap_or("something else")
+                            )
+                            .into(),
+                        )
+                    }
+                    None => {
+                        lines.push(line.clone());
+                        new.insert(id, line);
+                        ReportOutcome::Taken
+                    }
+                });
             }
             if !lines.is_empty() {
                 written.append(&lines)?;

@@ -240,7 +240,8 @@ impl CreditLedger {
         Ok(draws)
     }
 
-    fn drawn_for(&self, of: &GrantUnit, what_for: &str) -> Option<(Decimal, Vec<Draw>)> {
+    /// What was wanted and taken for a purpose before.
+    pub(crate) fn drawn_for(&self, of: &GrantUnit, what_for: &str) -> Option<(Decimal, Vec<Draw>)> {
         self.entries.iter().find_map(|entry| match entry {
             LedgerEntry::Drawn {
                 purpose,

@@ -17,8 +17,8 @@ pub(super) struct Share {
 }
 
 impl Share {
-    /// `None` if the period has no end that can be computed with.
-    pub(super) fn of(window: Window, period: Window, proration: Proration) -> Option<Self> {
+    /// The part that these windows are; `None` if the period has no end that can be computed with, or one of them has no length.
+    pub(super) fn of(windows: &[Window], period: Window, proration: Proration) -> Option<Self> {
         let seconds = |of: Window| {
             let (start, end) = (of.start.as_unix_seconds(), of.end.as_unix_seconds());
             end.checked_sub(start).filter(|length| *length > 0)
@@ -26,7 +26,9 @@ impl Share {
         let whole = seconds(period)?;
         let part = match proration {
             Proration::Full => whole,
-            Proration::ByTime | Proration::LastPlan => seconds(window)?,
+            Proration::ByTime | Proration::LastPlan => windows
+                .iter()
+                .try_fold(0_i64, |sum, window| sum.checked_add(seconds(*window)?))?,
         };
         Some(Self { part, whole })
     }

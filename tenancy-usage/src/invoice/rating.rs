@@ -12,7 +12,7 @@ use super::{
     input,
 };
 use crate::{
-    Rollup, UsageDigest, exact,
+    Aggregation, Rollup, UsageDigest, UsageMeter, exact,
     price::{Currency, MeterPrice, PlanPrices, PlanSegment, PriceBook, PriceVersion},
 };
 
@@ -130,8 +130,8 @@ impl<'b> Rating<'b> {
         self.check_granted()?;
         let mut granted = self.granted.clone();
         let mut invoice: Option<DraftInvoice> = None;
-        for (segment, usage) in &self.segments {
-            let plan = self.plan_of(version, segment)?;
+        for stay in self.stays() {
+            let plan = self.plan_of(version, stay.plan)?;
             let currency = plan.currency.ok_or_else(|| {
                 error(
                     RatingErrorKind::UnknownPlan,
@@ -160,13 +160,15 @@ impl<'b> Rating<'b> {
             let rated = Segment {
                 rating: &self,
                 plan,
-                window: segment.window,
-                share: self.share(segment.window, version)?,
+                window: stay.whole,
+                share: self.share(&stay.windows, version)?,
                 currency,
                 version: invoice.version_digest,
-                usage,
+                usage: stay.usage.iter().flat_map(|part| part.iter()).collect(),
             };
-            rated.check_usage()?;
+            for (window, usage) in stay.windows.iter().zip(&stay.usage) {
+                rated.check_usage(*window, usage)?;
+            }
             rated.add_to(invoice, &mut granted)?;
         }
         let mut invoice = invoice.ok_or_else(|| {
@@ -178,6 +180,28 @@ impl<'b> Rating<'b> {
             return Err(overflow("the total"));
         }
         Ok(invoice)
+    }
+
+    /// The plans of the period, each once: who leaves a plan and comes back to it has had it for the time of both.
+    fn stays(&self) -> Vec<Stay<'_>> {
+        let mut stays: Vec<Stay<'_>> = Vec::new();
+        for (segment, usage) in &self.segments {
+            let known = stays.iter_mut().find(|stay| *stay.plan == *segment.plan);
+            match known {
+                Some(stay) => {
+                    stay.whole = Window::new(stay.whole.start, segment.window.end);
+                    stay.windows.push(segment.window);
+                    stay.usage.push(usage);
+                }
+                None => stays.push(Stay {
+                    plan: &segment.plan,
+                    whole: segment.window,
+                    windows: vec![segment.window],
+                    usage: vec![usage],
+                }),
+            }
+        }
+        stays
     }
 
     fn version(&self) -> Result<&'b PriceVersion, RatingError> {
@@ -193,20 +217,19 @@ impl<'b> Rating<'b> {
     fn plan_of<'v>(
         &self,
         version: &'v PriceVersion,
-        segment: &PlanSegment,
+        plan: &str,
     ) -> Result<&'v PlanPrices, RatingError> {
-        version.plan_named(&segment.plan).ok_or_else(|| {
+        version.plan_named(plan).ok_or_else(|| {
             let text = format!(
-                "version `{}` of the prices has no plan `{}`; add its prices in a new version, or correct the name",
-                version.name(),
-                segment.plan
+                "version `{}` of the prices has no plan `{plan}`; add its prices in a new version, or correct the name",
+                version.name()
             );
             error(RatingErrorKind::UnknownPlan, text)
         })
     }
 
-    fn share(&self, window: Window, version: &PriceVersion) -> Result<Share, RatingError> {
-        Share::of(window, self.period, version.proration).ok_or_else(|| {
+    fn share(&self, windows: &[Window], version: &PriceVersion) -> Result<Share, RatingError> {
+        Share::of(windows, self.period, version.proration).ok_or_else(|| {
             let text = "a segment of the period has no length; give it one of a second or more";
             error(RatingErrorKind::Segments, text)
         })
@@ -256,7 +279,16 @@ impl<'b> Rating<'b> {
     }
 }
 
-/// A part of the period, with all that prices it.
+/// The parts of the period in which a tenant had one plan, and what it used in each.
+struct Stay<'a> {
+    plan: &'a str,
+    /// From the first moment to the last.
+    whole: Window,
+    windows: Vec<Window>,
+    usage: Vec<&'a Vec<Rollup>>,
+}
+
+/// All that a plan prices of the period, with all that prices it.
 struct Segment<'a> {
     rating: &'a Rating<'a>,
     plan: &'a PlanPrices,
@@ -264,7 +296,7 @@ struct Segment<'a> {
     share: Share,
     currency: Currency,
     version: UsageDigest,
-    usage: &'a [Rollup],
+    usage: Vec<&'a Rollup>,
 }
 
 /// From what a line is computed.
@@ -281,9 +313,10 @@ impl Inputs<'_> {
 }
 
 impl Segment<'_> {
-    fn check_usage(&self) -> Result<(), RatingError> {
+    /// Whether what was used in one part of the period is usage of it.
+    fn check_usage(&self, window: Window, usage: &[Rollup]) -> Result<(), RatingError> {
         let error = |text: String| Err(error(RatingErrorKind::Usage, text));
-        for (place, rollup) in self.usage.iter().enumerate() {
+        for (place, rollup) in usage.iter().enumerate() {
             let meter = &rollup.meter;
             if rollup.tenant != self.rating.tenant {
                 return error(format!(
@@ -292,11 +325,11 @@ impl Segment<'_> {
                 ));
             }
             let Window { start, end, .. } = rollup.window;
-            if start < self.window.start || end > self.window.end {
+            if start < window.start || end > window.end {
                 return error(format!(
                     "a rollup of `{meter}` is of {start} to {end}, and the plan `{}` of {} to {}; ask as `PriceBook::queries` \
                      does",
-                    self.plan.name, self.window.start, self.window.end
+                    self.plan.name, window.start, window.end
                 ));
             }
             let Some(declared) = self.rating.book.meter(meter) else {
@@ -304,7 +337,7 @@ impl Segment<'_> {
                     "there is no usage meter `{meter}`; build the price book with the meters that the sink has"
                 ));
             };
-            let before = self.usage.get(..place).unwrap_or_default();
+            let before = usage.get(..place).unwrap_or_default();
             let is_again = before.iter().any(|other| {
                 other.meter == *meter
                     && self.price_of(other).map(MeterPrice::label)
@@ -360,7 +393,12 @@ impl Segment<'_> {
             line.amount = self.currency.round(minimum - so_far);
             invoice.lines.push(line);
         }
-        for rollup in self.usage.iter().filter(|it| self.price_of(it).is_none()) {
+        for rollup in self
+            .usage
+            .iter()
+            .copied()
+            .filter(|it| self.price_of(it).is_none())
+        {
             self.note_unpriced(rollup, invoice);
         }
         Ok(())
@@ -377,8 +415,8 @@ impl Segment<'_> {
             self.price_of(rollup)
                 .is_some_and(|own| std::ptr::eq(own, price))
         };
-        let rollups: Vec<_> = self.usage.iter().filter(is_own).collect();
-        let quantity = exact::total(rollups.iter().map(|it| it.quantity));
+        let rollups: Vec<_> = self.usage.iter().copied().filter(is_own).collect();
+        let quantity = self.quantity(price, &rollups);
         let quantity = quantity.ok_or_else(|| overflow(&label))?;
         let parts = charge::parts(price, quantity, *granted, self.share, self.currency);
         let parts = parts.ok_or_else(|| overflow(&label))?;
@@ -403,6 +441,22 @@ impl Segment<'_> {
             invoice.lines.push(line);
         }
         Ok(())
+    }
+
+    /// What rollups of one meter come to, of which there are several for dimensions and for parts of the period; `None` where the
+    /// sum can't be told without rounding.
+    fn quantity(&self, price: &MeterPrice, rollups: &[&Rollup]) -> Option<Decimal> {
+        let quantities = rollups.iter().map(|it| it.quantity);
+        let meter = self.rating.book.meter(&price.meter);
+        match meter.map(UsageMeter::aggregation) {
+            Some(Aggregation::Max) => Some(quantities.max().unwrap_or_default()),
+            Some(Aggregation::Min) => Some(quantities.min().unwrap_or_default()),
+            Some(Aggregation::Latest) => {
+                let last = rollups.iter().max_by_key(|it| it.window.end);
+                Some(last.map(|it| it.quantity).unwrap_or_default())
+            }
+            _ => exact::total(quantities),
+        }
     }
 
     fn line_of(

@@ -11,7 +11,7 @@ use super::{
     Inner,
     held::{Slot, Sum},
 };
-use crate::{Aggregation, EventOutcome, UsageError, UsageEvent, UsageSink};
+use crate::{Aggregation, EventErrorKind, EventOutcome, UsageError, UsageEvent, UsageSink};
 
 /// How many events are sent at a time.
 const BATCH: usize = 1_000;
@@ -61,9 +61,23 @@ impl Inner {
     }
 
     async fn send(&self, unsent: &mut Unsent) -> Result<(), UsageError> {
-        while !unsent.events.is_empty() {
-            let count = unsent.events.len().min(BATCH);
-            let batch = unsent.events.get(..count).unwrap_or_default();
+        let mut ahead = Vec::new();
+        let sent = self.send_all(&mut unsent.events, &mut ahead).await;
+        // Where a clock was set back, they are in time when it has caught up.
+        unsent.events.append(&mut ahead);
+        sent
+    }
+
+    /// Sends events until there are none, and puts aside those that the sink finds ahead of its clock.
+    async fn send_all(
+        &self,
+        events: &mut Vec<UsageEvent>,
+        ahead: &mut Vec<UsageEvent>,
+    ) -> Result<(), UsageError> {
+        while !events.is_empty() {
+            let count = events.len().min(BATCH);
+            let batch = events.get(..count).unwrap_or_default();
+            let kept = ahead.len();
             let outcomes = self.flusher.sink.record(batch).await?;
             if outcomes.len() != count {
                 return Err(UsageError::unavailable(format!(
@@ -74,17 +88,34 @@ impl Inner {
             for (outcome, event) in outcomes.iter().zip(batch) {
                 match outcome {
                     EventOutcome::Counted | EventOutcome::AlreadyCounted => {}
-                    other => {
-                        self.uncounted.fetch_add(1, Ordering::Relaxed);
-                        tracing::error!(tenant = %event.tenant, meter = %event.meter, outcome = ?other,
-                            "usage was not counted");
+                    EventOutcome::Refused(error) if error.kind() == EventErrorKind::InFuture => {
+                        ahead.push(event.clone());
                     }
+                    other => self.note_uncounted(event, other),
                 }
             }
-            unsent.events.drain(..count);
-            self.held.freed(count);
+            let kept = ahead.len() - kept;
+            events.drain(..count);
+            self.held.freed(count - kept);
         }
         Ok(())
+    }
+
+    /// Whether the sink has taken all that it was sent.
+    async fn check_sent(&self) -> Result<(), UsageError> {
+        let left = self.flusher.unsent.lock().await.events.len();
+        if left == 0 {
+            return Ok(());
+        }
+        Err(UsageError::unavailable(format!(
+            "{left} events are ahead of the sink's clock, and wait until it has caught up"
+        )))
+    }
+
+    fn note_uncounted(&self, event: &UsageEvent, outcome: &EventOutcome) {
+        self.uncounted.fetch_add(1, Ordering::Relaxed);
+        tracing::error!(tenant = %event.tenant, meter = %event.meter, quantity = %event.quantity, source = %event.source,
+            id = %event.id, ?outcome, "usage was not counted");
     }
 
     fn event(&self, slot: Slot, sum: &Sum, number: u64) -> Option<UsageEvent> {
@@ -135,7 +166,8 @@ pub(super) async fn drain(inner: &Inner, limit: Duration) -> Result<(), UsageErr
     loop {
         let left = end.saturating_duration_since(Instant::now());
         let told = match tokio::time::timeout(left, inner.flush()).await {
-            Ok(told) => told,
+            Ok(Ok(())) => inner.check_sent().await,
+            Ok(Err(error)) => Err(error),
             Err(elapsed) => Err(UsageError::unavailable(elapsed)),
         };
         if told.is_ok() || Instant::now() + pause >= end {

@@ -88,8 +88,8 @@ impl Held {
         }
     }
 
-    /// Adds a recording; whether there was room for it, and its sum has no rounding.
-    pub(super) fn add(&self, slot: Slot, quantity: Decimal, at: Timestamp) -> bool {
+    /// Adds a recording; whether there was room for it, and its sum can be sent where `is_sum` says that the meter tells it.
+    pub(super) fn add(&self, slot: Slot, quantity: Decimal, at: Timestamp, is_sum: bool) -> bool {
         let place = usize::try_from(self.hasher.hash_one(&slot) % SHARDS as u64).unwrap_or(0);
         let Some(shard) = self.shards.get(place) else {
             return false;
@@ -99,14 +99,12 @@ impl Held {
             return false;
         }
         if let Some(held) = sums.get_mut(&slot) {
-            let Some(sum) = held
-                .sum
-                .checked_add(quantity)
-                .filter(|sum| *sum <= crate::UsageEvent::MAX_QUANTITY)
-            else {
-                return false;
-            };
-            held.sum = sum;
+            let sum = held.sum.checked_add(quantity);
+            match sum.filter(|sum| *sum <= crate::UsageEvent::MAX_QUANTITY) {
+                Some(sum) => held.sum = sum,
+                None if is_sum => return false,
+                None => {}
+            }
             held.events = held.events.saturating_add(1);
             held.max = held.max.max(quantity);
             held.min = held.min.min(quantity);
@@ -147,6 +145,11 @@ impl Held {
         for shard in &self.shards {
             drop(lock(shard));
         }
+    }
+
+    /// How many there are that were not sent.
+    pub(super) fn count(&self) -> usize {
+        self.count.load(Ordering::Relaxed)
     }
 
     /// So many that were taken away need no room any more.

@@ -126,7 +126,7 @@ impl UsageSeries {
                 "the recorder of this series has ended; keep the `UsageRecorder` as long as the service runs",
             ));
         };
-        recorder.record(context, self.position, quantity, value)
+        recorder.record(context, (self.position, self.aggregation), quantity, value)
     }
 }
 

@@ -96,7 +96,7 @@ pub enum Applied {
 pub struct Subscription {
     grace: Duration,
     newest: SubscriptionUpdate,
-    /// The newest update that is not past due, and all that are past due after it.
+    /// The newest update by which nothing is owed, and all after it.
     heard: BTreeSet<SubscriptionUpdate>,
 }
 
@@ -119,7 +119,7 @@ impl Subscription {
         if self.heard.contains(&update) {
             return Applied::Replayed;
         }
-        // All before the newest that is not past due is forgotten, because nothing follows from it.
+        // All before the newest by which nothing is owed is forgotten, because nothing follows from it.
         let is_forgotten = |before: &SubscriptionUpdate, than: &SubscriptionUpdate| before < than;
         if self
             .last_settled()
@@ -143,20 +143,17 @@ impl Subscription {
     }
 
     fn last_settled(&self) -> Option<&SubscriptionUpdate> {
-        let is_settled = |it: &&SubscriptionUpdate| it.status != SubscriptionStatus::PastDue;
+        let is_settled = |it: &&SubscriptionUpdate| !owes(it.status);
         self.heard.iter().rev().find(is_settled)
     }
 
-    /// Since when a payment is due: the first update of those that are past due, after the last that is not; or the end of a trial
-    /// after which nothing was heard.
+    /// Since when a payment is due: the first update of those by which something is owed, after the last by which nothing is; or
+    /// the end of a trial after which nothing was heard.
     fn due_since(&self) -> Option<Timestamp> {
         match self.newest.status {
             SubscriptionStatus::Trialing { until } => Some(until),
             SubscriptionStatus::PastDue => {
-                let mut due = self
-                    .heard
-                    .iter()
-                    .filter(|it| it.status == SubscriptionStatus::PastDue);
+                let mut due = self.heard.iter().filter(|it| owes(it.status));
                 due.next().map(|first| first.version.moment())
             }
             _ => None,
@@ -194,6 +191,14 @@ impl Subscription {
     pub fn heard(&self) -> impl Iterator<Item = &SubscriptionUpdate> {
         self.heard.iter()
     }
+}
+
+/// Whether something is owed.
+const fn owes(status: SubscriptionStatus) -> bool {
+    matches!(
+        status,
+        SubscriptionStatus::PastDue | SubscriptionStatus::Unpaid
+    )
 }
 
 #[cfg(test)]
@@ -240,13 +245,16 @@ mod tests {
         for update in &updates {
             due = match update.status {
                 SubscriptionStatus::Trialing { until } => Some(until),
-                SubscriptionStatus::PastDue => match due {
+                SubscriptionStatus::PastDue | SubscriptionStatus::Unpaid => match due {
                     Some((_, true)) => due.map(|(since, _)| since),
                     _ => Some(update.version.moment()),
                 },
                 _ => None,
             }
-            .map(|since| (since, update.status == SubscriptionStatus::PastDue));
+            .map(|since| {
+                let owes = [SubscriptionStatus::PastDue, SubscriptionStatus::Unpaid];
+                (since, owes.contains(&update.status))
+            });
         }
         let in_grace = due.is_some_and(|(since, _)| at(now) < since + GRACE);
         match updates.last().unwrap().status {
@@ -313,6 +321,30 @@ mod tests {
             Applied::Changed
         );
         assert_eq!(subscription.state(at(39)), SubscriptionState::PastDue);
+    }
+
+    #[test]
+    fn grace_does_not_begin_anew_after_payments_were_given_up() {
+        let subscription = heard(&[
+            update(1, SubscriptionStatus::Active),
+            update(10, SubscriptionStatus::PastDue),
+            update(20, SubscriptionStatus::Unpaid),
+            update(30, SubscriptionStatus::PastDue),
+        ]);
+        assert_eq!(
+            subscription.state(at(30)),
+            SubscriptionState::SuspendedForBilling
+        );
+    }
+
+    #[test]
+    fn who_pays_within_the_second_of_a_failure_is_served() {
+        for owed in [SubscriptionStatus::Unpaid, SubscriptionStatus::PastDue] {
+            let (owed, paid) = (update(10, owed), update(10, SubscriptionStatus::Active));
+            for updates in [[owed.clone(), paid.clone()], [paid, owed]] {
+                assert_eq!(heard(&updates).state(at(10)), SubscriptionState::Active);
+            }
+        }
     }
 
     #[test]

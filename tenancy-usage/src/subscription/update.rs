@@ -45,12 +45,14 @@ impl ObjectVersion {
 
 /// How a billing system calls the state of a subscription.
 ///
-/// In the order in which, of two updates of one version, the later holds: for systems whose versions are seconds.
+/// In the order in which, of two updates of one version, the later holds: for systems whose versions are seconds. A payment that
+/// arrives within the second of a failure holds, so that nobody who has paid is refused.
 ///
 /// ```
 /// use tenancy_usage::subscription::SubscriptionStatus;
 ///
 /// assert!(SubscriptionStatus::Cancelled > SubscriptionStatus::Active);
+/// assert!(SubscriptionStatus::Active > SubscriptionStatus::Unpaid);
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
@@ -60,12 +62,12 @@ pub enum SubscriptionStatus {
         /// When the trial ends.
         until: Timestamp,
     },
-    /// Paid.
-    Active,
     /// A payment has failed, and will be tried again.
     PastDue,
     /// Payments are no longer tried, or collection is paused.
     Unpaid,
+    /// Paid.
+    Active,
     /// Ended.
     Cancelled,
 }

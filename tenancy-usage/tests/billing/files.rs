@@ -51,6 +51,26 @@ async fn a_report_is_written_once_also_by_the_next_process() {
     assert_eq!(lines[3]["tenant"], customer.as_str());
 }
 
+/// Nothing is lost silently: another quantity under an id is refused, in one batch and by the next process.
+#[tokio::test]
+async fn another_report_under_an_id_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("usage.jsonl");
+    for taken in [ReportOutcome::Taken, ReportOutcome::AlreadyTaken] {
+        let billing = FileBilling::new(&path);
+        let outcomes = billing
+            .report_usage(&[report("a", 5), report("a", 7)])
+            .await;
+        let outcomes = outcomes.unwrap();
+        assert_eq!(outcomes[0], taken);
+        assert!(
+            matches!(&outcomes[1], ReportOutcome::Refused(why) if why.contains("under the id `a`, of 5")),
+            "{outcomes:?}"
+        );
+    }
+    assert_eq!(fs::read_to_string(&path).unwrap().lines().count(), 1);
+}
+
 #[tokio::test]
 async fn a_line_that_was_cut_off_is_no_report() {
     let folder = tempfile::tempdir().unwrap();

@@ -123,12 +123,19 @@ async fn invoice(
     sink: &MemoryUsage,
     tenant: TenantId,
     month: Window,
-    change: Timestamp,
+    changes: &[Timestamp],
     adjusted: Option<(&DraftInvoice, &DraftInvoice)>,
 ) -> DraftInvoice {
     let mut rating = Rating::new(book, tenant, month);
-    let first = if month.start < change { "a" } else { "b" };
-    for segment in book.segments(month, first, &[(change, "b")]) {
+    // From plan a to b, and back, and so on.
+    let named: Vec<_> = changes
+        .iter()
+        .copied()
+        .zip(["b", "a"].into_iter().cycle())
+        .collect();
+    let before = named.iter().rev().find(|(at, _)| *at < month.start);
+    let first = before.map_or("a", |(_, plan)| plan);
+    for segment in book.segments(month, first, &named) {
         let mut usage = Vec::new();
         for query in book.queries(tenant, month, &segment) {
             usage.extend(sink.rollups(&query).await.unwrap());
@@ -154,22 +161,32 @@ fn counted(sent: &[Sent]) -> Vec<Sent> {
     counted.into_values().collect()
 }
 
-/// What is due for a month, from raw events alone. The flat amounts are 1 and 2 euros.
-fn naive_month(prices: &[NaivePrice; 2], events: &[Sent], month: usize, change: u32) -> i128 {
+/// What is due for a month, from raw events alone. The flat amounts are 1 and 2 euros, of each plan that the tenant had in it, however
+/// often it came back to it.
+fn naive_month(prices: &[NaivePrice; 2], events: &[Sent], month: usize, changes: &[u32]) -> i128 {
     let (start, end) = if month == 0 {
         (0, 31 * 86_400)
     } else {
         (31 * 86_400, SECONDS)
     };
-    let change = change - change % 60;
+    let plan_at = |second: u32| {
+        let changed = changes
+            .iter()
+            .filter(|change| **change - **change % 60 <= second);
+        changed.count() % 2
+    };
     let mut due = 0;
-    for (plan, from, until) in [(0, start, end.min(change)), (1, start.max(change), end)] {
-        if from >= until {
+    for plan in 0..2 {
+        let changed = changes.iter().map(|change| *change - *change % 60);
+        let mut began = changed
+            .filter(|at| *at >= start && *at < end)
+            .chain([start]);
+        if !began.any(|at| plan_at(at) == plan) {
             continue;
         }
         let mut quarters = 0;
         for event in events {
-            if event.second >= from && event.second < until {
+            if event.second >= start && event.second < end && plan_at(event.second) == plan {
                 quarters += event.quarters;
             }
         }
@@ -178,7 +195,8 @@ fn naive_month(prices: &[NaivePrice; 2], events: &[Sent], month: usize, change: 
     due
 }
 
-async fn plays(prices: [NaivePrice; 2], sent: Vec<Sent>, change: u32) {
+async fn plays(prices: [NaivePrice; 2], sent: Vec<Sent>, mut changes: Vec<u32>) {
+    changes.sort_unstable();
     let meters = UsageMeters::new([UsageMeter::sum("tokens")]).unwrap();
     let plan = |name: &str, fee: i64, price: &NaivePrice| {
         PlanPrices::new(name)
@@ -226,24 +244,26 @@ async fn plays(prices: [NaivePrice; 2], sent: Vec<Sent>, change: u32) {
         }
     };
     record(false).await;
+    let moments: Vec<_> = changes.iter().map(|second| at(*second)).collect();
     let in_time: Vec<_> = sent.iter().filter(|it| !it.is_late).cloned().collect();
-    let billed = invoice(&book, &sink, tenant, january, at(change), None).await;
-    let expected = naive_month(&prices, &counted(&in_time), 0, change);
+    let billed = invoice(&book, &sink, tenant, january, &moments, None).await;
+    let expected = naive_month(&prices, &counted(&in_time), 0, &changes);
     assert_eq!(billed.total(), cents(expected), "January, as it was closed");
 
     record(true).await;
-    let again = invoice(&book, &sink, tenant, january, at(change), None).await;
+    let again = invoice(&book, &sink, tenant, january, &moments, None).await;
     let second = invoice(
         &book,
         &sink,
         tenant,
         february,
-        at(change),
+        &moments,
         Some((&billed, &again)),
     )
     .await;
     let all = counted(&sent);
-    let expected = naive_month(&prices, &all, 0, change) + naive_month(&prices, &all, 1, change);
+    let expected =
+        naive_month(&prices, &all, 0, &changes) + naive_month(&prices, &all, 1, &changes);
     assert_eq!(
         billed.total() + second.total(),
         cents(expected),
@@ -255,7 +275,7 @@ async fn plays(prices: [NaivePrice; 2], sent: Vec<Sent>, change: u32) {
         &sink,
         tenant,
         february,
-        at(change),
+        &moments,
         Some((&billed, &again)),
     )
     .await;
@@ -277,16 +297,25 @@ async fn plays(prices: [NaivePrice; 2], sent: Vec<Sent>, change: u32) {
     );
 }
 
+/// 10,000 histories, or 50,000 with `TENANCY_LONG`.
+fn histories() -> ProptestConfig {
+    let is_long = std::env::var("TENANCY_LONG").is_ok_and(|long| long == "1");
+    ProptestConfig {
+        failure_persistence: None,
+        ..ProptestConfig::with_cases(if is_long { 50_000 } else { 10_000 })
+    }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(histories())]
 
     #[test]
     fn invoices_are_those_of_a_naive_program(
         prices in [price(), price()],
         sent in vec(sent(), 0..25),
-        change in 0..SECONDS,
+        changes in vec(0..SECONDS, 0..5),
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        runtime.block_on(plays(prices, sent, change));
+        runtime.block_on(plays(prices, sent, changes));
     }
 }

@@ -90,6 +90,29 @@ fn a_plan_change_scales_what_is_per_period() {
     );
 }
 
+/// Who leaves a plan and comes back to it has it once: its fee, what it includes, and its tiers.
+#[test]
+fn a_plan_that_was_left_and_came_back_counts_once() {
+    let edges = [0_u32, 10, 20, 31].map(|day| month().start + day * DAY);
+    let tenant = TenantId::new();
+    let total = |proration, used: [&str; 3]| {
+        let book = two_plans(proration);
+        let mut rating = Rating::new(&book, tenant, month());
+        for (place, plan) in ["pro", "free", "pro"].iter().enumerate() {
+            let window = Window::new(edges[place], edges[place + 1]);
+            let usage = [Rollup::new(tenant, "tokens", window, d(used[place]), 1)];
+            rating = rating.segment(PlanSegment::new(*plan, window), usage);
+        }
+        rating.rate().unwrap().total().to_string()
+    };
+    // A fee of 31, 310 included, a tier of 3,100, and 90 beyond it: 31 + 15.50, as its minimum.
+    assert_eq!(total(Proration::Full, ["2000", "9", "1500"]), "46.50");
+    assert_eq!(total(Proration::Full, ["2000", "9", "5000"]), "66.90");
+    // 21 of 31 days: a fee of 21, 210 included, a tier of 2,100.
+    assert_eq!(total(Proration::ByTime, ["210", "9", "0"]), "31.50");
+    assert_eq!(total(Proration::ByTime, ["2000", "9", "2310"]), "41.00");
+}
+
 #[test]
 fn a_condition_chooses_the_price_and_what_has_none_is_told() {
     let plan = PlanPrices::new("pro")
@@ -187,6 +210,9 @@ fn credits_pay_what_is_due_and_no_more() {
     assert_eq!(third.total().to_string(), "0.00");
     // Another sum for the invoice that credits were taken for.
     first.lines[0].amount = d("31.00");
+    assert!(first.apply_credits(&mut ledger, NOW).is_err());
+    // What was taken for it does not vanish where nothing is due any more.
+    first.lines[0].amount = d("0.00");
     assert!(first.apply_credits(&mut ledger, NOW).is_err());
 }
 
