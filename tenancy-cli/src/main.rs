@@ -3,6 +3,7 @@
 //! `docs/command.md` is its manual. A command is a file of its own. One place [connects](connect), one says
 //! [who acts](who), and one [prints](output).
 
+mod adopt;
 mod arguments;
 mod audit;
 mod check;
