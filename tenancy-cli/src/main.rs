@@ -62,6 +62,7 @@ async fn run(arguments: Arguments) -> u8 {
         Command::Check(check) => check.run(&arguments.global, &mut output).await,
         Command::Usage(usage) => usage.run(&arguments.global, &mut output).await,
         Command::Install(install) => install.run(&mut output).await,
+        Command::Adopt(adopt) => adopt.run(&mut output).await,
         Command::Completions(completions) => completions.run(&mut command, &mut output).await,
         Command::Man(man) => man.run(command, &mut output).await,
     };
