@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use sqlx::{AssertSqlSafe, PgConnection, Row as _};
-use tenancy_sqlx::schema::{CatalogName, Table};
+use tenancy_sqlx::schema::{CatalogName, Table, TableKind};
 
 use super::{
     keys::Key,
@@ -66,19 +66,24 @@ pub(super) async fn look(
     }
     readable(sketch)?;
     for (table, verdict) in sketch.in_order() {
-        let Verdict::By { edge, also, .. } = verdict else {
-            continue;
-        };
         let mut looks = Vec::new();
-        if !edge.required {
-            looks.push((FaultKind::Null, nulls(table, edge)));
-        }
-        if !edge.holds {
-            looks.push((FaultKind::Orphan, orphans(table, edge)));
-        }
-        for other in also {
-            let sql = disagreements(sketch, table, other);
-            looks.push((FaultKind::Disagrees(other.clone()), sql));
+        let others = match verdict {
+            Verdict::By { edge, also, .. } => {
+                if !edge.required {
+                    looks.push((FaultKind::Null, nulls(table, edge)));
+                }
+                if !edge.holds {
+                    looks.push((FaultKind::Orphan, orphans(table, edge)));
+                }
+                also.clone()
+            }
+            // A tenant's row refers to its own tenant's rows alone. What leads to another tenant is no matter of rows.
+            Verdict::Root => sketch.edges(table),
+            _ => continue,
+        };
+        for other in others {
+            let sql = disagreements(sketch, table, &other);
+            looks.push((FaultKind::Disagrees(other), sql));
         }
         for (kind, bad) in looks {
             let fault = find(connection, table, kind, bad, patience).await?;
@@ -170,7 +175,8 @@ async fn count(
     let tenant = joins.tenant(sketch, &table.name, "a");
     let sql = format!(
         "SELECT count(*) AS rows, count(DISTINCT {tenant}) AS tenants FROM {} AS a{}",
-        table.name, joins.sql
+        alone(table),
+        joins.sql
     );
     let row = sqlx::query(AssertSqlSafe(sql)).persistent(false);
     let row = row.fetch_one(connection).await;
@@ -214,6 +220,14 @@ fn key_of(table: &Table) -> String {
     format!("concat_ws(', ', {})", columns.join(", "))
 }
 
+/// A table without those that inherit from it, which are decided for themselves.
+fn alone(table: &Table) -> String {
+    match table.kind {
+        TableKind::Partitioned => table.name.to_string(),
+        _ => format!("ONLY {}", table.name),
+    }
+}
+
 fn nulls(table: &Table, edge: &Edge) -> String {
     // Rows for which an answer names the tenant are not without one.
     let always = if edge.otherwise.is_some() {
@@ -227,7 +241,7 @@ fn nulls(table: &Table, edge: &Edge) -> String {
     format!(
         "SELECT {} AS k FROM {} AS a WHERE {always}({})",
         key_of(table),
-        table.name,
+        alone(table),
         nulls.join(" OR ")
     )
 }
@@ -239,7 +253,7 @@ fn orphans(table: &Table, edge: &Edge) -> String {
     format!(
         "SELECT {} AS k FROM {} AS a WHERE {} AND NOT EXISTS (SELECT FROM {} AS b WHERE {})",
         key_of(table),
-        table.name,
+        alone(table),
         there.join(" AND "),
         edge.to,
         pairs("a", "b", edge)
@@ -253,7 +267,7 @@ fn disagreements(sketch: &Sketch<'_>, table: &Table, other: &Edge) -> String {
     format!(
         "SELECT {} AS k FROM {} AS a JOIN {} AS b ON {}{} WHERE {own} <> {its}",
         key_of(table),
-        table.name,
+        alone(table),
         other.to,
         pairs("a", "b", other),
         joins.sql

@@ -42,7 +42,7 @@ pub(super) fn hands(sketch: &Sketch<'_>, everywhere: &[CatalogName]) -> Vec<Hand
             });
         }
     }
-    around::views(sketch, &mut hands);
+    around::views(sketch, everywhere, &mut hands);
     around::functions(sketch, everywhere, &mut hands);
     around::publications(sketch, &mut hands);
     around::sequences(sketch, &mut hands);

@@ -7,7 +7,7 @@ use super::sketch::{Sketch, Verdict};
 /// What kind of key it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// What the database makes up: identities, sequences, random ids. Within a tenant it is as unique as before.
+    /// Ids that are made up: identities, sequences, random ids. Within a tenant they are as unique as before.
     Generated,
     /// It names the row of a tenant beside others: it holds within that tenant already.
     Within,
@@ -107,15 +107,15 @@ fn kind(sketch: &Sketch<'_>, table: &Table, verdict: &Verdict, key: &UniqueKey) 
         let refers = |to: &tenancy_sqlx::schema::ForeignKey| to.columns.contains(&column.name);
         !table.references.iter().any(refers) && holds_text(&column.type_name)
     });
-    let words: Vec<_> = own.map(|column| words(&column.name)).collect();
-    if words.iter().any(|words| is_credential(words)) {
+    let named: Vec<_> = own.map(|column| words(&column.name)).collect();
+    if named.iter().any(|words| is_credential(words)) {
         return Kind::Credential;
     }
-    if words.iter().any(|words| is_identity(words)) {
+    if named.iter().any(|words| is_identity(words)) {
         return Kind::Identity;
     }
-    // A uuid that is no token is somebody's id.
-    let is_id = |column: &&Column| column.type_name == "uuid";
+    // A key of ids alone, which others refer to: whoever makes them up makes them unique.
+    let is_id = |column: &&Column| column.type_name == "uuid" || words(&column.name) == ["id"];
     if key.primary && columns.iter().all(is_id) {
         return Kind::Generated;
     }

@@ -274,7 +274,7 @@ impl<'g> Sketch<'g> {
     }
 
     /// The foreign keys of a table to tenants' rows of other tables.
-    fn edges(&self, table: &Table) -> Vec<Edge> {
+    pub(super) fn edges(&self, table: &Table) -> Vec<Edge> {
         let leads =
             |reference: &&ForeignKey| reference.to != table.name && self.is_tenant(&reference.to);
         let references = table.references.iter().filter(leads);
@@ -468,3 +468,6 @@ fn is_protected(table: &Table) -> bool {
     table.row_security
         && (table.columns.iter()).any(|column| column.default.as_deref().is_some_and(fills))
 }
+
+#[cfg(test)]
+mod tests;

@@ -299,7 +299,7 @@ fn sum(draft: &Draft<'_>, text: &mut String) {
         draft.questions.len()
     );
     if first > 0 {
-        let _ = write!(text, ", {first} things to mend first");
+        let _ = write!(text, ", {first} to mend first");
     }
     text.push('\n');
 }

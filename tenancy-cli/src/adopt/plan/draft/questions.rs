@@ -12,6 +12,9 @@ use crate::adopt::plan::{
     sketch::{Edge, Known, Unknown, Verdict},
 };
 
+/// The line for rows in which a reference is null.
+const OTHERWISE: &str = "otherwise = \"…\"  # the id of the tenant of rows with a null";
+
 pub(super) fn questions(draft: &Draft<'_>, counts: &BTreeMap<CatalogName, Count>) -> Vec<Question> {
     let mut questions = Vec::new();
     for (table, verdict) in draft.sketch.in_order() {
@@ -21,11 +24,19 @@ pub(super) fn questions(draft: &Draft<'_>, counts: &BTreeMap<CatalogName, Count>
                 let faults = draft.faults.get(&table.name).map_or(&[][..], Vec::as_slice);
                 let count = counts.get(&table.name);
                 questions.extend(offer(table, edge, known, faults, count));
-                questions.extend(
-                    faults
-                        .iter()
-                        .filter_map(|fault| mended(table, edge, known, fault)),
-                );
+                let asked = faults
+                    .iter()
+                    .filter(|fault| fault.kind != FaultKind::Null || *known != Known::Nullable);
+                questions.extend(asked.map(|fault| mended(table, edge, fault)));
+            }
+            Verdict::Root => {
+                let faults = draft.faults.get(&table.name).map_or(&[][..], Vec::as_slice);
+                questions.extend(faults.iter().filter_map(|fault| {
+                    let FaultKind::Disagrees(other) = &fault.kind else {
+                        return None;
+                    };
+                    Some(disagrees(table, "its key", other, fault))
+                }));
             }
             _ => {}
         }
@@ -106,9 +117,7 @@ fn offer(
     };
     let mut answer = Lines::of_table(&name, format!("from = {}", toml_list(&edge.columns)));
     if nulls.is_some() {
-        answer
-            .lines
-            .push("otherwise = \"…\"  # the id of the tenant of rows with a null".to_owned());
+        answer.lines.push(OTHERWISE.to_owned());
     }
     Some(Question {
         code: if *known == Known::Soft {
@@ -123,55 +132,71 @@ fn offer(
 }
 
 /// What has to be mended in the rows, or said by another answer.
-fn mended(table: &Table, edge: &Edge, known: &Known, fault: &Fault) -> Option<Question> {
+fn mended(table: &Table, edge: &Edge, fault: &Fault) -> Question {
     let about = table.name.plain();
     let keys = fault.keys.join("; ");
     let many = rows(fault.rows);
     let columns = edge.columns.join(", ");
-    let (code, text, answer) = match &fault.kind {
-        FaultKind::Null if *known == Known::Nullable => return None,
+    match &fault.kind {
         FaultKind::Null => {
             let mut answer =
                 Lines::of_table(&about, format!("from = {}", toml_list(&edge.columns)));
-            answer
-                .lines
-                .push("otherwise = \"…\"  # the id of the tenant of rows with a null".to_owned());
+            answer.lines.push(OTHERWISE.to_owned());
             let text = format!(
                 "{columns} is null in {many}: {keys}; fill it in, or say whose they are by `otherwise`"
             );
-            ("null", text, Some(answer))
+            Question {
+                code: "null",
+                about,
+                text,
+                answer: Some(answer),
+            }
         }
         FaultKind::Orphan => {
             let text = format!(
                 "{columns} of {many} leads to no row of {}: {keys}; correct or delete them",
                 edge.to.plain()
             );
-            ("orphan", text, None)
+            Question {
+                code: "orphan",
+                about,
+                text,
+                answer: None,
+            }
         }
-        FaultKind::Disagrees(other) => {
-            let by = other.columns.join(", ");
-            let drop = other.foreign_key.as_ref().map_or_else(String::new, |key| {
-                format!(", or drop the foreign key {key}")
-            });
-            let text = format!(
-                "{many} reach two tenants, one by {columns} and another by {by} (to {}): {keys}; correct them{drop}",
-                other.to.plain()
-            );
-            ("disagrees", text, None)
-        }
-    };
-    Some(Question {
-        code,
-        about,
-        text,
-        answer,
-    })
+        FaultKind::Disagrees(other) => disagrees(table, &columns, other, fault),
+    }
+}
+
+fn disagrees(table: &Table, columns: &str, other: &Edge, fault: &Fault) -> Question {
+    let drop = other.foreign_key.as_ref().map_or_else(String::new, |key| {
+        format!(", or drop the foreign key {key}")
+    });
+    Question {
+        code: "disagrees",
+        about: table.name.plain(),
+        text: format!(
+            "{columns} and {} (to {}) lead to different tenants in {}: {}; correct them{drop}",
+            other.columns.join(", "),
+            other.to.plain(),
+            rows(fault.rows),
+            fault.keys.join("; ")
+        ),
+        answer: None,
+    }
 }
 
 fn rows(number: i64) -> String {
     match number {
         1 => "1 row".to_owned(),
         number => format!("{number} rows"),
+    }
+}
+
+fn tenants(number: i64) -> String {
+    match number {
+        1 => "1 tenant".to_owned(),
+        number => format!("{number} tenants"),
     }
 }
 
@@ -184,13 +209,15 @@ fn of_key(key: &DraftKey<'_>, count: Option<&Count>) -> Question {
         }
         _ => "looks like an identity; within a tenant, two tenants may have the same",
     };
-    let data = count.map_or_else(String::new, |count| {
-        format!(
-            ". Now it holds for all: {} of {} tenants",
+    let data = match count {
+        None => String::new(),
+        Some(count) if count.rows == 0 => ". It has no row now".to_owned(),
+        Some(count) => format!(
+            ". It holds for all now: {} of {}",
             rows(count.rows),
-            count.tenants
-        )
-    });
+            tenants(count.tenants)
+        ),
+    };
     let (first, second) = match key.key.kind {
         Kind::Credential => ("everywhere", "tenant"),
         _ => ("tenant", "everywhere"),

@@ -2,13 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tenancy_sqlx::schema::{CatalogName, Table};
+use tenancy_sqlx::schema::{CatalogName, KeyName, Table};
 
 use super::Hand;
-use crate::adopt::plan::{lines::identifier, sketch::Sketch};
+use crate::adopt::plan::{
+    lines::{identifier, toml},
+    sketch::Sketch,
+};
 
 /// Views and materialized views that read tenants' rows, also through other views.
-pub(super) fn views(sketch: &Sketch<'_>, hands: &mut Vec<Hand>) {
+pub(super) fn views(sketch: &Sketch<'_>, everywhere: &[CatalogName], hands: &mut Vec<Hand>) {
     let graph = sketch.graph;
     let mut reading = BTreeSet::new();
     loop {
@@ -47,7 +50,11 @@ pub(super) fn views(sketch: &Sketch<'_>, hands: &mut Vec<Hand>) {
                 first: false,
             });
         }
-        for key in view.keys.iter().filter(|key| sketch.is_tenant(&key.table)) {
+        let changes = |key: &&KeyName| {
+            let name = CatalogName::new(&key.table.schema, &key.constraint);
+            sketch.is_tenant(&key.table) && !everywhere.contains(&name)
+        };
+        for key in view.keys.iter().filter(changes) {
             hands.push(Hand {
                 code: "view-by-key",
                 object: name.plain(),
@@ -56,7 +63,10 @@ pub(super) fn views(sketch: &Sketch<'_>, hands: &mut Vec<Hand>) {
                     key.constraint,
                     key.table.plain()
                 ),
-                mend: "let it group by each column that it selects".to_owned(),
+                mend: format!(
+                    "let it group by each column that it selects; or keep the key, by {} = \"everywhere\" in [adopt.keys]",
+                    toml(&format!("{}.{}", key.table.schema, key.constraint))
+                ),
                 first: true,
             });
         }
