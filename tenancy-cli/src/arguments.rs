@@ -3,8 +3,8 @@
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{
-    audit::Audit, check::Check, completions::Completions, install::Install, man::ManPages,
-    usage::Usage,
+    adopt::Adopt, audit::Audit, check::Check, completions::Completions, install::Install,
+    man::ManPages, usage::Usage,
 };
 
 /// Runs a multi-tenant service that is built with the crate `tenancy`.
@@ -15,13 +15,14 @@ use crate::{
     arg_required_else_help = true,
     after_help = "Exit codes:
   0  done; nothing is wrong
-  1  a fault was found: a broken chain, an anchor that contradicts it, a table without a guard, another invoice
+  1  a fault was found: a broken chain, an anchor that contradicts it, a table without a guard, another invoice,
+     a plan with open questions
   2  it could not be done: wrong arguments, no connection, a schema that is too old
 
 Variables:
   TENANCY_DATABASE_URL          the database, as the system login
   TENANCY_ANCHORS_DATABASE_URL  the other database, in which anchors are kept
-  TENANCY_ADMIN_DATABASE_URL    the database as its administrator, for `install` alone
+  TENANCY_ADMIN_DATABASE_URL    the database as its administrator, for `install` and `adopt`
   TENANCY_OPERATOR              the id of the operator who acts
   TENANCY_LOG                   a filter such as `debug`: logs to standard error
   NO_COLOR                      no colours
@@ -65,6 +66,7 @@ pub(crate) enum Command {
     Usage(Usage),
     Check(Check),
     Install(Install),
+    Adopt(Adopt),
     Completions(Completions),
     Man(ManPages),
 }
@@ -77,9 +79,23 @@ impl Command {
             Self::Usage(usage) => usage.format(),
             Self::Check(check) => check.form.format,
             Self::Install(install) => install.form.format,
+            Self::Adopt(adopt) => adopt.format(),
             Self::Completions(_) | Self::Man(_) => Format::Text,
         }
     }
+}
+
+/// The database as its administrator.
+#[derive(Debug, Args)]
+pub(crate) struct Administrator {
+    /// The database, as its administrator: `postgres://postgres@host/database`
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "TENANCY_ADMIN_DATABASE_URL",
+        hide_env_values = true
+    )]
+    pub(crate) admin_database_url: Option<String>,
 }
 
 /// In which form a command prints its results and errors.

@@ -3,6 +3,7 @@
 //! `docs/command.md` is its manual. A command is a file of its own. One place [connects](connect), one says
 //! [who acts](who), and one [prints](output).
 
+mod adopt;
 mod arguments;
 mod audit;
 mod check;
@@ -61,6 +62,7 @@ async fn run(arguments: Arguments) -> u8 {
         Command::Check(check) => check.run(&arguments.global, &mut output).await,
         Command::Usage(usage) => usage.run(&arguments.global, &mut output).await,
         Command::Install(install) => install.run(&mut output).await,
+        Command::Adopt(adopt) => adopt.run(&mut output).await,
         Command::Completions(completions) => completions.run(&mut command, &mut output).await,
         Command::Man(man) => man.run(command, &mut output).await,
     };
