@@ -4,7 +4,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{
     audit::Audit, check::Check, completions::Completions, install::Install, man::ManPages,
-    usage::Usage,
+    protect::Protect, unprotect::Unprotect, usage::Usage,
 };
 
 /// Runs a multi-tenant service that is built with the crate `tenancy`.
@@ -21,7 +21,7 @@ use crate::{
 Variables:
   TENANCY_DATABASE_URL          the database, as the system login
   TENANCY_ANCHORS_DATABASE_URL  the other database, in which anchors are kept
-  TENANCY_ADMIN_DATABASE_URL    the database as its administrator, for `install` alone
+  TENANCY_ADMIN_DATABASE_URL    the database as its administrator, for `install`, `protect` and `unprotect`
   TENANCY_OPERATOR              the id of the operator who acts
   TENANCY_LOG                   a filter such as `debug`: logs to standard error
   NO_COLOR                      no colours
@@ -65,6 +65,8 @@ pub(crate) enum Command {
     Usage(Usage),
     Check(Check),
     Install(Install),
+    Protect(Protect),
+    Unprotect(Unprotect),
     Completions(Completions),
     Man(ManPages),
 }
@@ -77,6 +79,8 @@ impl Command {
             Self::Usage(usage) => usage.format(),
             Self::Check(check) => check.form.format,
             Self::Install(install) => install.form.format,
+            Self::Protect(protect) => protect.form.format,
+            Self::Unprotect(unprotect) => unprotect.form.format,
             Self::Completions(_) | Self::Man(_) => Format::Text,
         }
     }

@@ -110,12 +110,33 @@ fn url(global: &Global) -> Result<&str, Failure> {
     })
 }
 
+/// The URL of the database as its administrator.
+///
+/// # Errors
+/// That nobody has given it.
+pub(crate) fn administrator(url: Option<&str>) -> Result<&str, Failure> {
+    url.filter(|url| !url.trim().is_empty()).ok_or_else(|| {
+        Failure::told(
+            "no database: give its URL, as the administrator, in the variable TENANCY_ADMIN_DATABASE_URL or by \
+             --admin-database-url",
+        )
+    })
+}
+
 /// A connection by whichever login, for what looks at the schema and at no tenant's data.
 ///
 /// # Errors
 /// As [`Session::open`].
 pub(crate) async fn plainly(global: &Global) -> Result<PgConnection, Failure> {
-    let options = url(global)?.parse::<PgConnectOptions>().map_err(|_| {
+    to(url(global)?).await
+}
+
+/// A connection to a database, of which no statement is logged.
+///
+/// # Errors
+/// Why there is none; never with the URL.
+pub(crate) async fn to(url: &str) -> Result<PgConnection, Failure> {
+    let options = url.parse::<PgConnectOptions>().map_err(|_| {
         Failure::told(
             "the database URL can't be read; expected `postgres://login:password@host:port/database`",
         )

@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     arguments::Form,
+    connect,
     failure::{Failure, Verdict},
     output::Output,
 };
@@ -50,13 +51,7 @@ pub(crate) struct Install {
 
 impl Install {
     pub(crate) async fn run(self, output: &mut Output) -> Result<Verdict, Failure> {
-        let url = self.admin_database_url.as_deref();
-        let url = url.filter(|url| !url.trim().is_empty()).ok_or_else(|| {
-            Failure::told(
-                "no database: give its URL, as the administrator, in the variable TENANCY_ADMIN_DATABASE_URL or by \
-                 --admin-database-url",
-            )
-        })?;
+        let url = connect::administrator(self.admin_database_url.as_deref())?;
         let installer = with_passwords(Installer::new())?.strict(self.strict);
         let migrations = self.migrator().await?;
         match installer.run(url, &migrations).await {

@@ -8,6 +8,7 @@ mod erasing;
 mod exporting;
 mod keeping;
 mod operators;
+mod protecting;
 mod schema;
 mod secrets;
 mod stand;
