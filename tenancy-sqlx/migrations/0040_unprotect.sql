@@ -727,7 +727,7 @@ BEGIN
                     RAISE EXCEPTION 'more than one' USING ERRCODE = 'grouping_error';
                 END IF;
                 definition := regexp_replace(definition,
-                    '(GROUP BY (?:[^();'']*, )??)((?:[[:alnum:]_"]+\.)?)('
+                    '(GROUP BY (?:[^();'']*, )??)((?:(?:[[:alnum:]_]+|"[^"]+")\.)?)('
                         || (SELECT string_agg(regexp_replace(quote_ident(c), '([^[:alnum:]_])', '\\\1', 'g'), '|')
                             FROM jsonb_array_elements_text(view -> 'columns') AS c)
                         || ')(?=[,;)[:space:]]|$)',
@@ -1279,7 +1279,9 @@ CREATE FUNCTION tenancy.unprotect_problems(all_of oid[]) RETURNS TABLE (target r
 AS $$
     WITH RECURSIVE pairs AS MATERIALIZED (
         SELECT c.conrelid AS referrer, c.confrelid AS target FROM pg_constraint AS c
+            JOIN pg_class AS t ON t.oid = c.confrelid
         WHERE c.contype = 'f' AND c.conparentid = 0 AND c.conrelid <> c.confrelid
+            AND t.relnamespace <> 'tenancy'::regnamespace
             AND tenancy.scope_columns(c.conrelid) <> '{}' AND tenancy.scope_columns(c.confrelid) <> '{}'
     ),
     together (oid) AS (
@@ -1624,6 +1626,12 @@ BEGIN
 END
 $$;
 
+-- The statement that grants what a state says.
+CREATE FUNCTION tenancy.grant_sql(named text, state jsonb) RETURNS text
+    LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
+    RETURN format('GRANT %s ON %s TO %s%s', state ->> 'privilege', named, state ->> 'grantee',
+        CASE WHEN (state ->> 'grantable')::boolean THEN ' WITH GRANT OPTION' ELSE '' END);
+
 -- What is said about tables beside their own definitions: owner, grants, row security.
 CREATE FUNCTION tenancy.restore_around(changes jsonb, all_of oid[]) RETURNS void
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET jit = off
@@ -1631,6 +1639,9 @@ AS $$
 DECLARE
     c record;
     heir regclass;
+    guarded boolean;
+    columns jsonb[];
+    one jsonb;
 BEGIN
     FOR c IN SELECT o.*, CASE k.relkind WHEN 'S' THEN 'SEQUENCE ' ELSE '' END || o.relation AS named
         FROM jsonb_to_recordset(changes) AS o (relation regclass, kind text, object text, before jsonb, now jsonb)
@@ -1643,28 +1654,35 @@ BEGIN
                 PERFORM tenancy.run(NULL, format('ALTER TABLE %s OWNER TO %I', c.relation, c.before ->> 'is'));
             WHEN 'grant' THEN
                 IF c.now IS NOT NULL THEN
+                    -- It takes the same right on columns along, which is another grant.
+                    columns := ARRAY(SELECT o.state FROM tenancy.table_state(c.relation) AS o
+                        WHERE o.kind = 'grant' AND o.state ->> 'grantee' = c.now ->> 'grantee'
+                            AND starts_with(o.state ->> 'privilege', c.now ->> 'privilege' || ' ('));
                     PERFORM tenancy.run(NULL, format('REVOKE %s ON %s FROM %s', c.now ->> 'privilege', c.named,
                         c.now ->> 'grantee'));
+                    FOREACH one IN ARRAY columns LOOP
+                        PERFORM tenancy.run(NULL, tenancy.grant_sql(c.named, one));
+                    END LOOP;
                 END IF;
                 IF c.before IS NOT NULL THEN
-                    PERFORM tenancy.run(NULL, format('GRANT %s ON %s TO %s%s', c.before ->> 'privilege', c.named,
-                        c.before ->> 'grantee',
-                        CASE WHEN (c.before ->> 'grantable')::boolean THEN ' WITH GRANT OPTION' ELSE '' END));
+                    PERFORM tenancy.run(NULL, tenancy.grant_sql(c.named, c.before));
                 END IF;
             ELSE
                 CONTINUE WHEN c.now IS NULL;
                 -- Others of the schema go on needing it.
-                heir := (SELECT k.oid FROM pg_class AS k JOIN pg_class AS t ON t.relnamespace = k.relnamespace
-                    WHERE t.oid = c.relation AND k.oid <> ALL (all_of) AND EXISTS (
-                        SELECT FROM tenancy.grants_on(k.oid) AS g
-                        WHERE g.grantee IN (tenancy.role_oid('app'), tenancy.role_oid('system')))
-                    ORDER BY tenancy.scope_columns(k.oid) = '{}', k.oid LIMIT 1);
+                SELECT k.oid, tenancy.scope_columns(k.oid) <> '{}' INTO heir, guarded
+                FROM pg_class AS k JOIN pg_class AS t ON t.relnamespace = k.relnamespace
+                WHERE t.oid = c.relation AND k.oid <> ALL (all_of) AND EXISTS (
+                    SELECT FROM tenancy.grants_on(k.oid) AS g WHERE g.grantee = (c.now ->> 'grantee')::regrole)
+                ORDER BY tenancy.scope_columns(k.oid) = '{}', k.oid LIMIT 1;
                 IF heir IS NULL THEN
                     PERFORM tenancy.run(NULL, format('REVOKE USAGE ON SCHEMA %s FROM %s', c.now ->> 'schema',
                         c.now ->> 'grantee'));
-                ELSE
+                ELSIF guarded THEN
                     UPDATE tenancy.protections AS p SET relation = heir, named = heir::text
-                    WHERE (p.relation, p.kind, p.object) = (c.relation, c.kind, c.object);
+                    WHERE (p.relation, p.kind, p.object) = (c.relation, c.kind, c.object) AND NOT EXISTS (
+                        SELECT FROM tenancy.protections AS o
+                        WHERE (o.relation, o.kind, o.object) = (heir, c.kind, c.object));
                 END IF;
         END CASE;
     END LOOP;
@@ -1694,7 +1712,7 @@ REVOKE ALL ON FUNCTION
     tenancy.unprotect_problems(oid[]), tenancy.drop_scope_column(regclass, name),
     tenancy.restore_column(regclass, name, jsonb, oid[]), tenancy.restore_key(regclass, name, jsonb),
     tenancy.drop_guard(regclass), tenancy.unprotect(regclass[], boolean, boolean),
-    tenancy.restore_around(jsonb, oid[])
+    tenancy.grant_sql(text, jsonb), tenancy.restore_around(jsonb, oid[])
 FROM PUBLIC;
 
 -- What programs need from here on: `unprotect`.

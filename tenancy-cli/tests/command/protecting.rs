@@ -13,9 +13,9 @@ use crate::stand::{Run, tenancy};
 
 /// Two tables that refer to each other, one that nobody is to see, and one that is shared.
 const TABLES: &str = "CREATE TABLE shelves (id int PRIMARY KEY, label text UNIQUE DEFAULT 'a;b');
-     CREATE TABLE \"Bo'oks\" (id int PRIMARY KEY, shelf int REFERENCES shelves ON DELETE SET NULL, token text);
-     CREATE UNIQUE INDEX tokens ON \"Bo'oks\" (token);
-     ALTER TABLE shelves ADD best int REFERENCES \"Bo'oks\";
+     CREATE TABLE \"My Books\" (id int PRIMARY KEY, shelf int REFERENCES shelves ON DELETE SET NULL, token text);
+     CREATE UNIQUE INDEX tokens ON \"My Books\" (token);
+     ALTER TABLE shelves ADD best int REFERENCES \"My Books\";
      CREATE VIEW counted AS SELECT id, label FROM shelves GROUP BY id;
      CREATE TABLE jobs (id int); COMMENT ON TABLE jobs IS 'the queue [tenancy: not for tenants]';
      CREATE TABLE countries (code text); SELECT tenancy.share('countries')";
@@ -36,7 +36,7 @@ async fn what_is_printed_does_what_the_command_does_and_both_are_taken_back() ->
     on_every_server(async |notes| {
         notes.as_admin(TABLES).await?;
         let before = catalog_of(notes).await?;
-        let tables = ["shelves", "public.\"Bo'oks\""];
+        let tables = ["shelves", "public.\"My Books\""];
         let call = |more: &[&'static str]| [&["protect"], &tables[..], more].concat();
         let printed = run(notes, &call(&["--keep-global", "tokens", "--dry-run"]))?.ends_with(0)?;
         ensure!(
@@ -59,7 +59,7 @@ async fn what_is_printed_does_what_the_command_does_and_both_are_taken_back() ->
         ensure!(again.json()?[0]["statements"] == 0, "{again:?}");
         let undone = run(notes, &[&["unprotect"], &tables[..]].concat())?.ends_with(0)?;
         ensure!(
-            undone.out == "unprotected: public.shelves, public.\"Bo'oks\"\n",
+            undone.out == "unprotected: public.shelves, public.\"My Books\"\n",
             "{undone:?}"
         );
         ensure!(difference(&before, &catalog_of(notes).await?).is_empty());
@@ -71,7 +71,7 @@ async fn what_is_printed_does_what_the_command_does_and_both_are_taken_back() ->
 
         let done = run(notes, &call(&["--keep-global", "tokens"]))?.ends_with(0)?;
         ensure!(
-            done.out == "protected: public.shelves, public.\"Bo'oks\"\n",
+            done.out == "protected: public.shelves, public.\"My Books\"\n",
             "{done:?}"
         );
         let by_command = catalog_of(notes).await?;
@@ -115,20 +115,20 @@ async fn all_are_those_of_which_nobody_has_said_whose_they_are() -> anyhow::Resu
         let all =
             run(notes, &["protect", "--all", "--column", "org", "--project"])?.ends_with(0)?;
         ensure!(
-            all.err == "not decided yet: public.\"Bo'oks\", public.shelves\n",
+            all.err == "not decided yet: public.\"My Books\", public.shelves\n",
             "{all:?}"
         );
         let mut admin = notes.database.admin().await?;
         let scopes: Vec<String> = sqlx::query_scalar(
             "SELECT relname || tenancy.scope_columns(oid)::text FROM pg_class
-             WHERE relname IN ('Bo''oks', 'shelves', 'jobs', 'countries') ORDER BY 1",
+             WHERE relname IN ('My Books', 'shelves', 'jobs', 'countries') ORDER BY 1",
         )
         .fetch_all(&mut admin)
         .await?;
         ensure!(
             scopes
                 == [
-                    "Bo'oks{org,project_id}",
+                    "My Books{org,project_id}",
                     "countries{}",
                     "jobs{}",
                     "shelves{org,project_id}"
@@ -163,7 +163,10 @@ async fn what_stands_in_the_way_is_named_and_nothing_is_changed() -> anyhow::Res
                 &["protect", "counted"],
                 &["public.counted", "security_invoker"],
             ),
-            (&["protect", "shelves", "Bo'oks"], &["`Bo'oks`", "quoted"]),
+            (
+                &["protect", "shelves", "My Books"],
+                &["`My Books`", "quoted"],
+            ),
             (
                 &["protect", "--all"],
                 &[
@@ -210,7 +213,7 @@ async fn nobody_waits_behind_it_for_longer_than_it_says() -> anyhow::Result<()> 
         let hasty = [
             "protect",
             "shelves",
-            "\"Bo'oks\"",
+            "\"My Books\"",
             "--lock-timeout",
             "20",
             "--attempts",
@@ -294,7 +297,7 @@ async fn as_migrations_they_run_on_either_way_and_back() -> anyhow::Result<()> {
             "{}",
             difference(&by_installer, &by_sqlx)
         );
-        let by_command = run(notes, &["protect", "shelves", "\"Bo'oks\""])?.ends_with(0)?;
+        let by_command = run(notes, &["protect", "shelves", "\"My Books\""])?.ends_with(0)?;
         ensure!(
             by_command.out.starts_with("nothing to do"),
             "{by_command:?}"

@@ -9,17 +9,17 @@ use tenancy_tests::{
 use crate::{as_owner, refusal, told};
 
 /// Tables that refer to each other, with what is easily lost.
-const TABLES: &str = "CREATE TABLE \"Bo'oks\" (id serial PRIMARY KEY, title text DEFAULT '(;', up int REFERENCES \"Bo'oks\",
+const TABLES: &str = "CREATE TABLE \"My Books\" (id serial PRIMARY KEY, title text DEFAULT '(;', up int REFERENCES \"My Books\",
          CONSTRAINT titled UNIQUE NULLS NOT DISTINCT (title) DEFERRABLE INITIALLY DEFERRED);
-     COMMENT ON CONSTRAINT titled ON \"Bo'oks\" IS 'said';
-     CREATE TABLE pages (id int PRIMARY KEY, book int NOT NULL REFERENCES \"Bo'oks\" ON DELETE CASCADE, token text);
+     COMMENT ON CONSTRAINT titled ON \"My Books\" IS 'said';
+     CREATE TABLE pages (id int PRIMARY KEY, book int NOT NULL REFERENCES \"My Books\" ON DELETE CASCADE, token text);
      CREATE UNIQUE INDEX tokens ON pages (lower(token)) INCLUDE (book) WITH (fillfactor = 60) WHERE token <> '';
-     ALTER TABLE \"Bo'oks\" ADD cover int, ADD CONSTRAINT cover FOREIGN KEY (cover) REFERENCES pages NOT VALID;
-     CREATE VIEW read AS SELECT id, title, count(*) AS n FROM \"Bo'oks\" GROUP BY id;
+     ALTER TABLE \"My Books\" ADD cover int, ADD CONSTRAINT cover FOREIGN KEY (cover) REFERENCES pages NOT VALID;
+     CREATE VIEW read AS SELECT id, title, count(*) AS n FROM \"My Books\" GROUP BY id;
      GRANT SELECT ON pages TO PUBLIC";
 
-const PROTECT: &str = "SELECT tenancy.protect_tables('{\"Bo''oks\",pages}')";
-const UNPROTECT: &str = "SELECT tenancy.unprotect('{\"Bo''oks\",pages}')";
+const PROTECT: &str = "SELECT tenancy.protect_tables('{\"\\\"My Books\\\"\",pages}')";
+const UNPROTECT: &str = "SELECT tenancy.unprotect('{\"\\\"My Books\\\"\",pages}')";
 
 async fn catalog_of(notes: &Notes) -> anyhow::Result<Vec<String>> {
     Ok(catalog(&mut notes.database.admin().await?).await?)
@@ -120,14 +120,14 @@ async fn what_was_changed_by_hand_is_named_and_left_alone() -> anyhow::Result<()
     for (change, named) in [
         (
             "ALTER TABLE pages DROP CONSTRAINT pages_book_fkey, ADD CONSTRAINT pages_book_fkey
-                 FOREIGN KEY (tenant_id, book) REFERENCES \"Bo'oks\" (tenant_id, id) ON DELETE RESTRICT",
+                 FOREIGN KEY (tenant_id, book) REFERENCES \"My Books\" (tenant_id, id) ON DELETE RESTRICT",
             "the reference pages_book_fkey was changed",
         ),
-        ("COMMENT ON CONSTRAINT titled ON \"Bo'oks\" IS 'else'", "the key titled was changed"),
+        ("COMMENT ON CONSTRAINT titled ON \"My Books\" IS 'else'", "the key titled was changed"),
         ("ALTER TABLE pages ALTER tenant_id SET DEFAULT gen_random_uuid()", "the column tenant_id was changed"),
         ("ALTER POLICY tenancy_guard ON pages USING (true)", "the policy tenancy_guard was changed"),
         ("ALTER TABLE pages RENAME TO leaves", "its name was public.pages"),
-        ("CREATE INDEX mine ON pages (tenant_id, token)", "index mine"),
+        ("CREATE INDEX mine ON pages (tenant_id, token)", "index public.mine"),
         ("ALTER TABLE pages NO FORCE ROW LEVEL SECURITY", "the row security  was changed"),
         (
             "CREATE TABLE later (page int, tenant_id uuid REFERENCES tenancy.tenants,
@@ -158,10 +158,10 @@ async fn tables_that_refer_to_each_other_go_together() -> anyhow::Result<()> {
         as_owner(notes, TABLES).await?;
         as_owner(notes, PROTECT).await?;
         let before = catalog_of(notes).await?;
-        for (alone, other) in [("pages", "public.\"Bo'oks\""), ("\"Bo''oks\"", "public.pages")] {
+        for (alone, other) in [("pages", "public.\"My Books\""), ("\"\\\"My Books\\\"\"", "public.pages")] {
             let said = refusal(as_owner(notes, &format!("SELECT tenancy.unprotect('{{{alone}}}')")).await);
             assert!(said.contains(other) && said.contains("stays protected"), "{said}");
-            assert!(said.contains("together: SELECT tenancy.unprotect('{\"public.\\\"Bo''oks\\\"\",public.pages}')"), "{said}");
+            assert!(said.contains("together: SELECT tenancy.unprotect('{\"public.\\\"My Books\\\"\",public.pages}')"), "{said}");
         }
         let none = refusal(as_owner(notes, "SELECT tenancy.unprotect('{}')").await);
         assert!(none.contains("no table was named"), "{none}");
