@@ -4,7 +4,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{
     adopt::Adopt, audit::Audit, check::Check, completions::Completions, install::Install,
-    man::ManPages, usage::Usage,
+    man::ManPages, protect::Protect, unprotect::Unprotect, usage::Usage,
 };
 
 /// Runs a multi-tenant service that is built with the crate `tenancy`.
@@ -22,7 +22,7 @@ use crate::{
 Variables:
   TENANCY_DATABASE_URL          the database, as the system login
   TENANCY_ANCHORS_DATABASE_URL  the other database, in which anchors are kept
-  TENANCY_ADMIN_DATABASE_URL    the database as its administrator, for `install` and `adopt`
+  TENANCY_ADMIN_DATABASE_URL    the database as its administrator, for `install`, `protect`, `unprotect` and `adopt`
   TENANCY_OPERATOR              the id of the operator who acts
   TENANCY_LOG                   a filter such as `debug`: logs to standard error
   NO_COLOR                      no colours
@@ -67,6 +67,8 @@ pub(crate) enum Command {
     Check(Check),
     Install(Install),
     Adopt(Adopt),
+    Protect(Protect),
+    Unprotect(Unprotect),
     Completions(Completions),
     Man(ManPages),
 }
@@ -80,13 +82,15 @@ impl Command {
             Self::Check(check) => check.form.format,
             Self::Install(install) => install.form.format,
             Self::Adopt(adopt) => adopt.format(),
+            Self::Protect(protect) => protect.form.format,
+            Self::Unprotect(unprotect) => unprotect.form.format,
             Self::Completions(_) | Self::Man(_) => Format::Text,
         }
     }
 }
 
 /// The database as its administrator.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct Administrator {
     /// The database, as its administrator: `postgres://postgres@host/database`
     #[arg(

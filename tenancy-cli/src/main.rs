@@ -15,7 +15,9 @@ mod interrupted;
 mod man;
 mod moment;
 mod output;
+mod protect;
 mod secrets;
+mod unprotect;
 mod usage;
 mod who;
 
@@ -63,6 +65,8 @@ async fn run(arguments: Arguments) -> u8 {
         Command::Usage(usage) => usage.run(&arguments.global, &mut output).await,
         Command::Install(install) => install.run(&mut output).await,
         Command::Adopt(adopt) => adopt.run(&mut output).await,
+        Command::Protect(protect) => protect.run(&mut output).await,
+        Command::Unprotect(unprotect) => unprotect.run(&mut output).await,
         Command::Completions(completions) => completions.run(&mut command, &mut output).await,
         Command::Man(man) => man.run(command, &mut output).await,
     };

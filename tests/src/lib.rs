@@ -59,6 +59,7 @@
     reason = "a helper of tests fails as tests do"
 )]
 mod browser;
+pub mod catalog;
 mod client;
 pub mod notes;
 mod postgres;

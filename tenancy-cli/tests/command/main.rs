@@ -9,6 +9,7 @@ mod exporting;
 mod keeping;
 mod operators;
 mod planning;
+mod protecting;
 mod schema;
 mod secrets;
 mod stand;

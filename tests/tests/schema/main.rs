@@ -17,6 +17,7 @@ mod privileges;
 mod protect;
 mod random;
 mod start;
+mod unprotect;
 mod upgrade;
 
 use sqlx::{AssertSqlSafe, Executor as _};

@@ -1,6 +1,7 @@
 //! Random schemas, protected and shared in random order, and changed afterwards: where a pool would
 //! start, nothing of another tenant reaches the service by any relation or function it may use.
 
+mod back;
 mod grammar;
 mod world;
 

@@ -3,7 +3,7 @@
 
 use anyhow::Context as _;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, Row as _};
-use tenancy_tests::notes::Notes;
+use tenancy_tests::{catalog::catalog, notes::Notes};
 
 use super::grammar::Statement;
 
@@ -229,7 +229,35 @@ impl World {
         Ok(())
     }
 
-    async fn texts(&mut self, sql: &str) -> Result<Vec<String>, sqlx::Error> {
+    /// What a statement leaves in the catalog, and which statements it says that it ran; all is rolled back. Nothing
+    /// where it fails.
+    pub(super) async fn foretell(
+        &mut self,
+        statement: &Statement,
+    ) -> anyhow::Result<Option<(Vec<String>, Vec<String>)>> {
+        self.connection
+            .execute("SAVEPOINT told; SELECT set_config('tenancy.tells_statements', 'yes', true)")
+            .await?;
+        let foretold = if self.try_run(statement).await? {
+            let run = self
+                .texts("SELECT state #>> '{}' FROM tenancy.protecting WHERE relation IS NULL ORDER BY number")
+                .await?;
+            Some((self.catalog().await?, run))
+        } else {
+            None
+        };
+        self.connection
+            .execute("ROLLBACK TO told; RELEASE told")
+            .await?;
+        Ok(foretold)
+    }
+
+    /// What the catalog says.
+    pub(super) async fn catalog(&mut self) -> Result<Vec<String>, sqlx::Error> {
+        catalog(&mut self.connection).await
+    }
+
+    pub(super) async fn texts(&mut self, sql: &str) -> Result<Vec<String>, sqlx::Error> {
         let rows = sqlx::raw_sql(AssertSqlSafe(sql.to_owned()))
             .fetch_all(&mut self.connection)
             .await?;

@@ -1,0 +1,308 @@
+//! `tenancy protect` and `tenancy unprotect`.
+
+use std::{fs, path::Path};
+
+use anyhow::{Context as _, ensure};
+use sqlx::{AssertSqlSafe, Executor as _, migrate::Migrator};
+use tenancy_tests::{
+    catalog::{catalog, difference},
+    notes::{Notes, on_every_server},
+};
+
+use crate::stand::{Run, tenancy};
+
+/// Two tables that refer to each other, one that nobody is to see, and one that is shared.
+const TABLES: &str = "CREATE TABLE shelves (id int PRIMARY KEY, label text UNIQUE DEFAULT 'a;b');
+     CREATE TABLE \"My Books\" (id int PRIMARY KEY, shelf int REFERENCES shelves ON DELETE SET NULL, token text);
+     CREATE UNIQUE INDEX tokens ON \"My Books\" (token);
+     ALTER TABLE shelves ADD best int REFERENCES \"My Books\";
+     CREATE VIEW counted AS SELECT id, label FROM shelves GROUP BY id;
+     CREATE TABLE jobs (id int); COMMENT ON TABLE jobs IS 'the queue [tenancy: not for tenants]';
+     CREATE TABLE countries (code text); SELECT tenancy.share('countries')";
+
+async fn catalog_of(notes: &Notes) -> anyhow::Result<Vec<String>> {
+    Ok(catalog(&mut notes.database.admin().await?).await?)
+}
+
+fn run(notes: &Notes, arguments: &[&str]) -> anyhow::Result<Run> {
+    let mut command = tenancy(arguments);
+    command.env("TENANCY_ADMIN_DATABASE_URL", notes.database.url());
+    Ok(Run::of(command.output()?))
+}
+
+#[tokio::test]
+async fn what_is_printed_does_what_the_command_does_and_both_are_taken_back() -> anyhow::Result<()>
+{
+    on_every_server(async |notes| {
+        notes.as_admin(TABLES).await?;
+        let before = catalog_of(notes).await?;
+        let tables = ["shelves", "public.\"My Books\""];
+        let call = |more: &[&'static str]| [&["protect"], &tables[..], more].concat();
+        let printed = run(notes, &call(&["--keep-global", "tokens", "--dry-run"]))?.ends_with(0)?;
+        ensure!(
+            difference(&before, &catalog_of(notes).await?).is_empty(),
+            "{printed:?}"
+        );
+        ensure!(
+            printed
+                .out
+                .contains("\nALTER TABLE public.shelves ADD COLUMN tenant_id uuid;\n"),
+            "{printed:?}"
+        );
+
+        notes
+            .as_admin(&printed.out)
+            .await
+            .context(printed.out.clone())?;
+        let by_hand = catalog_of(notes).await?;
+        let again = run(notes, &call(&["--format", "json"]))?.ends_with(0)?;
+        ensure!(again.json()?[0]["statements"] == 0, "{again:?}");
+        let undone = run(notes, &[&["unprotect"], &tables[..]].concat())?.ends_with(0)?;
+        ensure!(
+            undone.out == "unprotected: public.shelves, public.\"My Books\"\n",
+            "{undone:?}"
+        );
+        ensure!(difference(&before, &catalog_of(notes).await?).is_empty());
+        let undone = run(notes, &[&["unprotect"], &tables[..]].concat())?.ends_with(0)?;
+        ensure!(
+            undone.out == "nothing to do: 2 tables are not protected\n",
+            "{undone:?}"
+        );
+
+        let done = run(notes, &call(&["--keep-global", "tokens"]))?.ends_with(0)?;
+        ensure!(
+            done.out == "protected: public.shelves, public.\"My Books\"\n",
+            "{done:?}"
+        );
+        let by_command = catalog_of(notes).await?;
+        ensure!(
+            difference(&by_hand, &by_command).is_empty(),
+            "{}",
+            difference(&by_hand, &by_command)
+        );
+        let again = run(notes, &call(&[]))?.ends_with(0)?;
+        ensure!(
+            again.out == "nothing to do: 2 tables are protected\n",
+            "{again:?}"
+        );
+        let nothing = run(notes, &call(&["--dry-run"]))?.ends_with(0)?;
+        ensure!(
+            nothing.out.is_empty() && nothing.err == "nothing to do\n",
+            "{nothing:?}"
+        );
+
+        // The same of the way back.
+        let printed =
+            run(notes, &[&["unprotect", "--dry-run"], &tables[..]].concat())?.ends_with(0)?;
+        ensure!(
+            difference(&by_command, &catalog_of(notes).await?).is_empty(),
+            "{printed:?}"
+        );
+        notes
+            .as_admin(&printed.out)
+            .await
+            .context(printed.out.clone())?;
+        ensure!(difference(&before, &catalog_of(notes).await?).is_empty());
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn all_are_those_of_which_nobody_has_said_whose_they_are() -> anyhow::Result<()> {
+    on_every_server(async |notes| {
+        notes.as_admin(TABLES).await?;
+        let all =
+            run(notes, &["protect", "--all", "--column", "org", "--project"])?.ends_with(0)?;
+        ensure!(
+            all.err == "not decided yet: public.\"My Books\", public.shelves\n",
+            "{all:?}"
+        );
+        let mut admin = notes.database.admin().await?;
+        let scopes: Vec<String> = sqlx::query_scalar(
+            "SELECT relname || tenancy.scope_columns(oid)::text FROM pg_class
+             WHERE relname IN ('My Books', 'shelves', 'jobs', 'countries') ORDER BY 1",
+        )
+        .fetch_all(&mut admin)
+        .await?;
+        ensure!(
+            scopes
+                == [
+                    "My Books{org,project_id}",
+                    "countries{}",
+                    "jobs{}",
+                    "shelves{org,project_id}"
+                ],
+            "{scopes:?}"
+        );
+        let again = run(notes, &["protect", "--all"])?.ends_with(0)?;
+        ensure!(
+            again.out == "nothing to do: every table is decided\n",
+            "{again:?}"
+        );
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn what_stands_in_the_way_is_named_and_nothing_is_changed() -> anyhow::Result<()> {
+    on_every_server(async |notes| {
+        notes.as_admin(TABLES).await?;
+        notes
+            .as_admin("INSERT INTO shelves (id) VALUES (1)")
+            .await?;
+        let before = catalog_of(notes).await?;
+        for (arguments, named) in [
+            (
+                &["protect", "shelfs", "shelves", "no.such"][..],
+                &["`shelfs`", "`no.such`"][..],
+            ),
+            (&["protect", "a b"], &["`a b`"]),
+            (
+                &["protect", "counted"],
+                &["public.counted", "security_invoker"],
+            ),
+            (
+                &["protect", "shelves", "My Books"],
+                &["`My Books`", "quoted"],
+            ),
+            (
+                &["protect", "--all"],
+                &[
+                    "public.shelves",
+                    "rows that belong to no tenant",
+                    "ADD COLUMN tenant_id uuid",
+                ],
+            ),
+            (
+                &["protect", "jobs", "--keep-global", "jobs_key"],
+                &["jobs_key"],
+            ),
+            (&["protect"], &["TABLES"]),
+            (&["protect", "jobs", "--all"], &["--all"]),
+            (&["unprotect", "shelfs"], &["`shelfs`"]),
+        ] {
+            let refused = run(notes, arguments)?.ends_with(2)?;
+            ensure!(
+                refused.out.is_empty() && named.iter().all(|name| refused.err.contains(name)),
+                "{refused:?}"
+            );
+        }
+        let json = run(notes, &["protect", "counted", "--format", "json"])?.ends_with(2)?;
+        ensure!(json.err.starts_with("{\"error\":"), "{json:?}");
+        ensure!(difference(&before, &catalog_of(notes).await?).is_empty());
+
+        let mut unlocked = tenancy(&["protect", "jobs"]);
+        let without = Run::of(unlocked.output()?).ends_with(2)?;
+        ensure!(
+            without.err.contains("TENANCY_ADMIN_DATABASE_URL"),
+            "{without:?}"
+        );
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn nobody_waits_behind_it_for_longer_than_it_says() -> anyhow::Result<()> {
+    on_every_server(async |notes| {
+        notes.as_admin(TABLES).await?;
+        let mut reader = notes.database.admin().await?;
+        reader.execute("BEGIN; SELECT FROM shelves").await?;
+        let hasty = [
+            "protect",
+            "shelves",
+            "\"My Books\"",
+            "--lock-timeout",
+            "20",
+            "--attempts",
+            "2",
+        ];
+        let refused = run(notes, &hasty)?.ends_with(2)?;
+        ensure!(
+            refused.err.contains("2 attempts of 20 ms")
+                && refused.err.contains("nothing was changed"),
+            "{refused:?}"
+        );
+        reader.execute("COMMIT").await?;
+        run(notes, &hasty)?.ends_with(0)?;
+        // Where there is nothing to do, nothing is locked.
+        reader.execute("BEGIN; SELECT FROM shelves").await?;
+        let nothing = run(notes, &hasty)?.ends_with(0)?;
+        ensure!(nothing.out.starts_with("nothing to do"), "{nothing:?}");
+        reader.execute("ROLLBACK").await?;
+        Ok(())
+    })
+    .await
+}
+
+/// The names of the files of a folder.
+fn files(folder: &Path) -> anyhow::Result<Vec<String>> {
+    let names =
+        fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
+    let mut names: Vec<_> = names.collect::<Result<_, std::io::Error>>()?;
+    names.sort();
+    Ok(names)
+}
+
+#[tokio::test]
+async fn as_migrations_they_run_on_either_way_and_back() -> anyhow::Result<()> {
+    on_every_server(async |notes| {
+        let mut owner = notes.database.admin().await?;
+        owner.execute("SET ROLE tenancy_owner").await?;
+        owner.execute(AssertSqlSafe(TABLES.to_owned())).await?;
+        let before = catalog_of(notes).await?;
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().display().to_string();
+        let emit = ["protect", "--all", "--emit", &path];
+        let emitted = run(notes, &emit)?.ends_with(0)?;
+        ensure!(
+            difference(&before, &catalog_of(notes).await?).is_empty(),
+            "{emitted:?}"
+        );
+        let names = files(folder.path())?;
+        ensure!(
+            names.len() == 2
+                && names[0].ends_with("_protect_tables.down.sql")
+                && names[1].ends_with("_protect_tables.up.sql"),
+            "{names:?}"
+        );
+
+        // As the owner role, by the installer.
+        run(notes, &["install", "--migrations", &path])?.ends_with(0)?;
+        let strip = |lines: Vec<String>| {
+            lines
+                .into_iter()
+                .filter(|line| !line.contains("_sqlx_migrations"))
+                .collect::<Vec<_>>()
+        };
+        let by_installer = strip(catalog_of(notes).await?);
+        let again = run(notes, &emit)?.ends_with(0)?;
+        ensure!(
+            again.err.contains("nothing is written") && files(folder.path())?.len() == 2,
+            "{again:?}"
+        );
+
+        // As the administrator, as sqlx-cli does.
+        let migrations = Migrator::new(folder.path()).await?;
+        let mut admin = notes.database.admin().await?;
+        migrations.run_direct(None, &mut admin, false).await?;
+        migrations.undo(&mut admin, 0).await?;
+        ensure!(difference(&strip(before.clone()), &strip(catalog_of(notes).await?)).is_empty());
+        migrations.run(&mut admin).await?;
+        let by_sqlx = strip(catalog_of(notes).await?);
+        ensure!(
+            difference(&by_installer, &by_sqlx).is_empty(),
+            "{}",
+            difference(&by_installer, &by_sqlx)
+        );
+        let by_command = run(notes, &["protect", "shelves", "\"My Books\""])?.ends_with(0)?;
+        ensure!(
+            by_command.out.starts_with("nothing to do"),
+            "{by_command:?}"
+        );
+        Ok(())
+    })
+    .await
+}
