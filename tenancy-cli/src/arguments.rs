@@ -3,7 +3,8 @@
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{
-    audit::Audit, check::Check, completions::Completions, install::Install, man::ManPages,
+    audit::Audit, check::Check, completions::Completions, install::Install, invite::Invite,
+    key::Key, man::ManPages, member::Member, plan::Plan, quota::Quota, role::Role, tenant::Tenant,
     usage::Usage,
 };
 
@@ -27,6 +28,7 @@ Variables:
   NO_COLOR                      no colours
 
 Examples:
+  tenancy tenant suspend acme --operator $ME --reason 'incident 12'
   tenancy audit verify --all
   tenancy audit export --all --from 2027-01-01 --operator $ME --reason 'ticket 4711' >trail.jsonl
   tenancy completions bash >/etc/bash_completion.d/tenancy"
@@ -61,6 +63,13 @@ pub(crate) struct Global {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    Tenant(Tenant),
+    Member(Member),
+    Invite(Invite),
+    Role(Role),
+    Key(Key),
+    Plan(Plan),
+    Quota(Quota),
     Audit(Audit),
     Usage(Usage),
     Check(Check),
@@ -73,6 +82,13 @@ impl Command {
     /// In which form results and errors are printed.
     pub(crate) const fn format(&self) -> Format {
         match self {
+            Self::Tenant(tenant) => tenant.format(),
+            Self::Member(member) => member.format(),
+            Self::Invite(invite) => invite.format(),
+            Self::Role(role) => role.format(),
+            Self::Key(key) => key.format(),
+            Self::Plan(plan) => plan.format(),
+            Self::Quota(quota) => quota.format(),
             Self::Audit(audit) => audit.format(),
             Self::Usage(usage) => usage.format(),
             Self::Check(check) => check.form.format,

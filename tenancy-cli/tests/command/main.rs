@@ -7,6 +7,8 @@ mod arguments;
 mod erasing;
 mod exporting;
 mod keeping;
+mod managing;
+mod managing_access;
 mod operators;
 mod schema;
 mod secrets;
