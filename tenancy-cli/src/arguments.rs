@@ -3,9 +3,9 @@
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{
-    audit::Audit, check::Check, completions::Completions, install::Install, invite::Invite,
-    key::Key, man::ManPages, member::Member, plan::Plan, quota::Quota, role::Role, tenant::Tenant,
-    usage::Usage,
+    adopt::Adopt, audit::Audit, check::Check, completions::Completions, install::Install,
+    invite::Invite, key::Key, man::ManPages, member::Member, plan::Plan, quota::Quota, role::Role,
+    tenant::Tenant, usage::Usage,
 };
 
 /// Runs a multi-tenant service that is built with the crate `tenancy`.
@@ -16,7 +16,8 @@ use crate::{
     arg_required_else_help = true,
     after_help = "Exit codes:
   0  done; nothing is wrong
-  1  a fault was found: a broken chain, an anchor that contradicts it, a table without a guard, another invoice
+  1  a fault was found: a broken chain, an anchor that contradicts it, a table without a guard, another invoice,
+     a source that breaks with tenants
   2  it could not be done: wrong arguments, no connection, a schema that is too old
 
 Variables:
@@ -73,6 +74,7 @@ pub(crate) enum Command {
     Audit(Audit),
     Usage(Usage),
     Check(Check),
+    Adopt(Adopt),
     Install(Install),
     Completions(Completions),
     Man(ManPages),
@@ -91,6 +93,7 @@ impl Command {
             Self::Quota(quota) => quota.format(),
             Self::Audit(audit) => audit.format(),
             Self::Usage(usage) => usage.format(),
+            Self::Adopt(adopt) => adopt.format(),
             Self::Check(check) => check.form.format,
             Self::Install(install) => install.form.format,
             Self::Completions(_) | Self::Man(_) => Format::Text,

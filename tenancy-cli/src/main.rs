@@ -79,6 +79,7 @@ async fn run(arguments: Arguments) -> u8 {
         Command::Key(key) => key.run(&arguments.global, &mut output).await,
         Command::Plan(plan) => plan.run(&arguments.global, &mut output).await,
         Command::Quota(quota) => quota.run(&arguments.global, &mut output).await,
+        Command::Adopt(adopt) => adopt.run(&mut output).await,
         Command::Install(install) => install.run(&mut output).await,
         Command::Completions(completions) => completions.run(&mut command, &mut output).await,
         Command::Man(man) => man.run(command, &mut output).await,

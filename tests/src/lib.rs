@@ -226,6 +226,12 @@ pub struct AuditGuide;
 #[derive(Debug)]
 pub struct CommandGuide;
 
+/// The guide to adopting a database compiles, as far as it has code.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/adopt.md")]
+#[derive(Debug)]
+pub struct AdoptGuide;
+
 /// The guide to operators compiles.
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/operators.md")]

@@ -53,6 +53,7 @@ const COMMANDS: &[&[&str]] = &[
     &["audit", "seal"],
     &["audit", "prune"],
     &["audit", "erase"],
+    &["adopt", "code"],
     &["check"],
     &["install"],
     &["completions"],

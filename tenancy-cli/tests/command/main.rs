@@ -4,6 +4,7 @@
 
 mod anchoring;
 mod arguments;
+mod code;
 mod erasing;
 mod exporting;
 mod keeping;
