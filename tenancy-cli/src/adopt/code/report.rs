@@ -24,6 +24,8 @@ pub(super) struct Report {
     pub(super) built: usize,
     /// How many calls of an ORM say what happens on a conflict.
     pub(super) upserts: usize,
+    /// How many tests, or modules of them, are in the sources.
+    pub(super) tests: usize,
     /// How many files there are in other languages that may have SQL in them.
     pub(super) others: BTreeMap<String, usize>,
     found: Vec<(String, Finding)>,
@@ -114,6 +116,10 @@ impl Report {
             "\n  {:>5}  upserts of an ORM, whose columns are in its own types",
             self.upserts
         ));
+        text.push_str(&format!(
+            "\n  {:>5}  tests and modules of tests: run them",
+            self.tests
+        ));
         for (ending, count) in &self.others {
             text.push_str(&format!("\n  {count:>5}  files `.{}`", plain(ending)));
         }
@@ -150,6 +156,7 @@ impl Report {
                 "not_seen": {
                     "built_at_run_time": self.built,
                     "orm_upserts": self.upserts,
+                    "tests": self.tests,
                     "other_files": self.others,
                     "older_migrations": self.passed_over,
                 },

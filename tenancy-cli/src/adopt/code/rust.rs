@@ -105,6 +105,17 @@ impl Looking<'_> {
             {
                 3
             }
+            // A test shows by itself what breaks.
+            [TokenTree::Punct(hash), TokenTree::Group(group), after @ ..]
+                if hash.as_char() == '#' && is_test(group.stream()) =>
+            {
+                self.report.tests += 1;
+                let ends = |tree: &TokenTree| match tree {
+                    TokenTree::Group(group) => group.delimiter() == Delimiter::Brace,
+                    tree => is_punct(tree, ';'),
+                };
+                after.iter().position(ends).map_or(2, |end| end + 3)
+            }
             // An import reaches nothing yet.
             [TokenTree::Ident(word), ..] if word == "use" => {
                 let end = rest.iter().position(|tree| is_punct(tree, ';'));
@@ -227,6 +238,17 @@ fn is_documentation(attribute: &TokenStream) -> bool {
     matches!(first, Some(TokenTree::Ident(name)) if name == "doc")
 }
 
+/// Whether an attribute makes an item a test: `#[test]`, `#[sqlx::test(…)]`, `#[cfg(test)]`.
+fn is_test(attribute: TokenStream) -> bool {
+    let trees: Vec<_> = attribute.into_iter().collect();
+    let named = |tree: &TokenTree, name: &str| matches!(tree, TokenTree::Ident(one) if one == name);
+    match trees.as_slice() {
+        [cfg, TokenTree::Group(group)] if named(cfg, "cfg") => group.stream().to_string() == "test",
+        [.., last] | [.., last, TokenTree::Group(_)] if named(last, "test") => true,
+        _ => false,
+    }
+}
+
 /// Whether the type that comes next is of PostgreSQL: `<Postgres>`, `<sqlx::Postgres>`.
 fn is_of_postgres(after: &[TokenTree]) -> bool {
     let Some((open, rest)) = after.split_first() else {
@@ -325,6 +347,33 @@ mod tests {
             "fn f() { bail!(\"set timeout to 5 or truncate the text\") }",
         ] {
             assert!(told(source).0.is_empty(), "{source}: {:?}", told(source));
+        }
+    }
+
+    #[test]
+    fn tests_are_passed_over() {
+        for test in [
+            "#[test]",
+            "#[sqlx::test(migrations = \"m\")]",
+            "#[cfg(test)]\n#[allow(x)]",
+        ] {
+            let source = format!(
+                "{test}\nmod a {{ fn f(pool: PgPool) {{ query(\"TRUNCATE a\") }} }}\nstruct S(PgPool);"
+            );
+            let line = source.lines().count();
+            assert_eq!(
+                told(&source).0,
+                [format!("{line} raw-pool PgPool")],
+                "{source}"
+            );
+        }
+        for other in [
+            "#[cfg(not(test))]",
+            "#[cfg_attr(test, derive(Debug))]",
+            "#[testing]",
+        ] {
+            let source = format!("{other}\nfn f(pool: PgPool) {{}}");
+            assert_eq!(told(&source).0, ["2 raw-pool PgPool"], "{source}");
         }
     }
 
