@@ -1,6 +1,7 @@
 //! `tenancy adopt`: a schema of one customer, with its data, becomes one of many, while the old application runs.
 
 mod answers;
+mod code;
 mod decision;
 mod plan;
 
@@ -22,18 +23,21 @@ pub(crate) struct Adopt {
 #[derive(Debug, Subcommand)]
 enum Command {
     Plan(plan::Plan),
+    Code(code::Code),
 }
 
 impl Adopt {
     pub(crate) const fn format(&self) -> Format {
         match &self.command {
             Command::Plan(plan) => plan.form.format,
+            Command::Code(code) => code.form.format,
         }
     }
 
     pub(crate) async fn run(self, output: &mut Output) -> Result<Verdict, Failure> {
         match self.command {
             Command::Plan(plan) => plan.run(output).await,
+            Command::Code(code) => code.run(output).await,
         }
     }
 }

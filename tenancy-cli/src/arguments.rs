@@ -4,7 +4,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{
     adopt::Adopt, audit::Audit, check::Check, completions::Completions, install::Install,
-    man::ManPages, protect::Protect, unprotect::Unprotect, usage::Usage,
+    invite::Invite, key::Key, man::ManPages, member::Member, plan::Plan, protect::Protect,
+    quota::Quota, role::Role, tenant::Tenant, unprotect::Unprotect, usage::Usage,
 };
 
 /// Runs a multi-tenant service that is built with the crate `tenancy`.
@@ -16,7 +17,7 @@ use crate::{
     after_help = "Exit codes:
   0  done; nothing is wrong
   1  a fault was found: a broken chain, an anchor that contradicts it, a table without a guard, another invoice,
-     a plan with open questions
+     a plan with open questions, a source that breaks with tenants
   2  it could not be done: wrong arguments, no connection, a schema that is too old
 
 Variables:
@@ -28,6 +29,7 @@ Variables:
   NO_COLOR                      no colours
 
 Examples:
+  tenancy tenant suspend acme --operator $ME --reason 'incident 12'
   tenancy audit verify --all
   tenancy audit export --all --from 2027-01-01 --operator $ME --reason 'ticket 4711' >trail.jsonl
   tenancy completions bash >/etc/bash_completion.d/tenancy"
@@ -62,6 +64,13 @@ pub(crate) struct Global {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    Tenant(Tenant),
+    Member(Member),
+    Invite(Invite),
+    Role(Role),
+    Key(Key),
+    Plan(Plan),
+    Quota(Quota),
     Audit(Audit),
     Usage(Usage),
     Check(Check),
@@ -77,6 +86,13 @@ impl Command {
     /// In which form results and errors are printed.
     pub(crate) const fn format(&self) -> Format {
         match self {
+            Self::Tenant(tenant) => tenant.format(),
+            Self::Member(member) => member.format(),
+            Self::Invite(invite) => invite.format(),
+            Self::Role(role) => role.format(),
+            Self::Key(key) => key.format(),
+            Self::Plan(plan) => plan.format(),
+            Self::Quota(quota) => quota.format(),
             Self::Audit(audit) => audit.format(),
             Self::Usage(usage) => usage.format(),
             Self::Check(check) => check.form.format,

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use sqlx::{ConnectOptions as _, PgConnection, postgres::PgConnectOptions};
-use tenancy_core::{AuditSink, PlanBook, Tenancy};
+use tenancy_core::{AuditSink, PlanBook, Tenancy, TenancyBuilder};
 use tenancy_sqlx::{PgAuditSink, PgDirectory, PgUsage, danger::SystemPool};
 use tenancy_usage::UsageMeters;
 use tokio::time::timeout;
@@ -39,7 +39,7 @@ impl Session {
         let directory = PgDirectory::of_operators(&system);
         let audit: Arc<dyn AuditSink> = Arc::new(PgAuditSink::new(&system));
         Ok(Self {
-            tenancy: engine(&directory, &audit, None)?,
+            tenancy: engine(&directory, &audit, |builder| builder)?,
             directory,
             system,
             audit,
@@ -51,7 +51,18 @@ impl Session {
     /// # Errors
     /// What is wrong with the plans.
     pub(crate) fn with_plans(&self, plans: PlanBook) -> Result<Tenancy, Failure> {
-        engine(&self.directory, &self.audit, Some(plans))
+        self.with(|builder| builder.plans(plans))
+    }
+
+    /// Another engine over the same database and trail, with more options.
+    ///
+    /// # Errors
+    /// What is wrong with the options.
+    pub(crate) fn with(
+        &self,
+        options: impl FnOnce(TenancyBuilder) -> TenancyBuilder,
+    ) -> Result<Tenancy, Failure> {
+        engine(&self.directory, &self.audit, options)
     }
 
     /// Usage of these meters, which is read alone.
@@ -158,15 +169,11 @@ async fn to(url: &str) -> Result<PgConnection, Failure> {
 fn engine(
     directory: &PgDirectory,
     audit: &Arc<dyn AuditSink>,
-    plans: Option<PlanBook>,
+    options: impl FnOnce(TenancyBuilder) -> TenancyBuilder,
 ) -> Result<Tenancy, Failure> {
     let builder = Tenancy::builder(directory.clone())
         // An engine has to take some credential. No request comes to this one.
         .established_principals()
         .shared_audit(Arc::clone(audit));
-    let builder = match plans {
-        Some(plans) => builder.plans(plans),
-        None => builder,
-    };
-    Ok(builder.build()?)
+    Ok(options(builder).build()?)
 }

@@ -9,17 +9,28 @@ mod audit;
 mod check;
 mod completions;
 mod connect;
+mod declared;
 mod failure;
 mod install;
 mod interrupted;
+mod invite;
+mod key;
 mod man;
+mod managing;
+mod member;
 mod moment;
 mod output;
+mod plan;
 mod protect;
+mod quota;
+mod role;
 mod secrets;
+mod table;
+mod tenant;
 mod unprotect;
 mod usage;
 mod who;
+mod written;
 
 use std::process::ExitCode;
 
@@ -63,6 +74,13 @@ async fn run(arguments: Arguments) -> u8 {
         Command::Audit(audit) => audit.run(&arguments.global, &mut output).await,
         Command::Check(check) => check.run(&arguments.global, &mut output).await,
         Command::Usage(usage) => usage.run(&arguments.global, &mut output).await,
+        Command::Tenant(tenant) => tenant.run(&arguments.global, &mut output).await,
+        Command::Member(member) => member.run(&arguments.global, &mut output).await,
+        Command::Invite(invite) => invite.run(&arguments.global, &mut output).await,
+        Command::Role(role) => role.run(&arguments.global, &mut output).await,
+        Command::Key(key) => key.run(&arguments.global, &mut output).await,
+        Command::Plan(plan) => plan.run(&arguments.global, &mut output).await,
+        Command::Quota(quota) => quota.run(&arguments.global, &mut output).await,
         Command::Install(install) => install.run(&mut output).await,
         Command::Adopt(adopt) => adopt.run(&mut output).await,
         Command::Protect(protect) => protect.run(&mut output).await,

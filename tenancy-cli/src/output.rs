@@ -64,6 +64,27 @@ impl Output {
         self.result(text, json).await
     }
 
+    /// Something that was made: its id alone if the command is to be quiet, else a result.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    pub(crate) async fn made(&mut self, id: &str, text: &str, json: &Value) -> io::Result<()> {
+        match self.format {
+            Format::Text if self.quiet => self.write(&format!("{id}\n")).await,
+            _ => self.result(text, json).await,
+        }
+    }
+
+    /// Whether results are JSON lines.
+    pub(crate) const fn is_json(&self) -> bool {
+        matches!(self.format, Format::Json)
+    }
+
+    /// Whether nothing is printed but what was asked for.
+    pub(crate) const fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
     /// A remark beside the results, for people alone.
     pub(crate) fn remark(&self, text: &str) {
         if !self.quiet && self.format == Format::Text {

@@ -19,6 +19,7 @@ use crate::{
     failure::{Failure, Verdict},
     moment::moment,
     output::{Output, plain},
+    written::read,
 };
 
 /// Compute the draft invoice of a billing period from what was counted, or compare one with what is computed now.
@@ -228,17 +229,6 @@ impl Invoice {
         }
         rating.rate().map_err(Failure::told)
     }
-}
-
-/// What a file says; an error begins with its name.
-fn read<T>(
-    file: &Path,
-    parse: impl FnOnce(&str) -> Result<T, tenancy_core::ConfigError>,
-) -> Result<T, Failure> {
-    let named =
-        |error: &dyn std::fmt::Display| Failure::told(format!("{}: {error}", file.display()));
-    let text = std::fs::read_to_string(file).map_err(|error| named(&error))?;
-    parse(&text).map_err(|error| named(&error))
 }
 
 /// The invoice in a file, without what neither usage nor prices decide, which is not computed again; and what grants paid of it.

@@ -8,6 +8,44 @@ use crate::stand::run;
 
 const COMMANDS: &[&[&str]] = &[
     &[],
+    &["tenant", "list"],
+    &["tenant", "show"],
+    &["tenant", "create"],
+    &["tenant", "rename"],
+    &["tenant", "set-slug"],
+    &["tenant", "suspend"],
+    &["tenant", "resume"],
+    &["tenant", "past-due"],
+    &["tenant", "close"],
+    &["tenant", "bind"],
+    &["tenant", "unbind"],
+    &["member", "list"],
+    &["member", "add"],
+    &["member", "change-role"],
+    &["member", "suspend"],
+    &["member", "resume"],
+    &["member", "remove"],
+    &["invite", "send"],
+    &["invite", "list"],
+    &["invite", "resend"],
+    &["invite", "withdraw"],
+    &["role", "list"],
+    &["role", "define"],
+    &["role", "remove"],
+    &["role", "explain"],
+    &["key", "list"],
+    &["key", "rename"],
+    &["key", "disable"],
+    &["key", "enable"],
+    &["key", "revoke"],
+    &["key", "revoke-all"],
+    &["plan", "list"],
+    &["plan", "show"],
+    &["plan", "put"],
+    &["plan", "assign"],
+    &["quota", "show"],
+    &["quota", "override"],
+    &["quota", "clear"],
     &["audit", "verify"],
     &["audit", "anchor"],
     &["audit", "export"],
@@ -15,6 +53,7 @@ const COMMANDS: &[&[&str]] = &[
     &["audit", "seal"],
     &["audit", "prune"],
     &["audit", "erase"],
+    &["adopt", "code"],
     &["check"],
     &["install"],
     &["completions"],
@@ -54,7 +93,7 @@ fn each_help_has_an_example() -> anyhow::Result<()> {
 fn shells_get_completions() -> anyhow::Result<()> {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let script = run(&["completions", shell])?.ends_with(0)?;
-        for word in ["verify", "anchors-from-database", "erase"] {
+        for word in ["verify", "anchors-from-database", "erase", "past-due"] {
             ensure!(script.out.contains(word), "{shell} knows no {word}");
         }
     }

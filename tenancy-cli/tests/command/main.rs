@@ -4,9 +4,12 @@
 
 mod anchoring;
 mod arguments;
+mod code;
 mod erasing;
 mod exporting;
 mod keeping;
+mod managing;
+mod managing_access;
 mod operators;
 mod planning;
 mod protecting;
