@@ -19,6 +19,7 @@ pub(crate) struct Decisions {
     /// Each table of the application: after all from which it gets its tenant, so that a backfill in this order finds them.
     pub(crate) tables: Vec<TableDecision>,
     /// SHA-256 of the definitions of these tables, in hexadecimal: what was decided holds for them alone.
+    /// [`TableGraph::digest`](tenancy_sqlx::schema::TableGraph::digest) computes it.
     pub(crate) schema: String,
 }
 
@@ -50,7 +51,10 @@ pub(crate) enum Tenants {
 pub(crate) struct TableDecision {
     pub(crate) table: TableName,
     pub(crate) rows: Rows,
-    /// Its unique keys that have to change or were asked for; not those that refer to nothing but the tenant's own rows.
+    /// SHA-256 of its definition, in hexadecimal: [`Table::digest`](tenancy_sqlx::schema::Table::digest). By it the run names
+    /// the tables that have changed since.
+    pub(crate) definition: String,
+    /// Each unique key of a tenant's table that has no tenant yet, with what becomes of it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) keys: Vec<KeyDecision>,
 }
