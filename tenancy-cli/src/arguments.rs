@@ -3,8 +3,8 @@
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{
-    audit::Audit, check::Check, completions::Completions, install::Install, man::ManPages,
-    usage::Usage,
+    adopt::Adopt, audit::Audit, check::Check, completions::Completions, install::Install,
+    man::ManPages, usage::Usage,
 };
 
 /// Runs a multi-tenant service that is built with the crate `tenancy`.
@@ -21,7 +21,7 @@ use crate::{
 Variables:
   TENANCY_DATABASE_URL          the database, as the system login
   TENANCY_ANCHORS_DATABASE_URL  the other database, in which anchors are kept
-  TENANCY_ADMIN_DATABASE_URL    the database as its administrator, for `install` alone
+  TENANCY_ADMIN_DATABASE_URL    the database as its administrator, for `install` and `adopt`
   TENANCY_OPERATOR              the id of the operator who acts
   TENANCY_LOG                   a filter such as `debug`: logs to standard error
   NO_COLOR                      no colours
@@ -61,6 +61,7 @@ pub(crate) struct Global {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    Adopt(Adopt),
     Audit(Audit),
     Usage(Usage),
     Check(Check),
@@ -73,6 +74,7 @@ impl Command {
     /// In which form results and errors are printed.
     pub(crate) const fn format(&self) -> Format {
         match self {
+            Self::Adopt(adopt) => adopt.format(),
             Self::Audit(audit) => audit.format(),
             Self::Usage(usage) => usage.format(),
             Self::Check(check) => check.form.format,
