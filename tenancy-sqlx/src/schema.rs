@@ -59,6 +59,7 @@ mod check;
 mod emit;
 mod error;
 mod findings;
+mod graph;
 mod install;
 mod lock;
 mod roles;
@@ -69,6 +70,11 @@ pub use check::{CheckError, CheckMode, check};
 pub use error::InstallError;
 pub(crate) use findings::read as read_findings;
 pub use findings::{Finding, FindingLevel, code_warnings, findings};
+pub use graph::{
+    CatalogName, Column, ColumnName, ConflictTarget, ConstraintText, ForeignKey, Function,
+    Identity, KeyName, Matching, Policy, PositionalInsert, Publication, PublishedTable, Sequence,
+    Step, Table, TableGraph, TableKind, TableOrder, Trigger, UniqueKey, View, Way,
+};
 pub use install::Installer;
 pub use roles::DatabaseRoles;
 pub(crate) use roles::literal;
