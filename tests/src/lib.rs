@@ -226,6 +226,12 @@ pub struct AuditGuide;
 #[derive(Debug)]
 pub struct CommandGuide;
 
+/// The guide to adoptions compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/adopt.md")]
+#[derive(Debug)]
+pub struct AdoptGuide;
+
 /// The guide to operators compiles.
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/operators.md")]

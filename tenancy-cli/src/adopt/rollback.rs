@@ -67,7 +67,7 @@ impl Rollback {
             },
         };
         let last = self.to.map_or(-1, Phase::number);
-        while undo_last(&mut course, last).await? {}
+        // First: what is taken back in part is not done.
         sqlx::query("UPDATE tenancy_adopt.phases SET done_at = NULL WHERE number > $1")
             .bind(last)
             .execute(&mut *course.connection)
@@ -80,13 +80,14 @@ impl Rollback {
                 .await
                 .map_err(told)?;
         }
+        while undo_last(&mut course, last).await? {}
         course.output.end_progress();
         let Some(to) = self.to else {
             return end(&mut course).await;
         };
         // What the cut-over has replaced is built again beside the old.
         for phase in [Phase::NewRows, Phase::Observe] {
-            if phase <= to {
+            if phase <= to && to < Phase::Enforce {
                 super::run::steps::carry_out(&mut course, phase).await?;
             }
         }

@@ -47,7 +47,8 @@ pub(super) async fn enforce(
     .map_err(told)?;
     let locks = format!("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE", tables.join(", "));
     let timeout = course.lock_timeout;
-    let held = retried(course, "", async |connection| {
+    let first = tables.first().map_or("tenancy.tenants", String::as_str);
+    let held = retried(course, first, async |connection| {
         within(connection, timeout, Some(&locks), async |tx| {
             // Rows that were written before the one which says their tenant have it by now.
             execute(

@@ -79,8 +79,19 @@ DECLARE
     views jsonb;
     comment text;
     renamed jsonb := '[]';
+    saved jsonb := '[]';
     one jsonb;
 BEGIN
+    -- Of a partitioned table there is none beside: it is made anew in the lock, once the key is there.
+    FOR fk IN
+        SELECT c.* FROM pg_constraint AS c JOIN tenancy_adopt.tables AS r ON r.relation = c.conrelid AND r.kind = 'tenant'
+            JOIN tenancy_adopt.tables AS o ON o.relation = c.confrelid AND o.kind = 'tenant'
+            JOIN pg_class AS l ON l.oid = c.conrelid AND l.relkind = 'p'
+            JOIN pg_class AS d ON d.oid = c.confrelid AND d.relkind = 'r'
+        WHERE c.contype = 'f' AND c.conparentid = 0
+    LOOP
+        saved := saved || coalesce(tenancy.drop_unscoped(fk, '{tenant_id}', '{tenant_id}'), '[]');
+    END LOOP;
     FOR fk IN SELECT * FROM tenancy_adopt.old_references() LOOP
         CONTINUE WHEN NOT EXISTS (SELECT FROM pg_constraint AS c
             WHERE c.conrelid = (fk).conrelid AND c.conname = 'tenancy_adopt_f' || (fk).oid);
@@ -125,6 +136,9 @@ BEGIN
         IF one ->> 'comment' IS NOT NULL THEN
             EXECUTE format('COMMENT ON CONSTRAINT %I ON %s IS %L', one ->> 'name', one ->> 'relation', one ->> 'comment');
         END IF;
+    END LOOP;
+    FOR one IN SELECT jsonb_array_elements(saved) LOOP
+        PERFORM tenancy.add_scoped(one);
     END LOOP;
     FOR k IN
         SELECT c.oid::regclass AS index, t.relname FROM pg_class AS c JOIN pg_index AS i ON i.indexrelid = c.oid
@@ -236,6 +250,9 @@ DECLARE
     statement text;
     made oid;
 BEGIN
+    IF NOT EXISTS (SELECT FROM tenancy_adopt.kept) THEN
+        RAISE EXCEPTION 'there is nothing to go back to: the tables were not enforced';
+    END IF;
     PERFORM tenancy_adopt.drop_policies('tenancy_');
     FOR d IN SELECT x.* FROM tenancy_adopt.definitions() AS x
         WHERE NOT EXISTS (SELECT FROM tenancy_adopt.kept AS o WHERE o.kind = x.kind AND o.about = x.about

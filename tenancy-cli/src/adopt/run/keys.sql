@@ -112,7 +112,8 @@ BEGIN
         JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attname = 'tenant_id' ORDER BY r.number, r.relation
     LOOP
         about := t.relation;
-        IF NOT t.attnotnull AND NOT tenancy_adopt.is_late(t.belongs) AND NOT EXISTS (
+        IF NOT t.attnotnull AND NOT tenancy_adopt.is_late(t.belongs)
+            AND NOT tenancy_adopt.is_below(t.relation) AND NOT EXISTS (
             SELECT FROM pg_constraint AS k WHERE k.conrelid = t.relation AND k.conname = 'tenancy_adopt_not_null')
         THEN
             locks := format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', t.relation);
@@ -181,7 +182,7 @@ BEGIN
     FOR k IN
         SELECT r.number, r.relation FROM tenancy_adopt.triggered() AS r
         JOIN pg_constraint AS c ON c.conrelid = r.relation AND c.conname = 'tenancy_adopt_not_null'
-        ORDER BY r.number, r.relation
+        WHERE NOT tenancy_adopt.is_below(r.relation) ORDER BY r.number, r.relation
     LOOP
         about := k.relation;
         locks := format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', k.relation);

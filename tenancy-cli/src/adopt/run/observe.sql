@@ -14,6 +14,7 @@ BEGIN
         CREATE OR REPLACE FUNCTION tenancy_adopt.denied_%1$s(command text) RETURNS boolean
             LANGUAGE plpgsql SECURITY DEFINER COST 10000 SET search_path = pg_catalog, pg_temp %2$s
         AS $b$
+        #variable_conflict use_column
         DECLARE
             tenant uuid := tenancy.current_tenant();
         BEGIN
@@ -97,12 +98,12 @@ BEGIN
             CREATE POLICY tenancy_adopt_delete ON %1$s FOR DELETE TO %2$I
                 USING (tenant_id = (SELECT tenancy.current_tenant()) OR %3$s(''DELETE''));
             ALTER TABLE %1$s ENABLE ROW LEVEL SECURITY', t.relation, app, denied)
-            || coalesce(format('; GRANT %s ON %s TO %I', granted, t.relation, app), '')
+            || CASE WHEN granted IS NULL THEN '' ELSE format('; GRANT %s ON %s TO %I', granted, t.relation, app) END
             || coalesce((SELECT string_agg('; ' || c.give, '') FROM tenancy_adopt.closed_around(t.relation) AS c), '');
         undo := format('DROP POLICY IF EXISTS tenancy_adopt_others ON %1$s; DROP POLICY IF EXISTS tenancy_adopt_select ON %1$s;
             DROP POLICY IF EXISTS tenancy_adopt_insert ON %1$s; DROP POLICY IF EXISTS tenancy_adopt_update ON %1$s;
             DROP POLICY IF EXISTS tenancy_adopt_delete ON %1$s; ALTER TABLE %1$s DISABLE ROW LEVEL SECURITY', t.relation)
-            || coalesce(format('; REVOKE %s ON %s FROM %I', granted, t.relation, app), '')
+            || CASE WHEN granted IS NULL THEN '' ELSE format('; REVOKE %s ON %s FROM %I', granted, t.relation, app) END
             || coalesce((SELECT string_agg('; ' || c.take, '') FROM tenancy_adopt.closed_around(t.relation) AS c), '');
         RETURN NEXT;
     END LOOP;

@@ -4,6 +4,7 @@ use std::{fs, path::Path};
 
 use serde_json::Value;
 use sqlx::{Connection as _, PgConnection};
+use tenancy_sqlx::schema::{CatalogName, TableGraph};
 
 use super::{Course, install};
 use crate::{
@@ -12,6 +13,7 @@ use crate::{
         decision::Decisions,
     },
     failure::Failure,
+    output::plain,
 };
 
 /// The form of plans that this version knows.
@@ -47,9 +49,10 @@ pub(super) async fn begin(
     connection: &mut PgConnection,
     plan: Option<&Decisions>,
 ) -> Result<(), Failure> {
+    may_begin(connection).await?;
+    let decisions = plan;
     let plan = plan.map(serde_json::to_value).transpose();
     let plan = plan.map_err(|error| Failure::Told(format!("the plan: {error}")))?;
-    may_begin(connection).await?;
     if is_under_way(connection).await? {
         let known: Value = sqlx::query_scalar("SELECT plan FROM tenancy_adopt.adoption")
             .fetch_one(&mut *connection)
@@ -64,11 +67,12 @@ pub(super) async fn begin(
         install(&mut tx).await.map_err(told)?;
         return tx.commit().await.map_err(told);
     }
-    let plan = plan.ok_or_else(|| {
-        Failure::told(
+    let (Some(decisions), Some(plan)) = (decisions, plan) else {
+        return Err(Failure::told(
             "no adoption is under way: name a plan by --plan, which `tenancy adopt plan --out plan.json` makes",
-        )
-    })?;
+        ));
+    };
+    is_of_this_schema(connection, decisions).await?;
     let mut tx = connection.begin().await.map_err(told)?;
     install(&mut tx).await.map_err(told)?;
     let problems: Vec<(String, String, String)> =
@@ -96,6 +100,34 @@ pub(super) async fn begin(
     tx.commit().await.map_err(told)
 }
 
+/// Whether the tables are still those about which the plan decides.
+async fn is_of_this_schema(connection: &mut PgConnection, plan: &Decisions) -> Result<(), Failure> {
+    let graph = TableGraph::read(connection).await.map_err(Failure::told)?;
+    let mut names = Vec::new();
+    let mut changed = Vec::new();
+    for decision in &plan.tables {
+        let name = CatalogName::new(&decision.table.schema, &decision.table.name);
+        match graph.table(&name) {
+            None => changed.push(format!("{} is gone", plain(&name.plain()))),
+            Some(table) if table.digest() != decision.definition => {
+                changed.push(format!("{} has changed", plain(&name.plain())));
+            }
+            Some(_) => {}
+        }
+        names.push(name);
+    }
+    if changed.is_empty() && graph.digest(&names) != plan.schema {
+        changed.push("the plan is not the one that was written".to_owned());
+    }
+    if changed.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::Told(format!(
+        "the plan is of another schema than the database has now: {}; make it anew: tenancy adopt plan --out plan.json",
+        changed.join(", ")
+    )))
+}
+
 /// Whether this server and this login are fit for it at all.
 async fn may_begin(connection: &mut PgConnection) -> Result<(), Failure> {
     let version: i32 = sqlx::query_scalar("SELECT current_setting('server_version_num')::int")
@@ -109,22 +141,23 @@ async fn may_begin(connection: &mut PgConnection) -> Result<(), Failure> {
         )));
     }
     let (installed, creates, replicates, login): (bool, bool, bool, String) = sqlx::query_as(
-        "SELECT to_regprocedure('tenancy.protect_tables(regclass[],name,boolean,name[])') IS NOT NULL,
+        "SELECT EXISTS (SELECT FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace
+                 WHERE n.nspname = 'tenancy' AND p.proname = 'protect_tables'),
              has_database_privilege(current_database(), 'CREATE'),
              has_parameter_privilege('session_replication_role', 'SET'), current_user::text",
     )
     .fetch_one(connection)
     .await
     .map_err(told)?;
-    if !installed {
-        return Err(Failure::told(
-            "the schema `tenancy` is not installed, or is too old: run `tenancy install` first",
-        ));
-    }
     if !creates {
         return Err(Failure::Told(format!(
             "the login `{login}` may not make a schema in this database: give the URL of its administrator"
         )));
+    }
+    if !installed {
+        return Err(Failure::told(
+            "the schema `tenancy` is not installed, or is too old: run `tenancy install` first",
+        ));
     }
     if !replicates {
         return Err(Failure::Told(format!(

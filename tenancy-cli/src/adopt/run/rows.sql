@@ -84,11 +84,28 @@ BEGIN
     IF body IS NULL THEN
         RETURN NULL;
     END IF;
-    EXECUTE format('CREATE OR REPLACE FUNCTION %s() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
-        SET search_path = pg_catalog, pg_temp AS %L', name, 'BEGIN ' || body || ' RETURN NULL; END');
+    -- As whoever writes, with its path: the triggers of the application's that this sets off must not run as another.
+    EXECUTE format('CREATE OR REPLACE FUNCTION %s() RETURNS trigger LANGUAGE plpgsql AS %L', name,
+        'BEGIN ' || body || ' RETURN NULL; END');
     RETURN name;
 END
 $$;
+
+-- What the roles that may change a row lack for changing the tenant of rows that refer to it.
+CREATE OR REPLACE FUNCTION tenancy_adopt.move_grants(target regclass) RETURNS TABLE (give text, take text)
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+    BEGIN ATOMIC
+        SELECT format('GRANT %s (%I) ON %s TO %I', w.privilege, w.name, t.relation, pg_get_userbyid(x.grantee)),
+            format('REVOKE %s (%I) ON %s FROM %I', w.privilege, w.name, t.relation, pg_get_userbyid(x.grantee))
+        FROM pg_class AS c CROSS JOIN LATERAL aclexplode(c.relacl) AS x
+            JOIN tenancy_adopt.tables AS t ON t.source ->> 'kind' = 'reference'
+                AND tenancy_adopt.named(t.source -> 'by' -> 'to') = target
+            CROSS JOIN LATERAL (
+                SELECT 'UPDATE' AS privilege, 'tenant_id' AS name UNION ALL SELECT 'SELECT', 'tenant_id'
+                UNION ALL SELECT 'SELECT', jsonb_array_elements_text(t.source -> 'by' -> 'columns')) AS w
+        WHERE c.oid = target AND x.privilege_type = 'UPDATE' AND x.grantee <> 0
+            AND NOT has_column_privilege(x.grantee, t.relation, w.name, w.privilege);
+    END;
 
 -- The relations that need a trigger of their own: partitions get their parent's.
 CREATE OR REPLACE FUNCTION tenancy_adopt.triggered() RETURNS TABLE (number integer, belongs regclass, relation regclass)
@@ -99,6 +116,14 @@ CREATE OR REPLACE FUNCTION tenancy_adopt.triggered() RETURNS TABLE (number integ
         SELECT t.number, t.relation, p.relation FROM tenancy_adopt.tables AS t
         JOIN tenancy_adopt.parts AS p ON p.belongs = t.relation JOIN pg_class AS c ON c.oid = p.relation
         WHERE NOT c.relispartition AND p.relation <> t.relation;
+    END;
+
+-- Whether a relation gets columns and checks from another of these by inheritance.
+CREATE OR REPLACE FUNCTION tenancy_adopt.is_below(relation regclass) RETURNS boolean
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+    BEGIN ATOMIC
+        SELECT EXISTS (SELECT FROM pg_inherits AS i
+            WHERE i.inhrelid = is_below.relation AND i.inhparent IN (SELECT t.relation FROM tenancy_adopt.triggered() AS t));
     END;
 
 CREATE OR REPLACE FUNCTION tenancy_adopt.new_rows_steps() RETURNS TABLE (
@@ -125,8 +150,10 @@ BEGIN
             CONTINUE WHEN move IS NULL;
             forward := format('CREATE TRIGGER "MOVE_tenancy_adopt" AFTER UPDATE ON %s FOR EACH ROW
                 WHEN (OLD.tenant_id IS NOT NULL AND OLD.tenant_id IS DISTINCT FROM NEW.tenant_id)
-                EXECUTE FUNCTION %s()', t.relation, move);
-            undo := format('DROP TRIGGER IF EXISTS "MOVE_tenancy_adopt" ON %s', t.relation);
+                EXECUTE FUNCTION %s()', t.relation, move)
+                || coalesce((SELECT string_agg('; ' || g.give, '') FROM tenancy_adopt.move_grants(t.belongs) AS g), '');
+            undo := format('DROP TRIGGER IF EXISTS "MOVE_tenancy_adopt" ON %s', t.relation)
+                || coalesce((SELECT string_agg('; ' || g.take, '') FROM tenancy_adopt.move_grants(t.belongs) AS g), '');
             RETURN NEXT;
             CONTINUE WHEN NOT EXISTS (
                 SELECT FROM tenancy_adopt.tables AS o WHERE o.source ->> 'kind' = 'reference'
@@ -186,9 +213,9 @@ AS $$
 DECLARE
     swept bigint;
 BEGIN
-    EXECUTE format('WITH some AS (SELECT c.ctid, %2$s AS tenant FROM ONLY %1$s AS c WHERE c.tenant_id IS NULL)
-        UPDATE ONLY %1$s AS c SET tenant_id = some.tenant FROM some
-        WHERE c.ctid = some.ctid AND c.tenant_id IS NULL AND some.tenant IS NOT NULL', target,
+    EXECUTE format('WITH lacking AS (SELECT c.ctid, %2$s AS tenant FROM ONLY %1$s AS c WHERE c.tenant_id IS NULL)
+        UPDATE ONLY %1$s AS c SET tenant_id = lacking.tenant FROM lacking
+        WHERE c.ctid = lacking.ctid AND c.tenant_id IS NULL AND lacking.tenant IS NOT NULL', target,
         tenancy_adopt.tenant_of((SELECT p.belongs FROM tenancy_adopt.parts AS p WHERE p.relation = target), 'c'));
     GET DIAGNOSTICS swept = ROW_COUNT;
     RETURN swept;
