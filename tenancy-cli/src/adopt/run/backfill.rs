@@ -17,6 +17,9 @@ const LONG: Duration = Duration::from_millis(150);
 /// How many batches there are between two looks at replicas and queues.
 const LOOKS: u64 = 8;
 
+/// How often rows are looked for that others had locked: for half a minute.
+const SWEEPS: u32 = 150;
+
 /// How gently rows are filled.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::adopt) struct Pace {
@@ -60,17 +63,29 @@ pub(super) async fn sweep(course: &mut Course<'_>) -> Result<(), Failure> {
     .map_err(told)?;
     let timeout = course.lock_timeout;
     for relation in parts {
-        retried(course, &relation, async |connection| {
-            within(connection, timeout, None, async |tx| {
-                sqlx::query("SELECT tenancy_adopt.sweep(to_regclass($1))")
-                    .bind(&relation)
-                    .execute(tx)
-                    .await?;
-                Ok(())
+        // Rows that others keep locked for longer are told as rows without a tenant.
+        for _ in 0..SWEEPS {
+            let left = retried(course, &relation, async |connection| {
+                let mut left = 0_i64;
+                within(connection, timeout, None, async |tx| {
+                    left = sqlx::query_scalar("SELECT tenancy_adopt.sweep(to_regclass($1))")
+                        .bind(&relation)
+                        .fetch_one(tx)
+                        .await?;
+                    Ok(())
+                })
+                .await?;
+                Ok(left)
             })
-            .await
-        })
-        .await?;
+            .await?;
+            if left == 0 {
+                break;
+            }
+            course
+                .output
+                .progress(&format!("{relation}: {left} rows are locked by others"));
+            sleep(Duration::from_millis(200)).await;
+        }
     }
     Ok(())
 }

@@ -1,5 +1,19 @@
 -- How a row gets its tenant: new ones by a trigger, those that are there by the backfill.
 
+-- The operator by which a column is compared: its type may be an extension's, and the path is pinned.
+CREATE OR REPLACE FUNCTION tenancy_adopt.equality(target regclass, column_name text) RETURNS text
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+    BEGIN ATOMIC
+        SELECT coalesce((
+            SELECT format('OPERATOR(%I.%s)', n.nspname, o.oprname)
+            FROM pg_attribute AS a JOIN pg_opclass AS c ON c.opcintype = a.atttypid AND c.opcdefault
+                JOIN pg_am AS m ON m.oid = c.opcmethod AND m.amname = 'btree'
+                JOIN pg_amop AS p ON p.amopfamily = c.opcfamily AND p.amopstrategy = 3
+                    AND p.amoplefttype = c.opcintype AND p.amoprighttype = c.opcintype
+                JOIN pg_operator AS o ON o.oid = p.amopopr JOIN pg_namespace AS n ON n.oid = o.oprnamespace
+            WHERE a.attrelid = target AND a.attname = column_name AND n.nspname <> 'pg_catalog'), '=');
+    END;
+
 -- The SQL for the tenant of a row of a table.
 CREATE OR REPLACE FUNCTION tenancy_adopt.tenant_of(target regclass, alias text) RETURNS text
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
@@ -17,7 +31,8 @@ BEGIN
         (SELECT string_agg(format('%s.%I IS NULL', alias, c), ' OR ') FROM jsonb_array_elements_text(via -> 'columns') AS c),
         coalesce(quote_literal(source ->> 'otherwise') || '::uuid', 'NULL::uuid'),
         tenancy_adopt.named(via -> 'to'),
-        (SELECT string_agg(format('p.%I = %s.%I', o.c, alias, c.c), ' AND ')
+        (SELECT string_agg(format('p.%I %s %s.%I', o.c,
+                tenancy_adopt.equality(tenancy_adopt.named(via -> 'to'), o.c), alias, c.c), ' AND ')
             FROM jsonb_array_elements_text(via -> 'columns') WITH ORDINALITY AS c (c, n)
             JOIN jsonb_array_elements_text(via -> 'to-columns') WITH ORDINALITY AS o (c, n) USING (n)));
 END
@@ -193,9 +208,11 @@ BEGIN
         -- What is written from here on has its tenant by the trigger.
         part.blocks := pg_relation_size(target) / current_setting('block_size')::bigint;
     END IF;
-    EXECUTE format('UPDATE ONLY %s AS c SET tenant_id = %s
-        WHERE c.ctid >= %L::tid AND c.ctid < %L::tid AND c.tenant_id IS NULL', target,
-        tenancy_adopt.tenant_of(part.belongs, 'c'), format('(%s,0)', part.block),
+    -- A row that somebody else has locked is left to the sweep: whoever waits for no row has no part in a deadlock.
+    EXECUTE format('UPDATE ONLY %1$s AS c SET tenant_id = %2$s WHERE c.ctid = ANY (ARRAY(
+            SELECT r.ctid FROM ONLY %1$s AS r
+            WHERE r.ctid >= %3$L::tid AND r.ctid < %4$L::tid AND r.tenant_id IS NULL FOR NO KEY UPDATE SKIP LOCKED))',
+        target, tenancy_adopt.tenant_of(part.belongs, 'c'), format('(%s,0)', part.block),
         format('(%s,0)', part.block + pages));
     GET DIAGNOSTICS filled = ROW_COUNT;
     ended := part.block + pages >= part.blocks;
@@ -206,19 +223,22 @@ BEGIN
 END
 $$;
 
--- The same for the few rows of a table that have none afterwards, wherever they are.
+-- The same for the few rows of a table that have none afterwards, wherever they are. Returns how many of them were
+-- locked by others and are left.
 CREATE OR REPLACE FUNCTION tenancy_adopt.sweep(target regclass) RETURNS bigint
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET session_replication_role = replica
 AS $$
 DECLARE
-    swept bigint;
+    expression text := tenancy_adopt.tenant_of(
+        (SELECT p.belongs FROM tenancy_adopt.parts AS p WHERE p.relation = target), 'c');
+    left_over bigint;
 BEGIN
-    EXECUTE format('WITH lacking AS (SELECT c.ctid, %2$s AS tenant FROM ONLY %1$s AS c WHERE c.tenant_id IS NULL)
-        UPDATE ONLY %1$s AS c SET tenant_id = lacking.tenant FROM lacking
-        WHERE c.ctid = lacking.ctid AND c.tenant_id IS NULL AND lacking.tenant IS NOT NULL', target,
-        tenancy_adopt.tenant_of((SELECT p.belongs FROM tenancy_adopt.parts AS p WHERE p.relation = target), 'c'));
-    GET DIAGNOSTICS swept = ROW_COUNT;
-    RETURN swept;
+    EXECUTE format('UPDATE ONLY %1$s AS c SET tenant_id = %2$s WHERE c.ctid = ANY (ARRAY(
+            SELECT c.ctid FROM ONLY %1$s AS c WHERE c.tenant_id IS NULL AND %2$s IS NOT NULL
+            FOR NO KEY UPDATE SKIP LOCKED))', target, expression);
+    EXECUTE format('SELECT count(*) FROM ONLY %s AS c WHERE c.tenant_id IS NULL AND %s IS NOT NULL', target, expression)
+        INTO left_over;
+    RETURN left_over;
 END
 $$;
 

@@ -155,7 +155,12 @@ pub(in crate::adopt) async fn within(
 ) -> Result<Duration, sqlx::Error> {
     let mut tx = connection.begin().await?;
     let done = async {
-        execute(&mut tx, format!("SET LOCAL lock_timeout = {lock_timeout}")).await?;
+        // Whoever waits for less than it takes to find a deadlock is the one that gives in, and not the application.
+        let patience = format!(
+            "SELECT set_config('lock_timeout', least({lock_timeout}, greatest(1,
+                 (extract(epoch FROM current_setting('deadlock_timeout')::interval) * 500)::int))::text, true)"
+        );
+        execute(&mut tx, patience).await?;
         if let Some(locks) = locks {
             execute(&mut tx, locks.to_owned()).await?;
         }
