@@ -1,9 +1,13 @@
 //! `tenancy adopt`: a schema of one customer, with its data, becomes one of many, while the old application runs.
 
+mod administrator;
 mod answers;
 mod code;
 mod decision;
 mod plan;
+mod rollback;
+mod run;
+mod status;
 
 use clap::{Args, Subcommand};
 
@@ -13,8 +17,9 @@ use crate::{
     output::Output,
 };
 
-/// Turn a database of one customer into one of many, while the old application runs.
+/// Turn a database of one customer into one of many, in phases, while the old application runs.
 #[derive(Debug, Args)]
+#[command(arg_required_else_help = true)]
 pub(crate) struct Adopt {
     #[command(subcommand)]
     command: Command,
@@ -24,13 +29,20 @@ pub(crate) struct Adopt {
 enum Command {
     Plan(plan::Plan),
     Code(code::Code),
+    Run(run::Run),
+    Status(status::Status),
+    Rollback(rollback::Rollback),
 }
 
 impl Adopt {
+    /// In which form results and errors are printed.
     pub(crate) const fn format(&self) -> Format {
         match &self.command {
             Command::Plan(plan) => plan.form.format,
             Command::Code(code) => code.form.format,
+            Command::Run(run) => run.form.format,
+            Command::Status(status) => status.form.format,
+            Command::Rollback(rollback) => rollback.form.format,
         }
     }
 
@@ -38,6 +50,9 @@ impl Adopt {
         match self.command {
             Command::Plan(plan) => plan.run(output).await,
             Command::Code(code) => code.run(output).await,
+            Command::Run(run) => run.run(output).await,
+            Command::Status(status) => status.run(output).await,
+            Command::Rollback(rollback) => rollback.run(output).await,
         }
     }
 }

@@ -92,6 +92,27 @@ impl Output {
         }
     }
 
+    /// Whether progress is shown: to people at a terminal alone.
+    pub(crate) fn has_progress(&self) -> bool {
+        !self.quiet && self.format == Format::Text && io::stderr().is_terminal()
+    }
+
+    /// Shows how far the command is, in place of what was shown before.
+    pub(crate) fn progress(&self, text: &str) {
+        if self.has_progress() {
+            // One line, cut off where terminals end.
+            let line: String = plain(text).chars().take(78).collect();
+            let _ = write!(io::stderr(), "\r\x1b[K{line}");
+        }
+    }
+
+    /// Takes away what was shown of the progress.
+    pub(crate) fn end_progress(&self) {
+        if self.has_progress() {
+            let _ = write!(io::stderr(), "\r\x1b[K");
+        }
+    }
+
     /// Says why the command was not done.
     pub(crate) fn fail(&self, message: &str) {
         match self.format {

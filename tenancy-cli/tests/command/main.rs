@@ -2,6 +2,12 @@
 
 #![allow(clippy::indexing_slicing, reason = "helpers of tests fail as tests do")]
 
+mod adopting;
+mod adopting_back;
+mod adopting_killed;
+mod adopting_long;
+mod adopting_refused;
+mod adopting_stand;
 mod anchoring;
 mod arguments;
 mod code;

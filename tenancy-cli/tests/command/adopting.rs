@@ -1,0 +1,292 @@
+//! `tenancy adopt run`: schemas of one customer become those of many, whatever they look like.
+
+use anyhow::ensure;
+use sqlx::{Executor as _, PgConnection, types::Uuid};
+use tenancy_tests::Server;
+
+use crate::adopting_stand::{Adoption, LONG_NAME, ODD, ONE, SHOP, by, shop_plan};
+
+/// What each session of the service sees of a table: its tenant's rows, while others' exist.
+async fn is_kept_apart(adoption: &Adoption, table: &str) -> anyhow::Result<()> {
+    let all: Vec<(Uuid, i64)> = adoption
+        .rows(&format!(
+            "SELECT tenant_id, count(*) FROM {table} GROUP BY 1 ORDER BY 1"
+        ))
+        .await?;
+    ensure!(all.len() > 1, "{table} has rows of one tenant: {all:?}");
+    for (tenant, own) in all {
+        let mut app = adoption.app(tenant).await?;
+        let seen: i64 =
+            sqlx::query_scalar(sqlx::AssertSqlSafe(format!("SELECT count(*) FROM {table}")))
+                .fetch_one(&mut app)
+                .await?;
+        ensure!(seen == own, "{table}: {tenant} sees {seen} of its {own}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn each_row_of_a_root_becomes_a_tenant() -> anyhow::Result<()> {
+    for server in Server::all().await? {
+        let adoption = Adoption::new(&server, SHOP).await?;
+        let before = adoption.contents().await?;
+        adoption.write_plan(shop_plan()).await?;
+        let observed = adoption.run(&["run", "--plan", &adoption.plan()])?;
+        let observed = observed.ends_with(0)?;
+        ensure!(observed.out.contains("observe is done"), "{observed:?}");
+        adoption.run(&["status"])?.ends_with(1)?;
+        // No trigger of the application's has run.
+        ensure!(adoption.contents().await? == before);
+
+        // The old application writes as before: a customer of its own, and what hangs on it.
+        let mut old = adoption.old_app().await?;
+        old.execute(
+            "INSERT INTO orgs (name) VALUES ('New & Co');
+             INSERT INTO projects (org_id, name) SELECT id, 'first' FROM orgs WHERE name = 'New & Co';
+             INSERT INTO tasks (project_id, code, title) SELECT id, 'n-1', 'x' FROM projects WHERE name = 'first';
+             UPDATE tasks SET title = 'longer' WHERE code = 'n-1'",
+        )
+        .await?;
+        let slug: Vec<(String,)> = adoption
+            .rows(
+                "SELECT t.slug FROM tenancy.tenants AS t JOIN orgs AS o ON o.id = t.id AND o.tenant_id = t.id
+                 JOIN projects AS p ON p.tenant_id = t.id JOIN tasks AS k ON k.tenant_id = t.id AND k.size = 6
+                 WHERE o.name = 'New & Co'",
+            )
+            .await?;
+        ensure!(slug == [("new-co".to_owned(),)], "{slug:?}");
+        // It moves a project to another customer, and its tasks go along.
+        old.execute(
+            "UPDATE projects SET org_id = (SELECT id FROM orgs WHERE name = 'Org 1') WHERE name = 'first'",
+        )
+        .await?;
+        let moved: Vec<(bool,)> = adoption
+            .rows(
+                "SELECT k.tenant_id = o.id FROM tasks AS k, orgs AS o WHERE k.code = 'n-1' AND o.name = 'Org 1'",
+            )
+            .await?;
+        ensure!(moved == [(true,)], "{moved:?}");
+        old.execute(
+            "DELETE FROM touched; DELETE FROM projects WHERE name = 'first'; DELETE FROM orgs WHERE name = 'New & Co'",
+        )
+        .await?;
+
+        let done = adoption
+            .run(&["run", "--until", "report", "--format", "json"])?
+            .ends_with(0)?;
+        let tables = done.json()?;
+        let tables: Vec<_> = tables
+            .iter()
+            .filter(|line| line.get("table").is_some())
+            .collect();
+        ensure!(
+            tables.len() == 6 && tables.iter().all(|table| table["same"] == true),
+            "{done:?}"
+        );
+        ensure!(adoption.contents().await? == before);
+        adoption.run(&["status"])?.ends_with(0)?;
+
+        for table in ["orgs", "projects", "tasks", "\"Odd \"\"Name\""] {
+            is_kept_apart(&adoption, table).await?;
+        }
+        keys_hold_within_a_tenant(&adoption).await?;
+        let found: Vec<(String,)> = adoption
+            .rows("SELECT code || ' ' || object FROM tenancy.check() WHERE severity = 'error'")
+            .await?;
+        ensure!(found.is_empty(), "{found:?}");
+        adoption.run(&["run", "--until", "finish"])?.ends_with(0)?;
+        let left: Vec<(bool,)> = adoption
+            .rows("SELECT to_regnamespace('tenancy_adopt') IS NULL")
+            .await?;
+        ensure!(left == [(true,)]);
+        adoption.run(&["rollback"])?.ends_with(2)?;
+        adoption.close().await?;
+    }
+    Ok(())
+}
+
+async fn keys_hold_within_a_tenant(adoption: &Adoption) -> anyhow::Result<()> {
+    let tenants: Vec<(Uuid,)> = adoption.rows("SELECT id FROM orgs ORDER BY name").await?;
+    let mut app = adoption.app(tenants[1].0).await?;
+    let inserted = "INSERT INTO tasks (project_id, code, title)
+        SELECT min(p.id), $1, 'x' FROM projects AS p";
+    let taken: Vec<(String,)> = adoption
+        .rows("SELECT k.code FROM tasks AS k JOIN orgs AS o ON o.id = k.tenant_id WHERE o.name = 'Org 1' LIMIT 1")
+        .await?;
+    let taken = &taken[0].0;
+    sqlx::query(inserted).bind(taken).execute(&mut app).await?;
+    let again = sqlx::query(inserted).bind(taken).execute(&mut app).await;
+    let code = again.err().and_then(|error| {
+        let code = error.as_database_error()?.code()?;
+        Some(code.into_owned())
+    });
+    ensure!(code.as_deref() == Some("23505"), "{code:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn one_customer_becomes_the_first_tenant() -> anyhow::Result<()> {
+    let server = Server::start(tenancy_tests::Version::Default).await?;
+    let adoption = Adoption::new(&server, ONE).await?;
+    let before = adoption.contents().await?;
+    let tenant = "0190a000-0000-7000-8000-000000000001";
+    let one = serde_json::json!({ "kind": "tenant", "source": { "kind": "one" } });
+    adoption
+        .write_plan((
+            serde_json::json!({ "kind": "one", "tenant": tenant, "name": "First Customer" }),
+            vec![
+                ("authors", one.clone(), vec![]),
+                ("books", one.clone(), vec![("books_isbn_key", "everywhere")]),
+                ("chapters", one, vec![]),
+            ],
+        ))
+        .await?;
+    adoption
+        .run(&["run", "--plan", &adoption.plan(), "--until", "report"])?
+        .ends_with(0)?;
+    ensure!(adoption.contents().await? == before);
+    let other = Uuid::from_u128(7);
+    adoption
+        .as_admin(&format!(
+            "INSERT INTO tenancy.tenants (id, slug, name, status) VALUES ('{other}', 'second', 'Second', 'active')"
+        ))
+        .await?;
+    let mut app = adoption.app(other).await?;
+    let none: i64 = sqlx::query_scalar("SELECT count(*) FROM books")
+        .fetch_one(&mut app)
+        .await?;
+    let all: Vec<(i64,)> = adoption.rows("SELECT count(*) FROM books").await?;
+    ensure!(none == 0 && all[0].0 > 0, "{none} {all:?}");
+    app.execute("INSERT INTO authors (name) VALUES ('A1')")
+        .await?;
+    // That it belongs to another tenant's author can't even be asked.
+    let refers = app
+        .execute("INSERT INTO books (author, isbn) VALUES (1, 'new')")
+        .await;
+    ensure!(refers.is_err(), "a book of another tenant's author");
+    let first = tenant.parse()?;
+    let mut first: PgConnection = adoption.app(first).await?;
+    let all_own: i64 = sqlx::query_scalar("SELECT count(*) FROM books")
+        .fetch_one(&mut first)
+        .await?;
+    ensure!(all_own == all[0].0);
+    adoption.close().await
+}
+
+#[tokio::test]
+async fn integers_and_texts_name_tenants_by_a_mapping() -> anyhow::Result<()> {
+    let server = Server::start(tenancy_tests::Version::Default).await?;
+    for kind in ["int", "text"] {
+        let schema = format!(
+            "CREATE TABLE customers (id {kind} PRIMARY KEY, title text);
+             CREATE TABLE notes (id bigserial PRIMARY KEY, customer {kind} NOT NULL REFERENCES customers, body text);
+             INSERT INTO customers SELECT n, 'Kunde ' || n FROM generate_series(1, 4) AS n;
+             INSERT INTO notes (customer, body) SELECT c.id, 'n' || n FROM customers AS c, generate_series(1, 30) AS n;"
+        );
+        let adoption = Adoption::new(&server, &schema).await?;
+        let before = adoption.contents().await?;
+        adoption
+            .write_plan((
+                serde_json::json!({ "kind": "root", "table": { "schema": "public", "name": "customers" },
+                    "key": "id", "label": "title" }),
+                vec![
+                    (
+                        "customers",
+                        serde_json::json!({ "kind": "tenant", "source": { "kind": "root" } }),
+                        vec![],
+                    ),
+                    ("notes", by("customer", "customers", "id"), vec![]),
+                ],
+            ))
+            .await?;
+        adoption
+            .run(&["run", "--plan", &adoption.plan()])?
+            .ends_with(0)?;
+        let mut old = adoption.old_app().await?;
+        old.execute(sqlx::AssertSqlSafe(format!(
+            "INSERT INTO customers VALUES ('77'::{kind}, 'late'); INSERT INTO notes (customer, body) VALUES ('77'::{kind}, 'x')"
+        )))
+        .await?;
+        adoption.run(&["run", "--until", "report"])?.ends_with(0)?;
+        adoption
+            .as_admin("DELETE FROM notes WHERE body = 'x'")
+            .await?;
+        adoption
+            .as_admin("DELETE FROM customers WHERE title = 'late'")
+            .await?;
+        ensure!(adoption.contents().await? == before);
+        is_kept_apart(&adoption, "notes").await?;
+        is_kept_apart(&adoption, "customers").await?;
+        let slugs: Vec<(String,)> = adoption
+            .rows("SELECT slug FROM tenancy.tenants ORDER BY slug")
+            .await?;
+        ensure!(
+            slugs.iter().map(|slug| slug.0.as_str()).collect::<Vec<_>>()
+                == ["kunde-1", "kunde-2", "kunde-3", "kunde-4", "late"],
+            "{slugs:?}"
+        );
+        adoption.close().await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn tables_of_every_shape_are_adopted() -> anyhow::Result<()> {
+    for server in Server::all().await? {
+        let adoption = Adoption::new(&server, ODD).await?;
+        let before = adoption.contents().await?;
+        adoption
+            .write_plan((
+                serde_json::json!({ "kind": "root", "table": { "schema": "public", "name": "orgs" }, "key": "id",
+                    "label": null }),
+                vec![
+                    (
+                        "orgs",
+                        serde_json::json!({ "kind": "tenant", "source": { "kind": "root" } }),
+                        vec![],
+                    ),
+                    ("events", by("org", "orgs", "id"), vec![]),
+                    ("event_notes", by("org", "orgs", "id"), vec![]),
+                    ("log", by("org", "orgs", "id"), vec![]),
+                    ("left_side", by("org", "orgs", "id"), vec![]),
+                    ("right_side", by("left_id", "left_side", "id"), vec![]),
+                    ("late", by("left_id", "left_side", "id"), vec![]),
+                    (LONG_NAME, by("org", "orgs", "id"), vec![]),
+                ],
+            ))
+            .await?;
+        adoption
+            .run(&["run", "--plan", &adoption.plan()])?
+            .ends_with(0)?;
+        // The old application may write a row before the one that says its tenant.
+        let mut old = adoption.old_app().await?;
+        old.execute(
+            "BEGIN; INSERT INTO late (id, left_id) VALUES (900, 900);
+             INSERT INTO left_side (id, org) SELECT 900, min(id::text)::uuid FROM orgs; COMMIT",
+        )
+        .await?;
+        adoption.run(&["run", "--until", "report"])?.ends_with(0)?;
+        let late: Vec<(bool,)> = adoption
+            .rows("SELECT tenant_id = (SELECT min(id::text)::uuid FROM orgs) FROM late WHERE id = 900")
+            .await?;
+        ensure!(late == [(true,)], "{late:?}");
+        adoption.as_admin("DELETE FROM late WHERE id = 900").await?;
+        adoption
+            .as_admin("DELETE FROM left_side WHERE id = 900")
+            .await?;
+        ensure!(adoption.contents().await? == before);
+        for table in [
+            "events",
+            "event_notes",
+            "log",
+            "left_side",
+            "right_side",
+            "late",
+            &format!("\"{LONG_NAME}\""),
+        ] {
+            is_kept_apart(&adoption, table).await?;
+        }
+        adoption.close().await?;
+    }
+    Ok(())
+}
