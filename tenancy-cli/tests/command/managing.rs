@@ -323,3 +323,60 @@ async fn a_limit_of_one_tenant_is_given_and_taken() -> anyhow::Result<()> {
     })
     .await
 }
+
+#[tokio::test]
+async fn seats_are_counted_where_the_file_names_their_meter() -> anyhow::Result<()> {
+    on_every_server(async |notes| {
+        let stand = Stand::new(notes).await?;
+        let (me, id) = (stand.admin.id, notes.acme.id.to_string());
+        let (service, plans) = (stand.file("service.toml"), stand.file("plans.toml"));
+        let declared = "seats = 'members'\n[permissions]\n'notes:read' = 'viewer'\n[meters]\nmembers = 'held'\n";
+        written(&stand.path("service.toml"), declared)?;
+        let plan = "[plans.small]\npermissions = ['notes:read']\nlimits.members = { held = 1 }\n";
+        written(&stand.path("plans.toml"), plan)?;
+        stand.run_as(me, &["plan", "put", &plans, "--service", &service])?.ends_with(0)?;
+        stand.run_as(me, &["plan", "assign", "small", "--tenant", &id])?.ends_with(0)?;
+        let list = ["member", "list", "--tenant", &id, "--format", "json"];
+        let before = stand.run_as(me, &list)?.ends_with(0)?.json()?.len();
+        ensure!(before > 0, "acme has members");
+        let user = UserId::new().to_string();
+        let add = ["member", "add", &user, "--tenant", &id, "--role", "viewer"];
+        let full = stand.run_as(me, &[&add[..], &["--service", &service]].concat())?.ends_with(2)?;
+        ensure!(full.err.contains("no room"), "{full:?}");
+        ensure!(stand.run_as(me, &list)?.ends_with(0)?.json()?.len() == before);
+        stand.run_as(me, &add)?.ends_with(0)?;
+        ensure!(stand.run_as(me, &list)?.ends_with(0)?.json()?.len() == before + 1);
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_request_that_is_sent_again_makes_no_second_tenant() -> anyhow::Result<()> {
+    on_every_server(async |notes| {
+        let stand = Stand::new(notes).await?;
+        let (me, owner) = (stand.admin.id, UserId::new().to_string());
+        let create = [
+            "tenant",
+            "create",
+            "initech",
+            "Initech",
+            "--owner",
+            &owner,
+            "--idempotency-key",
+            "c-17",
+            "--quiet",
+        ];
+        let made = stand.run_as(me, &create)?.ends_with(0)?;
+        ensure!(stand.run_as(me, &create)?.ends_with(0)?.out == made.out);
+        let listed = stand
+            .run_as(me, &["tenant", "list", "--slug-prefix", "initech"])?
+            .ends_with(0)?;
+        ensure!(
+            listed.out.lines().count() == 2,
+            "a head and one tenant: {listed:?}"
+        );
+        Ok(())
+    })
+    .await
+}
