@@ -71,7 +71,6 @@ async fn run(arguments: Arguments) -> u8 {
     let mut output = Output::new(arguments.command.format(), arguments.global.quiet);
     let mut command = Arguments::command();
     let done = match arguments.command {
-        Command::Adopt(adopt) => adopt.run(&mut output).await,
         Command::Audit(audit) => audit.run(&arguments.global, &mut output).await,
         Command::Check(check) => check.run(&arguments.global, &mut output).await,
         Command::Usage(usage) => usage.run(&arguments.global, &mut output).await,

@@ -4,7 +4,7 @@ use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 
 use clap::Args;
 use tenancy_core::{
-    Admin, AuditEntry, AuditTarget, Authority, OperatorRight, Outcome, Tenancy,
+    Admin, AuditEntry, AuditTarget, Authority, OperatorRight, Outcome, RoleName, Tenancy,
     TenantDirectory as _, TenantId, TenantKey, TenantRecord,
 };
 
@@ -92,6 +92,15 @@ impl How {
         self.who.authority(session, right).await
     }
 
+    /// Reads the operator's record again, before another page of a list: who was disabled meanwhile gets no more of it.
+    ///
+    /// # Errors
+    /// As [`Named::authority`].
+    pub(crate) async fn look_again(&self, session: &Session) -> Result<(), Failure> {
+        let right = OperatorRight::ReadTenants;
+        self.who.operator(session, right).await.map(drop)
+    }
+
     /// Records that a list of one tenant is read, and has that stored before anything of it is printed.
     ///
     /// # Errors
@@ -133,6 +142,35 @@ pub(crate) async fn find_tenant(
             "there is no tenant `{named}`; `tenancy tenant list` shows those that there are"
         ))
     })
+}
+
+/// Refuses a role that nobody has defined: a member in it may do nothing. The library stores such a role, because the service may
+/// define it one day; on a command line it is a slip.
+///
+/// # Errors
+/// That there is no such role, with those that there are.
+pub(crate) async fn check_role(
+    admin: &Admin,
+    tenancy: &Tenancy,
+    tenant: &TenantRecord,
+    role: &RoleName,
+) -> Result<(), Failure> {
+    if tenancy.base_roles().mask(role).is_some() {
+        return Ok(());
+    }
+    let own = admin.list_roles(tenant.id).await?;
+    if own.iter().any(|one| one.name == *role) {
+        return Ok(());
+    }
+    let known = tenancy.base_roles().roles().map(ToString::to_string);
+    let known: Vec<_> = known
+        .chain(own.iter().map(|one| one.name.to_string()))
+        .collect();
+    Err(Failure::Told(format!(
+        "`{}` has no role `{role}`; it has {}. Roles of the service itself are known by the file of --service",
+        tenant.slug,
+        known.join(", ")
+    )))
 }
 
 /// Whether something that can't be taken back is meant.

@@ -49,7 +49,7 @@ impl Output {
     pub(crate) async fn result(&mut self, text: &str, json: &Value) -> io::Result<()> {
         match self.format {
             Format::Text => self.write(&format!("{text}\n")).await,
-            Format::Json => self.write(&format!("{json}\n")).await,
+            Format::Json => self.write(&format!("{}\n", inert(json))).await,
         }
     }
 
@@ -117,7 +117,7 @@ impl Output {
     pub(crate) fn fail(&self, message: &str) {
         match self.format {
             Format::Text => complain(&format!("error: {}", plain_lines(message))),
-            Format::Json => complain(&json!({ "error": message }).to_string()),
+            Format::Json => complain(&inert(&json!({ "error": message }))),
         }
     }
 
@@ -151,6 +151,19 @@ pub(crate) fn colours(stream: &impl IsTerminal) -> bool {
     stream.is_terminal() && !refuses
 }
 
+/// JSON without what a terminal would act on. Outside of texts there is no such character.
+fn inert(json: &Value) -> String {
+    let mut inert = String::new();
+    for c in json.to_string().chars() {
+        if acts(c) {
+            let _ = write!(inert, "\\u{:04x}", u32::from(c));
+        } else {
+            inert.push(c);
+        }
+    }
+    inert
+}
+
 /// What somebody else has written, in one line and without what a terminal would act on.
 pub(crate) fn plain(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
@@ -173,12 +186,20 @@ fn plain_lines(text: &str) -> String {
 /// Whether a terminal would act on a character: control characters, and those that turn the direction of writing.
 fn acts(c: char) -> bool {
     c.is_control()
-        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nothing_in_json_moves_the_cursor() {
+        let told = json!({ "name": "a\u{9b}2J\u{202e}b\u{1b}ü" });
+        let written = inert(&told);
+        assert_eq!(written, r#"{"name":"a\u009b2J\u202eb\u001bü"}"#);
+        assert_eq!(serde_json::from_str::<Value>(&written).unwrap(), told);
+    }
 
     #[test]
     fn nothing_of_an_entry_moves_the_cursor() {

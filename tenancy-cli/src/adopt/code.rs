@@ -73,6 +73,12 @@ impl Code {
 fn look(code: &Code, known: &Known) -> Result<Report, Failure> {
     let mut report = Report::default();
     let files = walk::files(&code.folder, &mut report)?;
+    if files.is_empty() {
+        return Err(Failure::Told(format!(
+            "there is neither Rust nor SQL below {}; give the folder of the application's sources",
+            code.folder.display()
+        )));
+    }
     let after = code.after.as_deref();
     if let Some(after) = after
         && !files.iter().any(|file| is_of(file, after))
@@ -105,8 +111,12 @@ fn look(code: &Code, known: &Known) -> Result<Report, Failure> {
         }
         let lines: Vec<_> = text.lines().collect();
         found.retain(|one| !is_checked(one, &lines));
-        found.sort_by_key(|one| (one.line, one.kind));
-        found.dedup_by_key(|one| (one.line, one.kind));
+        found.sort_by(|one, other| {
+            (one.line, one.kind, &one.what).cmp(&(other.line, other.kind, &other.what))
+        });
+        found.dedup_by(|one, other| {
+            (one.line, one.kind, &one.what) == (other.line, other.kind, &other.what)
+        });
         report.found(&file.path, found);
     }
     Ok(report)
@@ -120,9 +130,25 @@ fn is_of(file: &File, migration: &str) -> bool {
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
-/// Whether a file is of a later migration than this one. They are ordered by their names.
+/// Whether a file is of a later migration than this one. They are ordered by the numbers with which their names begin, as
+/// `20270101_users.sql` and `V10__users.sql` do, and then by their names.
 fn comes_after(file: &File, migration: &str) -> bool {
-    !is_of(file, migration) && file.migration().is_some_and(|name| name > migration)
+    !is_of(file, migration)
+        && file
+            .migration()
+            .is_some_and(|name| order(name) > order(migration))
+}
+
+/// By what a migration stands among others: those without a number come after all that have one.
+fn order(name: &str) -> (bool, usize, &str, &str) {
+    let number = name.strip_prefix(['V', 'v', 'U', 'u']).unwrap_or(name);
+    let end = number.find(|c: char| !c.is_ascii_digit());
+    let digits = number
+        .get(..end.unwrap_or(number.len()))
+        .unwrap_or_default();
+    let digits = digits.trim_start_matches('0');
+    let is_named = !number.starts_with(|c: char| c.is_ascii_digit());
+    (is_named, digits.len(), digits, name)
 }
 
 /// Whether a comment on the line of a place, or on the line before, says that it is meant.
@@ -175,6 +201,10 @@ mod tests {
                 (true, false),
             ),
             ("app/migrations/0001_first.sql", "0007_last", (false, false)),
+            ("m/migrations/V10__next.sql", "V9__last.sql", (false, true)),
+            ("m/migrations/V8__first.sql", "V9__last.sql", (false, false)),
+            ("m/migrations/10_next.sql", "9_last", (false, true)),
+            ("m/migrations/views.sql", "9_last", (false, true)),
             (
                 "app/migrations/0008_next.sql",
                 "0007_last.sql",

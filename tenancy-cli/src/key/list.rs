@@ -52,6 +52,7 @@ impl List {
         let mut table = Table::new(heads);
         let mut after = None;
         loop {
+            self.how.look_again(session).await?;
             let page = keys.list(tenant, after, PAGE).await?;
             let Some(last) = page.last() else { break };
             after = Some(last.id);

@@ -1,17 +1,17 @@
 //! `tenancy member add`.
 
 use clap::Args;
-use tenancy_core::{Membership, OperatorRight, RoleName, UserId};
+use tenancy_core::{Membership, MembershipDirectory as _, OperatorRight, RoleName, UserId};
 
 use crate::{
     connect::Session,
     declared::{Books, MayDeclare},
     failure::{Failure, Verdict},
-    managing::{How, Whose, find_tenant},
+    managing::{How, Whose, check_role, find_tenant},
     output::Output,
 };
 
-/// Make a user a member of a tenant, at once. Who is a member already gets the role.
+/// Make a user a member of a tenant, at once. Who is a member already, or suspended, is left as it is.
 ///
 /// People who have no account yet are invited: `tenancy invite send`. Seats are counted if `--service` names their meter.
 #[derive(Debug, Args)]
@@ -44,6 +44,20 @@ impl Add {
         let right = OperatorRight::ChangeAccess;
         let admin = self.how.admin_of(&tenancy, session, right).await?;
         let tenant = find_tenant(session, &self.whose.tenant).await?;
+        let known = session
+            .directory
+            .find_membership(tenant.id, self.user)
+            .await;
+        if let Some(known) = known.map_err(Failure::told)? {
+            return Err(Failure::Told(format!(
+                "{} is a member of `{}` already, {} and {}; see `tenancy member change-role` and `tenancy member resume`",
+                self.user,
+                tenant.slug,
+                known.role,
+                known.status.as_str()
+            )));
+        }
+        check_role(&admin, &tenancy, &tenant, &self.role).await?;
         let member = Membership::new(tenant.id, self.user, self.role.clone());
         admin.put_membership(&member).await?;
         let text = format!(

@@ -6,8 +6,9 @@ use tenancy_core::{Admin, Membership, OperatorRight, RoleName, TenantRecord, Use
 use super::object;
 use crate::{
     connect::Session,
+    declared::{Books, MayDeclare},
     failure::{Failure, Verdict},
-    managing::{How, Whose, find_tenant},
+    managing::{How, Whose, check_role, find_tenant},
     output::Output,
 };
 
@@ -24,6 +25,10 @@ pub(super) struct ChangeRole {
     /// The new role
     #[arg(long, value_name = "NAME")]
     role: RoleName,
+    #[command(flatten)]
+    service: MayDeclare,
+    #[command(flatten)]
+    books: Books,
     #[command(flatten)]
     pub(super) how: How,
 }
@@ -85,7 +90,9 @@ impl ChangeRole {
         session: &Session,
         output: &mut Output,
     ) -> Result<Verdict, Failure> {
+        let tenancy = self.service.engine(session, &self.books)?;
         let (admin, tenant) = begin(&self.how, session, &self.whose).await?;
+        check_role(&admin, &tenancy, &tenant, &self.role).await?;
         let role = self.role.clone();
         let member = admin.change_role(tenant.id, self.user, role).await?;
         told(&member, &tenant, output).await

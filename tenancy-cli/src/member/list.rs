@@ -48,6 +48,7 @@ impl List {
         let mut table = Table::new(&["USER", "ROLE", "STATUS"]);
         let mut after = None;
         loop {
+            self.how.look_again(session).await?;
             let page = admin.list_members(tenant, &filter, after, PAGE).await?;
             let Some(last) = page.last() else { break };
             after = Some(last.user);

@@ -35,8 +35,11 @@ impl List {
         let mut table = Table::new(&["VERSION", "SINCE"]);
         let mut after: Option<PlanVersion> = None;
         loop {
+            self.how.look_again(session).await?;
             let plan = self.plan.as_deref();
             let page = admin.list_plan_versions(plan, after.as_ref(), PAGE).await?;
+            // The reading is in the trail before anything of it is told.
+            session.tenancy.audit().flush().await?;
             let Some(last) = page.last() else { break };
             after = Some(last.clone());
             table.rows(page.iter().map(row), output).await?;

@@ -1,6 +1,6 @@
 //! `tenancy plan put`.
 
-use std::path::PathBuf;
+use std::{fmt::Display, path::PathBuf};
 
 use clap::Args;
 use serde_json::json;
@@ -66,16 +66,28 @@ impl Put {
             self.only.is_empty() || self.only.iter().any(|name| name == plan.name())
         });
         let tenancy = self.service.read()?.engine(session, &self.books)?;
+        // All of them are understood before one is stored: a version can't be removed.
+        let of_file = Books {
+            plans: Some(self.file.clone()),
+        };
+        self.service.read()?.engine(session, &of_file)?;
         let right = OperatorRight::ChangePlans;
         let admin = self.how.admin_of(&tenancy, session, right).await?;
+        let mut stored = Vec::new();
         for plan in &plans {
+            self.how.who.operator(session, right).await?;
             let newest = session.directory.find_plan_version(plan.name(), None).await;
             let newest = newest.map_err(Failure::told)?;
             let (version, is_new) = match newest.filter(|newest| newest.definition == *plan) {
                 Some(same) => (same, false),
-                None => (admin.add_plan_version(plan).await?, true),
+                None => match admin.add_plan_version(plan).await {
+                    Ok(version) => (version, true),
+                    Err(error) => return Err(partly(&stored, error)),
+                },
             };
-            let id = version.to_string();
+            stored.push((version.to_string(), is_new));
+        }
+        for (id, is_new) in stored {
             let done = if is_new {
                 "is stored"
             } else {
@@ -86,4 +98,14 @@ impl Put {
         }
         Ok(Verdict::Done)
     }
+}
+
+/// That a plan was not stored, and which were.
+fn partly(stored: &[(String, bool)], error: impl Display) -> Failure {
+    let new = stored.iter().filter(|(_, is_new)| *is_new);
+    let new: Vec<_> = new.map(|(id, _)| id.as_str()).collect();
+    if new.is_empty() {
+        return Failure::told(error);
+    }
+    Failure::Told(format!("{error}; stored before that: {}", new.join(", ")))
 }

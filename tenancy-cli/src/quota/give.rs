@@ -61,6 +61,12 @@ impl Override {
         output: &mut Output,
     ) -> Result<Verdict, Failure> {
         let with = limit(&self.meter, &self.limit, self.until)?;
+        let now = session.tenancy.clock().now();
+        if let Some(until) = self.until.filter(|until| *until <= now) {
+            return Err(Failure::Told(format!(
+                "it would have ended at {until}; give a moment to come by --until, or leave it out"
+            )));
+        }
         let stored = session.directory.clone();
         let declared = self.service.read()?;
         let tenancy = declared.engine_with(session, &self.books, |builder| {

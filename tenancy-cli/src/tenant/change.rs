@@ -149,15 +149,24 @@ async fn begin(
     Ok((admin, find_tenant(session, key).await?))
 }
 
+/// Moves a tenant to a status. Not from one of these, from which it would mean something else than the command says.
 async fn move_to(
     status: TenantStatus,
+    but_from: &[TenantStatus],
     how: &How,
     key: &TenantKey,
     (session, output): (&Session, &mut Output),
 ) -> Result<Verdict, Failure> {
     let (admin, tenant) = begin(how, session, key).await?;
+    let was = tenant.status;
+    if but_from.contains(&was) {
+        return Err(Failure::Told(format!(
+            "the tenant `{}` is {was}, and stays so: `tenancy tenant resume` makes it active first, if that is meant",
+            tenant.slug
+        )));
+    }
     let tenant = admin.set_status(tenant.id, status).await?;
-    let text = format!("the tenant `{}` is {status} now", tenant.slug);
+    let text = format!("the tenant `{}` is {status} now; it was {was}", tenant.slug);
     output.good(&text, &object(&tenant)).await?;
     Ok(Verdict::Done)
 }
@@ -198,8 +207,8 @@ impl Suspend {
         session: &Session,
         output: &mut Output,
     ) -> Result<Verdict, Failure> {
-        let to = TenantStatus::Suspended;
-        move_to(to, &self.how, &self.tenant, (session, output)).await
+        let (to, closed) = (TenantStatus::Suspended, [TenantStatus::PendingDeletion]);
+        move_to(to, &closed, &self.how, &self.tenant, (session, output)).await
     }
 }
 
@@ -210,7 +219,7 @@ impl Resume {
         output: &mut Output,
     ) -> Result<Verdict, Failure> {
         let to = TenantStatus::Active;
-        move_to(to, &self.how, &self.tenant, (session, output)).await
+        move_to(to, &[], &self.how, &self.tenant, (session, output)).await
     }
 }
 
@@ -220,8 +229,10 @@ impl PastDue {
         session: &Session,
         output: &mut Output,
     ) -> Result<Verdict, Failure> {
+        // Who is suspended is refused, and who is past due is served.
+        let refused = [TenantStatus::Suspended, TenantStatus::PendingDeletion];
         let to = TenantStatus::PastDue;
-        move_to(to, &self.how, &self.tenant, (session, output)).await
+        move_to(to, &refused, &self.how, &self.tenant, (session, output)).await
     }
 }
 
@@ -237,7 +248,7 @@ impl Close {
         output: &mut Output,
     ) -> Result<Verdict, Failure> {
         let to = TenantStatus::PendingDeletion;
-        move_to(to, &self.how, &self.tenant, (session, output)).await
+        move_to(to, &[], &self.how, &self.tenant, (session, output)).await
     }
 }
 

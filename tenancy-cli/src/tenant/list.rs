@@ -45,7 +45,10 @@ impl List {
         let mut table = Table::new(&["ID", "SLUG", "STATUS", "PLAN", "NAME"]);
         let mut after = None;
         loop {
+            self.how.look_again(session).await?;
             let page = admin.list_tenants(&filter, after, PAGE).await?;
+            // The reading is in the trail before anything of it is told.
+            session.tenancy.audit().flush().await?;
             let Some(last) = page.last() else { break };
             after = Some(last.id);
             table.rows(page.iter().map(row), output).await?;

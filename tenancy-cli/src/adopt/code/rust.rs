@@ -117,7 +117,7 @@ impl Looking<'_> {
                 after.iter().position(ends).map_or(2, |end| end + 3)
             }
             // An import reaches nothing yet.
-            [TokenTree::Ident(word), ..] if word == "use" => {
+            [TokenTree::Ident(word), after, ..] if word == "use" && !is_punct(after, '<') => {
                 let end = rest.iter().position(|tree| is_punct(tree, ';'));
                 end.map_or(1, |end| end + 1)
             }
@@ -305,6 +305,11 @@ mod tests {
             (
                 "fn f() {\n sqlx::query!(\n \"INSERT INTO t (a) VALUES ($1)\n ON CONFLICT (a) DO NOTHING\", 1);\n}",
                 "4 on-conflict t: a",
+            ),
+            // What a type captures is no import.
+            (
+                "fn f() -> impl Sized + use<> {\n query(\"TRUNCATE t\") }\nconst X: i32 = 1;",
+                "2 truncate t",
             ),
             (
                 "const Q: &str = r#\"\nINSERT INTO t SELECT * FROM s\"#;",

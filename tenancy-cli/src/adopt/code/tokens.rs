@@ -77,9 +77,13 @@ impl<'s> Reading<'s> {
         loop {
             let rest = self.rest();
             let first = rest.chars().next()?;
-            if first.is_whitespace() {
+            // A mark of the byte order at the beginning is no character.
+            if first.is_whitespace() || (first == '\u{feff}' && self.at == 0) {
                 self.at += first.len_utf8();
             } else if rest.starts_with("--") {
+                self.at += rest.find('\n').unwrap_or(rest.len());
+            } else if first == '\\' && self.begins_line() {
+                // A command of psql.
                 self.at += rest.find('\n').unwrap_or(rest.len());
             } else if rest.starts_with("/*") {
                 self.at += end_of_comment(rest);
@@ -91,6 +95,14 @@ impl<'s> Reading<'s> {
                 });
             }
         }
+    }
+
+    fn begins_line(&self) -> bool {
+        let before = self.sql.get(..self.at).unwrap_or_default();
+        before
+            .trim_end_matches([' ', '\t', '\u{feff}'])
+            .ends_with('\n')
+            || before.trim_start_matches('\u{feff}').is_empty()
     }
 
     fn token(&mut self, first: char) -> Is<'s> {
@@ -235,6 +247,12 @@ mod tests {
                 "select ? , ?",
             ),
             ("a /* b /* c */ d */ e", "a e"),
+            // What an editor and psql put before a statement.
+            ("\u{feff}TRUNCATE t", "truncate t"),
+            (
+                "\u{feff}\\set ON_ERROR_STOP on\nTRUNCATE t;\n  \\c other\na \\ b",
+                "truncate t ; a \\ b",
+            ),
             ("E'it\\'s' 'it''s' X'0f' x", "? ? ? x"),
             (
                 "$$ on conflict $$ $b$ $$ $b$ $1",

@@ -5,8 +5,12 @@ use std::{ffi::OsStr, fs, io, path::Path};
 use super::report::Report;
 use crate::failure::Failure;
 
-/// Folders without sources of the application, besides hidden ones.
-const NO_SOURCES: [&str; 2] = ["target", "node_modules"];
+/// Whether a folder has no sources of the application: a hidden one, packages of Node, or what cargo builds.
+fn has_no_sources(name: &str, path: &Path) -> bool {
+    let is_built =
+        || path.join("CACHEDIR.TAG").exists() || path.with_file_name("Cargo.toml").exists();
+    name.starts_with('.') || name == "node_modules" || (name == "target" && is_built())
+}
 
 /// Endings of files in other languages that may have SQL in them.
 const OTHERS: [&str; 20] = [
@@ -91,7 +95,7 @@ pub(super) fn files(folder: &Path, report: &mut Report) -> Result<Vec<File>, Fai
                 format!("{below}/{name}")
             };
             if is_folder {
-                if !name.starts_with('.') && !NO_SOURCES.contains(&name.as_str()) {
+                if !has_no_sources(&name, &folder.join(&path)) {
                     waiting.push(path);
                 }
                 continue;
