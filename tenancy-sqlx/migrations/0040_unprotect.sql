@@ -362,7 +362,8 @@ BEGIN
     PERFORM tenancy.add_foreign_key((saved ->> 'referrer')::regclass, (saved ->> 'target')::regclass,
         format('CONSTRAINT %I %s', saved ->> 'name', saved ->> 'ddl'));
     IF saved ->> 'whole' IS NOT NULL THEN
-        PERFORM tenancy.run((saved ->> 'referrer')::regclass, format('ALTER TABLE %s ADD %s', saved ->> 'referrer', saved ->> 'whole'));
+        PERFORM tenancy.run((saved ->> 'referrer')::regclass,
+            format('ALTER TABLE %s ADD %s', saved ->> 'referrer', saved ->> 'whole'));
     END IF;
     IF saved ->> 'comment' IS NOT NULL THEN
         PERFORM tenancy.run((saved ->> 'referrer')::regclass, format('COMMENT ON CONSTRAINT %I ON %s IS %L',
@@ -445,7 +446,8 @@ BEGIN
             JOIN pg_attribute AS a ON a.attrelid = m.index
                 AND pg_get_indexdef(m.index, a.attnum, false) = o.key
         LOOP
-            PERFORM tenancy.run(NULL, format('ALTER INDEX %s ALTER COLUMN %s SET STATISTICS %s', m.index, k.attnum, k.value));
+            PERFORM tenancy.run(NULL, format('ALTER INDEX %s ALTER COLUMN %s SET STATISTICS %s', m.index, k.attnum,
+                k.value));
         END LOOP;
         IF m.clustered THEN
             PERFORM tenancy.run(NULL, format('ALTER TABLE %s CLUSTER ON %I', m.relation, m.name));
@@ -568,7 +570,9 @@ BEGIN
             RAISE EXCEPTION 'can''t protect %: % refers to it and has no %', target,
                 (fk).conrelid::regclass, CASE cardinality(own) WHEN 0 THEN 'tenant' ELSE 'project' END
                 USING ERRCODE = 'dependent_objects_still_exist',
-                HINT = format('Give the other table its %s first: ALTER TABLE %s '
+                HINT = CASE cardinality(own) WHEN 0 THEN format('Protect both in one call: '
+                    'SELECT tenancy.protect_all(%L, %L). Or step by step. ', (fk).conrelid::regclass, target)
+                ELSE '' END || format('Give the other table its %s first: ALTER TABLE %s '
                     'ADD COLUMN %I uuid; then protect both.',
                     CASE cardinality(own) WHEN 0 THEN 'tenant' ELSE 'project' END,
                     (fk).conrelid::regclass, scope[cardinality(own) + 1]);
@@ -734,7 +738,8 @@ BEGIN
                     format('\1%s, \2\3', (
                         SELECT string_agg('\2' || replace(quote_ident(s), '\', '\\'), ', ')
                         FROM unnest(scope) AS s)));
-                PERFORM tenancy.run(NULL, format('CREATE VIEW %s%s AS %s', view ->> 'name', view ->> 'options', definition));
+                PERFORM tenancy.run(NULL, format('CREATE VIEW %s%s AS %s', view ->> 'name', view ->> 'options',
+                    definition));
             EXCEPTION WHEN OTHERS THEN
                 PERFORM tenancy.refuse(
                     format('can''t protect %s: the view %s groups by its key alone', target, view ->> 'name'),
@@ -869,7 +874,8 @@ BEGIN
                         AND i.indnkeyatts = 1 AND i.indkey[0] = number)
                     AND pg_get_expr(d.adbin, d.adrelid) ~ '\('))
     THEN
-        PERFORM tenancy.run(target, format('ALTER TABLE %s ALTER COLUMN %I SET DEFAULT %s', target, scope_column, current));
+        PERFORM tenancy.run(target, format('ALTER TABLE %s ALTER COLUMN %I SET DEFAULT %s', target, scope_column,
+            current));
     END IF;
 END
 $$;
@@ -1322,9 +1328,10 @@ AS $$
         format('Rename it, unprotect it, and rename it again: its definitions of before have that name')
     FROM tenancy.protections AS p WHERE p.relation = ANY (all_of) AND p.named <> p.relation::text
     UNION ALL
-    SELECT c.relation, format('the %s %s was changed since it was protected', c.kind, c.object),
+    SELECT c.relation, format('the %s was changed since it was protected', rtrim(c.kind || ' ' || c.object)),
         CASE WHEN c.now IS NULL THEN format('Make it again as protecting left it, or as it was before: %s', c.after)
-            WHEN c.before IS NULL THEN 'Drop it if it is not needed, or make it as protecting left it: ' || c.after::text::text
+            WHEN c.before IS NULL
+                THEN 'Drop it if it is not needed, or make it as protecting left it: ' || c.after::text
             ELSE format('Make it as protecting left it (%s), or as it was before (%s)', c.after, c.before) END
     FROM tenancy.changes_of(all_of) AS c WHERE NOT tenancy.same_state(c.after, c.now)
     UNION ALL
@@ -1613,7 +1620,7 @@ BEGIN
         FROM jsonb_array_elements(views) WITH ORDINALITY AS v (view, position)), all_of[1]::regclass, '{}');
     PERFORM tenancy.restore_around(changes, all_of);
 
-    said := (SELECT string_agg(format('the %s %s of %s', o.kind, o.object, o.relation), ', ')
+    said := (SELECT string_agg(format('the %s of %s', rtrim(o.kind || ' ' || o.object), o.relation), ', ')
         FROM tenancy.changes_of(all_of) AS o WHERE NOT (keep_column AND o.kind = 'column' AND o.before IS NULL)
             AND o.kind <> 'schema grant');
     IF said IS NOT NULL THEN

@@ -128,7 +128,7 @@ async fn what_was_changed_by_hand_is_named_and_left_alone() -> anyhow::Result<()
         ("ALTER POLICY tenancy_guard ON pages USING (true)", "the policy tenancy_guard was changed"),
         ("ALTER TABLE pages RENAME TO leaves", "its name was public.pages"),
         ("CREATE INDEX mine ON pages (tenant_id, token)", "index public.mine"),
-        ("ALTER TABLE pages NO FORCE ROW LEVEL SECURITY", "the row security  was changed"),
+        ("ALTER TABLE pages NO FORCE ROW LEVEL SECURITY", "the row security was changed"),
         (
             "CREATE TABLE later (page int, tenant_id uuid REFERENCES tenancy.tenants,
                  CONSTRAINT paged FOREIGN KEY (tenant_id, page) REFERENCES pages (tenant_id, id))",
@@ -161,7 +161,7 @@ async fn tables_that_refer_to_each_other_go_together() -> anyhow::Result<()> {
         for (alone, other) in [("pages", "public.\"My Books\""), ("\"\\\"My Books\\\"\"", "public.pages")] {
             let said = refusal(as_owner(notes, &format!("SELECT tenancy.unprotect('{{{alone}}}')")).await);
             assert!(said.contains(other) && said.contains("stays protected"), "{said}");
-            assert!(said.contains("together: SELECT tenancy.unprotect('{\"public.\\\"My Books\\\"\",public.pages}')"), "{said}");
+            assert!(said.contains("together: SELECT tenancy.unprotect(E'{\"public.\\\\\"My Books\\\\\"\",public.pages}')"), "{said}");
         }
         let none = refusal(as_owner(notes, "SELECT tenancy.unprotect('{}')").await);
         assert!(none.contains("no table was named"), "{none}");
