@@ -5,6 +5,7 @@ mod counting;
 mod killed;
 mod metering;
 mod metrics;
+mod partitions;
 mod pending;
 mod pruning;
 mod recording;

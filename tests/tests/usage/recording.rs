@@ -12,7 +12,10 @@ use anyhow::ensure;
 use async_trait::async_trait;
 use tenancy_core::{ConfigError, TenantId};
 use tenancy_sqlx::PgUsage;
-use tenancy_tests::notes::on_every_server;
+use tenancy_tests::{
+    Server, Version,
+    notes::{Notes, on_every_server, seal_of_the_run},
+};
 use tenancy_usage::{
     EventErrorKind, EventOutcome, Rollup, RollupQuery, UsageError, UsageEvent, UsageRecorder,
     UsageSink, UsageStatus, conformance,
@@ -106,6 +109,52 @@ async fn what_was_recorded_is_what_is_counted_while_answers_get_lost() -> anyhow
         Ok(())
     })
     .await
+}
+
+/// The server is killed while usage is sent, several times, and comes back: each recording counts once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_recorded_is_what_is_counted_though_the_server_is_killed() -> anyhow::Result<()> {
+    for version in [Version::Default, Version::V18] {
+        let Some(server) = Server::fresh_or_skip(version, "synchronous_commit = on").await? else {
+            continue;
+        };
+        let clock = at_now();
+        let seal = seal_of_the_run()?;
+        let notes = Notes::start_sealed(&server, seal, clock.clone(), |builder| builder).await?;
+        let usage = Arc::new(counting(&notes, clock.clone()).await?.build());
+        let recorder = UsageRecorder::builder(usage.clone(), conformance::meters())
+            .clock(clock.clone())
+            .flush_each(Duration::from_millis(2))
+            .build();
+        let tokens = recorder.series("tokens", [])?;
+        let (acme, globex) = (notes.context(&notes.acme), notes.context(&notes.globex));
+        let record = async |times: u32| {
+            for _ in 0..times {
+                tokens.record(&acme, 3_u64)?;
+                tokens.record(&globex, 5_u64)?;
+                // Another minute is another event.
+                clock.advance(Duration::from_secs(1));
+                tokio::task::yield_now().await;
+            }
+            Ok::<_, tenancy_usage::EventError>(())
+        };
+        for _ in 0..3 {
+            record(200).await?;
+            let (crashed, _) = tokio::join!(server.crash(), recorder.flush());
+            crashed?;
+            record(200).await?;
+            ensure!(recorder.flush().await.is_err(), "there is no server");
+            server.start_again().await?;
+        }
+        recorder.close(Duration::from_secs(60)).await?;
+        ensure!((recorder.dropped(), recorder.uncounted()) == (0, 0));
+        for (tenant, amount) in [(&notes.acme, 3_600), (&notes.globex, 6_000)] {
+            let told = total(&*usage, tenant.id, "tokens").await?;
+            ensure!(told == Some((amount.into(), 1_200)), "{told:?}");
+        }
+        usage.close().await?;
+    }
+    Ok(())
 }
 
 #[tokio::test]
