@@ -97,6 +97,25 @@ impl Admin {
         giver.may_name(&table, None, Some(&SystemRole::Owner.name()))
     }
 
+    /// Whether a caller may have somebody vouch for every user of the tenant: an owner, whose credential may be used for
+    /// all that there is.
+    pub(super) async fn may_speak_for_everybody(
+        &self,
+        caller: &TenantContext,
+    ) -> Result<(), StoreError> {
+        let table = self.table(caller.tenant_id()).await?;
+        let giver = self.giver(caller, &table).await?;
+        let is_an_owner = giver.role.as_ref().is_some_and(is_owner);
+        if is_an_owner && giver.holds(declared(&table)) {
+            return Ok(());
+        }
+        Err(StoreError::new(
+            StoreErrorKind::Forbidden,
+            "an issuer vouches for every member of the tenant; an owner has to put it, with a credential that may be \
+             used for everything",
+        ))
+    }
+
     /// Whether a caller may have the tenant's roles come to something else.
     pub(super) async fn may_redefine(
         &self,
