@@ -460,7 +460,7 @@ where
     assert_eq!(accept(directory, &ann, UserId::new()).await, Accepted::Gone);
 }
 
-/// Who joins starts afresh: a role in a project that waited for them is gone, and another user's is not.
+/// Who joins starts afresh: no role in a project has waited for them, and another user's stays.
 pub(super) async fn who_accepts_has_no_role_from_before<D>(directory: &D)
 where
     D: Directory + DirectoryStore + InvitationStore,
@@ -473,9 +473,14 @@ where
         .unwrap();
     let (ann, ben) = (UserId::new(), UserId::new());
     for user in [ann, ben] {
-        let waiting = ProjectMembership::new(acme.id, payroll.id, user, role("admin"));
+        let viewer = Membership::new(acme.id, user, role("viewer"));
         directory
-            .put_project_membership(&waiting, &unattributed())
+            .put_membership(&viewer, &RoleSeen::Any, &unattributed())
+            .await
+            .unwrap();
+        let admin = ProjectMembership::new(acme.id, payroll.id, user, role("admin"));
+        directory
+            .put_project_membership(&admin, &RoleSeen::Any, &unattributed())
             .await
             .unwrap();
     }
@@ -484,6 +489,11 @@ where
         found.await.unwrap()
     };
     assert_eq!(role_of(ann).await, Some(role("admin")));
+    let removal = MembershipRemoval::new(NOW);
+    directory
+        .remove_membership(acme.id, ann, &removal, &unattributed())
+        .await
+        .unwrap();
     let new = invited(acme.id, "ann");
     add(directory, &new).await;
     assert_eq!(accept(directory, &new, ann).await, Accepted::Done);
