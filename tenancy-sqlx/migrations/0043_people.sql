@@ -1,0 +1,25 @@
+-- A password reset that is over by the clock of this server is over, also for a process whose clock is slow.
+CREATE OR REPLACE FUNCTION tenancy.use_password_reset(by_id uuid, by_digest bytea, of_user uuid, used_at bigint,
+    new_password text, taken_back bigint) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    of_email text;
+BEGIN
+    DELETE FROM tenancy.password_resets AS r
+    WHERE r.id = by_id AND r.digest = by_digest
+        AND r.expires_at > timestamptz 'epoch' + used_at * interval '1 microsecond'
+        AND r.expires_at > statement_timestamp()
+    RETURNING r.email INTO of_email;
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    UPDATE tenancy.accounts AS a SET password = new_password
+    WHERE a.user_id = of_user AND a.email = of_email AND NOT a.disabled;
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    PERFORM tenancy.take_tokens_back(of_user, taken_back);
+    RETURN true;
+END
+$$;
