@@ -125,9 +125,18 @@ impl ImpersonationStore for PgDirectory {
         let Some(mut found) = found.map_err(StoreError::unavailable)? else {
             return Err(unknown_here(id));
         };
-        if found.operator == by {
-            let message = "an operator does not approve what it has asked for itself";
-            return Err(StoreError::new(StoreErrorKind::Forbidden, message));
+        // As `Operator::is_same_person`: of two records, or of one.
+        let is_same: bool = sqlx::query_scalar(
+            "SELECT EXISTS (SELECT FROM tenancy.operators AS a JOIN tenancy.operators AS b ON b.id = $2
+                 WHERE a.id = $1 AND (a.subject IN (b.subject, b.user_id) OR a.user_id IN (b.subject, b.user_id)))",
+        )
+        .bind(by.as_uuid())
+        .bind(found.operator.as_uuid())
+        .fetch_one(&mut *tx)
+        .await
+        .map_err(refused)?;
+        if is_same || found.operator == by {
+            return Err(StoreError::own_approval());
         }
         if found.state(now) != ImpersonationState::Waiting {
             let message = "the impersonation does not wait for anybody";

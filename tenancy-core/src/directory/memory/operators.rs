@@ -158,11 +158,15 @@ impl ImpersonationStore for MemoryDirectory {
     ) -> Result<Impersonation, StoreError> {
         self.change(record, |state| {
             state.has_right(by, OperatorRight::ApproveImpersonations)?;
-            let found = state.impersonation(tenant, id)?;
-            if found.operator == by {
-                let message = "an operator does not approve what it has asked for itself";
-                return Err(StoreError::new(StoreErrorKind::Forbidden, message));
+            let asked = state.impersonation(tenant, id)?.operator;
+            let [approver, asker] = [by, asked].map(|id| state.operators.get(&id));
+            let same = approver
+                .zip(asker)
+                .is_some_and(|(a, b)| a.is_same_person(b));
+            if asked == by || same {
+                return Err(StoreError::own_approval());
             }
+            let found = state.impersonation(tenant, id)?;
             if found.state(now) != ImpersonationState::Waiting {
                 let message = "the impersonation does not wait for anybody";
                 return Err(StoreError::new(StoreErrorKind::Conflict, message));
