@@ -13,6 +13,7 @@
 //! conformance::domain_joins(&MemoryDirectory::new()).await;
 //! conformance::invitations(&MemoryDirectory::new()).await;
 //! conformance::invitations_by_keys(&MemoryDirectory::new()).await;
+//! conformance::invitations_by_operators(&MemoryDirectory::new()).await;
 //! conformance::issuers(&MemoryDirectory::new()).await;
 //! conformance::plans(&MemoryDirectory::new()).await;
 //! conformance::limit_overrides(&MemoryDirectory::new()).await;
@@ -79,7 +80,8 @@ pub use invitations::{
     a_resend_and_a_revocation_meet_an_acceptance, an_acceptance_looks_at_everything_again,
     an_address_has_one_open_invitation, an_invitation_is_accepted_once,
     an_invitation_is_kept_and_changed, five_at_once_share_three_seats, invitations,
-    invitations_are_listed_in_pages, invitations_by_keys, seats_are_counted_where_one_is_taken,
+    invitations_are_listed_in_pages, invitations_by_keys, invitations_by_operators,
+    seats_are_counted_where_one_is_taken,
 };
 pub use issuers::{an_issuer_is_one_tenants, issuers, issuers_are_listed_in_pages};
 pub use keys::{

@@ -333,7 +333,12 @@ async fn consent(tx: &mut Writing, one: &Impersonation) -> Result<Timestamp, Sto
 }
 
 /// Whether the operator of this row has a right.
-fn has_right(row: Option<&PgRow>, id: OperatorId, right: OperatorRight) -> Result<(), StoreError> {
+/// Whether a record of an operator, with its roles and whether it is disabled, has a right.
+pub(super) fn has_right(
+    row: Option<&PgRow>,
+    id: OperatorId,
+    right: OperatorRight,
+) -> Result<(), StoreError> {
     let row = row.ok_or_else(|| StoreError::no_operator(id))?;
     let roles: Vec<String> = column(row, "roles").map_err(StoreError::unavailable)?;
     let disabled: bool = column(row, "disabled").map_err(StoreError::unavailable)?;

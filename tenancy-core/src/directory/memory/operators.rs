@@ -7,7 +7,7 @@ use crate::{
     ChangeRecord, DirectoryError, Impersonation, ImpersonationDigest, ImpersonationId,
     ImpersonationLookup, ImpersonationState, ImpersonationStore, MembershipStatus, Operator,
     OperatorId, OperatorRight, OperatorStore, StartTerms, StoreError, StoreErrorKind, TenantId,
-    Timestamp, UserId,
+    Timestamp, UserId, invitation::Inviter,
 };
 
 #[async_trait]
@@ -46,6 +46,9 @@ impl OperatorStore for MemoryDirectory {
                 return Err(StoreError::new(StoreErrorKind::Conflict, message));
             }
             state.operators.insert(operator.id, operator.clone());
+            if !operator.may(OperatorRight::ChangeAccess) {
+                state.revoke_invitations_by(&Inviter::Operator(operator.id));
+            }
             if !operator.may(OperatorRight::Impersonate) {
                 state.end_impersonations(record.entry.at, |one| one.operator == operator.id)?;
             }

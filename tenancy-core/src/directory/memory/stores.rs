@@ -10,7 +10,7 @@ use crate::{
     ChangeRecord, DomainName, NameStore, Project, ProjectFilter, ProjectId, ProjectMembership,
     ProjectStore, RevocationStore, RevokedBefore, RoleDefinition, RoleName, RoleSeen, RoleStore,
     RoleTable, Settings, Slug, StoreError, StoreErrorKind, TenantFilter, TenantId, TenantKey,
-    TenantRecord, TenantStatus, TenantStore, Timestamp, TokenSubject, UserId,
+    TenantRecord, TenantStatus, TenantStore, Timestamp, TokenSubject, UserId, invitation::Inviter,
 };
 
 #[async_trait]
@@ -400,7 +400,7 @@ impl RevocationStore for MemoryDirectory {
             let change = state.changes;
             state.token_revocations.raise(of, to, change);
             if let TokenSubject::Service(account) = of {
-                state.revoke_invitations_of_account(*account);
+                state.revoke_invitations_by(&Inviter::Account(*account));
             }
             Ok(())
         })
