@@ -309,15 +309,14 @@ impl ChangeAction {
             | Self::ProjectMembershipRemove
             | Self::RolePut
             | Self::RoleRemove
-            | Self::IssuerPut
             | Self::IssuerRemove => Right::ChangeAccess,
             Self::TenantSetPlan
             | Self::LimitOverridePut
             | Self::LimitOverrideRemove
             | Self::HeldImport
             | Self::PlanAddVersion => Right::ChangePlans,
-            // Whoever gets the text of a key acts as its creator.
-            Self::KeyIssue | Self::KeyImport | Self::KeyRotate => return None,
+            // Whoever gets the text of a key acts as its creator, and whoever runs an issuer signs tokens of any member.
+            Self::KeyIssue | Self::KeyImport | Self::KeyRotate | Self::IssuerPut => return None,
             Self::KeyRename
             | Self::KeySetScopes
             | Self::KeySetNetworks
@@ -356,9 +355,12 @@ impl ChangeAction {
         })
     }
 
-    /// Whether it makes the text of a key, with which somebody acts as the key's creator.
+    /// Whether it makes what somebody acts with as a user: the text of a key, or trust in an issuer of tokens.
     pub(crate) const fn speaks_for_a_user(self) -> bool {
-        matches!(self, Self::KeyIssue | Self::KeyImport | Self::KeyRotate)
+        matches!(
+            self,
+            Self::KeyIssue | Self::KeyImport | Self::KeyRotate | Self::IssuerPut
+        )
     }
 
     /// Whether the membership itself is changed of the user who is named.

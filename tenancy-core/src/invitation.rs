@@ -40,8 +40,9 @@
 //!
 //! # Security
 //! - A link alone is not enough: the user's verified address has to be the one that was invited.
-//! - At acceptance the inviter has to be a member who may still give the role. What the service itself, an operator, a job or
-//!   a service account has made stays good until it is revoked.
+//! - At acceptance the inviter has to be a member who may still give the role. What an operator has made is taken back when
+//!   the operator is disabled, or may change access no more. What the service itself, a job or a service account has made
+//!   stays good until it is revoked.
 //! - A token that is unknown, cut, spent, revoked, replaced or for another address gets one answer, and leaves the
 //!   invitation as it is.
 

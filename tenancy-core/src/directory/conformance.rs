@@ -13,6 +13,7 @@
 //! conformance::domain_joins(&MemoryDirectory::new()).await;
 //! conformance::invitations(&MemoryDirectory::new()).await;
 //! conformance::invitations_by_keys(&MemoryDirectory::new()).await;
+//! conformance::invitations_by_operators(&MemoryDirectory::new()).await;
 //! conformance::issuers(&MemoryDirectory::new()).await;
 //! conformance::plans(&MemoryDirectory::new()).await;
 //! conformance::limit_overrides(&MemoryDirectory::new()).await;
@@ -79,7 +80,8 @@ pub use invitations::{
     a_resend_and_a_revocation_meet_an_acceptance, an_acceptance_looks_at_everything_again,
     an_address_has_one_open_invitation, an_invitation_is_accepted_once,
     an_invitation_is_kept_and_changed, five_at_once_share_three_seats, invitations,
-    invitations_are_listed_in_pages, invitations_by_keys, seats_are_counted_where_one_is_taken,
+    invitations_are_listed_in_pages, invitations_by_keys, invitations_by_operators,
+    seats_are_counted_where_one_is_taken,
 };
 pub use issuers::{an_issuer_is_one_tenants, issuers, issuers_are_listed_in_pages};
 pub use keys::{
@@ -110,7 +112,8 @@ pub use owners::{
 };
 pub use plans::{plans, versions_are_added_in_their_order_and_found, versions_are_listed_in_pages};
 pub use projects::{
-    keys_end_with_their_project, project_roles_are_removed, projects_are_listed_in_pages,
+    keys_end_with_their_project, project_roles_are_changed_as_they_were_seen,
+    project_roles_are_of_members, project_roles_are_removed, projects_are_listed_in_pages,
     projects_are_removed, projects_are_told_to_whom_they_admit,
 };
 pub use provisioning::{
@@ -164,6 +167,8 @@ pub async fn directory<D: Directory + DirectoryStore>(directory: &D) {
     the_tenants_of_a_user_are_listed_in_pages(directory).await;
     projects_are_removed(directory).await;
     project_roles_are_removed(directory).await;
+    project_roles_are_of_members(directory).await;
+    project_roles_are_changed_as_they_were_seen(directory).await;
     projects_are_listed_in_pages(directory).await;
     projects_are_told_to_whom_they_admit(directory).await;
     roles_are_listed_and_removed(directory).await;
@@ -436,9 +441,14 @@ pub async fn projects_belong_to_one_tenant<D: Directory + DirectoryStore>(direct
     assert_eq!(conflict.kind(), StoreErrorKind::Conflict);
 
     let user = UserId::new();
+    let viewer = Membership::new(one.id, user, role("viewer"));
+    directory
+        .put_membership(&viewer, &RoleSeen::Any, &unattributed())
+        .await
+        .unwrap();
     let member = ProjectMembership::new(one.id, project.id, user, role("member"));
     directory
-        .put_project_membership(&member, &unattributed())
+        .put_project_membership(&member, &RoleSeen::Any, &unattributed())
         .await
         .unwrap();
     let found = directory
@@ -455,7 +465,7 @@ pub async fn projects_belong_to_one_tenant<D: Directory + DirectoryStore>(direct
     );
     let astray = ProjectMembership::new(other.id, project.id, user, role("owner"));
     let unknown = directory
-        .put_project_membership(&astray, &unattributed())
+        .put_project_membership(&astray, &RoleSeen::Any, &unattributed())
         .await
         .unwrap_err();
     assert_eq!(unknown.kind(), StoreErrorKind::NotFound);
@@ -537,7 +547,7 @@ pub async fn project_roles_end_with_the_membership<D: Directory + DirectoryStore
                 .unwrap();
             let admin = ProjectMembership::new(tenant.id, project.id, who, role("admin"));
             directory
-                .put_project_membership(&admin, &unattributed())
+                .put_project_membership(&admin, &RoleSeen::Any, &unattributed())
                 .await
                 .unwrap();
         }
@@ -671,7 +681,7 @@ pub async fn unknown_tenants_can_not_be_written<D: Directory + DirectoryStore>(d
         ),
         (
             directory
-                .remove_project_membership(nobody, project, user, &unattributed())
+                .remove_project_membership(nobody, project, user, &RoleSeen::Any, &unattributed())
                 .await,
             "no role in a project",
         ),
@@ -758,25 +768,20 @@ pub async fn every_change_is_told_once_it_is_visible<D: Directory + DirectorySto
                     .unwrap();
             }
             4 => directory
-                .remove_membership(
-                    id,
-                    user,
-                    &MembershipRemoval::new(Timestamp::EPOCH),
-                    &unattributed(),
-                )
-                .await
-                .unwrap(),
-            5 => directory
                 .put_project(&project, &unattributed())
                 .await
                 .unwrap(),
-            6 => {
+            5 => {
                 let member = ProjectMembership::new(id, project.id, user, role("member"));
                 directory
-                    .put_project_membership(&member, &unattributed())
+                    .put_project_membership(&member, &RoleSeen::Any, &unattributed())
                     .await
                     .unwrap();
             }
+            6 => directory
+                .remove_project_membership(id, project.id, user, &RoleSeen::Any, &unattributed())
+                .await
+                .unwrap(),
             7 => directory
                 .set_plan(id, Some("pro"), &unattributed())
                 .await
@@ -793,7 +798,12 @@ pub async fn every_change_is_told_once_it_is_visible<D: Directory + DirectorySto
                 .await
                 .unwrap(),
             10 => directory
-                .remove_project_membership(id, project.id, user, &unattributed())
+                .remove_membership(
+                    id,
+                    user,
+                    &MembershipRemoval::new(Timestamp::EPOCH),
+                    &unattributed(),
+                )
                 .await
                 .unwrap(),
             11 => {

@@ -196,7 +196,8 @@ pub trait NameStore: Send + Sync {
 /// A change that takes away what an [offer of ownership](crate::OwnershipStore) rests on ends the offer.
 #[async_trait]
 pub trait MembershipStore: Send + Sync {
-    /// Adds or replaces a membership, if what was seen of it is still so.
+    /// Adds or replaces a membership, if what was seen of it is still so. Who was no member has no role in the tenant's
+    /// projects afterwards.
     ///
     /// # Errors
     /// A [`StoreError`] whose kind says why nothing was changed.
@@ -302,13 +303,18 @@ pub trait ProjectStore: Send + Sync {
     async fn put_project(&self, project: &Project, record: &ChangeRecord)
     -> Result<(), StoreError>;
 
-    /// Adds or replaces a user's role in a project.
+    /// Adds or replaces a member's role in a project, if what was seen of it is still so. Who has no membership of the
+    /// tenant is [`NotFound`](super::StoreErrorKind::NotFound), [`StoreError::no_membership`].
+    ///
+    /// # Security
+    /// A role that is given while the membership ends is refused, or ends with it: none waits for whoever comes back.
     ///
     /// # Errors
     /// A [`StoreError`] whose kind says why nothing was changed.
     async fn put_project_membership(
         &self,
         membership: &ProjectMembership,
+        seen: &RoleSeen,
         record: &ChangeRecord,
     ) -> Result<(), StoreError>;
 
@@ -330,7 +336,7 @@ pub trait ProjectStore: Send + Sync {
         record: &ChangeRecord,
     ) -> Result<(), StoreError>;
 
-    /// Takes a user's role in a project away.
+    /// Takes a user's role in a project away, if what was seen of it is still so.
     ///
     /// # Errors
     /// A [`StoreError`] whose kind says why nothing was changed.
@@ -339,6 +345,7 @@ pub trait ProjectStore: Send + Sync {
         tenant: TenantId,
         project: ProjectId,
         user: UserId,
+        seen: &RoleSeen,
         record: &ChangeRecord,
     ) -> Result<(), StoreError>;
 

@@ -395,12 +395,13 @@ impl Admin {
         Err(StoreError::new(StoreErrorKind::Forbidden, message))
     }
 
-    /// Adds or replaces a user's role in a project.
+    /// Adds or replaces a member's role in a project.
     ///
     /// # Errors
-    /// A [`StoreError`] if there is no such project in that tenant.
+    /// A [`StoreError`] if there is no such project in that tenant, or the user is no member of the tenant.
     /// [`StoreErrorKind::Forbidden`](crate::StoreErrorKind::Forbidden) where the authority is a caller's, and the
-    /// role, or the one before, is more than the caller [may grant](crate::RoleTable::may_grant) in the project.
+    /// role, or the one before, is more than the caller [may grant](crate::RoleTable::may_grant) in the project, and
+    /// [`StoreErrorKind::Conflict`](crate::StoreErrorKind::Conflict) where the role before has changed meanwhile.
     pub async fn put_project_membership(
         &self,
         membership: &ProjectMembership,
@@ -414,11 +415,12 @@ impl Admin {
         let (tenant, user) = (membership.tenant, membership.user);
         self.make_as(change, async |caller, record| {
             let role = Some(&membership.role);
-            self.may_replace_in(membership.project, caller, (tenant, user), role)
+            let seen = self
+                .may_replace_in(membership.project, caller, (tenant, user), role)
                 .await?;
             stores
                 .project_store()?
-                .put_project_membership(membership, &record)
+                .put_project_membership(membership, &seen, &record)
                 .await
         })
         .await
@@ -466,7 +468,8 @@ impl Admin {
     /// # Errors
     /// A [`StoreError`] if there is no such tenant. [`StoreErrorKind::Forbidden`](crate::StoreErrorKind::Forbidden)
     /// where the authority is a caller's, and the role is more than the caller
-    /// [may grant](crate::RoleTable::may_grant) in the project.
+    /// [may grant](crate::RoleTable::may_grant) in the project, and
+    /// [`StoreErrorKind::Conflict`](crate::StoreErrorKind::Conflict) where it has changed meanwhile.
     pub async fn remove_project_membership(
         &self,
         tenant: TenantId,
@@ -479,11 +482,12 @@ impl Admin {
             .to("user", user);
         let stores = self.stores();
         self.make_as(change, async |caller, record| {
-            self.may_replace_in(project, caller, (tenant, user), None)
+            let seen = self
+                .may_replace_in(project, caller, (tenant, user), None)
                 .await?;
             stores
                 .project_store()?
-                .remove_project_membership(tenant, project, user, &record)
+                .remove_project_membership(tenant, project, user, &seen, &record)
                 .await
         })
         .await

@@ -146,8 +146,9 @@ impl Author {
             }
             Who::Operator(_) if change.action.speaks_for_a_user() => {
                 return refused(
-                    "whoever gets the text of a key acts as its creator, and no operator does so; where the application \
-                     itself moves keys, use `danger::service`",
+                    "whoever gets the text of a key acts as its creator, whoever runs an issuer signs tokens of any \
+                     member, and no operator does either; where the application itself moves keys or sets up an \
+                     issuer, use `danger::service`",
                 );
             }
             Who::Leaving(context) => {

@@ -171,9 +171,9 @@ impl Authority {
                     _ => Inviter::Service,
                 }
             }
+            Who::Staff(staff) => Inviter::Operator(staff.operator.operator().id),
             // None of them is a member who could lose the right; and whoever may not invite is refused before.
-            Who::Staff(_)
-            | Who::Operator(_)
+            Who::Operator(_)
             | Who::Service
             | Who::Job(_)
             | Who::Joining(..)

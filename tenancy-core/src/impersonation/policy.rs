@@ -104,7 +104,8 @@ impl ImpersonationPolicy {
         self
     }
 
-    /// Permissions that nobody has as somebody else, beside those that are left out by default.
+    /// Permissions that nobody has as somebody else, beside those that are left out by default. `build` refuses a pattern
+    /// that covers no declared permission. One of the defaults that covers none is told of by a warning in the log.
     pub fn not_while_impersonating<'a>(
         mut self,
         permissions: impl IntoIterator<Item = &'a str>,
@@ -142,9 +143,25 @@ impl ImpersonationPolicy {
                  have each approved with `two_operators`",
             ));
         }
-        for one in &self.masked {
+        let covers_nothing = |one: &&str| permissions.scope([*one]).is_empty();
+        let added = self.masked.iter().map(String::as_str);
+        for one in added.filter(|one| !MASKED.contains(one)) {
             one.parse::<crate::Grant>()
                 .map_err(|error| ConfigError::new(format!("`not_while_impersonating`: {error}")))?;
+            if covers_nothing(&one) {
+                return Err(ConfigError::new(format!(
+                    "`not_while_impersonating`: `{one}` covers no permission that is declared, so that it would keep \
+                     nothing back; name one that is"
+                )));
+            }
+        }
+        let idle: Vec<_> = MASKED.iter().copied().filter(covers_nothing).collect();
+        if !idle.is_empty() {
+            tracing::warn!(
+                patterns = idle.join(", "),
+                "what nobody does as somebody else by default covers no permission that is declared; if yours have other \
+                 names, add them with `ImpersonationPolicy::not_while_impersonating`"
+            );
         }
         let masked = permissions.scope(self.masked.iter().map(String::as_str));
         Ok(CheckedPolicy {

@@ -89,7 +89,8 @@ pub trait ImpersonationStore: Send + Sync {
     ) -> Result<(), StoreError>;
 
     /// Notes who has approved an impersonation of this tenant that [waits](super::ImpersonationState::Waiting) at the
-    /// moment `now`. [`Forbidden`](crate::StoreErrorKind::Forbidden) if it is the operator's own, or that operator may not
+    /// moment `now`. [`Forbidden`](crate::StoreErrorKind::Forbidden) if it is that operator's own, or was asked for under
+    /// another record of the [same person](crate::Operator::is_same_person), or that operator may not
     /// [approve](crate::OperatorRight::ApproveImpersonations) in this transaction,
     /// [`Conflict`](crate::StoreErrorKind::Conflict) if it does not wait, and
     /// [`NotFound`](crate::StoreErrorKind::NotFound) if the tenant has none of this id.

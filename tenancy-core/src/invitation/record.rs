@@ -5,7 +5,8 @@ use std::{fmt, time::Duration};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    EmailAddress, InvitationId, KeyId, ProjectId, RoleName, ServiceId, TenantId, Timestamp, UserId,
+    EmailAddress, InvitationId, KeyId, OperatorId, ProjectId, RoleName, ServiceId, TenantId,
+    Timestamp, UserId,
     one_time::{OneTimeDigest, OneTimeId, OneTimeKind},
 };
 
@@ -159,7 +160,10 @@ pub enum Inviter {
     /// invitation is taken back when the account's tokens are: see
     /// [`TokenSubject::Service`](crate::TokenSubject::Service).
     Account(ServiceId),
-    /// The service itself, an operator, or a job: the invitation is good until it is revoked.
+    /// An operator whom the engine knows: the invitation is taken back when the operator is disabled, or may change access no
+    /// more.
+    Operator(OperatorId),
+    /// The service itself, a job, or whom the application takes for an operator: the invitation is good until it is revoked.
     Service,
 }
 
@@ -169,7 +173,7 @@ impl Inviter {
     pub const fn user(&self) -> Option<UserId> {
         match self {
             Self::Member { user, .. } | Self::Key { user, .. } => Some(*user),
-            Self::Account(_) | Self::Service => None,
+            Self::Account(_) | Self::Operator(_) | Self::Service => None,
         }
     }
 }

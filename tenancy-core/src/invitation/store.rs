@@ -25,6 +25,11 @@ pub trait InvitationStore: Send + Sync {
     /// With what is added, some of the tenant's invitations are removed whose time was over for
     /// [90 days](Invitation::KEPT_FOR), whatever has become of them. A store with a clock of its own goes by that.
     ///
+    /// # Security
+    /// An [operator](super::Inviter::Operator) who may [change access](crate::OperatorRight::ChangeAccess) no more is
+    /// [`Forbidden`](crate::StoreErrorKind::Forbidden), here and in [`change_invitation`](Self::change_invitation), as far as
+    /// the store's login reads operators.
+    ///
     /// # Errors
     /// A [`StoreError`] whose kind says why nothing was changed.
     async fn add_invitations(

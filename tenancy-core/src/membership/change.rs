@@ -61,7 +61,7 @@ impl MembershipChange {
     }
 }
 
-/// The role that a user was seen to have when a change of the membership was decided on.
+/// The role that a user was seen to have, in the tenant or in a project, when a change of it was decided on.
 ///
 /// # Security
 /// Whether a caller may take a role away is decided before the store's transaction begins. With this the store
@@ -85,7 +85,7 @@ impl MembershipChange {
 pub enum RoleSeen {
     /// Nobody looked: whoever makes the change may take any role away.
     Any,
-    /// There was no membership.
+    /// There was none.
     None,
     /// This role.
     Role(RoleName),

@@ -68,6 +68,25 @@ impl Operator {
         !self.disabled && self.roles.iter().any(|role| role.may(right))
     }
 
+    /// Whether another record is of the same person: both have the same [account](Self::user) or subject, or the account of
+    /// one is the subject of the other.
+    ///
+    /// ```
+    /// use tenancy_core::{Operator, OperatorRole, UserId};
+    ///
+    /// let (staff, mias_account) = ("https://staff.example", UserId::new());
+    /// let mut mia = Operator::new(staff, UserId::new(), "Mia", [OperatorRole::Support]);
+    /// let mut admin = Operator::new(staff, UserId::new(), "Mia, as admin", [OperatorRole::Security]);
+    /// assert!(!mia.is_same_person(&admin));
+    /// (mia.user, admin.user) = (Some(mias_account), Some(mias_account));
+    /// assert!(mia.is_same_person(&admin));
+    /// ```
+    #[must_use]
+    pub fn is_same_person(&self, other: &Self) -> bool {
+        let ids = [Some(other.subject), other.user];
+        ids.contains(&Some(self.subject)) || (self.user.is_some() && ids.contains(&self.user))
+    }
+
     /// Whether this can be stored.
     ///
     /// # Errors

@@ -92,7 +92,8 @@ pub enum OperatorRight {
     ReadTrail,
     /// Add a tenant; change its status, name, slug, settings, domains and projects.
     ChangeTenants,
-    /// Change a tenant's members, roles and issuers: who may do what there.
+    /// Change a tenant's members and roles, who may do what there, and take issuers from it. No operator has a tenant
+    /// trust an issuer: whoever runs it signs tokens of every member.
     ChangeAccess,
     /// Put tenants on plans, give them limits of their own, and add versions of plans.
     ChangePlans,

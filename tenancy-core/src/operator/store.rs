@@ -36,6 +36,9 @@ pub trait OperatorStore: Send + Sync {
     /// same transaction: those of [`ended_at`](crate::Impersonation::ended_at) `None`, at the moment of the record's
     /// entry. It moves the generation of each tenant in which one ends.
     ///
+    /// One that may [change access](crate::OperatorRight::ChangeAccess) no more has its open
+    /// [invitations](crate::invitation::Inviter::Operator) taken back, in the same transaction and for good.
+    ///
     /// # Errors
     /// A [`StoreError`] whose kind says why nothing was changed.
     async fn put_operator(

@@ -94,7 +94,7 @@ impl Provisioning {
         }
     }
 
-    /// The role of the owner. Default: `owner`.
+    /// The role of the owner, one of those that every tenant has: a new one has none of its own. Default: `owner`.
     pub fn role(mut self, role: RoleName) -> Self {
         self.role = role;
         self

@@ -140,7 +140,8 @@ pub trait StoreDirectly: DirectoryStore {
         &self,
         membership: &ProjectMembership,
     ) -> Result<(), StoreError> {
-        crate::ProjectStore::put_project_membership(self, membership, &unattributed()).await
+        let seen = RoleSeen::Any;
+        crate::ProjectStore::put_project_membership(self, membership, &seen, &unattributed()).await
     }
 
     /// As that of the store.
@@ -265,7 +266,8 @@ pub trait StoreDirectly: DirectoryStore {
         project: ProjectId,
         user: UserId,
     ) -> Result<(), StoreError> {
-        crate::ProjectStore::remove_project_membership(self, tenant, project, user, &unattributed())
+        let (seen, record) = (RoleSeen::Any, unattributed());
+        crate::ProjectStore::remove_project_membership(self, tenant, project, user, &seen, &record)
             .await
     }
 

@@ -4,9 +4,10 @@ use std::fmt::Debug;
 
 use serde_json::json;
 use tenancy_core::{
-    Admin, Membership, MembershipDirectory as _, PlanBook, Project, ProjectDirectory as _,
-    ProjectMembership, RoleDefinition, StoreError, StoreErrorKind, SystemRole, TenantContext,
-    UserId,
+    Admin, IssuerRecord, Membership, MembershipDirectory as _, PlanBook, Project,
+    ProjectDirectory as _, ProjectMembership, RoleDefinition, StoreError, StoreErrorKind,
+    SystemRole, TenantContext, UserId,
+    key::NewKey,
     testing::{FakeRequest, StoreDirectly as _, service},
 };
 
@@ -194,6 +195,47 @@ async fn an_owner_removes_a_member_whose_role_is_at_fault() {
         .remove_membership(w.acme.id, member.user)
         .await
         .unwrap();
+}
+
+/// Whoever runs an issuer signs tokens of each member, owners included.
+#[tokio::test]
+async fn an_owner_alone_has_the_tenant_trust_an_issuer() {
+    let w = World::over(with_keys).await;
+    let acme = w.acme.id;
+    let issuer = IssuerRecord::new("https://sso.acme.example", acme, json!({}));
+    let project = Project::new(acme, "roadmap".parse().unwrap(), "roadmap");
+    w.directory.put_project(&project).await.unwrap();
+    let admin = Membership::new(acme, UserId::new(), SystemRole::Admin.name());
+    w.directory.put_membership(&admin).await.unwrap();
+    let narrow = NewKey::new(acme, w.alice, "a key", ["notes:write".parse().unwrap()]);
+    let [narrow, confined, whole] = [narrow, alices(&w).project(project.id), alices(&w)];
+    let [narrow, confined, whole] = [
+        issue(&w, narrow).await,
+        issue(&w, confined).await,
+        issue(&w, whole).await,
+    ];
+    let by_key = async |key| w.admit(&with(key)).await.unwrap();
+    let weaker = [
+        context(&w, admin.user, None).await,
+        by_key(&narrow).await,
+        by_key(&confined).await,
+    ];
+    let by = |context: &TenantContext| w.tenancy.admin(context.authority("notes:write").unwrap());
+    for weaker in weaker {
+        forbidden(by(&weaker).put_issuer(&issuer).await);
+    }
+    let by_service = w.tenancy.admin(service());
+    assert_eq!(by_service.list_issuers(acme, None, 9).await.unwrap(), []);
+
+    for owners in [context(&w, w.alice, None).await, by_key(&whole).await] {
+        by(&owners).put_issuer(&issuer).await.unwrap();
+        let listed = by_service.list_issuers(acme, None, 9).await.unwrap();
+        assert_eq!(listed, [issuer.clone()]);
+        by(&owners)
+            .remove_issuer(acme, &issuer.issuer)
+            .await
+            .unwrap();
+    }
 }
 
 /// A key that is confined to a project changes nothing outside of it.

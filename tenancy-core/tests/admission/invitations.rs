@@ -5,9 +5,10 @@ use std::{net::IpAddr, time::Duration};
 use serde_json::json;
 use tenancy_core::{
     Actor, AllowedTenants, Authority, EmailAddress, Invitations, InviteOutcome, Membership,
-    MembershipDirectory as _, MembershipStatus, Outcome, PlanBook, Project, ProjectAccess,
-    ProjectDirectory as _, ProjectId, ProjectMembership, Refusal, RoleDefinition, ServiceId,
-    StoreErrorKind, SystemRole, TenantId, TenantStatus, TokenSubject, UserId, VerifiedEmail,
+    MembershipDirectory as _, MembershipStatus, Operator, OperatorRight, OperatorRole, Operators,
+    Outcome, PlanBook, Project, ProjectAccess, ProjectDirectory as _, ProjectId, ProjectMembership,
+    Refusal, RoleDefinition, ServiceId, StoreErrorKind, SystemRole, TenantId, TenantStatus,
+    TokenSubject, UserId, VerifiedEmail,
     invitation::{
         Invitation, InvitationFilter, InvitationState, Inviter, NewInvitation, ProjectRole,
     },
@@ -19,7 +20,10 @@ use tenancy_core::{
     testing::{FakeRequest, StoreDirectly as _, service},
 };
 
-use crate::support::{ISSUER, World, answer, key};
+use crate::{
+    operators::{context_of, operator, staff_tokens},
+    support::{ISSUER, World, answer, key},
+};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const HOST: &str = "acme.notes.example";
@@ -843,4 +847,45 @@ async fn what_a_service_account_has_offered_ends_with_its_tokens() {
     };
     assert_eq!(answer(accept(&w, anns, UserId::new(), ann).await), OVER);
     accept(&w, bens, UserId::new(), ben).await.unwrap();
+}
+
+/// An operator invites somebody, and is disabled before that one accepts. What another operator has sent anew goes on.
+#[tokio::test]
+async fn what_an_operator_has_offered_ends_with_the_operator() {
+    let w = World::over(|directory, builder| {
+        let plain = JwtAuthenticator::builder(ISSUER, "notes").key(key());
+        let staff = Operators::new(directory.directory().clone()).authenticator(staff_tokens());
+        builder
+            .authenticator(plain.build().unwrap())
+            .invitations(tokens())
+            .operators(staff)
+    })
+    .await;
+    let by = async |operator: &Operator| {
+        let context = context_of(&w, operator).await;
+        let right = OperatorRight::ChangeAccess;
+        let authority = context.authority(w.acme.id, right, "a test").unwrap();
+        w.tenancy.invitations(authority)
+    };
+    let mut mia = operator(&w, &[OperatorRole::Admin]).await;
+    let sam = operator(&w, &[OperatorRole::Admin]).await;
+    let by_mia = by(&mia).await;
+    let [gone, stays] =
+        ["ann@example.org", "ben@example.org"].map(|address| new(&w, address, SystemRole::Member));
+    let gone = by_mia.invite(&gone).await.unwrap();
+    assert_eq!(gone.inviter, Inviter::Operator(mia.id));
+    let stays = by_mia.invite(&stays).await.unwrap();
+    let stays = by(&sam).await.resend(w.acme.id, stays.id).await.unwrap();
+    assert_eq!(stays.inviter, Inviter::Operator(sam.id));
+    let [late, link] = [token(&w, &gone).await, token(&w, &stays).await];
+
+    mia.disabled = true;
+    w.tenancy.admin(service()).put_operator(&mia).await.unwrap();
+    let user = UserId::new();
+    let refused = accept(&w, &late, user, "ann@example.org").await;
+    assert_eq!(answer(refused), OVER);
+    let found = w.directory.find_membership(w.acme.id, user).await;
+    assert_eq!(found.unwrap(), None);
+    let joined = accept(&w, &link, user, "ben@example.org").await.unwrap();
+    assert_eq!(joined.role, SystemRole::Member.name());
 }

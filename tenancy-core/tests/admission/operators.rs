@@ -215,6 +215,11 @@ fn an_engine_whose_users_and_operators_have_one_issuer_is_not_built() {
             policy().not_while_impersonating(["a b"]),
             "not_while_impersonating",
         ),
+        // No permission that is declared, such as one that is misspelt.
+        (
+            policy().not_while_impersonating(["exprts:*"]),
+            "`exprts:*` covers no permission",
+        ),
     ] {
         let wrong = build(&plain, operators().impersonation(wrong)).unwrap_err();
         assert!(wrong.contains(says), "{wrong}");

@@ -261,6 +261,10 @@ async fn what_can_not_be_is_refused_before_anything_is_stored() {
             StoreErrorKind::Invalid,
         ),
         (many, StoreErrorKind::Invalid),
+        (
+            plain().role("ownr".parse().unwrap()),
+            StoreErrorKind::Invalid,
+        ),
         // This engine has no keys.
         (plain().first_key("k", []), StoreErrorKind::ReadOnly),
     ] {
@@ -273,4 +277,22 @@ async fn what_can_not_be_is_refused_before_anything_is_stored() {
             "{refused}"
         );
     }
+}
+
+/// Nobody would get in: the tenant's own roles come after it.
+#[tokio::test]
+async fn a_role_that_a_new_tenant_does_not_have_is_refused_by_name() {
+    let w = World::new().await;
+    let admin = w.tenancy.admin(service());
+    let asked = Provisioning::new("initech".parse().unwrap(), "Initech", UserId::new());
+    let asked = asked.role("ownr".parse().unwrap());
+    let refused = admin.provision(&asked).await.unwrap_err().to_string();
+    assert!(refused.contains("no role `ownr`"), "{refused}");
+    for there in SystemRole::EVERY {
+        assert!(refused.contains(there.as_str()), "{refused}");
+    }
+    let made = admin.provision(&asked.role(SystemRole::Owner.name()));
+    let made = made.await.unwrap();
+    let owner = w.directory.find_membership(made.tenant, made.owner).await;
+    assert!(owner.unwrap().is_some_and(|owner| owner.is_active_owner()));
 }

@@ -125,9 +125,18 @@ impl ImpersonationStore for PgDirectory {
         let Some(mut found) = found.map_err(StoreError::unavailable)? else {
             return Err(unknown_here(id));
         };
-        if found.operator == by {
-            let message = "an operator does not approve what it has asked for itself";
-            return Err(StoreError::new(StoreErrorKind::Forbidden, message));
+        // As `Operator::is_same_person`: of two records, or of one.
+        let is_same: bool = sqlx::query_scalar(
+            "SELECT EXISTS (SELECT FROM tenancy.operators AS a JOIN tenancy.operators AS b ON b.id = $2
+                 WHERE a.id = $1 AND (a.subject IN (b.subject, b.user_id) OR a.user_id IN (b.subject, b.user_id)))",
+        )
+        .bind(by.as_uuid())
+        .bind(found.operator.as_uuid())
+        .fetch_one(&mut *tx)
+        .await
+        .map_err(refused)?;
+        if is_same || found.operator == by {
+            return Err(StoreError::own_approval());
         }
         if found.state(now) != ImpersonationState::Waiting {
             let message = "the impersonation does not wait for anybody";
@@ -324,7 +333,12 @@ async fn consent(tx: &mut Writing, one: &Impersonation) -> Result<Timestamp, Sto
 }
 
 /// Whether the operator of this row has a right.
-fn has_right(row: Option<&PgRow>, id: OperatorId, right: OperatorRight) -> Result<(), StoreError> {
+/// Whether a record of an operator, with its roles and whether it is disabled, has a right.
+pub(super) fn has_right(
+    row: Option<&PgRow>,
+    id: OperatorId,
+    right: OperatorRight,
+) -> Result<(), StoreError> {
     let row = row.ok_or_else(|| StoreError::no_operator(id))?;
     let roles: Vec<String> = column(row, "roles").map_err(StoreError::unavailable)?;
     let disabled: bool = column(row, "disabled").map_err(StoreError::unavailable)?;

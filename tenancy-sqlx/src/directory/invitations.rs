@@ -7,18 +7,20 @@ use std::collections::HashSet;
 use async_trait::async_trait;
 use sqlx::{AssertSqlSafe, PgConnection, Row as _, types::Uuid};
 use tenancy_core::{
-    ChangeRecord, DirectoryError, InvitationId, MemberHoldings, Membership, ServiceId, StoreError,
-    StoreErrorKind, TenantId, Timestamp, UserId,
+    ChangeRecord, DirectoryError, InvitationId, MemberHoldings, Membership, OperatorId,
+    OperatorRight, ServiceId, StoreError, StoreErrorKind, TenantId, Timestamp, UserId,
     invitation::{
         Acceptance, Accepted, Invitation, InvitationBatch, InvitationChange, InvitationFilter,
-        InvitationState, InvitationStore, Invited, SeatDirectory, SeatLimit, Seated,
+        InvitationState, InvitationStore, Invited, Inviter, SeatDirectory, SeatLimit, Seated,
     },
     key::KeyState,
 };
 
 use self::rows::{By, INVITATION, invitation, projects};
 use super::{
-    PgDirectory, keys,
+    PgDirectory,
+    impersonations::has_right,
+    keys,
     write::{commit, forget_roles, join, locked_tenant, read_rows, refused},
 };
 
@@ -30,6 +32,8 @@ impl InvitationStore for PgDirectory {
         seats: Option<SeatLimit>,
     ) -> Result<Vec<Invited>, StoreError> {
         let mut tx = self.write_as(batch.tenant).await?;
+        let by: Vec<_> = batch.invitations.iter().map(|one| &one.inviter).collect();
+        self.may_still_invite(&mut tx, &by).await?;
         locked_tenant(&mut tx, batch.tenant).await?;
         let mut invited = open_addresses(&mut tx, batch).await?;
         let mut taken = match seats {
@@ -81,6 +85,10 @@ impl InvitationStore for PgDirectory {
         record: &ChangeRecord,
     ) -> Result<Option<Seated>, StoreError> {
         let mut tx = self.write_as(as_read.tenant).await?;
+        let changed = change.of(as_read.clone());
+        if changed.inviter != as_read.inviter {
+            self.may_still_invite(&mut tx, &[&changed.inviter]).await?;
+        }
         locked_tenant(&mut tx, as_read.tenant).await?;
         if !is_open_as_read(&mut tx, as_read).await? {
             return Ok(None);
@@ -93,7 +101,7 @@ impl InvitationStore for PgDirectory {
                 return Ok(Some(Seated::Full { taken }));
             }
         }
-        update(&mut tx, &change.of(as_read.clone())).await?;
+        update(&mut tx, &changed).await?;
         commit(tx, record).await?;
         Ok(Some(Seated::Done))
     }
@@ -177,6 +185,40 @@ impl InvitationStore for PgDirectory {
             .fetch_all(&mut *tx)
             .await;
         read_rows(rows, invitation)
+    }
+}
+
+impl PgDirectory {
+    /// Refuses operators who may invite nobody any more. Whoever takes the right away waits until the transaction ends, and
+    /// takes back what it has written. The registry login reads no operators: for it, what the engine has read counts.
+    async fn may_still_invite(
+        &self,
+        tx: &mut PgConnection,
+        by: &[&Inviter],
+    ) -> Result<(), StoreError> {
+        let mut operators: Vec<_> = by
+            .iter()
+            .filter_map(|by| match by {
+                Inviter::Operator(operator) => Some(*operator),
+                _ => None,
+            })
+            .collect();
+        if self.registry.is_some() {
+            return Ok(());
+        }
+        operators.sort_unstable();
+        operators.dedup();
+        for operator in operators {
+            let row = sqlx::query(
+                "SELECT roles, disabled FROM tenancy.operators WHERE id = $1 FOR SHARE",
+            );
+            let row = row.bind(operator.as_uuid()).fetch_optional(&mut *tx).await;
+            // One who is kept elsewhere is for that store to know.
+            if let Some(row) = row.map_err(refused)? {
+                has_right(Some(&row), operator, OperatorRight::ChangeAccess)?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -280,6 +322,20 @@ pub(super) async fn revoke_of(
     Ok(())
 }
 
+/// Takes back the open invitations that an operator answers for, in whichever tenant.
+pub(super) async fn revoke_of_operator(
+    tx: &mut PgConnection,
+    operator: OperatorId,
+) -> Result<(), StoreError> {
+    let revoke = sqlx::query(
+        "UPDATE tenancy.invitations SET state = 'revoked' WHERE inviter_operator = $1 AND state = 'pending'
+             AND inviter IS NULL AND inviter_account IS NULL",
+    );
+    let revoke = revoke.bind(operator.as_uuid());
+    revoke.execute(tx).await.map_err(refused)?;
+    Ok(())
+}
+
 /// Takes back the open invitations that a service account answers for, in whichever tenant.
 pub(super) async fn revoke_of_account(
     tx: &mut PgConnection,
@@ -376,15 +432,16 @@ async fn insert(tx: &mut PgConnection, added: &[&Invitation]) -> Result<(), Stor
     let projects: Vec<serde_json::Value> = added.iter().map(|one| projects(one)).collect();
     sqlx::query(
         "INSERT INTO tenancy.invitations (tenant_id, id, email, role, projects, inviter, permission, state,
-             created_at, sent_at, expires_at, rotation, digest, digest_version, inviter_key, inviter_account)
+             created_at, sent_at, expires_at, rotation, digest, digest_version, inviter_key, inviter_account,
+             inviter_operator)
          SELECT n.tenant_id, n.id, n.email, n.role, n.projects, n.inviter, n.permission, 'pending',
              to_timestamp(n.created_at::float8 / 1000000), to_timestamp(n.created_at::float8 / 1000000),
              to_timestamp(n.expires_at::float8 / 1000000), 0, n.digest, n.digest_version, n.inviter_key,
-             n.inviter_account
+             n.inviter_account, n.inviter_operator
          FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::jsonb[], $6::uuid[], $7::text[],
-             $8::bigint[], $9::bigint[], $10::bytea[], $11::bigint[], $12::uuid[], $13::uuid[])
+             $8::bigint[], $9::bigint[], $10::bytea[], $11::bigint[], $12::uuid[], $13::uuid[], $14::uuid[])
              AS n (tenant_id, id, email, role, projects, inviter, permission, created_at, expires_at, digest,
-                 digest_version, inviter_key, inviter_account)",
+                 digest_version, inviter_key, inviter_account, inviter_operator)",
     )
     .bind(tenants)
     .bind(ids)
@@ -399,6 +456,7 @@ async fn insert(tx: &mut PgConnection, added: &[&Invitation]) -> Result<(), Stor
     .bind(versions)
     .bind(uuids(|one| one.key))
     .bind(uuids(|one| one.account))
+    .bind(uuids(|one| one.operator))
     .execute(tx)
     .await
     .map_err(refused)?;
@@ -424,7 +482,8 @@ async fn update(tx: &mut PgConnection, to: &Invitation) -> Result<(), StoreError
     sqlx::query(
         "UPDATE tenancy.invitations SET role = $3, projects = $4, inviter = $5, permission = $6, state = $7,
              sent_at = to_timestamp($8::float8 / 1000000), expires_at = to_timestamp($9::float8 / 1000000),
-             rotation = $10, digest = $11, digest_version = $12, inviter_key = $13, inviter_account = $14
+             rotation = $10, digest = $11, digest_version = $12, inviter_key = $13, inviter_account = $14,
+             inviter_operator = $15
          WHERE tenant_id = $1 AND id = $2",
     )
     .bind(to.tenant.as_uuid())
@@ -441,6 +500,7 @@ async fn update(tx: &mut PgConnection, to: &Invitation) -> Result<(), StoreError
     .bind(i64::from(to.digest.version()))
     .bind(by.key)
     .bind(by.account)
+    .bind(by.operator)
     .execute(tx)
     .await
     .map_err(refused)?;

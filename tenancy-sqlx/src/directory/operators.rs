@@ -9,6 +9,7 @@ use tenancy_core::{
 
 use super::{
     PgDirectory,
+    invitations::revoke_of_operator,
     rows::{column, text},
     write::{commit, read_rows, refused, refused_for},
 };
@@ -72,6 +73,10 @@ impl OperatorStore for PgDirectory {
         .execute(&mut *tx)
         .await
         .map_err(|error| refused_for(error, "the subject"))?;
+        // Before any lock of a tenant's generation: whoever accepts one has the invitation first.
+        if !operator.may(OperatorRight::ChangeAccess) {
+            revoke_of_operator(&mut tx, operator.id).await?;
+        }
         if !operator.may(OperatorRight::Impersonate) {
             // In the order of the tenants, so that two who end several don't wait for each other in a circle.
             let tenants: Vec<Uuid> = sqlx::query_scalar(

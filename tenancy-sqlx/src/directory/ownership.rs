@@ -120,7 +120,8 @@ impl OwnershipStore for PgDirectory {
     }
 }
 
-/// The offer of a tenant that is open at this moment.
+/// The offer of a tenant that is open at this moment. Of clocks that differ the earliest end counts, that of this server as
+/// well.
 pub(super) async fn open_offer(
     connection: &mut PgConnection,
     tenant: TenantId,
@@ -129,7 +130,8 @@ pub(super) async fn open_offer(
     let row = sqlx::query(concat!(
         "SELECT tenant_id, from_user, to_user, from_becomes,
              (extract(epoch FROM expires_at) * 1000000)::bigint AS expires_at
-         FROM tenancy.ownership_offers WHERE tenant_id = $1 AND expires_at > ",
+         FROM tenancy.ownership_offers
+         WHERE tenant_id = $1 AND expires_at > statement_timestamp() AND expires_at > ",
         moment!("$2")
     ))
     .bind(tenant.as_uuid())
@@ -141,7 +143,7 @@ pub(super) async fn open_offer(
     read.map_err(StoreError::unavailable)
 }
 
-/// Ends this very offer.
+/// Ends this very offer, which is open by each clock.
 async fn end(
     connection: &mut PgConnection,
     offer: &OwnershipOffer,
@@ -152,7 +154,7 @@ async fn end(
          WHERE tenant_id = $1 AND from_user = $2 AND to_user = $3 AND from_becomes = $4
              AND expires_at = ",
         moment!("$5"),
-        " AND expires_at > ",
+        " AND expires_at > statement_timestamp() AND expires_at > ",
         moment!("$6")
     ))
     .bind(offer.tenant.as_uuid())

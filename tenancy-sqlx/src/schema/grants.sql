@@ -109,7 +109,7 @@ BEGIN
         IF registry_table = 'invitations' THEN
             -- What has been over for long is removed where others are added.
             EXECUTE format('GRANT SELECT, INSERT, UPDATE (role, projects, inviter, permission, inviter_key, '
-                'inviter_account, state, sent_at, expires_at, rotation, digest, digest_version, accepted_by), DELETE '
+                'inviter_account, inviter_operator, state, sent_at, expires_at, rotation, digest, digest_version, accepted_by), DELETE '
                 'ON tenancy.invitations TO %I', registry);
             EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON tenancy.invitations TO %I', system);
             CONTINUE;

@@ -1,11 +1,11 @@
 //! Accounts that the library keeps: signing in, and resetting a password by a mail from the outbox.
 
-use std::{num::NonZeroUsize, sync::Arc};
+use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
 use tenancy_core::{
-    Account, Accounts, Clock as _, EmailAddress, PasswordError, PasswordResets, PasswordVerdict,
-    Passwords, SystemClock, Tenancy, TenantKey, Timestamp,
+    Account, Accounts, Clock as _, EmailAddress, ManualClock, PasswordError, PasswordResets,
+    PasswordVerdict, Passwords, SystemClock, Tenancy, TenantKey, Timestamp,
     key::{LowEntropySecret, Pepper, SecretHasher},
     one_time::OneTimeTokens,
     outbox::{ClaimRequest, Outbox as _, Start},
@@ -15,7 +15,7 @@ use tenancy_core::{Membership, SystemRole};
 use tenancy_sqlx::PgOutbox;
 use tenancy_tests::{
     logwatch,
-    notes::{ISSUER, Notes, PEPPER, on_every_server},
+    notes::{ISSUER, Notes, PEPPER, builder, on_every_server},
 };
 
 use super::{
@@ -204,4 +204,46 @@ async fn of_64_sign_ins_at_once_each_is_right_or_told_to_come_again() -> anyhow:
     // Two run and eight wait at a time; the others came while these ten had their places.
     assert!(right >= 10, "{right}");
     Ok(())
+}
+
+/// A process whose clock is two hours slow mails a reset that is good for an hour, and one whose clock is right another: by
+/// the database's clock the first is over, also in the process that has made it.
+#[tokio::test]
+async fn of_clocks_that_differ_the_earliest_end_of_a_reset_counts() -> anyhow::Result<()> {
+    on_every_server(async |notes| {
+        const HOUR: Duration = Duration::from_secs(3_600);
+        let right = world(notes).await?;
+        let clock = Arc::new(ManualClock::at(SystemClock.now() - 2 * HOUR));
+        let slow = builder(directory(notes).await?)?.clock(clock).build()?;
+        let tokens = OneTimeTokens::new(Pepper::new(1, PEPPER)?);
+        let slow = slow
+            .accounts(service())
+            .resets(right.passwords.clone(), tokens);
+        let outbox = PgOutbox::new(&notes.system);
+        let mut request = ClaimRequest::new("mail".parse()?);
+        request.start = Start::Now;
+        let claim = outbox.claim(&request).await?;
+        let claim = claim.ok_or_else(|| anyhow::anyhow!("somebody has the lease"))?;
+        for (asked_of, wanted) in [(&slow, false), (&right.resets, true)] {
+            let asked = asked_of.request(&address()?, None).await;
+            asked.map_err(|refusal| anyhow::anyhow!("{refusal}"))?;
+            let page = outbox.next_page(&claim, 10).await?;
+            let event = page.new.last().ok_or_else(|| anyhow::anyhow!("no event"))?;
+            let mail = asked_of.mail(event).await?;
+            let mail = mail.ok_or_else(|| anyhow::anyhow!("no mail"))?;
+            let token = mail.token.expose();
+            logwatch::issued(token.rsplit_once('_').map_or(token, |(_, secret)| secret));
+            let done = slow.reset(token, secret(NEW)?, None).await;
+            match done {
+                Ok(_) => assert!(wanted),
+                Err(refused) => {
+                    assert!(!wanted, "{refused}");
+                    assert_eq!(refused.reason(), "password-reset-unknown");
+                }
+            }
+            assert_eq!(right.signs_in(NEW).await?, wanted);
+        }
+        Ok(())
+    })
+    .await
 }

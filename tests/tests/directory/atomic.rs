@@ -173,7 +173,7 @@ const CHANGES: &[Change] = &[
     }),
     change!("project-membership.put", |scene| {
         let (tenant, viewer) = (scene.notes.acme.id, SystemRole::Viewer.name());
-        let member = ProjectMembership::new(tenant, scene.project.id, UserId::new(), viewer);
+        let member = ProjectMembership::new(tenant, scene.project.id, scene.notes.alice, viewer);
         async move { scene.admin.put_project_membership(&member).await }
     }),
     change!("role.put", |scene| {

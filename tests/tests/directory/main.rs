@@ -52,6 +52,7 @@ async fn postgres_conforms() -> anyhow::Result<()> {
         conformance::domain_joins(&notes.directory).await;
         conformance::invitations(&notes.directory).await;
         conformance::invitations_by_keys(&notes.directory).await;
+        conformance::invitations_by_operators(&notes.directory).await;
         conformance::issuers(&notes.directory).await;
         conformance::plans(&notes.directory).await;
         conformance::limit_overrides(&notes.directory).await;

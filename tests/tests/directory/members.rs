@@ -6,8 +6,8 @@ use std::{sync::Arc, time::Duration};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 use tenancy_core::{
     Clock, KeysGo, ManualClock, Membership, MembershipDirectory as _, OwnershipOffer,
-    OwnershipStore as _, OwnershipTerms, RefusalKind, StoreError, StoreErrorKind, SystemRole,
-    UserId,
+    OwnershipStore as _, OwnershipTerms, RefusalKind, StoreError, StoreErrorKind, SystemClock,
+    SystemRole, UserId,
     key::{KeyDirectory as _, NewKey},
     testing::{FakeRequest, StoreDirectly as _, service, unattributed},
 };
@@ -336,6 +336,41 @@ async fn changes_at_once_do_not_wait_in_a_circle() -> anyhow::Result<()> {
             }
             let open = notes.directory.find_ownership_offer(acme, now).await?;
             assert_eq!(open, None, "{done:?}");
+        }
+        Ok(())
+    })
+    .await
+}
+
+/// A process whose clock is ten days slow, and the database: an offer that is over by one of them is over.
+#[tokio::test]
+async fn of_clocks_that_differ_the_earliest_end_of_an_offer_counts() -> anyhow::Result<()> {
+    on_every_server(async |notes| {
+        const DAY: Duration = Duration::from_secs(24 * 3_600);
+        let (acme, carol, now) = (notes.acme.id, UserId::new(), SystemClock.now());
+        let slow = now - 10 * DAY;
+        let directory = &notes.directory;
+        let member = Membership::new(acme, carol, SystemRole::Member.name());
+        directory.put_membership(&member).await?;
+        for (lasts, is_open) in [(9 * DAY, false), (11 * DAY, true)] {
+            let terms = OwnershipTerms::new().lasts(lasts);
+            let offer = OwnershipOffer::new(acme, notes.alice, carol, &terms, slow);
+            assert!(offer.is_open_at(slow), "by the slow clock both are open");
+            directory
+                .put_ownership_offer(&offer, slow, &unattributed())
+                .await?;
+            let found = directory.find_ownership_offer(acme, slow).await?;
+            assert_eq!(found.is_some(), is_open);
+            let record = unattributed();
+            let declined = directory.end_ownership_offer(&offer, slow, &record);
+            if !is_open {
+                let over = declined.await.unwrap_err();
+                assert_eq!(over.kind(), StoreErrorKind::NotFound, "{over}");
+            }
+            let accepted = directory.accept_ownership(&offer, slow, &record).await;
+            let carols = directory.find_membership(acme, carol).await?;
+            let owns = carols.is_some_and(|carols| carols.is_active_owner());
+            assert_eq!((accepted.is_ok(), owns), (is_open, is_open), "{accepted:?}");
         }
         Ok(())
     })

@@ -2,7 +2,8 @@
 
 use sqlx::{AssertSqlSafe, Executor as _, types::Uuid};
 use tenancy_core::{
-    Project, ProjectMembership, RoleDefinition, TenantRecord, testing::StoreDirectly as _,
+    Membership, Project, ProjectMembership, RoleDefinition, TenantRecord,
+    testing::StoreDirectly as _,
 };
 use tenancy_sqlx::TenantPoolOptions;
 use tenancy_tests::notes::{Notes, on_every_server, sqlstate};
@@ -31,6 +32,8 @@ pub(crate) async fn fill(notes: &Notes, tenant: &TenantRecord) -> anyhow::Result
         serde_json::from_value(serde_json::json!({ "name": "editor", "allow": [] }))?;
     directory.put_role(tenant.id, &role).await?;
     let user = tenancy_core::UserId::new();
+    let member = Membership::new(tenant.id, user, "viewer".parse()?);
+    directory.put_membership(&member).await?;
     let membership = ProjectMembership::new(tenant.id, project.id, user, "editor".parse()?);
     directory.put_project_membership(&membership).await?;
     notes

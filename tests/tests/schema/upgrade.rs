@@ -115,6 +115,12 @@ const WITHOUT_REACH_OF_KEYS: &str =
     DROP INDEX tenancy.invitations_end;
     ALTER TABLE tenancy.invitations DROP COLUMN inviter_key, DROP COLUMN inviter_account;
     CREATE UNIQUE INDEX domain_joins_automatic ON tenancy.domain_joins (domain) WHERE mode = 'automatic'";
+/// What an installation is without its migration 43, run before those below.
+const WITHOUT_INVITING_OPERATORS: &str =
+    "CREATE OR REPLACE FUNCTION tenancy.find_invitation(invitation uuid) RETURNS SETOF tenancy.invitations
+        LANGUAGE sql STABLE SECURITY DEFINER ROWS 1 SET search_path = pg_catalog, pg_temp
+        AS 'SELECT i.* FROM tenancy.invitations AS i WHERE i.id = find_invitation.invitation';
+    ALTER TABLE tenancy.invitations DROP COLUMN inviter_operator";
 /// What an installation is without its migration 41, run before those below.
 fn without_metrics() -> String {
     let of_38 = include_str!("../../../tenancy-sqlx/migrations/0038_usage.sql");
@@ -301,6 +307,7 @@ async fn the_outbox_comes_to_a_schema_in_use_and_its_programs_go_on() -> anyhow:
         let roles = own_roles("");
         let mut admin = database.admin().await?;
         installs(&database, &roles).await?;
+        admin.execute(WITHOUT_INVITING_OPERATORS).await?;
         admin.execute(AssertSqlSafe(without_metrics())).await?;
         admin.execute(WITHOUT_RECORDS).await?;
         admin.execute(WITHOUT_USAGE_CORRECTIONS).await?;

@@ -39,7 +39,7 @@ pub async fn entering_tells_what_single_questions_tell<D: Directory + DirectoryS
     );
     let in_project = ProjectMembership::new(tenant.id, project.id, user, role("reader"));
     directory
-        .put_project_membership(&in_project, &unattributed())
+        .put_project_membership(&in_project, &RoleSeen::Any, &unattributed())
         .await
         .unwrap();
     let domain: DomainName = format!("{}.example.org", tenant.slug).parse().unwrap();

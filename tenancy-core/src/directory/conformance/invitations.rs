@@ -7,8 +7,9 @@ use futures_util::future::{join, join_all};
 use super::{new_tenant, role, slug};
 use crate::{
     Clock as _, Directory, DirectoryStore, EmailAddress, InvitationId, KeyId, Membership,
-    MembershipRemoval, MembershipStatus, Project, ProjectMembership, RevokedBefore, RoleSeen,
-    ServiceId, SystemClock, TenantId, TenantRecord, TenantStatus, Timestamp, TokenSubject, UserId,
+    MembershipRemoval, MembershipStatus, Operator, OperatorRole, OperatorStore, Project,
+    ProjectMembership, RevokedBefore, RoleSeen, ServiceId, StoreErrorKind, SystemClock, TenantId,
+    TenantRecord, TenantStatus, Timestamp, TokenSubject, UserId,
     invitation::{
         Acceptance, Accepted, Invitation, InvitationBatch, InvitationChange, InvitationFilter,
         InvitationState, InvitationStore, Invited, Inviter, ProjectRole, SeatDirectory, SeatLimit,
@@ -460,7 +461,7 @@ where
     assert_eq!(accept(directory, &ann, UserId::new()).await, Accepted::Gone);
 }
 
-/// Who joins starts afresh: a role in a project that waited for them is gone, and another user's is not.
+/// Who joins starts afresh: no role in a project has waited for them, and another user's stays.
 pub(super) async fn who_accepts_has_no_role_from_before<D>(directory: &D)
 where
     D: Directory + DirectoryStore + InvitationStore,
@@ -473,9 +474,14 @@ where
         .unwrap();
     let (ann, ben) = (UserId::new(), UserId::new());
     for user in [ann, ben] {
-        let waiting = ProjectMembership::new(acme.id, payroll.id, user, role("admin"));
+        let viewer = Membership::new(acme.id, user, role("viewer"));
         directory
-            .put_project_membership(&waiting, &unattributed())
+            .put_membership(&viewer, &RoleSeen::Any, &unattributed())
+            .await
+            .unwrap();
+        let admin = ProjectMembership::new(acme.id, payroll.id, user, role("admin"));
+        directory
+            .put_project_membership(&admin, &RoleSeen::Any, &unattributed())
             .await
             .unwrap();
     }
@@ -484,6 +490,11 @@ where
         found.await.unwrap()
     };
     assert_eq!(role_of(ann).await, Some(role("admin")));
+    let removal = MembershipRemoval::new(NOW);
+    directory
+        .remove_membership(acme.id, ann, &removal, &unattributed())
+        .await
+        .unwrap();
     let new = invited(acme.id, "ann");
     add(directory, &new).await;
     assert_eq!(accept(directory, &new, ann).await, Accepted::Done);
@@ -778,5 +789,73 @@ where
     assert!(!is_there(&old).await);
     for kept in [&newer, &elsewhere, &open] {
         assert!(is_there(kept).await, "{}", kept.email);
+    }
+}
+
+/// Invitations that operators have made: for stores that keep both.
+///
+/// What an operator has offered is taken back, in every tenant, when the operator is disabled or loses the right, and does
+/// not come back with it. What was accepted stays, and so does what another one has offered.
+pub async fn invitations_by_operators<D>(directory: &D)
+where
+    D: Directory + DirectoryStore + InvitationStore + OperatorStore,
+{
+    let (acme, globex) = (new_tenant(directory).await, new_tenant(directory).await);
+    let put = async |one: &Operator| {
+        let done = directory.put_operator(one, &unattributed()).await;
+        done.unwrap();
+    };
+    let new = |name: &str| {
+        let issuer = "https://staff.example";
+        Operator::new(issuer, UserId::new(), name, [OperatorRole::Admin])
+    };
+    let by = |tenant: TenantId, name: &str, operator: &Operator| {
+        let mut one = invited(tenant, name);
+        one.inviter = Inviter::Operator(operator.id);
+        one
+    };
+    let state = async |one: &Invitation| {
+        let found = directory.find_invitation(one.id).await.unwrap();
+        found.unwrap().state
+    };
+    let other = new("Sam");
+    put(&other).await;
+    for (round, disables) in [true, false].into_iter().enumerate() {
+        let whole = new("Mia");
+        put(&whole).await;
+        let named = |name: &str| format!("{name}{round}");
+        let spent = by(acme.id, &named("eve"), &whole);
+        let here = by(acme.id, &named("ann"), &whole);
+        let there = by(globex.id, &named("ann"), &whole);
+        let others = by(acme.id, &named("ben"), &other);
+        for one in [&spent, &here, &there, &others] {
+            add(directory, one).await;
+            let stored = directory.find_invitation(one.id).await.unwrap();
+            assert_eq!(stored.as_ref(), Some(one));
+        }
+        let accepted = accept(directory, &spent, UserId::new()).await;
+        assert_eq!(accepted, Accepted::Done);
+
+        let mut less = whole.clone();
+        if disables {
+            less.disabled = true;
+        } else {
+            less.roles = [OperatorRole::Support].into();
+        }
+        put(&less).await;
+        let late = by(acme.id, &named("late"), &whole);
+        let refused = directory
+            .add_invitations(&batch(acme.id, vec![late.clone()], NOW), None)
+            .await;
+        assert_eq!(refused.unwrap_err().kind(), StoreErrorKind::Forbidden);
+        assert_eq!(directory.find_invitation(late.id).await.unwrap(), None);
+        put(&whole).await;
+        assert_eq!(state(&spent).await, InvitationState::Accepted);
+        for one in [&here, &there] {
+            assert_eq!(state(one).await, InvitationState::Revoked);
+            let accepted = accept(directory, one, UserId::new()).await;
+            assert_eq!(accepted, Accepted::Gone);
+        }
+        assert_eq!(state(&others).await, InvitationState::Pending);
     }
 }

@@ -316,6 +316,25 @@ where
         approve(tenant.id, sam.id, until).await,
         Err(StoreErrorKind::Conflict)
     );
+    // Nor by another record of the same person, known by the account or by the subject.
+    let account = UserId::new();
+    mia.user = Some(account);
+    directory.put_operator(&mia, &unattributed()).await.unwrap();
+    let mut as_user = new_operator(directory, OperatorRole::Security).await;
+    as_user.user = Some(account);
+    let as_subject = Operator::new(
+        format!("{}/other", mia.issuer),
+        mia.subject,
+        "Mia",
+        [OperatorRole::Security],
+    );
+    for same in [&as_user, &as_subject] {
+        directory.put_operator(same, &unattributed()).await.unwrap();
+        assert_eq!(
+            approve(tenant.id, same.id, now()).await,
+            Err(StoreErrorKind::Forbidden)
+        );
+    }
     // Whoever lost the right since it was looked at approves nothing.
     sam.disabled = true;
     directory.put_operator(&sam, &unattributed()).await.unwrap();

@@ -11,7 +11,8 @@ use crate::{
     SystemRole, TenantId, TenantStatus, Timestamp, UserId, testing::unattributed,
 };
 
-const NOW: Timestamp = Timestamp::from_unix_seconds(1_800_000_000);
+/// A moment that a store's own clock has not reached either.
+const NOW: Timestamp = Timestamp::from_unix_seconds(1_900_000_000);
 
 /// How many times two changes are made at once.
 const ROUNDS: u32 = 20;

@@ -2,8 +2,9 @@
 
 use super::{new_tenant, role, slug};
 use crate::{
-    Directory, DirectoryStore, EntryQuery, KeyId, Membership, Project, ProjectAccess,
-    ProjectFilter, ProjectMembership, RoleSeen, TenantId, TenantRecord, Timestamp, UserId,
+    Directory, DirectoryStore, EntryQuery, KeyId, Membership, MembershipRemoval, Project,
+    ProjectAccess, ProjectFilter, ProjectMembership, RoleSeen, StoreErrorKind, TenantId,
+    TenantRecord, Timestamp, UserId,
     key::{ApiKey, Environment, KeyDigest, KeyStore},
     testing::unattributed,
 };
@@ -19,10 +20,24 @@ async fn project_of<D: DirectoryStore>(directory: &D, tenant: &TenantRecord) -> 
     project
 }
 
-async fn join<D: DirectoryStore>(directory: &D, project: &Project, user: UserId) {
-    let member = ProjectMembership::new(project.tenant, project.id, user, role("member"));
+/// Gives somebody a role in a project, and makes a viewer of the tenant of who is no member.
+async fn join<D: Directory + DirectoryStore>(directory: &D, project: &Project, user: UserId) {
+    let tenant = project.tenant;
+    let found = directory.find_membership(tenant, user).await.unwrap();
+    if found.is_none() {
+        joins_tenant(directory, tenant, user).await;
+    }
+    let member = ProjectMembership::new(tenant, project.id, user, role("member"));
     directory
-        .put_project_membership(&member, &unattributed())
+        .put_project_membership(&member, &RoleSeen::Any, &unattributed())
+        .await
+        .unwrap();
+}
+
+async fn joins_tenant<D: DirectoryStore>(directory: &D, tenant: TenantId, user: UserId) {
+    let viewer = Membership::new(tenant, user, role("viewer"));
+    directory
+        .put_membership(&viewer, &RoleSeen::Any, &unattributed())
         .await
         .unwrap();
 }
@@ -76,7 +91,8 @@ pub async fn project_roles_are_removed<D: Directory + DirectoryStore>(directory:
     };
     let remove = async |tenant, user| {
         let record = unattributed();
-        let done = directory.remove_project_membership(tenant, project.id, user, &record);
+        let any = RoleSeen::Any;
+        let done = directory.remove_project_membership(tenant, project.id, user, &any, &record);
         done.await.unwrap();
     };
     remove(other.id, leaves).await;
@@ -86,6 +102,105 @@ pub async fn project_roles_are_removed<D: Directory + DirectoryStore>(directory:
     }
     assert_eq!(find(leaves).await, None);
     assert_eq!(find(stays).await, Some(role("member")));
+}
+
+/// A role in a project is a member's: nobody else is given one, and whoever leaves comes back without.
+pub async fn project_roles_are_of_members<D: Directory + DirectoryStore>(directory: &D) {
+    let (one, other) = (new_tenant(directory).await, new_tenant(directory).await);
+    let project = project_of(directory, &one).await;
+    let user = UserId::new();
+    // A member, and of another tenant.
+    joins_tenant(directory, other.id, user).await;
+    let admin = ProjectMembership::new(one.id, project.id, user, role("admin"));
+    let give = async || {
+        directory
+            .put_project_membership(&admin, &RoleSeen::Any, &unattributed())
+            .await
+    };
+    let find = async || {
+        let found = directory.find_project_role(one.id, project.id, user).await;
+        found.unwrap()
+    };
+    let refused = give().await.unwrap_err();
+    assert_eq!(refused.kind(), StoreErrorKind::NotFound, "{refused}");
+    assert_eq!(find().await, None);
+
+    joins_tenant(directory, one.id, user).await;
+    assert_eq!(find().await, None);
+    give().await.unwrap();
+    // Another role in the tenant leaves that in the project as it is.
+    let viewer = Membership::new(one.id, user, role("member"));
+    for seen in [RoleSeen::Any, RoleSeen::Role(role("member"))] {
+        directory
+            .put_membership(&viewer, &seen, &unattributed())
+            .await
+            .unwrap();
+        assert_eq!(find().await, Some(role("admin")));
+    }
+
+    let removal = MembershipRemoval::new(NOW);
+    directory
+        .remove_membership(one.id, user, &removal, &unattributed())
+        .await
+        .unwrap();
+    let refused = give().await.unwrap_err();
+    assert_eq!(refused.kind(), StoreErrorKind::NotFound, "{refused}");
+    joins_tenant(directory, one.id, user).await;
+    assert_eq!(find().await, None);
+}
+
+/// A role in a project is replaced, and taken away, if it is the one that was seen.
+pub async fn project_roles_are_changed_as_they_were_seen<D: Directory + DirectoryStore>(
+    directory: &D,
+) {
+    let tenant = new_tenant(directory).await;
+    let project = project_of(directory, &tenant).await;
+    let (user, newcomer) = (UserId::new(), UserId::new());
+    for user in [user, newcomer] {
+        joins_tenant(directory, tenant.id, user).await;
+    }
+    let put = async |user, name: &str, seen: RoleSeen| {
+        let one = ProjectMembership::new(tenant.id, project.id, user, role(name));
+        directory
+            .put_project_membership(&one, &seen, &unattributed())
+            .await
+    };
+    let remove = async |user, seen: RoleSeen| {
+        let (of, record) = ((tenant.id, project.id), unattributed());
+        let done = directory.remove_project_membership(of.0, of.1, user, &seen, &record);
+        done.await
+    };
+    let find = async |user| {
+        let found = directory
+            .find_project_role(tenant.id, project.id, user)
+            .await;
+        found.unwrap()
+    };
+    put(user, "owner", RoleSeen::None).await.unwrap();
+    for seen in [RoleSeen::None, RoleSeen::Role(role("viewer"))] {
+        for refused in [
+            put(user, "viewer", seen.clone()).await,
+            remove(user, seen).await,
+        ] {
+            assert_eq!(refused.unwrap_err().kind(), StoreErrorKind::Conflict);
+        }
+    }
+    let seen = RoleSeen::Role(role("viewer"));
+    for refused in [
+        put(newcomer, "owner", seen.clone()).await,
+        remove(newcomer, seen).await,
+    ] {
+        assert_eq!(refused.unwrap_err().kind(), StoreErrorKind::Conflict);
+    }
+    assert_eq!(find(user).await, Some(role("owner")));
+    assert_eq!(find(newcomer).await, None);
+
+    let seen = |name| RoleSeen::Role(role(name));
+    put(user, "member", seen("owner")).await.unwrap();
+    assert_eq!(find(user).await, Some(role("member")));
+    remove(user, seen("member")).await.unwrap();
+    assert_eq!(find(user).await, None);
+    remove(user, RoleSeen::None).await.unwrap();
 }
 
 /// Projects are listed by id, and who has a role in one by user, in pages, of one tenant.

@@ -17,6 +17,13 @@ impl StoreError {
         Self::new(StoreErrorKind::Forbidden, message)
     }
 
+    /// What an approval fails with of an impersonation that the same person has asked for: for stores.
+    #[must_use]
+    pub fn own_approval() -> Self {
+        let message = "an operator does not approve what it has asked for itself";
+        Self::new(StoreErrorKind::Forbidden, message)
+    }
+
     /// What an impersonation fails with of somebody who may do nothing in the tenant: for stores.
     #[must_use]
     pub fn nobody_to_become() -> Self {

@@ -4,8 +4,8 @@ use async_trait::async_trait;
 
 use super::{MemoryDirectory, State, list::page};
 use crate::{
-    ChangeRecord, DirectoryError, InvitationId, KeyId, Membership, ServiceId, StoreError, TenantId,
-    Timestamp, UserId,
+    ChangeRecord, DirectoryError, InvitationId, KeyId, Membership, OperatorRight, StoreError,
+    TenantId, Timestamp, UserId,
     invitation::{
         Acceptance, Accepted, Invitation, InvitationBatch, InvitationChange, InvitationFilter,
         InvitationState, InvitationStore, Invited, Inviter, SeatDirectory, SeatLimit, Seated,
@@ -41,14 +41,27 @@ impl State {
         }
     }
 
-    /// Takes back the open invitations that a service account answers for.
-    pub(super) fn revoke_invitations_of_account(&mut self, account: ServiceId) {
+    /// Takes back the open invitations that a service account or an operator answers for.
+    pub(super) fn revoke_invitations_by(&mut self, inviter: &Inviter) {
         for one in self.invitations.values_mut() {
             let is_open = one.state == InvitationState::Pending;
-            if is_open && one.inviter == Inviter::Account(account) {
+            if is_open && one.inviter == *inviter {
                 one.state = InvitationState::Revoked;
             }
         }
+    }
+
+    /// Refuses an operator who may invite nobody any more. One who is kept elsewhere is for that store to know.
+    fn may_still_invite(&self, inviter: &Inviter) -> Result<(), StoreError> {
+        let Inviter::Operator(id) = inviter else {
+            return Ok(());
+        };
+        let right = OperatorRight::ChangeAccess;
+        let known = self.operators.get(id);
+        if known.is_some_and(|operator| !operator.may(right)) {
+            return Err(StoreError::operator_lacks(right));
+        }
+        Ok(())
     }
 
     /// Removes some of a tenant's invitations that have been over for long.
@@ -120,6 +133,9 @@ impl InvitationStore for MemoryDirectory {
         let mut state = self.write();
         state.tenant(batch.tenant)?;
         state.require_caller(&batch.record)?;
+        for one in &batch.invitations {
+            state.may_still_invite(&one.inviter)?;
+        }
         let each = batch.invitations.iter();
         let outcomes: Vec<_> = each.map(|one| state.invite(one, seats, batch.at)).collect();
         if let Some(record) = batch.record_of(&outcomes) {
@@ -154,9 +170,12 @@ impl InvitationStore for MemoryDirectory {
                 return Ok(Some(Seated::Full { taken }));
             }
         }
+        let changed = change.of(as_read.clone());
+        if changed.inviter != as_read.inviter {
+            state.may_still_invite(&changed.inviter)?;
+        }
         let recorded = self.outbox.commit(record);
         recorded.map_err(StoreError::unavailable)?;
-        let changed = change.of(as_read.clone());
         state.invitations.insert(as_read.id, changed);
         Ok(Some(Seated::Done))
     }

@@ -61,6 +61,15 @@ impl State {
 
     fn put_membership(&mut self, membership: Membership) -> Result<(), StoreError> {
         self.keeps_an_owner(membership.tenant, membership.user, Some(&membership))?;
+        self.add_or_replace(membership)
+    }
+
+    /// Writes what was checked. Who was no member starts afresh.
+    fn add_or_replace(&mut self, membership: Membership) -> Result<(), StoreError> {
+        let (tenant, user) = (membership.tenant, membership.user);
+        if !self.memberships.contains_key(&(tenant, user)) {
+            self.forget_roles(tenant, user);
+        }
         self.set_membership(membership)
     }
 
@@ -138,7 +147,7 @@ impl MembershipStore for MemoryDirectory {
         }
         let recorded = self.outbox.commit(record);
         recorded.map_err(StoreError::unavailable)?;
-        state.set_membership(membership.clone())?;
+        state.add_or_replace(membership.clone())?;
         Ok(Seated::Done)
     }
 

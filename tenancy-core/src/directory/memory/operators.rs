@@ -7,7 +7,7 @@ use crate::{
     ChangeRecord, DirectoryError, Impersonation, ImpersonationDigest, ImpersonationId,
     ImpersonationLookup, ImpersonationState, ImpersonationStore, MembershipStatus, Operator,
     OperatorId, OperatorRight, OperatorStore, StartTerms, StoreError, StoreErrorKind, TenantId,
-    Timestamp, UserId,
+    Timestamp, UserId, invitation::Inviter,
 };
 
 #[async_trait]
@@ -46,6 +46,9 @@ impl OperatorStore for MemoryDirectory {
                 return Err(StoreError::new(StoreErrorKind::Conflict, message));
             }
             state.operators.insert(operator.id, operator.clone());
+            if !operator.may(OperatorRight::ChangeAccess) {
+                state.revoke_invitations_by(&Inviter::Operator(operator.id));
+            }
             if !operator.may(OperatorRight::Impersonate) {
                 state.end_impersonations(record.entry.at, |one| one.operator == operator.id)?;
             }
@@ -158,11 +161,15 @@ impl ImpersonationStore for MemoryDirectory {
     ) -> Result<Impersonation, StoreError> {
         self.change(record, |state| {
             state.has_right(by, OperatorRight::ApproveImpersonations)?;
-            let found = state.impersonation(tenant, id)?;
-            if found.operator == by {
-                let message = "an operator does not approve what it has asked for itself";
-                return Err(StoreError::new(StoreErrorKind::Forbidden, message));
+            let asked = state.impersonation(tenant, id)?.operator;
+            let [approver, asker] = [by, asked].map(|id| state.operators.get(&id));
+            let same = approver
+                .zip(asker)
+                .is_some_and(|(a, b)| a.is_same_person(b));
+            if asked == by || same {
+                return Err(StoreError::own_approval());
             }
+            let found = state.impersonation(tenant, id)?;
             if found.state(now) != ImpersonationState::Waiting {
                 let message = "the impersonation does not wait for anybody";
                 return Err(StoreError::new(StoreErrorKind::Conflict, message));

@@ -8,9 +8,9 @@ use super::{
 };
 use crate::{
     ChangeRecord, DomainName, NameStore, Project, ProjectFilter, ProjectId, ProjectMembership,
-    ProjectStore, RevocationStore, RevokedBefore, RoleDefinition, RoleName, RoleStore, RoleTable,
-    Settings, Slug, StoreError, StoreErrorKind, TenantFilter, TenantId, TenantKey, TenantRecord,
-    TenantStatus, TenantStore, Timestamp, TokenSubject, UserId,
+    ProjectStore, RevocationStore, RevokedBefore, RoleDefinition, RoleName, RoleSeen, RoleStore,
+    RoleTable, Settings, Slug, StoreError, StoreErrorKind, TenantFilter, TenantId, TenantKey,
+    TenantRecord, TenantStatus, TenantStore, Timestamp, TokenSubject, UserId, invitation::Inviter,
 };
 
 #[async_trait]
@@ -243,6 +243,7 @@ impl ProjectStore for MemoryDirectory {
     async fn put_project_membership(
         &self,
         membership: &ProjectMembership,
+        seen: &RoleSeen,
         record: &ChangeRecord,
     ) -> Result<(), StoreError> {
         self.change(record, |state| {
@@ -256,6 +257,10 @@ impl ProjectStore for MemoryDirectory {
                 let unknown = format!("there is no project `{project}` in tenant `{tenant}`");
                 return Err(StoreError::new(StoreErrorKind::NotFound, unknown));
             }
+            if !state.memberships.contains_key(&(*tenant, *user)) {
+                return Err(StoreError::no_membership(*tenant, *user));
+            }
+            seen.check(state.project_roles.get(&(*tenant, *project, *user)))?;
             state.touch(*tenant)?;
             state
                 .project_roles
@@ -294,9 +299,11 @@ impl ProjectStore for MemoryDirectory {
         tenant: TenantId,
         project: ProjectId,
         user: UserId,
+        seen: &RoleSeen,
         record: &ChangeRecord,
     ) -> Result<(), StoreError> {
         self.change(record, |state| {
+            seen.check(state.project_roles.get(&(tenant, project, user)))?;
             state.project_roles.remove(&(tenant, project, user));
             state.touch(tenant)
         })
@@ -393,7 +400,7 @@ impl RevocationStore for MemoryDirectory {
             let change = state.changes;
             state.token_revocations.raise(of, to, change);
             if let TokenSubject::Service(account) = of {
-                state.revoke_invitations_of_account(*account);
+                state.revoke_invitations_by(&Inviter::Account(*account));
             }
             Ok(())
         })

@@ -70,15 +70,17 @@ impl Admin {
         Ok(has.into())
     }
 
-    /// The same of a user's role in a project.
+    /// The same of a user's role in a project. Returns which one that was decided on.
     pub(super) async fn may_replace_in(
         &self,
         project: ProjectId,
         caller: Option<TenantContext>,
         (tenant, user): (TenantId, UserId),
         by: Option<&RoleName>,
-    ) -> Result<(), StoreError> {
-        let Some(caller) = caller else { return Ok(()) };
+    ) -> Result<RoleSeen, StoreError> {
+        let Some(caller) = caller else {
+            return Ok(RoleSeen::Any);
+        };
         let directory = &self.author.engine.inner().directory;
         let has = directory.find_project_role(tenant, project, user).await;
         let has = has.map_err(StoreError::unavailable)?;
@@ -87,7 +89,8 @@ impl Admin {
         giver.may_name(&table, has.as_ref(), by)?;
         let in_tenant = mask(&table, self.role_of(tenant, user).await?.as_ref());
         let with = |role| in_tenant.combine(mask(&table, role)).effective();
-        giver.covers(differ(with(has.as_ref()), with(by)), by.or(has.as_ref()))
+        giver.covers(differ(with(has.as_ref()), with(by)), by.or(has.as_ref()))?;
+        Ok(has.into())
     }
 
     /// Whether a caller may make owners of others.
@@ -95,6 +98,25 @@ impl Admin {
         let table = self.table(caller.tenant_id()).await?;
         let giver = self.giver(caller, &table).await?;
         giver.may_name(&table, None, Some(&SystemRole::Owner.name()))
+    }
+
+    /// Whether a caller may have somebody vouch for every user of the tenant: an owner, whose credential may be used for
+    /// all that there is.
+    pub(super) async fn may_speak_for_everybody(
+        &self,
+        caller: &TenantContext,
+    ) -> Result<(), StoreError> {
+        let table = self.table(caller.tenant_id()).await?;
+        let giver = self.giver(caller, &table).await?;
+        let is_an_owner = giver.role.as_ref().is_some_and(is_owner);
+        if is_an_owner && giver.holds(declared(&table)) {
+            return Ok(());
+        }
+        Err(StoreError::new(
+            StoreErrorKind::Forbidden,
+            "an issuer vouches for every member of the tenant; an owner has to put it, with a credential that may be \
+             used for everything",
+        ))
     }
 
     /// Whether a caller may have the tenant's roles come to something else.

@@ -19,11 +19,14 @@ impl Admin {
     /// # Errors
     /// [`StoreErrorKind::Conflict`](crate::StoreErrorKind::Conflict) if another tenant trusts it,
     /// [`StoreErrorKind::Invalid`](crate::StoreErrorKind::Invalid) if the record [can't be
-    /// stored](IssuerRecord::check), and a [`StoreError`] if there is no such tenant.
+    /// stored](IssuerRecord::check), [`StoreErrorKind::Forbidden`](crate::StoreErrorKind::Forbidden) where the
+    /// authority is an operator's, or that of a caller who is no owner or whose credential may be used for less than
+    /// everything, and a [`StoreError`] if there is no such tenant.
     ///
     /// # Security
-    /// Make sure that the tenant runs the issuer: whoever is first has the name. Whoever may put one can make
-    /// tokens of every member of the tenant, so that only who may do everything there should.
+    /// Whoever runs an issuer signs tokens of every member of the tenant, its owners included. So an owner puts it, or
+    /// the service itself, and no operator: one acts as a user by an impersonation alone. Make sure that the tenant
+    /// runs the issuer: whoever is first has the name.
     ///
     /// ```
     /// # use tenancy_core::{IssuerRecord, StoreError, Tenancy, TenantContext};
@@ -47,7 +50,10 @@ impl Admin {
             .with(json!({ "issuer": issuer.issuer }));
         let stores = self.stores();
         self.author
-            .make(change, Stale::Nothing, async |record: ChangeRecord| {
+            .make_as(change, Stale::Nothing, async |caller, record| {
+                if let Some(caller) = caller {
+                    self.may_speak_for_everybody(&caller).await?;
+                }
                 stores.issuer_store()?.put_issuer(issuer, &record).await
             })
             .await

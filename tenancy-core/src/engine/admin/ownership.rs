@@ -42,15 +42,7 @@ impl Admin {
         let change = change_of(ChangeAction::OwnershipOffer, &offer).own();
         let stores = self.stores();
         self.make(change, async |record| {
-            let table = self.table(tenant).await?;
-            if mask(&table, Some(&offer.from_becomes)) == RoleMask::SEALED {
-                let message = format!(
-                    "the role `{}` is not defined, or has a fault and denies everything; define it first, or name \
-                     another one",
-                    offer.from_becomes
-                );
-                return Err(StoreError::new(StoreErrorKind::Invalid, message));
-            }
+            self.is_a_role(&offer, StoreErrorKind::Invalid).await?;
             let store = stores.ownership_store()?;
             store.put_ownership_offer(&offer, self.now(), &record).await
         })
@@ -96,12 +88,15 @@ impl Admin {
     ///
     /// # Errors
     /// [`StoreErrorKind::NotFound`] if no offer to the caller is open, [`StoreErrorKind::Conflict`] if who made it is
-    /// no active owner any more, and [`StoreErrorKind::Forbidden`] if the authority is another one.
+    /// no active owner any more, or would get a role that is not defined any more or has a fault, and
+    /// [`StoreErrorKind::Forbidden`] if the authority is another one.
     pub async fn accept_ownership(&self) -> Result<(), StoreError> {
         let offer = self.offer_to_me().await?;
         let change = change_of(ChangeAction::OwnershipAccept, &offer).own();
         let stores = self.stores();
         self.make(change, async |record| {
+            // It may have been removed, or have got a fault, since it was offered.
+            self.is_a_role(&offer, StoreErrorKind::Conflict).await?;
             let owner = SystemRole::Owner.name();
             let record = and_changed(record, &offer, offer.to, &owner)?;
             let record = and_changed(record, &offer, offer.from, &offer.from_becomes)?;
@@ -138,6 +133,23 @@ impl Admin {
         let mut change = change_of(ChangeAction::OwnershipWithdraw, &offer);
         change.own = own.is_some();
         self.end_offer(change, &offer).await
+    }
+
+    /// Whether who makes an offer can have the role that it says.
+    async fn is_a_role(
+        &self,
+        offer: &OwnershipOffer,
+        otherwise: StoreErrorKind,
+    ) -> Result<(), StoreError> {
+        let table = self.table(offer.tenant).await?;
+        if mask(&table, Some(&offer.from_becomes)) != RoleMask::SEALED {
+            return Ok(());
+        }
+        let message = format!(
+            "the role `{}` is not defined, or has a fault and denies everything; define it first, or name another one",
+            offer.from_becomes
+        );
+        Err(StoreError::new(otherwise, message))
     }
 
     /// The open offer to the user whose own authority this is.

@@ -2,10 +2,11 @@
 
 use serde_json::{Value, json};
 
-use super::{Admin, name::check_name};
+use super::{Admin, grants::mask, name::check_name};
 use crate::{
     ChangeAction, ChangeRecord, Membership, NewTenant, Project, ProjectMembership,
-    ProvisionedBefore, StoreError, StoreErrorKind, TenantKey, TenantRecord, TenantStatus,
+    ProvisionedBefore, RoleMask, RoleName, StoreError, StoreErrorKind, TenantKey, TenantRecord,
+    TenantStatus,
     change::Change,
     engine::{author::event, authority::Who, keys::minted},
     key::{IssuedKey, NewKey},
@@ -30,7 +31,8 @@ impl Admin {
     /// # Errors
     /// [`StoreErrorKind::Conflict`] if the slug rests or is taken, or a name, the account's address or subject is, or if
     /// the idempotency key was used for another request. [`StoreErrorKind::NotFound`] if there is no such plan.
-    /// [`StoreErrorKind::Invalid`] if a name or the key can't be. [`StoreErrorKind::Forbidden`] on a caller's authority,
+    /// [`StoreErrorKind::Invalid`] if a name or the key can't be, or the role of the owner is none of those that a new tenant
+    /// has. [`StoreErrorKind::Forbidden`] on a caller's authority,
     /// which is good for the caller's own tenant: a sign-up is the [service](crate::danger::service)'s.
     /// [`StoreErrorKind::ReadOnly`] if a key is asked for, and the engine has no [keys](crate::TenancyBuilder::keys).
     ///
@@ -58,6 +60,7 @@ impl Admin {
                            the owner";
             return Err(StoreError::new(StoreErrorKind::Forbidden, message));
         }
+        self.is_first_role(&wanted.role)?;
         check_name(&wanted.name)?;
         if let Some((_, name)) = &wanted.project {
             check_name(name)?;
@@ -96,6 +99,22 @@ impl Admin {
             }
             (Err(error), _) => Err(error),
         }
+    }
+
+    /// Refuses a role that a tenant without roles of its own does not have: nobody would get in.
+    fn is_first_role(&self, role: &RoleName) -> Result<(), StoreError> {
+        let roles = &self.author.engine.inner().base_roles;
+        if mask(roles, Some(role)) != RoleMask::SEALED {
+            return Ok(());
+        }
+        let usable = |role: &&RoleName| mask(roles, Some(role)) != RoleMask::SEALED;
+        let usable: Vec<_> = roles.roles().filter(usable).map(RoleName::as_str).collect();
+        let message = format!(
+            "a new tenant has no role `{role}`, so that its owner could do nothing; give `Provisioning::role` one of \
+             these: {}",
+            usable.join(", ")
+        );
+        Err(StoreError::new(StoreErrorKind::Invalid, message))
     }
 
     fn unit(

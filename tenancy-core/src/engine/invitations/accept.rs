@@ -240,7 +240,7 @@ async fn answering(
             user,
             permission,
         } => (*user, permission, Some(*key)),
-        Inviter::Account(_) | Inviter::Service => return Ok((None, None)),
+        Inviter::Account(_) | Inviter::Operator(_) | Inviter::Service => return Ok((None, None)),
     };
     let engine = &admin.author.engine;
     let key = match key {

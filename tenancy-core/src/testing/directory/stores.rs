@@ -255,9 +255,13 @@ impl ProjectStore for SwitchedDirectory {
     async fn put_project_membership(
         &self,
         one: &ProjectMembership,
+        seen: &RoleSeen,
         record: &ChangeRecord,
     ) -> Result<(), StoreError> {
-        self.0.directory.put_project_membership(one, record).await
+        self.0
+            .directory
+            .put_project_membership(one, seen, record)
+            .await
     }
 
     async fn remove_project(
@@ -278,11 +282,12 @@ impl ProjectStore for SwitchedDirectory {
         tenant: TenantId,
         project: ProjectId,
         user: UserId,
+        seen: &RoleSeen,
         record: &ChangeRecord,
     ) -> Result<(), StoreError> {
         self.0
             .directory
-            .remove_project_membership(tenant, project, user, record)
+            .remove_project_membership(tenant, project, user, seen, record)
             .await
     }
 

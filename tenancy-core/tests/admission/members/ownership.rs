@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use serde_json::json;
 use tenancy_core::{
-    Membership, MembershipDirectory as _, OwnershipTerms, StoreErrorKind, SystemRole,
+    Membership, MembershipDirectory as _, OwnershipTerms, RoleDefinition, StoreErrorKind,
+    SystemRole,
     outbox::{ClaimRequest, Outbox as _},
     testing::service,
 };
@@ -186,4 +187,29 @@ async fn nobody_but_an_owner_offers_and_nobody_gets_more_by_it() {
     service.put_membership(&again).await.unwrap();
     let bobs = w.tenancy.admin(own(&w, bob).await);
     refused(bobs.accept_ownership().await, StoreErrorKind::NotFound);
+}
+
+/// The role that the owner is to have was there when the offer was made, and is gone, or has a fault, when it is accepted.
+#[tokio::test]
+async fn nobody_becomes_what_is_not_defined_any_more() {
+    let w = world().await;
+    alone(&w).await;
+    let (alice, bob) = (w.alice, member(&w, SystemRole::Member).await);
+    let by_service = w.tenancy.admin(service());
+    let advisor = RoleDefinition::new("advisor".parse().unwrap()).include(SystemRole::Viewer);
+    by_service.put_role(w.acme.id, &advisor).await.unwrap();
+    let terms = OwnershipTerms::new().becomes(advisor.name.clone());
+    let alices = w.tenancy.admin(own(&w, alice).await);
+    alices.offer_ownership(bob, &terms).await.unwrap();
+    by_service
+        .remove_role(w.acme.id, &advisor.name)
+        .await
+        .unwrap();
+
+    let bobs = w.tenancy.admin(own(&w, bob).await);
+    refused(bobs.accept_ownership().await, StoreErrorKind::Conflict);
+    assert_eq!(roles(&w, [alice, bob]).await, ["owner", "member"]);
+    by_service.put_role(w.acme.id, &advisor).await.unwrap();
+    bobs.accept_ownership().await.unwrap();
+    assert_eq!(roles(&w, [alice, bob]).await, ["advisor", "owner"]);
 }

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use serde_json::json;
 use tenancy_core::{
-    Actor, AuditFilter, Authority, KeyId, Membership, Operator, OperatorContext, OperatorRight,
-    OperatorRole, Outcome, Settings, StoreError, StoreErrorKind, TenantFilter, TenantId,
-    TokenSubject, UserId, danger, key::NewKey, testing::service,
+    Actor, AuditFilter, Authority, IssuerRecord, KeyId, Membership, Operator, OperatorContext,
+    OperatorRight, OperatorRole, Outcome, Settings, StoreError, StoreErrorKind, TenantFilter,
+    TenantId, TokenSubject, UserId, danger, key::NewKey, testing::service,
 };
 
 use super::{STAFF, context_of, operator, policy, world};
@@ -277,6 +278,56 @@ async fn no_operator_gets_a_key_that_speaks_for_a_user() {
         .revoke(acme, key)
         .await;
     assert!(revoked.unwrap().revoked_at.is_some());
+}
+
+/// Whoever runs an issuer signs tokens of the tenant's members. So no operator has one trusted, and each that may change
+/// access takes one away.
+#[tokio::test]
+async fn no_operator_has_a_tenant_trust_an_issuer() {
+    let w = world(policy()).await;
+    let acme = w.acme.id;
+    let theirs = IssuerRecord::new("https://sso.acme.example", acme, json!({}));
+    let by_service = w.tenancy.admin(service());
+    let root = context_of(&w, &operator(&w, &[OperatorRole::Admin]).await).await;
+    let alice = w.admit(&w.alice_at("acme.notes.example")).await.unwrap();
+    let taken_for_one = danger::operator(alice.principal(), None, "ticket 4711").unwrap();
+    let of_root = OperatorRight::ALL
+        .iter()
+        .filter_map(|right| root.authority(acme, *right, "a test").ok());
+    let mut authorities: Vec<_> = of_root.collect();
+    assert!(authorities.len() > 1);
+    authorities.push(taken_for_one);
+    for authority in authorities {
+        let put = w.tenancy.admin(authority).put_issuer(&theirs).await;
+        assert!(is_forbidden(put));
+        assert_eq!(&*w.last_audit().action, "issuer.put");
+        assert_eq!(w.last_audit().outcome, Outcome::Refused);
+    }
+    assert!(
+        by_service
+            .list_issuers(acme, None, 9)
+            .await
+            .unwrap()
+            .is_empty()
+    );
+
+    by_service.put_issuer(&theirs).await.unwrap();
+    let right = OperatorRight::ChangeAccess;
+    let changes = w
+        .tenancy
+        .admin(root.authority(acme, right, "a test").unwrap());
+    let swapped = IssuerRecord::new(&*theirs.issuer, acme, json!({ "jwks": "another" }));
+    assert!(is_forbidden(changes.put_issuer(&swapped).await));
+    let listed = by_service.list_issuers(acme, None, 9).await.unwrap();
+    assert_eq!(listed, [theirs.clone()]);
+    changes.remove_issuer(acme, &theirs.issuer).await.unwrap();
+    assert!(
+        by_service
+            .list_issuers(acme, None, 9)
+            .await
+            .unwrap()
+            .is_empty()
+    );
 }
 
 #[tokio::test]

@@ -2,8 +2,8 @@
 
 use sqlx::{postgres::PgRow, types::Uuid};
 use tenancy_core::{
-    DirectoryError, InvitationId, KeyId, ServiceId, StoreError, StoreErrorKind, TenantId,
-    Timestamp, UserId,
+    DirectoryError, InvitationId, KeyId, OperatorId, ServiceId, StoreError, StoreErrorKind,
+    TenantId, Timestamp, UserId,
     invitation::{Invitation, InvitationState, Inviter},
     one_time::OneTimeDigest,
 };
@@ -12,7 +12,7 @@ use crate::directory::rows::{column, role, text};
 
 /// The columns that [`invitation`] reads.
 pub(super) const INVITATION: &str = "i.tenant_id, i.id, i.email, i.role, i.projects, i.inviter, i.permission, \
-    i.inviter_key, i.inviter_account, i.state, i.rotation, i.digest, i.digest_version, i.accepted_by, \
+    i.inviter_key, i.inviter_account, i.inviter_operator, i.state, i.rotation, i.digest, i.digest_version, i.accepted_by, \
     (extract(epoch FROM i.created_at) * 1000000)::bigint AS created_at, \
     (extract(epoch FROM i.sent_at) * 1000000)::bigint AS sent_at, \
     (extract(epoch FROM i.expires_at) * 1000000)::bigint AS expires_at";
@@ -22,6 +22,8 @@ pub(super) fn invitation(row: &PgRow) -> Result<Invitation, DirectoryError> {
     let moment = |name| Ok::<_, DirectoryError>(Timestamp::from_unix_micros(column(row, name)?));
     let key: Option<Uuid> = column(row, "inviter_key")?;
     let account: Option<Uuid> = column(row, "inviter_account")?;
+    // A program that knows of none leaves it where somebody else answers from then on.
+    let operator: Option<Uuid> = column(row, "inviter_operator")?;
     let inviter = match (column(row, "inviter")?, column(row, "permission")?, key) {
         (Some::<Uuid>(user), Some::<String>(permission), None) => Inviter::Member {
             user: UserId::from_uuid(user),
@@ -32,9 +34,10 @@ pub(super) fn invitation(row: &PgRow) -> Result<Invitation, DirectoryError> {
             user: UserId::from_uuid(user),
             permission,
         },
-        (None, None, None) => match account {
-            Some(account) => Inviter::Account(ServiceId::from_uuid(account)),
-            None => Inviter::Service,
+        (None, None, None) => match (account, operator) {
+            (Some(account), _) => Inviter::Account(ServiceId::from_uuid(account)),
+            (None, Some(operator)) => Inviter::Operator(OperatorId::from_uuid(operator)),
+            (None, None) => Inviter::Service,
         },
         _ => return Err(DirectoryError::new("an invitation has half an inviter")),
     };
@@ -83,6 +86,7 @@ pub(super) struct By<'a> {
     pub(super) permission: Option<&'a str>,
     pub(super) key: Option<Uuid>,
     pub(super) account: Option<Uuid>,
+    pub(super) operator: Option<Uuid>,
 }
 
 /// Who answers for an invitation. Somebody of whom this version knows nothing can't be stored as nobody.
@@ -105,6 +109,10 @@ pub(super) fn inviter(of: &Invitation) -> Result<By<'_>, StoreError> {
         }),
         Inviter::Account(account) => Ok(By {
             account: Some(account.as_uuid()),
+            ..By::default()
+        }),
+        Inviter::Operator(operator) => Ok(By {
+            operator: Some(operator.as_uuid()),
             ..By::default()
         }),
         Inviter::Service => Ok(By::default()),

@@ -1,7 +1,7 @@
 //! Memberships: written, removed and listed.
 
 use async_trait::async_trait;
-use sqlx::{AssertSqlSafe, PgConnection};
+use sqlx::PgConnection;
 use tenancy_core::{
     ChangeRecord, KeyHandover, MemberFilter, MemberHoldings, Membership, MembershipChange,
     MembershipRemoval, MembershipStatus, MembershipStore, RoleName, RoleSeen, StoreError, TenantId,
@@ -27,11 +27,9 @@ impl MembershipStore for PgDirectory {
         with: &ChangeRecord,
     ) -> Result<(), StoreError> {
         let mut tx = self.write_as(membership.tenant).await?;
-        if *seen != RoleSeen::Any {
-            let found = locked(&mut tx, membership.tenant, membership.user).await?;
-            seen.check(found.as_ref().map(|found| &found.role))?;
-        }
-        put(&mut tx, membership, seen).await?;
+        let found = locked(&mut tx, membership.tenant, membership.user).await?;
+        seen.check(found.as_ref().map(|found| &found.role))?;
+        put(&mut tx, membership, found.as_ref(), seen).await?;
         commit(tx, with).await
     }
 
@@ -54,7 +52,7 @@ impl MembershipStore for PgDirectory {
                 return Ok(Seated::Full { taken });
             }
         }
-        put(&mut tx, membership, seen).await?;
+        put(&mut tx, membership, found.as_ref(), seen).await?;
         commit(tx, with).await?;
         Ok(Seated::Done)
     }
@@ -72,17 +70,7 @@ impl MembershipStore for PgDirectory {
         seen.check(found.as_ref().map(|found| &found.role))?;
         let mut member = found.ok_or_else(|| StoreError::no_membership(tenant, user))?;
         change.apply(&mut member)?;
-        sqlx::query(
-            "UPDATE tenancy.memberships SET role = $3, status = $4
-             WHERE tenant_id = $1 AND user_id = $2",
-        )
-        .bind(tenant.as_uuid())
-        .bind(user.as_uuid())
-        .bind(member.role.as_str())
-        .bind(member.status.as_str())
-        .execute(&mut *tx)
-        .await
-        .map_err(refused)?;
+        update(&mut tx, &member).await?;
         commit(tx, with).await?;
         Ok(member)
     }
@@ -213,29 +201,43 @@ impl MembershipStore for PgDirectory {
     }
 }
 
+/// Writes a membership where this one was found, and is locked. Who was no member starts afresh.
 async fn put(
     tx: &mut PgConnection,
     membership: &Membership,
+    found: Option<&Membership>,
     seen: &RoleSeen,
 ) -> Result<(), StoreError> {
-    let add = "INSERT INTO tenancy.memberships (tenant_id, user_id, role, status)
-         VALUES ($1, $2, $3, $4)";
-    let add_or_replace = format!(
-        "{add} ON CONFLICT (tenant_id, user_id)
-             DO UPDATE SET role = EXCLUDED.role, status = EXCLUDED.status"
-    );
-    // Somebody else may have added one meanwhile, which nobody has looked at.
-    let adds = *seen == RoleSeen::None;
-    let statement = if adds { add.to_owned() } else { add_or_replace };
-    sqlx::query(AssertSqlSafe(statement))
-        .bind(membership.tenant.as_uuid())
-        .bind(membership.user.as_uuid())
-        .bind(membership.role.as_str())
-        .bind(membership.status.as_str())
-        .execute(tx)
-        .await
-        .map_err(refused)?;
-    Ok(())
+    let (tenant, user) = (membership.tenant, membership.user);
+    if found.is_none() {
+        lock_roles(tx, tenant, user).await?;
+        if join(tx, membership).await? {
+            return forget_roles(tx, tenant, user).await;
+        }
+        // Somebody else has added one meanwhile, which nobody has looked at.
+        seen.check(Some(&membership.role))?;
+    }
+    if update(tx, membership).await? {
+        return Ok(());
+    }
+    // And it is gone again.
+    RoleSeen::Role(membership.role.clone()).check(None)
+}
+
+/// Changes a membership; `false` if there is none.
+async fn update(tx: &mut PgConnection, member: &Membership) -> Result<bool, StoreError> {
+    let done = sqlx::query(
+        "UPDATE tenancy.memberships SET role = $3, status = $4
+         WHERE tenant_id = $1 AND user_id = $2",
+    )
+    .bind(member.tenant.as_uuid())
+    .bind(member.user.as_uuid())
+    .bind(member.role.as_str())
+    .bind(member.status.as_str())
+    .execute(tx)
+    .await
+    .map_err(refused)?;
+    Ok(done.rows_affected() > 0)
 }
 
 /// Locks what else goes with a membership, before anything takes the lock of the tenant's generation: who changes one of
@@ -245,15 +247,28 @@ async fn lock_what_goes(
     tenant: TenantId,
     user: UserId,
 ) -> Result<(), StoreError> {
-    for lock in [
-        "SELECT FROM tenancy.project_memberships WHERE tenant_id = $1 AND user_id = $2
-         ORDER BY project_id FOR UPDATE",
+    lock_roles(tx, tenant, user).await?;
+    let lock = sqlx::query(
         "SELECT FROM tenancy.impersonations WHERE tenant_id = $1 AND user_id = $2 AND ended_at IS NULL
          ORDER BY id FOR NO KEY UPDATE",
-    ] {
-        let lock = sqlx::query(lock).bind(tenant.as_uuid()).bind(user.as_uuid());
-        lock.execute(&mut *tx).await.map_err(refused)?;
-    }
+    );
+    let lock = lock.bind(tenant.as_uuid()).bind(user.as_uuid());
+    lock.execute(tx).await.map_err(refused)?;
+    Ok(())
+}
+
+/// The same of the user's roles in projects.
+async fn lock_roles(
+    tx: &mut PgConnection,
+    tenant: TenantId,
+    user: UserId,
+) -> Result<(), StoreError> {
+    let lock = sqlx::query(
+        "SELECT FROM tenancy.project_memberships WHERE tenant_id = $1 AND user_id = $2
+         ORDER BY project_id FOR UPDATE",
+    );
+    let lock = lock.bind(tenant.as_uuid()).bind(user.as_uuid());
+    lock.execute(tx).await.map_err(refused)?;
     Ok(())
 }
 
@@ -269,6 +284,20 @@ pub(in crate::directory) async fn forget_roles(
         .bind(user.as_uuid());
     forget.execute(tx).await.map_err(refused)?;
     Ok(())
+}
+
+/// Holds a membership until the transaction ends, so that nobody takes it away; `false` if there is none.
+pub(super) async fn hold(
+    tx: &mut PgConnection,
+    tenant: TenantId,
+    user: UserId,
+) -> Result<bool, StoreError> {
+    let there = sqlx::query(
+        "SELECT FROM tenancy.memberships WHERE tenant_id = $1 AND user_id = $2 FOR KEY SHARE",
+    );
+    let there = there.bind(tenant.as_uuid()).bind(user.as_uuid());
+    let there = there.fetch_optional(tx).await.map_err(refused)?;
+    Ok(there.is_some())
 }
 
 /// Adds a member who is none yet; `false` if the user is one.

@@ -1,13 +1,15 @@
 //! Projects and their members: written, removed and listed.
 
 use async_trait::async_trait;
-use sqlx::PgConnection;
+use sqlx::{AssertSqlSafe, PgConnection};
 use tenancy_core::{
-    ChangeRecord, Project, ProjectFilter, ProjectId, ProjectMembership, ProjectStore, StoreError,
-    StoreErrorKind, TenantId, Timestamp, UserId,
+    ChangeRecord, Project, ProjectFilter, ProjectId, ProjectMembership, ProjectStore, RoleSeen,
+    StoreError, StoreErrorKind, TenantId, Timestamp, UserId,
 };
 
-use super::{commit, commit_removal, locked_tenant, read_rows, refused, refused_for};
+use super::{
+    commit, commit_removal, locked_tenant, members::hold, read_rows, refused, refused_for,
+};
 use crate::directory::{PgDirectory, rows};
 
 #[async_trait]
@@ -57,21 +59,34 @@ impl ProjectStore for PgDirectory {
     async fn put_project_membership(
         &self,
         membership: &ProjectMembership,
+        seen: &RoleSeen,
         with: &ChangeRecord,
     ) -> Result<(), StoreError> {
-        let mut tx = self.write_as(membership.tenant).await?;
-        sqlx::query(
-            "INSERT INTO tenancy.project_memberships (tenant_id, project_id, user_id, role)
-             VALUES ($1, $2, $3, $4)
-             ON CONFLICT (tenant_id, project_id, user_id) DO UPDATE SET role = EXCLUDED.role",
-        )
-        .bind(membership.tenant.as_uuid())
-        .bind(membership.project.as_uuid())
-        .bind(membership.user.as_uuid())
-        .bind(membership.role.as_str())
-        .execute(&mut *tx)
-        .await
-        .map_err(refused)?;
+        let (tenant, user) = (membership.tenant, membership.user);
+        let mut tx = self.write_as(tenant).await?;
+        // Whoever ends the membership comes before this or after it: no role waits for somebody who has left.
+        if !hold(&mut tx, tenant, user).await? {
+            return Err(StoreError::no_membership(tenant, user));
+        }
+        check_role(&mut tx, (tenant, membership.project, user), seen).await?;
+        let add = "INSERT INTO tenancy.project_memberships (tenant_id, project_id, user_id, role)
+             VALUES ($1, $2, $3, $4) ON CONFLICT (tenant_id, project_id, user_id)";
+        let then = match seen {
+            // Somebody else may give one meanwhile, which nobody has looked at.
+            RoleSeen::None => "DO NOTHING",
+            RoleSeen::Any | RoleSeen::Role(_) => "DO UPDATE SET role = EXCLUDED.role",
+        };
+        let done = sqlx::query(AssertSqlSafe(format!("{add} {then}")))
+            .bind(tenant.as_uuid())
+            .bind(membership.project.as_uuid())
+            .bind(user.as_uuid())
+            .bind(membership.role.as_str())
+            .execute(&mut *tx)
+            .await
+            .map_err(refused)?;
+        if done.rows_affected() == 0 {
+            seen.check(Some(&membership.role))?;
+        }
         commit(tx, with).await
     }
 
@@ -121,9 +136,11 @@ impl ProjectStore for PgDirectory {
         tenant: TenantId,
         project: ProjectId,
         user: UserId,
+        seen: &RoleSeen,
         with: &ChangeRecord,
     ) -> Result<(), StoreError> {
         let mut tx = self.write_as(tenant).await?;
+        check_role(&mut tx, (tenant, project, user), seen).await?;
         let done = sqlx::query(
             "DELETE FROM tenancy.project_memberships
              WHERE tenant_id = $1 AND project_id = $2 AND user_id = $3",
@@ -185,6 +202,29 @@ impl ProjectStore for PgDirectory {
         .await;
         read_rows(rows, rows::project_membership)
     }
+}
+
+/// Whether a user's role in a project is what was seen. It is locked until the transaction ends.
+async fn check_role(
+    tx: &mut PgConnection,
+    (tenant, project, user): (TenantId, ProjectId, UserId),
+    seen: &RoleSeen,
+) -> Result<(), StoreError> {
+    if *seen == RoleSeen::Any {
+        return Ok(());
+    }
+    let found = sqlx::query(
+        "SELECT role FROM tenancy.project_memberships
+         WHERE tenant_id = $1 AND project_id = $2 AND user_id = $3 FOR UPDATE",
+    )
+    .bind(tenant.as_uuid())
+    .bind(project.as_uuid())
+    .bind(user.as_uuid())
+    .fetch_optional(tx)
+    .await
+    .map_err(refused)?;
+    let found = found.as_ref().map(rows::role).transpose();
+    seen.check(found.map_err(StoreError::unavailable)?.as_ref())
 }
 
 /// Revokes the keys that are confined to a project, which is locked, and lets go of it.

@@ -44,7 +44,7 @@ pub async fn keys_end_with_the_membership<D: Directory + DirectoryStore + KeySto
         .unwrap();
     let in_project = ProjectMembership::new(tenant.id, project.id, user, role("admin"));
     directory
-        .put_project_membership(&in_project, &unattributed())
+        .put_project_membership(&in_project, &RoleSeen::Any, &unattributed())
         .await
         .unwrap();
 
