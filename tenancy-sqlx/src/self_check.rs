@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// The schema version this crate needs; see `tenancy.schema_version()`.
-pub(crate) const SCHEMA_VERSION: i32 = 20;
+pub(crate) const SCHEMA_VERSION: i32 = 21;
 
 /// What the server says before it can be asked for findings. `session_user`, not `current_user`: a
 /// privileged login falls back to itself after a stray COMMIT or `set_config('role', 'none', …)`.

@@ -162,7 +162,7 @@ async fn a_newer_schema_is_accepted_and_an_older_one_refused() -> anyhow::Result
         assert!(
             error
                 .to_string()
-                .contains("at version 0 and this program needs 20")
+                .contains("at version 0 and this program needs 21")
         );
         Ok(())
     })
