@@ -23,6 +23,8 @@
 mod alone;
 mod anchors;
 mod audit;
+#[cfg(feature = "usage")]
+mod billing;
 mod bulk;
 mod connections;
 mod counters;
@@ -55,6 +57,8 @@ mod usage;
 
 pub use anchors::PgAnchors;
 pub use audit::PgAuditSink;
+#[cfg(feature = "usage")]
+pub use billing::{PgBilling, PgBillingBuilder};
 pub use bulk::BulkInsert;
 pub use counters::{PgCounters, PgCountersBuilder};
 pub use db::{TenantDb, TenantReader};

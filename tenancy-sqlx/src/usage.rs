@@ -34,6 +34,8 @@ use crate::{
     session,
 };
 use batch::Batch;
+pub(crate) use correcting::{entry, entry_row};
+pub(crate) use instant::Instant;
 use pending::Counter;
 pub use pruning::PrunedUsage;
 
@@ -254,14 +256,7 @@ impl fmt::Debug for PgUsage {
 
 impl Inner {
     async fn begin(&self) -> Result<session::Open, UsageError> {
-        let limits = Timeouts {
-            statement: Some(Duration::from_secs(30)),
-            lock: Some(Duration::from_secs(10)),
-            idle_in_transaction: Some(Duration::from_secs(30)),
-        };
-        session::begin(&self.pool, session::nobodys_batch("BEGIN", &limits))
-            .await
-            .map_err(unavailable)
+        begin(&self.pool).await.map_err(unavailable)
     }
 
     /// Counts what is new of a batch within a transaction.
@@ -371,6 +366,16 @@ impl Inner {
         });
         outcomes.collect()
     }
+}
+
+/// Begins a transaction of no tenant, which waits for nobody for long.
+pub(crate) async fn begin(pool: &Connections) -> Result<session::Open, crate::Error> {
+    let limits = Timeouts {
+        statement: Some(Duration::from_secs(30)),
+        lock: Some(Duration::from_secs(10)),
+        idle_in_transaction: Some(Duration::from_secs(30)),
+    };
+    session::begin(pool, session::nobodys_batch("BEGIN", &limits)).await
 }
 
 /// Since when events are known, by which they are in time.
@@ -512,7 +517,7 @@ impl UsageSink for PgUsage {
 }
 
 /// What a column has, of a row of ours.
-fn column<'r, T>(row: &'r sqlx::postgres::PgRow, name: &str) -> Result<T, sqlx::Error>
+pub(crate) fn column<'r, T>(row: &'r sqlx::postgres::PgRow, name: &str) -> Result<T, sqlx::Error>
 where
     T: sqlx::Decode<'r, sqlx::Postgres> + sqlx::Type<sqlx::Postgres>,
 {

@@ -25,6 +25,7 @@
     reason = "a conformance suite fails by panicking, like any test"
 )]
 
+mod billing;
 mod correcting;
 mod counting;
 mod filling;
@@ -33,6 +34,12 @@ mod metrics;
 mod restating;
 mod rolling;
 
+pub use billing::{
+    BILLED_TENANTS, GRACE, a_customer_is_one_tenants, a_grant_is_taken_once,
+    a_period_is_closed_once, a_report_is_sent_until_it_is_answered, a_threshold_is_told_once,
+    a_webhook_has_one_outcome, billing, credits_pay_when_a_period_is_closed,
+    updates_come_in_any_order,
+};
 pub use correcting::{
     a_correction_applies_once_or_says_why_not, corrections_and_events_at_once_lose_nothing,
     each_aggregation_is_computed_again,

@@ -5,6 +5,7 @@
 mod error;
 mod grant;
 mod ledger;
+mod stored;
 
 pub use error::{LedgerError, LedgerErrorKind};
 pub use grant::{Grant, GrantUnit};

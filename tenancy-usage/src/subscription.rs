@@ -14,6 +14,7 @@
 
 mod access;
 mod state;
+mod stored;
 mod update;
 
 pub use access::ServiceAccess;

@@ -76,8 +76,8 @@ fn reaches(used: Decimal, limit: Decimal, percent: u8) -> bool {
     used > Decimal::ZERO && order != Ordering::Less
 }
 
-/// Under what a store remembers that a threshold was told: it tells it if, and only if, this is not there yet, and writes it in the
-/// same transaction.
+/// Under what a [store](crate::billing::ThresholdStore) remembers that a threshold was told: it tells it if, and only if, this is not
+/// there yet, and writes it in the same transaction.
 ///
 /// As text, which is the same for good, it is `<tenant>/<meter>/<start of the period>/<percent>`.
 ///

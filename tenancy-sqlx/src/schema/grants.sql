@@ -357,6 +357,34 @@ BEGIN
     -- What was refused is mended by operators.
     EXECUTE format('GRANT DELETE ON tenancy.usage_refused TO %I', system);
 
+    -- Billing is kept by functions of the registry's login. The service's has nothing of it, and operators read.
+    FOREACH registry_table IN ARRAY ARRAY['billing_thresholds', 'billing_invoices', 'billing_credits', 'billing_customers',
+                                    'billing_subscriptions', 'billing_reports']
+    LOOP
+        PERFORM tenancy.ensure_policy(format('tenancy.%I', registry_table)::regclass,
+            'tenancy_system', true, system, 'true');
+        IF NOT (SELECT c.relrowsecurity FROM pg_class AS c
+                WHERE c.oid = format('tenancy.%I', registry_table)::regclass)
+        THEN
+            EXECUTE format('ALTER TABLE tenancy.%I ENABLE ROW LEVEL SECURITY', registry_table);
+        END IF;
+        EXECUTE format('GRANT SELECT ON tenancy.%I TO %I', registry_table, system);
+    END LOOP;
+    EXECUTE format('GRANT EXECUTE ON FUNCTION tenancy.lock_billing(uuid), '
+        'tenancy.cross_thresholds(uuid[], text[], timestamptz[], smallint[]), '
+        'tenancy.close_period(uuid, timestamptz, timestamptz, text, jsonb, timestamptz), '
+        'tenancy.add_credit(uuid, bigint, jsonb, jsonb), tenancy.bind_customer(uuid, text, text), '
+        'tenancy.list_changed_subscriptions(timestamptz, integer), '
+        'tenancy.keep_subscription(uuid, text, text, text, jsonb, text, text, timestamptz), '
+        'tenancy.queue_reports(uuid, text, text[], text[], text[], numeric[], timestamptz[]), '
+        'tenancy.take_reports(text, integer, timestamptz, timestamptz, timestamptz, text), '
+        'tenancy.settle_reports(text, text[], text[]), tenancy.requeue_report(text, text) TO %I', registry);
+    EXECUTE format('GRANT EXECUTE ON FUNCTION '
+        'tenancy.list_invoices(uuid, timestamptz, timestamptz, timestamptz, integer), '
+        'tenancy.find_invoice(uuid, timestamptz), tenancy.list_credits(uuid), tenancy.find_customer_tenant(text, text), '
+        'tenancy.find_customer(uuid, text), tenancy.find_subscription(text, text), tenancy.list_subscriptions(uuid), '
+        'tenancy.list_stuck_reports(text, integer) TO %I, %I', registry, system);
+
     -- What a check compares the policies of protected tables with.
     PERFORM tenancy.ensure_policies('tenancy.protected_example', 'tenant_id', 'project_id');
     PERFORM tenancy.ensure_member_policies('tenancy.accounts_example', 'id');

@@ -111,7 +111,7 @@ impl Inner {
 }
 
 /// The entry of the trail that says who did what to a tenant's usage, and why.
-pub(super) fn entry(
+pub(crate) fn entry(
     now: Timestamp,
     tenant: TenantId,
     action: &'static str,
@@ -124,7 +124,7 @@ pub(super) fn entry(
         .reason(reason.to_owned())
 }
 
-pub(super) fn entry_row(entry: &AuditEntry) -> Value {
+pub(crate) fn entry_row(entry: &AuditEntry) -> Value {
     audit::as_json(entry)
 }
 

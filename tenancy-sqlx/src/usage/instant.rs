@@ -16,7 +16,7 @@ const RANGE: (i64, i64) = (-211_813_488_000_000_000, 9_223_371_331_199_999_999);
 
 /// A `timestamptz`, for arrays. What PostgreSQL has no place for is its nearest moment.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Instant(pub(super) Timestamp);
+pub(crate) struct Instant(pub(crate) Timestamp);
 
 impl Type<Postgres> for Instant {
     fn type_info() -> PgTypeInfo {

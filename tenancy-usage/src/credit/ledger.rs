@@ -78,7 +78,7 @@ pub enum LedgerEntry {
 /// then off the older one; then by id. A draw takes what there is, and no more than is wanted: a credit that is larger than an
 /// invoice stays.
 ///
-/// Whoever stores a ledger adds its new [entries](Self::entries), under a lock or a unique key for the tenant and the number of
+/// A [`CreditStore`](crate::billing::CreditStore) keeps it. Whoever else stores a ledger adds its new [entries](Self::entries), under a lock or a unique key for the tenant and the number of
 /// the entry, and [replays](Self::replay) them.
 ///
 /// ```
@@ -263,8 +263,8 @@ impl CreditLedger {
 
     /// All entries, the oldest first.
     #[must_use]
-    pub fn entries(&self) -> &[LedgerEntry] {
-        &self.entries
+    pub const fn entries(&self) -> &[LedgerEntry] {
+        self.entries.as_slice()
     }
 }
 

@@ -82,7 +82,19 @@ impl BillingPeriod {
         }
     }
 
-    /// Open or closing. It is never closed by the time alone.
+    /// Whose it is.
+    #[must_use]
+    pub const fn tenant(&self) -> TenantId {
+        self.tenant
+    }
+
+    /// From when to when it is.
+    #[must_use]
+    pub const fn window(&self) -> Window {
+        self.window
+    }
+
+    /// Open or closing. It is never closed by the time alone: see [`state_in`](Self::state_in).
     #[must_use]
     pub fn state(&self, now: Timestamp) -> PeriodState {
         if now < self.window.end {
@@ -92,7 +104,7 @@ impl BillingPeriod {
         }
     }
 
-    /// Closes it, for good. A store keeps that, once for each tenant and period.
+    /// Closes it, for good. A [store](crate::billing::PeriodStore) keeps that, once for each tenant and period.
     ///
     /// # Errors
     /// A [`PeriodError`] while it is open, or late events still come into it.

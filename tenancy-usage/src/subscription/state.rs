@@ -110,6 +110,20 @@ impl Subscription {
         }
     }
 
+    /// The subscription of which all this was heard, in any order, for a store; `None` if it is nothing.
+    #[must_use]
+    pub fn heard_of(
+        updates: impl IntoIterator<Item = SubscriptionUpdate>,
+        grace: Duration,
+    ) -> Option<Self> {
+        let mut updates = updates.into_iter();
+        let mut subscription = Self::new(updates.next()?, grace);
+        for update in updates {
+            subscription.apply(update);
+        }
+        Some(subscription)
+    }
+
     /// Takes note of an update. Updates of one version, which differ, hold in the order of
     /// [`SubscriptionStatus`], so that two processes that hear them in different orders agree.
     pub fn apply(&mut self, update: SubscriptionUpdate) -> Applied {

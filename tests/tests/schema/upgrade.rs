@@ -121,6 +121,15 @@ const WITHOUT_INVITING_OPERATORS: &str =
         LANGUAGE sql STABLE SECURITY DEFINER ROWS 1 SET search_path = pg_catalog, pg_temp
         AS 'SELECT i.* FROM tenancy.invitations AS i WHERE i.id = find_invitation.invitation';
     ALTER TABLE tenancy.invitations DROP COLUMN inviter_operator";
+/// What an installation is without its migration 42, run before those below.
+const WITHOUT_BILLING: &str =
+    "DROP FUNCTION tenancy.lock_billing, tenancy.cross_thresholds, tenancy.list_invoices, tenancy.find_invoice,
+        tenancy.close_period, tenancy.list_credits, tenancy.add_credit, tenancy.bind_customer, tenancy.find_customer_tenant,
+        tenancy.find_customer, tenancy.find_subscription, tenancy.list_subscriptions, tenancy.list_changed_subscriptions,
+        tenancy.keep_subscription, tenancy.queue_reports, tenancy.tell_stuck_report, tenancy.take_reports,
+        tenancy.settle_reports, tenancy.list_stuck_reports, tenancy.requeue_report, tenancy.billing_moment;
+    DROP TABLE tenancy.billing_thresholds, tenancy.billing_invoices, tenancy.billing_credits, tenancy.billing_customers,
+        tenancy.billing_subscriptions, tenancy.billing_reports";
 /// What an installation is without its migration 41, run before those below.
 fn without_metrics() -> String {
     let of_38 = include_str!("../../../tenancy-sqlx/migrations/0038_usage.sql");
@@ -308,6 +317,7 @@ async fn the_outbox_comes_to_a_schema_in_use_and_its_programs_go_on() -> anyhow:
         let mut admin = database.admin().await?;
         installs(&database, &roles).await?;
         admin.execute(WITHOUT_INVITING_OPERATORS).await?;
+        admin.execute(WITHOUT_BILLING).await?;
         admin.execute(AssertSqlSafe(without_metrics())).await?;
         admin.execute(WITHOUT_RECORDS).await?;
         admin.execute(WITHOUT_USAGE_CORRECTIONS).await?;
@@ -404,6 +414,7 @@ async fn entries_of_the_release_before_are_in_the_trail_with_those_of_this_one()
         let roles = own_roles("");
         let mut admin = database.admin().await?;
         installs(&database, &roles).await?;
+        admin.execute(WITHOUT_BILLING).await?;
         admin.execute(AssertSqlSafe(without_metrics())).await?;
         admin.execute(WITHOUT_RECORDS).await?;
         admin.execute(WITHOUT_USAGE_CORRECTIONS).await?;

@@ -1,5 +1,6 @@
 //! Usage in PostgreSQL: each event counts once, whoever sends it and however often, and no tenant's is another's.
 
+mod billing;
 mod correcting;
 mod counting;
 mod killed;
