@@ -291,8 +291,8 @@ async fn a_role_that_a_new_tenant_does_not_have_is_refused_by_name() {
     for there in SystemRole::EVERY {
         assert!(refused.contains(there.as_str()), "{refused}");
     }
-    let made = admin.provision(&asked.role(SystemRole::Owner.name()));
-    let made = made.await.unwrap();
+    let asked = asked.role(SystemRole::Owner.name());
+    let made = admin.provision(&asked).await.unwrap();
     let owner = w.directory.find_membership(made.tenant, made.owner).await;
     assert!(owner.unwrap().is_some_and(|owner| owner.is_active_owner()));
 }

@@ -115,7 +115,7 @@ impl Admin {
         Err(StoreError::new(
             StoreErrorKind::Forbidden,
             "an issuer vouches for every member of the tenant; an owner has to put it, with a credential that may be \
-             used for everything",
+             used for everything and is no API key",
         ))
     }
 

@@ -20,8 +20,8 @@ impl Admin {
     /// [`StoreErrorKind::Conflict`](crate::StoreErrorKind::Conflict) if another tenant trusts it,
     /// [`StoreErrorKind::Invalid`](crate::StoreErrorKind::Invalid) if the record [can't be
     /// stored](IssuerRecord::check), [`StoreErrorKind::Forbidden`](crate::StoreErrorKind::Forbidden) where the
-    /// authority is an operator's, or that of a caller who is no owner or whose credential may be used for less than
-    /// everything, and a [`StoreError`] if there is no such tenant.
+    /// authority is an operator's, or that of a caller who is no owner, whose credential may be used for less than
+    /// everything, or is an API key, and a [`StoreError`] if there is no such tenant.
     ///
     /// # Security
     /// Whoever runs an issuer signs tokens of every member of the tenant, its owners included. So an owner puts it, or
