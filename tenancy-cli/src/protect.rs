@@ -88,7 +88,7 @@ impl Protect {
             done
         };
         if let Some(folder) = &self.emit {
-            let back = database.render(BACK, &tables, &Vec::new()).await?;
+            let back = database.render(BACK, &tables, &[]).await?;
             return emit::write(folder, &done, &back, output).await;
         }
         if self.careful.dry_run {

@@ -607,7 +607,9 @@ BEGIN
             RAISE EXCEPTION 'can''t protect %: % refers to it and has no %', target,
                 (fk).conrelid::regclass, CASE cardinality(own) WHEN 0 THEN 'tenant' ELSE 'project' END
                 USING ERRCODE = 'dependent_objects_still_exist',
-                HINT = format('Give the other table its %s first: ALTER TABLE %s '
+                HINT = CASE cardinality(own) WHEN 0 THEN format('Protect both in one call: '
+                    'SELECT tenancy.protect_all(%L, %L). Or step by step. ', (fk).conrelid::regclass, target)
+                ELSE '' END || format('Give the other table its %s first: ALTER TABLE %s '
                     'ADD COLUMN %I uuid; then protect both.',
                     CASE cardinality(own) WHEN 0 THEN 'tenant' ELSE 'project' END,
                     (fk).conrelid::regclass, scope[cardinality(own) + 1]);

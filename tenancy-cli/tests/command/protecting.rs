@@ -5,11 +5,15 @@ use std::{fs, path::Path};
 use anyhow::{Context as _, ensure};
 use sqlx::{AssertSqlSafe, Executor as _, migrate::Migrator};
 use tenancy_tests::{
+    Server, TestDatabase,
     catalog::{catalog, difference},
     notes::{Notes, on_every_server},
 };
 
-use crate::stand::{Run, tenancy};
+use crate::{
+    schema::{EMPTY, install},
+    stand::{Run, tenancy},
+};
 
 /// Two tables that refer to each other, one that nobody is to see, and one that is shared.
 const TABLES: &str = "CREATE TABLE shelves (id int PRIMARY KEY, label text UNIQUE DEFAULT 'a;b');
@@ -25,8 +29,12 @@ async fn catalog_of(notes: &Notes) -> anyhow::Result<Vec<String>> {
 }
 
 fn run(notes: &Notes, arguments: &[&str]) -> anyhow::Result<Run> {
+    run_in(&notes.database, arguments)
+}
+
+fn run_in(database: &TestDatabase, arguments: &[&str]) -> anyhow::Result<Run> {
     let mut command = tenancy(arguments);
-    command.env("TENANCY_ADMIN_DATABASE_URL", notes.database.url());
+    command.env("TENANCY_ADMIN_DATABASE_URL", database.url());
     Ok(Run::of(command.output()?))
 }
 
@@ -246,19 +254,28 @@ fn files(folder: &Path) -> anyhow::Result<Vec<String>> {
     Ok(names)
 }
 
+/// The catalog without the table in which sqlx records migrations.
+async fn catalog_in(database: &TestDatabase) -> anyhow::Result<Vec<String>> {
+    let mut lines = catalog(&mut database.admin().await?).await?;
+    lines.retain(|line| !line.contains("_sqlx_migrations"));
+    Ok(lines)
+}
+
 #[tokio::test]
 async fn as_migrations_they_run_on_either_way_and_back() -> anyhow::Result<()> {
-    on_every_server(async |notes| {
-        let mut owner = notes.database.admin().await?;
+    for server in Server::all().await? {
+        let database = server.database(&EMPTY).await?;
+        Run::of(install(&database, &[]).output()?).ends_with(0)?;
+        let mut owner = database.admin().await?;
         owner.execute("SET ROLE tenancy_owner").await?;
         owner.execute(AssertSqlSafe(TABLES.to_owned())).await?;
-        let before = catalog_of(notes).await?;
+        let before = catalog_in(&database).await?;
         let folder = tempfile::tempdir()?;
         let path = folder.path().display().to_string();
         let emit = ["protect", "--all", "--emit", &path];
-        let emitted = run(notes, &emit)?.ends_with(0)?;
+        let emitted = run_in(&database, &emit)?.ends_with(0)?;
         ensure!(
-            difference(&before, &catalog_of(notes).await?).is_empty(),
+            difference(&before, &catalog_in(&database).await?).is_empty(),
             "{emitted:?}"
         );
         let names = files(folder.path())?;
@@ -270,15 +287,10 @@ async fn as_migrations_they_run_on_either_way_and_back() -> anyhow::Result<()> {
         );
 
         // As the owner role, by the installer.
-        run(notes, &["install", "--migrations", &path])?.ends_with(0)?;
-        let strip = |lines: Vec<String>| {
-            lines
-                .into_iter()
-                .filter(|line| !line.contains("_sqlx_migrations"))
-                .collect::<Vec<_>>()
-        };
-        let by_installer = strip(catalog_of(notes).await?);
-        let again = run(notes, &emit)?.ends_with(0)?;
+        Run::of(install(&database, &["--migrations", &path]).output()?).ends_with(0)?;
+        let by_installer = catalog_in(&database).await?;
+        ensure!(!difference(&before, &by_installer).is_empty());
+        let again = run_in(&database, &emit)?.ends_with(0)?;
         ensure!(
             again.err.contains("nothing is written") && files(folder.path())?.len() == 2,
             "{again:?}"
@@ -286,23 +298,20 @@ async fn as_migrations_they_run_on_either_way_and_back() -> anyhow::Result<()> {
 
         // As the administrator, as sqlx-cli does.
         let migrations = Migrator::new(folder.path()).await?;
-        let mut admin = notes.database.admin().await?;
-        migrations.run_direct(None, &mut admin, false).await?;
+        let mut admin = database.admin().await?;
         migrations.undo(&mut admin, 0).await?;
-        ensure!(difference(&strip(before.clone()), &strip(catalog_of(notes).await?)).is_empty());
+        let undone = difference(&before, &catalog_in(&database).await?);
+        ensure!(undone.is_empty(), "{undone}");
         migrations.run(&mut admin).await?;
-        let by_sqlx = strip(catalog_of(notes).await?);
-        ensure!(
-            difference(&by_installer, &by_sqlx).is_empty(),
-            "{}",
-            difference(&by_installer, &by_sqlx)
-        );
-        let by_command = run(notes, &["protect", "shelves", "\"My Books\""])?.ends_with(0)?;
+        let otherwise = difference(&by_installer, &catalog_in(&database).await?);
+        ensure!(otherwise.is_empty(), "{otherwise}");
+        let tables = ["protect", "shelves", "\"My Books\""];
+        let by_command = run_in(&database, &tables)?.ends_with(0)?;
         ensure!(
             by_command.out.starts_with("nothing to do"),
             "{by_command:?}"
         );
-        Ok(())
-    })
-    .await
+        database.close().await?;
+    }
+    Ok(())
 }
