@@ -7,7 +7,7 @@ use sqlx::{AssertSqlSafe, Executor as _, migrate::Migrator};
 use tenancy_tests::{
     Server, TestDatabase,
     catalog::{catalog, difference},
-    notes::{Notes, on_every_server},
+    notes::{Notes, PASSWORD, on_every_server},
 };
 
 use crate::{
@@ -23,6 +23,14 @@ const TABLES: &str = "CREATE TABLE shelves (id int PRIMARY KEY, label text UNIQU
      CREATE VIEW counted AS SELECT id, label FROM shelves GROUP BY id;
      CREATE TABLE jobs (id int); COMMENT ON TABLE jobs IS 'the queue [tenancy: not for tenants]';
      CREATE TABLE countries (code text); SELECT tenancy.share('countries')";
+
+/// What `protect` has written down.
+async fn records_of(notes: &Notes) -> anyhow::Result<Vec<String>> {
+    let records = "SELECT p::text FROM tenancy.protections AS p ORDER BY 1";
+    Ok(sqlx::query_scalar(records)
+        .fetch_all(&mut notes.database.admin().await?)
+        .await?)
+}
 
 async fn catalog_of(notes: &Notes) -> anyhow::Result<Vec<String>> {
     Ok(catalog(&mut notes.database.admin().await?).await?)
@@ -43,7 +51,7 @@ async fn what_is_printed_does_what_the_command_does_and_both_are_taken_back() ->
 {
     on_every_server(async |notes| {
         notes.as_admin(TABLES).await?;
-        let before = catalog_of(notes).await?;
+        let (before, records) = (catalog_of(notes).await?, records_of(notes).await?);
         let tables = ["shelves", "public.\"My Books\""];
         let call = |more: &[&'static str]| [&["protect"], &tables[..], more].concat();
         let printed = run(notes, &call(&["--keep-global", "tokens", "--dry-run"]))?.ends_with(0)?;
@@ -57,6 +65,11 @@ async fn what_is_printed_does_what_the_command_does_and_both_are_taken_back() ->
                 .contains("\nALTER TABLE public.shelves ADD COLUMN tenant_id uuid;\n"),
             "{printed:?}"
         );
+        // In one order, and nobody waits for long.
+        let begins = "BEGIN;\nSELECT tenancy.one_at_a_time();\nSET LOCAL lock_timeout = '1000ms';\n\
+                      LOCK TABLE tenancy.tenants IN SHARE ROW EXCLUSIVE MODE;\nLOCK TABLE public.\"My Books\";\n\
+                      LOCK TABLE public.shelves;\n";
+        ensure!(printed.out.starts_with(begins), "{printed:?}");
 
         notes
             .as_admin(&printed.out)
@@ -111,6 +124,7 @@ async fn what_is_printed_does_what_the_command_does_and_both_are_taken_back() ->
             .await
             .context(printed.out.clone())?;
         ensure!(difference(&before, &catalog_of(notes).await?).is_empty());
+        ensure!(records_of(notes).await? == records);
         Ok(())
     })
     .await
@@ -120,6 +134,8 @@ async fn what_is_printed_does_what_the_command_does_and_both_are_taken_back() ->
 async fn all_are_those_of_which_nobody_has_said_whose_they_are() -> anyhow::Result<()> {
     on_every_server(async |notes| {
         notes.as_admin(TABLES).await?;
+        // What everybody may read nobody has shared.
+        notes.as_admin("GRANT SELECT ON shelves TO PUBLIC").await?;
         let all =
             run(notes, &["protect", "--all", "--column", "org", "--project"])?.ends_with(0)?;
         ensure!(
@@ -190,6 +206,7 @@ async fn what_stands_in_the_way_is_named_and_nothing_is_changed() -> anyhow::Res
             (&["protect"], &["TABLES"]),
             (&["protect", "jobs", "--all"], &["--all"]),
             (&["unprotect", "shelfs"], &["`shelfs`"]),
+            (&["unprotect", "counted"], &["public.counted is a view"]),
         ] {
             let refused = run(notes, arguments)?.ends_with(2)?;
             ensure!(
@@ -235,11 +252,46 @@ async fn nobody_waits_behind_it_for_longer_than_it_says() -> anyhow::Result<()> 
         );
         reader.execute("COMMIT").await?;
         run(notes, &hasty)?.ends_with(0)?;
+        // What is shared, and referred to, stays as it is.
+        notes
+            .as_admin(
+                "ALTER TABLE countries ADD PRIMARY KEY (code); CREATE TABLE towns (country text REFERENCES countries)",
+            )
+            .await?;
+        reader.execute("BEGIN; SELECT FROM countries").await?;
+        run(
+            notes,
+            &["protect", "towns", "--lock-timeout", "1000", "--attempts", "1"],
+        )?
+        .ends_with(0)?;
+        reader.execute("COMMIT").await?;
         // Where there is nothing to do, nothing is locked.
         reader.execute("BEGIN; SELECT FROM shelves").await?;
         let nothing = run(notes, &hasty)?.ends_with(0)?;
         ensure!(nothing.out.starts_with("nothing to do"), "{nothing:?}");
         reader.execute("ROLLBACK").await?;
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_login_without_rights_is_told_who_it_is_and_who_has_them() -> anyhow::Result<()> {
+    on_every_server(async |notes| {
+        let mut command = tenancy(&["unprotect", "notes"]);
+        let url = notes.database.url_as("tenancy_app", Some(PASSWORD));
+        command.env("TENANCY_ADMIN_DATABASE_URL", url);
+        let refused = Run::of(command.output()?).ends_with(2)?;
+        ensure!(
+            refused
+                .err
+                .contains("permission denied for function unprotect")
+                && refused
+                    .err
+                    .contains("The role `tenancy_app` may not do this")
+                && refused.err.contains("TENANCY_ADMIN_DATABASE_URL"),
+            "{refused:?}"
+        );
         Ok(())
     })
     .await
@@ -285,6 +337,15 @@ async fn as_migrations_they_run_on_either_way_and_back() -> anyhow::Result<()> {
                 && names[1].ends_with("_protect_tables.up.sql"),
             "{names:?}"
         );
+
+        for name in &names {
+            let text = fs::read_to_string(folder.path().join(name))?;
+            ensure!(
+                text.contains("SET LOCAL lock_timeout = '1000ms';\n")
+                    && text.contains("\nLOCK TABLE public.shelves;\n"),
+                "{text}"
+            );
+        }
 
         // As the owner role, by the installer.
         Run::of(install(&database, &["--migrations", &path]).output()?).ends_with(0)?;

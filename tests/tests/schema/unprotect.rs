@@ -24,7 +24,9 @@ const UNPROTECT: &str = "SELECT tenancy.unprotect('{\"\\\"My Books\\\"\",pages}'
 /// What `protect` has written down.
 async fn records_of(notes: &Notes) -> anyhow::Result<Vec<String>> {
     let records = "SELECT p::text FROM tenancy.protections AS p ORDER BY 1";
-    Ok(sqlx::query_scalar(records).fetch_all(&mut notes.database.admin().await?).await?)
+    Ok(sqlx::query_scalar(records)
+        .fetch_all(&mut notes.database.admin().await?)
+        .await?)
 }
 
 async fn catalog_of(notes: &Notes) -> anyhow::Result<Vec<String>> {
@@ -231,9 +233,21 @@ async fn of_tables_without_a_record_the_guard_alone_is_taken() -> anyhow::Result
 async fn a_record_is_not_lost_to_the_guard_alone() -> anyhow::Result<()> {
     on_every_server(async |notes| {
         let before = (catalog_of(notes).await?, records_of(notes).await?);
-        let said = refusal(as_owner(notes, "SELECT tenancy.unprotect('{notes}', guard_only => true)").await);
-        assert!(said.contains("there is a record of what was before"), "{said}");
-        assert!(said.ends_with("SELECT tenancy.unprotect('{public.notes}')"), "{said}");
+        let said = refusal(
+            as_owner(
+                notes,
+                "SELECT tenancy.unprotect('{notes}', guard_only => true)",
+            )
+            .await,
+        );
+        assert!(
+            said.contains("there is a record of what was before"),
+            "{said}"
+        );
+        assert!(
+            said.ends_with("SELECT tenancy.unprotect('{public.notes}')"),
+            "{said}"
+        );
         assert_eq!(difference(&before.0, &catalog_of(notes).await?), "");
         assert_eq!(records_of(notes).await?, before.1);
         Ok(())
@@ -323,7 +337,8 @@ async fn partitions_that_came_later_are_no_longer_protected_either() -> anyhow::
 }
 
 #[tokio::test]
-async fn partitions_and_referrers_that_went_or_have_another_name_stand_in_no_way() -> anyhow::Result<()> {
+async fn partitions_and_referrers_that_went_or_have_another_name_stand_in_no_way()
+-> anyhow::Result<()> {
     on_every_server(async |notes| {
         as_owner(
             notes,
@@ -375,12 +390,33 @@ async fn what_a_second_call_wrote_over_is_named() -> anyhow::Result<()> {
 #[tokio::test]
 async fn rows_of_one_tenant_keep_their_column_where_there_are_others() -> anyhow::Result<()> {
     on_every_server(async |notes| {
-        as_owner(notes, "CREATE TABLE dogs (id int PRIMARY KEY); SELECT tenancy.protect('dogs')").await?;
-        as_owner(notes, &format!("INSERT INTO dogs VALUES (1, '{}')", notes.acme.id)).await?;
-        assert_eq!(told(notes, "SELECT (count(*) > 1)::text FROM tenancy.tenants").await?.as_deref(), Some("true"));
+        as_owner(
+            notes,
+            "CREATE TABLE dogs (id int PRIMARY KEY); SELECT tenancy.protect('dogs')",
+        )
+        .await?;
+        as_owner(
+            notes,
+            &format!("INSERT INTO dogs VALUES (1, '{}')", notes.acme.id),
+        )
+        .await?;
+        assert_eq!(
+            told(notes, "SELECT (count(*) > 1)::text FROM tenancy.tenants")
+                .await?
+                .as_deref(),
+            Some("true")
+        );
         let said = refusal(as_owner(notes, "SELECT tenancy.unprotect('{dogs}')").await);
-        assert!(said.contains("rows are of one tenant, and there are others") && said.contains("keep_column => true"), "{said}");
-        as_owner(notes, "SELECT tenancy.unprotect('{dogs}', keep_column => true)").await?;
+        assert!(
+            said.contains("rows are of one tenant, and there are others")
+                && said.contains("keep_column => true"),
+            "{said}"
+        );
+        as_owner(
+            notes,
+            "SELECT tenancy.unprotect('{dogs}', keep_column => true)",
+        )
+        .await?;
         let tenant = "SELECT tenant_id::text FROM dogs";
         assert_eq!(told(notes, tenant).await?, Some(notes.acme.id.to_string()));
         Ok(())
@@ -438,9 +474,16 @@ async fn references_that_came_later_go_on_without_the_tenant() -> anyhow::Result
 #[tokio::test]
 async fn a_view_is_no_table() -> anyhow::Result<()> {
     on_every_server(async |notes| {
-        as_owner(notes, "CREATE VIEW seen WITH (security_invoker) AS SELECT * FROM notes").await?;
+        as_owner(
+            notes,
+            "CREATE VIEW seen WITH (security_invoker) AS SELECT * FROM notes",
+        )
+        .await?;
         let said = refusal(as_owner(notes, "SELECT tenancy.unprotect('{seen,notes}')").await);
-        assert!(said.contains("public.seen is a view, and only tables are protected"), "{said}");
+        assert!(
+            said.contains("public.seen is a view, and only tables are protected"),
+            "{said}"
+        );
         Ok(())
     })
     .await
