@@ -52,8 +52,9 @@ impl Unprotect {
             options.push(("guard_only", None));
         }
         let call = database.render(protect::BACK, &tables, &options).await?;
-        let done = self.careful.call(&mut database, &tables, &call).await?;
+        let mut done = self.careful.call(&mut database, &tables, &call).await?;
         if self.careful.dry_run {
+            done.check = Some(call);
             return done.print(output).await;
         }
         let names = tables.names();

@@ -10,6 +10,8 @@ CREATE TABLE tenancy.protections (
     object text NOT NULL,
     before jsonb,
     after jsonb,
+    -- Somebody changed it between two calls, and the second wrote over it.
+    disturbed boolean NOT NULL DEFAULT false,
     PRIMARY KEY (relation, kind, object)
 );
 
@@ -152,11 +154,20 @@ CREATE FUNCTION tenancy.remember_view(target regclass, view regclass, before tex
     END;
 
 -- Writes down what has changed of all that was remembered. Where somebody has changed an object between two calls, its
--- record stays as it was: `unprotect` then names the object, and leaves it alone.
+-- record says so: `unprotect` then names the object, and leaves it alone.
 CREATE FUNCTION tenancy.record_changes() RETURNS void
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
 BEGIN
+    -- A table that lost its protection by other means than `unprotect`, such as statements that somebody ran: what no
+    -- longer stands as it was left is not what the record speaks of.
+    DELETE FROM tenancy.protections AS p USING tenancy.protecting AS t
+    WHERE t.relation = p.relation AND t.kind = 'table' AND NOT (t.state ->> 'protected')::boolean
+        AND tenancy.scope_columns(p.relation) <> '{}' AND p.kind <> 'view' AND EXISTS (
+            SELECT FROM tenancy.protections AS o WHERE o.relation = p.relation AND o.kind = 'table')
+        AND (p.kind = 'column' AND p.before IS NULL OR NOT tenancy.same_state(p.after, (
+            SELECT f.state FROM tenancy.protecting AS f
+            WHERE (f.relation, f.kind, f.object) = (p.relation, p.kind, p.object))));
     WITH found AS (
         SELECT p.relation, p.kind, p.object, p.state FROM tenancy.protecting AS p WHERE p.relation IS NOT NULL
     ),
@@ -168,12 +179,37 @@ BEGIN
     SELECT relation, relation::text, kind, object, f.state, l.state
     FROM found AS f FULL JOIN left_behind AS l USING (relation, kind, object)
     WHERE NOT tenancy.same_state(f.state, l.state)
-    ON CONFLICT ON CONSTRAINT protections_pkey DO UPDATE SET after = excluded.after
-        WHERE tenancy.same_state(p.after, excluded.before);
+    ON CONFLICT ON CONSTRAINT protections_pkey DO UPDATE SET
+        after = CASE WHEN tenancy.same_state(p.after, excluded.before) OR tenancy.same_state(p.before, excluded.before)
+            THEN excluded.after ELSE p.after END,
+        -- What `protect` has made itself, and mends, nobody loses.
+        disturbed = p.disturbed OR p.before IS NOT NULL AND p.kind NOT IN ('table', 'row security')
+            AND NOT tenancy.same_state(p.after, excluded.before)
+            AND NOT tenancy.same_state(p.before, excluded.before);
     DELETE FROM tenancy.protecting AS p WHERE p.relation IS NOT NULL;
     DELETE FROM tenancy.protections AS p WHERE NOT EXISTS (SELECT FROM pg_class AS c WHERE c.oid = p.relation);
 END
 $$;
+
+-- Deletes the records of tables, others by relation, kind and object, and those of tables that are gone.
+CREATE FUNCTION tenancy.forget(relations regclass[], others jsonb) RETURNS void
+    LANGUAGE sql SET search_path = pg_catalog, pg_temp SET jit = off
+    BEGIN ATOMIC
+        DELETE FROM tenancy.protections AS p WHERE p.relation = ANY (relations) OR EXISTS (
+            SELECT FROM jsonb_to_recordset(others) AS o (relation regclass, kind text, object text)
+            WHERE (o.relation, o.kind, o.object) = (p.relation, p.kind, p.object))
+            OR NOT EXISTS (SELECT FROM pg_class AS c WHERE c.oid = p.relation);
+    END;
+
+-- Lets another table of the schema have the record of a grant on the schema, unless it has its own.
+CREATE FUNCTION tenancy.hand_over(former regclass, heir regclass, object text) RETURNS void
+    LANGUAGE sql SET search_path = pg_catalog, pg_temp SET jit = off
+    BEGIN ATOMIC
+        UPDATE tenancy.protections AS p SET relation = heir, named = heir::text
+        WHERE (p.relation, p.kind, p.object) = (former, 'schema grant', hand_over.object) AND NOT EXISTS (
+            SELECT FROM tenancy.protections AS o
+            WHERE (o.relation, o.kind, o.object) = (heir, 'schema grant', hand_over.object));
+    END;
 
 -- Whether this call is the one that began: calls inside of another belong to that.
 CREATE FUNCTION tenancy.begin_record() RETURNS boolean
@@ -249,8 +285,9 @@ AS $$
         AND n.nspname NOT IN ('information_schema', 'tenancy', 'tenancy_seal') AND NOT n.nspname LIKE 'pg\_%'
         AND tenancy.scope_columns(c.oid) = '{}'
         AND NOT EXISTS (SELECT FROM tenancy.account_tables() AS a WHERE a.relation = c.oid)
-        -- Shared: the service reads it, and does not write.
-        AND NOT (has_any_column_privilege(tenancy.role_oid('app'), c.oid, 'SELECT')
+        -- Shared: the service was given it to read, and does not write. What everybody may read nobody has decided.
+        AND NOT (EXISTS (SELECT FROM tenancy.grants_on(c.oid) AS g
+                WHERE g.grantee = tenancy.role_oid('app') AND g.privilege = 'SELECT')
             AND NOT has_any_column_privilege(tenancy.role_oid('app'), c.oid, 'INSERT, UPDATE')
             AND NOT has_table_privilege(tenancy.role_oid('app'), c.oid, 'DELETE'))
         AND coalesce(obj_description(c.oid, 'pg_class'), '') NOT LIKE '%[tenancy: not for tenants]%'
@@ -427,7 +464,7 @@ BEGIN
         JOIN jsonb_to_recordset(marks) AS o
             (relation text, name name, root boolean, comment text, said text, options text,
                 statistics jsonb, clustered boolean, identity boolean)
-            ON o.relation::regclass = t.relation
+            ON to_regclass(o.relation) = t.relation
     LOOP
         IF m.relname <> m.name THEN
             PERFORM tenancy.run(NULL, format('ALTER INDEX %s RENAME TO %I', m.index, m.name));
@@ -747,6 +784,11 @@ BEGIN
                         'SELECT tenancy.protect(%L, global => ''{…}'')',
                         tenancy.column_list(scope), target));
             END;
+        WHEN undefined_column THEN
+            PERFORM tenancy.refuse(
+                format('can''t unprotect %s: the view %s needs a column that goes: %s', target, view ->> 'name', SQLERRM),
+                'Drop the view, unprotect the table, and make the view again; or keep the column: keep_column => true. '
+                'A view that groups by keys of several tables is made what it was where all are unprotected together.');
         END;
         made := (view ->> 'name')::regclass;
         FOR grantee IN
@@ -1247,7 +1289,7 @@ CREATE FUNCTION tenancy.changes_of(all_of oid[])
     RETURNS TABLE (relation regclass, named text, kind text, object text, before jsonb, after jsonb, now jsonb)
     LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
-    WITH referring AS MATERIALIZED (
+    WITH RECURSIVE referring AS MATERIALIZED (
         SELECT p.relation, p.object FROM tenancy.protections AS p
         WHERE p.kind = 'reference' AND coalesce(p.before, p.after) ->> 'target' IN (
             SELECT o.oid::regclass::text FROM unnest(all_of) AS o (oid))
@@ -1261,12 +1303,31 @@ AS $$
                 AND d.refobjid = q.sequence AND f.adrelid <> ALL (all_of)
                 AND tenancy.scope_columns(f.adrelid) <> '{}')
     ),
-    known AS MATERIALIZED (
-        SELECT p.* FROM tenancy.protections AS p
+    recorded AS MATERIALIZED (
+        SELECT p.* FROM tenancy.protections AS p JOIN pg_class AS c ON c.oid = p.relation
         WHERE p.kind NOT IN ('table', 'view') AND (p.relation = ANY (all_of)
             OR p.kind = 'reference' AND (p.relation, p.object) IN (SELECT r.relation, r.object FROM referring AS r)
             OR p.kind = 'check' AND p.relation IN (SELECT r.relation FROM referring AS r)
             OR p.kind = 'grant' AND p.relation IN (SELECT s.sequence FROM sequences AS s))
+    ),
+    -- Partitions and children that came later have the columns of what they inherit from.
+    below AS (
+        SELECT i.inhrelid AS relation, r.object, r.before, r.after, 1 AS depth
+        FROM recorded AS r JOIN pg_inherits AS i ON i.inhparent = r.relation WHERE r.kind = 'column'
+        UNION ALL
+        SELECT i.inhrelid, b.object, b.before, b.after, b.depth + 1
+        FROM below AS b JOIN pg_inherits AS i ON i.inhparent = b.relation
+    ),
+    inherited AS MATERIALIZED (
+        SELECT DISTINCT ON (b.relation, b.object) b.relation, b.object, b.before, b.after FROM below AS b
+        WHERE NOT EXISTS (SELECT FROM tenancy.protections AS p
+            WHERE (p.relation, p.kind, p.object) = (b.relation, 'column', b.object))
+        ORDER BY b.relation, b.object, b.depth
+    ),
+    known AS MATERIALIZED (
+        SELECT r.relation, r.named, r.kind, r.object, r.before, r.after, false AS inherited FROM recorded AS r
+        UNION ALL
+        SELECT i.relation, i.relation::regclass::text, 'column', i.object, i.before, i.after, true FROM inherited AS i
     ),
     standing AS MATERIALIZED (
         SELECT k.relation, s.kind, s.object, s.state
@@ -1276,7 +1337,42 @@ AS $$
     FROM known AS k LEFT JOIN standing AS s
         ON (s.relation, s.kind, s.object) = (k.relation, k.kind, k.object)
     WHERE NOT tenancy.same_state(k.before, s.state)
+        -- One that was attached may have a default of its own.
+        AND (NOT k.inherited OR tenancy.same_state(k.after, s.state))
     ORDER BY k.relation::text, k.kind, k.object
+$$;
+
+-- The statement that grants what a state says.
+CREATE FUNCTION tenancy.grant_sql(named text, state jsonb) RETURNS text
+    LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
+    RETURN format('GRANT %s ON %s TO %s%s', state ->> 'privilege', named, state ->> 'grantee',
+        CASE WHEN (state ->> 'grantable')::boolean THEN ' WITH GRANT OPTION' ELSE '' END);
+
+-- What makes an object as a state says, for people who mend it.
+CREATE FUNCTION tenancy.state_sql(relation regclass, kind text, object text, state jsonb) RETURNS text
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
+AS $$
+    SELECT CASE
+        WHEN state IS NULL THEN 'nothing'
+        WHEN kind IN ('key', 'index') THEN concat_ws('; ', state ->> 'ddl',
+            'COMMENT ON CONSTRAINT ' || quote_ident(state ->> 'constraint') || ' ON ' || relation || ' IS '
+                || quote_literal(state ->> 'comment'),
+            'COMMENT ON INDEX ' || (SELECT c.relnamespace::regnamespace || '.' FROM pg_class AS c WHERE c.oid = relation)
+                || quote_ident(object) || ' IS '
+                || quote_literal(jsonb_path_query_first(state, '$.marks[*] ? (@.root == true)') ->> 'comment'))
+        WHEN kind IN ('reference', 'check') THEN concat_ws('; ',
+            format('ALTER TABLE %s ADD CONSTRAINT %I %s', relation, object, state ->> 'ddl'),
+            format('COMMENT ON CONSTRAINT %I ON %s IS ', object, relation) || quote_literal(state ->> 'comment'))
+        WHEN kind = 'column' THEN format('ALTER TABLE %s ALTER COLUMN %I %s NOT NULL, ALTER COLUMN %2$I %4$s DEFAULT%5$s',
+            relation, object, CASE WHEN (state ->> 'not_null')::boolean THEN 'SET' ELSE 'DROP' END,
+            CASE WHEN state ->> 'default' IS NULL THEN 'DROP' ELSE 'SET' END, ' ' || (state ->> 'default'))
+        WHEN kind = 'owner' THEN format('ALTER TABLE %s OWNER TO %I', relation, state ->> 'is')
+        WHEN kind = 'grant' THEN tenancy.grant_sql((SELECT CASE c.relkind WHEN 'S' THEN 'SEQUENCE ' ELSE '' END
+            FROM pg_class AS c WHERE c.oid = relation) || relation, state)
+        WHEN kind = 'schema grant' THEN format('GRANT USAGE ON SCHEMA %s TO %s', state ->> 'schema', state ->> 'grantee')
+        WHEN kind = 'publication' THEN format('ALTER PUBLICATION %I ADD TABLE %s (%s)%s', object, relation,
+            state ->> 'columns', state ->> 'where')
+    END
 $$;
 
 -- Why tables can't be unprotected.
@@ -1327,13 +1423,28 @@ AS $$
     SELECT DISTINCT p.relation, format('its name was %s when it was protected', p.named),
         format('Rename it, unprotect it, and rename it again: its definitions of before have that name')
     FROM tenancy.protections AS p WHERE p.relation = ANY (all_of) AND p.named <> p.relation::text
+        -- The others' definitions have it not.
+        AND p.kind IN ('key', 'index', 'reference', 'check')
     UNION ALL
     SELECT c.relation, format('the %s was changed since it was protected', rtrim(c.kind || ' ' || c.object)),
-        CASE WHEN c.now IS NULL THEN format('Make it again as protecting left it, or as it was before: %s', c.after)
-            WHEN c.before IS NULL
-                THEN 'Drop it if it is not needed, or make it as protecting left it: ' || c.after::text
-            ELSE format('Make it as protecting left it (%s), or as it was before (%s)', c.after, c.before) END
-    FROM tenancy.changes_of(all_of) AS c WHERE NOT tenancy.same_state(c.after, c.now)
+        CASE WHEN c.kind IN ('policy', 'row security')
+                THEN format('Protecting it again mends it: SELECT tenancy.protect(%L)', c.relation)
+            WHEN c.before IS NULL THEN format('Make it as protecting left it: %s; or drop it', m.left_behind)
+            WHEN c.after IS NULL THEN format('Drop it, or make it as it was before: %s', m.found)
+            ELSE format('Make it as protecting left it: %s; or as it was before: %s', m.left_behind, m.found) END
+    FROM tenancy.changes_of(all_of) AS c CROSS JOIN LATERAL (VALUES (
+        tenancy.state_sql(c.relation, c.kind, c.object, c.after),
+        tenancy.state_sql(c.relation, c.kind, c.object, c.before)
+    )) AS m (left_behind, found) WHERE NOT tenancy.same_state(c.after, c.now)
+    UNION ALL
+    SELECT c.relation, format('the %s was changed between two calls of protect, and the second wrote over it',
+            rtrim(c.kind || ' ' || c.object)),
+        format('What it was in between is lost. If it may be what it was before the first call, say so as an '
+            'administrator: UPDATE tenancy.protections SET disturbed = false WHERE relation = %L::regclass; before it '
+            'was: %s', c.relation, tenancy.state_sql(c.relation, c.kind, c.object, c.before))
+    FROM tenancy.changes_of(all_of) AS c JOIN tenancy.protections AS p
+        ON (p.relation, p.kind, p.object) = (c.relation, c.kind, c.object)
+    WHERE p.disturbed
     UNION ALL
     SELECT c.relation, format('its policy %s was there before, and was replaced', c.object),
         format('Drop it, and make it again afterwards: DROP POLICY %I ON %s', c.object, c.relation)
@@ -1355,6 +1466,7 @@ DECLARE
         WHERE a.attrelid = target AND a.attnum = number);
     users text;
     several boolean;
+    filled boolean;
 BEGIN
     -- It went with that of the table it inherits from.
     IF number IS NULL OR inherited THEN
@@ -1377,6 +1489,14 @@ BEGIN
     IF several THEN
         PERFORM tenancy.refuse(
             format('can''t unprotect %s: its column %I says whose rows are whose, and they are not all of one', target,
+                scope_column),
+            format('Keep the column, and drop it yourself once nobody needs it: '
+                'SELECT tenancy.unprotect(%L, keep_column => true)', ARRAY[target::text]));
+    END IF;
+    EXECUTE format('SELECT EXISTS (SELECT FROM %s)', target) INTO filled;
+    IF filled AND (SELECT count(*) FROM tenancy.tenants) > 1 THEN
+        PERFORM tenancy.refuse(
+            format('can''t unprotect %s: its column %I says that its rows are of one tenant, and there are others', target,
                 scope_column),
             format('Keep the column, and drop it yourself once nobody needs it: '
                 'SELECT tenancy.unprotect(%L, keep_column => true)', ARRAY[target::text]));
@@ -1452,9 +1572,28 @@ CREATE FUNCTION tenancy.drop_guard(target regclass) RETURNS void
 AS $$
 DECLARE
     policy name;
+    held record;
 BEGIN
     PERFORM tenancy.run(NULL, format('REVOKE ALL ON %s FROM %I, %I', target, tenancy.role_name('app'),
         tenancy.role_name('system')));
+    -- Without row security the service would see all tenants' rows by what others have granted it.
+    SELECT x.privilege_type || coalesce(' (' || quote_ident(g.column_name) || ')', '') AS privilege,
+        CASE x.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(x.grantee)) END AS grantee,
+        quote_ident(pg_get_userbyid(x.grantor)) AS grantor INTO held
+    FROM pg_class AS c CROSS JOIN LATERAL (
+            SELECT NULL::name, c.relacl
+            UNION ALL
+            SELECT a.attname, a.attacl FROM pg_attribute AS a WHERE a.attrelid = c.oid AND NOT a.attisdropped
+        ) AS g (column_name, acl) CROSS JOIN LATERAL aclexplode(g.acl) AS x
+    WHERE c.oid = target AND x.grantee <> c.relowner
+        AND (x.grantee = 0 OR pg_has_role(tenancy.role_oid('app'), x.grantee, 'MEMBER'))
+    ORDER BY 2, 1 LIMIT 1;
+    IF FOUND THEN
+        PERFORM tenancy.refuse(
+            format('can''t take the guard off %s: the service has %s on it as %s, by a grant of %s', target,
+                held.privilege, held.grantee, held.grantor),
+            format('REVOKE %s ON %s FROM %s GRANTED BY %s', held.privilege, target, held.grantee, held.grantor));
+    END IF;
     FOR policy IN SELECT p.polname FROM pg_policy AS p
         WHERE p.polrelid = target AND p.polname LIKE 'tenancy\_%' ORDER BY p.polname
     LOOP
@@ -1465,6 +1604,58 @@ BEGIN
             target));
     END IF;
 END
+$$;
+
+-- A view's text from before these tables were protected: each of them may have changed what another had left.
+CREATE FUNCTION tenancy.view_before(view text, definition text, all_of oid[]) RETURNS text
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
+    BEGIN ATOMIC
+        WITH RECURSIVE chain (definition, used) AS (
+            SELECT view_before.definition, '{}'::oid[]
+            UNION ALL
+            SELECT p.before ->> 'ddl', c.used || p.relation::oid
+            FROM chain AS c JOIN tenancy.protections AS p ON p.kind = 'view' AND p.object = view
+                AND p.after ->> 'ddl' = c.definition AND p.relation = ANY (all_of) AND p.relation <> ALL (c.used)
+        )
+        SELECT c.definition FROM chain AS c ORDER BY cardinality(c.used) DESC LIMIT 1;
+    END;
+
+-- Foreign keys that came after these tables were protected, and refer by tenant to a key that will be without it: how they
+-- read without it, too.
+CREATE FUNCTION tenancy.unpaired_references(changes jsonb)
+    RETURNS TABLE (relation regclass, target regclass, object name, ddl text, comment text)
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
+AS $$
+    WITH keys AS MATERIALIZED (
+        SELECT t.index FROM jsonb_to_recordset(changes) AS o (relation regclass, kind text, object name, before jsonb, now jsonb)
+            JOIN pg_class AS k ON k.oid = o.relation
+            JOIN pg_class AS i ON i.relnamespace = k.relnamespace AND i.relname = o.object
+            CROSS JOIN LATERAL tenancy.index_tree(i.oid) AS t
+        WHERE o.kind = 'key' AND o.now IS NOT NULL AND o.before ->> 'ddl' IS DISTINCT FROM o.now ->> 'ddl'
+    ),
+    found AS (
+        SELECT c.oid, c.conrelid::regclass AS relation, c.confrelid::regclass AS target, c.conname, c.conkey, c.confkey,
+            n.own, n.other, coalesce((to_jsonb(c) ->> 'conperiod')::boolean, false) AS period,
+            pg_get_constraintdef(c.oid) AS definition
+        FROM pg_constraint AS c JOIN keys AS y ON y.index = c.conindid CROSS JOIN LATERAL (
+            SELECT array_agg(u.own ORDER BY u.position) AS own, array_agg(u.other ORDER BY u.position) AS other
+            FROM unnest(c.conkey, c.confkey) WITH ORDINALITY AS u (own, other, position)
+            WHERE u.other <> ALL (tenancy.column_numbers(c.confrelid::regclass, tenancy.scope_columns(c.confrelid)))
+        ) AS n
+        WHERE c.contype = 'f' AND c.conparentid = 0 AND cardinality(n.own) < cardinality(c.conkey)
+            AND (c.confdelsetcols IS NULL OR c.confdelsetcols <@ n.own) AND NOT EXISTS (
+                SELECT FROM jsonb_to_recordset(changes) AS o (relation regclass, kind text, object name)
+                WHERE (o.relation::oid, o.kind, o.object) = (c.conrelid, 'reference', c.conname))
+    )
+    SELECT f.relation, f.target, f.conname, format('FOREIGN KEY (%s) REFERENCES %s (%s)%s',
+            tenancy.reference_columns(f.relation, f.own, f.period), f.target,
+            tenancy.reference_columns(f.target, f.other, f.period), substr(f.definition, length(h.head) + 1)),
+        obj_description(f.oid, 'pg_constraint')
+    FROM found AS f CROSS JOIN LATERAL (VALUES (format('FOREIGN KEY (%s) REFERENCES %s(%s)',
+        tenancy.reference_columns(f.relation, f.conkey, f.period), f.target,
+        tenancy.reference_columns(f.target, f.confkey, f.period)))) AS h (head)
+    WHERE starts_with(f.definition, h.head)
+    ORDER BY f.relation::text, f.conname
 $$;
 
 -- Takes back what `protect` did to tables, and to what inherits from them: keys, references, columns, policies, owner
@@ -1491,6 +1682,8 @@ DECLARE
     c record;
     con pg_constraint;
     views jsonb := '[]';
+    unpaired jsonb;
+    recorded text[];
     said text;
     message text;
     hint text;
@@ -1498,6 +1691,14 @@ BEGIN
     PERFORM tenancy.one_at_a_time();
     IF coalesce(cardinality(targets), 0) = 0 OR array_position(targets, NULL) IS NOT NULL THEN
         PERFORM tenancy.refuse('can''t unprotect: no table was named', 'SELECT tenancy.unprotect(''{notes}'')');
+    END IF;
+    SELECT string_agg(format('%s is a %s', k.oid::regclass, CASE k.relkind WHEN 'v' THEN 'view'
+        WHEN 'm' THEN 'materialized view' WHEN 'S' THEN 'sequence' WHEN 'f' THEN 'foreign table' ELSE 'relation without rows'
+        END), ', ' ORDER BY k.oid::regclass::text) INTO message
+    FROM pg_class AS k WHERE k.oid = ANY (targets) AND k.relkind NOT IN ('r', 'p');
+    IF message IS NOT NULL THEN
+        PERFORM tenancy.refuse(format('can''t unprotect: %s, and only tables are protected', message),
+            'Name the tables that it reads.');
     END IF;
     WITH RECURSIVE above (oid, ancestor) AS (
         SELECT d.oid, d.oid FROM unnest(targets) AS t (oid) CROSS JOIN LATERAL tenancy.descendants(t.oid) AS d (oid)
@@ -1512,10 +1713,20 @@ BEGIN
         RETURN;
     END IF;
     IF guard_only THEN
+        SELECT string_agg(p.relation::text, ', ' ORDER BY p.relation::text),
+            array_agg(p.relation::text ORDER BY p.relation::text) INTO message, recorded
+        FROM tenancy.protections AS p
+        WHERE p.relation = ANY (all_of) AND p.kind = 'table' AND NOT (p.before ->> 'protected')::boolean;
+        IF message IS NOT NULL THEN
+            PERFORM tenancy.refuse(
+                format('can''t take the guard alone off %s: there is a record of what was before, which would be lost',
+                    message),
+                format('Take all of it back: SELECT tenancy.unprotect(%L)', recorded));
+        END IF;
         FOREACH target IN ARRAY all_of LOOP
             PERFORM tenancy.drop_guard(target);
         END LOOP;
-        DELETE FROM tenancy.protections AS p WHERE p.relation = ANY (all_of);
+        PERFORM tenancy.run(NULL, format('SELECT tenancy.forget(%L::regclass[], ''[]'')', all_of::regclass[]));
         RETURN;
     END IF;
     SELECT string_agg(p.text, '; ' ORDER BY p.text), string_agg(DISTINCT p.hint, E'\n') INTO message, hint
@@ -1526,6 +1737,7 @@ BEGIN
     END IF;
     changes := (SELECT coalesce(jsonb_agg(to_jsonb(o) ORDER BY array_position(all_of, o.relation::oid), o.kind, o.object),
         '[]') FROM tenancy.changes_of(all_of) AS o);
+    unpaired := (SELECT coalesce(jsonb_agg(to_jsonb(o)), '[]') FROM tenancy.unpaired_references(changes) AS o);
     forced := ARRAY(SELECT k.oid::regclass FROM pg_class AS k
         WHERE k.oid = ANY (all_of) AND k.relforcerowsecurity ORDER BY array_position(all_of, k.oid));
 
@@ -1543,6 +1755,17 @@ BEGIN
             WHEN 'index' THEN format('DROP INDEX %s.%I', (SELECT k.relnamespace::regnamespace FROM pg_class AS k
                 WHERE k.oid = c.relation), c.object)
             ELSE format('ALTER TABLE %s DROP CONSTRAINT %I', c.relation, c.object) END);
+    END LOOP;
+    FOR c IN SELECT o.*, k.relowner FROM jsonb_to_recordset(unpaired) AS o (relation regclass, target regclass, object text)
+        JOIN pg_class AS k ON k.oid = o.relation
+    LOOP
+        IF NOT pg_has_role(c.relowner, 'USAGE') THEN
+            PERFORM tenancy.refuse(
+                format('can''t unprotect %s: %s refers to it and belongs to another role', c.target, c.relation),
+                format('Let one role own both, as its owner or an administrator: ALTER TABLE %s OWNER TO %I',
+                    c.relation, tenancy.role_name('owner')));
+        END IF;
+        PERFORM tenancy.run(NULL, format('ALTER TABLE %s DROP CONSTRAINT %I', c.relation, c.object));
     END LOOP;
     FOR c IN SELECT o.*, i.oid AS index FROM jsonb_to_recordset(changes) AS o
         (relation regclass, kind text, object text, before jsonb, now jsonb)
@@ -1611,12 +1834,27 @@ BEGIN
                 c.before ->> 'comment'));
         END IF;
     END LOOP;
+    FOR c IN SELECT * FROM jsonb_to_recordset(unpaired) AS o
+        (relation regclass, target regclass, object text, ddl text, comment text)
+    LOOP
+        BEGIN
+            PERFORM tenancy.add_foreign_key(c.relation, c.target, format('CONSTRAINT %I %s', c.object, c.ddl));
+        EXCEPTION WHEN invalid_foreign_key THEN
+            PERFORM tenancy.refuse(
+                format('can''t unprotect %s: the foreign key %I of %s came since, and refers to what will not be unique',
+                    c.target, c.object, c.relation),
+                format('Drop it: ALTER TABLE %s DROP CONSTRAINT %I', c.relation, c.object));
+        END;
+        IF c.comment IS NOT NULL THEN
+            PERFORM tenancy.run(NULL, format('COMMENT ON CONSTRAINT %I ON %s IS %L', c.object, c.relation, c.comment));
+        END IF;
+        RAISE NOTICE 'tenancy: the foreign key % of % came after protecting, and refers to % without the tenant from now on',
+            c.object, c.relation, c.target;
+    END LOOP;
     -- Those whose text `protect` has changed get theirs back.
     PERFORM tenancy.add_views((
-        SELECT coalesce(jsonb_agg(v.view || coalesce((
-            SELECT jsonb_build_object('definition', p.before -> 'ddl') FROM tenancy.protections AS p
-            WHERE p.kind = 'view' AND p.relation = ANY (all_of) AND p.object = v.view ->> 'name'
-                AND p.after ->> 'ddl' = v.view ->> 'definition'), '{}') ORDER BY v.position), '[]')
+        SELECT coalesce(jsonb_agg(v.view || jsonb_build_object('definition',
+            tenancy.view_before(v.view ->> 'name', v.view ->> 'definition', all_of)) ORDER BY v.position), '[]')
         FROM jsonb_array_elements(views) WITH ORDINALITY AS v (view, position)), all_of[1]::regclass, '{}');
     PERFORM tenancy.restore_around(changes, all_of);
 
@@ -1627,17 +1865,12 @@ BEGIN
         PERFORM tenancy.refuse('can''t unprotect: this could not be made what it was: ' || said,
             'Nothing was changed. Please report it with the definition of the table.');
     END IF;
-    DELETE FROM tenancy.protections AS p WHERE p.relation = ANY (all_of) OR EXISTS (
-        SELECT FROM jsonb_to_recordset(changes) AS o (relation regclass, kind text, object text)
-        WHERE (o.relation, o.kind, o.object) = (p.relation, p.kind, p.object));
+    PERFORM tenancy.run(NULL, format('SELECT tenancy.forget(%L::regclass[], %L::jsonb)', all_of::regclass[], (
+        SELECT coalesce(jsonb_agg(to_jsonb(o)), '[]')
+        FROM jsonb_to_recordset(changes) AS o (relation regclass, kind text, object text)
+        WHERE o.relation <> ALL (all_of))));
 END
 $$;
-
--- The statement that grants what a state says.
-CREATE FUNCTION tenancy.grant_sql(named text, state jsonb) RETURNS text
-    LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
-    RETURN format('GRANT %s ON %s TO %s%s', state ->> 'privilege', named, state ->> 'grantee',
-        CASE WHEN (state ->> 'grantable')::boolean THEN ' WITH GRANT OPTION' ELSE '' END);
 
 -- What is said about tables beside their own definitions: owner, grants, row security.
 CREATE FUNCTION tenancy.restore_around(changes jsonb, all_of oid[]) RETURNS void
@@ -1686,10 +1919,8 @@ BEGIN
                     PERFORM tenancy.run(NULL, format('REVOKE USAGE ON SCHEMA %s FROM %s', c.now ->> 'schema',
                         c.now ->> 'grantee'));
                 ELSIF guarded THEN
-                    UPDATE tenancy.protections AS p SET relation = heir, named = heir::text
-                    WHERE (p.relation, p.kind, p.object) = (c.relation, c.kind, c.object) AND NOT EXISTS (
-                        SELECT FROM tenancy.protections AS o
-                        WHERE (o.relation, o.kind, o.object) = (heir, c.kind, c.object));
+                    PERFORM tenancy.run(NULL, format('SELECT tenancy.hand_over(%L, %L, %L)', c.relation, heir,
+                        c.object));
                 END IF;
         END CASE;
     END LOOP;
@@ -1714,12 +1945,14 @@ $$;
 REVOKE ALL ON FUNCTION
     tenancy.grants_on(oid), tenancy.sequences_of(oid), tenancy.table_state(oid), tenancy.same_state(jsonb, jsonb),
     tenancy.remember(regclass), tenancy.remember_view(regclass, regclass, text), tenancy.record_changes(),
+    tenancy.forget(regclass[], jsonb), tenancy.hand_over(regclass, regclass, text),
     tenancy.begin_record(), tenancy.end_record(boolean), tenancy.run(regclass, text),
     tenancy.run_in(regclass, text, name), tenancy.undecided_tables(), tenancy.changes_of(oid[]),
     tenancy.unprotect_problems(oid[]), tenancy.drop_scope_column(regclass, name),
     tenancy.restore_column(regclass, name, jsonb, oid[]), tenancy.restore_key(regclass, name, jsonb),
     tenancy.drop_guard(regclass), tenancy.unprotect(regclass[], boolean, boolean),
-    tenancy.grant_sql(text, jsonb), tenancy.restore_around(jsonb, oid[])
+    tenancy.state_sql(regclass, text, text, jsonb), tenancy.view_before(text, text, oid[]),
+    tenancy.unpaired_references(jsonb), tenancy.grant_sql(text, jsonb), tenancy.restore_around(jsonb, oid[])
 FROM PUBLIC;
 
 -- What programs need from here on: `unprotect`.

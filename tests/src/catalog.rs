@@ -1,5 +1,7 @@
 //! The catalog as text, for tests that compare it.
 
+use std::collections::BTreeMap;
+
 use sqlx::PgConnection;
 
 /// What the catalog says of the application's schemas, relations, columns, constraints, indexes, views, rules, triggers,
@@ -13,13 +15,32 @@ pub async fn catalog(connection: &mut PgConnection) -> Result<Vec<String>, sqlx:
         .await
 }
 
-/// The lines that only one of two catalogs has, as `- before` and `+ after`; none if they are the same.
+/// The lines that one of two catalogs has more often than the other, as `- before` and `+ after`; none if they are the same.
 #[must_use]
 pub fn difference(before: &[String], after: &[String]) -> String {
-    let gone = before.iter().filter(|line| !after.contains(line));
-    let new = after.iter().filter(|line| !before.contains(line));
-    let lines = gone
-        .map(|line| format!("- {line}"))
-        .chain(new.map(|line| format!("+ {line}")));
-    lines.collect::<Vec<_>>().join("\n")
+    let mut counts = BTreeMap::new();
+    for line in before {
+        *counts.entry(line).or_insert(0_i64) -= 1;
+    }
+    for line in after {
+        *counts.entry(line).or_insert(0) += 1;
+    }
+    let lines = counts.into_iter().filter(|(_, count)| *count != 0);
+    lines
+        .map(|(line, count)| format!("{} {line}", if count < 0 { '-' } else { '+' }))
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_that_is_there_twice_is_not_the_same_as_once() {
+        let [once, twice] = [1, 2].map(|times| vec!["constraint".to_owned(); times]);
+        assert_eq!(difference(&once, &twice), "+ constraint");
+        assert_eq!(difference(&twice, &once), "- constraint");
+        assert_eq!(difference(&twice, &twice), "");
+    }
 }

@@ -1,6 +1,9 @@
 //! How tables are changed while a service runs: in one transaction, which gives up where others would wait behind it.
 
-use std::{fmt::Write as _, time::Duration};
+use std::{
+    fmt::Write as _,
+    time::{Duration, Instant},
+};
 
 use clap::Args;
 use serde_json::json;
@@ -29,7 +32,7 @@ pub(crate) struct Careful {
     /// They are run and rolled back: it takes the same locks, and as long.
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// How long one lock is waited for, in milliseconds; whoever comes later waits behind
+    /// How long an attempt waits for its locks, all together, in milliseconds; whoever comes later waits behind
     #[arg(long, value_name = "MS", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
     lock_timeout: u32,
     /// How often it is tried in all, where a lock is not got
@@ -62,18 +65,39 @@ impl Tables {
 #[derive(Debug, Default)]
 pub(crate) struct Done {
     pub(crate) statements: Vec<String>,
+    /// What locks the tables before the first of them, in this order.
+    locks: Vec<String>,
+    /// How long each of these waits where somebody else runs them, in milliseconds.
+    lock_timeout: u32,
     /// What is run after them where somebody else runs them: it finds nothing to do, or refuses.
     pub(crate) check: Option<String>,
 }
 
 impl Done {
+    /// What comes before a change: one at a time, and no lock is waited for long, since whoever comes later waits behind.
+    fn beginning(&self) -> String {
+        let mut sql = format!(
+            "SELECT tenancy.one_at_a_time();\nSET LOCAL lock_timeout = '{}ms';\n",
+            self.lock_timeout
+        );
+        for lock in &self.locks {
+            let _ = writeln!(sql, "{lock};");
+        }
+        sql
+    }
+
     /// As SQL, each statement from the beginning of a line.
     pub(crate) fn sql(&self) -> String {
-        let mut sql = String::from("SELECT tenancy.one_at_a_time();\n");
+        let mut sql = self.beginning();
         for statement in self.statements.iter().chain(&self.check) {
             let _ = writeln!(sql, "{};", statement.trim_end_matches(';'));
         }
         sql
+    }
+
+    /// The call that takes it back, in the same way.
+    pub(crate) fn back_sql(&self, back: &str) -> String {
+        format!("{}{back};\n", self.beginning())
     }
 
     /// Prints it as a script for psql.
@@ -98,7 +122,11 @@ impl Done {
 
 /// A connection to a database whose schema has what is needed.
 #[derive(Debug)]
-pub(crate) struct Database(PgConnection);
+pub(crate) struct Database {
+    connection: PgConnection,
+    /// Who is logged in.
+    role: String,
+}
 
 impl Careful {
     /// The same by the owner role, as a migration runs, and without any change.
@@ -114,14 +142,22 @@ impl Careful {
     /// That there is no connection, or no such schema.
     pub(crate) async fn connect(&self) -> Result<Database, Failure> {
         let mut connection = connect::as_administrator(&self.administrator).await?;
-        let known: bool = sqlx::query_scalar(
-            "SELECT to_regprocedure('tenancy.unprotect(regclass[], boolean, boolean)') IS NOT NULL",
+        let (role, may): (String, Option<bool>) = sqlx::query_as(
+            "SELECT current_user::text, has_function_privilege(
+                 to_regprocedure('tenancy.unprotect(regclass[], boolean, boolean)'), 'EXECUTE')",
         )
         .fetch_one(&mut connection)
         .await
-        .map_err(|error| told(&error))?;
-        if known {
-            return Ok(Database(connection));
+        .map_err(Failure::told)?;
+        match may {
+            Some(true) => return Ok(Database { connection, role }),
+            Some(false) => {
+                return Err(Failure::Told(format!(
+                    "the role `{}` may not call `tenancy.protect` and `tenancy.unprotect`: {GIVE}",
+                    plain(&role)
+                )));
+            }
+            None => {}
         }
         Err(Failure::told(
             "the schema `tenancy` is not installed in this database, or by an older release: run `tenancy install`",
@@ -142,21 +178,13 @@ impl Careful {
         let mut attempt = 1;
         loop {
             let error = match self.attempt(database, tables, call).await {
-                Ok(statements) => {
-                    return Ok(Done {
-                        statements,
-                        check: None,
-                    });
-                }
+                Ok(done) => return Ok(done),
                 Err(error) => error,
             };
             // What was refused is undone, whatever became of the connection.
-            let _ = database.0.execute("ROLLBACK").await;
-            let code = error
-                .as_database_error()
-                .and_then(|said| said.code().map(String::from));
-            if !matches!(code.as_deref(), Some("55P03" | "40P01")) {
-                return Err(told(&error));
+            let _ = database.connection.execute("ROLLBACK").await;
+            if !matches!(code(&error).as_deref(), Some("55P03" | "40P01")) {
+                return Err(database.told(&error));
             }
             if attempt >= self.attempts {
                 return Err(Failure::Told(format!(
@@ -176,29 +204,45 @@ impl Careful {
         database: &mut Database,
         tables: &Tables,
         call: &str,
-    ) -> Result<Vec<String>, sqlx::Error> {
-        let connection = &mut database.0;
+    ) -> Result<Done, sqlx::Error> {
+        let connection = &mut database.connection;
         connection.execute("BEGIN").await?;
+        // If this program ends while a lock is waited for, the server notices, and nobody waits behind it any longer.
         sqlx::query(
             "SELECT set_config('lock_timeout', $1 || 'ms', true), set_config('tenancy.tells_statements', 'yes', true),
+                 CASE WHEN version() !~* 'visual c|mingw|windows'
+                     THEN set_config('client_connection_check_interval', '2s', true) END,
                  CASE WHEN $2 THEN set_config('role', tenancy.role_name('owner')::text, true) END",
         )
         .bind(self.lock_timeout.to_string())
         .bind(self.emits)
         .execute(&mut *connection)
         .await?;
-        // All at once and in one order, before the first change: nothing is held while a later one is waited for longer
-        // than that.
-        let locked: Option<String> = sqlx::query_scalar(LOCKED)
+        // Before any table: nobody but the likes of this waits for it.
+        connection.execute("SELECT tenancy.one_at_a_time()").await?;
+        let locked: Vec<String> = sqlx::query_scalar(LOCKED)
             .bind(tables.oids())
             .bind(call.starts_with(&format!("SELECT {}", super::BACK)))
-            .fetch_one(&mut *connection)
+            .fetch_all(&mut *connection)
             .await?;
-        if let Some(locked) = locked {
-            connection
-                .execute(AssertSqlSafe(format!("LOCK TABLE {locked}")))
-                .await?;
+        // In one order, before the first change. What is waited for is waited for with what is left for all, since others
+        // wait for what is held.
+        let mut locks = Vec::new();
+        let (begun, budget) = (
+            Instant::now(),
+            Duration::from_millis(self.lock_timeout.into()),
+        );
+        let left = || budget.saturating_sub(begun.elapsed()).as_millis().max(1);
+        if !locked.is_empty() {
+            locks.push("LOCK TABLE tenancy.tenants IN SHARE ROW EXCLUSIVE MODE".to_owned());
         }
+        locks.extend(locked.iter().map(|table| format!("LOCK TABLE {table}")));
+        for lock in &locks {
+            let wait_and_lock = format!("SET LOCAL lock_timeout = {}; {lock}", left());
+            connection.execute(AssertSqlSafe(wait_and_lock)).await?;
+        }
+        let wait = format!("SET LOCAL lock_timeout = {}", left());
+        connection.execute(AssertSqlSafe(wait)).await?;
         connection.execute(AssertSqlSafe(call.to_owned())).await?;
         let mut told: Vec<(i64, String)> = sqlx::query_as(
             "DELETE FROM tenancy.protecting WHERE relation IS NULL RETURNING number, state #>> '{}'",
@@ -208,23 +252,30 @@ impl Careful {
         told.sort_unstable();
         let end = if self.dry_run { "ROLLBACK" } else { "COMMIT" };
         connection.execute(end).await?;
-        Ok(told.into_iter().map(|(_, statement)| statement).collect())
+        Ok(Done {
+            statements: told.into_iter().map(|(_, statement)| statement).collect(),
+            locks,
+            lock_timeout: self.lock_timeout,
+            check: None,
+        })
     }
 }
 
-/// The tables that have to be locked for a change: those themselves where they are still to be changed, and those that they
-/// refer to, or are referred to by.
+/// The tables that have to be locked for a change: those themselves where they are still to be changed, those that refer to
+/// them, and protected ones that they refer to: a reference to others stays as it is.
 const LOCKED: &str = "
     WITH targets AS (
         SELECT t.oid FROM unnest($1::oid[]) AS t (oid) WHERE (tenancy.scope_columns(t.oid) <> '{}') = $2
     )
-    SELECT string_agg(DISTINCT format('%I.%I', c.relnamespace::regnamespace::name, c.relname), ', ')
+    SELECT DISTINCT format('%I.%I', c.relnamespace::regnamespace::name, c.relname)
     FROM pg_class AS c
     WHERE pg_has_role(c.relowner, 'USAGE') AND c.relkind IN ('r', 'p')
         AND c.relnamespace <> 'tenancy'::regnamespace AND (c.oid IN (SELECT t.oid FROM targets AS t) OR EXISTS (
             SELECT FROM pg_constraint AS k WHERE k.contype = 'f'
                 AND (k.conrelid = c.oid AND k.confrelid IN (SELECT t.oid FROM targets AS t)
-                    OR k.confrelid = c.oid AND k.conrelid IN (SELECT t.oid FROM targets AS t))))";
+                    OR k.confrelid = c.oid AND k.conrelid IN (SELECT t.oid FROM targets AS t)
+                        AND tenancy.scope_columns(c.oid) <> '{}')))
+    ORDER BY 1";
 
 impl Database {
     /// The tables of these names.
@@ -240,7 +291,7 @@ impl Database {
                  FROM pg_class AS c WHERE c.oid = to_regclass($1)",
             )
             .bind(name)
-            .fetch_optional(&mut self.0)
+            .fetch_optional(&mut self.connection)
             .await;
             match known {
                 Ok(Some(table)) if !found.contains(&table) => found.push(table),
@@ -267,9 +318,9 @@ impl Database {
             "SELECT c.oid, format('%I.%I', c.relnamespace::regnamespace::name, c.relname)
              FROM tenancy.undecided_tables() AS u (oid) JOIN pg_class AS c ON c.oid = u.oid ORDER BY 2",
         )
-        .fetch_all(&mut self.0)
+        .fetch_all(&mut self.connection)
         .await
-        .map_err(|error| told(&error))?;
+        .map_err(|error| self.told(&error))?;
         Ok(Tables(found))
     }
 
@@ -298,22 +349,41 @@ impl Database {
         .bind(tables.names())
         .bind(names)
         .bind(values)
-        .fetch_one(&mut self.0)
+        .fetch_one(&mut self.connection)
         .await
-        .map_err(|error| told(&error))?;
+        .map_err(|error| self.told(&error))?;
         Ok(rendered)
+    }
+
+    /// What the database refused, with its advice; where the role lacks a right, who it is, and who has it.
+    fn told(&self, error: &sqlx::Error) -> Failure {
+        let said = error.as_database_error();
+        let Some(said) = said.and_then(|said| said.try_downcast_ref::<PgDatabaseError>()) else {
+            return Failure::told(error);
+        };
+        let mut text = said.message().to_owned();
+        for more in [said.detail(), said.hint()].into_iter().flatten() {
+            let _ = write!(text, "\n{more}");
+        }
+        if said.code() == DENIED {
+            let _ = write!(
+                text,
+                "\nThe role `{}` may not do this: {GIVE}",
+                plain(&self.role)
+            );
+        }
+        Failure::Told(text)
     }
 }
 
-/// What the database refused, with its advice.
-fn told(error: &sqlx::Error) -> Failure {
+/// What mends it.
+const GIVE: &str = "give the database's administrator by TENANCY_ADMIN_DATABASE_URL, or a login that is the owner role";
+
+/// The code of a role that lacks a right.
+const DENIED: &str = "42501";
+
+/// The code of what the database refused.
+fn code(error: &sqlx::Error) -> Option<String> {
     let said = error.as_database_error();
-    let Some(said) = said.and_then(|said| said.try_downcast_ref::<PgDatabaseError>()) else {
-        return Failure::told(error);
-    };
-    let mut text = said.message().to_owned();
-    for more in [said.detail(), said.hint()].into_iter().flatten() {
-        let _ = write!(text, "\n{more}");
-    }
-    Failure::Told(text)
+    said.and_then(|said| said.code().map(String::from))
 }

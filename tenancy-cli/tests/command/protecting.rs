@@ -5,11 +5,15 @@ use std::{fs, path::Path};
 use anyhow::{Context as _, ensure};
 use sqlx::{AssertSqlSafe, Executor as _, migrate::Migrator};
 use tenancy_tests::{
+    Server, TestDatabase,
     catalog::{catalog, difference},
-    notes::{Notes, on_every_server},
+    notes::{Notes, PASSWORD, on_every_server},
 };
 
-use crate::stand::{Run, tenancy};
+use crate::{
+    schema::{EMPTY, install},
+    stand::{Run, tenancy},
+};
 
 /// Two tables that refer to each other, one that nobody is to see, and one that is shared.
 const TABLES: &str = "CREATE TABLE shelves (id int PRIMARY KEY, label text UNIQUE DEFAULT 'a;b');
@@ -20,13 +24,25 @@ const TABLES: &str = "CREATE TABLE shelves (id int PRIMARY KEY, label text UNIQU
      CREATE TABLE jobs (id int); COMMENT ON TABLE jobs IS 'the queue [tenancy: not for tenants]';
      CREATE TABLE countries (code text); SELECT tenancy.share('countries')";
 
+/// What `protect` has written down.
+async fn records_of(notes: &Notes) -> anyhow::Result<Vec<String>> {
+    let records = "SELECT p::text FROM tenancy.protections AS p ORDER BY 1";
+    Ok(sqlx::query_scalar(records)
+        .fetch_all(&mut notes.database.admin().await?)
+        .await?)
+}
+
 async fn catalog_of(notes: &Notes) -> anyhow::Result<Vec<String>> {
     Ok(catalog(&mut notes.database.admin().await?).await?)
 }
 
 fn run(notes: &Notes, arguments: &[&str]) -> anyhow::Result<Run> {
+    run_in(&notes.database, arguments)
+}
+
+fn run_in(database: &TestDatabase, arguments: &[&str]) -> anyhow::Result<Run> {
     let mut command = tenancy(arguments);
-    command.env("TENANCY_ADMIN_DATABASE_URL", notes.database.url());
+    command.env("TENANCY_ADMIN_DATABASE_URL", database.url());
     Ok(Run::of(command.output()?))
 }
 
@@ -35,7 +51,7 @@ async fn what_is_printed_does_what_the_command_does_and_both_are_taken_back() ->
 {
     on_every_server(async |notes| {
         notes.as_admin(TABLES).await?;
-        let before = catalog_of(notes).await?;
+        let (before, records) = (catalog_of(notes).await?, records_of(notes).await?);
         let tables = ["shelves", "public.\"My Books\""];
         let call = |more: &[&'static str]| [&["protect"], &tables[..], more].concat();
         let printed = run(notes, &call(&["--keep-global", "tokens", "--dry-run"]))?.ends_with(0)?;
@@ -49,6 +65,11 @@ async fn what_is_printed_does_what_the_command_does_and_both_are_taken_back() ->
                 .contains("\nALTER TABLE public.shelves ADD COLUMN tenant_id uuid;\n"),
             "{printed:?}"
         );
+        // In one order, and nobody waits for long.
+        let begins = "BEGIN;\nSELECT tenancy.one_at_a_time();\nSET LOCAL lock_timeout = '1000ms';\n\
+                      LOCK TABLE tenancy.tenants IN SHARE ROW EXCLUSIVE MODE;\nLOCK TABLE public.\"My Books\";\n\
+                      LOCK TABLE public.shelves;\n";
+        ensure!(printed.out.starts_with(begins), "{printed:?}");
 
         notes
             .as_admin(&printed.out)
@@ -103,6 +124,7 @@ async fn what_is_printed_does_what_the_command_does_and_both_are_taken_back() ->
             .await
             .context(printed.out.clone())?;
         ensure!(difference(&before, &catalog_of(notes).await?).is_empty());
+        ensure!(records_of(notes).await? == records);
         Ok(())
     })
     .await
@@ -112,6 +134,8 @@ async fn what_is_printed_does_what_the_command_does_and_both_are_taken_back() ->
 async fn all_are_those_of_which_nobody_has_said_whose_they_are() -> anyhow::Result<()> {
     on_every_server(async |notes| {
         notes.as_admin(TABLES).await?;
+        // What everybody may read nobody has shared.
+        notes.as_admin("GRANT SELECT ON shelves TO PUBLIC").await?;
         let all =
             run(notes, &["protect", "--all", "--column", "org", "--project"])?.ends_with(0)?;
         ensure!(
@@ -182,6 +206,7 @@ async fn what_stands_in_the_way_is_named_and_nothing_is_changed() -> anyhow::Res
             (&["protect"], &["TABLES"]),
             (&["protect", "jobs", "--all"], &["--all"]),
             (&["unprotect", "shelfs"], &["`shelfs`"]),
+            (&["unprotect", "counted"], &["public.counted is a view"]),
         ] {
             let refused = run(notes, arguments)?.ends_with(2)?;
             ensure!(
@@ -227,11 +252,46 @@ async fn nobody_waits_behind_it_for_longer_than_it_says() -> anyhow::Result<()> 
         );
         reader.execute("COMMIT").await?;
         run(notes, &hasty)?.ends_with(0)?;
+        // What is shared, and referred to, stays as it is.
+        notes
+            .as_admin(
+                "ALTER TABLE countries ADD PRIMARY KEY (code); CREATE TABLE towns (country text REFERENCES countries)",
+            )
+            .await?;
+        reader.execute("BEGIN; SELECT FROM countries").await?;
+        run(
+            notes,
+            &["protect", "towns", "--lock-timeout", "1000", "--attempts", "1"],
+        )?
+        .ends_with(0)?;
+        reader.execute("COMMIT").await?;
         // Where there is nothing to do, nothing is locked.
         reader.execute("BEGIN; SELECT FROM shelves").await?;
         let nothing = run(notes, &hasty)?.ends_with(0)?;
         ensure!(nothing.out.starts_with("nothing to do"), "{nothing:?}");
         reader.execute("ROLLBACK").await?;
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_login_without_rights_is_told_who_it_is_and_who_has_them() -> anyhow::Result<()> {
+    on_every_server(async |notes| {
+        let mut command = tenancy(&["unprotect", "notes"]);
+        let url = notes.database.url_as("tenancy_app", Some(PASSWORD));
+        command.env("TENANCY_ADMIN_DATABASE_URL", url);
+        let refused = Run::of(command.output()?).ends_with(2)?;
+        ensure!(
+            refused
+                .err
+                .contains("permission denied for function unprotect")
+                && refused
+                    .err
+                    .contains("The role `tenancy_app` may not do this")
+                && refused.err.contains("TENANCY_ADMIN_DATABASE_URL"),
+            "{refused:?}"
+        );
         Ok(())
     })
     .await
@@ -246,19 +306,28 @@ fn files(folder: &Path) -> anyhow::Result<Vec<String>> {
     Ok(names)
 }
 
+/// The catalog without the table in which sqlx records migrations.
+async fn catalog_in(database: &TestDatabase) -> anyhow::Result<Vec<String>> {
+    let mut lines = catalog(&mut database.admin().await?).await?;
+    lines.retain(|line| !line.contains("_sqlx_migrations"));
+    Ok(lines)
+}
+
 #[tokio::test]
 async fn as_migrations_they_run_on_either_way_and_back() -> anyhow::Result<()> {
-    on_every_server(async |notes| {
-        let mut owner = notes.database.admin().await?;
+    for server in Server::all().await? {
+        let database = server.database(&EMPTY).await?;
+        Run::of(install(&database, &[]).output()?).ends_with(0)?;
+        let mut owner = database.admin().await?;
         owner.execute("SET ROLE tenancy_owner").await?;
         owner.execute(AssertSqlSafe(TABLES.to_owned())).await?;
-        let before = catalog_of(notes).await?;
+        let before = catalog_in(&database).await?;
         let folder = tempfile::tempdir()?;
         let path = folder.path().display().to_string();
         let emit = ["protect", "--all", "--emit", &path];
-        let emitted = run(notes, &emit)?.ends_with(0)?;
+        let emitted = run_in(&database, &emit)?.ends_with(0)?;
         ensure!(
-            difference(&before, &catalog_of(notes).await?).is_empty(),
+            difference(&before, &catalog_in(&database).await?).is_empty(),
             "{emitted:?}"
         );
         let names = files(folder.path())?;
@@ -269,16 +338,20 @@ async fn as_migrations_they_run_on_either_way_and_back() -> anyhow::Result<()> {
             "{names:?}"
         );
 
+        for name in &names {
+            let text = fs::read_to_string(folder.path().join(name))?;
+            ensure!(
+                text.contains("SET LOCAL lock_timeout = '1000ms';\n")
+                    && text.contains("\nLOCK TABLE public.shelves;\n"),
+                "{text}"
+            );
+        }
+
         // As the owner role, by the installer.
-        run(notes, &["install", "--migrations", &path])?.ends_with(0)?;
-        let strip = |lines: Vec<String>| {
-            lines
-                .into_iter()
-                .filter(|line| !line.contains("_sqlx_migrations"))
-                .collect::<Vec<_>>()
-        };
-        let by_installer = strip(catalog_of(notes).await?);
-        let again = run(notes, &emit)?.ends_with(0)?;
+        Run::of(install(&database, &["--migrations", &path]).output()?).ends_with(0)?;
+        let by_installer = catalog_in(&database).await?;
+        ensure!(!difference(&before, &by_installer).is_empty());
+        let again = run_in(&database, &emit)?.ends_with(0)?;
         ensure!(
             again.err.contains("nothing is written") && files(folder.path())?.len() == 2,
             "{again:?}"
@@ -286,23 +359,20 @@ async fn as_migrations_they_run_on_either_way_and_back() -> anyhow::Result<()> {
 
         // As the administrator, as sqlx-cli does.
         let migrations = Migrator::new(folder.path()).await?;
-        let mut admin = notes.database.admin().await?;
-        migrations.run_direct(None, &mut admin, false).await?;
+        let mut admin = database.admin().await?;
         migrations.undo(&mut admin, 0).await?;
-        ensure!(difference(&strip(before.clone()), &strip(catalog_of(notes).await?)).is_empty());
+        let undone = difference(&before, &catalog_in(&database).await?);
+        ensure!(undone.is_empty(), "{undone}");
         migrations.run(&mut admin).await?;
-        let by_sqlx = strip(catalog_of(notes).await?);
-        ensure!(
-            difference(&by_installer, &by_sqlx).is_empty(),
-            "{}",
-            difference(&by_installer, &by_sqlx)
-        );
-        let by_command = run(notes, &["protect", "shelves", "\"My Books\""])?.ends_with(0)?;
+        let otherwise = difference(&by_installer, &catalog_in(&database).await?);
+        ensure!(otherwise.is_empty(), "{otherwise}");
+        let tables = ["protect", "shelves", "\"My Books\""];
+        let by_command = run_in(&database, &tables)?.ends_with(0)?;
         ensure!(
             by_command.out.starts_with("nothing to do"),
             "{by_command:?}"
         );
-        Ok(())
-    })
-    .await
+        database.close().await?;
+    }
+    Ok(())
 }

@@ -11,9 +11,9 @@ use tenancy_tests::{
 use crate::stand::{Run, Stand, tenancy};
 
 /// A database in which nothing is installed.
-const EMPTY: Template = Template::new("empty", |_| Box::pin(async { Ok(()) }));
+pub(crate) const EMPTY: Template = Template::new("empty", |_| Box::pin(async { Ok(()) }));
 
-fn install(database: &TestDatabase, arguments: &[&str]) -> Command {
+pub(crate) fn install(database: &TestDatabase, arguments: &[&str]) -> Command {
     let mut command = tenancy(&[&["install"], arguments].concat());
     command.env("TENANCY_ADMIN_DATABASE_URL", database.url());
     for login in ["APP", "SYSTEM", "REGISTRY", "AUDIT"] {
