@@ -182,8 +182,9 @@ async fn the_trail_tells_of_grants() -> anyhow::Result<()> {
                 .grant(acme, &grant(20)?, &Actor::System, "ticket 1")
                 .await?;
         }
-        let other = billing.grant(acme, &grant(30)?, &Actor::System, "ticket 2");
-        ensure!(other.await.is_err_and(|it| it.kind() == BillingStoreErrorKind::Conflict));
+        let other = grant(30)?;
+        let other = billing.grant(acme, &other, &Actor::System, "ticket 2").await;
+        ensure!(other.is_err_and(|it| it.kind() == BillingStoreErrorKind::Conflict));
         let told: Vec<(Option<Uuid>, String, Vec<String>)> = sqlx::query_as(
             "SELECT r.tenant_id, p.reason, p.targets FROM tenancy.audit_records AS r
                  JOIN tenancy.audit_particulars AS p ON p.entry = r.id WHERE r.action = 'billing.grant'",
