@@ -494,7 +494,12 @@ async fn what_stands_in_the_way_comes_first() -> anyhow::Result<()> {
              CREATE UNLOGGED TABLE quick (id int PRIMARY KEY, owner uuid NOT NULL REFERENCES tenants);
              CREATE SEQUENCE loose; ALTER TABLE quick ADD n int DEFAULT nextval('loose');
              CREATE PUBLICATION listed FOR TABLE pairs (a, b);
-             CREATE VIEW grouped AS SELECT id, n FROM quick GROUP BY id",
+             CREATE VIEW grouped AS SELECT id, n FROM quick GROUP BY id;
+             CREATE TABLE kept (token text, owner uuid NOT NULL REFERENCES tenants); CREATE UNIQUE INDEX kept_token ON kept (token);
+             COMMENT ON INDEX kept_token IS 'looked up first [tenancy: unique across tenants]';
+             CREATE TABLE flags (id int PRIMARY KEY); COMMENT ON TABLE flags IS '[tenancy: not for tenants]';
+             CREATE FUNCTION looks() RETURNS bigint LANGUAGE sql SECURITY DEFINER AS 'SELECT count(*) FROM tenants';
+             COMMENT ON FUNCTION looks() IS '[tenancy: checked]'",
         )
         .await?;
         let run = adopted
@@ -524,6 +529,17 @@ async fn what_stands_in_the_way_comes_first() -> anyhow::Result<()> {
         let mends = of_kind(&objects, "hand").filter(|hand| text(hand, "mend").is_empty());
         ensure!(mends.count() == 0, "something has no mend");
         ensure!(of_kind(&objects, "question").count() == 0, "{run:?}");
+        // What comments say already is not asked.
+        let token = of_kind(&objects, "key").find(|key| key["key"] == "public.kept_token");
+        ensure!(
+            token.is_some_and(|key| key["holds"] == "everywhere"),
+            "{run:?}"
+        );
+        let flags = of_kind(&objects, "table").find(|table| table["table"] == "public.flags");
+        ensure!(
+            flags.is_some_and(|table| table["is"] == "closed"),
+            "{run:?}"
+        );
         adopted.database.close().await?;
     }
     Ok(())

@@ -21,6 +21,9 @@ use crate::adopt::{
 /// The form of the file of decisions.
 const VERSION: u32 = 1;
 
+/// What the comment of a unique index contains that stays unique everywhere.
+const ACROSS_TENANTS: &str = "[tenancy: unique across tenants]";
+
 /// Something that somebody has to decide.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Question {
@@ -63,7 +66,12 @@ impl<'g> Draft<'g> {
             .into_iter()
             .map(|key| {
                 let answer = choices.keys.get(&key.name()).map(|answer| answer.value);
-                let default = (!key.kind.is_asked()).then_some(Holds::Tenant);
+                let says = |comment: &String| comment.contains(ACROSS_TENANTS);
+                let default = if key.key.comment.as_ref().is_some_and(says) {
+                    Some(Holds::Everywhere)
+                } else {
+                    (!key.kind.is_asked()).then_some(Holds::Tenant)
+                };
                 let holds = answer.or(default);
                 DraftKey { key, holds }
             })

@@ -25,6 +25,9 @@ const OF_MIGRATIONS: [&str; 13] = [
     "schema_migrations",
 ];
 
+/// What the comment of a table contains that is closed to the service.
+const NOT_FOR_TENANTS: &str = "[tenancy: not for tenants]";
+
 /// Who the tenants are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Who {
@@ -191,6 +194,11 @@ impl<'g> Sketch<'g> {
                 )),
                 _ => Ok(None),
             };
+        }
+        let says = |comment: &String| comment.contains(NOT_FOR_TENANTS);
+        if table.comment.as_ref().is_some_and(says) {
+            let why = Some("its comment says so");
+            return Ok(Some(Verdict::Closed { why }));
         }
         if OF_MIGRATIONS.contains(&table.name.name.as_str()) {
             let why = Some("a tool keeps in it which migrations have run");

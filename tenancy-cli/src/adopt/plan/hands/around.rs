@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tenancy_sqlx::schema::{CatalogName, KeyName, Table};
+use tenancy_sqlx::schema::{CatalogName, Function, KeyName, Table};
 
 use super::Hand;
 use crate::adopt::plan::{
@@ -80,7 +80,12 @@ pub(super) fn functions(sketch: &Sketch<'_>, everywhere: &[CatalogName], hands: 
         .map(|(table, _)| *table)
         .collect();
     let meant = |text: &str| names.iter().find(|table| is_meant(table, text)).copied();
-    for function in &sketch.graph.functions {
+    let says = |function: &Function, mark: &str| {
+        let comment = function.comment.as_ref();
+        comment.is_some_and(|comment| comment.contains(mark))
+    };
+    let functions = sketch.graph.functions.iter();
+    for function in functions.filter(|function| !says(function, "[tenancy: checked]")) {
         let mut add = |code, text: String, mend: String| {
             let object = function.signature.clone();
             hands.push(Hand {
@@ -91,7 +96,7 @@ pub(super) fn functions(sketch: &Sketch<'_>, everywhere: &[CatalogName], hands: 
                 first: false,
             });
         };
-        if function.definer {
+        if function.definer && !says(function, "[tenancy: looks across tenants]") {
             let pins = match function.pins_search_path {
                 true => "",
                 false => " SET search_path = pg_catalog, pg_temp",
