@@ -180,7 +180,7 @@ fn answers_decide_and_what_can_not_be_meant_is_refused() {
         closed = ["public.settings"]
         [adopt.tables."public.files"]
         from = "user_id"
-        otherwise = "0199c0de-0000-7000-8000-000000000001"
+        otherwise = "7"
         [adopt.tables."public.logs"]
         from = "actor_id"
         to = "public.users"
