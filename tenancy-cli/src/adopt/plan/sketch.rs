@@ -226,7 +226,8 @@ impl<'g> Sketch<'g> {
                     table.name.plain()
                 )));
             }
-            self.settle(table, Verdict::Protected { comparable }, 0);
+            // After the root, so that a reference to that is taken first.
+            self.settle(table, Verdict::Protected { comparable }, 1);
         }
         Ok(())
     }

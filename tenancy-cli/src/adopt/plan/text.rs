@@ -7,7 +7,6 @@ use tenancy_sqlx::schema::CatalogName;
 use super::{
     draft::Draft,
     hands::When,
-    keys::Kind,
     lines::toml,
     roots::Proposal,
     sketch::Verdict,
@@ -148,6 +147,13 @@ fn tree(draft: &Draft<'_>, text: &mut String) {
             let _ = writeln!(text, "{fork} {}", plain(&table.name.plain()));
         }
     }
+    for (table, _) in all
+        .iter()
+        .filter(|(_, verdict)| matches!(verdict, Verdict::Protected { .. }))
+    {
+        let _ = writeln!(text, "{}  protected already", plain(&table.name.plain()));
+        branch(draft, &below, &table.name, "", text);
+    }
     for of in [Standing::Shared, Standing::Closed, Standing::Asked] {
         let names = all.iter().filter(|(table, verdict)| {
             !verdict.is_tenant() && standing(draft, &table.name, verdict) == of
@@ -212,13 +218,10 @@ fn keys(draft: &Draft<'_>, text: &mut String) {
             &rows,
         );
     }
-    let silent = number(silent, "key");
-    let kinds = [Kind::Generated, Kind::Within]
-        .map(Kind::as_str)
-        .join(" or ");
     let _ = writeln!(
         text,
-        "{silent} more: {kinds} ones hold within a tenant, those of the root everywhere\n"
+        "{} more: generated ones and those within a reference hold within a tenant, those of the root everywhere\n",
+        number(silent, "key")
     );
 }
 
