@@ -36,6 +36,10 @@ pub(super) struct Fault {
 
 /// What is wrong with rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there are few, and none lives long"
+)]
 pub(super) enum FaultKind {
     /// Their reference is null.
     Null,

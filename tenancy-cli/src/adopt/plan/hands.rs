@@ -132,20 +132,20 @@ fn columns(sketch: &Sketch<'_>, table: &Table, hands: &mut Vec<Hand>) {
             when: When::First,
         });
     };
-    if let Some(column) = table.column("tenant_id") {
-        if !is_tenant_column(sketch, table) {
-            add(
-                "tenant-column",
-                format!(
-                    "it has a column tenant_id of type {} that does not lead to the root, where the tenant's own has to be",
-                    column.type_name
-                ),
-                format!(
-                    "ALTER TABLE {name} RENAME COLUMN tenant_id TO former_tenant_id: this breaks the running application, so \
+    if let Some(column) = table.column("tenant_id")
+        && !is_tenant_column(sketch, table)
+    {
+        add(
+            "tenant-column",
+            format!(
+                "it has a column tenant_id of type {} that does not lead to the root, where the tenant's own has to be",
+                column.type_name
+            ),
+            format!(
+                "ALTER TABLE {name} RENAME COLUMN tenant_id TO former_tenant_id: this breaks the running application, so \
                      release one first that knows the new name"
-                ),
-            );
-        }
+            ),
+        );
     }
     if table.of_type.is_some() {
         let mend = format!("ALTER TABLE {name} NOT OF");

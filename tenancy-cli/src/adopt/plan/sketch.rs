@@ -113,6 +113,10 @@ pub(super) enum Unknown {
 
 /// Whose the rows of a table are.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one for each table, and most are the large one"
+)]
 pub(super) enum Verdict {
     /// The one tenant's.
     One,
