@@ -24,7 +24,7 @@ const SECTION: [&str; 7] = [
     "tables",
     "keys",
 ];
-const TABLE: [&str; 5] = ["rows", "from", "to", "to-columns", "otherwise"];
+const TABLE: [&str; 6] = ["rows", "from", "to", "to-columns", "otherwise", "ignore"];
 const ROWS: &str = "\"shared\", \"closed\" or \"tenant\"";
 const HOLDS: &str = "\"tenant\" or \"everywhere\"";
 const TABLES: &str = "a list of tables, such as [\"public.countries\"]";
@@ -50,7 +50,9 @@ struct TableAnswer {
     from: Option<Placed<Vec<Placed<String>>>>,
     to: Option<Placed<String>>,
     to_columns: Option<Vec<Placed<String>>>,
-    otherwise: Option<Placed<TenantId>>,
+    otherwise: Option<Placed<String>>,
+    /// Columns that are called like a reference to the root, and are none.
+    ignore: Vec<Placed<String>>,
 }
 
 /// Whose rows there are, in a word.
@@ -169,7 +171,11 @@ fn table(name: &str, node: &Node) -> Result<TableAnswer, ConfigError> {
         to_columns: to_columns
             .map(|node| columns(node, "to-columns"))
             .transpose()?,
-        otherwise: tenant(&fields, "otherwise")?,
+        otherwise: fields.get("otherwise").map(key).transpose()?,
+        ignore: match fields.get("ignore") {
+            Some(node) => columns(node, "ignore")?,
+            None => Vec::new(),
+        },
     };
     for (name, is_there) in [
         ("to", answer.to.is_some()),
@@ -183,7 +189,7 @@ fn table(name: &str, node: &Node) -> Result<TableAnswer, ConfigError> {
         }
     }
     match (&answer.rows, &answer.from) {
-        (None, None) => Err(node.error(format_args!(
+        (None, None) if answer.ignore.is_empty() => Err(node.error(format_args!(
             "{whose} says neither `rows` nor `from`; say whose its rows are, or by which columns they refer"
         ))),
         (Some(rows), Some(_)) if rows.value != RowsAnswer::Tenant => Err(fields
@@ -191,6 +197,20 @@ fn table(name: &str, node: &Node) -> Result<TableAnswer, ConfigError> {
             .error(format_args!("{whose}: `from` stands beside `rows`; keep one of them"))),
         _ => Ok(answer),
     }
+}
+
+/// A value of the root's key.
+fn key(node: &Node) -> Result<Placed<String>, ConfigError> {
+    if let Value::Whole(Some(number)) = &node.value {
+        return Ok(Placed {
+            value: number.to_string(),
+            at: node.at,
+        });
+    }
+    node.text(
+        "`otherwise`",
+        "a value of the root's key, such as \"0199c0de-0000-7000-8000-000000000001\" or 7",
+    )
 }
 
 fn keys(node: &Node) -> Result<Vec<(Placed<String>, Holds)>, ConfigError> {

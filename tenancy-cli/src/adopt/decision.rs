@@ -96,9 +96,10 @@ pub(crate) enum Source {
         /// Other references that lead to a tenant too. They have to lead to the same one, which the run checks on the data.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         also: Vec<Reference>,
-        /// The tenant of rows in which the reference is null. Without it there may be no such row.
+        /// The tenant of rows in which the reference is null, by the root's key: for a root whose key is a `uuid` it is the id of
+        /// the tenant. Without it there may be no such row.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        otherwise: Option<TenantId>,
+        otherwise: Option<String>,
     },
 }
 

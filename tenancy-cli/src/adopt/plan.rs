@@ -97,9 +97,7 @@ impl Plan {
         let mut connection =
             until_interrupted(connect::as_administrator(&self.administrator)).await?;
         let mut transaction = until_interrupted(self.begin(&mut connection)).await?;
-        let graph = TableGraph::read(&mut transaction)
-            .await
-            .map_err(Failure::told)?;
+        let graph = until_interrupted(read(&mut transaction)).await?;
         if graph.tables.is_empty() {
             return Err(Failure::Told(format!(
                 "the database `{}` has no table of an application; name another one in the URL",
@@ -131,11 +129,29 @@ impl Plan {
         let patience = Duration::from_secs(self.timeout);
         let data =
             until_interrupted(data::look(&mut transaction, &sketch, &keys, patience)).await?;
+        if let Some((table, key)) = data.no_tenants.first() {
+            let told = format!(
+                "`otherwise` of `{}` names the tenant `{key}`, and no row of the root has that key",
+                table.plain()
+            );
+            return Err(named(choices.otherwise(table).error(told)));
+        }
         transaction.rollback().await.map_err(Failure::told)?;
         // What was read is read; a connection that is not closed well harms nobody.
         let _ = connection.close().await;
-        let draft = Draft::new(tenants, sketch, keys, data, &choices);
+        let mut draft = Draft::new(tenants, sketch, keys, data, &choices);
+        draft.named_here = self.named_here(&answers);
         self.tell(&draft, &graph, output).await
+    }
+
+    /// What the answers have to say of the tenants, where the command line alone does.
+    fn named_here(&self, answers: &Answers) -> Option<String> {
+        if answers.root.is_some() || answers.one_tenant.is_some() {
+            return None;
+        }
+        let root = (self.root.as_deref()).map(|root| format!("root = {}", lines::toml(root)));
+        let one = self.one_tenant.as_deref();
+        root.or_else(|| one.map(|name| format!("one-tenant = {}", lines::toml(name))))
     }
 
     async fn tell(
@@ -165,8 +181,14 @@ impl Plan {
             Ok(()) | Err(Failure::ClosedPipe) => {}
             Err(failure) => return Err(failure),
         }
-        if self.out.is_some() && !complete {
+        if let Some(file) = self.out.as_deref().filter(|_| !complete) {
             output.remark("the plan is not complete, and is not written");
+            if file.exists() {
+                output.remark(&format!(
+                    "{} is of an earlier plan, and stays as it is",
+                    file.display()
+                ));
+            }
         }
         Ok(if complete {
             Verdict::Done
@@ -204,11 +226,15 @@ impl Plan {
         &self,
         connection: &'c mut PgConnection,
     ) -> Result<sqlx::Transaction<'c, sqlx::Postgres>, Failure> {
+        // The server ends a statement whose asker has gone. Not each server can see that.
+        let watch = "SET client_connection_check_interval = '500ms'";
+        let _ = connection.execute(watch).await;
         let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
         let mut transaction = connection.begin_with(begin).await.map_err(Failure::told)?;
-        // Rows that row security hides would be missed silently: without it, the statement fails.
+        // No operator or function but PostgreSQL's own is found without its schema: this may be a superuser, and others may
+        // create theirs. Rows that row security hides would be missed silently: without it, the statement fails.
         let limits = format!(
-            "SET LOCAL lock_timeout = '2s'; SET LOCAL statement_timeout = '{}s'; SET LOCAL row_security = off",
+            "SET LOCAL search_path TO pg_catalog, pg_temp; SET LOCAL lock_timeout = '2s'; SET LOCAL statement_timeout = '{}s'; SET LOCAL row_security = off",
             self.timeout
         );
         let limited = transaction.execute(AssertSqlSafe(limits)).await;
@@ -251,6 +277,53 @@ impl Plan {
             name: name.value,
         }))
     }
+}
+
+/// Reads the catalog.
+///
+/// # Errors
+/// What the database says; of a lock, whose it is.
+async fn read(transaction: &mut PgConnection) -> Result<TableGraph, Failure> {
+    let error = match TableGraph::read(transaction).await {
+        Ok(graph) => return Ok(graph),
+        Err(error) => error,
+    };
+    let said = error
+        .driver_error()
+        .and_then(sqlx::Error::as_database_error);
+    let code = said.and_then(|said| said.code());
+    match code.as_deref() {
+        Some("55P03") => {}
+        Some("57014") => {
+            return Err(Failure::told(
+                "reading the catalog takes longer than --timeout; give more time",
+            ));
+        }
+        _ => return Err(Failure::told(error)),
+    }
+    let holders: Vec<(String, i32)> = sqlx::query_as(
+        "SELECT format('%I.%I', n.nspname, c.relname), l.pid
+         FROM pg_locks AS l JOIN pg_class AS c ON c.oid = l.relation JOIN pg_namespace AS n ON n.oid = c.relnamespace
+         WHERE l.mode = 'AccessExclusiveLock' AND l.granted AND l.locktype = 'relation' AND l.pid <> pg_backend_pid()
+             AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())
+             AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname !~ '^pg_'
+         ORDER BY 1 LIMIT 5",
+    )
+    .persistent(false)
+    .fetch_all(transaction)
+    .await
+    .unwrap_or_default();
+    let holders: Vec<_> = holders
+        .iter()
+        .map(|(table, pid)| format!("{table} (by the server's process {pid})"))
+        .collect();
+    Err(Failure::Told(match holders.as_slice() {
+        [] => "the catalog can't be read while somebody changes a table; run this again when they are done".to_owned(),
+        locked => format!(
+            "the catalog can't be read while somebody changes {}; run this again when they are done",
+            locked.join(", ")
+        ),
+    }))
 }
 
 /// The id of the one tenant of a database: the same in each plan.

@@ -18,6 +18,7 @@ mod managing;
 mod managing_access;
 mod operators;
 mod planning;
+mod planning_guarded;
 mod protecting;
 mod schema;
 mod secrets;

@@ -60,19 +60,18 @@ const ANSWERS: &str = r#"
     from = ["organization_id"]
 
     [adopt.keys]
-    "public.organizations_slug_key" = "tenant"
     "public.users_email_key" = "tenant"
     "We\"ird.Notes of a name that is as long as a name can be in P_token_key" = "everywhere"
 "#;
 
 /// A database with a schema, and a folder for files.
-struct Adopted {
-    database: TestDatabase,
+pub(crate) struct Adopted {
+    pub(crate) database: TestDatabase,
     folder: TempDir,
 }
 
 impl Adopted {
-    async fn new(server: &Server, sql: &str) -> anyhow::Result<Self> {
+    pub(crate) async fn new(server: &Server, sql: &str) -> anyhow::Result<Self> {
         let adopted = Self {
             database: server.database(&Template::empty()).await?,
             folder: tempfile::tempdir()?,
@@ -81,26 +80,26 @@ impl Adopted {
         Ok(adopted)
     }
 
-    async fn execute(&self, sql: &str) -> anyhow::Result<()> {
+    pub(crate) async fn execute(&self, sql: &str) -> anyhow::Result<()> {
         let mut admin = self.database.admin().await?;
         admin.execute(AssertSqlSafe(sql.to_owned())).await?;
         Ok(())
     }
 
-    fn file(&self, name: &str) -> String {
+    pub(crate) fn file(&self, name: &str) -> String {
         self.folder.path().join(name).display().to_string()
     }
 
-    fn answer(&self, answers: &str) -> anyhow::Result<()> {
+    pub(crate) fn answer(&self, answers: &str) -> anyhow::Result<()> {
         Ok(fs::write(self.folder.path().join("tenancy.toml"), answers)?)
     }
 
     /// Plans in the folder, with what is in its `tenancy.toml`.
-    fn plan(&self, arguments: &[&str]) -> anyhow::Result<Run> {
+    pub(crate) fn plan(&self, arguments: &[&str]) -> anyhow::Result<Run> {
         self.plan_as(&self.database.url(), arguments)
     }
 
-    fn plan_as(&self, url: &str, arguments: &[&str]) -> anyhow::Result<Run> {
+    pub(crate) fn plan_as(&self, url: &str, arguments: &[&str]) -> anyhow::Result<Run> {
         let mut command = tenancy(&[&["adopt", "plan"], arguments].concat());
         command.env("TENANCY_ADMIN_DATABASE_URL", url);
         command.current_dir(self.folder.path());
@@ -108,7 +107,7 @@ impl Adopted {
     }
 
     /// The questions, each as its code and what it is about.
-    fn questions(&self, arguments: &[&str]) -> anyhow::Result<Vec<(String, String)>> {
+    pub(crate) fn questions(&self, arguments: &[&str]) -> anyhow::Result<Vec<(String, String)>> {
         let run = self.plan(&[arguments, &["--format", "json"]].concat())?;
         let objects = run.json().with_context(|| format!("{run:?}"))?;
         let questions =
@@ -140,15 +139,18 @@ impl Adopted {
     }
 }
 
-fn text(object: &Value, field: &str) -> String {
+pub(crate) fn text(object: &Value, field: &str) -> String {
     object[field].as_str().unwrap_or_default().to_owned()
 }
 
-fn of_kind<'o>(objects: &'o [Value], kind: &'static str) -> impl Iterator<Item = &'o Value> {
+pub(crate) fn of_kind<'o>(
+    objects: &'o [Value],
+    kind: &'static str,
+) -> impl Iterator<Item = &'o Value> {
     objects.iter().filter(move |object| object["kind"] == kind)
 }
 
-fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+pub(crate) fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
     let mut pairs: Vec<_> = pairs
         .iter()
         .map(|(one, two)| ((*one).to_owned(), (*two).to_owned()))
@@ -176,7 +178,6 @@ async fn what_is_asked_is_answered_and_nothing_changes() -> anyhow::Result<()> {
             ("nullable", "public.files"),
             ("soft", "public.logs"),
             ("whose", "public.countries"),
-            ("key", "public.organizations_slug_key"),
             ("key", "public.users_email_key"),
             ("key", token),
         ]);
@@ -271,9 +272,11 @@ fn decided(plan: &Value) -> anyhow::Result<()> {
     for (one, other) in [
         ("organizations", "users"),
         ("users", "events"),
+        ("documents", "countries"),
         ("left_side", "right_side"),
     ] {
-        ensure!(place(one) < place(other), "{one} comes after {other}");
+        let (first, second) = (place(one).context(one)?, place(other).context(other)?);
+        ensure!(first < second, "{one} comes after {other}");
     }
     let token = notes["keys"].as_array().context("keys")?;
     ensure!(
@@ -332,7 +335,7 @@ async fn rows_that_reach_two_tenants_or_none_are_named() -> anyhow::Result<()> {
             "lead to different tenants in 5 rows: 1; 2; 3; correct them, or drop the foreign key",
             "organization_id is null in 1 row: 7;",
             "organization_id of 1 row leads to no row of public.organizations: 8;",
-            "user_id of 1 row leads to no row of public.users: old_documents (0,2);",
+            "user_id of 1 row leads to no row of public.users: public.old_documents (0,2);",
             "its key and main_user (to public.users) lead to different tenants in 1 row: 00000000-0000-7000-8000-00000000000a;",
             "right_id (to public.right_side) lead to different tenants in 1 row: 2;",
         ] {
@@ -485,6 +488,7 @@ async fn what_stands_in_the_way_comes_first() -> anyhow::Result<()> {
         let adopted = Adopted::new(
             &server,
             "CREATE TABLE tenants (id uuid PRIMARY KEY, parent uuid REFERENCES tenants);
+             CREATE TABLE people (id uuid PRIMARY KEY, owner uuid NOT NULL REFERENCES tenants);
              CREATE TABLE rooms (id int PRIMARY KEY, tenant_id int, owner uuid NOT NULL REFERENCES tenants, nights int4range,
                  EXCLUDE USING gist (nights WITH &&));
              CREATE TABLE pairs (a int, b int, owner uuid NOT NULL REFERENCES tenants, UNIQUE (a, b));
@@ -493,8 +497,22 @@ async fn what_stands_in_the_way_comes_first() -> anyhow::Result<()> {
              CREATE RULE quiet AS ON DELETE TO uses DO INSTEAD NOTHING;
              CREATE UNLOGGED TABLE quick (id int PRIMARY KEY, owner uuid NOT NULL REFERENCES tenants);
              CREATE SEQUENCE loose; ALTER TABLE quick ADD n int DEFAULT nextval('loose');
-             CREATE PUBLICATION listed FOR TABLE pairs (a, b);
-             CREATE VIEW grouped AS SELECT id, n FROM quick GROUP BY id",
+             CREATE PUBLICATION listed FOR TABLE pairs (a, b); CREATE PUBLICATION everything FOR ALL TABLES;
+             CREATE TABLE halls (id int PRIMARY KEY, tenant_id uuid NOT NULL REFERENCES people);
+             CREATE FUNCTION quiet() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+             CREATE TRIGGER loud BEFORE UPDATE ON halls FOR EACH ROW EXECUTE FUNCTION quiet();
+             CREATE TRIGGER always BEFORE UPDATE ON halls FOR EACH ROW EXECUTE FUNCTION quiet();
+             ALTER TABLE halls ENABLE ALWAYS TRIGGER always; ALTER TABLE people REPLICA IDENTITY USING INDEX people_pkey;
+             CREATE TABLE parts (id int NOT NULL, n int NOT NULL, owner uuid NOT NULL REFERENCES tenants) PARTITION BY RANGE (n);
+             CREATE TABLE parts_1 PARTITION OF parts FOR VALUES FROM (0) TO (9);
+             CREATE UNIQUE INDEX parts_1_id ON parts_1 (id); CREATE POLICY own ON parts_1 USING (true);
+             ALTER TABLE parts_1 ADD EXCLUDE USING btree (n WITH =);
+             CREATE VIEW grouped AS SELECT id, n FROM quick GROUP BY id;
+             CREATE TABLE kept (token text, owner uuid NOT NULL REFERENCES tenants); CREATE UNIQUE INDEX kept_token ON kept (token);
+             COMMENT ON INDEX kept_token IS 'looked up first [tenancy: unique across tenants]';
+             CREATE TABLE flags (id int PRIMARY KEY); COMMENT ON TABLE flags IS '[tenancy: not for tenants]';
+             CREATE FUNCTION looks() RETURNS bigint LANGUAGE sql SECURITY DEFINER AS 'SELECT count(*) FROM tenants';
+             COMMENT ON FUNCTION looks() IS '[tenancy: checked]'",
         )
         .await?;
         let run = adopted
@@ -502,28 +520,47 @@ async fn what_stands_in_the_way_comes_first() -> anyhow::Result<()> {
             .ends_with(1)?;
         let objects = run.json()?;
         let mut hands: Vec<_> = of_kind(&objects, "hand")
-            .map(|hand| (text(hand, "code"), hand["first"] == true))
+            .map(|hand| (text(hand, "code"), text(hand, "when")))
             .collect();
         hands.sort();
         let wanted = [
-            ("exclusion", true),
-            ("match-full", false),
-            ("not-valid", false),
-            ("on-update-set", true),
-            ("publication-columns", false),
-            ("root-to-root", true),
-            ("rule", false),
-            ("sequence", false),
-            ("tenant-column", true),
-            ("unlogged", false),
-            ("view", false),
-            ("view-by-key", true),
+            ("exclusion", "first"),
+            ("exclusion", "first"),
+            ("match-full", "first"),
+            ("not-valid", "before-enforcing"),
+            ("on-update-set", "first"),
+            ("partition-key", "before-enforcing"),
+            ("policy", "first"),
+            ("publication-all-tables", "before-run"),
+            ("publication-columns", "before-enforcing"),
+            ("replica-identity", "before-run"),
+            ("replica-trigger", "first"),
+            ("root-to-root", "first"),
+            ("rule", "before-enforcing"),
+            ("sequence", "before-enforcing"),
+            ("tenant-column", "first"),
+            ("tenant-column", "first"),
+            ("unlogged", "known"),
+            ("update-trigger", "known"),
+            ("view", "before-enforcing"),
+            ("view-by-key", "first"),
         ];
-        let wanted = wanted.map(|(code, first)| (code.to_owned(), first));
+        let wanted = wanted.map(|(code, when)| (code.to_owned(), when.to_owned()));
         ensure!(hands == wanted, "{hands:?}");
         let mends = of_kind(&objects, "hand").filter(|hand| text(hand, "mend").is_empty());
         ensure!(mends.count() == 0, "something has no mend");
         ensure!(of_kind(&objects, "question").count() == 0, "{run:?}");
+        // What comments say already is not asked.
+        let token = of_kind(&objects, "key").find(|key| key["key"] == "public.kept_token");
+        ensure!(
+            token.is_some_and(|key| key["holds"] == "everywhere"),
+            "{run:?}"
+        );
+        let flags = of_kind(&objects, "table").find(|table| table["table"] == "public.flags");
+        ensure!(
+            flags.is_some_and(|table| table["is"] == "closed"),
+            "{run:?}"
+        );
         adopted.database.close().await?;
     }
     Ok(())

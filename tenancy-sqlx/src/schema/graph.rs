@@ -85,7 +85,7 @@ impl TableGraph {
         let mut transaction = connection.begin().await?;
         // What is not in pg_catalog is printed with its schema, whatever the login's path is.
         transaction
-            .execute("SET LOCAL search_path TO pg_catalog")
+            .execute("SET LOCAL search_path TO pg_catalog, pg_temp")
             .await?;
         let document: String = sqlx::query_scalar(include_str!("graph/read.sql"))
             .persistent(false)
@@ -106,6 +106,28 @@ impl TableGraph {
         let is_child =
             |table: &&Table| table.partition_of.as_ref() == Some(of) || table.inherits.contains(of);
         self.tables.iter().filter(is_child)
+    }
+
+    /// The table of which one is a partition, at the end of all partitions of partitions; a name that is no partition's is
+    /// given back.
+    #[must_use]
+    pub fn whole<'g>(&'g self, of: &'g CatalogName) -> &'g CatalogName {
+        let above = |name| {
+            self.table(name)
+                .and_then(|table| table.partition_of.as_ref())
+        };
+        std::iter::successors(Some(of), |name| above(name))
+            .take(self.tables.len() + 1)
+            .last()
+            .unwrap_or(of)
+    }
+
+    /// The partitions of a table, and those of its partitions.
+    #[must_use]
+    pub fn partitions(&self, of: &CatalogName) -> Vec<&Table> {
+        let is_below =
+            |table: &&Table| table.partition_of.is_some() && self.whole(&table.name) == of;
+        self.tables.iter().filter(is_below).collect()
     }
 
     /// About how many rows a table has, with its partitions; `None` if nothing has counted them yet. It is what the planner

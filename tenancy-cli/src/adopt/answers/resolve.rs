@@ -1,8 +1,11 @@
 //! What the answers are about: tables, columns and keys that are there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use tenancy_core::{ConfigError, TenantId, document::Placed};
+use tenancy_core::{
+    ConfigError,
+    document::{Placed, Position},
+};
 use tenancy_sqlx::schema::{CatalogName, Table, TableGraph, TableKind};
 
 use super::{Answers, Named, RowsAnswer, TableAnswer, not_found};
@@ -14,6 +17,10 @@ pub(in crate::adopt) struct Choices {
     pub(in crate::adopt) tables: BTreeMap<CatalogName, Placed<Choice>>,
     /// By schema and index.
     pub(in crate::adopt) keys: BTreeMap<CatalogName, Placed<Holds>>,
+    /// Columns that are called like a reference to the root, and are none.
+    ignored: BTreeMap<CatalogName, BTreeSet<String>>,
+    /// Where answers of rows with a null stand.
+    otherwise: BTreeMap<CatalogName, Position>,
 }
 
 /// What was answered of a table.
@@ -29,7 +36,8 @@ pub(in crate::adopt) enum Choice {
         /// To what, where no foreign key says it.
         to: Option<CatalogName>,
         to_columns: Option<Vec<String>>,
-        otherwise: Option<TenantId>,
+        /// The root's key of the tenant whose rows with a null are.
+        otherwise: Option<String>,
     },
 }
 
@@ -48,8 +56,16 @@ impl Answers {
         }
         for (name, answer) in &self.tables {
             let table = find(graph, name)?;
-            let choice = answer.resolve(graph, table)?;
-            choices.add(table, name, choice)?;
+            if let Some(choice) = answer.resolve(graph, table)? {
+                choices.add(table, name, choice)?;
+            }
+            let ignored = answer.ignore.iter();
+            let ignored = ignored.map(|column| find_column(table, column));
+            let ignored = ignored.collect::<Result<_, _>>()?;
+            choices.ignored.insert(table.name.clone(), ignored);
+            if let Some(otherwise) = &answer.otherwise {
+                choices.otherwise.insert(table.name.clone(), otherwise.at);
+            }
         }
         for (name, holds) in &self.keys {
             let key = find_key(graph, name)?;
@@ -64,6 +80,18 @@ impl Answers {
 }
 
 impl Choices {
+    /// Whether a reference by its name alone is none.
+    pub(in crate::adopt) fn ignores(&self, table: &CatalogName, columns: &[String]) -> bool {
+        let ignored = self.ignored.get(table);
+        ignored.is_some_and(|ignored| columns.iter().any(|column| ignored.contains(column)))
+    }
+
+    /// Where the answer `otherwise` of a table stands.
+    pub(in crate::adopt) fn otherwise(&self, table: &CatalogName) -> Position {
+        let at = self.otherwise.get(table);
+        at.copied().unwrap_or(Position::NONE)
+    }
+
     fn add(
         &mut self,
         table: &Table,
@@ -86,13 +114,14 @@ impl Choices {
 }
 
 impl TableAnswer {
-    fn resolve(&self, graph: &TableGraph, table: &Table) -> Result<Choice, ConfigError> {
+    fn resolve(&self, graph: &TableGraph, table: &Table) -> Result<Option<Choice>, ConfigError> {
         let Some(from) = &self.from else {
-            return Ok(match self.rows.as_ref().map(|rows| rows.value) {
-                Some(RowsAnswer::Shared) => Choice::Shared,
-                Some(RowsAnswer::Closed) => Choice::Closed,
-                _ => Choice::Tenant,
-            });
+            let rows = self.rows.as_ref().map(|rows| rows.value);
+            return Ok(rows.map(|rows| match rows {
+                RowsAnswer::Shared => Choice::Shared,
+                RowsAnswer::Closed => Choice::Closed,
+                RowsAnswer::Tenant => Choice::Tenant,
+            }));
         };
         let to = self.to.as_ref().map(|to| find(graph, to)).transpose()?;
         let columns = from.value.iter().map(|column| find_column(table, column));
@@ -117,12 +146,12 @@ impl TableAnswer {
                 .at
                 .error("`from` and `to-columns` have different numbers of columns"));
         }
-        Ok(Choice::From {
+        Ok(Some(Choice::From {
             columns,
             to: to.map(|to| to.name.clone()),
             to_columns,
-            otherwise: self.otherwise.as_ref().map(|id| id.value),
-        })
+            otherwise: self.otherwise.as_ref().map(|key| key.value.clone()),
+        }))
     }
 }
 
@@ -195,17 +224,30 @@ fn find_column(table: &Table, name: &Placed<String>) -> Result<String, ConfigErr
 
 fn find_key(graph: &TableGraph, name: &Placed<String>) -> Result<CatalogName, ConfigError> {
     let mut known = Vec::new();
-    for table in graph
-        .tables
-        .iter()
-        .filter(|table| table.partition_of.is_none())
-    {
+    for table in &graph.tables {
         for key in &table.keys {
-            let key = CatalogName::new(&table.name.schema, &key.index);
-            if key.plain() == name.value {
-                return Ok(key);
+            let found = CatalogName::new(&table.name.schema, &key.index);
+            let is_meant = found.plain() == name.value;
+            match &table.partition_of {
+                None if is_meant => return Ok(found),
+                None => known.push(found.plain()),
+                Some(_) if is_meant && !key.inherited => {
+                    return Err(name.at.error(format_args!(
+                        "`{}` is a key of the partition `{}` alone, and becomes one of each tenant's; to keep it, say so in its \
+                         comment: COMMENT ON INDEX {found} IS '[tenancy: unique across tenants]'",
+                        name.value,
+                        table.name.plain()
+                    )));
+                }
+                Some(_) if is_meant => {
+                    return Err(name.at.error(format_args!(
+                        "`{}` is a part of the key of `{}`; name that of the whole table",
+                        name.value,
+                        graph.whole(&table.name).plain()
+                    )));
+                }
+                Some(_) => {}
             }
-            known.push(key.plain());
         }
     }
     let known = known.iter().map(|known| Named(known));

@@ -8,7 +8,7 @@ use tenancy_sqlx::schema::{CatalogName, TableGraph};
 
 use super::{
     data::{Data, Fault},
-    hands::{Hand, hands},
+    hands::{Hand, When, hands},
     keys::{Key, Kind},
     lines::Lines,
     sketch::{Sketch, Verdict},
@@ -20,6 +20,9 @@ use crate::adopt::{
 
 /// The form of the file of decisions.
 const VERSION: u32 = 1;
+
+/// What the comment of a unique index contains that stays unique everywhere.
+pub(super) const ACROSS_TENANTS: &str = "[tenancy: unique across tenants]";
 
 /// Something that somebody has to decide.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,6 +52,8 @@ pub(super) struct Draft<'g> {
     pub(super) hands: Vec<Hand>,
     pub(super) questions: Vec<Question>,
     pub(super) faults: BTreeMap<CatalogName, Vec<Fault>>,
+    /// The line of `tenancy.toml` that says who the tenants are, if the command line alone does.
+    pub(super) named_here: Option<String>,
 }
 
 impl<'g> Draft<'g> {
@@ -63,7 +68,13 @@ impl<'g> Draft<'g> {
             .into_iter()
             .map(|key| {
                 let answer = choices.keys.get(&key.name()).map(|answer| answer.value);
-                let default = (!key.kind.is_asked()).then_some(Holds::Tenant);
+                let says = |comment: &String| comment.contains(ACROSS_TENANTS);
+                let stays = key.kind == Kind::Root || key.key.comment.as_ref().is_some_and(says);
+                let default = if stays {
+                    Some(Holds::Everywhere)
+                } else {
+                    (!key.kind.is_asked()).then_some(Holds::Tenant)
+                };
                 let holds = answer.or(default);
                 DraftKey { key, holds }
             })
@@ -80,6 +91,7 @@ impl<'g> Draft<'g> {
             hands,
             questions: Vec::new(),
             faults: data.faults,
+            named_here: None,
         };
         draft.questions = questions::questions(&draft, &data.counts);
         draft
@@ -87,7 +99,13 @@ impl<'g> Draft<'g> {
 
     /// Whether nothing is asked, and nothing has to be mended first.
     pub(super) fn is_complete(&self) -> bool {
-        self.questions.is_empty() && !self.hands.iter().any(|hand| hand.first)
+        self.questions.is_empty() && self.first() == 0
+    }
+
+    /// How many things have to be mended before the plan is complete.
+    pub(super) fn first(&self) -> usize {
+        let first = |hand: &&Hand| hand.when == When::First;
+        self.hands.iter().filter(first).count()
     }
 
     /// Whether something is asked of a table.
@@ -107,7 +125,9 @@ impl<'g> Draft<'g> {
     /// The decisions for the run, of a plan that is complete.
     pub(super) fn decisions(&self, graph: &TableGraph) -> Decisions {
         let mut tables = Vec::new();
-        for (table, verdict) in self.sketch.in_order() {
+        let planned = self.sketch.in_order().into_iter();
+        let planned = planned.filter(|(_, verdict)| !matches!(verdict, Verdict::Protected { .. }));
+        for (table, verdict) in planned {
             let rows = match verdict {
                 Verdict::One => Rows::Tenant {
                     source: Source::One,
@@ -118,13 +138,18 @@ impl<'g> Draft<'g> {
                 Verdict::By { edge, also, .. } => Rows::Tenant {
                     source: Source::Reference {
                         by: edge.into(),
-                        also: also.iter().map(Reference::from).collect(),
-                        otherwise: edge.otherwise,
+                        also: (also.iter())
+                            .filter(|edge| edge.between.is_none())
+                            .map(Reference::from)
+                            .collect(),
+                        otherwise: edge.otherwise.clone(),
                     },
                 },
                 Verdict::Shared => Rows::Shared,
                 // What is not known is never open; a plan that has it is not written.
-                Verdict::Closed { .. } | Verdict::Open(_) => Rows::Closed,
+                Verdict::Closed { .. } | Verdict::Open(_) | Verdict::Protected { .. } => {
+                    Rows::Closed
+                }
             };
             let keys = self
                 .keys
@@ -141,19 +166,27 @@ impl<'g> Draft<'g> {
                 keys: keys.collect(),
             });
         }
+        let names: Vec<_> = tables
+            .iter()
+            .map(|decision| CatalogName::new(&decision.table.schema, &decision.table.name))
+            .collect();
         Decisions {
             version: VERSION,
             tenants: self.tenants.clone(),
+            schema: graph.digest(&names),
             tables,
-            schema: graph.digest(self.sketch.tables.keys().copied()),
         }
     }
 
     /// Keys of a kind that is worth a look.
     pub(super) fn keys_to_look_at(&self) -> impl Iterator<Item = &DraftKey<'g>> {
         self.keys.iter().filter(|key| {
-            let silent = matches!(key.key.kind, Kind::Generated | Kind::Within);
-            !silent || key.holds == Some(Holds::Everywhere)
+            let silent = match key.key.kind {
+                Kind::Generated | Kind::Within => Holds::Tenant,
+                Kind::Root => Holds::Everywhere,
+                _ => return true,
+            };
+            key.holds != Some(silent)
         })
     }
 }

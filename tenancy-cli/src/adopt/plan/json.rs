@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::{
     draft::Draft,
+    hands::When,
     roots::Proposal,
     sketch::{Edge, Verdict},
     words::standing,
@@ -45,7 +46,8 @@ pub(super) fn objects(draft: &Draft<'_>) -> Vec<Value> {
             "object": hand.object,
             "text": hand.text,
             "mend": hand.mend,
-            "first": hand.first,
+            "when": hand.when.as_str(),
+            "first": hand.when == When::First,
         }));
     }
     for question in &draft.questions {
@@ -66,7 +68,7 @@ pub(super) fn objects(draft: &Draft<'_>) -> Vec<Value> {
         "tables": tables,
         "decided": draft.decided(),
         "questions": draft.questions.len(),
-        "first": draft.hands.iter().filter(|hand| hand.first).count(),
+        "first": draft.first(),
         "protected": draft.sketch.protected.iter().map(|name| name.plain()).collect::<Vec<_>>(),
     }));
     objects

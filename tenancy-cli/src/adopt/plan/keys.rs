@@ -2,11 +2,16 @@
 
 use tenancy_sqlx::schema::{CatalogName, Column, Table, UniqueKey};
 
-use super::sketch::{Sketch, Verdict};
+use super::{
+    sketch::{Sketch, Verdict, Who},
+    soft::singular,
+};
 
 /// What kind of key it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
+    /// The root's: a tenant has one row there, so that a key within a tenant would say nothing.
+    Root,
     /// Ids that are made up: identities, sequences, random ids. Within a tenant they are as unique as before.
     Generated,
     /// It names the row of a tenant beside others: it holds within that tenant already.
@@ -26,6 +31,7 @@ impl Kind {
 
     pub(super) const fn as_str(self) -> &'static str {
         match self {
+            Self::Root => "root",
             Self::Generated => "generated",
             Self::Within => "within",
             Self::Credential => "credential",
@@ -68,11 +74,11 @@ impl Key<'_> {
 pub(super) fn keys<'g>(sketch: &Sketch<'g>) -> Vec<Key<'g>> {
     let mut keys = Vec::new();
     for (table, verdict) in sketch.in_order() {
-        if !verdict.is_tenant() {
+        if !verdict.is_tenant() || matches!(verdict, Verdict::Protected { .. }) {
             continue;
         }
         for key in table.keys.iter().filter(|key| key.valid || !key.primary) {
-            let has_tenant = key.has("tenant_id") && is_tenant_column(verdict);
+            let has_tenant = key.has("tenant_id") && is_tenant_column(sketch, table);
             if !has_tenant {
                 let kind = kind(sketch, table, verdict, key);
                 keys.push(Key { table, key, kind });
@@ -82,18 +88,90 @@ pub(super) fn keys<'g>(sketch: &Sketch<'g>) -> Vec<Key<'g>> {
     keys
 }
 
-/// Whether the column `tenant_id` is by what the table refers to its tenant already.
-pub(super) fn is_tenant_column(verdict: &Verdict) -> bool {
-    matches!(verdict, Verdict::By { edge, .. } if edge.columns == ["tenant_id"])
+/// Whether the column `tenant_id` of a table has the tenant's id already: the root's own key, or a reference to it, of a uuid.
+pub(super) fn is_tenant_column(sketch: &Sketch<'_>, table: &Table) -> bool {
+    let Who::Root { table: root, key } = &sketch.who else {
+        return false;
+    };
+    let is_id = (table.column("tenant_id")).is_some_and(|column| column.type_name == "uuid");
+    let leads = match sketch.verdict(&table.name) {
+        Some(Verdict::Root) => key == "tenant_id",
+        Some(Verdict::By { edge, .. }) => {
+            edge.columns == ["tenant_id"] && edge.to == *root && edge.to_columns == [key.as_str()]
+        }
+        _ => false,
+    };
+    is_id && leads
+}
+
+/// Whether the values of a table's primary key may be shown: not where they look like credentials, or say who somebody is.
+pub(super) fn may_show(table: &Table) -> bool {
+    let of_credentials = holds_credentials(table);
+    let shown = |name: &String| {
+        let words = words(name);
+        let texts = (table.column(name)).is_some_and(|column| holds_text(&column.type_name));
+        let is_secret = of_credentials || is_credential(&words) || is_identity(&words);
+        !(texts && is_secret)
+    };
+    let key = table.primary_key();
+    key.is_none_or(|key| key.columns.iter().flatten().all(shown))
+}
+
+/// Whether a table is by its name one of credentials, whose texts are shown before it is known whose they are.
+fn holds_credentials(table: &Table) -> bool {
+    let words: Vec<_> = words(&table.name.name)
+        .iter()
+        .map(|word| singular(word))
+        .collect();
+    let has = |word: &str| words.iter().any(|own| own == word);
+    let of = [
+        "session",
+        "token",
+        "invitation",
+        "invite",
+        "credential",
+        "secret",
+        "apikey",
+        "otp",
+    ];
+    of.iter().any(|word| has(word))
+        || has("key")
+            && ["api", "access", "secret", "signing", "license"]
+                .iter()
+                .any(|word| has(word))
+        || has("code")
+            && ["auth", "recovery", "backup", "verification", "reset"]
+                .iter()
+                .any(|word| has(word))
+}
+
+/// Whether a column of such a table is what is shown.
+fn is_shown(words: &[String]) -> bool {
+    let last = words.last().map(String::as_str);
+    last.is_some_and(|last| ["code", "value", "id", "key", "hash", "data"].contains(&last))
 }
 
 fn kind(sketch: &Sketch<'_>, table: &Table, verdict: &Verdict, key: &UniqueKey) -> Kind {
+    if *verdict == Verdict::Root {
+        return Kind::Root;
+    }
     let columns: Vec<&Column> = (table.columns.iter())
         .filter(|column| key.has(&column.name) || named_in(&key.expressions, &column.name))
         .collect();
+    let own = || {
+        let refers = |column: &Column| {
+            let by = |to: &tenancy_sqlx::schema::ForeignKey| to.columns.contains(&column.name);
+            table.references.iter().any(by)
+        };
+        (columns.iter()).filter(move |column| !refers(column) && holds_text(&column.type_name))
+    };
+    let of_credentials = holds_credentials(table);
+    let is_credential_here = own().any(|column| {
+        of_credentials && column.type_name != "uuid" && is_shown(&words(&column.name))
+    });
     let is_generated =
         !columns.is_empty() && key.is_plain() && columns.iter().all(|column| is_generated(column));
-    if is_generated {
+    if is_generated && !is_credential_here {
         return Kind::Generated;
     }
     let refers_by = |names: &[String]| names.iter().all(|name| key.has(name));
@@ -103,12 +181,8 @@ fn kind(sketch: &Sketch<'_>, table: &Table, verdict: &Verdict, key: &UniqueKey) 
     if by_source || by_tenant {
         return Kind::Within;
     }
-    let own = columns.iter().filter(|column| {
-        let refers = |to: &tenancy_sqlx::schema::ForeignKey| to.columns.contains(&column.name);
-        !table.references.iter().any(refers) && holds_text(&column.type_name)
-    });
-    let named: Vec<_> = own.map(|column| words(&column.name)).collect();
-    if named.iter().any(|words| is_credential(words)) {
+    let named: Vec<_> = own().map(|column| words(&column.name)).collect();
+    if is_credential_here || named.iter().any(|words| is_credential(words)) {
         return Kind::Credential;
     }
     if named.iter().any(|words| is_identity(words)) {
@@ -299,6 +373,37 @@ mod tests {
         }
         for name in ["name", "email_id", "title", "hostile", "user_id"] {
             assert!(!is_identity(&words(name)), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_a_table_is_for_tells_too() {
+        let table = |name: &str, column: &str, of: &str| -> Table {
+            serde_json::from_value(serde_json::json!({
+                "name": { "schema": "public", "name": name },
+                "columns": [{ "name": column, "type_name": of, "not_null": true }],
+                "keys": [{ "index": "key", "columns": [column], "primary": true, "valid": true }],
+            }))
+            .unwrap()
+        };
+        for name in ["sessions", "api_keys", "refreshToken", "user_invitations"] {
+            assert!(holds_credentials(&table(name, "id", "text")), "{name}");
+            assert!(!may_show(&table(name, "id", "text")), "{name}");
+        }
+        for (name, column, of) in [
+            ("users", "email", "text"),
+            ("links", "token", "character varying(40)"),
+            ("sessions", "id", "uuid"),
+        ] {
+            assert!(!may_show(&table(name, column, of)), "{name}");
+        }
+        for (name, column, of) in [
+            ("users", "id", "uuid"),
+            ("countries", "code", "text"),
+            ("sessions", "id", "bigint"),
+            ("keyboards", "id", "text"),
+        ] {
+            assert!(may_show(&table(name, column, of)), "{name}");
         }
     }
 

@@ -10,7 +10,7 @@ use super::{
     words::{Standing, short_source, standing},
 };
 
-const WIDTH: usize = 250;
+const WIDTH: usize = 290;
 const HEIGHT: usize = 44;
 const GAP: usize = 14;
 /// Between columns, for the lines.

@@ -112,6 +112,14 @@ pub(super) fn root(graph: &TableGraph, name: &Placed<String>) -> Result<Tenants,
             name.value
         )));
     };
+    let of = table.column(key).map_or("", |key| key.type_name.as_str());
+    let names = ["uuid", "smallint", "integer", "bigint", "text"];
+    if !names.contains(&of) && !of.starts_with("character varying") {
+        return Err(name.at.error(format_args!(
+            "`{}` can't be the root: its key {key} is of type {of}, and a tenant is named by a uuid, a whole number or a text",
+            name.value
+        )));
+    }
     let label = LABELS.iter().find_map(|label| {
         let named =
             |column: &&tenancy_sqlx::schema::Column| soft::bare(&column.name) == soft::bare(label);

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tenancy_core::{ConfigError, TenantId, document::Placed};
-use tenancy_sqlx::schema::{CatalogName, ForeignKey, Table, TableGraph, TableKind};
+use tenancy_core::{ConfigError, document::Placed};
+use tenancy_sqlx::schema::{CatalogName, ForeignKey, Table, TableGraph, TableKind, UniqueKey};
 
 use super::soft;
 use crate::adopt::answers::{Choice, Choices};
@@ -25,6 +25,12 @@ const OF_MIGRATIONS: [&str; 13] = [
     "schema_migrations",
 ];
 
+/// What the comment of a table contains that is closed to the service.
+const NOT_FOR_TENANTS: &str = "[tenancy: not for tenants]";
+
+/// The operator by which values of PostgreSQL's own types are compared, whatever the path is.
+pub(super) const EQUALITY: &str = "OPERATOR(pg_catalog.=)";
+
 /// Who the tenants are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Who {
@@ -40,21 +46,34 @@ pub(super) struct Edge {
     pub(super) to_columns: Vec<String>,
     /// The foreign key; `None` if names alone say it.
     pub(super) foreign_key: Option<String>,
+    /// The partitions between which the foreign key is, where it is not one of the whole tables: it is compared, and says of no
+    /// other row whose it is.
+    pub(super) between: Option<(CatalogName, CatalogName)>,
+    /// The operators by which the columns are compared, pairwise.
+    pub(super) equality: Vec<String>,
     /// Whether no column of it can be null.
     pub(super) required: bool,
     /// Whether the row is sure to be there.
     pub(super) holds: bool,
-    /// The tenant of rows in which it is null.
-    pub(super) otherwise: Option<TenantId>,
+    /// The tenant of rows in which it is null, by the root's key.
+    pub(super) otherwise: Option<String>,
 }
 
 impl Edge {
-    fn of(table: &Table, reference: &ForeignKey) -> Self {
+    /// Of a table or a partition of it.
+    fn of(graph: &TableGraph, table: &Table, reference: &ForeignKey) -> Self {
+        let to = graph.whole(&reference.to);
+        // What is unique in a partition may be there several times in the whole table.
+        let is_one = *to == reference.to || is_unique_in(graph.table(to), &reference.to_columns);
+        let between = (table.partition_of.is_some() || !is_one)
+            .then(|| (table.name.clone(), reference.to.clone()));
         Self {
             columns: reference.columns.clone(),
-            to: reference.to.clone(),
+            to: to.clone(),
             to_columns: reference.to_columns.clone(),
             foreign_key: Some(reference.name.clone()),
+            between,
+            equality: reference.equality.clone(),
             required: table.requires(&reference.columns),
             holds: reference.holds(),
             otherwise: None,
@@ -94,6 +113,10 @@ pub(super) enum Unknown {
 
 /// Whose the rows of a table are.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one for each table, and most are the large one"
+)]
 pub(super) enum Verdict {
     /// The one tenant's.
     One,
@@ -106,6 +129,11 @@ pub(super) enum Verdict {
         /// The other references to tenants' rows.
         also: Vec<Edge>,
     },
+    /// Tenants' already, by a column `tenant_id` of its own: nothing is decided of it.
+    Protected {
+        /// Whether these ids are the root's keys, so that other tables can get their tenants from it.
+        comparable: bool,
+    },
     Shared,
     Closed {
         why: Option<&'static str>,
@@ -116,7 +144,10 @@ pub(super) enum Verdict {
 impl Verdict {
     /// Whether the rows are tenants'.
     pub(super) const fn is_tenant(&self) -> bool {
-        matches!(self, Self::One | Self::Root | Self::By { .. })
+        matches!(
+            self,
+            Self::One | Self::Root | Self::By { .. } | Self::Protected { comparable: true }
+        )
     }
 }
 
@@ -130,6 +161,10 @@ pub(super) struct Sketch<'g> {
     pub(super) levels: BTreeMap<&'g CatalogName, usize>,
     /// Tables that are protected already, which nothing is decided of.
     pub(super) protected: Vec<&'g CatalogName>,
+    /// The partitions of each table, of all levels.
+    pub(super) partitions: BTreeMap<&'g CatalogName, Vec<&'g Table>>,
+    /// The foreign keys of each table and of its partitions.
+    references: BTreeMap<&'g CatalogName, Vec<Edge>>,
 }
 
 impl<'g> Sketch<'g> {
@@ -142,6 +177,17 @@ impl<'g> Sketch<'g> {
         who: Who,
         choices: &Choices,
     ) -> Result<Self, ConfigError> {
+        let mut partitions = BTreeMap::<_, Vec<&Table>>::new();
+        let mut references = BTreeMap::<_, Vec<Edge>>::new();
+        for table in &graph.tables {
+            let whole = graph.whole(&table.name);
+            if *whole != table.name {
+                partitions.entry(whole).or_default().push(table);
+            }
+            let edges = table.references.iter();
+            let edges = edges.map(|reference| Edge::of(graph, table, reference));
+            references.entry(whole).or_default().extend(edges);
+        }
         let whole = (graph.tables.iter()).filter(|table| table.partition_of.is_none());
         let (protected, tables): (Vec<_>, Vec<_>) = whole.partition(|table| is_protected(table));
         let mut sketch = Self {
@@ -149,8 +195,11 @@ impl<'g> Sketch<'g> {
             who,
             tables: BTreeMap::new(),
             levels: BTreeMap::new(),
-            protected: protected.into_iter().map(|table| &table.name).collect(),
+            protected: protected.iter().map(|table| &table.name).collect(),
+            partitions,
+            references,
         };
+        sketch.keep(protected, choices)?;
         let mut open = BTreeMap::new();
         for table in tables {
             let choice = choices.tables.get(&table.name);
@@ -161,8 +210,30 @@ impl<'g> Sketch<'g> {
         }
         while sketch.step(&mut open, choices)? {}
         sketch.close(open, choices)?;
-        sketch.compare();
+        sketch.compare(choices);
         Ok(sketch)
+    }
+
+    /// Settles the tables that are protected already.
+    fn keep(&mut self, protected: Vec<&'g Table>, choices: &Choices) -> Result<(), ConfigError> {
+        let comparable = match &self.who {
+            Who::One => true,
+            Who::Root { table, key } => {
+                let key = self.graph.table(table).and_then(|root| root.column(key));
+                key.is_some_and(|key| key.type_name == "uuid")
+            }
+        };
+        for table in protected {
+            if let Some(choice) = choices.tables.get(&table.name) {
+                return Err(choice.at.error(format_args!(
+                    "`{}` is protected already, and stays as it is; remove the answer",
+                    table.name.plain()
+                )));
+            }
+            // After the root, so that a reference to that is taken first.
+            self.settle(table, Verdict::Protected { comparable }, 1);
+        }
+        Ok(())
     }
 
     /// What needs no look at other tables.
@@ -192,6 +263,11 @@ impl<'g> Sketch<'g> {
                 _ => Ok(None),
             };
         }
+        let says = |comment: &String| comment.contains(NOT_FOR_TENANTS);
+        if table.comment.as_ref().is_some_and(says) {
+            let why = Some("its comment says so");
+            return Ok(Some(Verdict::Closed { why }));
+        }
         if OF_MIGRATIONS.contains(&table.name.name.as_str()) {
             let why = Some("a tool keeps in it which migrations have run");
             return Ok(Some(Verdict::Closed { why }));
@@ -220,7 +296,7 @@ impl<'g> Sketch<'g> {
         let mut found = Vec::new();
         for table in open.values() {
             if let Some(choice) = choices.tables.get(&table.name)
-                && let Some(edge) = self.answered(table, choice, &root, &key)?
+                && let Some(edge) = self.answered(table, choice, choices, &root, &key)?
                 && self.is_tenant(&edge.to)
             {
                 found.push((*table, edge, Known::Answered));
@@ -233,7 +309,7 @@ impl<'g> Sketch<'g> {
         let by_name = soft::names(self.graph, &root, &key);
         if found.is_empty() {
             for table in open.values().filter(free) {
-                let edges = self.edges(table).into_iter().filter(|edge| edge.required);
+                let edges = self.sources(table).filter(|edge| edge.required);
                 found.extend(
                     self.best(edges, &by_name)
                         .map(|edge| (*table, edge, Known::Required)),
@@ -250,16 +326,16 @@ impl<'g> Sketch<'g> {
         }
         if found.is_empty() {
             for table in open.values().filter(free) {
-                let edges = self.edges(table).into_iter();
                 found.extend(
-                    self.best(edges, &by_name)
+                    self.best(self.sources(table), &by_name)
                         .map(|edge| (*table, edge, Known::Nullable)),
                 );
             }
         }
         if found.is_empty() {
             for table in open.values().filter(free) {
-                let edge = soft::edge(self.graph, table, &root, &key, &by_name);
+                let mut edges = soft::edges(self.graph, table, &root, &key, &by_name).into_iter();
+                let edge = edges.find(|edge| !choices.ignores(&table.name, &edge.columns));
                 found.extend(edge.map(|edge| (*table, edge, Known::Soft)));
             }
         }
@@ -273,14 +349,35 @@ impl<'g> Sketch<'g> {
         Ok(any)
     }
 
-    /// The foreign keys of a table to tenants' rows of other tables.
+    /// The foreign keys of a table and of its partitions to tenants' rows of other tables.
     pub(super) fn edges(&self, table: &Table) -> Vec<Edge> {
-        let leads =
-            |reference: &&ForeignKey| reference.to != table.name && self.is_tenant(&reference.to);
-        let references = table.references.iter().filter(leads);
-        references
-            .map(|reference| Edge::of(table, reference))
+        let leads = |edge: &&Edge| edge.to != table.name && self.is_tenant(&edge.to);
+        self.references(table)
+            .iter()
+            .filter(leads)
+            .cloned()
             .collect()
+    }
+
+    /// Those of them by which each row can get its tenant.
+    fn sources(&self, table: &Table) -> impl Iterator<Item = Edge> {
+        let edges = self.edges(table).into_iter();
+        edges.filter(|edge| edge.between.is_none())
+    }
+
+    /// The foreign keys of a table and of its partitions.
+    pub(super) fn references(&self, table: &Table) -> &[Edge] {
+        self.references.get(&table.name).map_or(&[], Vec::as_slice)
+    }
+
+    /// The operator by which two tenants are compared.
+    pub(super) fn equality(&self) -> &str {
+        let Who::Root { table, key } = &self.who else {
+            return EQUALITY;
+        };
+        let key = self.graph.table(table).and_then(|root| root.column(key));
+        key.and_then(|key| key.equality.as_deref())
+            .unwrap_or(EQUALITY)
     }
 
     /// The nearest to the root; of several, the one that is named like it.
@@ -309,6 +406,7 @@ impl<'g> Sketch<'g> {
             // The foreign key is not handed down.
             let own = Edge {
                 foreign_key: None,
+                between: None,
                 required: table.requires(&edge.columns),
                 holds: false,
                 ..edge.clone()
@@ -322,6 +420,7 @@ impl<'g> Sketch<'g> {
         &self,
         table: &Table,
         choice: &Placed<Choice>,
+        choices: &Choices,
         root: &CatalogName,
         key: &String,
     ) -> Result<Option<Edge>, ConfigError> {
@@ -335,10 +434,13 @@ impl<'g> Sketch<'g> {
             return Ok(None);
         };
         let matches = |reference: &&ForeignKey| {
-            reference.columns == *columns && to.as_ref().is_none_or(|to| *to == reference.to)
+            reference.columns == *columns
+                && (to.as_ref()).is_none_or(|to| to == self.graph.whole(&reference.to))
         };
-        let edge = if let Some(reference) = table.references.iter().find(matches) {
-            Edge::of(table, reference)
+        let known = table.references.iter().filter(matches);
+        let mut known = known.map(|reference| Edge::of(self.graph, table, reference));
+        let edge = if let Some(edge) = known.find(|edge| edge.between.is_none()) {
+            edge
         } else {
             let to = to.as_ref().unwrap_or(root);
             let primary = self.graph.table(to).and_then(Table::primary_key);
@@ -358,13 +460,23 @@ impl<'g> Sketch<'g> {
                     columns.join(", ")
                 )));
             };
-            soft::same_types(self.graph, table, columns, to, &to_columns)
+            let equality = soft::same_types(self.graph, table, columns, to, &to_columns)
                 .map_err(|told| choice.at.error(told))?;
+            if !is_unique_in(self.graph.table(to), &to_columns) {
+                return Err(choice.at.error(format_args!(
+                    "no unique key of `{}` is one of ({}): several rows may be meant, of different tenants; name columns of a \
+                     key by `to-columns`",
+                    to.plain(),
+                    to_columns.join(", ")
+                )));
+            }
             Edge {
                 columns: columns.clone(),
                 to: to.clone(),
                 to_columns,
                 foreign_key: None,
+                between: None,
+                equality,
                 required: table.requires(columns),
                 holds: false,
                 otherwise: None,
@@ -385,7 +497,19 @@ impl<'g> Sketch<'g> {
                 edge.to.plain()
             )));
         }
-        let otherwise = *otherwise;
+        if let Some(otherwise) = otherwise {
+            let column = self.graph.table(root).and_then(|root| root.column(key));
+            let of = column.map_or("", |column| column.type_name.as_str());
+            if !is_value_of(of, otherwise) {
+                let at = choices.otherwise(&table.name);
+                return Err(at.error(format_args!(
+                    "`otherwise` has to be a value of `{key}` of `{}`, of type {of}; `{}` is none",
+                    root.plain(),
+                    otherwise
+                )));
+            }
+        }
+        let otherwise = otherwise.clone();
         Ok(Some(Edge { otherwise, ..edge }))
     }
 
@@ -395,11 +519,12 @@ impl<'g> Sketch<'g> {
         open: BTreeMap<&'g CatalogName, &'g Table>,
         choices: &Choices,
     ) -> Result<(), ConfigError> {
-        let referred: BTreeSet<_> = (self.graph.tables.iter())
-            .flat_map(|table| table.references.iter().map(move |to| (&table.name, &to.to)))
+        let referred: BTreeSet<_> = (self.references.iter())
+            .flat_map(|(from, edges)| edges.iter().map(move |edge| (*from, &edge.to)))
             .filter(|(from, to)| from != to)
-            .map(|(_, to)| to)
+            .map(|(_, to)| to.clone())
             .collect();
+        self.leads_nowhere(&open, choices)?;
         for table in open.into_values() {
             if let Some(choice) = choices.tables.get(&table.name)
                 && choice.value == Choice::Tenant
@@ -409,7 +534,7 @@ impl<'g> Sketch<'g> {
                     table.name.plain()
                 )));
             }
-            let refers = table.references.iter().any(|to| to.to != table.name);
+            let refers = (self.references(table).iter()).any(|edge| edge.to != table.name);
             let unknown = match (refers, referred.contains(&table.name)) {
                 (true, _) => Unknown::Other,
                 (false, true) => Unknown::ReferredTo,
@@ -420,18 +545,79 @@ impl<'g> Sketch<'g> {
         Ok(())
     }
 
-    /// Notes which other references of a table lead to tenants' rows: they have to lead to the same tenant's.
-    fn compare(&mut self) {
+    /// Refuses answers that name a row of which it is not known whose it is.
+    fn leads_nowhere(
+        &self,
+        open: &BTreeMap<&'g CatalogName, &'g Table>,
+        choices: &Choices,
+    ) -> Result<(), ConfigError> {
+        let Who::Root { table: root, key } = &self.who else {
+            return Ok(());
+        };
+        let next = |table: &Table| -> Result<Option<CatalogName>, ConfigError> {
+            let Some(choice) = choices.tables.get(&table.name) else {
+                return Ok(None);
+            };
+            let edge = self.answered(table, choice, choices, root, key)?;
+            Ok(edge.map(|edge| edge.to))
+        };
+        for table in open.values() {
+            let Some(choice) = choices.tables.get(&table.name) else {
+                continue;
+            };
+            let mut way = vec![table.name.plain()];
+            let mut at = *table;
+            while let Some(to) = next(at)? {
+                let returns = way.contains(&to.plain());
+                way.push(to.plain());
+                if returns {
+                    return Err(choice.at.error(format_args!(
+                        "these answers lead in a circle and to no tenant: {}; let one of them refer to another table",
+                        way.join(" from ")
+                    )));
+                }
+                let Some(further) = open.get(&to) else {
+                    break;
+                };
+                at = further;
+            }
+            if way.len() > 1 {
+                let last = at.name.plain();
+                return Err(choice.at.error(format_args!(
+                    "`{}` gets its tenant from `{last}`, of which it is not known whose its rows are; say that first, by \
+                     [adopt.tables.{}]",
+                    table.name.plain(),
+                    super::lines::toml(&last)
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes which other references of a table lead to tenants' rows: they have to lead to the same tenant's. Those by name
+    /// alone are among them.
+    fn compare(&mut self, choices: &Choices) {
         let tenants: BTreeSet<_> = (self.tables.iter())
             .filter(|(_, (_, verdict))| verdict.is_tenant())
             .map(|(name, _)| (*name).clone())
             .collect();
+        let root = match &self.who {
+            Who::Root { table, key } => Some((table, key, soft::names(self.graph, table, key))),
+            Who::One => None,
+        };
         for (table, verdict) in self.tables.values_mut() {
             if let Verdict::By { edge, also, .. } = verdict {
-                let others = table.references.iter().map(|to| Edge::of(table, to));
-                *also = others
-                    .filter(|other| tenants.contains(&other.to) && !other.is_same(edge))
+                let references = self.references.get(&table.name).into_iter().flatten();
+                let mut others: Vec<_> = references
+                    .filter(|other| tenants.contains(&other.to))
+                    .cloned()
                     .collect();
+                if let Some((root, key, names)) = &root {
+                    let soft = soft::edges(self.graph, table, root, key, names).into_iter();
+                    others.extend(soft.filter(|soft| !choices.ignores(&table.name, &soft.columns)));
+                }
+                others.retain(|other| !other.is_same(edge));
+                *also = others;
             }
         }
     }
@@ -467,6 +653,26 @@ fn is_protected(table: &Table) -> bool {
     let fills = |default: &str| default.contains("tenancy.current_tenant()");
     table.row_security
         && (table.columns.iter()).any(|column| column.default.as_deref().is_some_and(fills))
+}
+
+/// Whether no two rows of a table have the same values in these columns.
+fn is_unique_in(table: Option<&Table>, columns: &[String]) -> bool {
+    let within = |key: &UniqueKey| {
+        let own = |name: &Option<String>| name.as_ref().is_some_and(|name| columns.contains(name));
+        key.valid && key.is_plain() && key.columns.iter().all(own)
+    };
+    table.is_some_and(|table| table.keys.iter().any(within))
+}
+
+/// Whether a text can be a value of a type by which tenants are named.
+fn is_value_of(type_name: &str, text: &str) -> bool {
+    match type_name {
+        "uuid" => text.len() == 36 && uuid::Uuid::parse_str(text).is_ok(),
+        "smallint" => text.parse::<i16>().is_ok(),
+        "integer" => text.parse::<i32>().is_ok(),
+        "bigint" => text.parse::<i64>().is_ok(),
+        _ => !text.is_empty(),
+    }
 }
 
 #[cfg(test)]

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use tenancy_sqlx::schema::{CatalogName, Table, TableGraph};
+use tenancy_sqlx::schema::{CatalogName, Column, Table, TableGraph};
 
-use super::sketch::Edge;
+use super::sketch::{EQUALITY, Edge};
 
 /// How often a name has to refer to the root to be taken for one that does.
 const OFTEN: usize = 3;
@@ -44,31 +44,64 @@ pub(super) fn names(graph: &TableGraph, root: &CatalogName, key: &str) -> BTreeS
     names
 }
 
-/// The column of a table that has such a name and the type of the root's key.
-pub(super) fn edge(
+/// The columns of a table that have such a name and a type of the root's key's family, those without a null first.
+pub(super) fn edges(
     graph: &TableGraph,
     table: &Table,
     root: &CatalogName,
     key: &str,
     names: &BTreeSet<String>,
-) -> Option<Edge> {
-    let wanted = &graph.table(root)?.column(key)?.type_name;
-    let fits = |name: &str, type_name: &String| names.contains(&bare(name)) && type_name == wanted;
-    let column = (table.columns.iter())
-        .filter(|column| fits(&column.name, &column.type_name))
-        .min_by_key(|column| !column.not_null)?;
-    Some(Edge {
-        columns: vec![column.name.clone()],
-        to: root.clone(),
-        to_columns: vec![key.to_owned()],
-        foreign_key: None,
-        required: column.not_null,
-        holds: false,
-        otherwise: None,
-    })
+) -> Vec<Edge> {
+    let Some(wanted) = graph.table(root).and_then(|root| root.column(key)) else {
+        return Vec::new();
+    };
+    // What is a foreign key to something else is no reference to the root.
+    let refers = |name: &String| {
+        let alone = |to: &&tenancy_sqlx::schema::ForeignKey| to.columns == [name.as_str()];
+        table.references.iter().any(|to| alone(&to))
+    };
+    let mut columns: Vec<_> = (table.columns.iter())
+        .filter(|column| names.contains(&bare(&column.name)) && !refers(&column.name))
+        .filter(|column| is_alike(column, wanted))
+        .collect();
+    columns.sort_by_key(|column| !column.not_null);
+    columns
+        .into_iter()
+        .map(|column| Edge {
+            columns: vec![column.name.clone()],
+            to: root.clone(),
+            to_columns: vec![key.to_owned()],
+            foreign_key: None,
+            between: None,
+            equality: vec![equality(column, wanted)],
+            required: column.not_null,
+            holds: false,
+            otherwise: None,
+        })
+        .collect()
 }
 
-/// Makes sure that columns can be compared.
+/// The operator by which two columns are compared.
+pub(super) fn equality(one: &Column, other: &Column) -> String {
+    let same = one.type_name == other.type_name;
+    let own = other.equality.clone().filter(|_| same);
+    own.unwrap_or_else(|| EQUALITY.to_owned())
+}
+
+/// Whether two columns can be compared: of one type, or of one of PostgreSQL's families.
+fn is_alike(one: &Column, other: &Column) -> bool {
+    let family = |column: &Column| {
+        let name = column.type_name.split('(').next().unwrap_or_default();
+        match name {
+            "smallint" | "integer" | "bigint" => Some("whole numbers"),
+            "text" | "character varying" => Some("texts"),
+            _ => None,
+        }
+    };
+    one.type_name == other.type_name || family(one).is_some() && family(one) == family(other)
+}
+
+/// Makes sure that columns can be compared, and says by which operators.
 ///
 /// # Errors
 /// Which can't, and why.
@@ -78,22 +111,26 @@ pub(super) fn same_types(
     columns: &[String],
     to: &CatalogName,
     to_columns: &[String],
-) -> Result<(), String> {
+) -> Result<Vec<String>, String> {
+    let mut operators = Vec::new();
     for (own, other) in columns.iter().zip(to_columns) {
-        let of = |table: Option<&Table>, name: &str| {
-            let column = table.and_then(|table| table.column(name));
-            column.map_or_else(String::new, |column| column.type_name.clone())
+        let one = table.column(own);
+        let two = graph.table(to).and_then(|to| to.column(other));
+        let (Some(one), Some(two)) = (one, two) else {
+            return Err(format!("there is no column `{own}` or `{other}`"));
         };
-        let (one, two) = (of(Some(table), own), of(graph.table(to), other));
-        if one != two {
+        if !is_alike(one, two) {
             return Err(format!(
-                "`{own}` of `{}` is of type {one}, and `{other}` of `{}` of type {two}; name columns of one type",
+                "`{own}` of `{}` is of type {}, and `{other}` of `{}` of type {}; name columns of one type",
                 table.name.plain(),
-                to.plain()
+                one.type_name,
+                to.plain(),
+                two.type_name
             ));
         }
+        operators.push(equality(one, two));
     }
-    Ok(())
+    Ok(operators)
 }
 
 /// The name of one of them: `organizations` to `organization`, `companies` to `company`.

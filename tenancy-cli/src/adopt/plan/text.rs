@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, fmt::Write as _};
 use tenancy_sqlx::schema::CatalogName;
 
 use super::{
-    draft::{Draft, Question},
-    keys::Kind,
+    draft::Draft,
+    hands::When,
     lines::toml,
     roots::Proposal,
     sketch::Verdict,
@@ -21,6 +21,18 @@ use crate::{
 pub(super) fn text(draft: &Draft<'_>) -> String {
     let mut text = String::new();
     tenants(draft, &mut text);
+    if !draft.is_complete() {
+        let first = draft.first();
+        let _ = writeln!(
+            text,
+            "Not complete: {}{}; see the end\n",
+            number(draft.questions.len(), "question"),
+            match first {
+                0 => String::new(),
+                first => format!(", {first} to mend first"),
+            }
+        );
+    }
     tables(draft, &mut text);
     tree(draft, &mut text);
     keys(draft, &mut text);
@@ -135,6 +147,13 @@ fn tree(draft: &Draft<'_>, text: &mut String) {
             let _ = writeln!(text, "{fork} {}", plain(&table.name.plain()));
         }
     }
+    for (table, _) in all
+        .iter()
+        .filter(|(_, verdict)| matches!(verdict, Verdict::Protected { .. }))
+    {
+        let _ = writeln!(text, "{}  protected already", plain(&table.name.plain()));
+        branch(draft, &below, &table.name, "", text);
+    }
     for of in [Standing::Shared, Standing::Closed, Standing::Asked] {
         let names = all.iter().filter(|(table, verdict)| {
             !verdict.is_tenant() && standing(draft, &table.name, verdict) == of
@@ -199,24 +218,20 @@ fn keys(draft: &Draft<'_>, text: &mut String) {
             &rows,
         );
     }
-    let kinds = [Kind::Generated, Kind::Within]
-        .map(Kind::as_str)
-        .join(" or ");
     let _ = writeln!(
         text,
-        "{silent} more are {kinds}, and hold within a tenant without a question\n"
+        "{} more: generated ones and those within a reference hold within a tenant, those of the root everywhere\n",
+        number(silent, "key")
     );
 }
 
 fn hands(draft: &Draft<'_>, text: &mut String) {
-    for (first, title) in [
-        (true, "Needs a hand before the run"),
-        (false, "Needs a hand"),
-    ] {
+    for when in When::ALL {
+        let title = when.title();
         let of: Vec<_> = draft
             .hands
             .iter()
-            .filter(|hand| hand.first == first)
+            .filter(|hand| hand.when == when)
             .collect();
         if of.is_empty() {
             continue;
@@ -243,7 +258,7 @@ fn questions(draft: &Draft<'_>, text: &mut String) {
             plain(&question.text)
         );
     }
-    let lines = answers(&draft.questions);
+    let lines = answers(draft);
     if !lines.is_empty() {
         let _ = writeln!(
             text,
@@ -254,15 +269,24 @@ fn questions(draft: &Draft<'_>, text: &mut String) {
 }
 
 /// The lines that answer the questions. Tables of which nothing is known come in bulk, and closed.
-fn answers(questions: &[Question]) -> String {
+fn answers(draft: &Draft<'_>) -> String {
+    let questions = &draft.questions;
     let mut text = String::new();
     let unknown: Vec<_> = questions
         .iter()
         .filter(|question| question.code == "whose")
         .collect();
     if !unknown.is_empty() {
-        text.push_str("[adopt]\n# the same for all tenants, who may read them: move here what is\nshared = [\n]\n");
-        text.push_str("# no tenant's, and closed to the service\nclosed = [\n");
+        text.push_str("[adopt]\n");
+        if let Some(root) = &draft.named_here {
+            let _ = writeln!(text, "{root}");
+        }
+        text.push_str(
+            "# the same for all tenants: each tenant may read each row, so move here what holds nothing of anybody's\nshared = [\n]\n",
+        );
+        text.push_str(
+            "# no tenant's: the service can't read or write them any more, whichever tenant it serves\nclosed = [\n",
+        );
         for question in unknown {
             let _ = writeln!(
                 text,
@@ -272,6 +296,8 @@ fn answers(questions: &[Question]) -> String {
             );
         }
         text.push_str("]\n\n");
+    } else if let Some(root) = &draft.named_here {
+        let _ = writeln!(text, "[adopt]\n{root}\n");
     }
     let (keys, tables): (Vec<_>, Vec<_>) = (questions.iter())
         .filter(|question| question.code != "whose")
@@ -284,24 +310,47 @@ fn answers(questions: &[Question]) -> String {
         }
         text.push('\n');
     }
+    // Two questions may have the same answer.
+    let mut sections = Vec::<(&str, Vec<&str>)>::new();
     for lines in tables {
-        let _ = writeln!(text, "{}\n{}\n", lines.section, lines.lines.join("\n"));
+        let known = sections
+            .iter()
+            .position(|(section, _)| *section == lines.section);
+        let place = known.unwrap_or(sections.len());
+        if known.is_none() {
+            sections.push((&lines.section, Vec::new()));
+        }
+        if let Some((_, own)) = sections.get_mut(place) {
+            let more = lines.lines.iter().map(String::as_str);
+            let more: Vec<_> = more.filter(|line| !own.contains(line)).collect();
+            own.extend(more);
+        }
+    }
+    for (section, lines) in sections {
+        let _ = writeln!(text, "{section}\n{}\n", lines.join("\n"));
     }
     text
 }
 
 fn sum(draft: &Draft<'_>, text: &mut String) {
     let (tables, decided) = (draft.sketch.tables.len(), draft.decided());
-    let first = draft.hands.iter().filter(|hand| hand.first).count();
+    let first = draft.first();
     let _ = write!(
         text,
-        "{tables} tables, {decided} decided, {} questions",
-        draft.questions.len()
+        "{}, {decided} decided, {}",
+        number(tables, "table"),
+        number(draft.questions.len(), "question")
     );
     if first > 0 {
         let _ = write!(text, ", {first} to mend first");
     }
     text.push('\n');
+}
+
+/// A number of things.
+pub(super) fn number(number: usize, of: &str) -> String {
+    let ending = if number == 1 { "" } else { "s" };
+    format!("{number} {of}{ending}")
 }
 
 /// What to say where nobody has said who the tenants are.
@@ -310,9 +359,12 @@ pub(super) fn proposals(proposals: &[Proposal]) -> String {
     for proposal in proposals {
         let _ = writeln!(
             text,
-            "  --root {}  {} tables lead to it without a null, {} at all",
+            "  --root {}  {} to it without a null, {} at all",
             plain(&proposal.table.plain()),
-            proposal.required,
+            match proposal.required {
+                1 => "1 table leads".to_owned(),
+                number => format!("{number} tables lead"),
+            },
             proposal.reached
         );
     }

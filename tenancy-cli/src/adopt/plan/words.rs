@@ -54,7 +54,7 @@ pub(super) fn standing(draft: &Draft<'_>, name: &CatalogName, verdict: &Verdict)
     match verdict {
         _ if draft.asks(name) => Standing::Asked,
         Verdict::Root => Standing::Root,
-        Verdict::One | Verdict::By { .. } => Standing::Tenant,
+        Verdict::One | Verdict::By { .. } | Verdict::Protected { .. } => Standing::Tenant,
         Verdict::Shared => Standing::Shared,
         Verdict::Closed { .. } => Standing::Closed,
         Verdict::Open(_) => Standing::Asked,
@@ -68,12 +68,17 @@ pub(super) fn source(verdict: &Verdict) -> String {
         Verdict::Root => "each row is a tenant".to_owned(),
         Verdict::By { edge, known, also } => {
             let also: Vec<_> = also.iter().map(reference).collect();
-            let also = match also.is_empty() {
-                true => String::new(),
-                false => format!("; also {}", also.join(", ")),
+            let also = match (also.is_empty(), known) {
+                (true, _) => String::new(),
+                // Why this one.
+                (false, Known::Required) => {
+                    format!(", the nearest; compared with {}", also.join(", "))
+                }
+                (false, _) => format!("; compared with {}", also.join(", ")),
             };
             format!("{}{}{also}", reference(edge), how(edge, known))
         }
+        Verdict::Protected { .. } => "protected already, by its tenant_id".to_owned(),
         Verdict::Shared => "shared".to_owned(),
         Verdict::Closed { why: None } => "closed".to_owned(),
         Verdict::Closed { why: Some(why) } => format!("closed: {why}"),
@@ -94,11 +99,15 @@ pub(super) fn short_source(verdict: &Verdict) -> String {
 }
 
 fn reference(edge: &Edge) -> String {
-    format!("{} → {}", edge.columns.join(", "), edge.to.plain())
+    let of = match &edge.between {
+        Some((from, _)) if *from != edge.to => format!(" of {}", from.plain()),
+        _ => String::new(),
+    };
+    format!("{}{of} → {}", edge.columns.join(", "), edge.to.plain())
 }
 
 fn how(edge: &Edge, known: &Known) -> String {
-    let otherwise = edge.otherwise.map(|id| format!(", null is {id}"));
+    let otherwise = edge.otherwise.as_ref().map(|id| format!(", null is {id}"));
     let how = match known {
         Known::Required => "",
         Known::Answered => " (answered)",

@@ -16,6 +16,9 @@ pub struct View {
     /// The role that owns it.
     #[serde(default)]
     pub owner: String,
+    /// The roles that have a right on it beside its owner; `public` stands for everybody.
+    #[serde(default)]
+    pub grantees: Vec<String>,
     /// Whether it reads as whoever asks.
     #[serde(default)]
     pub security_invoker: bool,

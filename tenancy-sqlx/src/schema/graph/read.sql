@@ -39,6 +39,20 @@ columns AS MATERIALIZED (
                 AND d.objid IN (t.oid, t.typelem, t.typbasetype) AND d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e'
                 JOIN pg_extension AS x ON x.oid = d.refobjid
             WHERE t.oid = a.atttypid LIMIT 1),
+        'equality', (
+            -- A domain is compared as what it is of; a type without operators of its own as PostgreSQL's are.
+            WITH RECURSIVE base AS (
+                SELECT t.oid, t.typtype, t.typbasetype FROM pg_type AS t WHERE t.oid = a.atttypid
+                UNION ALL
+                SELECT t.oid, t.typtype, t.typbasetype FROM base AS b JOIN pg_type AS t ON t.oid = b.typbasetype
+                WHERE b.typtype = 'd')
+            SELECT format('OPERATOR(%I.%s)', n.nspname, o.oprname)
+            FROM base AS b JOIN pg_opclass AS c ON c.opcintype = b.oid AND c.opcdefault
+                JOIN pg_am AS m ON m.oid = c.opcmethod AND m.amname = 'btree'
+                JOIN pg_amop AS p ON p.amopfamily = c.opcfamily AND p.amopstrategy = 3
+                    AND p.amoplefttype = c.opcintype AND p.amoprighttype = c.opcintype
+                JOIN pg_operator AS o ON o.oid = p.amopopr JOIN pg_namespace AS n ON n.oid = o.oprnamespace
+            WHERE b.typtype <> 'd' LIMIT 1),
         'not_null', a.attnotnull,
         'default', CASE WHEN a.attgenerated = '' THEN pg_get_expr(d.adbin, d.adrelid) END,
         'generated', CASE WHEN a.attgenerated <> '' THEN pg_get_expr(d.adbin, d.adrelid) END,
@@ -69,6 +83,7 @@ keys AS MATERIALIZED (
         'condition', pg_get_expr(i.indpred, i.indrelid), 'valid', i.indisvalid, 'deferrable', NOT i.indimmediate,
         'nulls_not_distinct', coalesce((to_jsonb(i) ->> 'indnullsnotdistinct')::boolean, false),
         'replica_identity', i.indisreplident, 'clustered', i.indisclustered,
+        'inherited', EXISTS (SELECT FROM pg_inherits AS h WHERE h.inhrelid = i.indexrelid),
         'definition', pg_get_indexdef(i.indexrelid),
         'comment', obj_description(i.indexrelid, 'pg_class')
         ) ORDER BY i.indisprimary DESC, c.relname) AS list
@@ -86,6 +101,9 @@ foreign_keys AS MATERIALIZED (
         'to_columns', (SELECT jsonb_agg(a.attname ORDER BY n.place) FROM unnest(k.confkey) WITH ORDINALITY AS n (number, place)
             JOIN pg_attribute AS a ON a.attrelid = k.confrelid AND a.attnum = n.number),
         'key', (SELECT c.relname FROM pg_class AS c WHERE c.oid = k.conindid),
+        'equality', (SELECT jsonb_agg(format('OPERATOR(%I.%s)', s.nspname, o.oprname) ORDER BY n.place)
+            FROM unnest(k.conpfeqop) WITH ORDINALITY AS n (operator, place)
+            JOIN pg_operator AS o ON o.oid = n.operator JOIN pg_namespace AS s ON s.oid = o.oprnamespace),
         'matching', CASE k.confmatchtype WHEN 'f' THEN 'full' WHEN 'p' THEN 'partial' ELSE 'simple' END,
         'on_delete', k.confdeltype, 'on_update', k.confupdtype,
         'deferrable', k.condeferrable, 'deferred', k.condeferred, 'validated', k.convalidated,
@@ -101,13 +119,15 @@ constraints AS MATERIALIZED (
     SELECT k.conrelid, k.contype, jsonb_agg(jsonb_build_object(
         'name', k.conname, 'definition', pg_get_constraintdef(k.oid)) ORDER BY k.conname) AS list
     FROM tables AS t JOIN pg_constraint AS k ON k.conrelid = t.oid AND k.contype IN ('c', 'x')
+        AND k.conparentid = 0
     GROUP BY k.conrelid, k.contype
 ),
 triggers AS MATERIALIZED (
     SELECT g.tgrelid, jsonb_agg(jsonb_build_object(
         'name', g.tgname, 'function', g.tgfoid::regprocedure::text, 'enabled', g.tgenabled <> 'D',
+        'replicated', g.tgenabled IN ('A', 'R'), 'before_update', g.tgtype::int & 2 = 2 AND g.tgtype::int & 16 = 16,
         'definition', pg_get_triggerdef(g.oid)) ORDER BY g.tgname) AS list
-    FROM tables AS t JOIN pg_trigger AS g ON g.tgrelid = t.oid AND NOT g.tgisinternal
+    FROM tables AS t JOIN pg_trigger AS g ON g.tgrelid = t.oid AND NOT g.tgisinternal AND g.tgparentid = 0
     GROUP BY g.tgrelid
 ),
 rules AS MATERIALIZED (
@@ -164,6 +184,9 @@ SELECT jsonb_build_object(
             LEFT JOIN policies AS p ON p.polrelid = t.oid),
     'views', (SELECT coalesce(jsonb_agg(jsonb_build_object(
         'name', v.named, 'materialized', v.relkind = 'm', 'owner', pg_get_userbyid(v.relowner),
+        'grantees', (SELECT coalesce(jsonb_agg(DISTINCT CASE x.grantee WHEN 0 THEN 'public'
+                ELSE pg_get_userbyid(x.grantee)::text END), '[]')
+            FROM pg_class AS c CROSS JOIN LATERAL aclexplode(c.relacl) AS x WHERE c.oid = v.oid AND x.grantee <> v.relowner),
         'security_invoker', coalesce((SELECT o.option_value::boolean FROM pg_options_to_table(v.reloptions) AS o
             WHERE o.option_name = 'security_invoker'), false),
         'reads', (SELECT coalesce(jsonb_agg(n.named ORDER BY n.named), '[]') FROM names AS n WHERE n.oid IN (

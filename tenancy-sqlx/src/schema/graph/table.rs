@@ -64,7 +64,7 @@ pub struct Table {
     /// Its exclusion constraints.
     #[serde(default)]
     pub exclusions: Vec<ConstraintText>,
-    /// Its triggers, without those of foreign keys.
+    /// Its triggers, without those of foreign keys; a partition has those alone that are not the partitioned table's.
     #[serde(default)]
     pub triggers: Vec<Trigger>,
     /// The names of its rules.
@@ -121,6 +121,10 @@ pub struct Column {
     /// The extension to which the type belongs.
     #[serde(default)]
     pub type_extension: Option<String>,
+    /// The operator that says whether two values are the same, as SQL takes it whatever the path is: `OPERATOR(schema.=)`.
+    /// `None` if it is one of PostgreSQL's.
+    #[serde(default)]
+    pub equality: Option<String>,
     /// Whether it can't be null.
     #[serde(default)]
     pub not_null: bool,
@@ -193,6 +197,9 @@ pub struct UniqueKey {
     /// Whether the table is clustered by it.
     #[serde(default)]
     pub clustered: bool,
+    /// Whether it is a partition's part of the partitioned table's key.
+    #[serde(default)]
+    pub inherited: bool,
     /// The statement that makes the index.
     #[serde(default)]
     pub definition: String,
@@ -232,6 +239,10 @@ pub struct ForeignKey {
     /// The index of the key to which it refers.
     #[serde(default)]
     pub key: Option<String>,
+    /// The operators by which the columns are compared, pairwise: what is referred to stands left of them. As
+    /// [`Column::equality`].
+    #[serde(default)]
+    pub equality: Vec<String>,
     /// What it makes of nulls.
     #[serde(default)]
     pub matching: Matching,
@@ -311,6 +322,12 @@ pub struct Trigger {
     pub function: String,
     /// Whether it fires.
     pub enabled: bool,
+    /// Whether it fires in sessions that replicate too, as a backfill is one (ENABLE ALWAYS or REPLICA).
+    #[serde(default)]
+    pub replicated: bool,
+    /// Whether it fires before a row is updated.
+    #[serde(default)]
+    pub before_update: bool,
     /// The statement that makes it.
     #[serde(default)]
     pub definition: String,

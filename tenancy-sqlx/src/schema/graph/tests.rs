@@ -149,4 +149,9 @@ fn rows_of_partitions_are_the_table_s() {
         graph.tables[place].estimated_rows = Some(rows);
     }
     assert_eq!(graph.estimated_rows(&public("events")), Some(12));
+    graph.tables[2].partition_of = Some(public("events_1"));
+    for name in ["events", "events_1", "events_2"] {
+        assert_eq!(graph.whole(&public(name)), &public("events"));
+    }
+    assert_eq!(graph.whole(&public("elsewhere")), &public("elsewhere"));
 }

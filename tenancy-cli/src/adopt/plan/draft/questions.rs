@@ -8,12 +8,13 @@ use super::{Draft, DraftKey, Question};
 use crate::adopt::plan::{
     data::{Count, Fault, FaultKind},
     keys::Kind,
-    lines::{Lines, toml_list},
+    lines::{Lines, toml, toml_list},
     sketch::{Edge, Known, Unknown, Verdict},
 };
 
-/// The line for rows in which a reference is null.
-const OTHERWISE: &str = "otherwise = \"…\"  # the id of the tenant of rows with a null";
+/// The line for rows in which a reference is null. It says nothing before somebody has named a tenant.
+const OTHERWISE: &str =
+    "# otherwise = \"…\"  # the root's key of the tenant whose rows with a null are";
 
 pub(super) fn questions(draft: &Draft<'_>, counts: &BTreeMap<CatalogName, Count>) -> Vec<Question> {
     let mut questions = Vec::new();
@@ -24,9 +25,10 @@ pub(super) fn questions(draft: &Draft<'_>, counts: &BTreeMap<CatalogName, Count>
                 let faults = draft.faults.get(&table.name).map_or(&[][..], Vec::as_slice);
                 let count = counts.get(&table.name);
                 questions.extend(offer(table, edge, known, faults, count));
-                let asked = faults
-                    .iter()
-                    .filter(|fault| fault.kind != FaultKind::Null || *known != Known::Nullable);
+                let asked = faults.iter().filter(|fault| {
+                    let is_told = matches!(known, Known::Nullable | Known::Soft);
+                    fault.kind != FaultKind::Null || !is_told
+                });
                 questions.extend(asked.map(|fault| mended(table, edge, fault)));
             }
             Verdict::Root => {
@@ -52,16 +54,34 @@ fn unreached(draft: &Draft<'_>, table: &Table, unknown: Unknown) -> Question {
     let name = table.name.plain();
     let text = match unknown {
         Unknown::ReferredTo => {
-            let refers = |other: &&Table| other.references.iter().any(|to| to.to == table.name);
-            let number = draft.sketch.graph.tables.iter().filter(refers).count();
+            let refers = |other: &&Table| {
+                let to = draft.sketch.references(other);
+                other.name != table.name && to.iter().any(|edge| edge.to == table.name)
+            };
+            let whole = || draft.sketch.tables.values().map(|(table, _)| *table);
+            let number = whole().filter(refers).count();
+            let members = whole().filter(refers).find(|other| {
+                let to_tenants = !draft.sketch.edges(other).is_empty();
+                to_tenants && draft.sketch.is_tenant(&other.name)
+            });
+            let members = members.map_or_else(String::new, |members| {
+                format!(
+                    "; by {} a row may belong to several tenants: closed, the service can't read it at all, and shared, each tenant \
+                     reads each row",
+                    members.name.plain()
+                )
+            });
             format!(
-                "it refers to no tenant's row, and is referred to by {}",
+                "it refers to no tenant's row, and is referred to by {}{members}",
                 tables(number)
             )
         }
         Unknown::Isolated => "no reference leads from it or to it".to_owned(),
         Unknown::Other => {
-            let to: Vec<_> = table.references.iter().map(|to| to.to.plain()).collect();
+            let to: std::collections::BTreeSet<_> = (draft.sketch.references(table).iter())
+                .map(|edge| edge.to.plain())
+                .collect();
+            let to: Vec<_> = to.into_iter().collect();
             format!(
                 "it refers to {} alone, and so to no tenant's row",
                 to.join(", ")
@@ -109,7 +129,14 @@ fn offer(
             "{columns} leads to {}, and may be null; no row{of} has a null",
             edge.to.plain()
         ),
-        (Known::Soft, _) => format!(
+        (Known::Soft, Some(nulls)) => format!(
+            "{columns} is called like a reference to {}, has no foreign key, and is null in {}{of}: {}; say whose these are, by \
+             `otherwise`",
+            edge.to.plain(),
+            rows(nulls.rows),
+            nulls.keys.join("; ")
+        ),
+        (Known::Soft, None) => format!(
             "{columns} is called like a reference to {}, and has no foreign key",
             edge.to.plain()
         ),
@@ -169,12 +196,18 @@ fn mended(table: &Table, edge: &Edge, fault: &Fault) -> Question {
 }
 
 fn disagrees(table: &Table, columns: &str, other: &Edge, fault: &Fault) -> Question {
-    let drop = other.foreign_key.as_ref().map_or_else(String::new, |key| {
-        format!(", or drop the foreign key {key}")
-    });
+    let about = table.name.plain();
+    let drop = match &other.foreign_key {
+        Some(key) => format!(", or drop the foreign key {key}"),
+        None => format!(
+            ", or say that it is no reference to a tenant, by ignore = {} in [adopt.tables.{}]",
+            toml_list(&other.columns),
+            toml(&about)
+        ),
+    };
     Question {
         code: "disagrees",
-        about: table.name.plain(),
+        about,
         text: format!(
             "{columns} and {} (to {}) lead to different tenants in {}: {}; correct them{drop}",
             other.columns.join(", "),
@@ -204,10 +237,15 @@ fn of_key(key: &DraftKey<'_>, count: Option<&Count>) -> Question {
     let name = key.key.name().plain();
     let what = match key.key.kind {
         Kind::Credential => {
-            "looks like a credential, which is looked up before the tenant is known; within a tenant, that look-up needs the \
-             tenant first"
+            "looks like a credential, which is looked up before the tenant is known. Everywhere: it stays as it is, and whoever \
+             adds a value learns whether another tenant has it. Within a tenant: the look-up needs the tenant first, two tenants \
+             may have the same, and ON CONFLICT on it names no key"
         }
-        _ => "looks like an identity; within a tenant, two tenants may have the same",
+        _ => {
+            "looks like an identity. Within a tenant: two tenants may have the same, a look-up by it alone may find several rows, \
+             and ON CONFLICT on it names no key. Everywhere: it stays as it is, and whoever adds a value learns whether another \
+             tenant has it"
+        }
     };
     let data = match count {
         None => String::new(),

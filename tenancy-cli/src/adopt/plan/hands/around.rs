@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tenancy_sqlx::schema::{CatalogName, KeyName, Table};
+use tenancy_sqlx::schema::{CatalogName, Function, KeyName, Table};
 
-use super::Hand;
+use super::{Hand, When};
 use crate::adopt::plan::{
     lines::{identifier, toml},
     sketch::Sketch,
@@ -36,10 +36,13 @@ pub(super) fn views(sketch: &Sketch<'_>, everywhere: &[CatalogName], hands: &mut
                 code: "materialized-view",
                 object: name.plain(),
                 text: "it holds rows of all tenants, and row security can't guard it".to_owned(),
-                mend: format!(
-                    "put a view or a protected table in its place, or close it: REVOKE ALL ON {name} FROM PUBLIC"
-                ),
-                first: false,
+                mend: match grantees(&view.grantees) {
+                    Some(grantees) => format!(
+                        "put a view or a protected table in its place, or close it: REVOKE ALL ON {name} FROM {grantees}"
+                    ),
+                    None => "nobody but its owner may read it; let it stay so, or put a view in its place".to_owned(),
+                },
+                when: When::BeforeEnforcing,
             });
         } else if !view.security_invoker {
             hands.push(Hand {
@@ -47,7 +50,7 @@ pub(super) fn views(sketch: &Sketch<'_>, everywhere: &[CatalogName], hands: &mut
                 object: name.plain(),
                 text: "it reads tenants' rows as its owner".to_owned(),
                 mend: format!("ALTER VIEW {name} SET (security_invoker = true)"),
-                first: false,
+                when: When::BeforeEnforcing,
             });
         }
         let changes = |key: &&KeyName| {
@@ -67,10 +70,20 @@ pub(super) fn views(sketch: &Sketch<'_>, everywhere: &[CatalogName], hands: &mut
                     "let it group by each column that it selects; or keep the key, by {} = \"everywhere\" in [adopt.keys]",
                     toml(&format!("{}.{}", key.table.schema, key.constraint))
                 ),
-                first: true,
+                when: When::First,
             });
         }
     }
+}
+
+/// Roles as REVOKE takes them; `None` if there is none.
+fn grantees(roles: &[String]) -> Option<String> {
+    let named = |role: &String| match role.as_str() {
+        "public" => "PUBLIC".to_owned(),
+        role => identifier(role),
+    };
+    let roles: Vec<_> = roles.iter().map(named).collect();
+    (!roles.is_empty()).then(|| roles.join(", "))
 }
 
 /// Functions whose text or rights do not fit tenants' tables.
@@ -80,21 +93,27 @@ pub(super) fn functions(sketch: &Sketch<'_>, everywhere: &[CatalogName], hands: 
         .map(|(table, _)| *table)
         .collect();
     let meant = |text: &str| names.iter().find(|table| is_meant(table, text)).copied();
-    for function in &sketch.graph.functions {
-        let mut add = |code, text: String, mend: String| {
+    let says = |function: &Function, mark: &str| {
+        let comment = function.comment.as_ref();
+        comment.is_some_and(|comment| comment.contains(mark))
+    };
+    let functions = sketch.graph.functions.iter();
+    for function in functions.filter(|function| !says(function, "[tenancy: checked]")) {
+        let mut add = |code, text: String, mend: String, when| {
             let object = function.signature.clone();
             hands.push(Hand {
                 code,
                 object,
                 text,
                 mend,
-                first: false,
+                when,
             });
         };
-        if function.definer {
+        if function.definer && !says(function, "[tenancy: looks across tenants]") {
+            let routine = format!("ALTER ROUTINE {}", function.signature);
             let pins = match function.pins_search_path {
-                true => "",
-                false => " SET search_path = pg_catalog, pg_temp",
+                true => String::new(),
+                false => format!("; {routine} SET search_path = pg_catalog, pg_temp"),
             };
             add(
                 "definer-function",
@@ -102,10 +121,8 @@ pub(super) fn functions(sketch: &Sketch<'_>, everywhere: &[CatalogName], hands: 
                     "it acts as {}, whom row security may not bind",
                     function.owner
                 ),
-                format!(
-                    "ALTER FUNCTION {} SECURITY INVOKER; or OWNER TO tenancy_owner{pins}",
-                    function.signature
-                ),
+                format!("{routine} SECURITY INVOKER; or {routine} OWNER TO tenancy_owner{pins}"),
+                When::BeforeEnforcing,
             );
         }
         for target in &function.conflict_targets {
@@ -135,6 +152,7 @@ pub(super) fn functions(sketch: &Sketch<'_>, everywhere: &[CatalogName], hands: 
                         table.name.plain()
                     ),
                     format!("ON CONFLICT (tenant_id, {})", target.columns),
+                    When::BeforeEnforcing,
                 );
             }
         }
@@ -148,6 +166,7 @@ pub(super) fn functions(sketch: &Sketch<'_>, everywhere: &[CatalogName], hands: 
                         table.name.plain()
                     ),
                     "name the columns".to_owned(),
+                    When::BeforeRun,
                 );
             }
         }
@@ -163,7 +182,8 @@ pub(super) fn functions(sketch: &Sketch<'_>, everywhere: &[CatalogName], hands: 
                     "it returns rows of {} from a list of columns, which will lack tenant_id",
                     rows.plain()
                 ),
-                "select *, or add the column".to_owned(),
+                "select *, or return columns by name: RETURNS TABLE (…)".to_owned(),
+                When::BeforeRun,
             );
         }
     }
@@ -177,14 +197,28 @@ fn is_meant(table: &Table, text: &str) -> bool {
         && (schema.is_empty() || schema == table.name.schema.to_lowercase())
 }
 
-/// Publications that leave out the tenant's column.
+/// Publications that leave out the tenant's column, or give it to subscribers that have none.
 pub(super) fn publications(sketch: &Sketch<'_>, hands: &mut Vec<Hand>) {
+    let any = sketch
+        .tables
+        .values()
+        .any(|(_, verdict)| verdict.is_tenant());
     for publication in &sketch.graph.publications {
+        if publication.all_tables && any {
+            hands.push(Hand {
+                code: "publication-all-tables",
+                object: format!("publication {}", publication.name),
+                text: "it publishes each table, and with the run the column tenant_id too: a subscriber without that column stops"
+                    .to_owned(),
+                mend: "add tenant_id uuid to the subscriber's tables first".to_owned(),
+                when: When::BeforeRun,
+            });
+        }
         for published in &publication.tables {
             let Some(columns) = published
                 .columns
                 .as_ref()
-                .filter(|_| sketch.is_tenant(&published.table))
+                .filter(|_| sketch.is_tenant(sketch.graph.whole(&published.table)))
             else {
                 continue;
             };
@@ -199,7 +233,7 @@ pub(super) fn publications(sketch: &Sketch<'_>, hands: &mut Vec<Hand>) {
                      TABLE {table} ({}, tenant_id)",
                     columns.join(", ")
                 ),
-                first: false,
+                when: When::BeforeEnforcing,
             });
         }
     }
@@ -227,7 +261,7 @@ pub(super) fn sequences(sketch: &Sketch<'_>, hands: &mut Vec<Hand>) {
                     by.table,
                     identifier(&by.column)
                 ),
-                first: false,
+                when: When::BeforeEnforcing,
             });
         }
     }
@@ -253,7 +287,7 @@ pub(super) fn extensions(sketch: &Sketch<'_>, hands: &mut Vec<Hand>) {
             mend: "see that the roles of the service may use its schema: GRANT USAGE ON SCHEMA … TO tenancy_owner, \
                    tenancy_app"
                 .to_owned(),
-            first: false,
+            when: When::BeforeEnforcing,
         });
     }
 }

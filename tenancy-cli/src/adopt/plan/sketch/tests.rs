@@ -7,7 +7,7 @@ use tenancy_sqlx::schema::{CatalogName, TableGraph};
 use super::{Known, Sketch, Unknown, Verdict, Who};
 use crate::adopt::{
     answers::{Answers, Choices},
-    plan::keys::{Kind, keys},
+    plan::keys::{Kind, is_tenant_column, keys},
 };
 
 fn named(name: &str) -> Value {
@@ -180,7 +180,7 @@ fn answers_decide_and_what_can_not_be_meant_is_refused() {
         closed = ["public.settings"]
         [adopt.tables."public.files"]
         from = "user_id"
-        otherwise = "0199c0de-0000-7000-8000-000000000001"
+        otherwise = "7"
         [adopt.tables."public.logs"]
         from = "actor_id"
         to = "public.users"
@@ -300,7 +300,7 @@ fn keys_are_asked_by_what_they_are_for() {
         .map(|key| (key.key.index.clone(), key.kind))
         .collect();
     let wanted = [
-        ("orgs_pkey", Kind::Generated),
+        ("orgs_pkey", Kind::Root),
         ("users_pkey", Kind::Generated),
         ("email", Kind::Identity),
         ("org_email", Kind::Within),
@@ -309,4 +309,123 @@ fn keys_are_asked_by_what_they_are_for() {
         ("lower", Kind::Identity),
     ];
     assert_eq!(kinds, wanted.map(|(index, kind)| (index.to_owned(), kind)));
+}
+
+/// A table that is protected, to which others may refer.
+fn protected(name: &str) -> Value {
+    let mut table = table(name, &[]);
+    table["row_security"] = json!(true);
+    let column = json!({
+        "name": "tenant_id", "type_name": "uuid", "not_null": true, "default": "tenancy.current_tenant()",
+    });
+    table["columns"].as_array_mut().unwrap().push(column);
+    table
+}
+
+#[test]
+fn a_table_that_is_protected_is_settled() {
+    let mut orgs = table("orgs", &[]);
+    for of in ["uuid", "integer"] {
+        orgs["columns"][0]["type_name"] = json!(of);
+        let graph = graph(vec![
+            orgs.clone(),
+            protected("kept"),
+            table("notes", &["kept_id>kept"]),
+        ]);
+        let sketch = sketch(&graph);
+        let comparable = of == "uuid";
+        assert_eq!(
+            sketch.verdict(&public("kept")),
+            Some(&Verdict::Protected { comparable })
+        );
+        if comparable {
+            assert_eq!(by(&sketch, "notes"), ("kept_id", &Known::Required, vec![]));
+        } else {
+            assert_eq!(
+                sketch.verdict(&public("notes")),
+                Some(&Verdict::Open(Unknown::Other))
+            );
+        }
+        assert!(
+            keys(&sketch)
+                .iter()
+                .all(|key| key.table.name != public("kept"))
+        );
+        let answer = choices(&graph, "[adopt]\nshared = [\"public.kept\"]");
+        let told = Sketch::new(&graph, root(), &answer)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            told.contains("line 2, column 11: `public.kept` is protected already"),
+            "{told}"
+        );
+    }
+}
+
+#[test]
+fn a_column_tenant_id_is_the_tenant_if_it_leads_to_the_root() {
+    let of_uuid = |mut table: Value| {
+        for column in table["columns"].as_array_mut().unwrap() {
+            column["type_name"] = json!("uuid");
+        }
+        table
+    };
+    let mut owners = table("owners", &["org_id>orgs"]);
+    owners["keys"] =
+        json!([{ "index": "owners_tenant_id_key", "columns": ["tenant_id"], "valid": true }]);
+    let mut notes = table("notes", &["tenant_id>orgs"]);
+    let key =
+        |index: &str| json!({ "index": index, "columns": ["tenant_id", "id"], "valid": true });
+    notes["keys"] = json!([key("notes_key")]);
+    let mut halls = table("halls", &["tenant_id>owners"]);
+    halls["keys"] = json!([key("halls_key")]);
+    let graph = graph(
+        [table("orgs", &[]), owners, notes, halls]
+            .map(of_uuid)
+            .to_vec(),
+    );
+    let sketch = sketch(&graph);
+    let of = |name: &str| graph.table(&public(name)).unwrap();
+    assert!(is_tenant_column(&sketch, of("notes")) && !is_tenant_column(&sketch, of("halls")));
+    let keys: Vec<_> = keys(&sketch)
+        .iter()
+        .map(|key| key.key.index.clone())
+        .collect();
+    assert!(
+        keys.contains(&"halls_key".to_owned()) && !keys.contains(&"notes_key".to_owned()),
+        "{keys:?}"
+    );
+
+    let mut orgs = of_uuid(table("orgs", &["tenant_id"]));
+    orgs["keys"] =
+        json!([{ "index": "orgs_pkey", "columns": ["tenant_id"], "primary": true, "valid": true }]);
+    let graph = self::graph(vec![orgs]);
+    let who = Who::Root {
+        table: public("orgs"),
+        key: "tenant_id".to_owned(),
+    };
+    let sketch = Sketch::new(&graph, who, &Choices::default()).unwrap();
+    assert!(is_tenant_column(
+        &sketch,
+        graph.table(&public("orgs")).unwrap()
+    ));
+}
+
+#[test]
+fn columns_of_one_family_are_offered_and_others_are_not() {
+    let mut notes = table("notes", &["org_id"]);
+    for (of, is_offered) in [("bigint", true), ("smallint", true), ("uuid", false)] {
+        notes["columns"][1]["type_name"] = json!(of);
+        let graph = graph(vec![table("orgs", &[]), notes.clone()]);
+        let sketch = sketch(&graph);
+        let verdict = sketch.verdict(&public("notes"));
+        let soft = matches!(
+            verdict,
+            Some(Verdict::By {
+                known: Known::Soft,
+                ..
+            })
+        );
+        assert_eq!(soft, is_offered, "{of}: {verdict:?}");
+    }
 }
