@@ -1,7 +1,9 @@
 //! `tenancy adopt`: a schema of one customer, with its data, becomes one of many, while the old application runs.
 
 mod administrator;
+mod answers;
 mod decision;
+mod plan;
 mod rollback;
 mod run;
 mod status;
@@ -14,16 +16,16 @@ use crate::{
     output::Output,
 };
 
-/// Make a schema of one customer one of many, in phases, while the old application runs
+/// Turn a database of one customer into one of many, in phases, while the old application runs.
 #[derive(Debug, Args)]
-#[command(arg_required_else_help = true)]
 pub(crate) struct Adopt {
     #[command(subcommand)]
-    step: Step,
+    command: Command,
 }
 
 #[derive(Debug, Subcommand)]
-enum Step {
+enum Command {
+    Plan(plan::Plan),
     Run(run::Run),
     Status(status::Status),
     Rollback(rollback::Rollback),
@@ -32,18 +34,20 @@ enum Step {
 impl Adopt {
     /// In which form results and errors are printed.
     pub(crate) const fn format(&self) -> Format {
-        match &self.step {
-            Step::Run(run) => run.form.format,
-            Step::Status(status) => status.form.format,
-            Step::Rollback(rollback) => rollback.form.format,
+        match &self.command {
+            Command::Plan(plan) => plan.form.format,
+            Command::Run(run) => run.form.format,
+            Command::Status(status) => status.form.format,
+            Command::Rollback(rollback) => rollback.form.format,
         }
     }
 
     pub(crate) async fn run(self, output: &mut Output) -> Result<Verdict, Failure> {
-        match self.step {
-            Step::Run(run) => run.run(output).await,
-            Step::Status(status) => status.run(output).await,
-            Step::Rollback(rollback) => rollback.run(output).await,
+        match self.command {
+            Command::Plan(plan) => plan.run(output).await,
+            Command::Run(run) => run.run(output).await,
+            Command::Status(status) => status.run(output).await,
+            Command::Rollback(rollback) => rollback.run(output).await,
         }
     }
 }

@@ -15,7 +15,8 @@ use crate::{
     arg_required_else_help = true,
     after_help = "Exit codes:
   0  done; nothing is wrong
-  1  a fault was found: a broken chain, an anchor that contradicts it, a table without a guard, another invoice
+  1  a fault was found: a broken chain, an anchor that contradicts it, a table without a guard, another invoice,
+     a plan with open questions
   2  it could not be done: wrong arguments, no connection, a schema that is too old
 
 Variables:
@@ -82,6 +83,19 @@ impl Command {
             Self::Completions(_) | Self::Man(_) => Format::Text,
         }
     }
+}
+
+/// The database as its administrator.
+#[derive(Debug, Args)]
+pub(crate) struct Administrator {
+    /// The database, as its administrator: `postgres://postgres@host/database`
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "TENANCY_ADMIN_DATABASE_URL",
+        hide_env_values = true
+    )]
+    pub(crate) admin_database_url: Option<String>,
 }
 
 /// In which form a command prints its results and errors.

@@ -9,7 +9,7 @@ use tenancy_usage::UsageMeters;
 use tokio::time::timeout;
 
 use crate::{
-    arguments::Global,
+    arguments::{Administrator, Global},
     failure::{Failure, Verdict},
     output::Output,
 };
@@ -110,12 +110,40 @@ fn url(global: &Global) -> Result<&str, Failure> {
     })
 }
 
+/// The URL of the database as its administrator.
+///
+/// # Errors
+/// A [`Failure`] that names the variable.
+pub(crate) fn administrator_url(administrator: &Administrator) -> Result<&str, Failure> {
+    let url = administrator.admin_database_url.as_deref();
+    url.filter(|url| !url.trim().is_empty()).ok_or_else(|| {
+        Failure::told(
+            "no database: give its URL, as the administrator, in the variable TENANCY_ADMIN_DATABASE_URL or by \
+             --admin-database-url",
+        )
+    })
+}
+
 /// A connection by whichever login, for what looks at the schema and at no tenant's data.
 ///
 /// # Errors
 /// As [`Session::open`].
 pub(crate) async fn plainly(global: &Global) -> Result<PgConnection, Failure> {
-    let options = url(global)?.parse::<PgConnectOptions>().map_err(|_| {
+    to(url(global)?).await
+}
+
+/// A connection as the database's administrator.
+///
+/// # Errors
+/// As [`Session::open`].
+pub(crate) async fn as_administrator(
+    administrator: &Administrator,
+) -> Result<PgConnection, Failure> {
+    to(administrator_url(administrator)?).await
+}
+
+async fn to(url: &str) -> Result<PgConnection, Failure> {
+    let options = url.parse::<PgConnectOptions>().map_err(|_| {
         Failure::told(
             "the database URL can't be read; expected `postgres://login:password@host:port/database`",
         )

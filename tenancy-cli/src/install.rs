@@ -9,7 +9,8 @@ use tenancy_sqlx::schema::{InstallError, Installer};
 use zeroize::Zeroizing;
 
 use crate::{
-    arguments::Form,
+    arguments::{Administrator, Form},
+    connect,
     failure::{Failure, Verdict},
     output::Output,
 };
@@ -30,14 +31,8 @@ Examples:
   TENANCY_ADMIN_DATABASE_URL=postgres://postgres@localhost/notes tenancy install
   tenancy install --migrations migrations --strict")]
 pub(crate) struct Install {
-    /// The database, as its administrator: `postgres://postgres@host/database`
-    #[arg(
-        long,
-        value_name = "URL",
-        env = "TENANCY_ADMIN_DATABASE_URL",
-        hide_env_values = true
-    )]
-    admin_database_url: Option<String>,
+    #[command(flatten)]
+    administrator: Administrator,
     /// The folder of the application's migrations, which run as the owner role; without it none run
     #[arg(long, value_name = "FOLDER")]
     migrations: Option<PathBuf>,
@@ -50,13 +45,7 @@ pub(crate) struct Install {
 
 impl Install {
     pub(crate) async fn run(self, output: &mut Output) -> Result<Verdict, Failure> {
-        let url = self.admin_database_url.as_deref();
-        let url = url.filter(|url| !url.trim().is_empty()).ok_or_else(|| {
-            Failure::told(
-                "no database: give its URL, as the administrator, in the variable TENANCY_ADMIN_DATABASE_URL or by \
-                 --admin-database-url",
-            )
-        })?;
+        let url = connect::administrator_url(&self.administrator)?;
         let installer = with_passwords(Installer::new())?.strict(self.strict);
         let migrations = self.migrator().await?;
         match installer.run(url, &migrations).await {

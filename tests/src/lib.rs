@@ -226,7 +226,7 @@ pub struct AuditGuide;
 #[derive(Debug)]
 pub struct CommandGuide;
 
-/// The guide to adoptions compiles.
+/// The guide to adopting a database compiles, as far as it has code.
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/adopt.md")]
 #[derive(Debug)]

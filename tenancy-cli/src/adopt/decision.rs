@@ -7,6 +7,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use tenancy_core::TenantId;
+use tenancy_sqlx::schema::CatalogName;
 
 /// The decisions of a whole schema.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -142,5 +143,14 @@ impl fmt::Display for TableName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let quoted = |name: &str| name.replace('"', "\"\"");
         write!(f, "\"{}\".\"{}\"", quoted(&self.schema), quoted(&self.name))
+    }
+}
+
+impl From<&CatalogName> for TableName {
+    fn from(name: &CatalogName) -> Self {
+        Self {
+            schema: name.schema.clone(),
+            name: name.name.clone(),
+        }
     }
 }

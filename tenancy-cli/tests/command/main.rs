@@ -14,6 +14,7 @@ mod erasing;
 mod exporting;
 mod keeping;
 mod operators;
+mod planning;
 mod schema;
 mod secrets;
 mod stand;
