@@ -290,3 +290,36 @@ async fn tables_of_every_shape_are_adopted() -> anyhow::Result<()> {
     }
     Ok(())
 }
+
+#[tokio::test]
+async fn what_the_plan_writes_is_carried_out() -> anyhow::Result<()> {
+    let server = Server::start(tenancy_tests::Version::Default).await?;
+    let adoption = Adoption::new(&server, ONE).await?;
+    let before = adoption.contents().await?;
+    let planned = adoption.run(&[
+        "plan",
+        "--one-tenant",
+        "First Customer",
+        "--out",
+        &adoption.plan(),
+    ])?;
+    let planned = planned.ends_with(0)?;
+    adoption
+        .run(&["run", "--plan", &adoption.plan(), "--until", "report"])?
+        .ends_with(0)?;
+    ensure!(adoption.contents().await? == before, "{planned:?}");
+    let tenants: Vec<(Uuid, i64)> = adoption
+        .rows("SELECT tenant_id, count(*) FROM chapters GROUP BY 1")
+        .await?;
+    ensure!(tenants.len() == 1 && tenants[0].1 == 2_000, "{tenants:?}");
+    let mut app = adoption.app(tenants[0].0).await?;
+    let seen: i64 = sqlx::query_scalar("SELECT count(*) FROM chapters")
+        .fetch_one(&mut app)
+        .await?;
+    let mut other = adoption.app(Uuid::from_u128(5)).await?;
+    let none: i64 = sqlx::query_scalar("SELECT count(*) FROM chapters")
+        .fetch_one(&mut other)
+        .await?;
+    ensure!(seen == 2_000 && none == 0, "{seen} {none}");
+    adoption.close().await
+}
