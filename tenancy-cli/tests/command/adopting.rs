@@ -275,6 +275,19 @@ async fn tables_of_every_shape_are_adopted() -> anyhow::Result<()> {
             .as_admin("DELETE FROM left_side WHERE id = 900")
             .await?;
         ensure!(adoption.contents().await? == before);
+        // Taken back, it may do so again, and forward again nothing is lost.
+        adoption
+            .run(&["rollback", "--to", "observe"])?
+            .ends_with(0)?;
+        let mut old = adoption.old_app().await?;
+        old.execute(
+            "BEGIN; INSERT INTO late (id, left_id) VALUES (900, 900);
+             INSERT INTO left_side (id, org) SELECT 900, min(id::text)::uuid FROM orgs;
+             DELETE FROM late WHERE id = 900; DELETE FROM left_side WHERE id = 900; COMMIT",
+        )
+        .await?;
+        adoption.run(&["run", "--until", "report"])?.ends_with(0)?;
+        ensure!(adoption.contents().await? == before);
         for table in [
             "events",
             "event_notes",

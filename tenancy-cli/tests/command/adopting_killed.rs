@@ -123,7 +123,11 @@ async fn killed_at_any_point_it_goes_on() -> anyhow::Result<()> {
             .await?;
         ensure!(left.is_empty(), "round {round}: {left:?}");
         // So is its way back.
-        let mut back = adoption.command(&["rollback"]).spawn()?;
+        let mut back = adoption
+            .command(&["rollback"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()?;
         tokio::time::sleep(Duration::from_millis(30 + random.below(500))).await;
         back.kill()?;
         back.wait()?;

@@ -41,7 +41,8 @@ BEGIN
     INSERT INTO tenancy_adopt.kept (kind, about, state)
     SELECT 'relation', c.oid::regclass::text, jsonb_build_object('owner', pg_get_userbyid(c.relowner),
         'comment', obj_description(c.oid, 'pg_class'), 'grants', tenancy.grants_of(c.oid::regclass),
-        'untouched', c.relacl IS NULL)
+        'untouched', c.relacl IS NULL, 'nullable', EXISTS (SELECT FROM pg_attribute AS a
+            WHERE a.attrelid = c.oid AND a.attname = 'tenant_id' AND NOT a.attnotnull))
     FROM pg_class AS c WHERE c.oid IN (SELECT r.relation FROM tenancy_adopt.concerned() AS r);
     INSERT INTO tenancy_adopt.kept (kind, about, state)
     SELECT DISTINCT 'around', a.take, '{}'::jsonb FROM tenancy_adopt.concerned() AS c
@@ -312,6 +313,9 @@ BEGIN
         THEN
             EXECUTE format('ALTER TABLE %s ALTER COLUMN tenant_id DROP DEFAULT', k.about);
         END IF;
+        IF (k.state ->> 'nullable')::boolean AND NOT tenancy_adopt.is_below(k.about::regclass) THEN
+            EXECUTE format('ALTER TABLE %s ALTER COLUMN tenant_id DROP NOT NULL', k.about);
+        END IF;
         IF obj_description(k.about::regclass, 'pg_class') IS DISTINCT FROM k.state ->> 'comment' THEN
             EXECUTE format('COMMENT ON TABLE %s IS %L', k.about, k.state ->> 'comment');
         END IF;
@@ -334,6 +338,10 @@ BEGIN
         EXECUTE statement;
     END LOOP;
     DELETE FROM tenancy_adopt.kept;
+    -- The old application writes again from here on, and the column is still NOT NULL.
+    FOR statement IN SELECT s.forward FROM tenancy_adopt.new_rows_steps() AS s LOOP
+        EXECUTE statement;
+    END LOOP;
     -- The keys and references beside went with the cut-over, and are built again.
     UPDATE tenancy_adopt.phases SET done_at = NULL WHERE phase IN ('indexes', 'constraints', 'validate');
 END

@@ -90,7 +90,7 @@ DECLARE
 BEGIN
     SELECT string_agg(format('UPDATE %s AS c SET tenant_id = NEW.tenant_id
             WHERE c.tenant_id IS DISTINCT FROM NEW.tenant_id AND %s;', t.relation, (
-        SELECT string_agg(format('c.%I = NEW.%I', c.c, o.c), ' AND ')
+        SELECT string_agg(format('c.%I %s NEW.%I', c.c, tenancy_adopt.equality(target, o.c), o.c), ' AND ')
         FROM jsonb_array_elements_text(t.source -> 'by' -> 'columns') WITH ORDINALITY AS c (c, n)
         JOIN jsonb_array_elements_text(t.source -> 'by' -> 'to-columns') WITH ORDINALITY AS o (c, n) USING (n))), E'\n')
     INTO body
@@ -329,7 +329,8 @@ BEGIN
         LOOP
             EXECUTE format('SELECT count(*), (array_agg(n ORDER BY n))[1:3] FROM (
                 SELECT %s AS n FROM %s AS c JOIN %s AS p ON %s WHERE c.tenant_id <> p.tenant_id) AS c', told,
-                t.relation, w.other, (SELECT string_agg(format('p.%I = c.%I', x.o, x.c), ' AND ')
+                t.relation, w.other, (SELECT string_agg(format('p.%I %s c.%I', x.o,
+                    tenancy_adopt.equality(w.other, x.o), x.c), ' AND ')
                     FROM unnest(w.columns, w.to_columns) AS x (c, o))) INTO number, rows;
             IF number > 0 THEN
                 fault := format('rows whose %s leads to another tenant than their own, by %s',
