@@ -166,6 +166,49 @@ async fn tables_of_every_shape_are_taken_back_while_the_application_writes() -> 
 }
 
 #[tokio::test]
+async fn a_rollback_that_ends_after_the_cut_over_leaves_the_application_writing()
+-> anyhow::Result<()> {
+    let server = Server::start(Version::Default).await?;
+    let adoption = Adoption::new(&server, ODD).await?;
+    let (catalog, contents) = (adoption.catalog().await?, adoption.contents().await?);
+    adoption.write_plan(odd_plan()).await?;
+    adoption
+        .run(&["run", "--plan", &adoption.plan(), "--until", "report"])?
+        .ends_with(0)?;
+    // What a rollback does first, and no more.
+    adoption
+        .as_admin(
+            "UPDATE tenancy_adopt.phases SET done_at = NULL; UPDATE tenancy_adopt.adoption SET back_to = -1; BEGIN;
+             SET LOCAL lock_timeout = '2s'; SELECT tenancy_adopt.restore(); DELETE FROM tenancy_adopt.undo WHERE phase = 'enforce'; COMMIT",
+        )
+        .await?;
+    let mut old = adoption.old_app().await?;
+    old.execute(
+        "BEGIN; INSERT INTO late (id, left_id) VALUES (900, 900);
+         INSERT INTO left_side (id, org) SELECT 900, min(id::text)::uuid FROM orgs;
+         INSERT INTO orgs VALUES ('00000000-0000-4000-8000-000000000099');
+         INSERT INTO events VALUES (900, '00000000-0000-4000-8000-000000000099', 40); COMMIT",
+    )
+    .await?;
+    let tenants: Vec<(i64, i64)> = adoption
+        .rows("SELECT count(*), count(tenant_id) FROM (SELECT tenant_id FROM events WHERE id = 900 UNION ALL SELECT tenant_id FROM late) AS r")
+        .await?;
+    ensure!(
+        tenants[0].0 > 4 && tenants[0].0 == tenants[0].1,
+        "{tenants:?}"
+    );
+    old.execute(
+        "DELETE FROM events WHERE id = 900; DELETE FROM orgs WHERE id = '00000000-0000-4000-8000-000000000099';
+         DELETE FROM late WHERE id = 900; DELETE FROM left_side WHERE id = 900",
+    )
+    .await?;
+    adoption.run(&["rollback"])?.ends_with(0)?;
+    same(&catalog, &adoption.catalog().await?, "to the start")?;
+    ensure!(adoption.contents().await? == contents);
+    adoption.close().await
+}
+
+#[tokio::test]
 async fn a_rollback_to_a_phase_is_that_phase_again() -> anyhow::Result<()> {
     let server = Server::start(Version::Default).await?;
     let adoption = Adoption::new(&server, SHOP).await?;
