@@ -4,15 +4,16 @@ use std::time::Duration;
 
 use clap::Args;
 use serde_json::json;
+use sqlx::PgConnection;
 
 use super::{
     administrator::{Administrator, execute, is_under_way, told},
     run::{
         Course,
         backfill::Pace,
-        install,
+        forget_the_way, install,
         phase::Phase,
-        steps::{retried, within},
+        steps::{apart, retried, within},
     },
 };
 use crate::{
@@ -57,6 +58,7 @@ impl Rollback {
         }
         install(&mut connection).await.map_err(told)?;
         let mut course = Course {
+            administrator: &self.administrator,
             connection: &mut connection,
             output,
             lock_timeout: self.administrator.lock_timeout,
@@ -66,13 +68,19 @@ impl Rollback {
                 max_lag: Duration::from_secs(10),
             },
         };
+        if let Some(to) = self.to {
+            is_behind(course.connection, to).await?;
+        }
         let last = self.to.map_or(-1, Phase::number);
-        // First: what is taken back in part is not done.
-        sqlx::query("UPDATE tenancy_adopt.phases SET done_at = NULL WHERE number > $1")
-            .bind(last)
-            .execute(&mut *course.connection)
-            .await
-            .map_err(told)?;
+        // First: what is taken back in part is not done, and where it was to end is known to whoever goes on.
+        sqlx::query(
+            "WITH begun AS (UPDATE tenancy_adopt.adoption SET back_to = $1)
+             UPDATE tenancy_adopt.phases SET done_at = NULL WHERE number > $1",
+        )
+        .bind(last)
+        .execute(&mut *course.connection)
+        .await
+        .map_err(told)?;
         if self.to < Some(Phase::Backfill) {
             let again =
                 "UPDATE tenancy_adopt.parts SET block = 0, blocks = NULL, filled = 0, done = false";
@@ -80,27 +88,59 @@ impl Rollback {
                 .await
                 .map_err(told)?;
         }
-        while undo_last(&mut course, last).await? {}
+        let mut longest = Duration::ZERO;
+        while let Some(held) = undo_last(&mut course, last).await? {
+            longest = longest.max(held);
+        }
+        let longest = u64::try_from(longest.as_micros()).unwrap_or(u64::MAX);
         course.output.end_progress();
         let Some(to) = self.to else {
-            return end(&mut course).await;
+            return end(&mut course, longest).await;
         };
-        // What the cut-over has replaced is built again beside the old.
-        for phase in [Phase::NewRows, Phase::Observe] {
-            if phase <= to && to < Phase::Enforce {
-                super::run::steps::carry_out(&mut course, phase).await?;
-            }
-        }
+        // What the cut-over has replaced is built again beside the old. All of it was done before.
         let verdict = course.up_to(to, false).await?;
-        let text = format!("the phases after {to} are taken back");
-        let json = json!({ "rolled_back_to": to.as_str() });
+        forget_the_way(course.connection).await?;
+        let text = format!(
+            "the phases after {to} are taken back, longest lock {} ms",
+            longest / 1_000
+        );
+        let json = json!({ "rolled_back_to": to.as_str(), "longest_lock_us": longest });
         course.output.good(&text, &json).await?;
         Ok(verdict)
     }
 }
 
-/// Takes the last statement of a later phase back. Whether there was one.
-async fn undo_last(course: &mut Course<'_>, last: i32) -> Result<bool, Failure> {
+/// Whether a phase was done, or was the goal of a rollback that was ended: from there nothing runs forward that has not
+/// run before.
+///
+/// # Errors
+/// That it was not done, or can't be gone back to.
+async fn is_behind(connection: &mut PgConnection, to: Phase) -> Result<(), Failure> {
+    if to == Phase::Finish {
+        return Err(Failure::told(
+            "`finish` can't be gone back to: it lets go of what that takes; name an earlier phase by --to",
+        ));
+    }
+    let behind: bool = sqlx::query_scalar(
+        "SELECT EXISTS (SELECT FROM tenancy_adopt.phases AS p WHERE p.phase = $1 AND p.done_at IS NOT NULL)
+             OR EXISTS (SELECT FROM tenancy_adopt.adoption AS a WHERE a.back_to = $2)",
+    )
+    .bind(to.as_str())
+    .bind(to.number())
+    .fetch_one(connection)
+    .await
+    .map_err(told)?;
+    if behind {
+        return Ok(());
+    }
+    Err(Failure::Told(format!(
+        "the phase {to} is not done, so it can't be gone back to: `tenancy adopt status` has the phases that are done; \
+         `tenancy adopt run --until {to}` goes forward"
+    )))
+}
+
+/// Takes the last statement of a later phase back. Returns how long it had its locks, if there was one.
+async fn undo_last(course: &mut Course<'_>, last: i32) -> Result<Option<Duration>, Failure> {
     let found: Option<(i64, String, String, bool)> = sqlx::query_as(
         "SELECT u.id, u.phase, u.statement, u.apart FROM tenancy_adopt.undo AS u
          JOIN tenancy_adopt.phases AS p ON p.phase = u.phase WHERE p.number > $1 ORDER BY p.number DESC, u.id DESC LIMIT 1",
@@ -109,21 +149,21 @@ async fn undo_last(course: &mut Course<'_>, last: i32) -> Result<bool, Failure> 
     .fetch_optional(&mut *course.connection)
     .await
     .map_err(told)?;
-    let Some((id, phase, statement, apart)) = found else {
-        return Ok(false);
+    let Some((id, phase, statement, outside)) = found else {
+        return Ok(None);
     };
     course.output.progress(&format!("takes back {phase}"));
-    if apart {
-        execute(course.connection, statement).await.map_err(told)?;
+    if outside {
+        while !apart(course, &phase, &statement).await? {}
         sqlx::query("DELETE FROM tenancy_adopt.undo WHERE id = $1")
             .bind(id)
             .execute(&mut *course.connection)
             .await
             .map_err(told)?;
-        return Ok(true);
+        return Ok(Some(Duration::ZERO));
     }
     let timeout = course.lock_timeout;
-    retried(course, &phase, async |connection| {
+    let held = retried(course, &phase, async |connection| {
         within(connection, timeout, None, async |tx| {
             execute(tx, statement.clone()).await?;
             sqlx::query("DELETE FROM tenancy_adopt.undo WHERE id = $1")
@@ -135,11 +175,11 @@ async fn undo_last(course: &mut Course<'_>, last: i32) -> Result<bool, Failure> 
         .await
     })
     .await?;
-    Ok(true)
+    Ok(Some(held))
 }
 
 /// Unregisters the tenants, and lets go of what was kept.
-async fn end(course: &mut Course<'_>) -> Result<Verdict, Failure> {
+async fn end(course: &mut Course<'_>, longest: u64) -> Result<Verdict, Failure> {
     let used: i64 = sqlx::query_scalar("SELECT tenancy_adopt.unregister()")
         .fetch_one(&mut *course.connection)
         .await
@@ -155,8 +195,11 @@ async fn end(course: &mut Course<'_>) -> Result<Verdict, Failure> {
             "{used} tenants stay registered, because members or others refer to them by now"
         ));
     }
-    let text = "the adoption is taken back";
-    let json = json!({ "rolled_back": true, "tenants_left": used });
-    course.output.good(text, &json).await?;
+    let text = format!(
+        "the adoption is taken back, longest lock {} ms",
+        longest / 1_000
+    );
+    let json = json!({ "rolled_back": true, "tenants_left": used, "longest_lock_us": longest });
+    course.output.good(&text, &json).await?;
     Ok(Verdict::Done)
 }

@@ -71,6 +71,7 @@ pub(crate) struct Run {
 /// What a phase is done with.
 #[derive(Debug)]
 pub(super) struct Course<'c> {
+    pub(super) administrator: &'c Administrator,
     pub(super) connection: &'c mut PgConnection,
     pub(super) output: &'c mut Output,
     pub(super) lock_timeout: u32,
@@ -86,7 +87,9 @@ impl Run {
         let mut connection = self.administrator.connect_alone().await?;
         let plan = self.plan.as_deref().map(prepare::read).transpose()?;
         prepare::begin(&mut connection, plan.as_ref()).await?;
+        forget_the_way(&mut connection).await?;
         let mut course = Course {
+            administrator: &self.administrator,
             connection: &mut connection,
             output,
             lock_timeout: self.administrator.lock_timeout,
@@ -218,6 +221,19 @@ impl Course<'_> {
         .map_err(told)?;
         Ok(())
     }
+}
+
+/// From here on the adoption goes forward: no rollback is under way.
+///
+/// # Errors
+/// What the database says.
+pub(super) async fn forget_the_way(connection: &mut PgConnection) -> Result<(), Failure> {
+    execute(
+        connection,
+        "UPDATE tenancy_adopt.adoption SET back_to = NULL".to_owned(),
+    )
+    .await
+    .map_err(told)
 }
 
 /// The schema `tenancy_adopt`, with the functions of this version.

@@ -2,9 +2,9 @@
 
 use anyhow::ensure;
 use sqlx::{Executor as _, PgConnection, types::Uuid};
-use tenancy_tests::Server;
+use tenancy_tests::{Server, Version};
 
-use crate::adopting_stand::{Adoption, LONG_NAME, ODD, ONE, SHOP, by, shop_plan};
+use crate::adopting_stand::{Adoption, LONG_NAME, ODD, ONE, SHOP, by, odd_plan, shop_plan};
 
 /// What each session of the service sees of a table: its tenant's rows, while others' exist.
 async fn is_kept_apart(adoption: &Adoption, table: &str) -> anyhow::Result<()> {
@@ -126,7 +126,7 @@ async fn keys_hold_within_a_tenant(adoption: &Adoption) -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn one_customer_becomes_the_first_tenant() -> anyhow::Result<()> {
-    let server = Server::start(tenancy_tests::Version::Default).await?;
+    let server = Server::start(Version::Default).await?;
     let adoption = Adoption::new(&server, ONE).await?;
     let before = adoption.contents().await?;
     let tenant = "0190a000-0000-7000-8000-000000000001";
@@ -175,7 +175,7 @@ async fn one_customer_becomes_the_first_tenant() -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn integers_and_texts_name_tenants_by_a_mapping() -> anyhow::Result<()> {
-    let server = Server::start(tenancy_tests::Version::Default).await?;
+    let server = Server::start(Version::Default).await?;
     for kind in ["int", "text"] {
         let schema = format!(
             "CREATE TABLE customers (id {kind} PRIMARY KEY, title text);
@@ -235,26 +235,7 @@ async fn tables_of_every_shape_are_adopted() -> anyhow::Result<()> {
     for server in Server::all().await? {
         let adoption = Adoption::new(&server, ODD).await?;
         let before = adoption.contents().await?;
-        adoption
-            .write_plan((
-                serde_json::json!({ "kind": "root", "table": { "schema": "public", "name": "orgs" }, "key": "id",
-                    "label": null }),
-                vec![
-                    (
-                        "orgs",
-                        serde_json::json!({ "kind": "tenant", "source": { "kind": "root" } }),
-                        vec![],
-                    ),
-                    ("events", by("org", "orgs", "id"), vec![]),
-                    ("event_notes", by("org", "orgs", "id"), vec![]),
-                    ("log", by("org", "orgs", "id"), vec![]),
-                    ("left_side", by("org", "orgs", "id"), vec![]),
-                    ("right_side", by("left_id", "left_side", "id"), vec![]),
-                    ("late", by("left_id", "left_side", "id"), vec![]),
-                    (LONG_NAME, by("org", "orgs", "id"), vec![]),
-                ],
-            ))
-            .await?;
+        adoption.write_plan(odd_plan()).await?;
         adoption
             .run(&["run", "--plan", &adoption.plan()])?
             .ends_with(0)?;
@@ -275,6 +256,19 @@ async fn tables_of_every_shape_are_adopted() -> anyhow::Result<()> {
             .as_admin("DELETE FROM left_side WHERE id = 900")
             .await?;
         ensure!(adoption.contents().await? == before);
+        // Taken back, it may do so again, and forward again nothing is lost.
+        adoption
+            .run(&["rollback", "--to", "observe"])?
+            .ends_with(0)?;
+        let mut old = adoption.old_app().await?;
+        old.execute(
+            "BEGIN; INSERT INTO late (id, left_id) VALUES (900, 900);
+             INSERT INTO left_side (id, org) SELECT 900, min(id::text)::uuid FROM orgs;
+             DELETE FROM late WHERE id = 900; DELETE FROM left_side WHERE id = 900; COMMIT",
+        )
+        .await?;
+        adoption.run(&["run", "--until", "report"])?.ends_with(0)?;
+        ensure!(adoption.contents().await? == before);
         for table in [
             "events",
             "event_notes",
@@ -289,4 +283,238 @@ async fn tables_of_every_shape_are_adopted() -> anyhow::Result<()> {
         adoption.close().await?;
     }
     Ok(())
+}
+
+#[tokio::test]
+async fn what_the_plan_writes_is_carried_out() -> anyhow::Result<()> {
+    let server = Server::start(Version::Default).await?;
+    let adoption = Adoption::new(&server, ONE).await?;
+    let before = adoption.contents().await?;
+    let planned = adoption.run(&[
+        "plan",
+        "--one-tenant",
+        "First Customer",
+        "--out",
+        &adoption.plan(),
+    ])?;
+    let planned = planned.ends_with(0)?;
+    adoption
+        .run(&["run", "--plan", &adoption.plan(), "--until", "report"])?
+        .ends_with(0)?;
+    ensure!(adoption.contents().await? == before, "{planned:?}");
+    let tenants: Vec<(Uuid, i64)> = adoption
+        .rows("SELECT tenant_id, count(*) FROM chapters GROUP BY 1")
+        .await?;
+    ensure!(tenants.len() == 1 && tenants[0].1 == 2_000, "{tenants:?}");
+    let mut app = adoption.app(tenants[0].0).await?;
+    let seen: i64 = sqlx::query_scalar("SELECT count(*) FROM chapters")
+        .fetch_one(&mut app)
+        .await?;
+    let mut other = adoption.app(Uuid::from_u128(5)).await?;
+    let none: i64 = sqlx::query_scalar("SELECT count(*) FROM chapters")
+        .fetch_one(&mut other)
+        .await?;
+    ensure!(seen == 2_000 && none == 0, "{seen} {none}");
+    adoption.close().await
+}
+
+#[tokio::test]
+async fn each_tenant_is_a_row_of_the_root_and_no_other() -> anyhow::Result<()> {
+    let server = Server::start(Version::Default).await?;
+    let adoption = Adoption::new(&server, SHOP).await?;
+    adoption.write_plan(shop_plan()).await?;
+    let plan = adoption.plan();
+    adoption
+        .run(&["run", "--plan", &plan, "--until", "prepare"])?
+        .ends_with(0)?;
+    let mut old = adoption.old_app().await?;
+    // Before the triggers are there.
+    old.execute("INSERT INTO orgs (name) VALUES ('Between')")
+        .await?;
+    adoption
+        .run(&["run", "--until", "new-rows"])?
+        .ends_with(0)?;
+    // Rows that are there already are no new tenants.
+    old.execute(
+        "INSERT INTO orgs (name) VALUES ('Org 1') ON CONFLICT DO NOTHING;
+         INSERT INTO orgs (name) VALUES ('Org 2') ON CONFLICT (name) DO UPDATE SET name = excluded.name;
+         BEGIN; INSERT INTO orgs (name) VALUES ('Given up'); ROLLBACK;
+         INSERT INTO orgs (name) VALUES ('After')",
+    )
+    .await?;
+    adoption.run(&["run"])?.ends_with(0)?;
+    let slugs: Vec<(String,)> = adoption
+        .rows("SELECT slug FROM tenancy.tenants ORDER BY slug")
+        .await?;
+    let slugs: Vec<_> = slugs.iter().map(|slug| slug.0.as_str()).collect();
+    ensure!(
+        slugs == ["after", "between", "org-1", "org-2", "org-3", "org-4"],
+        "{slugs:?}"
+    );
+    adoption.close().await
+}
+
+#[tokio::test]
+async fn the_same_id_is_the_same_tenant_whatever_a_session_has_set() -> anyhow::Result<()> {
+    let server = Server::start(Version::Default).await?;
+    let schema = "CREATE TABLE customers (id int PRIMARY KEY);
+         CREATE TABLE notes (id bigserial PRIMARY KEY, customer int NOT NULL REFERENCES customers);
+         INSERT INTO customers VALUES (1), (2)";
+    let adoption = Adoption::new(&server, schema).await?;
+    let root = serde_json::json!({ "kind": "tenant", "source": { "kind": "root" } });
+    adoption
+        .write_plan((
+            serde_json::json!({ "kind": "root", "table": { "schema": "public", "name": "customers" }, "key": "id",
+                "label": null }),
+            vec![
+                ("customers", root, vec![]),
+                ("notes", by("customer", "customers", "id"), vec![]),
+            ],
+        ))
+        .await?;
+    adoption
+        .run(&["run", "--plan", &adoption.plan(), "--until", "new-rows"])?
+        .ends_with(0)?;
+    let mut old = adoption.old_app().await?;
+    old.execute(
+        "SET \"TimeZone\" = 'Asia/Kathmandu'; SET \"DateStyle\" = 'German'; UPDATE customers SET id = id",
+    )
+    .await?;
+    adoption.run(&["run"])?.ends_with(0)?;
+    let tenants: Vec<(i64, i64)> = adoption
+        .rows(
+            "SELECT count(*), count(c.id) FROM tenancy.tenants AS t LEFT JOIN customers AS c ON c.tenant_id = t.id",
+        )
+        .await?;
+    ensure!(tenants == [(2, 2)], "{tenants:?}");
+    adoption.close().await
+}
+
+#[tokio::test]
+async fn rows_move_with_what_they_refer_to_whoever_may_change_them() -> anyhow::Result<()> {
+    let server = Server::start(Version::Default).await?;
+    // A trigger of the application's that goes by the writer's path runs as before.
+    let schema = format!(
+        "{SHOP}; CREATE TRIGGER touches_projects BEFORE UPDATE ON projects FOR EACH ROW EXECUTE FUNCTION touch();
+         CREATE TABLE parts (task int NOT NULL REFERENCES tasks, n int)"
+    );
+    let adoption = Adoption::new(&server, &schema).await?;
+    adoption
+        .as_admin(
+            "REVOKE UPDATE ON tasks, projects FROM old_app; GRANT UPDATE (name, org_id) ON projects TO old_app;
+             DELETE FROM \"Odd \"\"Name\"",
+        )
+        .await?;
+    let (tenants, mut tables) = shop_plan();
+    tables.push(("parts", by("task", "tasks", "id"), vec![]));
+    adoption.write_plan((tenants, tables)).await?;
+    let catalog = adoption.catalog().await?;
+    adoption
+        .run(&["run", "--plan", &adoption.plan()])?
+        .ends_with(0)?;
+    adoption
+        .as_admin("INSERT INTO parts (task, n) SELECT id, id FROM tasks WHERE project_id = 1")
+        .await?;
+    let mut old = adoption.old_app().await?;
+    old.execute(
+        "UPDATE projects SET name = 'moved', org_id = (SELECT id FROM orgs WHERE name = 'Org 3') WHERE id = 1",
+    )
+    .await?;
+    let moved: Vec<(i64, bool)> = adoption
+        .rows(
+            "SELECT count(*), bool_and(k.tenant_id = o.id AND r.tenant_id = o.id)
+             FROM tasks AS k JOIN parts AS r ON r.task = k.id, orgs AS o WHERE k.project_id = 1 AND o.name = 'Org 3'",
+        )
+        .await?;
+    ensure!(moved == [(40, true)], "{moved:?}");
+    adoption.run(&["run", "--until", "report"])?.ends_with(0)?;
+    // No right that was given for it stays.
+    adoption.run(&["rollback"])?.ends_with(0)?;
+    let after = adoption.catalog().await?;
+    ensure!(after == catalog);
+    adoption.close().await
+}
+
+#[tokio::test]
+async fn partitions_may_come_and_go_meanwhile() -> anyhow::Result<()> {
+    for server in Server::all().await? {
+        let adoption = Adoption::new(&server, ODD).await?;
+        adoption.as_admin("DROP TABLE event_notes").await?;
+        let (tenants, mut tables) = odd_plan();
+        tables.retain(|table| table.0 != "event_notes");
+        adoption.write_plan((tenants, tables)).await?;
+        adoption
+            .run(&["run", "--plan", &adoption.plan(), "--until", "new-rows"])?
+            .ends_with(0)?;
+        adoption
+            .as_admin(
+                "ALTER TABLE events DETACH PARTITION events_1; DROP TABLE events_2;
+                 CREATE TABLE events_3 PARTITION OF events FOR VALUES FROM (2000) TO (3000);
+                 CREATE TABLE events_4 (id int NOT NULL, org uuid NOT NULL, at int NOT NULL, tenant_id uuid);
+                 INSERT INTO events_4 SELECT row_number() OVER (), id, 3001 FROM orgs;
+                 ALTER TABLE events ATTACH PARTITION events_4 FOR VALUES FROM (3000) TO (4000);
+                 INSERT INTO events SELECT 1, min(id::text)::uuid, 2001 FROM orgs",
+            )
+            .await?;
+        // It still refers to tenants, and is none's.
+        let refused = adoption.run(&["run", "--until", "report"])?.ends_with(2)?;
+        ensure!(
+            refused.err.contains("events_1") && refused.err.contains("DROP CONSTRAINT"),
+            "{refused:?}"
+        );
+        adoption
+            .as_admin("ALTER TABLE events_1 DROP CONSTRAINT events_org_fkey")
+            .await?;
+        adoption.run(&["run", "--until", "report"])?.ends_with(0)?;
+        is_kept_apart(&adoption, "events").await?;
+        let status = adoption.run(&["status"])?.ends_with(0)?;
+        ensure!(
+            status.out.contains("events_4") && !status.out.contains("events_1"),
+            "{status:?}"
+        );
+        adoption.close().await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn names_as_long_as_can_be_are_cut_by_bytes() -> anyhow::Result<()> {
+    let server = Server::start(Version::Default).await?;
+    // 32 letters of two bytes each would be one too many.
+    let (table, other) = ("ä".repeat(31), format!("{}ö", "ä".repeat(30)));
+    let (key, last) = ("é".repeat(31), format!("{}è", "é".repeat(30)));
+    let schema = format!(
+        "CREATE TABLE orgs (id uuid PRIMARY KEY);
+         CREATE TABLE {table} (org uuid NOT NULL REFERENCES orgs, n int UNIQUE);
+         CREATE TABLE {other} (org uuid NOT NULL REFERENCES orgs, n int, CONSTRAINT {key} UNIQUE (n), CONSTRAINT {last} UNIQUE (org, n));
+         CREATE TABLE plain (org uuid NOT NULL REFERENCES orgs);
+         CREATE TABLE plain_tenant_id_idx (org uuid NOT NULL REFERENCES orgs);
+         INSERT INTO orgs VALUES ('00000000-0000-4000-8000-000000000001')",
+    );
+    let adoption = Adoption::new(&server, &schema).await?;
+    let catalog = adoption.catalog().await?;
+    let root = serde_json::json!({ "kind": "tenant", "source": { "kind": "root" } });
+    adoption
+        .write_plan((
+            serde_json::json!({ "kind": "root", "table": { "schema": "public", "name": "orgs" }, "key": "id",
+                "label": null }),
+            vec![
+                ("orgs", root, vec![]),
+                (&table, by("org", "orgs", "id"), vec![]),
+                (
+                    &other,
+                    by("org", "orgs", "id"),
+                    vec![(&key, "everywhere"), (&last, "tenant")],
+                ),
+                ("plain", by("org", "orgs", "id"), vec![]),
+                ("plain_tenant_id_idx", by("org", "orgs", "id"), vec![]),
+            ],
+        ))
+        .await?;
+    adoption
+        .run(&["run", "--plan", &adoption.plan(), "--until", "report"])?
+        .ends_with(0)?;
+    adoption.run(&["rollback"])?.ends_with(0)?;
+    ensure!(adoption.catalog().await? == catalog);
+    adoption.close().await
 }

@@ -53,7 +53,67 @@ async fn what_a_table_can_not_have_is_named() -> anyhow::Result<()> {
         "ALTER TABLE projects ENABLE ROW LEVEL SECURITY",
         &["projects", "row security"],
     )
+    .await?;
+    refused(
+        "CREATE TABLE projects_old () INHERITS (projects); ALTER TABLE projects_old FORCE ROW LEVEL SECURITY",
+        &["projects_old", "row security"],
+    )
+    .await?;
+    refused(
+        "ALTER TABLE countries ENABLE ROW LEVEL SECURITY",
+        &["countries", "row security"],
+    )
     .await
+}
+
+#[tokio::test]
+async fn what_the_backfill_would_set_off_or_break_is_named() -> anyhow::Result<()> {
+    refused(
+        "ALTER TABLE tasks ENABLE ALWAYS TRIGGER touches",
+        &["tasks", "touches", "ENABLE TRIGGER"],
+    )
+    .await?;
+    refused(
+        "CREATE TABLE tasks_old () INHERITS (tasks);
+         CREATE TRIGGER touches BEFORE UPDATE ON tasks_old FOR EACH ROW EXECUTE FUNCTION touch();
+         ALTER TABLE tasks_old ENABLE REPLICA TRIGGER touches",
+        &["tasks_old", "touches"],
+    )
+    .await?;
+    refused(
+        "CREATE PUBLICATION everything FOR ALL TABLES",
+        &["everything", "Odd", "REPLICA IDENTITY FULL"],
+    )
+    .await?;
+    refused(
+        "CREATE FUNCTION all_projects() RETURNS SETOF projects LANGUAGE sql AS 'SELECT id, org_id, name FROM projects';
+         CREATE FUNCTION whole_projects() RETURNS SETOF projects LANGUAGE sql AS 'SELECT * FROM projects'",
+        &["all_projects", "select *"],
+    )
+    .await
+}
+
+#[tokio::test]
+async fn a_schema_that_changes_meanwhile_is_refused_by_its_tables() -> anyhow::Result<()> {
+    let server = Server::start(Version::Default).await?;
+    let adoption = Adoption::new(&server, SHOP).await?;
+    adoption.write_plan(shop_plan()).await?;
+    adoption
+        .run(&["run", "--plan", &adoption.plan(), "--until", "new-rows"])?
+        .ends_with(0)?;
+    adoption
+        .as_admin("ALTER TABLE projects ADD note text; ALTER TABLE jobs RENAME TO work; CREATE INDEX ON tasks (size)")
+        .await?;
+    let run = adoption.run(&["run"])?.ends_with(2)?;
+    ensure!(
+        run.err.contains("public.projects has changed") && !run.err.contains("tasks"),
+        "{run:?}"
+    );
+    adoption.as_admin("DROP TABLE countries CASCADE").await?;
+    let run = adoption.run(&["run"])?.ends_with(2)?;
+    ensure!(run.err.contains("public.countries is gone"), "{run:?}");
+    adoption.run(&["rollback"])?.ends_with(0)?;
+    adoption.close().await
 }
 
 #[tokio::test]

@@ -157,6 +157,24 @@ pub(crate) fn shop_plan() -> Plan<'static> {
     )
 }
 
+/// The plan of [`ODD`].
+pub(crate) fn odd_plan() -> Plan<'static> {
+    let root = json!({ "kind": "tenant", "source": { "kind": "root" } });
+    (
+        json!({ "kind": "root", "table": { "schema": "public", "name": "orgs" }, "key": "id", "label": null }),
+        vec![
+            ("orgs", root, vec![]),
+            ("events", by("org", "orgs", "id"), vec![]),
+            ("event_notes", by("org", "orgs", "id"), vec![]),
+            ("log", by("org", "orgs", "id"), vec![]),
+            ("left_side", by("org", "orgs", "id"), vec![]),
+            ("right_side", by("left_id", "left_side", "id"), vec![]),
+            ("late", by("left_id", "left_side", "id"), vec![]),
+            (LONG_NAME, by("org", "orgs", "id"), vec![]),
+        ],
+    )
+}
+
 /// A database of an old application, and the program over it.
 #[derive(Debug)]
 pub(crate) struct Adoption {
@@ -323,6 +341,8 @@ const CATALOG: &str = "
         UNION ALL SELECT format('trigger %s', pg_get_triggerdef(g.oid)) FROM r JOIN pg_trigger AS g ON g.tgrelid = r.oid
             WHERE NOT g.tgisinternal
         UNION ALL SELECT format('policy %s %s', r.oid::regclass, p.polname) FROM r JOIN pg_policy AS p ON p.polrelid = r.oid
+        UNION ALL SELECT format('published %s %s %s %s', p.pubname, p.tablename, p.attnames, p.rowfilter)
+            FROM pg_publication_tables AS p
         UNION ALL SELECT format('comment %s %s', r.oid::regclass, obj_description(r.oid, 'pg_class')) FROM r
         UNION ALL SELECT format('view %s %s', r.oid::regclass, pg_get_viewdef(r.oid)) FROM r WHERE r.relkind = 'v'
         UNION ALL SELECT format('function %s', p.oid::regprocedure) FROM pg_proc AS p

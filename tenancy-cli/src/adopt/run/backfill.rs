@@ -9,7 +9,10 @@ use super::{
     Course,
     steps::{retried, within},
 };
-use crate::{adopt::administrator::told, failure::Failure};
+use crate::{
+    adopt::administrator::{execute, told},
+    failure::Failure,
+};
 
 /// How long a batch may take before the next is made smaller.
 const LONG: Duration = Duration::from_millis(150);
@@ -36,9 +39,16 @@ pub(in crate::adopt) struct Pace {
 /// # Errors
 /// What the database says, with the table.
 pub(super) async fn fill(course: &mut Course<'_>) -> Result<(), Failure> {
+    // What has come to the root after `prepare` and before the triggers is registered too.
+    execute(
+        course.connection,
+        "SELECT tenancy_adopt.register_all()".to_owned(),
+    )
+    .await
+    .map_err(told)?;
     let parts: Vec<(String, i64)> = sqlx::query_as(
         "SELECT p.relation::text, greatest(c.reltuples / greatest(c.relpages, 1), 1)::bigint
-         FROM tenancy_adopt.parts AS p JOIN pg_class AS c ON c.oid = p.relation WHERE NOT p.done ORDER BY p.number",
+         FROM tenancy_adopt.present_parts() AS p JOIN pg_class AS c ON c.oid = p.relation WHERE NOT p.done ORDER BY p.number",
     )
     .fetch_all(&mut *course.connection)
     .await
@@ -56,7 +66,7 @@ pub(super) async fn fill(course: &mut Course<'_>) -> Result<(), Failure> {
 /// What the database says.
 pub(super) async fn sweep(course: &mut Course<'_>) -> Result<(), Failure> {
     let parts: Vec<String> = sqlx::query_scalar(
-        "SELECT p.relation::text FROM tenancy_adopt.parts AS p ORDER BY p.number",
+        "SELECT p.relation::text FROM tenancy_adopt.present_parts() AS p ORDER BY p.number",
     )
     .fetch_all(&mut *course.connection)
     .await
@@ -178,9 +188,10 @@ async fn tell(course: &mut Course<'_>, relation: &str) -> Result<(), Failure> {
          FROM tenancy_adopt.parts AS p WHERE p.relation = to_regclass($1)",
     )
     .bind(relation)
-    .fetch_one(&mut *course.connection)
+    .fetch_optional(&mut *course.connection)
     .await
-    .map_err(told)?;
+    .map_err(told)?
+    .unwrap_or((1.0, 0.0));
     course.output.progress(&format!(
         "backfill: {relation}: {:.0} %, about {left:.0} s left for all tables",
         share * 100.0

@@ -6,6 +6,7 @@ use sqlx::PgConnection;
 use super::{
     Course,
     phase::Phase,
+    prepare::is_unchanged,
     steps::{retried, within},
 };
 use crate::{
@@ -14,7 +15,12 @@ use crate::{
     output::Output,
 };
 
-/// Cuts over, unless something would have been denied.
+/// All tables, and the registry to which they will refer.
+const LOCKS: &str = "SELECT tenancy_adopt.lock(ARRAY(SELECT c.relation::regclass FROM tenancy_adopt.concerned() AS c
+    LEFT JOIN tenancy_adopt.tables AS t ON t.relation = c.relation ORDER BY t.number, c.relation), 'ACCESS EXCLUSIVE');
+    SELECT tenancy_adopt.lock(ARRAY['tenancy.tenants']::regclass[], 'SHARE ROW EXCLUSIVE')";
+
+/// Cuts over, unless something could not have been written.
 ///
 /// # Errors
 /// What the database says, as `protect` does: nothing is changed then.
@@ -22,6 +28,8 @@ pub(super) async fn enforce(
     course: &mut Course<'_>,
     forget_denials: bool,
 ) -> Result<Verdict, Failure> {
+    // Also of what has changed while this ran.
+    is_unchanged(course.connection).await?;
     if forget_denials {
         execute(
             course.connection,
@@ -38,18 +46,15 @@ pub(super) async fn enforce(
         );
         return Ok(Verdict::Fault);
     }
-    let tables: Vec<String> = sqlx::query_scalar(
-        "SELECT c.relation::regclass::text FROM tenancy_adopt.concerned() AS c
-             LEFT JOIN tenancy_adopt.tables AS t ON t.relation = c.relation ORDER BY t.number, c.relation",
-    )
-    .fetch_all(&mut *course.connection)
-    .await
-    .map_err(told)?;
-    let locks = format!("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE", tables.join(", "));
+    let tables: Vec<String> =
+        sqlx::query_scalar("SELECT relation::text FROM tenancy_adopt.tables ORDER BY number")
+            .fetch_all(&mut *course.connection)
+            .await
+            .map_err(told)?;
     let timeout = course.lock_timeout;
     let first = tables.first().map_or("tenancy.tenants", String::as_str);
     let held = retried(course, first, async |connection| {
-        within(connection, timeout, Some(&locks), async |tx| {
+        within(connection, timeout, Some(LOCKS), async |tx| {
             // Rows that were written before the one which says their tenant have it by now.
             execute(
                 tx,
@@ -70,7 +75,8 @@ pub(super) async fn enforce(
     Ok(Verdict::Done)
 }
 
-/// Tells what would have been denied. Returns for how many tables.
+/// Tells what would have been hidden, which is what row security is for, and what could not have been written. Returns for
+/// how many tables there is something of the latter.
 ///
 /// # Errors
 /// What the database says.
@@ -78,16 +84,20 @@ pub(in crate::adopt) async fn tell_denials(
     connection: &mut PgConnection,
     output: &mut Output,
 ) -> Result<usize, Failure> {
-    let denied: Vec<(String, i64, Value)> =
-        sqlx::query_as("SELECT relation, times, rows FROM tenancy_adopt.denied()")
+    let denied: Vec<(String, bool, i64, Value)> =
+        sqlx::query_as("SELECT relation, blocks, times, rows FROM tenancy_adopt.denied()")
             .fetch_all(connection)
             .await
             .map_err(told)?;
-    for (relation, times, rows) in &denied {
-        let mut text = format!(
-            "{}: {relation}: {times} rows",
-            output.bad("would be denied")
-        );
+    for (relation, blocks, times, rows) in &denied {
+        let mut text = if *blocks {
+            format!(
+                "{}: {relation}: {times} rows",
+                output.bad("would be denied")
+            )
+        } else {
+            format!("would be hidden: {relation}: {times} rows")
+        };
         for row in rows.as_array().into_iter().flatten() {
             let said = |name: &str| {
                 row.get(name)
@@ -97,15 +107,16 @@ pub(in crate::adopt) async fn tell_denials(
             };
             let times = row.get("times").and_then(Value::as_i64).unwrap_or_default();
             text.push_str(&format!(
-                "\n  {} in sessions of the tenant {}: {times}, from {} to {}",
+                "\n  {} in sessions of the tenant {}: {times} transactions, from {} to {}",
                 said("command"),
                 said("tenant"),
                 said("first"),
                 said("last")
             ));
         }
-        let json = json!({ "denied": relation, "times": times, "rows": rows });
+        let kind = if *blocks { "denied" } else { "hidden" };
+        let json = json!({ kind: relation, "times": times, "rows": rows });
         output.result(&text, &json).await?;
     }
-    Ok(denied.len())
+    Ok(denied.iter().filter(|(_, blocks, ..)| *blocks).count())
 }

@@ -41,8 +41,22 @@ BEGIN
     INSERT INTO tenancy_adopt.kept (kind, about, state)
     SELECT 'relation', c.oid::regclass::text, jsonb_build_object('owner', pg_get_userbyid(c.relowner),
         'comment', obj_description(c.oid, 'pg_class'), 'grants', tenancy.grants_of(c.oid::regclass),
-        'untouched', c.relacl IS NULL)
+        'untouched', c.relacl IS NULL, 'nullable', EXISTS (SELECT FROM pg_attribute AS a
+            WHERE a.attrelid = c.oid AND a.attname = 'tenant_id' AND NOT a.attnotnull),
+        -- The application's own: what observing has switched on is none of it.
+        'security', c.relrowsecurity AND NOT EXISTS (SELECT FROM pg_policy AS p
+            WHERE p.polrelid = c.oid AND p.polname = 'tenancy_adopt_others'),
+        'forced', c.relforcerowsecurity,
+        'policies', (SELECT coalesce(jsonb_agg(p.polname), '[]') FROM pg_policy AS p
+            WHERE p.polrelid = c.oid AND NOT starts_with(p.polname, 'tenancy_adopt_')))
     FROM pg_class AS c WHERE c.oid IN (SELECT r.relation FROM tenancy_adopt.concerned() AS r);
+    INSERT INTO tenancy_adopt.kept (kind, about, state)
+    SELECT 'publication', c.relation::regclass::text, s.state || jsonb_build_object('name', s.object)
+    FROM tenancy_adopt.concerned() AS c CROSS JOIN LATERAL tenancy.table_state(c.relation) AS s
+    WHERE s.kind = 'publication';
+    -- Which of these were protected before, by `protect`.
+    INSERT INTO tenancy_adopt.kept (kind, about, state)
+    SELECT 'protected', p.relation::text, '{}'::jsonb FROM tenancy.protections AS p GROUP BY p.relation;
     INSERT INTO tenancy_adopt.kept (kind, about, state)
     SELECT DISTINCT 'around', a.take, '{}'::jsonb FROM tenancy_adopt.concerned() AS c
         CROSS JOIN LATERAL tenancy_adopt.closed_around(c.relation::regclass) AS a;
@@ -104,7 +118,7 @@ BEGIN
         CONTINUE WHEN made IS NULL OR NOT (SELECT i.indisvalid FROM pg_index AS i WHERE i.indexrelid = made);
         IF k.everywhere THEN
             -- The name that PostgreSQL would give it matters to nobody.
-            EXECUTE format('ALTER INDEX %s RENAME TO %I', made, 'tenant_' || left(k.name, 45) || '_' || k.index);
+            EXECUTE format('ALTER INDEX %s RENAME TO %I', made, tenancy_adopt.cut('tenant_' || k.name, '_' || k.index));
             CONTINUE;
         END IF;
         SELECT * INTO con FROM pg_constraint AS c WHERE c.conindid = k.index AND c.contype IN ('p', 'u');
@@ -141,11 +155,14 @@ BEGIN
         PERFORM tenancy.add_scoped(one);
     END LOOP;
     FOR k IN
-        SELECT c.oid::regclass AS index, t.relname FROM pg_class AS c JOIN pg_index AS i ON i.indexrelid = c.oid
+        SELECT c.oid::regclass AS index, tenancy_adopt.cut(t.relname, '_tenant_id_idx') AS wanted,
+            tenancy_adopt.cut(t.relname, '_' || c.oid || '_tenant_id_idx') AS other, c.relnamespace FROM pg_class AS c JOIN pg_index AS i ON i.indexrelid = c.oid
         JOIN pg_class AS t ON t.oid = i.indrelid
         WHERE c.relname = 'tenancy_adopt_t' || i.indrelid AND i.indrelid IN (SELECT o.relation FROM tenancy_adopt.concerned() AS o)
     LOOP
-        EXECUTE format('ALTER INDEX %s RENAME TO %I', k.index, left(k.relname, 63 - 14) || '_tenant_id_idx');
+        EXECUTE format('ALTER INDEX %s RENAME TO %I', k.index, CASE WHEN EXISTS (
+            SELECT FROM pg_class AS c WHERE c.relnamespace = k.relnamespace AND c.relname = k.wanted)
+            THEN k.other ELSE k.wanted END);
     END LOOP;
 END
 $$;
@@ -184,25 +201,79 @@ BEGIN
     LOOP
         EXECUTE format('DROP TRIGGER %I ON %s', g.tgname, g.relation);
     END LOOP;
+    FOR g IN SELECT p.oid::regprocedure AS function FROM pg_proc AS p
+        WHERE p.pronamespace = 'tenancy_adopt'::regnamespace AND p.prorettype = 'trigger'::regtype
+    LOOP
+        EXECUTE format('DROP FUNCTION %s', g.function);
+    END LOOP;
 END
 $$;
 
--- Drops policies by the beginning of their names, and switches row security off.
-CREATE OR REPLACE FUNCTION tenancy_adopt.drop_policies(prefix text) RETURNS void
+-- Drops the policies that observe, and switches row security off where they were: there it was off.
+CREATE OR REPLACE FUNCTION tenancy_adopt.drop_observing() RETURNS void
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     p record;
+    policy name;
 BEGIN
-    FOR p IN SELECT o.polname, o.polrelid::regclass AS relation FROM pg_policy AS o
-        WHERE o.polrelid IN (SELECT c.relation FROM tenancy_adopt.concerned() AS c) AND starts_with(o.polname, prefix)
+    FOR p IN SELECT o.polrelid::regclass AS relation, array_agg(o.polname) AS policies FROM pg_policy AS o
+        WHERE o.polrelid IN (SELECT c.relation FROM tenancy_adopt.concerned() AS c)
+            AND starts_with(o.polname, 'tenancy_adopt_') GROUP BY 1
     LOOP
-        EXECUTE format('DROP POLICY %I ON %s', p.polname, p.relation);
+        FOREACH policy IN ARRAY p.policies LOOP
+            EXECUTE format('DROP POLICY %I ON %s', policy, p.relation);
+        END LOOP;
+        EXECUTE format('ALTER TABLE %s DISABLE ROW LEVEL SECURITY', p.relation);
     END LOOP;
-    FOR p IN SELECT c.oid::regclass AS relation FROM pg_class AS c
-        WHERE c.oid IN (SELECT o.relation FROM tenancy_adopt.concerned() AS o) AND (c.relrowsecurity OR c.relforcerowsecurity)
+END
+$$;
+
+-- Drops the policies that have come since `keep`, and switches row security as it was.
+CREATE OR REPLACE FUNCTION tenancy_adopt.restore_security() RETURNS void
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    k record;
+    policy name;
+BEGIN
+    FOR k IN SELECT c.oid::regclass AS relation, c.oid AS id, c.relrowsecurity, c.relforcerowsecurity, o.state
+        FROM tenancy_adopt.kept AS o JOIN pg_class AS c ON c.oid = to_regclass(o.about) WHERE o.kind = 'relation'
     LOOP
-        EXECUTE format('ALTER TABLE %s DISABLE ROW LEVEL SECURITY, NO FORCE ROW LEVEL SECURITY', p.relation);
+        FOR policy IN SELECT p.polname FROM pg_policy AS p WHERE p.polrelid = k.id
+            AND starts_with(p.polname, 'tenancy_') AND NOT k.state -> 'policies' ? p.polname::text
+        LOOP
+            EXECUTE format('DROP POLICY %I ON %s', policy, k.relation);
+        END LOOP;
+        IF k.relrowsecurity <> (k.state ->> 'security')::boolean THEN
+            EXECUTE format('ALTER TABLE %s %s ROW LEVEL SECURITY', k.relation,
+                CASE WHEN k.relrowsecurity THEN 'DISABLE' ELSE 'ENABLE' END);
+        END IF;
+        IF k.relforcerowsecurity <> (k.state ->> 'forced')::boolean THEN
+            EXECUTE format('ALTER TABLE %s %s ROW LEVEL SECURITY', k.relation,
+                CASE WHEN k.relforcerowsecurity THEN 'NO FORCE' ELSE 'FORCE' END);
+        END IF;
+    END LOOP;
+END
+$$;
+
+-- Gives publications the lists of columns that they had, where they still publish the table.
+CREATE OR REPLACE FUNCTION tenancy_adopt.restore_publications() RETURNS void
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    k record;
+BEGIN
+    FOR k IN SELECT o.about, o.state FROM tenancy_adopt.kept AS o
+            JOIN pg_publication AS b ON b.pubname = o.state ->> 'name'
+            JOIN pg_publication_rel AS r ON r.prpubid = b.oid AND r.prrelid = to_regclass(o.about)
+        WHERE o.kind = 'publication' AND NOT EXISTS (
+            SELECT FROM tenancy.table_state(r.prrelid) AS s WHERE s.kind = 'publication'
+                AND s.object = o.state ->> 'name' AND s.state = o.state - 'name')
+    LOOP
+        EXECUTE format('ALTER PUBLICATION %I DROP TABLE %s', k.state ->> 'name', k.about);
+        EXECUTE format('ALTER PUBLICATION %I ADD TABLE %s (%s)%s', k.state ->> 'name', k.about, k.state ->> 'columns',
+            k.state ->> 'where');
     END LOOP;
 END
 $$;
@@ -215,7 +286,7 @@ DECLARE
     give text;
 BEGIN
     PERFORM tenancy_adopt.keep();
-    PERFORM tenancy_adopt.drop_policies('tenancy_adopt_');
+    PERFORM tenancy_adopt.drop_observing();
     PERFORM tenancy_adopt.drop_triggers();
     PERFORM tenancy_adopt.swap();
     PERFORM tenancy_adopt.drop_unused();
@@ -253,7 +324,8 @@ BEGIN
     IF NOT EXISTS (SELECT FROM tenancy_adopt.kept) THEN
         RAISE EXCEPTION 'there is nothing to go back to: the tables were not enforced';
     END IF;
-    PERFORM tenancy_adopt.drop_policies('tenancy_');
+    PERFORM tenancy_adopt.lock(ARRAY(SELECT c.relation::regclass FROM tenancy_adopt.concerned() AS c), 'ACCESS EXCLUSIVE');
+    PERFORM tenancy_adopt.restore_security();
     FOR d IN SELECT x.* FROM tenancy_adopt.definitions() AS x
         WHERE NOT EXISTS (SELECT FROM tenancy_adopt.kept AS o WHERE o.kind = x.kind AND o.about = x.about
             AND o.state ->> 'name' = x.name AND o.state ->> 'definition' = x.definition)
@@ -270,6 +342,7 @@ BEGIN
         END IF;
     END LOOP;
     FOR k IN SELECT o.* FROM tenancy_adopt.kept AS o WHERE o.kind IN ('key', 'index', 'reference')
+        AND to_regclass(o.about) IS NOT NULL
         AND NOT EXISTS (SELECT FROM tenancy_adopt.definitions() AS x WHERE o.kind = x.kind AND o.about = x.about
             AND o.state ->> 'name' = x.name AND o.state ->> 'definition' = x.definition)
         ORDER BY o.kind = 'reference', o.kind = 'index', o.id
@@ -289,7 +362,7 @@ BEGIN
     END LOOP;
     FOR k IN SELECT o.about, m.* FROM tenancy_adopt.kept AS o CROSS JOIN LATERAL jsonb_to_recordset(o.state -> 'marks')
             AS m (relation text, name name, comment text)
-        WHERE o.kind IN ('key', 'index')
+        WHERE o.kind IN ('key', 'index') AND to_regclass(m.relation) IS NOT NULL
     LOOP
         made := (SELECT c.oid FROM pg_class AS c JOIN pg_index AS i ON i.indexrelid = c.oid
             WHERE i.indrelid = k.relation::regclass AND c.relname = k.name);
@@ -306,11 +379,16 @@ BEGIN
         EXECUTE format('DROP VIEW IF EXISTS %s', k.view ->> 'name');
         PERFORM tenancy.add_views(jsonb_build_array(k.view), k.about::regclass, '{}');
     END LOOP;
-    FOR k IN SELECT o.* FROM tenancy_adopt.kept AS o WHERE o.kind = 'relation' LOOP
+    FOR k IN SELECT o.* FROM tenancy_adopt.kept AS o
+        WHERE o.kind = 'relation' AND to_regclass(o.about) IS NOT NULL
+    LOOP
         IF EXISTS (SELECT FROM pg_attrdef AS f JOIN pg_attribute AS a ON a.attrelid = f.adrelid AND a.attnum = f.adnum
             WHERE f.adrelid = k.about::regclass AND a.attname = 'tenant_id')
         THEN
             EXECUTE format('ALTER TABLE %s ALTER COLUMN tenant_id DROP DEFAULT', k.about);
+        END IF;
+        IF (k.state ->> 'nullable')::boolean AND NOT tenancy_adopt.is_below(k.about::regclass) THEN
+            EXECUTE format('ALTER TABLE %s ALTER COLUMN tenant_id DROP NOT NULL', k.about);
         END IF;
         IF obj_description(k.about::regclass, 'pg_class') IS DISTINCT FROM k.state ->> 'comment' THEN
             EXECUTE format('COMMENT ON TABLE %s IS %L', k.about, k.state ->> 'comment');
@@ -333,9 +411,21 @@ BEGIN
     FOR statement IN SELECT o.about FROM tenancy_adopt.kept AS o WHERE o.kind = 'around' LOOP
         EXECUTE statement;
     END LOOP;
+    PERFORM tenancy_adopt.restore_publications();
+    -- What `protect` has written down of these is taken back with it.
+    DELETE FROM tenancy.protections AS p
+    WHERE NOT EXISTS (SELECT FROM tenancy_adopt.kept AS o WHERE o.kind = 'protected' AND o.about = p.relation::text)
+        AND p.relation IN (SELECT c.relation FROM tenancy_adopt.concerned() AS c
+            UNION ALL SELECT q.sequence FROM tenancy_adopt.concerned() AS c
+                CROSS JOIN LATERAL tenancy.sequences_of(c.relation) AS q (sequence));
     DELETE FROM tenancy_adopt.kept;
-    -- The keys and references beside went with the cut-over, and are built again.
-    UPDATE tenancy_adopt.phases SET done_at = NULL WHERE phase IN ('indexes', 'constraints', 'validate');
+    -- The old application writes again from here on, and the column is still NOT NULL.
+    FOR statement IN SELECT s.forward FROM tenancy_adopt.new_rows_steps() AS s LOOP
+        EXECUTE statement;
+    END LOOP;
+    -- The keys, references and policies beside went with the cut-over, and are made again.
+    UPDATE tenancy_adopt.phases SET done_at = NULL
+    WHERE phase IN ('new-rows', 'indexes', 'constraints', 'validate', 'observe');
 END
 $$;
 

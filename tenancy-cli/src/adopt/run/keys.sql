@@ -116,7 +116,7 @@ BEGIN
             AND NOT tenancy_adopt.is_below(t.relation) AND NOT EXISTS (
             SELECT FROM pg_constraint AS k WHERE k.conrelid = t.relation AND k.conname = 'tenancy_adopt_not_null')
         THEN
-            locks := format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', t.relation);
+            locks := format('SELECT tenancy_adopt.lock(ARRAY[%L]::regclass[], ''ACCESS EXCLUSIVE'')', t.relation);
             forward := format('ALTER TABLE %s ADD CONSTRAINT tenancy_adopt_not_null CHECK (tenant_id IS NOT NULL) NOT VALID',
                 t.relation);
             undo := format('ALTER TABLE IF EXISTS %s DROP CONSTRAINT IF EXISTS tenancy_adopt_not_null', t.relation);
@@ -127,11 +127,12 @@ BEGIN
             SELECT FROM pg_constraint AS k WHERE k.conrelid = t.relation AND k.contype = 'f'
                 AND k.confrelid = 'tenancy.tenants'::regclass AND k.conkey = ARRAY[t.attnum])
         THEN
-            wanted := left(t.relname, 63 - 15) || '_tenant_id_fkey';
+            wanted := tenancy_adopt.cut(t.relname, '_tenant_id_fkey');
             IF EXISTS (SELECT FROM pg_constraint AS k WHERE k.conrelid = t.relation AND k.conname = wanted) THEN
-                wanted := 'tenant_id_fkey_' || t.relation::oid;
+                wanted := tenancy_adopt.cut(t.relname, '_' || t.relation::oid || '_tenant_id_fkey');
             END IF;
-            locks := format('LOCK TABLE %s, tenancy.tenants IN SHARE ROW EXCLUSIVE MODE', t.relation);
+            locks := format('SELECT tenancy_adopt.lock(ARRAY[%L, ''tenancy.tenants'']::regclass[], ''SHARE ROW EXCLUSIVE'')',
+                t.relation);
             forward := format('ALTER TABLE %s ADD CONSTRAINT %I FOREIGN KEY (tenant_id) REFERENCES tenancy.tenants (id) NOT VALID',
                 t.relation, wanted);
             undo := format('ALTER TABLE IF EXISTS %s DROP CONSTRAINT IF EXISTS %I', t.relation, wanted);
@@ -144,7 +145,8 @@ BEGIN
         definition := tenancy.scoped_reference(fk, '{tenant_id}', '{tenant_id}');
         CONTINUE WHEN definition IS NULL;
         about := (fk).conrelid::regclass;
-        locks := format('LOCK TABLE %s, %s IN SHARE ROW EXCLUSIVE MODE', (fk).conrelid::regclass, (fk).confrelid::regclass);
+        locks := format('SELECT tenancy_adopt.lock(ARRAY[%L, %L]::regclass[], ''SHARE ROW EXCLUSIVE'')',
+            (fk).conrelid::regclass, (fk).confrelid::regclass);
         forward := format('ALTER TABLE %s ADD CONSTRAINT %I %s%s', about, wanted, definition,
             CASE WHEN (fk).convalidated THEN ' NOT VALID' ELSE '' END);
         undo := format('ALTER TABLE IF EXISTS %s DROP CONSTRAINT IF EXISTS %I', about, wanted);
@@ -185,7 +187,7 @@ BEGIN
         WHERE NOT tenancy_adopt.is_below(r.relation) ORDER BY r.number, r.relation
     LOOP
         about := k.relation;
-        locks := format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', k.relation);
+        locks := format('SELECT tenancy_adopt.lock(ARRAY[%L]::regclass[], ''ACCESS EXCLUSIVE'')', k.relation);
         -- The valid CHECK spares the scan, and has to be there meanwhile.
         forward := format('ALTER TABLE %s ALTER COLUMN tenant_id SET NOT NULL;
             ALTER TABLE %1$s DROP CONSTRAINT IF EXISTS tenancy_adopt_not_null', k.relation);

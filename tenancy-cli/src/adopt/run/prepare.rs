@@ -65,7 +65,8 @@ pub(super) async fn begin(
         }
         let mut tx = connection.begin().await.map_err(told)?;
         install(&mut tx).await.map_err(told)?;
-        return tx.commit().await.map_err(told);
+        tx.commit().await.map_err(told)?;
+        return is_unchanged(connection).await;
     }
     let (Some(decisions), Some(plan)) = (decisions, plan) else {
         return Err(Failure::told(
@@ -128,6 +129,26 @@ async fn is_of_this_schema(connection: &mut PgConnection, plan: &Decisions) -> R
     )))
 }
 
+/// Whether the application's own definitions are still those with which the adoption was begun.
+///
+/// # Errors
+/// The tables that have changed.
+pub(super) async fn is_unchanged(connection: &mut PgConnection) -> Result<(), Failure> {
+    let changed: Vec<String> =
+        sqlx::query_scalar("SELECT changed FROM tenancy_adopt.changed() AS changed")
+            .fetch_all(connection)
+            .await
+            .map_err(told)?;
+    if changed.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::Told(format!(
+        "the schema was changed while the adoption was under way: {}; undo the change and run this again, or take the adoption \
+         back (tenancy adopt rollback) and plan anew",
+        plain(&changed.join(", "))
+    )))
+}
+
 /// Whether this server and this login are fit for it at all.
 async fn may_begin(connection: &mut PgConnection) -> Result<(), Failure> {
     let version: i32 = sqlx::query_scalar("SELECT current_setting('server_version_num')::int")
@@ -142,7 +163,7 @@ async fn may_begin(connection: &mut PgConnection) -> Result<(), Failure> {
     }
     let (installed, creates, replicates, login): (bool, bool, bool, String) = sqlx::query_as(
         "SELECT EXISTS (SELECT FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace
-                 WHERE n.nspname = 'tenancy' AND p.proname = 'protect_tables'),
+                 WHERE n.nspname = 'tenancy' AND p.proname = 'table_state'),
              has_database_privilege(current_database(), 'CREATE'),
              has_parameter_privilege('session_replication_role', 'SET'), current_user::text",
     )

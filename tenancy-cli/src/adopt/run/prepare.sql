@@ -83,6 +83,11 @@ BEGIN
                 '(it takes the extension btree_gist)', target, c.conname);
             RETURN NEXT;
         END LOOP;
+        IF fresh AND t -> 'rows' ->> 'kind' = 'shared' AND relation.relrowsecurity THEN
+            what := 'it has row security, and what is shared is the same for all';
+            mend := format('let the plan close it, or: ALTER TABLE %s DISABLE ROW LEVEL SECURITY', target);
+            RETURN NEXT;
+        END IF;
         IF t -> 'rows' ->> 'kind' <> 'tenant' THEN
             seen := seen || target::oid;
             CONTINUE;
@@ -95,11 +100,64 @@ BEGIN
             what := 'it is of a type, and takes no other column'; mend := format('ALTER TABLE %s NOT OF', target);
             RETURN NEXT;
         END IF;
-        IF fresh AND (relation.relrowsecurity OR EXISTS (SELECT FROM pg_policy AS p WHERE p.polrelid = target)) THEN
-            what := 'it has row security or policies already';
-            mend := format('protect it by hand, or: ALTER TABLE %s DISABLE ROW LEVEL SECURITY, and drop its policies', target);
+        FOR c IN SELECT d.relation::regclass AS part FROM tenancy.descendants(target) AS d (relation)
+                JOIN pg_class AS k ON k.oid = d.relation
+            WHERE fresh AND (k.relrowsecurity OR k.relforcerowsecurity
+                OR EXISTS (SELECT FROM pg_policy AS p WHERE p.polrelid = k.oid))
+        LOOP
+            what := format('%s has row security or policies already', CASE c.part WHEN target THEN 'it' ELSE c.part::text END);
+            mend := format('protect it by hand, or: ALTER TABLE %s DISABLE ROW LEVEL SECURITY, NO FORCE ROW LEVEL SECURITY, '
+                'and drop its policies', c.part);
             RETURN NEXT;
-        END IF;
+        END LOOP;
+        -- These run whatever `session_replication_role` says, and so for each row that gets its tenant.
+        FOR c IN SELECT g.tgname, g.tgrelid::regclass AS part FROM tenancy.descendants(target) AS d (relation)
+                JOIN pg_trigger AS g ON g.tgrelid = d.relation
+            WHERE NOT g.tgisinternal AND g.tgenabled IN ('A', 'R') AND g.tgtype & 16 <> 0 AND cardinality(g.tgattr::int2[]) = 0
+        LOOP
+            what := format('the trigger %I of %s runs also for rows that get their tenant', c.tgname, c.part);
+            mend := format('ALTER TABLE %s ENABLE TRIGGER %I, until the adoption is done; or let it run UPDATE OF its columns',
+                c.part, c.tgname);
+            RETURN NEXT;
+        END LOOP;
+        FOR c IN SELECT w.rulename, w.ev_class::regclass AS part FROM tenancy.descendants(target) AS d (relation)
+                JOIN pg_rewrite AS w ON w.ev_class = d.relation
+            WHERE w.ev_enabled IN ('A', 'R') AND w.ev_type = '2'
+        LOOP
+            what := format('the rule %I of %s rewrites also what gives rows their tenant', c.rulename, c.part);
+            mend := format('ALTER TABLE %s ENABLE RULE %I, until the adoption is done', c.part, c.rulename);
+            RETURN NEXT;
+        END LOOP;
+        -- Rows that nothing identifies can't be updated where updates are published.
+        FOR c IN SELECT k.oid::regclass AS part, b.pubname FROM tenancy.descendants(target) AS d (relation)
+                JOIN pg_class AS k ON k.oid = d.relation AND k.relkind = 'r' AND k.relpersistence = 'p'
+                CROSS JOIN LATERAL (
+                    SELECT p.pubname FROM pg_publication AS p
+                    WHERE p.pubupdate AND (p.puballtables OR EXISTS (
+                        SELECT FROM (SELECT k.oid AS relid UNION SELECT a.relid FROM pg_partition_ancestors(k.oid) AS a) AS a
+                            JOIN pg_class AS l ON l.oid = a.relid
+                        WHERE EXISTS (SELECT FROM pg_publication_rel AS r WHERE r.prpubid = p.oid AND r.prrelid = a.relid)
+                            OR EXISTS (SELECT FROM pg_publication_namespace AS s
+                                WHERE s.pnpubid = p.oid AND s.pnnspid = l.relnamespace)))
+                    ORDER BY p.pubname LIMIT 1) AS b
+            WHERE k.relreplident = 'n'
+                OR k.relreplident = 'd' AND NOT EXISTS (SELECT FROM pg_index AS i WHERE i.indrelid = k.oid AND i.indisprimary)
+                OR k.relreplident = 'i' AND NOT EXISTS (SELECT FROM pg_index AS i WHERE i.indrelid = k.oid AND i.indisreplident)
+        LOOP
+            what := format('the publication %I publishes updates of %s, and nothing identifies its rows, so none can get its '
+                'tenant', c.pubname, c.part);
+            mend := format('give it a primary key, or: ALTER TABLE %s REPLICA IDENTITY FULL', c.part);
+            RETURN NEXT;
+        END LOOP;
+        -- As `adopt plan` finds them.
+        FOR c IN SELECT p.oid::regprocedure AS function FROM pg_proc AS p JOIN pg_language AS l ON l.oid = p.prolang
+                CROSS JOIN LATERAL (SELECT coalesce(pg_get_function_sqlbody(p.oid), p.prosrc) AS text) AS b
+            WHERE p.prorettype = relation.reltype AND l.lanname IN ('sql', 'plpgsql')
+                AND b.text ~* '\yselect\y' AND NOT b.text ~* '\yselect\s+(distinct\s+)?([\w"]+\.)?\*'
+        LOOP
+            what := format('the function %s returns its rows from a list of columns, which will lack tenant_id', c.function);
+            mend := 'select *, which is right before and afterwards'; RETURN NEXT;
+        END LOOP;
         FOR c IN SELECT k.conname, k.confmatchtype, k.confupdtype, k.conkey FROM pg_constraint AS k
             WHERE k.conrelid = target AND k.contype = 'f' AND k.conparentid = 0 AND k.confrelid = ANY (tenants)
         LOOP
@@ -168,10 +226,11 @@ CREATE OR REPLACE FUNCTION tenancy_adopt.take_plan(plan jsonb) RETURNS void
 AS $$
 BEGIN
     INSERT INTO tenancy_adopt.adoption (plan) VALUES (plan);
-    INSERT INTO tenancy_adopt.tables (number, relation, kind, source, everywhere, columns)
+    INSERT INTO tenancy_adopt.tables (number, relation, kind, source, everywhere, shape, columns)
     SELECT e.number, tenancy_adopt.named(e.t -> 'table'), e.t -> 'rows' ->> 'kind', e.t -> 'rows' -> 'source',
         ARRAY(SELECT k ->> 'index' FROM jsonb_array_elements(coalesce(e.t -> 'keys', '[]')) AS k
             WHERE k ->> 'holds' = 'everywhere'),
+        tenancy_adopt.shape_of(tenancy_adopt.named(e.t -> 'table')),
         ARRAY(SELECT a.attname FROM pg_attribute AS a
             WHERE a.attrelid = tenancy_adopt.named(e.t -> 'table') AND a.attnum > 0 AND NOT a.attisdropped
             ORDER BY a.attnum)
@@ -185,10 +244,68 @@ BEGIN
 END
 $$;
 
+-- A digest of what the application has defined of a table, whatever of the adoption is there by now: columns, keys,
+-- references, triggers, row security, and what inherits. Partitions come and go.
+CREATE OR REPLACE FUNCTION tenancy_adopt.shape_of(target regclass) RETURNS text
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+    BEGIN ATOMIC
+        WITH own AS (
+            SELECT coalesce(min(a.attnum), -9999) AS tenant FROM pg_attribute AS a
+            WHERE a.attrelid = target AND a.attname = 'tenant_id' AND NOT a.attisdropped
+        )
+        SELECT md5(string_agg(l.line, E'\n' ORDER BY l.line)) FROM own CROSS JOIN LATERAL (
+            SELECT format('column %s %s %s %s', a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attgenerated) AS line
+            FROM pg_attribute AS a WHERE a.attrelid = target AND a.attnum > 0 AND NOT a.attisdropped AND a.attnum <> own.tenant
+            UNION ALL
+            SELECT format('constraint %s %s', k.conname, pg_get_constraintdef(k.oid))
+            FROM pg_constraint AS k
+            WHERE k.conrelid = target AND k.conparentid = 0 AND k.contype IN ('p', 'u', 'x', 'f')
+                AND NOT starts_with(k.conname, 'tenancy_adopt_') AND NOT own.tenant = ANY (k.conkey)
+            UNION ALL
+            SELECT format('key %s', pg_get_indexdef(i.indexrelid)) FROM pg_index AS i
+            WHERE i.indrelid = target AND i.indisunique AND i.indisvalid AND NOT own.tenant = ANY (i.indkey::int2[])
+            UNION ALL
+            SELECT format('trigger %s %s', pg_get_triggerdef(g.oid), g.tgenabled) FROM pg_trigger AS g
+            WHERE g.tgrelid = target AND NOT g.tgisinternal AND strpos(g.tgname, '_tenancy_adopt') = 0
+            UNION ALL
+            SELECT format('policy %s', p.polname) FROM pg_policy AS p
+            WHERE p.polrelid = target AND NOT starts_with(p.polname, 'tenancy_adopt_')
+            UNION ALL
+            SELECT format('inherits %s', i.inhrelid::regclass) FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
+            WHERE i.inhparent = target AND NOT c.relispartition) AS l;
+    END;
+
+-- The tables that have changed since the adoption was begun, and others that refer to tenants' rows by now, such as
+-- partitions that were detached. After the cut-over nothing depends on that any more.
+CREATE OR REPLACE FUNCTION tenancy_adopt.changed() RETURNS SETOF text
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+    BEGIN ATOMIC
+        SELECT c.told FROM (
+        SELECT t.number, CASE WHEN c.oid IS NULL THEN format('%s is gone', coalesce(t.planned, t.relation::text))
+            ELSE format('%s has changed', t.relation) END AS told
+        FROM (
+            SELECT t.*, (SELECT format('%s.%s', e -> 'table' ->> 'schema', e -> 'table' ->> 'name')
+                FROM tenancy_adopt.adoption AS a CROSS JOIN LATERAL jsonb_array_elements(a.plan -> 'tables')
+                    WITH ORDINALITY AS e (e, n) WHERE e.n = t.number) AS planned
+            FROM tenancy_adopt.tables AS t) AS t LEFT JOIN pg_class AS c ON c.oid = t.relation
+        WHERE c.oid IS NULL OR tenancy_adopt.shape_of(t.relation) IS DISTINCT FROM t.shape
+        UNION ALL
+        SELECT t.number, format('%s refers to %s and is not in the plan (ALTER TABLE %1$s DROP CONSTRAINT %3$I)',
+            k.conrelid::regclass, t.relation, k.conname)
+        FROM tenancy_adopt.tables AS t JOIN pg_constraint AS k ON k.contype = 'f' AND k.conparentid = 0
+            AND k.confrelid = t.relation
+        WHERE t.kind = 'tenant' AND k.conrelid NOT IN (
+            SELECT d.relation FROM tenancy_adopt.tables AS o CROSS JOIN LATERAL tenancy.descendants(o.relation) AS d (relation)
+        )) AS c
+        WHERE NOT EXISTS (SELECT FROM tenancy_adopt.phases AS p WHERE p.phase = 'enforce' AND p.done_at IS NOT NULL)
+        ORDER BY c.number, c.told;
+    END;
+
 -- The id of the tenant behind an id of the application's that is no uuid: the same for the same id in this adoption.
 CREATE OR REPLACE FUNCTION tenancy_adopt.tenant_for(key text) RETURNS uuid
     LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
-    RETURN md5((SELECT a.begun_at::text FROM tenancy_adopt.adoption AS a) || ':' || key)::uuid;
+    -- As a number: a date reads as the session wants it.
+    RETURN md5((SELECT extract(epoch FROM a.begun_at)::text FROM tenancy_adopt.adoption AS a) || ':' || key)::uuid;
 
 -- Registers a tenant, active, with a slug of its name that nobody has.
 CREATE OR REPLACE FUNCTION tenancy_adopt.register(tenant uuid, label text) RETURNS void

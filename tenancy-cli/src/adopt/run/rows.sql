@@ -6,12 +6,13 @@ CREATE OR REPLACE FUNCTION tenancy_adopt.equality(target regclass, column_name t
     BEGIN ATOMIC
         SELECT coalesce((
             SELECT format('OPERATOR(%I.%s)', n.nspname, o.oprname)
-            FROM pg_attribute AS a JOIN pg_opclass AS c ON c.opcintype = a.atttypid AND c.opcdefault
+            FROM pg_attribute AS a JOIN pg_type AS y ON y.oid = a.atttypid
+                JOIN pg_opclass AS c ON c.opcintype = coalesce(nullif(y.typbasetype, 0), y.oid) AND c.opcdefault
                 JOIN pg_am AS m ON m.oid = c.opcmethod AND m.amname = 'btree'
                 JOIN pg_amop AS p ON p.amopfamily = c.opcfamily AND p.amopstrategy = 3
                     AND p.amoplefttype = c.opcintype AND p.amoprighttype = c.opcintype
                 JOIN pg_operator AS o ON o.oid = p.amopopr JOIN pg_namespace AS n ON n.oid = o.oprnamespace
-            WHERE a.attrelid = target AND a.attname = column_name AND n.nspname <> 'pg_catalog'), '=');
+            WHERE a.attrelid = target AND a.attname = column_name AND n.nspname <> 'pg_catalog'), 'OPERATOR(pg_catalog.=)');
     END;
 
 -- The SQL for the tenant of a row of a table.
@@ -65,8 +66,8 @@ DECLARE
 BEGIN
     body := CASE known.source ->> 'kind'
         WHEN 'one' THEN format('NEW.tenant_id := coalesce(NEW.tenant_id, tenancy.current_tenant(), %s);', expression)
-        WHEN 'root' THEN format('NEW.tenant_id := coalesce(CASE WHEN TG_OP = ''UPDATE'' THEN OLD.tenant_id END, %s);
-            PERFORM tenancy_adopt.register(NEW.tenant_id, %s);', expression, tenancy_adopt.root_label('NEW'))
+        WHEN 'root' THEN format('NEW.tenant_id := coalesce(CASE WHEN TG_OP = ''UPDATE'' THEN OLD.tenant_id END, %s);',
+            expression)
         ELSE format('IF TG_OP = ''UPDATE'' AND NEW.tenant_id IS NOT NULL AND %s THEN RETURN NEW; END IF;
             NEW.tenant_id := coalesce(%s, NEW.tenant_id);', (
                 SELECT string_agg(format('NEW.%I IS NOT DISTINCT FROM OLD.%1$I', c), ' AND ')
@@ -79,48 +80,64 @@ BEGIN
 END
 $$;
 
--- Makes the function that gives the rows that refer to a row its tenant, when that has changed or has come later.
-CREATE OR REPLACE FUNCTION tenancy_adopt.make_move(target regclass) RETURNS text
+-- Makes the function that registers the tenant that a new row of the root is. After the row: one that ON CONFLICT does
+-- not insert is no tenant.
+CREATE OR REPLACE FUNCTION tenancy_adopt.make_enter() RETURNS text
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
-DECLARE
-    name text := format('tenancy_adopt.move_%s',
-        (SELECT t.number FROM tenancy_adopt.tables AS t WHERE t.relation = target));
-    body text;
 BEGIN
-    SELECT string_agg(format('UPDATE %s AS c SET tenant_id = NEW.tenant_id
-            WHERE c.tenant_id IS DISTINCT FROM NEW.tenant_id AND %s;', t.relation, (
-        SELECT string_agg(format('c.%I = NEW.%I', c.c, o.c), ' AND ')
-        FROM jsonb_array_elements_text(t.source -> 'by' -> 'columns') WITH ORDINALITY AS c (c, n)
-        JOIN jsonb_array_elements_text(t.source -> 'by' -> 'to-columns') WITH ORDINALITY AS o (c, n) USING (n))), E'\n')
-    INTO body
-    FROM tenancy_adopt.tables AS t
-    WHERE t.source ->> 'kind' = 'reference' AND tenancy_adopt.named(t.source -> 'by' -> 'to') = target;
-    IF body IS NULL THEN
-        RETURN NULL;
-    END IF;
-    -- As whoever writes, with its path: the triggers of the application's that this sets off must not run as another.
-    EXECUTE format('CREATE OR REPLACE FUNCTION %s() RETURNS trigger LANGUAGE plpgsql AS %L', name,
-        'BEGIN ' || body || ' RETURN NULL; END');
-    RETURN name;
+    EXECUTE format('CREATE OR REPLACE FUNCTION tenancy_adopt.enter() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+        SET search_path = pg_catalog, pg_temp AS %L', format('BEGIN
+            IF TG_OP = ''INSERT'' OR OLD.tenant_id IS DISTINCT FROM NEW.tenant_id THEN
+                PERFORM tenancy_adopt.register(NEW.tenant_id, %s);
+            END IF;
+            RETURN NULL; END', tenancy_adopt.root_label('NEW')));
+    RETURN 'tenancy_adopt.enter';
 END
 $$;
 
--- What the roles that may change a row lack for changing the tenant of rows that refer to it.
-CREATE OR REPLACE FUNCTION tenancy_adopt.move_grants(target regclass) RETURNS TABLE (give text, take text)
+-- The tables whose rows get their tenant from a row of a table.
+CREATE OR REPLACE FUNCTION tenancy_adopt.followers(target regclass) RETURNS SETOF tenancy_adopt.tables
     LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
     BEGIN ATOMIC
-        SELECT format('GRANT %s (%I) ON %s TO %I', w.privilege, w.name, t.relation, pg_get_userbyid(x.grantee)),
-            format('REVOKE %s (%I) ON %s FROM %I', w.privilege, w.name, t.relation, pg_get_userbyid(x.grantee))
-        FROM pg_class AS c CROSS JOIN LATERAL aclexplode(c.relacl) AS x
-            JOIN tenancy_adopt.tables AS t ON t.source ->> 'kind' = 'reference'
-                AND tenancy_adopt.named(t.source -> 'by' -> 'to') = target
-            CROSS JOIN LATERAL (
-                SELECT 'UPDATE' AS privilege, 'tenant_id' AS name UNION ALL SELECT 'SELECT', 'tenant_id'
-                UNION ALL SELECT 'SELECT', jsonb_array_elements_text(t.source -> 'by' -> 'columns')) AS w
-        WHERE c.oid = target AND x.privilege_type = 'UPDATE' AND x.grantee <> 0
-            AND NOT has_column_privilege(x.grantee, t.relation, w.name, w.privilege);
+        SELECT t.* FROM tenancy_adopt.tables AS t
+        WHERE t.source ->> 'kind' = 'reference' AND tenancy_adopt.named(t.source -> 'by' -> 'to') = target
+        ORDER BY t.number;
     END;
+
+-- Makes the function that gives the rows of a table that refer to a row its tenant, when that has changed or has come
+-- later. It acts as the owner of that table, as PostgreSQL does ON UPDATE CASCADE: whoever writes need not have the right,
+-- and the application's triggers run as nobody else than then. Its path is the writer's, for their sake; the function
+-- itself names everything with its schema.
+CREATE OR REPLACE FUNCTION tenancy_adopt.make_move(target regclass, follower tenancy_adopt.tables) RETURNS text
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    name text := format('tenancy_adopt.move_%s_%s',
+        (SELECT t.number FROM tenancy_adopt.tables AS t WHERE t.relation = target), (follower).number);
+    owner name := (SELECT pg_get_userbyid(c.relowner) FROM pg_class AS c WHERE c.oid = (follower).relation);
+    lacks boolean := NOT has_schema_privilege(owner, 'tenancy_adopt', 'CREATE');
+BEGIN
+    EXECUTE format('CREATE OR REPLACE FUNCTION %s() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS %L', name, format(
+        'BEGIN
+            IF NEW.tenant_id IS NOT NULL THEN
+                UPDATE %s AS c SET tenant_id = NEW.tenant_id
+                WHERE (c.tenant_id IS NULL OR c.tenant_id OPERATOR(pg_catalog.<>) NEW.tenant_id) AND %s;
+            END IF;
+            RETURN NULL; END', (follower).relation, (
+            SELECT string_agg(format('c.%I %s NEW.%I', c.c, tenancy_adopt.equality(target, o.c), o.c), ' AND ')
+            FROM jsonb_array_elements_text((follower).source -> 'by' -> 'columns') WITH ORDINALITY AS c (c, n)
+            JOIN jsonb_array_elements_text((follower).source -> 'by' -> 'to-columns') WITH ORDINALITY AS o (c, n) USING (n))));
+    IF lacks THEN
+        EXECUTE format('GRANT CREATE ON SCHEMA tenancy_adopt TO %I', owner);
+    END IF;
+    EXECUTE format('ALTER FUNCTION %s() OWNER TO %I', name, owner);
+    IF lacks THEN
+        EXECUTE format('REVOKE CREATE ON SCHEMA tenancy_adopt FROM %I', owner);
+    END IF;
+    RETURN name;
+END
+$$;
 
 -- The relations that need a trigger of their own: partitions get their parent's.
 CREATE OR REPLACE FUNCTION tenancy_adopt.triggered() RETURNS TABLE (number integer, belongs regclass, relation regclass)
@@ -147,37 +164,49 @@ CREATE OR REPLACE FUNCTION tenancy_adopt.new_rows_steps() RETURNS TABLE (
 AS $$
 DECLARE
     t record;
-    move text;
+    known name[];
+    named name;
+    follower tenancy_adopt.tables;
 BEGIN
-    FOR t IN SELECT * FROM tenancy_adopt.triggered() AS r ORDER BY r.number, r.relation LOOP
+    apart := false;
+    FOR t IN SELECT r.*, o.source FROM tenancy_adopt.triggered() AS r
+        JOIN tenancy_adopt.tables AS o ON o.relation = r.belongs ORDER BY r.number, r.relation
+    LOOP
         about := t.relation;
-        locks := format('LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE', t.relation);
-        apart := false;
-        IF NOT EXISTS (SELECT FROM pg_trigger AS g WHERE g.tgrelid = t.relation AND g.tgname = 'zz_tenancy_adopt_fill') THEN
-            forward := format('CREATE TRIGGER zz_tenancy_adopt_fill BEFORE INSERT OR UPDATE ON %s FOR EACH ROW
-                EXECUTE FUNCTION %s()', t.relation, tenancy_adopt.make_fill(t.belongs));
-            undo := format('DROP TRIGGER IF EXISTS zz_tenancy_adopt_fill ON %s', t.relation);
+        locks := format('SELECT tenancy_adopt.lock(ARRAY[%L]::regclass[], ''SHARE ROW EXCLUSIVE'')', t.relation);
+        known := ARRAY(SELECT g.tgname FROM pg_trigger AS g WHERE g.tgrelid = t.relation AND NOT g.tgisinternal);
+        named := 'zz_tenancy_adopt_fill';
+        IF named <> ALL (known) THEN
+            forward := format('CREATE TRIGGER %I BEFORE INSERT OR UPDATE ON %s FOR EACH ROW EXECUTE FUNCTION %s()',
+                named, t.relation, tenancy_adopt.make_fill(t.belongs));
+            undo := format('DROP TRIGGER IF EXISTS %I ON %s', named, t.relation);
             RETURN NEXT;
         END IF;
-        -- Triggers run in the order of their names: this one before those that check foreign keys (RI_…).
-        IF NOT EXISTS (SELECT FROM pg_trigger AS g WHERE g.tgrelid = t.relation AND g.tgname = 'MOVE_tenancy_adopt') THEN
-            move := tenancy_adopt.make_move(t.belongs);
-            CONTINUE WHEN move IS NULL;
-            forward := format('CREATE TRIGGER "MOVE_tenancy_adopt" AFTER UPDATE ON %s FOR EACH ROW
-                WHEN (OLD.tenant_id IS NOT NULL AND OLD.tenant_id IS DISTINCT FROM NEW.tenant_id)
-                EXECUTE FUNCTION %s()', t.relation, move)
-                || coalesce((SELECT string_agg('; ' || g.give, '') FROM tenancy_adopt.move_grants(t.belongs) AS g), '');
-            undo := format('DROP TRIGGER IF EXISTS "MOVE_tenancy_adopt" ON %s', t.relation)
-                || coalesce((SELECT string_agg('; ' || g.take, '') FROM tenancy_adopt.move_grants(t.belongs) AS g), '');
-            RETURN NEXT;
-            CONTINUE WHEN NOT EXISTS (
-                SELECT FROM tenancy_adopt.tables AS o WHERE o.source ->> 'kind' = 'reference'
-                    AND tenancy_adopt.named(o.source -> 'by' -> 'to') = t.belongs AND tenancy_adopt.is_late(o.relation));
-            forward := format('CREATE TRIGGER "LATE_tenancy_adopt" AFTER INSERT ON %s FOR EACH ROW
-                EXECUTE FUNCTION %s()', t.relation, move);
-            undo := format('DROP TRIGGER IF EXISTS "LATE_tenancy_adopt" ON %s', t.relation);
+        -- Triggers run in the order of their names: these before those that check foreign keys (RI_…).
+        named := 'ENTER_tenancy_adopt';
+        IF t.source ->> 'kind' = 'root' AND named <> ALL (known) THEN
+            forward := format('CREATE TRIGGER %I AFTER INSERT OR UPDATE ON %s FOR EACH ROW EXECUTE FUNCTION %s()',
+                named, t.relation, tenancy_adopt.make_enter());
+            undo := format('DROP TRIGGER IF EXISTS %I ON %s', named, t.relation);
             RETURN NEXT;
         END IF;
+        FOR follower IN SELECT * FROM tenancy_adopt.followers(t.belongs) LOOP
+            named := 'MOVE_tenancy_adopt_' || (follower).number;
+            IF named <> ALL (known) THEN
+                forward := format('CREATE TRIGGER %I AFTER UPDATE ON %s FOR EACH ROW
+                    WHEN (OLD.tenant_id IS NOT NULL AND OLD.tenant_id IS DISTINCT FROM NEW.tenant_id)
+                    EXECUTE FUNCTION %s()', named, t.relation, tenancy_adopt.make_move(t.belongs, follower));
+                undo := format('DROP TRIGGER IF EXISTS %I ON %s', named, t.relation);
+                RETURN NEXT;
+            END IF;
+            named := 'LATE_tenancy_adopt_' || (follower).number;
+            IF named <> ALL (known) AND tenancy_adopt.is_late((follower).relation) THEN
+                forward := format('CREATE TRIGGER %I AFTER INSERT ON %s FOR EACH ROW EXECUTE FUNCTION %s()',
+                    named, t.relation, tenancy_adopt.make_move(t.belongs, follower));
+                undo := format('DROP TRIGGER IF EXISTS %I ON %s', named, t.relation);
+                RETURN NEXT;
+            END IF;
+        END LOOP;
     END LOOP;
 END
 $$;
@@ -186,13 +215,30 @@ CREATE OR REPLACE FUNCTION tenancy_adopt.columns_steps() RETURNS TABLE (
         about text, locks text, forward text, undo text, apart boolean)
     LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
     BEGIN ATOMIC
-        SELECT t.relation::text, format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', t.relation),
+        SELECT t.relation::text,
+            format('SELECT tenancy_adopt.lock(ARRAY[%L]::regclass[], ''ACCESS EXCLUSIVE'')', t.relation),
             -- A parent in the plan may have given it the column by then.
             format('ALTER TABLE %s ADD COLUMN IF NOT EXISTS tenant_id uuid', t.relation),
             format('ALTER TABLE IF EXISTS %s DROP COLUMN IF EXISTS tenant_id', t.relation), false
         FROM tenancy_adopt.tables AS t
         WHERE t.kind = 'tenant' AND NOT tenancy_adopt.has_column(t.relation, 'tenant_id')
         ORDER BY (SELECT count(*) FROM pg_inherits AS i WHERE i.inhrelid = t.relation), t.number;
+    END;
+
+-- Lets go of parts that were dropped or detached meanwhile, and takes those that were attached. Returns all that are left.
+CREATE OR REPLACE FUNCTION tenancy_adopt.present_parts() RETURNS SETOF tenancy_adopt.parts
+    LANGUAGE sql SET search_path = pg_catalog, pg_temp
+    BEGIN ATOMIC
+        DELETE FROM tenancy_adopt.parts AS p
+        WHERE p.relation NOT IN (SELECT d.relation FROM tenancy.descendants(p.belongs) AS d (relation)
+            JOIN pg_class AS c ON c.oid = d.relation);
+        INSERT INTO tenancy_adopt.parts (number, relation, belongs)
+        SELECT row_number() OVER (ORDER BY t.number, c.oid) + (SELECT coalesce(max(p.number), 0) FROM tenancy_adopt.parts AS p),
+            c.oid, t.relation
+        FROM tenancy_adopt.tables AS t CROSS JOIN LATERAL tenancy.descendants(t.relation) AS d (relation)
+            JOIN pg_class AS c ON c.oid = d.relation AND c.relkind = 'r' AND c.relispartition
+        WHERE t.kind = 'tenant' AND c.oid NOT IN (SELECT p.relation FROM tenancy_adopt.parts AS p);
+        SELECT * FROM tenancy_adopt.parts AS p ORDER BY p.number;
     END;
 
 -- Gives the rows in some pages their tenant. The application's triggers do not run: nothing else of a row changes.
@@ -203,7 +249,13 @@ DECLARE
     part tenancy_adopt.parts;
     begun timestamptz := clock_timestamp();
 BEGIN
-    SELECT * INTO STRICT part FROM tenancy_adopt.parts AS p WHERE p.relation = target;
+    filled := 0;
+    ended := true;
+    SELECT * INTO part FROM tenancy_adopt.parts AS p WHERE p.relation = target;
+    IF NOT FOUND THEN
+        -- It was dropped meanwhile.
+        RETURN;
+    END IF;
     IF part.blocks IS NULL THEN
         -- What is written from here on has its tenant by the trigger.
         part.blocks := pg_relation_size(target) / current_setting('block_size')::bigint;
@@ -220,6 +272,13 @@ BEGIN
         filled = p.filled + fill_batch.filled, done = ended,
         ran_ms = p.ran_ms + (extract(epoch FROM clock_timestamp() - begun) * 1000)::bigint
     WHERE p.relation = target;
+EXCEPTION WHEN undefined_table THEN
+    -- So was this, while it was waited for.
+    IF EXISTS (SELECT FROM pg_class AS c WHERE c.oid = target) THEN
+        RAISE;
+    END IF;
+    filled := 0;
+    ended := true;
 END
 $$;
 
@@ -229,16 +288,25 @@ CREATE OR REPLACE FUNCTION tenancy_adopt.sweep(target regclass) RETURNS bigint
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET session_replication_role = replica
 AS $$
 DECLARE
-    expression text := tenancy_adopt.tenant_of(
-        (SELECT p.belongs FROM tenancy_adopt.parts AS p WHERE p.relation = target), 'c');
+    belongs regclass := (SELECT p.belongs FROM tenancy_adopt.parts AS p WHERE p.relation = target);
+    expression text;
     left_over bigint;
 BEGIN
+    IF belongs IS NULL THEN
+        RETURN 0;
+    END IF;
+    expression := tenancy_adopt.tenant_of(belongs, 'c');
     EXECUTE format('UPDATE ONLY %1$s AS c SET tenant_id = %2$s WHERE c.ctid = ANY (ARRAY(
             SELECT c.ctid FROM ONLY %1$s AS c WHERE c.tenant_id IS NULL AND %2$s IS NOT NULL
             FOR NO KEY UPDATE SKIP LOCKED))', target, expression);
     EXECUTE format('SELECT count(*) FROM ONLY %s AS c WHERE c.tenant_id IS NULL AND %s IS NOT NULL', target, expression)
         INTO left_over;
     RETURN left_over;
+EXCEPTION WHEN undefined_table THEN
+    IF EXISTS (SELECT FROM pg_class AS c WHERE c.oid = target) THEN
+        RAISE;
+    END IF;
+    RETURN 0;
 END
 $$;
 
@@ -329,7 +397,8 @@ BEGIN
         LOOP
             EXECUTE format('SELECT count(*), (array_agg(n ORDER BY n))[1:3] FROM (
                 SELECT %s AS n FROM %s AS c JOIN %s AS p ON %s WHERE c.tenant_id <> p.tenant_id) AS c', told,
-                t.relation, w.other, (SELECT string_agg(format('p.%I = c.%I', x.o, x.c), ' AND ')
+                t.relation, w.other, (SELECT string_agg(format('p.%I %s c.%I', x.o,
+                    tenancy_adopt.equality(w.other, x.o), x.c), ' AND ')
                     FROM unnest(w.columns, w.to_columns) AS x (c, o))) INTO number, rows;
             IF number > 0 THEN
                 fault := format('rows whose %s leads to another tenant than their own, by %s',

@@ -6,6 +6,8 @@ COMMENT ON SCHEMA tenancy_adopt IS 'An adoption that is under way: see `tenancy 
 CREATE TABLE IF NOT EXISTS tenancy_adopt.adoption (
     single boolean PRIMARY KEY DEFAULT true CHECK (single),
     plan jsonb NOT NULL,
+    -- The number of the last phase that stays done, while it is taken back; -1: none stays.
+    back_to integer,
     begun_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 
@@ -28,6 +30,8 @@ CREATE TABLE IF NOT EXISTS tenancy_adopt.tables (
     everywhere name[] NOT NULL,
     -- The columns that the table had, over which checksums are computed.
     columns name[] NOT NULL,
+    -- A digest of the application's own definitions, by which a change meanwhile is found.
+    shape text NOT NULL,
     rows_before bigint, sum_before numeric,
     rows_after bigint, sum_after numeric
 );
@@ -69,6 +73,8 @@ CREATE TABLE IF NOT EXISTS tenancy_adopt.kept (
 CREATE TABLE IF NOT EXISTS tenancy_adopt.denials (
     relation regclass NOT NULL,
     command text NOT NULL,
+    -- Whether the service could not do that, and not only see less.
+    blocks boolean NOT NULL,
     tenant uuid,
     times bigint NOT NULL DEFAULT 1,
     first_at timestamptz NOT NULL DEFAULT clock_timestamp(),
@@ -76,9 +82,41 @@ CREATE TABLE IF NOT EXISTS tenancy_adopt.denials (
     UNIQUE NULLS NOT DISTINCT (relation, command, tenant)
 );
 
+-- Locks tables and what inherits from them, and waits for all of them together no longer than `lock_timeout` says for one.
+CREATE OR REPLACE FUNCTION tenancy_adopt.lock(targets regclass[], mode text) RETURNS void
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    patience text := current_setting('lock_timeout');
+    until timestamptz := clock_timestamp() + patience::interval;
+    target regclass;
+    left_over integer;
+BEGIN
+    FOR target IN
+        SELECT d.relation FROM unnest(targets) WITH ORDINALITY AS t (relation, number)
+            CROSS JOIN LATERAL tenancy.descendants(t.relation) AS d (relation) JOIN pg_class AS c ON c.oid = d.relation
+        GROUP BY d.relation ORDER BY min(t.number), d.relation
+    LOOP
+        left_over := extract(epoch FROM until - clock_timestamp()) * 1000;
+        IF left_over < 1 THEN
+            RAISE EXCEPTION 'the locks could not be had in %', patience USING ERRCODE = 'lock_not_available';
+        END IF;
+        PERFORM set_config('lock_timeout', left_over::text, true);
+        EXECUTE format('LOCK TABLE ONLY %s IN %s MODE', target, mode);
+    END LOOP;
+    PERFORM set_config('lock_timeout', patience, true);
+END
+$$;
+
 CREATE OR REPLACE FUNCTION tenancy_adopt.named(name jsonb) RETURNS regclass
     LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
     RETURN to_regclass(format('%I.%I', name ->> 'schema', name ->> 'name'));
+
+-- A name with something behind it, as long as names may be. PostgreSQL counts bytes, and cuts what is too long at the end.
+CREATE OR REPLACE FUNCTION tenancy_adopt.cut(name text, suffix text) RETURNS name
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+    RETURN (SELECT left(name, n) || suffix FROM generate_series(length(name), 0, -1) AS n
+        WHERE octet_length(left(name, n) || suffix) < 64 ORDER BY n DESC LIMIT 1);
 
 CREATE OR REPLACE FUNCTION tenancy_adopt.has_column(relation regclass, wanted name) RETURNS boolean
     LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp

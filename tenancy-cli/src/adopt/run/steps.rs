@@ -3,10 +3,13 @@
 //! What is still to be done is read from the catalog each time. So a run that was killed goes on with what it has not
 //! done, and a step that was done by hand is not done again.
 
-use std::time::{Duration, Instant};
+use std::{
+    pin::pin,
+    time::{Duration, Instant},
+};
 
 use sqlx::{Connection as _, FromRow, PgConnection};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::{Course, phase::Phase};
 use crate::{
@@ -17,8 +20,12 @@ use crate::{
 /// How often a step is tried that waits for a lock.
 const TRIES: u32 = 40;
 
-/// How often what is to be done is looked up again: an index is dropped in one round, and built in the next.
-const ROUNDS: u32 = 4;
+/// How often what is to be done is looked up again: an index whose build a deadlock has ended is dropped in one round, and
+/// built in the next.
+const ROUNDS: u32 = 40;
+
+/// How long a statement outside of a transaction runs before it is looked at for whom it waits, and then again.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// One change.
 #[derive(Debug, Clone, FromRow)]
@@ -49,7 +56,9 @@ pub(in crate::adopt) async fn carry_out(
         for (number, step) in steps.into_iter().enumerate() {
             let progress = format!("{phase}: {} of {all}: {}", number + 1, step.about);
             course.output.progress(&progress);
-            one(course, phase, &step).await?;
+            if !one(course, phase, &step).await? {
+                break;
+            }
         }
     }
     let left = to_do(course.connection, phase).await?;
@@ -90,7 +99,8 @@ async fn to_do(connection: &mut PgConnection, phase: Phase) -> Result<Vec<Step>,
         .map_err(told)
 }
 
-async fn one(course: &mut Course<'_>, phase: Phase, step: &Step) -> Result<(), Failure> {
+/// Does a step. Whether it is done: one outside of a transaction may have been ended by a deadlock.
+async fn one(course: &mut Course<'_>, phase: Phase, step: &Step) -> Result<bool, Failure> {
     if step.apart {
         // Told before: it can't be in one transaction with it.
         if let Some(undo) = &step.undo {
@@ -98,19 +108,24 @@ async fn one(course: &mut Course<'_>, phase: Phase, step: &Step) -> Result<(), F
                 .await
                 .map_err(told)?;
         }
-        return execute(course.connection, step.forward.clone())
+        return apart(course, &step.about, &step.forward)
             .await
-            .map_err(|error| about(&step.about, told(error)));
+            .map_err(|failure| about(&step.about, failure));
     }
-    let timeout = course.lock_timeout;
+    let lock_timeout = course.lock_timeout;
     let held = retried(course, &step.about, async |connection| {
-        within(connection, timeout, step.locks.as_deref(), async |tx| {
-            execute(tx, step.forward.clone()).await?;
-            if let Some(undo) = &step.undo {
-                remember(tx, phase, undo, false).await?;
-            }
-            Ok(())
-        })
+        within(
+            connection,
+            lock_timeout,
+            step.locks.as_deref(),
+            async |tx| {
+                execute(tx, step.forward.clone()).await?;
+                if let Some(undo) = &step.undo {
+                    remember(tx, phase, undo, false).await?;
+                }
+                Ok(())
+            },
+        )
         .await
     })
     .await
@@ -118,7 +133,59 @@ async fn one(course: &mut Course<'_>, phase: Phase, step: &Step) -> Result<(), F
     if step.locks.is_some() {
         course.held(phase, held).await?;
     }
-    Ok(())
+    Ok(true)
+}
+
+/// Runs a statement that can't be in a transaction. It may wait for transactions of others, and says for whose. Returns
+/// whether it is done: a deadlock may have ended it, which may go well the next time.
+///
+/// # Errors
+/// What the database says.
+pub(in crate::adopt) async fn apart(
+    course: &mut Course<'_>,
+    about: &str,
+    statement: &str,
+) -> Result<bool, Failure> {
+    let pid: i32 = sqlx::query_scalar("SELECT pg_backend_pid()")
+        .fetch_one(&mut *course.connection)
+        .await
+        .map_err(told)?;
+    let mut watch = course.administrator.connect().await?;
+    let mut known = Vec::new();
+    let mut work = pin!(execute(&mut *course.connection, statement.to_owned()));
+    loop {
+        match timeout(LOOK, &mut work).await {
+            Ok(Ok(())) => break,
+            Ok(Err(error)) if passes(&error) => {
+                sleep(LOOK).await;
+                return Ok(false);
+            }
+            Ok(Err(error)) => return Err(told(error)),
+            Err(_) => {}
+        }
+        let waits = waits_for(&mut watch, pid).await?;
+        if !waits.is_empty() && waits != known {
+            course.output.remark(&format!(
+                "{about}: waits for the transaction of {}; it goes on when that ends",
+                waits.join(", ")
+            ));
+            known = waits;
+        }
+    }
+    watch.close().await.map_err(told)?;
+    Ok(true)
+}
+
+/// Whose transactions a process of the server waits for.
+async fn waits_for(watch: &mut PgConnection, pid: i32) -> Result<Vec<String>, Failure> {
+    sqlx::query_scalar(
+        "SELECT format('the server''s process %s (%s)', a.pid, concat_ws(', ', a.usename, nullif(a.application_name, ''), a.state))
+         FROM pg_stat_activity AS a WHERE a.pid = ANY (pg_blocking_pids($1)) ORDER BY a.pid",
+    )
+    .bind(pid)
+    .fetch_all(watch)
+    .await
+    .map_err(told)
 }
 
 fn about(table: &str, failure: Failure) -> Failure {
@@ -143,7 +210,8 @@ async fn remember(
     Ok(())
 }
 
-/// Does something in a transaction that waits for each lock so long and no longer. Returns how long it had its locks.
+/// Does something in a transaction that waits for each lock so long and no longer. Returns how long it had its locks, or waited for
+/// them.
 ///
 /// # Errors
 /// What the database says; nothing is done then.
@@ -161,10 +229,11 @@ pub(in crate::adopt) async fn within(
                  (extract(epoch FROM current_setting('deadlock_timeout')::interval) * 500)::int))::text, true)"
         );
         execute(&mut tx, patience).await?;
+        // Others wait from the first of several locks on.
+        let from = Instant::now();
         if let Some(locks) = locks {
             execute(&mut tx, locks.to_owned()).await?;
         }
-        let from = Instant::now();
         work(&mut tx).await?;
         Ok(from)
     }

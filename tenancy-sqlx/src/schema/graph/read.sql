@@ -2,7 +2,7 @@
 -- It is read with no schema but pg_catalog on the path, so that definitions name the schema of everything else.
 WITH schemas AS MATERIALIZED (
     SELECT n.oid, n.nspname FROM pg_namespace AS n
-    WHERE n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'tenancy', 'tenancy_adopt')
+    WHERE n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'tenancy', 'tenancy_adopt', 'tenancy_seal')
 ),
 extension_owned AS MATERIALIZED (
     SELECT d.classid, d.objid FROM pg_depend AS d
