@@ -68,6 +68,9 @@ fn places_are_found_with_file_line_and_code() -> anyhow::Result<()> {
             "target/debug/made.rs",
             "fn f() { query(\"TRUNCATE notes\") }",
         ),
+        // What cargo builds lies beside its manifest; another folder of that name has sources.
+        ("Cargo.toml", "[package]\nname = \"notes\"\n"),
+        ("src/target/mod.rs", "fn f() { query(\"TRUNCATE notes\") }"),
         ("web/index.ts", "await sql`TRUNCATE notes`"),
     ];
     write(folder.path(), &files)?;
@@ -79,6 +82,7 @@ fn places_are_found_with_file_line_and_code() -> anyhow::Result<()> {
         "src/notes.rs:4 raw-pool",
         "src/notes.rs:7 on-conflict",
         "src/notes.rs:12 session-setting",
+        "src/target/mod.rs:1 truncate",
     ];
     ensure!(found == expected, "{found:#?}");
     ensure!(

@@ -62,7 +62,36 @@ async fn a_role_is_defined_explained_and_removed() -> anyhow::Result<()> {
             "{listed:?}"
         );
 
-        let change = ["member", "add", &alice, "--tenant", &id, "--role", "owner"];
+        // Who is a member already is not made one again, whatever the role is, and a role that nobody defined is a slip.
+        let add = ["member", "add", &alice, "--tenant", &id, "--role", "purger"];
+        let refused = stand.run_as(me, &add)?.ends_with(2)?;
+        ensure!(
+            refused.err.contains("is a member of `acme` already"),
+            "{refused:?}"
+        );
+        let slip = [
+            "member",
+            "change-role",
+            &alice,
+            "--tenant",
+            &id,
+            "--role",
+            "ownr",
+        ];
+        let refused = stand.run_as(me, &slip)?.ends_with(2)?;
+        ensure!(
+            refused.err.contains("has no role `ownr`") && refused.err.contains("purger"),
+            "{refused:?}"
+        );
+        let change = [
+            "member",
+            "change-role",
+            &alice,
+            "--tenant",
+            &id,
+            "--role",
+            "owner",
+        ];
         stand.run_as(me, &change)?.ends_with(0)?;
         let explain = |user, permission| {
             run(&[

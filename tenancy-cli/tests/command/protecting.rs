@@ -283,13 +283,9 @@ async fn a_login_without_rights_is_told_who_it_is_and_who_has_them() -> anyhow::
         command.env("TENANCY_ADMIN_DATABASE_URL", url);
         let refused = Run::of(command.output()?).ends_with(2)?;
         ensure!(
-            refused
-                .err
-                .contains("permission denied for function unprotect")
-                && refused
-                    .err
-                    .contains("The role `tenancy_app` may not do this")
-                && refused.err.contains("TENANCY_ADMIN_DATABASE_URL"),
+            refused.err.contains(
+                "the role `tenancy_app` may not call `tenancy.protect` and `tenancy.unprotect`"
+            ) && refused.err.contains("TENANCY_ADMIN_DATABASE_URL"),
             "{refused:?}"
         );
         Ok(())

@@ -15,6 +15,21 @@ CREATE OR REPLACE FUNCTION tenancy_adopt.equality(target regclass, column_name t
             WHERE a.attrelid = target AND a.attname = column_name AND n.nspname <> 'pg_catalog'), 'OPERATOR(pg_catalog.=)');
     END;
 
+-- The SQL for a tenant that the plan names by the root's key; with one tenant, and for a root whose key is a uuid, that is the id.
+CREATE OR REPLACE FUNCTION tenancy_adopt.tenant_named(key text) RETURNS text
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+    BEGIN ATOMIC
+        SELECT CASE
+            WHEN tenant_named.key IS NULL THEN NULL
+            WHEN a.plan -> 'tenants' ->> 'kind' = 'root' AND (
+                SELECT c.atttypid <> 'uuid'::regtype FROM pg_attribute AS c
+                WHERE c.attrelid = tenancy_adopt.named(a.plan -> 'tenants' -> 'table')
+                    AND c.attname = a.plan -> 'tenants' ->> 'key')
+            THEN format('tenancy_adopt.tenant_for(%L)', tenant_named.key)
+            ELSE format('%L::uuid', tenant_named.key)
+        END FROM tenancy_adopt.adoption AS a;
+    END;
+
 -- The SQL for the tenant of a row of a table.
 CREATE OR REPLACE FUNCTION tenancy_adopt.tenant_of(target regclass, alias text) RETURNS text
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
@@ -30,7 +45,7 @@ BEGIN
     END IF;
     RETURN format('CASE WHEN %s THEN %s ELSE (SELECT p.tenant_id FROM %s AS p WHERE %s LIMIT 1) END',
         (SELECT string_agg(format('%s.%I IS NULL', alias, c), ' OR ') FROM jsonb_array_elements_text(via -> 'columns') AS c),
-        coalesce(quote_literal(source ->> 'otherwise') || '::uuid', 'NULL::uuid'),
+        coalesce(tenancy_adopt.tenant_named(source ->> 'otherwise'), 'NULL::uuid'),
         tenancy_adopt.named(via -> 'to'),
         (SELECT string_agg(format('p.%I %s %s.%I', o.c,
                 tenancy_adopt.equality(tenancy_adopt.named(via -> 'to'), o.c), alias, c.c), ' AND ')
