@@ -86,7 +86,7 @@ fn places_are_found_with_file_line_and_code() -> anyhow::Result<()> {
     ];
     ensure!(found == expected, "{found:#?}");
     ensure!(
-        summary["files"] == 4 && summary["not_seen"]["other_files"]["ts"] == 1,
+        summary["files"] == 5 && summary["not_seen"]["other_files"]["ts"] == 1,
         "{summary}"
     );
 
