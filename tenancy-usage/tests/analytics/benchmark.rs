@@ -80,7 +80,10 @@ async fn the_same_question_has_the_same_answer_and_another_has_another_noise() {
     // One noise may be another by chance; not each of twenty.
     let mut others = 0;
     for key in 8..28 {
-        let other_key = BenchmarkRules::new(&[key; 32]).unwrap().epsilon(2.0).unwrap();
+        let other_key = BenchmarkRules::new(&[key; 32])
+            .unwrap()
+            .epsilon(2.0)
+            .unwrap();
         let other_key = other_key
             .steps([10.into(), 100.into(), 1_000.into()])
             .unwrap();
@@ -93,7 +96,10 @@ async fn the_same_question_has_the_same_answer_and_another_has_another_noise() {
     let mut others = 0;
     for left_out in 1..=20 {
         let fewer = counts(&ask(&world, &rules(), &group[left_out..]).await);
-        let same = before.iter().zip(&fewer).filter(|(one, other)| one == other);
+        let same = before
+            .iter()
+            .zip(&fewer)
+            .filter(|(one, other)| one == other);
         others += usize::from(same.count() < 4);
         before = fewer;
     }
