@@ -202,13 +202,13 @@ CREATE FUNCTION tenancy.forget(relations regclass[], others jsonb) RETURNS void
     END;
 
 -- Lets another table of the schema have the record of a grant on the schema, unless it has its own.
-CREATE FUNCTION tenancy.hand_over(former regclass, heir regclass, object text) RETURNS void
+CREATE FUNCTION tenancy.pass_record_on(former regclass, heir regclass, object text) RETURNS void
     LANGUAGE sql SET search_path = pg_catalog, pg_temp SET jit = off
     BEGIN ATOMIC
         UPDATE tenancy.protections AS p SET relation = heir, named = heir::text
-        WHERE (p.relation, p.kind, p.object) = (former, 'schema grant', hand_over.object) AND NOT EXISTS (
+        WHERE (p.relation, p.kind, p.object) = (former, 'schema grant', pass_record_on.object) AND NOT EXISTS (
             SELECT FROM tenancy.protections AS o
-            WHERE (o.relation, o.kind, o.object) = (heir, 'schema grant', hand_over.object));
+            WHERE (o.relation, o.kind, o.object) = (heir, 'schema grant', pass_record_on.object));
     END;
 
 -- Whether this call is the one that began: calls inside of another belong to that.
@@ -1919,7 +1919,7 @@ BEGIN
                     PERFORM tenancy.run(NULL, format('REVOKE USAGE ON SCHEMA %s FROM %s', c.now ->> 'schema',
                         c.now ->> 'grantee'));
                 ELSIF guarded THEN
-                    PERFORM tenancy.run(NULL, format('SELECT tenancy.hand_over(%L, %L, %L)', c.relation, heir,
+                    PERFORM tenancy.run(NULL, format('SELECT tenancy.pass_record_on(%L, %L, %L)', c.relation, heir,
                         c.object));
                 END IF;
         END CASE;
@@ -1945,7 +1945,7 @@ $$;
 REVOKE ALL ON FUNCTION
     tenancy.grants_on(oid), tenancy.sequences_of(oid), tenancy.table_state(oid), tenancy.same_state(jsonb, jsonb),
     tenancy.remember(regclass), tenancy.remember_view(regclass, regclass, text), tenancy.record_changes(),
-    tenancy.forget(regclass[], jsonb), tenancy.hand_over(regclass, regclass, text),
+    tenancy.forget(regclass[], jsonb), tenancy.pass_record_on(regclass, regclass, text),
     tenancy.begin_record(), tenancy.end_record(boolean), tenancy.run(regclass, text),
     tenancy.run_in(regclass, text, name), tenancy.undecided_tables(), tenancy.changes_of(oid[]),
     tenancy.unprotect_problems(oid[]), tenancy.drop_scope_column(regclass, name),

@@ -176,7 +176,7 @@ fn naive_month(prices: &[NaivePrice; 2], events: &[Sent], month: usize, changes:
         changed.count() % 2
     };
     let mut due = 0;
-    for plan in 0..2 {
+    for (plan, price) in prices.iter().enumerate() {
         let changed = changes.iter().map(|change| *change - *change % 60);
         let mut began = changed
             .filter(|at| *at >= start && *at < end)
@@ -190,7 +190,7 @@ fn naive_month(prices: &[NaivePrice; 2], events: &[Sent], month: usize, changes:
                 quarters += event.quarters;
             }
         }
-        due += 100 * (plan as i128 + 1) + naive::price(&prices[plan], quarters);
+        due += 100 * (plan as i128 + 1) + naive::price(price, quarters);
     }
     due
 }

@@ -154,7 +154,7 @@ const WITHOUT_RECORDS: &str =
         tenancy.remember_view, tenancy.record_changes, tenancy.begin_record, tenancy.end_record, tenancy.run,
         tenancy.run_in, tenancy.undecided_tables, tenancy.changes_of, tenancy.unprotect_problems,
         tenancy.drop_scope_column, tenancy.restore_column, tenancy.restore_key, tenancy.drop_guard,
-        tenancy.unprotect, tenancy.grant_sql, tenancy.restore_around, tenancy.forget, tenancy.hand_over,
+        tenancy.unprotect, tenancy.grant_sql, tenancy.restore_around, tenancy.forget, tenancy.pass_record_on,
         tenancy.state_sql, tenancy.view_before, tenancy.unpaired_references;
     DROP TABLE tenancy.protections, tenancy.protecting";
 /// What an installation is without its migration 39, run before those below.

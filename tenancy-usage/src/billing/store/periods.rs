@@ -61,7 +61,6 @@ pub enum CloseOutcome {
 
 impl CloseOutcome {
     /// The invoice that holds.
-    #[must_use]
     pub const fn invoice(&self) -> &DraftInvoice {
         match self {
             Self::Closed(kept) | Self::AlreadyClosed(kept) | Self::Differs(kept) => &kept.invoice,

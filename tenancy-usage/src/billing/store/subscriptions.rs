@@ -60,7 +60,6 @@ pub enum UpdateOutcome {
 impl UpdateOutcome {
     /// For stores: the subscription with an update, and what became of that. What is [`Replayed`](Self::Replayed) need not be kept
     /// again.
-    #[must_use]
     pub fn of(
         known: Option<Subscription>,
         update: &SubscriptionUpdate,
