@@ -1,7 +1,8 @@
 //! How a command ends: its exit code, and what it says.
 
-use std::{fmt, io};
+use std::{borrow::Cow, fmt, io};
 
+use sqlx::postgres::PgDatabaseError;
 use tenancy_core::{AuditError, ConfigError, StoreError};
 use tenancy_sqlx::StartError;
 
@@ -30,6 +31,24 @@ pub(crate) enum Failure {
     Told(String),
     /// Whoever reads the output has gone. That is no error: `tenancy audit export … | head`.
     ClosedPipe,
+}
+
+/// What the database has refused, with its detail and its hint; `None` if it did not say it.
+pub(crate) fn refused(error: &sqlx::Error) -> Option<String> {
+    let said = error.as_database_error()?;
+    let mut text = said.message().to_owned();
+    if let Some(said) = said.try_downcast_ref::<PgDatabaseError>() {
+        for more in [said.detail(), said.hint()].into_iter().flatten() {
+            text.push('\n');
+            text.push_str(more);
+        }
+    }
+    Some(text)
+}
+
+/// The code of what the database has refused.
+pub(crate) fn code(error: &sqlx::Error) -> Option<Cow<'_, str>> {
+    error.as_database_error().and_then(|said| said.code())
 }
 
 impl Failure {

@@ -3,65 +3,39 @@
 use std::time::Duration;
 
 use clap::Args;
-use sqlx::{AssertSqlSafe, ConnectOptions as _, PgConnection, postgres::PgConnectOptions, raw_sql};
-use tokio::time::{Instant, sleep, timeout};
+use sqlx::{AssertSqlSafe, PgConnection, raw_sql};
+use tokio::time::{Instant, sleep};
 
-use crate::failure::Failure;
+use crate::{
+    arguments, connect,
+    failure::{Failure, refused},
+};
 
 /// The lock that a run of an adoption holds, one in a database.
 const LOCK: i64 = 7_236_830_212_054_017_390;
-
-/// How long the connection may take.
-const LIMIT: Duration = Duration::from_secs(10);
 
 /// How long another run is waited for: the session of one that was killed takes a moment to end.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The database, and who changes it.
 #[derive(Debug, Args)]
-pub(super) struct Administrator {
-    /// The database, as its administrator: `postgres://postgres@host/database`
-    #[arg(
-        long,
-        value_name = "URL",
-        env = "TENANCY_ADMIN_DATABASE_URL",
-        hide_env_values = true
-    )]
-    admin_database_url: Option<String>,
+pub(super) struct Adopter {
+    #[command(flatten)]
+    administrator: arguments::Administrator,
     /// How long a lock is waited for before it is tried again later, in milliseconds
     #[arg(long, value_name = "MILLISECONDS", default_value_t = 2_000, value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) lock_timeout: u32,
 }
 
-impl Administrator {
+impl Adopter {
     /// Connects.
     ///
     /// # Errors
     /// A [`Failure`] that names the variable, or says why there is no connection; never with the URL.
     pub(super) async fn connect(&self) -> Result<PgConnection, Failure> {
-        let url = self.admin_database_url.as_deref();
-        let url = url.filter(|url| !url.trim().is_empty()).ok_or_else(|| {
-            Failure::told(
-                "no database: give its URL, as the administrator, in the variable TENANCY_ADMIN_DATABASE_URL or by \
-                 --admin-database-url",
-            )
-        })?;
-        let options = url.parse::<PgConnectOptions>().map_err(|_| {
-            Failure::told(
-                "the database URL can't be read; expected `postgres://login:password@host:port/database`",
-            )
-        })?;
-        let options = options
-            .application_name("tenancy adopt")
-            .disable_statement_logging();
-        let connected = timeout(LIMIT, options.connect()).await;
-        let connected =
-            connected.map_err(|_| Failure::told("the database did not answer in 10 s"))?;
-        let mut connection = connected.map_err(|error| {
-            Failure::Told(format!("there is no connection to the database: {error}"))
-        })?;
+        let mut connection = connect::as_administrator(&self.administrator).await?;
         // The server ends a statement whose client was killed, and notices of `IF EXISTS` are of no use.
-        let settings = "SET client_connection_check_interval = '500ms'; SET client_min_messages = warning;
+        let settings = "SET application_name = 'tenancy adopt'; SET client_connection_check_interval = '500ms'; SET client_min_messages = warning;
             SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0; SET lock_timeout = 0";
         raw_sql(settings)
             .execute(&mut connection)
@@ -130,15 +104,8 @@ pub(super) async fn execute(connection: &mut PgConnection, sql: String) -> Resul
 
 /// What the database says of an error, with its hint.
 pub(super) fn told(error: sqlx::Error) -> Failure {
-    let Some(said) = error.as_database_error() else {
-        return Failure::Told(format!("the database: {error}"));
-    };
-    let mut text = said.message().to_owned();
-    if let Some(said) = said.try_downcast_ref::<sqlx::postgres::PgDatabaseError>() {
-        for more in [said.detail(), said.hint()].into_iter().flatten() {
-            text.push('\n');
-            text.push_str(more);
-        }
+    match refused(&error) {
+        Some(text) => Failure::Told(text),
+        None => Failure::Told(format!("the database: {error}")),
     }
-    Failure::Told(text)
 }

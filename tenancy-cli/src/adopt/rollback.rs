@@ -7,7 +7,7 @@ use serde_json::json;
 use sqlx::PgConnection;
 
 use super::{
-    administrator::{Administrator, execute, is_under_way, told},
+    administrator::{Adopter, execute, is_under_way, told},
     run::{
         Course,
         backfill::Pace,
@@ -36,7 +36,7 @@ Examples:
   tenancy adopt rollback --to check")]
 pub(crate) struct Rollback {
     #[command(flatten)]
-    administrator: Administrator,
+    administrator: Adopter,
     /// The phase that stays done; without it everything is taken back
     #[arg(long, value_enum, value_name = "PHASE")]
     to: Option<Phase>,

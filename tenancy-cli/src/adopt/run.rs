@@ -21,7 +21,7 @@ use sqlx::PgConnection;
 
 pub(super) use self::enforce::tell_denials;
 use self::{backfill::Pace, phase::Phase};
-use super::administrator::{Administrator, execute, told};
+use super::administrator::{Adopter, execute, told};
 use crate::{
     arguments::Form,
     failure::{Failure, Verdict},
@@ -45,7 +45,7 @@ Examples:
   tenancy adopt run --until finish")]
 pub(crate) struct Run {
     #[command(flatten)]
-    administrator: Administrator,
+    administrator: Adopter,
     /// What `tenancy adopt plan --out` has written; not needed to go on
     #[arg(long, value_name = "FILE")]
     plan: Option<PathBuf>,
@@ -71,7 +71,7 @@ pub(crate) struct Run {
 /// What a phase is done with.
 #[derive(Debug)]
 pub(super) struct Course<'c> {
-    pub(super) administrator: &'c Administrator,
+    pub(super) administrator: &'c Adopter,
     pub(super) connection: &'c mut PgConnection,
     pub(super) output: &'c mut Output,
     pub(super) lock_timeout: u32,

@@ -5,7 +5,7 @@ use serde_json::json;
 use sqlx::{FromRow, PgConnection};
 
 use super::{
-    administrator::{Administrator, is_under_way, told},
+    administrator::{Adopter, is_under_way, told},
     run::tell_denials,
 };
 use crate::{
@@ -27,7 +27,7 @@ Examples:
   tenancy adopt status --format json")]
 pub(crate) struct Status {
     #[command(flatten)]
-    administrator: Administrator,
+    administrator: Adopter,
     #[command(flatten)]
     pub(crate) form: Form,
 }

@@ -7,15 +7,13 @@ use std::{
 
 use clap::Args;
 use serde_json::json;
-use sqlx::{
-    AssertSqlSafe, Executor as _, PgConnection, postgres::PgDatabaseError, postgres::types::Oid,
-};
+use sqlx::{AssertSqlSafe, Executor as _, PgConnection, postgres::types::Oid};
 use tokio::time::sleep;
 
 use crate::{
     arguments::Administrator,
     connect,
-    failure::{Failure, Verdict},
+    failure::{Failure, Verdict, code, refused},
     output::{Output, plain},
 };
 
@@ -357,15 +355,10 @@ impl Database {
 
     /// What the database refused, with its advice; where the role lacks a right, who it is, and who has it.
     fn told(&self, error: &sqlx::Error) -> Failure {
-        let said = error.as_database_error();
-        let Some(said) = said.and_then(|said| said.try_downcast_ref::<PgDatabaseError>()) else {
+        let Some(mut text) = refused(error) else {
             return Failure::told(error);
         };
-        let mut text = said.message().to_owned();
-        for more in [said.detail(), said.hint()].into_iter().flatten() {
-            let _ = write!(text, "\n{more}");
-        }
-        if said.code() == DENIED {
+        if code(error).as_deref() == Some(DENIED) {
             let _ = write!(
                 text,
                 "\nThe role `{}` may not do this: {GIVE}",
@@ -381,9 +374,3 @@ const GIVE: &str = "give the database's administrator by TENANCY_ADMIN_DATABASE_
 
 /// The code of a role that lacks a right.
 const DENIED: &str = "42501";
-
-/// The code of what the database refused.
-fn code(error: &sqlx::Error) -> Option<String> {
-    let said = error.as_database_error();
-    said.and_then(|said| said.code().map(String::from))
-}

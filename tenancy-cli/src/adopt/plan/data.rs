@@ -10,7 +10,7 @@ use super::{
     lines::identifier,
     sketch::{EQUALITY, Edge, Sketch, Verdict, Who},
 };
-use crate::failure::Failure;
+use crate::failure::{Failure, code};
 
 /// Tables of more rows than this are not counted for the sake of a question.
 const COUNTED: u64 = 1_000_000;
@@ -226,7 +226,7 @@ impl Eyes<'_, '_> {
 }
 
 fn told(table: &Table, error: &sqlx::Error, patience: Duration) -> Failure {
-    let code = error.as_database_error().and_then(|said| said.code());
+    let code = code(error);
     let name = &table.name;
     let message = match code.as_deref() {
         Some("57014") => format!(

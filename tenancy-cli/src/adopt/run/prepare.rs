@@ -194,23 +194,34 @@ async fn may_begin(connection: &mut PgConnection) -> Result<(), Failure> {
 /// # Errors
 /// What the database says.
 pub(super) async fn count(course: &mut Course<'_>) -> Result<(), Failure> {
-    let tables: Vec<(i32, String)> = sqlx::query_as(
-        "SELECT t.number, t.relation::text FROM tenancy_adopt.tables AS t WHERE t.sum_before IS NULL ORDER BY t.number",
-    )
-    .fetch_all(&mut *course.connection)
-    .await
-    .map_err(told)?;
-    for (number, relation) in tables {
-        course.output.progress(&format!("prepare: {relation}"));
-        sqlx::query(
-            "UPDATE tenancy_adopt.tables AS t SET (rows_before, sum_before)
-                 = (SELECT c.rows, c.sum FROM tenancy_adopt.checksum(t.relation, t.columns) AS c)
-             WHERE t.number = $1",
-        )
-        .bind(number)
-        .execute(&mut *course.connection)
+    let fresh = "SELECT t.number, t.relation::text FROM tenancy_adopt.tables AS t WHERE t.sum_before IS NULL ORDER BY t.number";
+    let sum = "UPDATE tenancy_adopt.tables AS t SET (rows_before, sum_before)
+             = (SELECT c.rows, c.sum FROM tenancy_adopt.checksum(t.relation, t.columns) AS c)
+         WHERE t.number = $1";
+    add_up(course, "prepare", fresh, sum).await
+}
+
+/// Adds up the tables that a query lists, each by a statement of its own.
+///
+/// # Errors
+/// What the database says.
+pub(super) async fn add_up(
+    course: &mut Course<'_>,
+    phase: &str,
+    tables: &'static str,
+    sum: &'static str,
+) -> Result<(), Failure> {
+    let tables: Vec<(i32, String)> = sqlx::query_as(tables)
+        .fetch_all(&mut *course.connection)
         .await
         .map_err(told)?;
+    for (number, relation) in tables {
+        course.output.progress(&format!("{phase}: {relation}"));
+        sqlx::query(sum)
+            .bind(number)
+            .execute(&mut *course.connection)
+            .await
+            .map_err(told)?;
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 use serde_json::json;
 use sqlx::FromRow;
 
-use super::{Course, phase::Phase};
+use super::{Course, phase::Phase, prepare::add_up};
 use crate::{
     adopt::administrator::{execute, told},
     failure::Failure,
@@ -67,24 +67,11 @@ impl Took {
 /// # Errors
 /// What the database or the output says.
 pub(super) async fn report(course: &mut Course<'_>) -> Result<(), Failure> {
-    let numbers: Vec<(i32, String)> = sqlx::query_as(
-        "SELECT t.number, t.relation::text FROM tenancy_adopt.tables AS t ORDER BY t.number",
-    )
-    .fetch_all(&mut *course.connection)
-    .await
-    .map_err(told)?;
-    for (number, relation) in numbers {
-        course.output.progress(&format!("report: {relation}"));
-        sqlx::query(
-            "UPDATE tenancy_adopt.tables AS t SET (rows_after, sum_after)
-                 = (SELECT c.rows, c.sum FROM tenancy_adopt.checksum(t.relation, t.columns) AS c)
-             WHERE t.number = $1",
-        )
-        .bind(number)
-        .execute(&mut *course.connection)
-        .await
-        .map_err(told)?;
-    }
+    let all = "SELECT t.number, t.relation::text FROM tenancy_adopt.tables AS t ORDER BY t.number";
+    let sum = "UPDATE tenancy_adopt.tables AS t SET (rows_after, sum_after)
+             = (SELECT c.rows, c.sum FROM tenancy_adopt.checksum(t.relation, t.columns) AS c)
+         WHERE t.number = $1";
+    add_up(course, "report", all, sum).await?;
     course.output.end_progress();
     let phases: Vec<Took> = sqlx::query_as(
         "SELECT phase, ran_ms, longest_lock_us FROM tenancy_adopt.phases

@@ -14,7 +14,7 @@ use tokio::time::{sleep, timeout};
 use super::{Course, phase::Phase};
 use crate::{
     adopt::administrator::{execute, told},
-    failure::Failure,
+    failure::{Failure, code},
 };
 
 /// How often a step is tried that waits for a lock.
@@ -296,6 +296,5 @@ pub(in crate::adopt) async fn retried<T>(
 
 /// A lock that was not to be had, a deadlock, a conflict: it may go well the next time.
 fn passes(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(|error| error.code());
-    matches!(code.as_deref(), Some("55P03" | "40P01" | "40001"))
+    matches!(code(error).as_deref(), Some("55P03" | "40P01" | "40001"))
 }
